@@ -207,6 +207,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
     `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
     `recording` says what is kept of its texts; None is everything. `tool_results` are those of calls of the response before.
+    `retry_count` is how many tries its client says were before this one.
     """
 
     id: UUID
@@ -234,6 +235,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     blocks: bytes | None = None
     recording: Recording | None = None
     tool_results: tuple[ToolResult, ...] = ()
+    retry_count: int = 0
 
 
 class Ending(Struct, frozen=True, kw_only=True):

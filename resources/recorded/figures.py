@@ -39,5 +39,5 @@ def _withheld(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def session_without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a session without its last prompt."""
-    return {**document, "last_prompt": None}
+    """Return the document of a session without its prompts."""
+    return {**document, "first_prompt": None, "last_prompt": None}

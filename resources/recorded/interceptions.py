@@ -284,6 +284,13 @@ class Interception(Struct):
     connecting: Annotated[
         Connecting | None, Meta(description="Null where the connection was there already, or no response came.")
     ]
+    attempt: Annotated[
+        Count, Meta(description="Which try of its client it is, from 0, as the client says or as equal requests tell.")
+    ]
+    retry_of: Annotated[
+        UUID | None, Meta(description="The try before it; null where there is none, or none was recorded.")
+    ]
+    attempts: Annotated[Count | None, Meta(description="Of the last of several tries: how many there were. Else null.")]
     tries: Annotated[
         list[Try], Meta(description="Each time that a provider was asked, where that was more than once; else empty.")
     ]
@@ -334,6 +341,9 @@ class Interception(Struct):
             format_time(get("first_byte_at")),
             format_time(get("ended_at")),
             (made := get("connecting")) and Connecting(**made),
+            int(get("attempt", get("retry_count", 0))),
+            get("retry_of"),
+            _whole(get("attempts")),
             [Try.of(one) for one in get("tries", ())],
             cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
             provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),

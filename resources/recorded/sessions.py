@@ -14,6 +14,25 @@ from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
 
 
+class Retries(Struct):
+    """Calls that repeat one that failed."""
+
+    calls: Annotated[Count, Meta(description="Those that are not the first try.")]
+    amplification: Annotated[float, Meta(ge=1, description="Calls for each that was wanted: 1 without retries.")]
+    cost_usd: Annotated[
+        float | None,
+        Meta(description="What the tries before them cost; null where nothing of the session has a price."),
+    ]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Take them out of a session; one of an earlier version has none."""
+        calls, retries = int(document["interceptions"]), int(document.get("retries", 0))
+        cost = document.get("retry_cost")
+        usd = (0.0 if cost is None else format_decimal(cost)) if document["priced"] else None
+        return cls(retries, round(calls / max(calls - retries, 1), 2), usd)
+
+
 class Session(Struct):
     """Calls of one user that belong together: by the client's own session, or by what they answer."""
 
@@ -31,10 +50,14 @@ class Session(Struct):
     threads: Count
     token_usage: TokenCounts
     cache: Cache
+    retries: Retries
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
     no_usage: Annotated[
         Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+    ]
+    first_prompt: Annotated[
+        str | None, Meta(description="Of the first call that has one, cut. Null for readers, and of older sessions.")
     ]
     last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut. Null for readers.")]
 
@@ -48,6 +71,8 @@ class Session(Struct):
             initiator=Initiator.of(document["initiator_id"], users),
             token_usage=TokenCounts.of(document),
             cache=Cache.of_session(document),
+            retries=Retries.of(document),
+            first_prompt=document.get("first_prompt"),
             cost_usd=format_decimal(document["cost"]) if document["priced"] else None,
             no_usage=int(document.get("no_usage", 0)),
         )

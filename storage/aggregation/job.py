@@ -204,7 +204,7 @@ class ExactlyOnceJob(ABC):
         if pending is None:
             return 0
         await self._unmark(run, pending)
-        return sum(map(len, pending.values()))
+        return self._number_of(pending)
 
     async def _next_run(self) -> int:
         """Finish the run before, if it left work; return the number of the next one."""
@@ -252,6 +252,10 @@ class ExactlyOnceJob(ABC):
     ) -> None:
         for begin in range(0, len(changes), AT_ONCE):
             await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=ordered, session=session)
+
+    def _number_of(self, pending: Pending) -> int:
+        """How many interceptions a run has added."""
+        return sum(map(len, pending.values()))
 
     def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {self.mark: "", self.kept: ""}}

@@ -26,17 +26,17 @@ from storage.mongo.codec import EXACT, binary, read_decimal
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MAX_TOKENS
 
-SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage", "lost_tokens")
+SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage", "lost_tokens", "retries")
 """The whole numbers that calls add up to."""
 
-MONEY = ("cost", "saved", "lost")
-"""What calls add up to in US dollars: their cost, and what the prompt cache saved and lost of it."""
+MONEY = ("cost", "saved", "lost", "retry_cost")
+"""What calls add up to in US dollars: their cost, what the prompt cache saved and lost of it, and that of tries before others."""
 
 MAX_NAMES = 50
 """How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""
 
 MAX_PROMPT = 1_000
-"""How much of the last prompt a session shows, in characters."""
+"""How much of the first and the last prompt a session shows, in characters."""
 
 _NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
 _NOTHING = Decimal128("0")
@@ -53,7 +53,8 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         call: The document of an interception, with the sums of its token usages in place of these, and
-            `no_usage`, whether it has none and should. `loss` is what the prompt cache lost, where it lost something.
+            `no_usage`, whether it has none and should. `loss` is what the prompt cache lost, where it lost something;
+            `retry` and `retried` are as `storage.aggregation.retries` gives them.
     """
     tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
     cost, loss, read = call.get("cost"), call.get("loss") or {}, tokens["cache_read_input_tokens"]
@@ -66,9 +67,11 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
         "unpriced": int(cost is None and any(tokens.values())),
         "no_usage": int(call["no_usage"]),
         "lost_tokens": loss.get("lost_tokens", 0),
+        "retries": int("retry" in call),
         "cost": cost["usd"] if cost else _NOTHING,
         "saved": Decimal128(saved_usd(read, cost["rates"])) if read and cost and "rates" in cost else _NOTHING,
         "lost": loss.get("lost") or _NOTHING,
+        "retry_cost": ((call.get("retried") or {}).get("cost") or {}).get("usd", _NOTHING),
     }
 
 
@@ -86,6 +89,9 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     client_session_id = any_call["client_session_id"] or None
     first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
     prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
+    # One of an earlier version has forgotten its first prompt.
+    firsts = [] if known.get("last_prompt_at") and not known.get("first_prompt_at") else prompts
+    first_prompt = min([*_pair(known, "first_prompt_at", "first_prompt"), *firsts], default=(None, None))
     last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
     ends = [known.get("last_active_at"), *(call[name] for call in calls for name in ("started_at", "ended_at"))]
     return {
@@ -101,6 +107,8 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         "started_at": first[0],
         "last_active_at": max(end for end in ends if end),
         **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
+        "first_prompt_at": first_prompt[0],
+        "first_prompt": first_prompt[1],
         "last_prompt_at": last_prompt[0],
         "last_prompt": last_prompt[1],
     }

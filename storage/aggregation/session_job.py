@@ -4,7 +4,8 @@ A call that may still be linked to a thread (see `storage.aggregation.threads`) 
 presumed end is added with what it then says, and its document keeps that as `grouped`.
 
 Before that, each call is compared with the one before it, to find what the prompt cache lost (see
-`storage.aggregation.prompt_cache`): its document keeps that as `cache_loss`.
+`storage.aggregation.prompt_cache`): its document keeps that as `cache_loss`. And calls that repeat one that failed are found (see
+`storage.aggregation.retries`): their documents keep `attempt`, `attempts` and `retry_of`, those of the others `retried`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any, TypeAlias
 from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
+from intercept.records import Status
 from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
 from storage.aggregation.prompt_cache import compare, lines_id
+from storage.aggregation.retries import find_retries, is_open
 from storage.aggregation.rollup import NO_USAGE, TOKENS
 from storage.aggregation.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.database import Database, Session, with_plain_ids
-from storage.mongo.indexes import UNGROUPED
+from storage.mongo.indexes import BY_FINGERPRINT, UNGROUPED
 
 PAUSE_SECONDS = 2.0
 """The pause between two runs."""
@@ -34,6 +37,9 @@ and ten times as many when no call is in progress."""
 
 BATCH = 500
 """Most interceptions that are added in one transaction."""
+
+MAX_FAILED = 2_000
+"""Most failed calls that are looked at in one transaction."""
 
 JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
@@ -58,7 +64,7 @@ CALL = {
         (
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
             *("client", "status", "started_at", "first_byte_at", "ended_at", "cost", "presumed", "grouped"),
-            *("blocks", "agent.id"),
+            *("blocks", "agent.id", "fingerprint", "retry_count", "attempt"),
         ),
         True,
     ),
@@ -107,11 +113,26 @@ class SessionJob(ExactlyOnceJob):
             lines = self._lines.find({"_id": {"$in": list(compared)}}, batch_size=AT_ONCE, session=session)
             new_lines = await asyncio.to_thread(_compare, await lines.to_list(len(compared)), compared)
             await self._write(self._lines, new_lines, session, ordered=False)
+        retried = find_retries(calls, await self._failed(calls, session))
         parts, pending = await asyncio.to_thread(_parted, calls)
+        pending["retried"] = retried
         known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
         changes = await asyncio.to_thread(_changes, await known.to_list(len(parts)), parts)
         await self._write(self._sessions, changes, session, ordered=False)
         return pending
+
+    async def _failed(self, calls: Sequence[Mapping[str, Any]], session: Session) -> list[dict[str, Any]]:
+        """Read the calls that failed and have no retry, of the same fingerprints as these."""
+        prints = list({call["fingerprint"] for call in calls if "fingerprint" in call and is_open(call)})
+        if not prints:
+            return []
+        wanted = {"fingerprint": {"$in": prints}, "status": Status.FAILED.value, "retried": None}
+        found = dict.fromkeys(("fingerprint", "started_at", "ended_at", "attempt", "retry_count", "cost.usd"), True)
+        cursor = self._interceptions.find(wanted, found, batch_size=AT_ONCE, session=session)
+        return await cursor.hint(BY_FINGERPRINT).limit(MAX_FAILED).to_list(MAX_FAILED)
+
+    def _number_of(self, pending: Pending) -> int:
+        return super()._number_of({name: ids for name, ids in pending.items() if name != "retried"})
 
     def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
@@ -119,7 +140,11 @@ class SessionJob(ExactlyOnceJob):
             UpdateOne({"_id": one["_id"]}, {"$set": {name: one[name] for name in one if name != "_id"}, **unmark})
             for one in pending["new"]
         )
-        return [*new, *super()._unmarking(pending)]
+        # After those above, of which some may have a retry by now. A note of an earlier version has none.
+        retried = UpdateMany(
+            {"_id": {"$in": pending.get("retried", [])}}, {"$set": {"retried": True}, "$unset": {"attempts": ""}}
+        )
+        return [*new, *([retried] if pending.get("retried") else []), *super()._unmarking(pending)]
 
 
 def _compared(calls: Sequence[dict[str, Any]]) -> Compared:
@@ -171,8 +196,11 @@ def _pending(calls: Sequence[Mapping[str, Any]]) -> Pending:
     for call in calls:
         if call.get("presumed"):
             pending["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})
-        elif "loss" in call:
-            pending["new"].append({"_id": call["_id"], "session_id": session_of(call), "cache_loss": call["loss"]})
+        elif "loss" in call or "retry" in call:
+            found = {"cache_loss": call["loss"]} if "loss" in call else {}
+            pending["new"].append(
+                {"_id": call["_id"], "session_id": session_of(call), **found, **call.get("retry", {})}
+            )
         elif "session_id" in call:
             pending["true"].append(call["_id"])
         else:

@@ -40,6 +40,9 @@ BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING),
 BY_CONVERSATION: Keys = (("initiator_id", ASCENDING), ("conversation", ASCENDING), *_NEWEST_FIRST)
 UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
 
+# Failed calls alone, for who repeats them.
+BY_FINGERPRINT: Keys = (("fingerprint", ASCENDING), ("ended_at", ASCENDING))
+
 # What waits to be counted, and to be given to a session: oldest first.
 UNCOUNTED: Keys = (("uncounted", ASCENDING), ("_id", ASCENDING))
 UNGROUPED: Keys = (("ungrouped", ASCENDING), ("_id", ASCENDING))
@@ -110,6 +113,11 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 BY_CONVERSATION, name="by_conversation", partialFilterExpression={"conversation": {"$exists": True}}
             ),
             IndexModel(UNLINKED, name="unlinked", partialFilterExpression={"unlinked.due": {"$exists": True}}),
+            IndexModel(
+                BY_FINGERPRINT,
+                name="by_fingerprint",
+                partialFilterExpression={"status": "failed", "fingerprint": {"$exists": True}},
+            ),
             IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
             IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),
             IndexModel(UNCOUNTED, name="uncounted", partialFilterExpression={"uncounted": {"$exists": True}}),

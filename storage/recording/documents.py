@@ -5,7 +5,9 @@ initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the p
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
 the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
-checksums of what the provider may cache (`intercept.blocks`); what
+checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`, a digest of them with user and model;
+`retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
+`storage.aggregation.retries` finds them; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
@@ -16,9 +18,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
+from zlib import crc32
 
 import msgspec
 from bson.decimal128 import Decimal128
@@ -52,6 +56,9 @@ USAGE_BYTES = 64 << 10
 
 USAGE_DEPTH = 16
 
+FINGERPRINT_BYTES = 16
+"""Size of a fingerprint."""
+
 REMEMBERED = 1_000
 """Names of sessions that are remembered with their ids."""
 
@@ -66,7 +73,6 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
 
 def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
-    agent = interception.agent
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
@@ -89,16 +95,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "started_at": interception.started_at,
         "user_prompts": prompts_of(interception, new_id),
     }
-    if not interception.billed:
-        document["billed"] = False
-    if interception.requested_provider_name is not None:
-        document["requested_provider_name"] = interception.requested_provider_name
-    if interception.group_ids:
-        document["group_ids"] = list(interception.group_ids)
-    if interception.blocks is not None:
-        document["blocks"] = interception.blocks
-    if agent.id or agent.parent_id or agent.hints:
-        document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
+    document |= _fields_of_some(interception)
     conversation = _conversation_fields(interception)
     document |= conversation
     is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
@@ -113,6 +110,32 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     elif not continues:  # it begins a session
         document["session_id"] = interception.id
     return document
+
+
+def _fields_of_some(interception: Interception) -> dict[str, Any]:
+    """Return the fields that only some documents have."""
+    agent = interception.agent
+    fields: dict[str, Any] = {}
+    if not interception.billed:
+        fields["billed"] = False
+    if interception.requested_provider_name is not None:
+        fields["requested_provider_name"] = interception.requested_provider_name
+    if interception.group_ids:
+        fields["group_ids"] = list(interception.group_ids)
+    if interception.blocks is not None:
+        fields["blocks"] = interception.blocks
+        fields["fingerprint"] = fingerprint_of(interception, interception.blocks)
+    if interception.retry_count:
+        fields["retry_count"] = interception.retry_count
+    if agent.id or agent.parent_id or agent.hints:
+        fields["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
+    return fields
+
+
+def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
+    """Return what two calls have in common that send the same request: of one user, to one model, with the same blocks."""
+    model = interception.model.encode(errors="replace")
+    return blake2b(interception.initiator_id.bytes + model + b"\0" + blocks, digest_size=FINGERPRINT_BYTES).digest()
 
 
 def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[dict[str, Any]]:
@@ -224,6 +247,7 @@ def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> d
         "invocation_error": usage.invocation_error,
         "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
         "created_at": at,
+        **({"checksum": crc32(usage.input.encode(errors="replace"))} if usage.input else {}),
     }
 
 

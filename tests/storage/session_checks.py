@@ -102,7 +102,7 @@ async def keep(database, *calls):
 async def read_sessions(database):
     """The sessions that there are."""
     found = database.sessions.find({"initiator_id": {"$exists": True}})
-    usd = ("cost", "saved", "lost")
+    usd = ("cost", "saved", "lost", "retry_cost")
     return {one["_id"]: one | {name: one[name].to_decimal() for name in usd} async for one in found}
 
 
@@ -123,6 +123,7 @@ def _session(id_, calls):
         for prompt in call["user_prompts"]
         if not prompt["metadata"].get("synthetic")
     ]
+    first_prompt_at, first_prompt = min(prompts, default=(None, None))
     last_prompt_at, last_prompt = max(prompts, default=(None, None))
     tokens = [{name: sum(usage[name] or 0 for usage in call["token_usages"]) for name in TOKENS} for call in calls]
     costs = [call["cost"] for call in calls]
@@ -150,6 +151,10 @@ def _session(id_, calls):
         "cost": sum((cost["usd"].to_decimal() for cost in costs if cost), Decimal()),
         "saved": Decimal(),
         "lost": Decimal(),
+        "retries": 0,
+        "retry_cost": Decimal(),
+        "first_prompt_at": first_prompt_at,
+        "first_prompt": first_prompt,
         "last_prompt_at": last_prompt_at,
         "last_prompt": last_prompt,
     }

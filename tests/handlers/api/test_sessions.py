@@ -95,9 +95,11 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
         },
         "cache": {"read_tokens": 28, "written_tokens": 44, "fresh_tokens": 12, "rate": 0.3333}
         | {"saved_usd": None, "lost_tokens": 0, "lost_usd": None},
+        "retries": {"calls": 0, "amplification": 1.0, "cost_usd": None},
         "cost_usd": None,
         "unpriced": 4,
         "no_usage": 0,
+        "first_prompt": "What time is it?",
         "last_prompt": "Title, please",
     }
     assert await running.get(f"{LIST}/{id_}") == (

@@ -63,4 +63,8 @@ def test_no_record_shows_a_text_to_readers(start, end):
 
 
 def test_a_session_has_no_prompt_for_readers():
-    assert session_without_texts({"_id": 1, "last_prompt": WORD}) == {"_id": 1, "last_prompt": None}
+    assert session_without_texts({"_id": 1, "last_prompt": WORD}) == {
+        "_id": 1,
+        "first_prompt": None,
+        "last_prompt": None,
+    }

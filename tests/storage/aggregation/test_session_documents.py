@@ -100,6 +100,12 @@ def test_a_session_that_is_known_stays():
             {"lost_tokens": 5, "lost": Decimal128("0.00001")},
         ),
         ({"loss": {"lost_tokens": 5, "lost": None}}, {"lost_tokens": 5}),
+        ({"retry": {"attempt": 1}}, {"retries": 1}),
+        ({"retry": {"attempt": 1}, "retried": {"cost": None}}, {"retries": 1}),
+        (
+            {"retry": {"attempt": 1}, "retried": {"cost": {"usd": Decimal128("0.5")}}},
+            {"retries": 1, "retry_cost": Decimal128("0.5")},
+        ),
     ],
 )
 def test_what_a_call_adds_to_its_session(changes, differing):
@@ -118,6 +124,8 @@ def test_what_a_call_adds_to_its_session(changes, differing):
         "cost": Decimal128("0.25"),
         "saved": Decimal128("0"),
         "lost": Decimal128("0"),
+        "retries": 0,
+        "retry_cost": Decimal128("0"),
     }
     assert share(call(**changes)) == plain | differing
 
@@ -137,8 +145,19 @@ def test_the_last_prompt_is_that_of_the_latest_call_that_has_one():
     ]
     session = with_calls(None, calls)
     assert (session["last_prompt"], session["last_prompt_at"]) == ("second", NOON + timedelta(seconds=1))
+    assert (session["first_prompt"], session["first_prompt_at"]) == ("first", NOON)
     session = with_calls(session, [call(4, prompt="late")])
-    assert session["last_prompt"] == "second"
+    assert (session["first_prompt"], session["last_prompt"]) == ("first", "second")
+
+
+def test_a_session_that_has_forgotten_its_first_prompt_takes_no_later_one_for_it():
+    session = with_calls(None, [call(1, prompt="first")])
+    for name in "first_prompt", "first_prompt_at", "retries", "retry_cost":
+        del session[name]
+    session = with_calls(session, [call(2, started_at=NOON + timedelta(seconds=2))])
+    assert (session["first_prompt"], session["last_prompt"], session["retries"]) == (None, "Hello", 0)
+    del session["retries"], session["retry_cost"]
+    assert shown(session, {})["retries"] == {"calls": 0, "amplification": 1.0, "cost_usd": 0.0}
 
 
 def test_a_session_without_a_prompt_has_none():
@@ -172,9 +191,11 @@ SHOWN = {
         "cache_write_input_tokens": 4,
     },
     "cache": CACHE,
+    "retries": {"calls": 0, "amplification": 1.0, "cost_usd": 0.0},
     "cost_usd": 0.25,
     "unpriced": 0,
     "no_usage": 0,
+    "first_prompt": "Hello",
     "last_prompt": "Hello",
 }
 
@@ -185,7 +206,8 @@ SHOWN = {
         ({}, {}),
         (
             {"cost": None, "prompt": ""},
-            {"cost_usd": None, "unpriced": 1, "last_prompt": None}
+            {"cost_usd": None, "unpriced": 1, "first_prompt": None, "last_prompt": None}
+            | {"retries": {"calls": 0, "amplification": 1.0, "cost_usd": None}}
             | {"cache": CACHE | {"saved_usd": None, "lost_usd": None}},
         ),
         (
@@ -193,6 +215,10 @@ SHOWN = {
             {"cache": CACHE | {"saved_usd": 0.000006, "lost_tokens": 5, "lost_usd": 0.00001}},
         ),
         ({"cost": {"usd": Decimal128("0")}}, {"cost_usd": 0.0}),
+        (
+            {"retry": {"attempt": 1}, "retried": {"cost": {"usd": Decimal128("0.5")}}},
+            {"retries": {"calls": 1, "amplification": 1.0, "cost_usd": 0.5}},
+        ),
     ],
 )
 def test_a_session_is_shown_with_every_key(changes, differing):

@@ -15,6 +15,7 @@ from intercept.records import EndReason
 from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_documents import MAX_PROMPT
 from storage.aggregation.session_job import SessionJob
+from storage.mongo.indexes import BY_FINGERPRINT
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
 from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
@@ -82,6 +83,10 @@ async def test_a_session_looks_like_this(database, sessions):
         "cost": Decimal128("0.000014"),
         "saved": Decimal128("0"),
         "lost": Decimal128("0"),
+        "retries": 0,
+        "retry_cost": Decimal128("0"),
+        "first_prompt_at": NOON + timedelta(seconds=1),
+        "first_prompt": "Hello",
         "last_prompt_at": NOON + timedelta(seconds=1),
         "last_prompt": "Hello",
     }
@@ -120,6 +125,79 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
     assert (session["lost_tokens"], session["lost"].to_decimal()) == (1000, Decimal("0.003"))
     assert session["saved"].to_decimal() == Decimal("0.002")
+
+
+async def repeated(database, *calls):
+    """Have calls send the same request, each a number and what their client says of earlier tries."""
+    for call, count in calls:
+        fields = {"fingerprint": b"same", **({"retry_count": count} if count else {})}
+        await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
+
+
+async def tries(database, *numbers):
+    """What the documents of calls say of their tries: attempt, attempts, the one before."""
+    found = {one["_id"].int: one async for one in database.interceptions.find()}
+    names = "attempt", "attempts", "retry_of"
+    return [tuple(found[number].get(name) for name in names) for number in numbers]
+
+
+def failed(call, tokens=7):
+    return call.end(tokens, end_reason=EndReason.UPSTREAM_ERROR)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.gen_test
+async def test_tries_of_one_call_are_linked_and_what_the_earlier_ones_cost_is_summed_up(database, sessions, at_once):
+    first, second, third, other = Call(1, "a"), Call(4, "a"), Call(8, "a"), Call(12, "a")
+    for call, end in (first, failed(first)), (second, failed(second, 5)), (third, third.end()), (other, other.end()):
+        await write(database, call.start, end)
+        await repeated(database, (call, 0))
+        if not at_once:
+            assert await sessions.add_pending() == 1
+    assert await sessions.add_pending() == 4 * at_once
+    assert await tries(database, 1, 4, 8, 12) == [
+        (None, None, None),
+        (1, None, first.id),
+        (2, 3, second.id),
+        (None, None, None),
+    ]
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["interceptions"], session["retries"]) == (4, 2)
+    assert session["retry_cost"].to_decimal() == Decimal("0.000012")
+    assert await sessions.add_pending() == 0
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_counts_its_tries_is_believed(database, sessions):
+    second, third = Call(1, "a"), Call(4, "a")
+    await write(database, second.start, failed(second), third.start, third.end())
+    await repeated(database, (second, 1), (third, 2))
+    assert await sessions.add_pending() == 2
+    assert await tries(database, 1, 4) == [(1, None, None), (2, 3, second.id)]
+
+
+@pytest.mark.gen_test
+async def test_a_presumed_end_makes_no_retry_until_the_true_one_is_known(database, sessions):
+    first, second = Call(1, "a"), Call(4, "a")
+    await write(database, first.start, failed(first), second.start, second.presumed_end())
+    await repeated(database, (first, 0), (second, 0))
+    assert await sessions.add_pending() == 2
+    assert await tries(database, 4) == [(None, None, None)]
+    await write(database, second.end())
+    assert await sessions.add_pending() == 1
+    assert await tries(database, 4) == [(1, 2, first.id)]
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["interceptions"], session["retries"]) == (2, 1)
+
+
+@pytest.mark.gen_test
+async def test_failed_calls_are_found_by_their_fingerprints_alone(database, sessions):
+    call = Call(1, "a")
+    await write(database, call.start, failed(call))
+    await repeated(database, (call, 0))
+    wanted = {"fingerprint": {"$in": [b"same"]}, "status": "failed", "retried": None}
+    plan = await database.interceptions.find(wanted).hint(BY_FINGERPRINT).explain()
+    assert plan["executionStats"]["totalKeysExamined"] <= 2
 
 
 @pytest.mark.gen_test

@@ -14,7 +14,7 @@ from handlers.openapi.operations import JSON, Described, body, get, in_path, que
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
 from resources.recorded.prompt_cache import Cache
-from resources.recorded.sessions import Session, SessionDetail, SessionList, Thread, ThreadPage
+from resources.recorded.sessions import Retries, Session, SessionDetail, SessionList, Thread, ThreadPage
 from storage.queries.sessions import Order
 
 TAG = "sessions"
@@ -36,9 +36,11 @@ _SESSION = Session(
     threads=1,
     token_usage=_TOKENS,
     cache=Cache(13, 0, 13, 0.5, 0.0000351, 0, 0.0),
+    retries=Retries(0, 1.0, 0.0),
     cost_usd=0.001377,
     unpriced=0,
     no_usage=0,
+    first_prompt="Hello! What are you?",
     last_prompt="Hello! What are you?",
 )
 _THREAD = Thread(
