@@ -1,15 +1,17 @@
 /** What is around every view: the way to the others, who is signed in, the theme. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { signOut } from "./api.js";
+import { useKeys, VIEW_KEYS } from "./keys.js";
+import { Help } from "./parts/help.js";
 import { RefusedKeys } from "./parts/refused_keys.js";
-import { href } from "./router.js";
+import { go, href } from "./router.js";
 import { chooseTheme, THEMES, useTheme } from "./theme.js";
 
 const TABS = [
   ["overview", "Overview"],
-  ["interceptions", "Interceptions"],
+  ["interceptions", "Calls"],
   ["sessions", "Sessions"],
   ["limits", "Limits"],
   ["providers", "Providers"],
@@ -51,6 +53,7 @@ export function Shell({ route, user, children }) {
     document.title = `${title} · AI Bridge`;
   }, [title]);
   const tabs = TABS.filter(([view]) => sees(user, view));
+  const help = useHelp([...TABS, ...MORE].filter(([view]) => sees(user, view)));
   return html`
     <button type="button" class="skip" onClick=${() => main.current.focus()}>Skip to content</button>
     <header class="top">
@@ -62,6 +65,7 @@ export function Shell({ route, user, children }) {
         )}
       </nav>
       <div class="me">
+        <button type="button" class="plain" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
         <a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>
@@ -73,8 +77,25 @@ export function Shell({ route, user, children }) {
       <${RefusedKeys} />
       ${children}
     </main>
-    <footer class="foot quiet">AI Bridge ${VERSION}</footer>
+    <footer class="foot quiet">AI Bridge ${VERSION} · <a href="docs">API</a></footer>
+    ${help.shown}
   `;
+}
+
+/** The sheet of keys, and what the keys do that hold in every view. */
+function useHelp(titles) {
+  const [open, setOpen] = useState(false);
+  const [going, setGoing] = useState(false);
+  const ways = Object.entries(VIEW_KEYS).filter(([, view]) => titles.some(([name]) => name === view));
+  const follow = Object.fromEntries(ways.map(([key, view]) => [key, () => go(href(view))]));
+  useKeys({ "?": () => setOpen(true), g: () => setGoing(true), ...(going ? follow : {}) });
+  useEffect(() => {
+    if (!going) return undefined;
+    const over = () => setGoing(false);
+    addEventListener("keydown", over);
+    return () => removeEventListener("keydown", over);
+  }, [going]);
+  return { open: () => setOpen(true), shown: open && html`<${Help} titles=${titles} onClose=${() => setOpen(false)} />` };
 }
 
 function ThemeButton() {

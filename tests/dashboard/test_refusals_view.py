@@ -22,7 +22,7 @@ def test_the_list_of_calls_leads_to_the_refused_ones_with_their_reason(page, ref
         assert said in row
     assert page.address == "refusals"
     assert page.browser.title == "Refused calls · AI Bridge"
-    assert page.find("nav [aria-current]").text == "Interceptions"
+    assert page.find("nav [aria-current]").text == "Calls"
     page.find("[aria-label='List'] button", "Calls").click()
     page.until(lambda: page.address == "interceptions", "the way back was to lead to the calls")
 

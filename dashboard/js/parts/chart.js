@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { bucketName } from "../format.js";
 import { useTheme } from "../theme.js";
+import { walk } from "./chart_keys.js";
 import { plot } from "./plot.js";
 
 /**
@@ -21,6 +22,8 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   const [index, setIndex] = useState(null);
+  const drawn = useRef(null);
+  const anchor = useRef(null);
   const { version } = useTheme();
   const blank = rows.every(({ total }) => !total);
   useEffect(() => {
@@ -32,15 +35,44 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
     if (!width || blank) return undefined;
     const { options, data } = plot({ kind, times, step, rows, format }, { width, onHover: setIndex, onPick, onZoom });
     const chart = new uPlot(options, data, box.current);
-    return () => chart.destroy();
+    drawn.current = chart;
+    return () => {
+      chart.destroy();
+      drawn.current = null;
+    };
   }, [width, version, kind, step, JSON.stringify([times[0], times.length, rows])]);
   const hovered = index !== null && index < times.length ? index : null;
-  const summary = rows.map(({ name, total }) => `${name} ${format(total)}`).join(", ");
+  const shown = hovered === null ? "" : bucketName(times[hovered], step);
+  const said = (valueOf) => rows.map((row) => `${row.name} ${format(valueOf(row))}`).join(", ");
+  const onKeyDown = (event) => {
+    const next = walk(event, { at: hovered, anchor: anchor.current, length: times.length });
+    if (!next || !drawn.current) return;
+    event.preventDefault();
+    if (next.picked) {
+      const [first, last] = next.picked;
+      (first === last ? onPick : onZoom)(times[first], times[last] + step);
+      return;
+    }
+    anchor.current = next.anchor;
+    point(drawn.current, times, step, next);
+  };
+  const use = blank
+    ? { role: "img", "aria-label": `${title}: ${nothing}` }
+    : {
+        role: "slider",
+        tabIndex: 0,
+        "aria-label": `${title}: ${said(({ total }) => total)}`,
+        "aria-valuemin": 0,
+        "aria-valuemax": times.length - 1,
+        "aria-valuenow": hovered ?? 0,
+        "aria-valuetext": hovered === null ? "All" : `${shown}: ${said(({ values }) => values[hovered])}`,
+        onKeyDown,
+      };
   return html`
     <figure class="chart">
       <figcaption>
         <h2>${title}</h2>
-        <span class="quiet when">${hovered === null ? "" : bucketName(times[hovered], step)}</span>
+        <span class="quiet when">${shown}</span>
         <ul class="legend">
           ${!blank && rows.map(
             ({ name, colour, values, total, href }) => html`
@@ -54,7 +86,17 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
         </ul>
       </figcaption>
       ${blank && html`<p class="quiet">${nothing}</p>`}
-      <div class="plot" ref=${box} role="img" aria-label=${`${title}: ${blank ? nothing : summary}`}></div>
+      <div class="plot" ref=${box} ...${use}></div>
     </figure>
   `;
+}
+
+/** Show where the keys are, and the range that they chose. */
+function point(chart, times, step, { at, anchor }) {
+  const x = (seconds) => chart.valToPos(seconds, "x");
+  chart.setCursor({ left: x(times[at] + step / 2), top: 0 });
+  const [first, last] = anchor === null ? [at, at] : [Math.min(at, anchor), Math.max(at, anchor)];
+  const left = x(times[first]);
+  const width = anchor === null ? 0 : x(times[last] + step) - left;
+  chart.setSelect({ left, top: 0, width, height: width ? chart.over.clientHeight : 0 }, false);
 }

@@ -45,7 +45,7 @@ export function Interceptions({ route, user }) {
       <${Export} q=${sought} />
     </div>
     <div class="split" data-open=${route.id ? "" : undefined}>
-      <section class="list" aria-label="Interceptions">
+      <section class="list" aria-label="Calls">
         <${RowHead} />
         <ol class="rows">
           ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} since=${since} chosen=${row.id === route.id} />`)}

@@ -1,0 +1,78 @@
+"""The API as a page, and the keys."""
+
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.dashboard.page import PHONE
+
+
+def press(page, *keys):
+    actions = ActionChains(page.browser)
+    for key in keys:
+        actions.send_keys(key)
+    actions.perform()
+
+
+def test_the_api_is_shown_and_can_be_asked(page, site, axe):
+    name, token = site.user()
+    page.open("tokens", token)
+    page.find(".token")
+    page.browser.get(f"{page.url}/docs#getMe")
+    described = page.browser.execute_async_script(
+        "const done = arguments[0]; fetch('openapi.json').then((answer) => answer.json()).then(done)"
+    )
+    page.find("#getMe[open]")
+    operations = [
+        one.get("operationId", f"{method}:{path}")
+        for path, item in described["paths"].items()
+        for method, one in item.items()
+        if "tags" in one
+    ]
+    assert sorted(one.get_attribute("id") for one in page.all(".operation")) == sorted(operations)
+    page.click("#getMe .try button", "Send")
+    page.find("#getMe .try [role=status]", "200 after")
+    page.find("#getMe pre", name)
+    page.find("input[type=search]").send_keys("patch webhooks")
+    page.until(lambda: len(page.all(".operation")) == 1, "one operation was to be left")
+    page.find(".operation summary code", "/webhooks/").click()
+    page.find(".operation .fields")
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        assert page.axe(axe) == []
+    page.resize(PHONE)
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+
+
+def test_a_question_mark_shows_the_keys_and_g_goes_to_a_view(page, site, axe):
+    _, token = site.user()
+    page.open("connect", token)
+    page.find(".snippet")
+    press(page, "?")
+    page.find("dialog kbd", "Home")
+    assert page.axe(axe) == []
+    press(page, Keys.ESCAPE)
+    page.gone("dialog[open]")
+    press(page, "g", "s")
+    page.until(lambda: page.address == "sessions", "g s was to lead to the sessions")
+    press(page, "g", "j", "o")  # no view has j, and after it o is a key as any other
+    assert page.address == "sessions"
+
+
+def test_a_chart_is_read_and_used_by_keys(page, site):
+    _, token = site.user()
+    site.call(token)
+    site.counted(token, 1)
+    page.open("overview?range=1h", token)
+    chart = page.find(".chart [role=slider]")
+    page.find(".chart canvas")
+    page.browser.execute_script("arguments[0].focus()", chart)
+    press(page, Keys.END)
+    page.until(
+        lambda: "Completed" in page.find(".chart [role=slider]").get_attribute("aria-valuetext"), "a bar was to be read"
+    )
+    bars = int(chart.get_attribute("aria-valuemax"))
+    page.until(lambda: int(chart.get_attribute("aria-valuenow")) == bars, "the last bar was to be read")
+    ActionChains(page.browser).key_down(Keys.SHIFT).send_keys(Keys.LEFT, Keys.LEFT).key_up(Keys.SHIFT).perform()
+    page.until(lambda: int(chart.get_attribute("aria-valuenow")) == bars - 2, "two bars to the left were to be read")
+    press(page, Keys.ENTER)
+    page.until(lambda: page.address.startswith("overview?range=1h&from="), "the range was to be shown")
