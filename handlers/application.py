@@ -31,7 +31,7 @@ from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
-from handlers.api.dashboard import DashboardFiles, DashboardHandler
+from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.api.export import ExportHandler
 from handlers.api.facets import FacetHandler
 from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
@@ -159,6 +159,7 @@ class BridgeApplication(Application):
                 ("/metrics", MetricsHandler, context),
                 ("/openapi.json", OpenAPIHandler, context | {"description": description()}),
                 ("/", DashboardHandler, dashboard),
+                ("/docs", DashboardHandler, dashboard | {"page": DOCS}),
                 ("/dashboard/(.+)", DashboardHandler, dashboard),
             ],
             default_handler_class=UnknownResourceHandler,

@@ -1,4 +1,4 @@
-"""`/` and `/dashboard/..`: the web page, its scripts and styles, and the few files it needs of other packages."""
+"""`/`, `/docs` and `/dashboard/..`: the web pages, their scripts and styles, and the few files they need of other packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from version import VERSION
 
 ROOT = Path(__file__).parents[2] / "dashboard"
 INDEX = "index.html"
+DOCS = "docs.html"
 NOT_INSTALLED = "not-installed.html"
+_PAGES = (INDEX, DOCS, NOT_INSTALLED)
 # Of what npm installs, only these are served; the import map of the index says what they are called.
 LIBRARIES = (
     "node_modules/preact/dist/preact.mjs",
@@ -57,7 +59,7 @@ class DashboardFiles:
         own = (path for kind in ("*.js", "*.css", "*.svg") for path in root.rglob(kind))
         paths = {path.relative_to(root).as_posix(): path for path in own}
         self._paths = {name: path for name, path in paths.items() if not name.startswith("node_modules/")}
-        self._paths |= {name: root / name for name in (INDEX, NOT_INSTALLED, *LIBRARIES)}
+        self._paths |= {name: root / name for name in (*_PAGES, *LIBRARIES)}
         self._files: dict[str, File] = {}
 
     @property
@@ -65,15 +67,15 @@ class DashboardFiles:
         """Whether the libraries are there."""
         return all(self._paths[name].is_file() for name in LIBRARIES)
 
-    def index(self) -> tuple[int, File]:
-        """The page with its status: 503 and what to do while the libraries are not there."""
+    def page(self, name: str) -> tuple[int, File]:
+        """A page with its status: 503 and what to do while the libraries are not there."""
         if self.installed:
-            return 200, self._read(INDEX)
+            return 200, self._read(name)
         return 503, self._read(NOT_INSTALLED)
 
     def find(self, name: str) -> File | None:
         """A file; None when there is none, or none for browsers."""
-        if name in {INDEX, NOT_INSTALLED} or name not in self._paths or not self._paths[name].is_file():
+        if name in _PAGES or name not in self._paths or not self._paths[name].is_file():
             return None
         return self._read(name)
 
@@ -105,10 +107,11 @@ def _file(path: Path, changed_ns: int) -> File:
 class DashboardHandler(BridgeHandler):
     """Serves the dashboard to anybody: what it shows comes from the API, which asks for a token."""
 
-    def initialize(self, bridge: Bridge, files: DashboardFiles) -> None:  # type: ignore[override]
-        """Receive the running bridge and the files."""
+    def initialize(self, bridge: Bridge, files: DashboardFiles, page: str = INDEX) -> None:  # type: ignore[override]
+        """Receive the running bridge, the files, and the page that is sent where no file is named."""
         super().initialize(bridge)
         self._files = files
+        self._page = page
 
     async def get(self, name: str = "") -> None:
         """Send a file, or 304 to whom has it.
@@ -116,7 +119,7 @@ class DashboardHandler(BridgeHandler):
         Raises:
             Problem: 404, there is no such file.
         """
-        status, file = (200, self._files.find(name)) if name else self._files.index()
+        status, file = (200, self._files.find(name)) if name else self._files.page(self._page)
         if file is None:
             raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
         self.set_header("Content-Security-Policy", file.policy)

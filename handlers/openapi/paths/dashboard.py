@@ -10,6 +10,10 @@ TAG = "dashboard"
 _TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}
 _HTML = {"text/html": {"schema": str}}
 _UNCHANGED = {"304": {"description": "It has not changed since the answer with the `Etag` in `If-None-Match`."}}
+_PAGE = {
+    "200": response("The page.", _HTML, _TAG),
+    "503": response("What it needs of other packages is not installed.", _HTML, _TAG),
+} | _UNCHANGED
 
 PATHS: dict[str, Described] = {
     "/": get(
@@ -19,11 +23,16 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
-        responses={
-            "200": response("The page.", _HTML, _TAG),
-            "503": response("What it needs of other packages is not installed.", _HTML, _TAG),
-        }
-        | _UNCHANGED,
+        responses=_PAGE,
+    ),
+    "/docs": get(
+        "getDocs",
+        "This description as a page",
+        "Each operation with its fields and examples, to try in a browser that has signed in.",
+        tag=TAG,
+        public=True,
+        parameters=(IF_NONE_MATCH,),
+        responses=_PAGE,
     ),
     "/dashboard/{file}": get(
         "getDashboardFile",

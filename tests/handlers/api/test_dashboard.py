@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from handlers.api.dashboard import LIBRARIES, ROOT, DashboardFiles
+from handlers.api.dashboard import DOCS, LIBRARIES, ROOT, DashboardFiles
+from handlers.api.dashboard import INDEX as PAGE
 from version import VERSION
 
 INDEX = (ROOT / "index.html").read_text().replace("{version}", VERSION)
@@ -58,6 +59,18 @@ async def test_the_page_is_served_without_a_token_and_allows_only_its_own_script
     assert answer.header("Cross-Origin-Resource-Policy") == "same-origin"
 
 
+@installed
+@pytest.mark.gen_test
+async def test_the_api_is_a_page_by_the_same_policy(running):
+    answer, index = await fetch(running, "/docs"), await fetch(running, "/")
+    source = (ROOT / DOCS).read_text()
+    digest = base64.b64encode(
+        hashlib.sha256(re.search(r'<script type="importmap">(.*?)</script>', source, re.DOTALL)[1].encode()).digest()
+    ).decode()
+    assert (answer.status, answer.body.decode()) == (200, source)
+    assert policy(answer) == policy(index) | {"script-src": ["'self'", f"'sha256-{digest}'"]}
+
+
 @pytest.mark.gen_test
 async def test_each_of_its_files_is_served(running):
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
@@ -82,7 +95,8 @@ async def test_every_library_of_the_import_map_is_served_and_nothing_else_of_npm
 
 def test_the_page_asks_for_all_its_modules_at_once():
     asked = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', INDEX)
-    modules = [name for name in (*LIBRARIES, *OWN) if name.endswith(("js", "mjs")) and name != "js/main.js"]
+    of_docs = {name for name in OWN if name.startswith("js/reference/")}
+    modules = [one for one in (*LIBRARIES, *OWN) if one.endswith(("js", "mjs")) and one not in of_docs | {"js/main.js"}]
     assert sorted(asked) == sorted(modules)
 
 
@@ -157,14 +171,14 @@ def folder(tmp_path):
 
 def test_without_its_libraries_the_page_says_how_to_install_them(folder):
     files = DashboardFiles(folder)
-    status, file = files.index()
+    status, file = files.page(PAGE)
     assert status == 503
     assert b"npm ci --omit=dev --ignore-scripts --prefix dashboard" in file.plain
     assert files.find(LIBRARIES[0]) is None
     for name in LIBRARIES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
-    status, file = files.index()
+    status, file = files.page(PAGE)
     assert (status, file.plain) == (200, INDEX.encode())
 
 
@@ -197,7 +211,7 @@ def test_scripts_and_styles_make_no_markup_of_text():
 
 
 def test_nothing_is_loaded_from_elsewhere():
-    for name in (*OWN, "index.html", "not-installed.html"):
+    for name in (*OWN, "index.html", "docs.html", "not-installed.html"):
         addresses = re.findall(r"""https?://[^\s"'`)]+""", (ROOT / name).read_text())
         assert [one for one in addresses if one != "http://www.w3.org/2000/svg"] == [], name
 

@@ -104,6 +104,7 @@ def test_everything_but_what_is_public_asks_for_a_token():
         *(
             "/",
             "/dashboard/{file}",
+            "/docs",
             "/healthz",
             "/metrics",
             PATH,
