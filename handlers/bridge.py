@@ -46,6 +46,7 @@ from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.facets import Facets
+from storage.queries.grouped.grouped import Grouped
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
@@ -109,6 +110,7 @@ class Bridge:
     sessions: Sessions
     names: Facets
     statistics: Statistics
+    grouped: Grouped
     live: Live
     upstream: UpstreamClient
     chat_usage: ChatUsage

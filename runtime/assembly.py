@@ -54,6 +54,7 @@ from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.facets import Facets
+from storage.queries.grouped.grouped import Grouped
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
@@ -153,6 +154,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         sessions=Sessions(database),
         names=Facets(database),
         statistics=Statistics(database),
+        grouped=Grouped(database),
         live=live,
         upstream=upstream,
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),

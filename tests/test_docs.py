@@ -18,6 +18,7 @@ from intercept.records import EndReason, ModelThought, Reading, TokenUsage, Tool
 from intercept.refusals import Rule
 from limits import overload
 from resources.recorded.export_formats import COLUMNS
+from resources.recorded.groups import GroupTotals
 from resources.recorded.interceptions import Interception
 from resources.recorded.refusals import Refusal
 from resources.recorded.sessions import Session
@@ -176,7 +177,10 @@ def test_every_column_of_csv_is_described_in_its_order():
 def test_every_parameter_and_figure_of_the_statistics_is_described():
     described = section(API, "`GET /api/v2/aibridge/stats`")
     assert first_cells(described, "parameter") == list(stats.PARAMETERS)
-    assert first_cells(described, "key of figures") == list(Totals.__struct_fields__)
+    figures = list(Totals.__struct_fields__)
+    assert first_cells(described, "key of figures") == figures
+    of_groups = [name for cell in first_cells(described, "key of a total") for name in re.findall(r"\w+", cell)]
+    assert {*figures, *of_groups} - {"completed"} == set(GroupTotals.__struct_fields__)
 
 
 def test_every_parameter_key_and_rule_of_refusals_is_described():

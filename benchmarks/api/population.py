@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import accumulate
 from random import Random
@@ -28,7 +29,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import PRECISION, Cost
+from storage.recording.prices import PRECISION, Cost, InputRates
 
 DAYS = 60
 CALLS_PER_SESSION = 9
@@ -42,6 +43,7 @@ USUAL_MODELS, USUAL_CLIENTS = 4, 2
 UNUSUAL = 0.05
 """The share of sessions with any other model and client."""
 
+_RATES = InputRates(Decimal("3e-6"), Decimal("3e-7"), Decimal("3.75e-6"))
 _NOBODY = UUID(int=0)
 _ROUTES = {"anthropic": "/v1/messages", "openai": "/v1/chat/completions"}
 MODELS = (
@@ -216,7 +218,7 @@ class Population:
             reading=self._reading(),
         )
         new_id = partial(self.new_id, start)
-        cost = Cost(PRECISION * random.randrange(10**11), "made up")
+        cost = Cost(PRECISION * random.randrange(10**11), "made up", _RATES)
         start_fields = start_document(interception, instance_id=_NOBODY, new_id=new_id)
         return start_fields | ending_fields(ending, new_id=new_id, cost=cost)
 

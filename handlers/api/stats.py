@@ -4,43 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TypeVar
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import UNSET
 
+from handlers.api.choices import choice, time
+from handlers.api.grouped import MAX_BUCKETS, OLDEST_MINUTE, OWN_PARAMETERS, USUAL_SPAN, GroupedHandler, asks_for_groups
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
 from resources.recorded.stats import RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy
-from storage.queries.filters.interceptions import parse_timestamp
+from storage.queries.filters.calendar import Period
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
 
-PARAMETERS = ("from", "to", "bucket", "group_by")
-MAX_BUCKETS = 1_500
-USUAL_SPAN = timedelta(hours=24)
-OLDEST_MINUTE = timedelta(days=7)
-"""How old requested minutes may be. They are kept for a little longer."""
-
-Choice = TypeVar("Choice", bound=StrEnum)
+PARAMETERS = ("from", "to", "bucket", "group_by", *OWN_PARAMETERS)
 
 
-class StatisticsHandler(VisibilityHandler):
+class StatisticsHandler(GroupedHandler):
     """The statistics: of owners, auditors and readers over all calls, of members over their own."""
 
     async def respond(self) -> None:
-        """Answer a series, or one for each group.
+        """Answer a series, or one for each group; or groups, where what only these tell is asked for.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
+        if asks_for_groups(values):
+            await self.write_groups(values)
+            return
         query = parse_query(values, self.bridge.now())
         try:
             uncounted, series = await self.bridge.statistics.read(query, visible_to=self.visible_to)
@@ -90,10 +86,10 @@ def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
         ValidationProblem: it cannot be answered; every parameter that is wrong is named.
     """
     problems: list[tuple[str, str]] = []
-    bucket = _choice(Bucket, "bucket", values, problems) or Bucket.HOUR
-    group_by = _choice(GroupBy, "group_by", values, problems)
-    to = _time("to", values, problems) or now
-    start = _time("from", values, problems)
+    bucket = Bucket(choice(Period, "bucket", values, problems) or Bucket.HOUR)
+    group_by = choice(GroupBy, "group_by", values, problems)
+    to = time("to", values, problems) or now
+    start = time("from", values, problems)
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     try:
@@ -109,27 +105,6 @@ def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     return query
-
-
-def _choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> Choice | None:
-    text = values.get(name)
-    if not text:
-        return None
-    if text not in list(kind):
-        problems.append((name, f"must be one of {', '.join(kind)}"))
-        return None
-    return kind(text)
-
-
-def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> datetime | None:
-    text = values.get(name)
-    if not text:
-        return None
-    try:
-        return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
-        return None
 
 
 async def _to_json(series: Series, names: resources.SeriesNames) -> resources.Series:

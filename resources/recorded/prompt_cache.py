@@ -76,6 +76,13 @@ class Cache(Struct):
         saved, lost = usd
         return cls(read, written, fresh, _rate(read, written, fresh), saved, int(document.get("lost_tokens", 0)), lost)
 
+    @classmethod
+    def of_totals(cls, totals: Mapping[str, Any]) -> Self:
+        """Show the sums of a group of calls or sessions."""
+        read, written, fresh = (int(totals.get(name, 0)) for name in _TOKENS)
+        saved, lost = (float(totals.get(name, 0)) if totals.get("priced") else None for name in ("saved", "lost"))
+        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(totals.get("lost_tokens", 0)), lost)
+
 
 class CallCache(Cache):
     """The same of one call, and where the cache broke."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 GROWTH = 1.1
@@ -67,6 +67,13 @@ def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     number = -(-digits.bit_length() // _DIGIT_BITS)
     passed = list(accumulate(struct.unpack(f"<{number}I", digits.to_bytes(4 * number, "little"))))
     return [_MIDDLES[first + bisect_left(passed, share * passed[-1])] for share in shares]
+
+
+def buckets(histogram: int) -> Iterator[tuple[float, int]]:
+    """Yield of each bucket that has calls its upper end in milliseconds, to a tenth of one, and how many it has."""
+    for bucket in range(LAST_BUCKET + 1):
+        if number := histogram >> _DIGIT_BITS * bucket & 0xFFFFFFFF:
+            yield round(GROWTH**bucket, 1), number
 
 
 _MIDDLES = (1.0, *(round(GROWTH**bucket * 2 / (GROWTH + 1), 1) for bucket in range(1, LAST_BUCKET + 1)))

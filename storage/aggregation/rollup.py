@@ -8,8 +8,11 @@ The totals are a flat mapping from names to numbers:
 - `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
 - `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
+- `input_cost`, `output_cost`, `read_cost`, `written_cost`: parts of `cost` by kind of token, of calls whose `cost` has rates;
+- `saved`: US dollars that tokens from the prompt cache would have cost more outside it, of the same calls;
 - `no_usage`: calls without reported tokens, of APIs that are billed;
-- `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.aggregation.histograms`.
+- `durations`, `first_bytes`, `bridges`: how many calls took how long to their end, to the first byte and until the provider was
+  asked; `speeds`: how many streams had how many tokens of output a second. See `storage.aggregation.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
 """
@@ -33,8 +36,14 @@ from storage.mongo.codec import read_decimal
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""
 
-HISTOGRAMS = ("durations", "first_bytes")
+HISTOGRAMS = ("durations", "first_bytes", "bridges", "speeds")
 """The totals that the database has packed, so that it cannot add them itself."""
+
+KINDS = ("input_cost", "output_cost", "read_cost", "written_cost")
+"""What tokens of each kind cost."""
+
+MONEY = ("cost", *KINDS, "saved")
+"""The totals in US dollars, which are decimals."""
 
 NO_USAGE: Mapping[str, Any] = {
     "$and": [{"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}, {"$ne": ["$billed", False]}]
@@ -44,8 +53,8 @@ NO_USAGE: Mapping[str, Any] = {
 PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
 """The totals that are a number in the database too."""
 
-FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)
-"""The fields of a rollup that have totals."""
+FIELDS = (*PLAIN, "ends", "cost", "durations", "first_bytes")
+"""The fields of a rollup whose totals every series shows."""
 
 MINUTES_KEPT = timedelta(days=8)
 """How long a minute rollup is kept, from its beginning. The others are kept for ever."""
@@ -200,8 +209,9 @@ def totals_of(document: Mapping[str, Any]) -> Totals:
     for name in HISTOGRAMS:
         if name in document:
             totals[name] = unpack(document[name])
-    if "cost" in document:
-        totals["cost"] = read_decimal(document["cost"])
+    for name in MONEY:
+        if name in document:
+            totals[name] = read_decimal(document[name])
     return totals
 
 
@@ -220,7 +230,7 @@ def document_of(totals: Mapping[str, Any]) -> dict[str, Any]:
 def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the database adds to a rollup's document: no zeros and no histograms."""
     changes = {name: value for name, value in totals.items() if value and name not in HISTOGRAMS}
-    return changes | {name: Decimal128(value) for name, value in changes.items() if name == "cost"}
+    return changes | {name: Decimal128(value) for name, value in changes.items() if name in MONEY}
 
 
 def _summed(parts: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:

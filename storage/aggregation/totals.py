@@ -9,10 +9,22 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bson.binary import Binary
+from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
-from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, NO_USAGE, TOKENS, Breakdown, Bucket, RollupKey, Totals
+from storage.aggregation.rollup import (
+    DIMENSIONS,
+    HISTOGRAMS,
+    KINDS,
+    MONEY,
+    NO_USAGE,
+    TOKENS,
+    Breakdown,
+    Bucket,
+    RollupKey,
+    Totals,
+)
 from storage.mongo.codec import read_decimal
 from storage.recording.prices import MAX_TOKENS
 
@@ -60,35 +72,70 @@ def rows(alone: Any) -> list[dict[str, Any]]:
     """Make documents for `row_of` of interceptions: those with the same value of the expression `alone` may share one."""
     dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
     minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
-    cost = {"$ifNull": ["$cost.usd", None]}
-    is_priced = {"$ne": [cost, None]}
-    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
-    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    kept = dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "end_reason", "counted", "presumed"), True)
     return [
-        {
-            "$project": {
-                **dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "end_reason", "counted", "presumed"), True),
-                **tokens,
-                "at": minute,
-                "alone": alone,
-                "cost": cost,
-                "priced": _number(is_priced),
-                "no_usage": _number(NO_USAGE),
-                "durations": _bucket_index("$ended_at"),
-                "first_bytes": _bucket_index("$first_byte_at"),
-            }
-        },
-        {"$set": {"unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]})}},
+        *figures({**kept, "at": minute, "alone": alone}),
         {
             "$group": {
                 "_id": {"at": "$at", **dimensions, "alone": "$alone"},
-                **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", *_COUNTS)},
+                **{name: {"$sum": f"${name}"} for name in (*TOKENS, *MONEY, *_COUNTS)},
                 **{name: {"$push": f"${name}"} for name in ("end_reason", *HISTOGRAMS)},
                 "ids": {"$push": "$_id"},
                 "counted": {"$first": "$counted"},
                 "presumed": {"$first": "$presumed"},
             }
         },
+    ]
+
+
+def figures(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Make of interceptions their figures, by the names of totals: `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
+
+    Args:
+        shown: What else is needed of them, as `$project` takes it.
+    """
+    cost = {"$ifNull": ["$cost.usd", None]}
+    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    rate = {kind: f"$rates.{kind}" for kind in ("input", "read", "written")}
+    priced = {
+        "input_cost": {"$multiply": ["$input_tokens", rate["input"]]},
+        "read_cost": {"$multiply": ["$cache_read_input_tokens", rate["read"]]},
+        "written_cost": {"$multiply": ["$cache_write_input_tokens", rate["written"]]},
+        "saved": {"$multiply": ["$cache_read_input_tokens", {"$subtract": [rate["input"], rate["read"]]}]},
+    }
+    output = {"$subtract": ["$cost", {"$add": ["$input_cost", "$read_cost", "$written_cost"]}]}
+    speed = {"$divide": [{"$multiply": ["$output_tokens", 1000]}, "$streamed"]}
+    is_whole = {"$and": ["$streaming", {"$eq": ["$end_reason", EndReason.COMPLETED.value]}]}
+    return [
+        {
+            "$project": {
+                **shown,
+                **tokens,
+                "cost": cost,
+                "rates": "$cost.rates",
+                "priced": _number({"$ne": [cost, None]}),
+                "no_usage": _number(NO_USAGE),
+                "durations": _bucket_index({"$subtract": ["$ended_at", "$started_at"]}),
+                "first_bytes": _bucket_index({"$subtract": ["$first_byte_at", "$started_at"]}),
+                "bridges": _bucket_index({"$subtract": ["$upstream_asked_at", "$started_at"]}),
+                "streamed": {"$cond": [is_whole, {"$subtract": ["$ended_at", "$first_byte_at"]}, None]},
+            }
+        },
+        {
+            "$set": {
+                "unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]}),
+                "speeds": {
+                    "$cond": [
+                        {"$and": [{"$gt": ["$streamed", 0]}, {"$gt": ["$output_tokens", 0]}]},
+                        _bucket_index({"$floor": speed}),
+                        None,
+                    ]
+                },
+                **priced,
+            }
+        },
+        {"$set": {"output_cost": output}},
     ]
 
 
@@ -107,6 +154,9 @@ def row_of(document: Mapping[str, Any]) -> Row:
     totals |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
     if document["priced"]:
         totals["cost"] = read_decimal(document["cost"])
+    # A sum of nothing is a whole number.
+    if any(isinstance(document[name], Decimal128) for name in KINDS):
+        totals |= {name: read_decimal(document[name]) for name in MONEY}
     totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
     return Row(ids, key, token_key, totals, document.get("counted"), bool(document.get("presumed")))
 
@@ -119,9 +169,8 @@ def _bounded(limit: int, value: Any) -> dict[str, Any]:
     return {"$max": [0, {"$min": [limit, value]}]}
 
 
-def _bucket_index(until: str) -> dict[str, Any]:
-    """Return `histograms.bucket_index` as an expression, for the time from the start until `until`; None without one."""
-    took = {"$subtract": [until, "$started_at"]}
+def _bucket_index(took: Any) -> dict[str, Any]:
+    """Return `histograms.bucket_index` of a whole number as an expression; None where there is none."""
     power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
     key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_BUCKET]}}]}
     known = {"$cond": [{"$eq": ["$$took", None]}, None, key]}

@@ -36,6 +36,15 @@ BY_SESSION: Keys = (("client_session_id", ASCENDING), *_NEWEST_FIRST, ("status",
 BY_REQUEST: Keys = (("request_ids", ASCENDING), *_NEWEST_FIRST)
 IN_FLIGHT_BY_TIME: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"))
 
+# Of the calls that the prompt cache failed alone: what that cost is added up from the index.
+BY_LOSS: Keys = tuple(
+    (name, ASCENDING)
+    for name in (
+        *("started_at", "initiator_id", "provider_name", "model", "client", "provider", "api_key_id"),
+        *("cache_loss.lost_tokens", "cache_loss.lost"),
+    )
+)
+
 BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING), *_NEWEST_FIRST)
 BY_CONVERSATION: Keys = (("initiator_id", ASCENDING), ("conversation", ASCENDING), *_NEWEST_FIRST)
 UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
@@ -108,6 +117,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(BY_COMBINATION, name="by_combination"),
             IndexModel(BY_SESSION, name="by_session"),
             IndexModel(BY_REQUEST, name="by_request"),
+            IndexModel(BY_LOSS, name="by_loss", partialFilterExpression={"cache_loss.lost_tokens": {"$gt": 0}}),
             IndexModel(BY_TOOL_CALL, name="by_tool_call", partialFilterExpression={"tool_call_ids": {"$exists": True}}),
             IndexModel(
                 BY_CONVERSATION, name="by_conversation", partialFilterExpression={"conversation": {"$exists": True}}

@@ -13,13 +13,16 @@ from storage.aggregation.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Br
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
-from storage.recording.prices import MAX_TOKENS, PRECISION, Cost
+from storage.recording.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))
 
 # Far enough away for no minute rollup to be removed because it is old.
 MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
+
+
+RATES = InputRates(Decimal("3e-7"), Decimal("1e-8"), Decimal("4e-7"))
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Call:
             reading=Reading(token_usages=() if tokens is None else (usage,)),
         )
         cost = (
-            Cost(Decimal(tokens).scaleb(-6).quantize(PRECISION), "table 1") if priced and tokens is not None else None
+            Cost(Decimal(tokens).scaleb(-6).quantize(PRECISION), "table 1", RATES if tokens % 5 == 0 else None)
+            if priced and tokens is not None
+            else None
         )
         return ending_fields(record, new_id=counting_ids(), cost=cost)
 
@@ -126,12 +131,21 @@ def totals_of_call(document):
     tokens = {name: min(sum(usage[name] or 0 for usage in usages), MAX_TOKENS) for name in TOKENS}
     cost = document.get("cost")
     completed = document["status"] == "completed"
-    took = {"durations": document["ended_at"], "first_bytes": document.get("first_byte_at")}
+    took = {
+        "durations": document["ended_at"],
+        "first_bytes": document.get("first_byte_at"),
+        "bridges": document.get("upstream_asked_at"),
+    }
     histograms = {
         name: histogram([bucket_index((until - document["started_at"]) / timedelta(milliseconds=1))])
         for name, until in took.items()
         if until is not None
     }
+    if document["streaming"] and document["end_reason"] == "completed" and tokens["output_tokens"]:
+        streamed = (document["ended_at"] - document["first_byte_at"]) // timedelta(milliseconds=1)
+        if streamed > 0:
+            histograms["speeds"] = histogram([bucket_index(tokens["output_tokens"] * 1000 // streamed)])
+    rates = {name: usd.to_decimal() for name, usd in (cost or {}).get("rates", {}).items()}
     return {
         "interceptions": 1,
         "completed": int(completed),
@@ -142,8 +156,20 @@ def totals_of_call(document):
         "unpriced": int(cost is None and any(tokens.values())),
         "no_usage": int(not usages),
         "cost": cost["usd"].to_decimal() if cost else Decimal(0),
+        **(kinds_of(cost["usd"].to_decimal(), rates, tokens) if rates else {}),
         **histograms,
     }
+
+
+def kinds_of(usd, rates, tokens):
+    """What the tokens of each kind cost, and what the prompt cache saved."""
+    read = tokens["cache_read_input_tokens"]
+    kinds = {
+        "input_cost": tokens["input_tokens"] * rates["input"],
+        "read_cost": read * rates["read"],
+        "written_cost": tokens["cache_write_input_tokens"] * rates["written"],
+    }
+    return {**kinds, "output_cost": usd - sum(kinds.values()), "saved": read * (rates["input"] - rates["read"])}
 
 
 async def marked(database, name="uncounted"):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api import stats as stats_module
-from handlers.api.stats import MAX_BUCKETS, PARAMETERS, parse_query
+from handlers.api.grouped import MAX_BUCKETS
+from handlers.api.stats import PARAMETERS, parse_query
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup import Bucket, GroupBy
@@ -55,9 +56,9 @@ def test_times_become_whole_buckets(values, query):
     ("values", "problems"),
     [
         (
-            {"from": "yesterday", "to": "5", "bucket": "week", "group_by": "user"},
+            {"from": "yesterday", "to": "5", "bucket": "year", "group_by": "nobody"},
             [
-                ("bucket", "must be one of minute, hour, day"),
+                ("bucket", "must be one of minute, hour, day, week, month, all"),
                 ("group_by", "must be one of model, provider, client, initiator, group, token"),
                 ("to", NOT_A_TIME),
                 ("from", NOT_A_TIME),
@@ -193,14 +194,18 @@ async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, c
 
 @pytest.mark.gen_test
 async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
-    unknown = "unknown query parameter; allowed are bucket, from, group_by, to"
-    assert await running.get(STATS + "?q=x") == (
+    allowed = ", ".join(sorted(PARAMETERS))
+    unknown = f"unknown query parameter; allowed are {allowed}"
+    assert await running.get(STATS + "?x=1") == (
         400,
-        {"message": INVALID, "validations": [{"field": "q", "detail": unknown}]},
+        {"message": INVALID, "validations": [{"field": "x", "detail": unknown}]},
     )
     assert await running.get(STATS + "?bucket=year") == (
         400,
-        {"message": INVALID, "validations": [{"field": "bucket", "detail": "must be one of minute, hour, day"}]},
+        {
+            "message": INVALID,
+            "validations": [{"field": "bucket", "detail": "must be one of minute, hour, day, week, month, all"}],
+        },
     )
     assert (await running.get(STATS, {}))[0] == 401
     await record(running)

@@ -62,6 +62,10 @@ async def test_a_rollup_looks_like_this(database, rollups):
         "cost": Decimal128("0.000012000000"),
         "durations": pack(histogram([0, 80])),
         "first_bytes": pack(histogram([0, 73])),
+        "bridges": pack(histogram([0, 0])),
+        "speeds": pack(histogram([0])),
+        "input_cost": Decimal128("0.0000015"),
+        "output_cost": Decimal128("0.000003500000"),
     }
 
 

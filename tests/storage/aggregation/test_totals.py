@@ -12,7 +12,7 @@ from storage.aggregation.totals import Row, pipeline, row_of
 from storage.mongo.database import with_plain_ids
 from storage.recording.prices import MAX_TOKENS
 from tests.storage.records import ADA
-from tests.storage.rollup_checks import MIDNIGHT, Call, marked, write
+from tests.storage.rollup_checks import MIDNIGHT, RATES, Call, marked, write
 
 EVERYTHING = 1_000
 PLACE = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
@@ -49,8 +49,15 @@ async def test_calls_that_are_alike_are_one_row(database):
             "unpriced": 0,
             "no_usage": 1,
             "cost": Decimal("0.000011"),
+            "input_cost": 5 * RATES.input,
+            "read_cost": 0,
+            "written_cost": 0,
+            "output_cost": Decimal("0.000005") - 5 * RATES.input,
+            "saved": 0,
             "durations": histogram([bucket_index(2_000), bucket_index(2_000), 0]),
             "first_bytes": histogram([bucket_index(1_000), bucket_index(1_000)]),
+            "bridges": histogram([0, 0, 0]),
+            "speeds": histogram([bucket_index(1)]),
         },
         counted=None,
         presumed=False,

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from handlers.api.stats import MAX_BUCKETS
+from handlers.api.grouped import DEFAULT_GROUPS, MAX_BUCKETS
+from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, body, get, query, response
+from handlers.openapi.operations import JSON, Described, get, query, response
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
+from resources.recorded.flat_rows import FlatRows
+from resources.recorded.groups import (
+    CostByKind,
+    GroupedStatistics,
+    GroupTotals,
+    HistogramBucket,
+    Histograms,
+    StatisticsGroup,
+)
+from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import (
     Point,
     Quantiles,
@@ -20,10 +31,13 @@ from resources.recorded.stats import (
     RefusedInitiator,
     RefusedPoint,
     Series,
+    SeriesGroup,
     Statistics,
     Totals,
 )
 from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
+from storage.queries.filters.calendar import Period
+from storage.queries.filters.dimensions import Order, Subject, names_of
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _TOTALS = Totals(
@@ -44,6 +58,24 @@ _SERIES = Series(
     total=_TOTALS,
     points=[Point(**structs.asdict(_TOTALS), at="2026-11-24T23:00:00.000Z")],
 )
+_USER = SeriesGroup(str(INTERCEPTION.initiator.id), INTERCEPTION.initiator.name, INTERCEPTION.initiator.username)
+_GROUP_TOTALS = GroupTotals(
+    interceptions=1,
+    failed=0,
+    failures={},
+    tokens=115,
+    token_usage=_TOTALS.token_usage,
+    cost_usd=_TOTALS.cost_usd,
+    cost_micro_usd=_TOTALS.cost_micro_usd,
+    cost_by_kind=CostByKind(0.000039, 0.001335, 0.000003, 0.0, 0.0),
+    cache=Cache(13, 0, 13, 0.5, 0.000036, 0, 0.0),
+    unpriced=0,
+    no_usage=0,
+    duration_ms=_TOTALS.duration_ms,
+    first_byte_ms=_TOTALS.first_byte_ms,
+    bridge_ms=Quantiles(1.0, 1.0, 1.0),
+    tokens_per_second=None,
+)
 _EXAMPLE = Statistics(
     from_="2026-11-24T00:00:00.000Z",
     to="2026-11-25T00:00:00.000Z",
@@ -59,27 +91,95 @@ _EXAMPLE = Statistics(
     series=[_SERIES],
 )
 
+_GROUPED = GroupedStatistics(
+    of=Subject.CALLS,
+    from_="2026-11-01T00:00:00.000Z",
+    to="2026-12-01T00:00:00.000Z",
+    bucket=Period.ALL,
+    tz="UTC",
+    group_by=["user", "model"],
+    order_by=Order.COST,
+    count=1,
+    uncounted=0,
+    total=_GROUP_TOTALS,
+    previous=_GROUP_TOTALS,
+    histograms=Histograms([HistogramBucket(72.9, 1)], [HistogramBucket(41.1, 1)], [HistogramBucket(1.0, 1)], []),
+    groups=[StatisticsGroup({"user": _USER, "model": INTERCEPTION.model}, _GROUP_TOTALS, _GROUP_TOTALS)],
+)
+_ROWS = FlatRows(1, [{"model": INTERCEPTION.model, "calls": 1, "cost_usd": 0.001377}])
+_ONE_OF = {
+    "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (Statistics, GroupedStatistics, FlatRows)]
+}
+
+SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
+"""The bodies of an answer, of which it has one."""
+
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/stats": get(
         "getStatistics",
         "What calls add up to over time",
-        "Counts, tokens, costs and durations of ended calls, in buckets of UTC.",
+        "Counts, tokens, costs and durations of ended calls: `series` over time in buckets of UTC, each with its points. With "
+        "any of `of`, `q`, `order_by`, `limit`, `offset`, `tz`, `compare`, `format`, a bucket `week`, `month` or `all`, or a "
+        "`group_by` that series do not have, the answer is `groups`: every group there is, page by page.",
         tag="statistics",
         parameters=(
             query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
             query("to", Timestamp, "Until before then, made later to a whole bucket; without it now."),
             query(
                 "bucket",
-                Bucket,
-                f"How long one is; of at most {MAX_BUCKETS} from `from` to `to`.",
-                default=Bucket.HOUR,
+                Period,
+                f"How long one is; of at most {MAX_BUCKETS} from `from` to `to`. `all` is the whole range as one, in whole "
+                "hours. Without it an hour, and of groups `all`. Weeks begin on Monday.",
             ),
             query(
                 "group_by",
-                GroupBy,
-                f"A series for each of these, at most the {MAX_GROUPS} with most calls; without it one for all.",
+                str,
+                f"Of series one of {', '.join(GroupBy)}: a series for each of these, at most the {MAX_GROUPS} with most "
+                f"calls; without it one for all. Of groups up to two, with a comma: of calls {', '.join(names_of(Subject.CALLS))}; "
+                f"of refusals {', '.join(names_of(Subject.REFUSALS))}; of sessions {', '.join(names_of(Subject.SESSIONS))}.",
+                example="user,model",
+            ),
+            query("of", Subject, "What is added up; without it calls."),
+            query("q", str, "A search, in the language of the list of the same things.", example="model:gpt-5"),
+            query("order_by", Order, "What comes first has most of it; without it calls."),
+            query(
+                "limit",
+                Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
+                "How many groups.",
+                default=DEFAULT_GROUPS,
+            ),
+            query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "How many groups to leave out.", default=0),
+            query(
+                "tz", str, "Whose days, weeks and months: a time zone of IANA.", default="UTC", example="Europe/Berlin"
+            ),
+            query(
+                "compare",
+                Literal["previous"],
+                "Puts `previous` beside each total: what it was in the time range before. Before whole months these are as "
+                "many months, before whole days as many days, before anything else as much time.",
+            ),
+            query(
+                "format",
+                Literal["json", "csv", "rows"],
+                "`rows` and `csv` are flat: a row is a group; without it `json`.",
             ),
         ),
-        responses={"200": response("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,
+        responses={
+            "200": response(
+                "The statistics.",
+                {
+                    JSON: {
+                        "schema": _ONE_OF,
+                        "examples": {
+                            "series": {"value": _EXAMPLE},
+                            "groups": {"value": _GROUPED},
+                            "rows": {"value": _ROWS},
+                        },
+                    },
+                    "text/csv": {"schema": str},
+                },
+            )
+        }
+        | ALWAYS,
     ),
 }

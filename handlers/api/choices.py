@@ -1,0 +1,36 @@
+"""Query parameters that are one of some words, or a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from storage.queries.filters.interceptions import parse_timestamp
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Problems = list[tuple[str, str]]
+
+
+def choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: Problems) -> Choice | None:
+    """Read one of some words; None where it is not given, or is another one, which becomes a problem."""
+    text = values.get(name)
+    if not text:
+        return None
+    if text not in list(kind):
+        problems.append((name, f"must be one of {', '.join(kind)}"))
+        return None
+    return kind(text)
+
+
+def time(name: str, values: Mapping[str, str], problems: Problems) -> datetime | None:
+    """Read a time; None where it is not given, or is none, which becomes a problem."""
+    text = values.get(name)
+    if not text:
+        return None
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
+        return None

@@ -1,0 +1,197 @@
+"""Buckets of time as people of a time zone count them. Pure: no I/O, no clock.
+
+Days, weeks (from Monday, ISO 8601) and months begin at midnight of the zone, however long they are where clocks are changed. A
+midnight that a change of clocks leaves out is the moment of the change, and one that comes twice is the first. Every time that is given and
+returned is in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+_NONE = timedelta()
+
+
+class Period(StrEnum):
+    """How much time a bucket has. `ALL` is all that is asked for, as one."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    ALL = "all"
+
+
+class Offset(NamedTuple):
+    """What clocks of a zone are ahead of UTC until a time."""
+
+    until: datetime
+    ahead: timedelta
+
+
+def floor(period: Period, at: datetime, zone: tzinfo) -> datetime:
+    """Return when the bucket began that a time is in; of `ALL` the hour.
+
+    Raises:
+        OverflowError: That is before the year 1.
+    """
+    local = at.astimezone(zone)
+    match period:
+        case Period.MINUTE:
+            return at.replace(second=0, microsecond=0)
+        case Period.HOUR | Period.ALL:
+            beyond = _ahead(local) % _HOUR
+            return at - ((at - datetime(1, 1, 1, tzinfo=UTC)) + beyond) % _HOUR
+        case _:
+            return midnight(_first_day(period, local.date()), zone)
+
+
+def following(period: Period, start: datetime, zone: tzinfo) -> datetime:
+    """Return when the bucket after one begins, given the start of that; of `ALL` the hour.
+
+    Raises:
+        OverflowError: That is after the year 9999.
+    """
+    if period is Period.MINUTE:
+        return start + timedelta(minutes=1)
+    if period in {Period.HOUR, Period.ALL}:
+        return floor(period, start + _HOUR, zone)
+    day = start.astimezone(zone).date()
+    match period:
+        case Period.DAY:
+            return midnight(day + _DAY, zone)
+        case Period.WEEK:
+            return midnight(_first_day(period, day) + 7 * _DAY, zone)
+        case _:
+            return midnight(_month_after(day, 1), zone)
+
+
+def ceiling(period: Period, at: datetime, zone: tzinfo) -> datetime:
+    """Return when the first bucket begins that begins then or later; of `ALL` the hour.
+
+    Raises:
+        OverflowError: That is after the year 9999.
+    """
+    begun = floor(period, at, zone)
+    return begun if begun == at else following(period, begun, zone)
+
+
+def starts(period: Period, start: datetime, end: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """Yield when each bucket of a time range begins; of `ALL` there is one."""
+    if period is Period.ALL:
+        yield start
+        return
+    while start < end:
+        yield start
+        start = following(period, start, zone)
+
+
+def previous(start: datetime, end: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return the time range before, to compare one with.
+
+    Before whole months are as many months, and before whole days as many days, of the zone. Before anything else is as much time.
+
+    Raises:
+        OverflowError: That is before the year 1.
+    """
+    first, last = start.astimezone(zone).date(), end.astimezone(zone).date()
+    if (start, end) == (midnight(first, zone), midnight(last, zone)):
+        if first.day == last.day == 1:
+            months = (last.year - first.year) * 12 + last.month - first.month
+            return midnight(_month_after(first, -months), zone), start
+        return midnight(first - (last - first), zone), start
+    return start - (end - start), start
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Return when a day of a zone begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def offsets(start: datetime, end: datetime, zone: tzinfo) -> list[Offset]:
+    """Return what clocks of a zone are ahead of UTC, in order of time, from a start until an end."""
+    found: list[Offset] = []
+    at, ahead = start, _ahead(start.astimezone(zone))
+    while at < end:
+        later = min(at + _DAY, end)
+        if (changed := _ahead(later.astimezone(zone))) != ahead:
+            found.append(Offset(_change(at, later, zone), ahead))
+            ahead = changed
+        at = later
+    return [*found, Offset(end, ahead)]
+
+
+def are_whole_hours(clock: list[Offset]) -> bool:
+    """Whether hours of the zone begin when those of UTC do."""
+    return all(one.ahead % _HOUR == _NONE for one in clock)
+
+
+def label(period: Period, clock: list[Offset], at: Any) -> Any:
+    """Have MongoDB find the bucket of a time; `time_of` reads what it finds.
+
+    It is given offsets rather than the name of the zone, so that what it knows of zones makes no difference.
+
+    Args:
+        period: Not `ALL`.
+        clock: See `offsets`.
+        at: An expression of the time.
+    """
+    if period in {Period.MINUTE, Period.HOUR}:
+        beyond = _switch(at, [one._replace(ahead=one.ahead % _HOUR) for one in clock])
+        return {"$subtract": [{"$dateTrunc": {"date": {"$add": [at, beyond]}, "unit": period.value}}, beyond]}
+    local = {"$add": [at, _switch(at, clock)]}
+    monday = {"startOfWeek": "monday"} if period is Period.WEEK else {}
+    return {"$dateTrunc": {"date": local, "unit": period.value, **monday}}
+
+
+def time_of(period: Period, found: datetime, zone: tzinfo) -> datetime:
+    """Return when the bucket begins that `label` found."""
+    return found if period in {Period.MINUTE, Period.HOUR} else midnight(found.date(), zone)
+
+
+def _switch(at: Any, clock: list[Offset]) -> Any:
+    *changes, last = clock
+    value: Any = last.ahead // timedelta(milliseconds=1)
+    for one in reversed(changes):
+        value = {"$cond": [{"$lt": [at, one.until]}, one.ahead // timedelta(milliseconds=1), value]}
+    return value
+
+
+def _change(start: datetime, end: datetime, zone: tzinfo) -> datetime:
+    """Return when clocks were changed in a time range, to the second."""
+    ahead = _ahead(start.astimezone(zone))
+    before, after = 0, int((end - start).total_seconds())
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _ahead((start + timedelta(seconds=middle)).astimezone(zone)) == ahead:
+            before = middle
+        else:
+            after = middle
+    return start + timedelta(seconds=after)
+
+
+def _ahead(local: datetime) -> timedelta:
+    return local.utcoffset() or _NONE
+
+
+def _first_day(period: Period, day: date) -> date:
+    match period:
+        case Period.WEEK:
+            return day - day.weekday() * _DAY
+        case Period.MONTH:
+            return day.replace(day=1)
+        case _:
+            return day
+
+
+def _month_after(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if not MINYEAR <= year <= MAXYEAR:
+        raise OverflowError("out of range")
+    return date(year, month + 1, 1)

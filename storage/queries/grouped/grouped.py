@@ -1,0 +1,82 @@
+"""The groups of a database: what calls, refusals and sessions add up to."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from storage.aggregation.rollup import Breakdown, Bucket
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.indexes import ROLLUPS
+from storage.queries.filters.dimensions import Subject
+from storage.queries.filters.grouping import GroupQuery
+from storage.queries.filters.groups import Answer, NotAskedError, TooMuchError
+from storage.queries.grouped.reading import Reading, other_source
+
+SECONDS: Final = 20.0
+"""How long the database may take for one answer."""
+
+SCANS: Final = 2
+"""How many answers a process reads from records at a time; the others wait, and their time goes on."""
+
+_SLACK_SECONDS: Final = 2.0
+_TOO_LONG: Final = 50
+"""MaxTimeMSExpired"""
+_TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
+"""A document that grows too large, or too much for memory."""
+
+
+class Grouped:
+    """The groups of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._scans = asyncio.Semaphore(SCANS)
+
+    async def read(self, query: GroupQuery) -> Answer:
+        """Read what is asked.
+
+        Raises:
+            NotAskedError: Something is asked that its subject does not tell.
+            TooMuchError: It takes too long.
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        if query.of is not Subject.CALLS and query.order not in other_source(query).orders:
+            raise NotAskedError(f"{query.of} cannot be sorted by {query.order}")
+        health = self._database.health
+        if not health.available:
+            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        until = monotonic() + SECONDS
+        try:
+            async with (
+                asyncio.timeout(SECONDS + _SLACK_SECONDS),
+                self._database.within(None),
+                self._database.snapshot() as session,
+            ):
+                return await Reading(self._database, session, self._scans, until).answer(query)
+        except TimeoutError as error:
+            raise TooMuchError(await self._counted(query)) from error
+        except OperationFailure as error:
+            if error.code not in _TOO_LARGE:
+                raise
+            raise TooMuchError(await self._counted(query)) from error
+        except DatabaseUnavailableError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OperationFailure) or cause.code != _TOO_LONG:
+                raise
+            raise TooMuchError(await self._counted(query)) from error
+
+    async def _counted(self, query: GroupQuery) -> int:
+        """Count the calls of the time range, in whole days."""
+        times = {"$gte": Bucket.DAY.floor(query.start), "$lt": query.end}
+        match = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value, "at": times}
+        pipeline: list[dict[str, Any]] = [
+            {"$match": match},
+            {"$group": {"_id": None, "number": {"$sum": "$interceptions"}}},
+        ]
+        async with self._database.query():
+            found = await self._database.rollups.aggregate(pipeline, hint=dict(ROLLUPS)).to_list(1)
+        return int(found[0]["number"]) if found else 0

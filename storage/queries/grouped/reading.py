@@ -1,0 +1,267 @@
+"""Reads one answer: which groups there are, what each adds up to, over time, and beside the time before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from bson.decimal128 import Decimal128
+
+from storage.aggregation.histograms import quantiles, unpack
+from storage.aggregation.rollup import NO_GROUP, Breakdown, Bucket, Totals
+from storage.aggregation.rollup_job import JOB_STATE, SINCE
+from storage.aggregation.uncounted import read_uncounted
+from storage.mongo.codec import read_decimal
+from storage.mongo.database import Collection, Database, Session
+from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
+from storage.queries.filters import calendar
+from storage.queries.filters.calendar import Period
+from storage.queries.filters.dimensions import Order, Subject
+from storage.queries.filters.grouping import MAX_POINTS, GroupQuery, plan
+from storage.queries.filters.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
+from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Sessions, Source, of_refusals
+
+MAX_HISTOGRAMS: Final = 200_000
+"""Most parts of histograms that are read for one answer."""
+
+MAX_UNCOUNTED: Final = 10_000
+"""How many of the calls that are not counted yet are looked at."""
+
+
+class _Sources(NamedTuple):
+    """Where groups are read and where all as one, and what the prompt cache lost of either, where another one has that."""
+
+    groups: Source
+    whole: Source
+    losses: Source | None = None
+    all_losses: Source | None = None
+
+
+def other_source(query: GroupQuery) -> Source:
+    """Where what is not about calls is read."""
+    return of_refusals(query) if query.of is Subject.REFUSALS else Sessions(query)
+
+
+class Reading:
+    """The answer to one question, as of one moment."""
+
+    def __init__(self, database: Database, session: Session | None, scans: asyncio.Semaphore, until: float) -> None:
+        self._database = database
+        self._session = session
+        self._scans = scans
+        self._until = until
+        self._since: datetime | None = None
+
+    async def answer(self, query: GroupQuery) -> Answer:
+        """Read what is asked."""
+        if query.of is Subject.CALLS and self._session is not None:
+            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True}, session=self._session)
+            self._since = (job_state or {}).get(SINCE)
+        sources = self._sources(query)
+        if sources is None:
+            return Answer(0, [], Found((), {}, {}))
+        async with self._scans if isinstance(sources.groups, Records) else nullcontext():
+            return await self._read(query, sources)
+
+    def _sources(self, query: GroupQuery) -> _Sources | None:
+        """Where groups are read, and where all of it as one; None where there is surely nothing."""
+        alone = replace(query, by=())
+        if query.of is not Subject.CALLS:
+            source = other_source(query)
+            return _Sources(source, type(source)(alone))
+        selection = query.selection
+        if selection is None:
+            return None
+        planned, whole = (
+            (plan(query, self._since), plan(alone, self._since)) if self._session is not None else (None, None)
+        )
+        # Both of the same kind, so that groups and their sum agree.
+        if planned is None or whole is None:
+            return _Sources(Records(query, selection), Records(alone, selection))
+        return _Sources(
+            Rollups(query, planned), Rollups(alone, whole), Losses(query, selection), Losses(alone, selection)
+        )
+
+    async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
+        count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
+        groups, total = await self._figures(query, sources, keys)
+        if query.compare:
+            earlier = query.previous
+            before = self._sources(earlier)
+            known: dict[Key, Found] = {}
+            total.previous = {}
+            if before is not None:
+                known, all_before = await self._figures(earlier, before, keys)
+                total.previous = all_before.total
+            for key, found in groups.items():
+                found.previous = known[key].total if key in known else {}
+        answer = Answer(count, [groups[key] for key in keys if key in groups], total)
+        if isinstance(sources.groups, Rollups):
+            answer.uncounted = await self._uncounted(query)
+        elif isinstance(sources.groups, Records) and self._session is not None:
+            answer.recorded_since = await self._recorded_since(query)
+        return answer
+
+    async def _figures(
+        self, query: GroupQuery, sources: _Sources, keys: Sequence[Key]
+    ) -> tuple[dict[Key, Found], Found]:
+        """Read what groups add up to, and all as one."""
+        alone = replace(query, by=())
+        total = (await self._found(alone, sources.whole, sources.all_losses, None)).get((), Found((), {}, {}))
+        if len(keys) * len(total.points) > MAX_POINTS:
+            raise TooManyPointsError
+        return await self._found(query, sources.groups, sources.losses, keys) if keys else {}, total
+
+    async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
+        """Return how many groups there are, and the ones that are asked for."""
+        if query.order is Order.P95:
+            return await self._ranked_by_p95(query, source)
+        key = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
+        page: list[dict[str, Any]] = [{"$skip": query.offset}] if query.offset else []
+        pipeline = [
+            *source.stages(None),
+            {"$group": {"_id": key, "most": {"$sum": source.orders[query.order]}}},
+            {"$sort": {"most": -1, "_id": 1}},
+            {"$facet": {"page": [*page, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
+        ]
+        (found,) = await self._aggregate(source, pipeline, None)
+        counted = found["count"]
+        return (int(counted[0]["number"]) if counted else 0), [_key(query, row["_id"]) for row in found["page"]]
+
+    async def _ranked_by_p95(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
+        histograms = await self._histograms(query, source, None, every=True)
+        slowest = {
+            key: (quantiles(found.get("durations", 0), (0.95,)) or [0.0])[0] for key, found in histograms.items()
+        }
+        ranked = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
+        return len(ranked), ranked[query.offset : query.offset + query.limit]
+
+    async def _found(
+        self, query: GroupQuery, source: Source, losses: Source | None, keys: Sequence[Key] | None
+    ) -> dict[Key, Found]:
+        """Read what some groups add up to, or all as one."""
+        found = await self._sums(query, source, keys)
+        further: list[Mapping[Key, Mapping[str, Any]]] = []
+        if source.histograms:
+            further.append(await self._histograms(query, source, keys))
+        if losses is not None:
+            lost = await self._sums(replace(query, period=Period.ALL), losses, keys)
+            further.append({key: one.total for key, one in lost.items()})
+        for figures in further:
+            for key in figures.keys() & found.keys():
+                found[key].total |= figures[key]
+        return found
+
+    async def _sums(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
+        clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
+        id_: dict[str, Any] = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
+        if clock:
+            id_["at"] = calendar.label(query.period, clock, "$at")
+        pipeline = [*source.stages(keys), {"$group": {"_id": id_, **source.sums}}]
+        found: dict[Key, Found] = {}
+        wanted = None if keys is None else set(keys)
+        for row in await self._aggregate(source, pipeline, keys):
+            key, totals = _key(query, row["_id"]), _totals(row)
+            if wanted is not None and key not in wanted:
+                continue
+            group = found.setdefault(key, Found(key, {}, {}))
+            _add(group.total, totals)
+            if clock:
+                _add(group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {}), totals)
+        return found
+
+    async def _histograms(
+        self, query: GroupQuery, source: Source, keys: Sequence[Key] | None, *, every: bool = False
+    ) -> dict[Key, dict[str, int]]:
+        """Read the histograms of some groups, of all as one, or of every group those of durations."""
+        names = ("durations",) if every else source.histograms
+        is_packed = isinstance(source, Rollups)
+        id_: dict[str, Any] = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
+        stages = source.stages(keys)
+        if is_packed:
+            # A part for each day, as a document has at most 16 MiB.
+            id_["at"] = {"$dateTrunc": {"date": "$at", "unit": "day"}}
+            pipeline = [*stages, {"$group": {"_id": id_, **{name: {"$push": f"${name}"} for name in names}}}]
+        else:
+            one_each = [{"n": name, "b": f"${name}"} for name in names]
+            pipeline = [
+                *stages,
+                {"$project": {**dict.fromkeys(id_, True), "h": one_each}},
+                {"$unwind": "$h"},
+                {"$match": {"h.b": {"$ne": None}}},
+                {"$group": {"_id": {**id_, "n": "$h.n", "b": "$h.b"}, "number": {"$sum": 1}}},
+            ]
+        found: dict[Key, dict[str, int]] = {}
+        for number, row in enumerate(await self._aggregate(source, pipeline, keys, MAX_HISTOGRAMS)):
+            if not number % 1_000:
+                await asyncio.sleep(0)  # others have their turn
+            histograms = found.setdefault(_key(query, row["_id"]), {})
+            if is_packed:
+                for name in names:
+                    histograms[name] = histograms.get(name, 0) + sum(map(unpack, row[name]))
+            else:
+                name = row["_id"]["n"]
+                histograms[name] = histograms.get(name, 0) + (int(row["number"]) << 32 * int(row["_id"]["b"]))
+        return found
+
+    async def _aggregate(
+        self, source: Source, pipeline: list[dict[str, Any]], keys: Sequence[Key] | None, most: int | None = None
+    ) -> list[dict[str, Any]]:
+        collection: Collection = getattr(self._database, source.collection)
+        left = max(1, int((self._until - monotonic()) * 1000))
+        cursor = collection.aggregate(
+            pipeline, hint=dict(source.hint(keys)), session=self._session, allowDiskUse=True, maxTimeMS=left
+        )
+        found = await cursor.to_list(None if most is None else most + 1)
+        if most is not None and len(found) > most:
+            raise TooMuchError
+        return found
+
+    async def _uncounted(self, query: GroupQuery) -> int:
+        marks = await read_uncounted(self._database.rollups, self._session)
+        visible = {} if query.visible_to is None else {"initiator_id": query.visible_to}
+        pipeline: list[dict[str, Any]] = [
+            {"$match": marks.filter},
+            {"$limit": MAX_UNCOUNTED},
+            {"$match": {"started_at": {"$gte": query.start, "$lt": query.end}, **visible}},
+            {"$count": "number"},
+        ]
+        cursor = self._database.interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=self._session)
+        return sum([row["number"] for row in await cursor.to_list(1)])
+
+    async def _recorded_since(self, query: GroupQuery) -> datetime | None:
+        """Return when the oldest record started, if there were calls before it in the time range."""
+        oldest = await self._database.interceptions.find_one(
+            {}, {"started_at": True}, sort=[("started_at", 1), ("_id", 1)], hint=dict(BY_TIME), session=self._session
+        )
+        first: datetime = query.end if oldest is None else oldest["started_at"]
+        earlier = {"$gte": Bucket.HOUR.floor(query.start), "$lt": Bucket.HOUR.floor(first)}
+        gone = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": earlier}
+        found = await self._database.rollups.find_one(gone, {"_id": True}, hint=dict(ROLLUPS), session=self._session)
+        return first if found else None
+
+
+def _key(query: GroupQuery, id_: Mapping[str, Any]) -> Key:
+    values = (id_.get(f"k{position}") for position in range(len(query.by)))
+    return tuple(None if value == NO_GROUP else value for value in values)
+
+
+def _totals(row: Mapping[str, Any]) -> Totals:
+    totals: Totals = {}
+    for name, value in row.items():
+        if name == "_id" or value is None:
+            continue
+        number = read_decimal(value) if isinstance(value, Decimal128) else value
+        if number:
+            totals[f"ends.{ENDS[name]}" if name in ENDS else name] = number
+    return totals
+
+
+def _add(total: Totals, totals: Mapping[str, Any]) -> None:
+    for name, value in totals.items():
+        total[name] = total.get(name, 0) + value

@@ -1,0 +1,273 @@
+"""Where groups are read from: rollups, records, refusals, sessions. Each says how MongoDB makes figures of its documents.
+
+Behind the `stages` of a source each document has the figures of `sums` and `at`, its time, and `k0` and `k1`, the values by
+which it is grouped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from intercept.records import EndReason
+from storage.aggregation.refusal_recorder import SHADOW
+from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Bucket
+from storage.aggregation.totals import figures
+from storage.mongo.indexes import (
+    BY_LOSS,
+    REFUSALS_BY_INITIATOR,
+    REFUSALS_BY_TIME,
+    REFUSED_BY_INITIATOR,
+    REFUSED_BY_TIME,
+    ROLLUPS,
+    ROLLUPS_BY_INITIATOR,
+    SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_TIME,
+    Keys,
+)
+from storage.queries.filters.dimensions import Dimension, Order, expression, has_many
+from storage.queries.filters.grouping import GroupQuery, RollupPlan
+from storage.queries.filters.groups import Key
+from storage.queries.filters.selection import Selection, is_one_of
+
+Stages = list[dict[str, Any]]
+
+MAX_FOUND_BY_KEY: Final = 200
+"""Most users whose rollups are read user by user."""
+
+ENDS: Final = {f"end_{reason}": reason.value for reason in EndReason}
+"""What the sums of end reasons are called."""
+
+LOSS: Final = ("lost_tokens", "lost")
+_TOKENS: Final = {"$add": [{"$ifNull": [f"${name}", 0]} for name in TOKENS]}
+_SUMS: Final[Mapping[str, Any]] = {name: {"$sum": f"${name}"} for name in (*PLAIN, *MONEY)}
+_COMPLETED: Final = {"$eq": ["$end_reason", EndReason.COMPLETED.value]}
+_FAILED: Final = {"$cond": [_COMPLETED, 0, 1]}
+
+
+class Source:
+    """One place where groups are read from.
+
+    Attributes:
+        collection: Its name.
+        sums: The figures, as `$group` adds them up.
+        orders: What groups can be sorted by, as an expression.
+        histograms: Which there are.
+    """
+
+    collection: ClassVar[str]
+    sums: ClassVar[Mapping[Any, Any]]
+    orders: ClassVar[Mapping[Any, Any]] = {}
+    histograms: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, query: GroupQuery) -> None:
+        self._query = query
+
+    @property
+    def _times(self) -> dict[str, Any]:
+        return {"$gte": self._query.start, "$lt": self._query.end}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {} if self._query.visible_to is None else {"initiator_id": self._query.visible_to}
+
+    @property
+    def _keys(self) -> dict[str, Any]:
+        return {f"k{position}": expression(self._query.of, by) for position, by in enumerate(self._query.by)}
+
+    @property
+    def _documents(self) -> Stages:
+        """Make figures of documents."""
+        raise NotImplementedError
+
+    def stages(self, keys: Sequence[Key] | None) -> Stages:
+        """Make figures of what is in the groups that have these keys, and perhaps of a little more, or of all."""
+        unwound = [
+            {"$unwind": {"path": f"$k{position}", "preserveNullAndEmptyArrays": True}}
+            for position, by in enumerate(self._query.by)
+            if has_many(self._query.of, by)
+        ]
+        narrowed: dict[str, Any] = {}
+        for position in range(len(self._query.by) if keys is not None else 0):
+            values = wanted(keys or (), position)
+            narrowed[f"k{position}"] = {"$in": [*values, NO_GROUP] if None in values else values}
+        return [*self._documents, *unwound, *([{"$match": narrowed}] if narrowed else [])]
+
+    def hint(self, keys: Sequence[Key] | None) -> Keys:
+        """The index to read by."""
+        raise NotImplementedError
+
+
+class Rollups(Source):
+    """The rollups of a plan."""
+
+    collection = "rollups"
+    sums: ClassVar[Mapping[Any, Any]] = {**_SUMS} | {name: {"$sum": f"$ends.{reason}"} for name, reason in ENDS.items()}
+    orders: ClassVar[Mapping[Any, Any]] = {
+        Order.CALLS: "$interceptions",
+        Order.COST: "$cost",
+        Order.TOKENS: _TOKENS,
+        Order.FAILED: "$failed",
+    }
+    histograms: ClassVar[Sequence[str]] = HISTOGRAMS
+
+    def __init__(self, query: GroupQuery, plan: RollupPlan) -> None:
+        super().__init__(query)
+        self._plan = plan
+        self._fields = [plan.fields[by] for by in query.by]
+
+    @property
+    def _keys(self) -> dict[str, Any]:
+        return {f"k{position}": f"${field}" for position, field in enumerate(self._fields)}
+
+    @property
+    def _documents(self) -> Stages:
+        return [{"$match": self._plan.filter}, *([{"$set": self._keys}] if self._fields else [])]
+
+    def stages(self, keys: Sequence[Key] | None) -> Stages:
+        """See `Source`. The groups that are meant bound what is read, too."""
+        stages = super().stages(keys)
+        if keys is None:
+            return stages
+        for position, field in enumerate(self._fields):
+            if field not in {"group_ids", "group_id", *self._plan.values}:
+                match = stages[0]["$match"]
+                parts = [{**part, field: {"$in": wanted(keys, position)}} for part in match.get("$or", [match])]
+                stages[0] = {"$match": {"$or": parts} if "$or" in match else parts[0]}
+        return stages
+
+    def hint(self, keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        of_some = keys is not None and "initiator_id" in self._fields and len(keys) <= MAX_FOUND_BY_KEY
+        return ROLLUPS_BY_INITIATOR if of_some or is_one_of(self._plan.values.get("initiator_id")) else ROLLUPS
+
+
+class Records(Source):
+    """The records of calls that have ended."""
+
+    collection = "interceptions"
+    sums: ClassVar[Mapping[Any, Any]] = {
+        **_SUMS,
+        **{name: {"$sum": {"$cond": [{"$eq": ["$end_reason", reason]}, 1, 0]}} for name, reason in ENDS.items()},
+        **{name: {"$sum": f"${name}"} for name in LOSS},
+        "interceptions": {"$sum": 1},
+        "completed": {"$sum": {"$cond": [_COMPLETED, 1, 0]}},
+        "failed": {"$sum": _FAILED},
+    }
+    orders: ClassVar[Mapping[Any, Any]] = {
+        Order.CALLS: 1,
+        Order.COST: "$cost",
+        Order.TOKENS: _TOKENS,
+        Order.FAILED: _FAILED,
+    }
+    histograms: ClassVar[Sequence[str]] = HISTOGRAMS
+
+    def __init__(self, query: GroupQuery, selection: Selection) -> None:
+        super().__init__(query)
+        self._selection = selection
+
+    @property
+    def _documents(self) -> Stages:
+        loss = {name: f"$cache_loss.{name}" for name in LOSS}
+        shown = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
+        return [{"$match": self._selection.filter}, *figures(shown)]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return self._selection.index
+
+
+class Losses(Records):
+    """The records of calls that the prompt cache failed."""
+
+    sums: ClassVar[Mapping[Any, Any]] = {name: {"$sum": f"$cache_loss.{name}"} for name in LOSS}
+    histograms: ClassVar[Sequence[str]] = ()
+
+    @property
+    def _documents(self) -> Stages:
+        times = {"$gte": self._selection.start, "$lt": self._selection.end}
+        match = {**self._selection.values, "started_at": times, "cache_loss.lost_tokens": {"$gt": 0}}
+        shown = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
+        return [{"$match": match}, {"$project": shown}]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return BY_LOSS
+
+
+class RefusalTotals(Source):
+    """How many requests were refused, by rule and user. It has every one."""
+
+    collection = "refusal_totals"
+    sums: ClassVar[Mapping[Any, Any]] = {"refusals": {"$sum": "$count"}}
+    orders: ClassVar[Mapping[Any, Any]] = {Order.CALLS: "$count"}
+
+    @property
+    def _documents(self) -> Stages:
+        hours = {"bucket": Bucket.HOUR.value, "at": self._times}
+        real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
+        match = {"$and": [hours, real, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return REFUSED_BY_TIME if self._query.visible_to is None else REFUSED_BY_INITIATOR
+
+
+class RefusalRows(RefusalTotals):
+    """The rows about refused requests, which have more about each, and leave some out in a storm."""
+
+    collection = "refusals"
+
+    @property
+    def _documents(self) -> Stages:
+        match = {"$and": [{"at": self._times}, {"shadow": {"$ne": True}}, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return REFUSALS_BY_TIME if self._query.visible_to is None else REFUSALS_BY_INITIATOR
+
+
+class Sessions(Source):
+    """The documents of sessions, by when these started."""
+
+    collection = "sessions"
+    sums: ClassVar[Mapping[Any, Any]] = {
+        "sessions": {"$sum": 1},
+        "failed": {"$sum": "$failures"},
+        **{
+            name: {"$sum": f"${name}"}
+            for name in ("interceptions", "priced", "unpriced", "no_usage", "cost", "saved", *LOSS, *TOKENS)
+        },
+    }
+    orders: ClassVar[Mapping[Any, Any]] = {
+        Order.CALLS: 1,
+        Order.COST: "$cost",
+        Order.TOKENS: _TOKENS,
+        Order.FAILED: "$failures",
+    }
+
+    @property
+    def _documents(self) -> Stages:
+        match = {"$and": [{"started_at": self._times}, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, {"$set": {**self._keys, "at": "$started_at"}}]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        is_one = is_one_of({**self._query.conditions, **self._own}.get("initiator_id"))
+        return SESSIONS_BY_INITIATOR if is_one else SESSIONS_BY_TIME
+
+
+def of_refusals(query: GroupQuery) -> RefusalTotals:
+    """Choose where refusals are told: the totals have them all, by user and rule and in whole hours."""
+    told = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
+    is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
+    all_told = told and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
+    return RefusalTotals(query) if all_told else RefusalRows(query)
+
+
+def wanted(keys: Sequence[Key], position: int) -> list[Any]:
+    """Return the values that keys have at a position, each once."""
+    return list(dict.fromkeys(key[position] for key in keys))

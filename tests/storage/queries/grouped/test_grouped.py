@@ -1,0 +1,329 @@
+"""Groups are what their calls add up to, wherever they are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.errors import OperationFailure
+
+from intercept.records import EndReason
+from storage.aggregation.rollup import TOKENS, add
+from storage.aggregation.rollup_job import RollupJob
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries.filters.calendar import Period, floor
+from storage.queries.filters.dimensions import By, Dimension, Order, Subject, parse_by
+from storage.queries.filters.grouping import GroupQuery, plan
+from storage.queries.filters.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.interceptions import parse_search
+from storage.queries.grouped import grouped as grouped_module
+from storage.queries.grouped import reading as reading_module
+from storage.queries.grouped.grouped import Grouped
+from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
+
+ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
+RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
+DAY, HOUR = 86_400, 3_600
+THREE_DAYS = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=3))
+USER, MODEL = By(Dimension.USER), By(Dimension.MODEL)
+
+
+async def count(database, *calls, ends=None):
+    ends = ends or [{} for _ in calls]
+    await write(
+        database,
+        *(call.start for call in calls),
+        *(call.end(**end) for call, end in zip(calls, ends, strict=True)),
+    )
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+
+
+def by(*names):
+    return tuple(map(parse_by, names))
+
+
+def nonzero(totals):
+    return {name: value for name, value in totals.items() if value}
+
+
+def keys_of(document, dimensions):
+    """The groups that a call is in."""
+    single = {
+        Dimension.USER: document["initiator_id"],
+        Dimension.MODEL: document["model"],
+        Dimension.PROVIDER: document["provider_name"],
+        Dimension.CLIENT: document["client"],
+        Dimension.TOKEN: document["api_key_id"],
+        Dimension.END_REASON: document["end_reason"],
+        Dimension.STREAMING: document["streaming"],
+        Dimension.SESSION: document.get("session_id", document["_id"]),
+    }
+    keys = [()]
+    for one in dimensions:
+        values = document.get("group_ids") or [None] if one.dimension is Dimension.GROUP else [single[one.dimension]]
+        keys = [(*key, value) for key in keys for value in values]
+    return keys
+
+
+def measured(order, totals):
+    return {
+        Order.CALLS: totals.get("interceptions", 0),
+        Order.COST: totals.get("cost", 0),
+        Order.TOKENS: sum(totals.get(name, 0) for name in TOKENS),
+        Order.FAILED: totals.get("failed", 0),
+    }[order]
+
+
+CALLS = st.lists(
+    st.tuples(
+        st.integers(-2 * DAY, 4 * DAY - 1),
+        st.sampled_from([ADA, BOB]),
+        st.sampled_from("ab"),
+        st.sampled_from(["openai", "eu"]),
+        st.sampled_from("xy"),
+        st.sampled_from(["laptop", "server"]),
+        st.sampled_from([(), (RESEARCH,), (RESEARCH, OPS)]),
+    ),
+    max_size=8,
+)
+ENDS = st.tuples(st.sampled_from([None, 0, 5, 7, 10]), st.sampled_from([EndReason.COMPLETED, EndReason.UPSTREAM_ERROR]))
+DIMENSIONS = st.lists(
+    st.sampled_from(["user", "model", "provider", "client", "token", "group", "end_reason", "streaming", "session"]),
+    max_size=2,
+    unique=True,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    calls=CALLS,
+    names=DIMENSIONS,
+    visible_to=st.sampled_from([None, ADA]),
+    q=st.sampled_from(["", "model:a", "-model:a", "client:x,y provider_name:eu", "status:failed"]),
+    period=st.sampled_from([Period.ALL, Period.HOUR, Period.DAY, Period.WEEK]),
+    zone=st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")]),
+    order=st.sampled_from([Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED]),
+    data=st.data(),
+)
+def test_every_group_is_what_its_calls_add_up_to(
+    io_loop, database, *, calls, names, visible_to, q, period, zone, order, data
+):
+    ends = [data.draw(ENDS) for _ in calls]
+
+    async def compare():
+        await database.interceptions.delete_many({})
+        await database.rollups.delete_many({})
+        made = [Call(number, *row) for number, row in enumerate(calls)]
+        await count(database, *made, ends=[{"tokens": tokens, "end_reason": reason} for tokens, reason in ends])
+        start = floor(period, MIDNIGHT, zone)
+        query = GroupQuery(
+            start=start,
+            end=floor(period, MIDNIGHT + timedelta(days=8), zone),
+            conditions=parse_search(q).filter(initiator_id=None),
+            by=by(*names),
+            period=period,
+            zone=zone,
+            order=order,
+            limit=100,
+            compare=True,
+            visible_to=visible_to,
+        )
+        answer = await Grouped(database).read(query)
+        selection = query.selection
+        before = query.previous
+        groups, points, earlier, total = {}, {}, {}, {}
+        async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
+            at, totals = document["started_at"], totals_of_call(document)
+            if query.start <= at < query.end:
+                add(total, totals)
+            for key in keys_of(document, query.by):
+                if before.start <= at < before.end:
+                    add(earlier.setdefault(key, {}), totals)
+                if query.start <= at < query.end:
+                    add(groups.setdefault(key, {}), totals)
+                    add(points.setdefault((key, floor(period, at, zone)), {}), totals)
+        assert nonzero(answer.total.total) == nonzero(total)
+        if not query.by:
+            return
+        assert answer.count == len(groups)
+        assert {one.key: nonzero(one.total) for one in answer.groups} == {k: nonzero(v) for k, v in groups.items()}
+        assert [measured(order, one.total) for one in answer.groups] == sorted(
+            (measured(order, one) for one in groups.values()), reverse=True
+        )
+        for one in answer.groups:
+            assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
+        if period is not Period.ALL:
+            found = {(one.key, at): one.points[at]["interceptions"] for one in answer.groups for at in one.points}
+            assert found == {place: totals["interceptions"] for place, totals in points.items()}
+
+    io_loop.run_sync(compare, timeout=60)
+
+
+@pytest.mark.gen_test
+async def test_groups_are_paged_to_the_last_one_and_told_in_all(database):
+    calls = [Call(number, second=number, model=f"m{number:02}") for number in range(45)]
+    await count(database, *calls, *(Call(100 + number, model="m07") for number in range(2)))
+    query = replace(THREE_DAYS, by=(MODEL,), limit=20)
+    pages = [await Grouped(database).read(replace(query, offset=offset)) for offset in (0, 20, 40)]
+    assert [(page.count, len(page.groups)) for page in pages] == [(45, 20), (45, 20), (45, 5)]
+    models = [group.key[0] for page in pages for group in page.groups]
+    assert models == ["m07", *sorted(set(models) - {"m07"})]
+    assert pages[2].total.total["interceptions"] == 47
+
+
+@pytest.mark.gen_test
+async def test_the_slowest_groups_come_first(database):
+    await count(
+        database,
+        *(Call(number, model=model) for number, model in enumerate("abc")),
+        ends=[{"took": 5}, {"took": 50}, {"took": 2}],
+    )
+    for names in (("model",), ("model", "end_reason")):
+        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(*names), order=Order.P95, limit=2))
+        assert [group.key[0] for group in answer.groups] == ["b", "a"]
+        assert answer.count == 3
+
+
+@pytest.mark.gen_test
+async def test_tools_tags_errors_and_sessions_are_read_from_records(database):
+    await count(database, Call(1), Call(2), Call(3), ends=[{}, {}, {"end_reason": EndReason.UPSTREAM_ERROR}])
+    tools = [{"tool": "Bash"}, {"tool": "Read"}, {"tool": "Bash"}]
+    first = {"tool_usages": tools, "tags": {"project": "apollo"}, "agent": {"id": "a1"}, "upstream_status": 200}
+    await database.interceptions.update_one({"_id": UUID(int=1)}, {"$set": first})
+    await database.interceptions.update_one(
+        {"_id": UUID(int=3)}, {"$set": {"error": {"type": "overloaded", "message": "secret"}, "upstream_status": 529}}
+    )
+    found = {}
+    for name in ("tool", "tag.project", "error_type", "http_status", "agent"):
+        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(name)))
+        found[name] = {group.key[0]: group.total["interceptions"] for group in answer.groups}
+        assert answer.total.total["interceptions"] == 3
+    status = found.pop("http_status")
+    assert (status[200], status[529]) == (2, 1)
+    assert found == {
+        "tool": {None: 2, "Bash": 1, "Read": 1},
+        "tag.project": {"apollo": 1, None: 2},
+        "error_type": {None: 2, "overloaded": 1},
+        "agent": {None: 2, "a1": 1},
+    }
+
+
+@pytest.mark.gen_test
+async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(database):
+    await count(database, Call(1, model="a"), Call(2, model="a", initiator=BOB), Call(3, model="b"))
+    loss = {"lost_tokens": 30, "lost": 0.25, "cause": "evicted"}
+    await database.interceptions.update_many({"model": "a"}, {"$set": {"cache_loss": loss}})
+    for names in (("model",), ("model", "streaming")):
+        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(*names)))
+        lost = {group.key[0]: (group.total.get("lost_tokens"), group.total.get("lost")) for group in answer.groups}
+        assert lost == {"a": (60, 0.5), "b": (None, None)}
+        assert answer.total.total["lost_tokens"] == 60
+    mine = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
+    assert mine.total.total["lost_tokens"] == 30
+
+
+@pytest.mark.gen_test
+async def test_calls_of_others_are_nobodys_to_see(database):
+    await count(database, Call(1), Call(2, initiator=BOB))
+    hidden = replace(THREE_DAYS, by=(MODEL,), conditions={"initiator_id": ADA}, visible_to=BOB, compare=True)
+    answer = await Grouped(database).read(hidden)
+    assert (answer.count, answer.groups, answer.total.total) == (0, [], {})
+
+
+@pytest.mark.gen_test
+async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
+    await count(database, Call(1, second=60), Call(2, second=2 * DAY))
+    await write(database, Call(3).start, Call(3).end())
+    by_model = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
+    assert (by_model.uncounted, by_model.total.total["interceptions"], by_model.recorded_since) == (1, 2, None)
+    by_end = replace(THREE_DAYS, by=by("end_reason"))
+    assert (await Grouped(database).read(by_end)).total.total["interceptions"] == 3
+    await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})
+    answer = await Grouped(database).read(by_end)
+    assert (answer.recorded_since, answer.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
+
+
+@pytest.mark.gen_test
+async def test_before_calls_were_counted_by_token_records_tell(database):
+    await count(database, Call(1))
+    by_token = replace(THREE_DAYS, by=by("token"))
+    since = MIDNIGHT + timedelta(days=1)
+    assert plan(by_token, None).breakdown == "token"
+    assert plan(by_token, since) is None
+    await database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": since}}, upsert=True)
+    answer = await Grouped(database).read(by_token)
+    assert [group.key for group in answer.groups] == [("abcdefghij",)]
+
+
+@pytest.mark.gen_test
+async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
+    at = MIDNIGHT + timedelta(hours=1)
+    totals = [("rate", ADA, 3), ("rate", BOB, 1), ("concurrency", ADA, 2), ("shadow:rate", ADA, 9)]
+    await database.refusal_totals.insert_many(
+        {"bucket": "hour", "at": at, "rule": rule, "initiator_id": user, "count": number}
+        for rule, user, number in totals
+    )
+    await database.refusals.insert_one(
+        {"at": at, "rule": "rate", "initiator_id": ADA, "model": "a", "status": 429, "count": 3}
+    )
+    refusals = replace(THREE_DAYS, of=Subject.REFUSALS, period=Period.DAY)
+
+    async def numbers(query):
+        answer = await Grouped(database).read(query)
+        assert all(one.points == {MIDNIGHT: one.total} for one in answer.groups)
+        return {one.key: one.total["refusals"] for one in answer.groups}, answer.total.total["refusals"]
+
+    by_rule = replace(refusals, by=by("rule", "user"))
+    assert await numbers(by_rule) == ({("rate", ADA): 3, ("rate", BOB): 1, ("concurrency", ADA): 2}, 6)
+    assert await numbers(replace(by_rule, conditions={"rule": "rate"}, visible_to=BOB)) == ({("rate", BOB): 1}, 1)
+    assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
+    assert (await Grouped(database).read(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
+    with pytest.raises(NotAskedError, match="refusals cannot be sorted by cost"):
+        await Grouped(database).read(replace(refusals, order=Order.COST))
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_added_up_by_when_they_started(database):
+    session = {"started_at": MIDNIGHT, "client": "x", "failures": 1, "interceptions": 3, "priced": 1, "input_tokens": 5}
+    models = [["a"], ["a", "b"]]
+    await database.sessions.insert_many(
+        {"_id": UUID(int=n), **session, "initiator_id": user, "models": models[n]} for n, user in enumerate([ADA, BOB])
+    )
+    sessions = replace(THREE_DAYS, of=Subject.SESSIONS, by=(MODEL,), order=Order.TOKENS)
+    answer = await Grouped(database).read(sessions)
+    found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in answer.groups}
+    assert (found, answer.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)
+    mine = await Grouped(database).read(replace(sessions, by=(USER,), visible_to=ADA, conditions={"client": "x"}))
+    assert [one.key for one in mine.groups] == [(ADA,)]
+
+
+@pytest.mark.gen_test
+async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypatch):
+    await count(database, Call(1), Call(2, model="b"))
+    monkeypatch.setattr(reading_module, "MAX_POINTS", 1)
+    with pytest.raises(TooManyPointsError):
+        await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
+    monkeypatch.setattr(reading_module, "MAX_HISTOGRAMS", 1)
+    with pytest.raises(TooMuchError):
+        await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason"), order=Order.P95))
+    for code in (50, 10334):
+
+        async def fails(*_, code=code):
+            raise OperationFailure("of the database", code)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(reading_module.Reading, "_aggregate", fails)
+            with pytest.raises(TooMuchError) as told:
+                await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")))
+        assert told.value.calls == 2
+    monkeypatch.setattr(grouped_module, "SECONDS", -2.0)
+    with pytest.raises(TooMuchError):
+        await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
+    database.health.lose("gone")
+    with pytest.raises(DatabaseUnavailableError, match="gone"):
+        await Grouped(database).read(THREE_DAYS)
