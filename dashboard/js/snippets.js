@@ -118,7 +118,7 @@ const WRITERS = {
   ],
 };
 
-/** The snippets of a client as `{title, text}`. */
-export function snippets(id, address, model) {
-  return WRITERS[id](address, model).map(([title, text]) => ({ title, text }));
+/** The snippets of a client as `{title, text}`, with a token where there is one. */
+export function snippets(id, address, model, token = "TOKEN") {
+  return WRITERS[id](address, model).map(([title, text]) => ({ title, text: text.replaceAll(/\bTOKEN\b/g, token) }));
 }

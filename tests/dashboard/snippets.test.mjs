@@ -45,3 +45,12 @@ test("a model that only the operator knows is left to be filled in", () => {
   assert.deepEqual([openai, anthropic, demo, own].map(modelOf), ["gpt-5.5", "claude-sonnet-5-5", "demo", "MODEL"]);
   assert.match(snippets("curl", "http://x/own", modelOf(own))[0].text, /"model": "MODEL"/);
 });
+
+test("a token is filled in wherever one stands, and nowhere else", () => {
+  for (const { id } of CLIENTS) {
+    const plain = snippets(id, "http://x/p", "m").map(({ text }) => text);
+    const filled = snippets(id, "http://x/p", "m", "s3cret").map(({ text }) => text);
+    assert.deepEqual(filled, plain.map((text) => text.replaceAll(/(?<![A-Z_])TOKEN(?![A-Z_])/g, "s3cret")));
+    assert.ok(filled.some((text) => text.includes("s3cret")));
+  }
+});

@@ -76,3 +76,24 @@ def test_the_lines_of_python_are_python(connect):
     for client in ("OpenAI SDK", "Anthropic SDK"):
         connect.click("[aria-label=Client] button", client)
         compile(connect.find(".snippet pre").text, client, "exec")
+
+
+def test_a_token_is_created_filled_in_and_tried_and_its_first_call_arrives(page, site, axe):
+    _, token = site.user()
+    page.open("connect?client=curl", token)
+    page.click("button", "Create a token and fill it in")
+    secret = page.find(".created code").text
+    assert f"Bearer {secret}" in page.find(".snippet pre").text
+    assert secret not in page.browser.current_url
+    page.find("[role=status]", "Waiting for the first call")
+    page.click(".try-it button", "Send")
+    page.find(".said-by-model", "demo")
+    page.find("[role=status] a", "demo, ")
+    assert page.axe(axe) == []
+    page.click("[role=status] a", "demo, ")
+    page.find(".detail .facts")
+    tokens = [one["name"] for one in site.get(token, "users/me/tokens")["results"]]
+    assert "curl" in tokens
+    page.open("connect?client=curl", token)
+    page.find(".snippet pre", "Bearer TOKEN")
+    assert secret not in page.browser.page_source

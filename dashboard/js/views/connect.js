@@ -1,22 +1,25 @@
 /** How to point a client at this server. */
 
 import { html } from "htm/preact";
+import { useState } from "preact/hooks";
 import { useResource } from "../resource.js";
 import { CopyButton } from "../parts/copy.js";
 import { Segmented } from "../parts/segmented.js";
 import { Failure, Loading } from "../parts/states.js";
 import { go, href } from "../router.js";
 import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "../snippets.js";
+import { CreateToken, Filled, FirstCall, TryIt } from "./first_call.js";
 
 const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
 
-export function Connect({ route }) {
+export function Connect({ route, user }) {
   const { data: configured, error, reload } = useResource("providers/configured");
   if (!configured) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
-  return html`<${Instructions} params=${route.params} configured=${configured} />`;
+  return html`<${Instructions} params=${route.params} configured=${configured} user=${user} />`;
 }
 
-function Instructions({ params, configured }) {
+function Instructions({ params, configured, user }) {
+  const [token, setToken] = useState(null);
   const clients = clientsFor(configured);
   const client = clients.find(({ id }) => id === params.client) ?? clients[0];
   const providers = providersFor(client, configured);
@@ -30,6 +33,7 @@ function Instructions({ params, configured }) {
         Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge. Put it in the place of${" "}
         <code>TOKEN</code>. The bridge replaces it with the provider's key.
       </p>
+      ${token ? html`<${Filled} token=${token} />` : html`<${CreateToken} client=${client} rules=${user.tokens} onCreated=${setToken} />`}
       <${Segmented} label="Client" options=${clients.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>
         <span aria-hidden="true">Provider</span>${" "}
@@ -38,7 +42,7 @@ function Instructions({ params, configured }) {
         </select>
       </label>
       <${KeyState} provider=${provider} />
-      ${snippets(client.id, address, modelOf(provider)).map(
+      ${snippets(client.id, address, modelOf(provider), token?.token).map(
         ({ title, text }) => html`
           <section class="snippet" key=${title}>
             <header><h3>${title}</h3><${CopyButton} text=${text} what=${title} /></header>
@@ -46,6 +50,12 @@ function Instructions({ params, configured }) {
           </section>
         `,
       )}
+      ${token &&
+      html`
+        <h3>Try it here</h3>
+        <${TryIt} key=${provider.name + client.type} vendor=${client.type} address=${address} model=${modelOf(provider)} token=${token} />
+        <${FirstCall} token=${token} />
+      `}
     </div>
   `;
 }
