@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -27,6 +28,10 @@ EVENT_STREAM = "application/vnd.amazon.eventstream"
 """The content type of AWS's event stream."""
 
 
+NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+"""What most calls have."""
+
+
 class InvalidRequestError(ValueError):
     """The request body cannot be relayed: not JSON, or without a usable model. Its text is meant for the client."""
 
@@ -42,6 +47,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     all choices together; None where it does not say. `uses_state` says that the provider keeps the response, or that the
     request goes on with something that it has kept.
     `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they are unknown.
+    `tags` are those of the body (see `intercept.callers.tags`).
     `tool_results` are those behind the model's last message (see `intercept.dialects.tool_results`).
     """
 
@@ -59,6 +65,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     uses_state: bool = False
     blocks: bytes | None = None
     tool_results: tuple[ToolResult, ...] = ()
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class Reader(Protocol):

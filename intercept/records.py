@@ -6,6 +6,7 @@ Times are aware datetimes in UTC with whole milliseconds, the precision MongoDB 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -207,7 +208,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
     `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
     `recording` says what is kept of its texts; None is everything. `tool_results` are those of calls of the response before.
-    `retry_count` is how many tries its client says were before this one.
+    `retry_count` is how many tries its client says were before this one. `tags` are those of its client, by name.
     """
 
     id: UUID
@@ -236,6 +237,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     recording: Recording | None = None
     tool_results: tuple[ToolResult, ...] = ()
     retry_count: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ending(Struct, frozen=True, kw_only=True):

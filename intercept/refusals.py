@@ -42,6 +42,7 @@ class Rule(StrEnum):
     WRONG_METHOD = auto()
     WEBSOCKET = auto()
     NOT_YOUR_RESPONSE = auto()
+    INVALID_TAGS = auto()
     BODY_TOO_LARGE = auto()
     COMPRESSED_BODY = auto()
     UNUSABLE_BODY = auto()

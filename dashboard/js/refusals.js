@@ -31,6 +31,7 @@ const RULES = {
   wrong_method: ["Wrong method", "The route is not served with this method."],
   websocket: ["WebSocket", "WebSocket is not supported."],
   not_your_response: ["Not the user's response", "No stored response of the user has this id."],
+  invalid_tags: ["Invalid tags", "The header X-AIBridge-Tags could not be read."],
   body_too_large: ["Body too large", "The body was larger than max-body-bytes, or than the route takes."],
   compressed_body: ["Compressed body", "The body was compressed in a way that is not supported."],
   unusable_body: ["Invalid body", "The body could not be read."],

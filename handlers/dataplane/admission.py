@@ -7,6 +7,8 @@ from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, body_too_large, stopping
 from handlers.timer import ADMISSION, AUTHENTICATION
+from intercept.apis import InvalidRequestError
+from intercept.callers.tags import read_tags
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from limits.mixin import client_key
@@ -37,6 +39,7 @@ async def admit(handler: ProxyHandler) -> None:
     user_key = format_id(identity.user.id)
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
         raise no_slot
+    check_tags(handler)
     pays = handler.credentials.own_key is not None
     await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy)
     if no_slot is not None:
@@ -56,7 +59,20 @@ async def admit_without_slot(handler: ProxyHandler) -> None:
     if handler.bridge.lifecycle.draining:
         raise stopping()
     await _identify(handler)
+    check_tags(handler)
     check_own_key(handler, handler.policy)
+
+
+def check_tags(handler: ProxyHandler) -> None:
+    """Check that the tags of a request can be recorded.
+
+    Raises:
+        Problem: 400, they cannot.
+    """
+    try:
+        read_tags(handler.request.headers)
+    except InvalidRequestError as error:
+        raise Problem(400, str(error), rule=Rule.INVALID_TAGS) from error
 
 
 def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:

@@ -16,6 +16,7 @@ from intercept.blocks import read_blocks
 from intercept.callers.agents import Agent, read_agent
 from intercept.callers.clients import CLAUDE_CODE, client_name, session_id
 from intercept.callers.retries import retry_count
+from intercept.callers.tags import read_tags, together
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.form_data import is_form, read_fields
 from intercept.formats.large_bodies import Body, abridged
@@ -152,4 +153,5 @@ def start_of(
         recording=handler.policy.recording if handler.policy else None,
         tool_results=summary.tool_results,
         retry_count=retry_count(headers),
+        tags=together(read_tags(headers), summary.tags),
     )

@@ -36,6 +36,7 @@ EXAMPLE = Interception(
     parent_id=None,
     root_id=None,
     agent=None,
+    tags={"project": "apollo"},
     user_agent="claude-cli/2.1.0 (external, cli)",
     streaming=True,
     status=Status.COMPLETED,

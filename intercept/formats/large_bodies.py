@@ -65,6 +65,7 @@ _WANTED: Final = (
     *("is_error", "status", "output", "response", "error"),
 )
 _AS_IT_IS: Final = "stream_options"
+_SMALL_AS_IT_IS: Final = "metadata"
 _OTHER_DEPTH: Final = -1
 _INNERMOST_DEPTH: Final = -2
 # The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
@@ -184,6 +185,15 @@ class _Scan:
         yield from self._skip()
         return bytes(self.body[start : self.at]) if self.at - start <= WINDOW_BYTES else b"0"
 
+    def _raw_or_abridged(self, key: str) -> Steps:
+        """Pass the value of a member of the body and return it as it is, abridged if it is large."""
+        start = self.at
+        kept = yield from self._raw()
+        if self.at - start > WINDOW_BYTES:
+            self.at = start
+            kept = yield from self._keep_member(key, 0)
+        return kept
+
     def _keep_object(self, depth: int) -> Steps:
         kept: dict[str, bytes] = {}
         more = self._open(b"}")
@@ -192,6 +202,8 @@ class _Scan:
             key = yield from self._key()
             if depth == 0 and key == _AS_IT_IS:
                 kept[key] = yield from self._raw()
+            elif depth == 0 and key == _SMALL_AS_IT_IS:
+                kept[key] = yield from self._raw_or_abridged(key)
             elif key not in _WANTED:
                 yield from self._skip()
             elif depth == 0 and key in _ONCE and key in kept:

@@ -266,6 +266,7 @@ class Interception(Struct):
     parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
     root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]
     agent: Annotated[Agent | None, Meta(description="Null where the program does not say.")]
+    tags: Annotated[dict[str, str], Meta(description="Those that the client gave the call.")]
     user_agent: str
     streaming: Annotated[bool, Meta(description="Whether a stream was asked for.")]
     status: Status
@@ -327,6 +328,7 @@ class Interception(Struct):
             get("parent_id"),
             get("root_id"),
             agent and Agent(**agent),
+            get("tags", {}),
             document["user_agent"],
             document["streaming"],
             document["status"],

@@ -13,6 +13,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.callers.conversations import read_conversation
+from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
@@ -98,6 +99,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         user_prompt=read_prompt(texts),
         answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
+        tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
     )

@@ -14,6 +14,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
+from intercept.callers.tags import metadata_tags
 from intercept.dialects.anthropic.messages import read_session_hint, tool_result
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
@@ -73,6 +74,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
         answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
+        tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
     )

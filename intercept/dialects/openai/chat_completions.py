@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
+from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
@@ -27,6 +28,7 @@ class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
     prompt_cache_key: Raw = Raw()
     store: Raw = Raw()
+    metadata: Raw = Raw()
 
 
 class _Function(Struct):
@@ -95,6 +97,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         conversation=read_conversation(messages, _conversation_texts),
         stream_options=bytes(request.stream_options) or None,
         uses_state=bytes(request.store) == b"true",
+        tags=metadata_tags(request.metadata),
         tool_results=read_results(messages, results_of_message),
     )
 

@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
+from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
@@ -37,6 +38,7 @@ class _Request(RequestBody):
     previous_response_id: Raw = Raw()
     prompt_cache_key: Raw = Raw()
     store: Raw = Raw()
+    metadata: Raw = Raw()
 
     @property
     def uses_state(self) -> bool:
@@ -107,6 +109,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _TOOL_RESULTS else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(items, _conversation_texts),
+        tags=metadata_tags(request.metadata),
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
         uses_state=request.uses_state,
         tool_results=read_results(items, results_of_item),

@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.records import Status
-from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, read_terms
+from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated, read_terms
 from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_text, read_time
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
 
@@ -174,7 +174,7 @@ def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[
             problems.append(_unknown(key, SEARCH_KEYS))
         return []
     several = [word for word in words if not word.negated]
-    if len(several) > 1 and not is_comparison(key):
+    if len(several) > 1 and not may_be_repeated(key):
         problems.append(_repeated(key, len(several)))
         return []
     if is_comparison(key) and any(len(word.values) > 1 for word in words):

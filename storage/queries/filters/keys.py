@@ -22,6 +22,7 @@ from storage.queries.filters.kinds import (
     read_share,
     read_status_or_class,
     read_switch,
+    read_tag,
     read_text,
 )
 from storage.recording.figures import compared
@@ -34,6 +35,7 @@ class Key(Struct, frozen=True, kw_only=True):
         fields: Of the document; a value may be in any of them. Empty for a figure.
         kind: What reads a value.
         figure: The name of the figure that is compared, see `storage.recording.figures`.
+        is_tag: Whether its values are tags, of which a call may have several.
         named: Whether its values name something whose id has to be found first.
     """
 
@@ -41,6 +43,7 @@ class Key(Struct, frozen=True, kw_only=True):
     kind: Kind = read_text
     figure: str = ""
     named: bool = False
+    is_tag: bool = False
 
 
 KEYS: Final[Mapping[str, Key]] = {
@@ -56,6 +59,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "group": Key(fields=("group_ids",), named=True),
     "agent": Key(fields=("agent.id", "agent.hints.agent_type")),
     "tool": Key(fields=("tool_usages.tool",)),
+    "tag": Key(kind=read_tag, is_tag=True),
     "end": Key(fields=("end_reason",), kind=one_of(EndReason)),
     "error": Key(fields=("error.type",)),
     "http": Key(fields=("upstream_status",), kind=read_status_or_class),
@@ -94,7 +98,9 @@ class Conditions:
     def add(self, term: Term) -> None:
         """Add what a term asks for."""
         key = KEYS[term.key]
-        if key.figure:
+        if key.is_tag:
+            self._add_tags(term)
+        elif key.figure:
             self._add_figure(key.figure, term)
         elif len(key.fields) == 1:
             self.add_to(key.fields[0], term)
@@ -131,6 +137,16 @@ class Conditions:
             values = [value for value in there["$in"] if value in values]
         self.fields[field] = {**there, operator: list(values)}
 
+    def _add_tags(self, term: Term) -> None:
+        by_name: dict[str, list[str]] = {}
+        for tag in term.values:
+            by_name.setdefault(f"tags.{tag.name}", []).append(tag.value)
+        if term.negated or len(by_name) == 1:
+            for field, values in by_name.items():
+                self._add_to(field, "$nin" if term.negated else "$in", values)
+        else:
+            self._more.append({"$or": [{field: {"$in": values}} for field, values in by_name.items()]})
+
     def _add_figure(self, figure: str, term: Term) -> None:
         for value in term.values:
             one = compared(figure, value.operator, float(value.number))
@@ -141,6 +157,11 @@ def read_terms(key: str, values: Sequence[str], negated: bool, read: Callable[[K
     """Read the values of a key; None where one of them cannot be read."""
     found = [read(KEYS[key].kind, value) for value in values]
     return None if any(value is None for value in found) else Term(key, tuple(found), negated)
+
+
+def may_be_repeated(key: str) -> bool:
+    """Whether a key may be given more than once without being negated: each time narrows."""
+    return is_comparison(key) or KEYS[key].is_tag
 
 
 def is_comparison(key: str) -> bool:
@@ -159,4 +180,4 @@ def _numbers(values: Sequence[Any]) -> list[Any]:
     return found
 
 
-__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "read_terms"]
+__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "may_be_repeated", "read_terms"]

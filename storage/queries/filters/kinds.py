@@ -28,6 +28,7 @@ _MILLISECONDS: Final[Mapping[str, int]] = {"ms": 1, "s": 1_000, "m": 60_000, "h"
 _AGO_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _OPERATORS: Final[Mapping[str, str]] = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "=": "$eq", "": "$eq"}
 _SWITCH: Mapping[str, bool] = {"true": True, "false": False}
+_TAG_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _CLASS = re.compile(r"[1-5]xx", re.ASCII)
 
 
@@ -47,6 +48,23 @@ class StatusClass(Struct, frozen=True):
 def read_text(_key: str, text: str, _problems: list[Validation]) -> str:
     """Take any text."""
     return text
+
+
+class Tag(Struct, frozen=True):
+    """A tag of a call."""
+
+    name: str
+    value: str
+
+
+def read_tag(key: str, text: str, problems: list[Validation]) -> Tag | None:
+    """Read a tag: `project=apollo`."""
+    name, equals, value = text.partition("=")
+    if equals and value and _TAG_NAME.fullmatch(name):
+        return Tag(name.lower(), value)
+    detail = f'Query param "{key}" has invalid value "{text}": it is a name and a value, as in {key}:project=apollo'
+    problems.append(Validation(key, detail))
+    return None
 
 
 def one_of(allowed: type[E]) -> Callable[[str, str, list[Validation]], E | None]:

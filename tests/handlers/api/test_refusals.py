@@ -34,6 +34,7 @@ async def call(running, headers=None, path=CHAT_PATH, body=None, method="POST"):
     """Make a call; returns its status."""
     client = await running.client()
     data = CHAT.request_body(stream=False) if body is None else body
+    headers = headers if headers is None or "X-AIBridge-Tags" not in headers else running.headers | headers
     answer = await client.request(method, path, running.headers if headers is None else headers, data)
     client.close()
     return answer.status
@@ -77,6 +78,7 @@ def metric(running):
         (Rule.WRONG_METHOD, 405, {"method": "DELETE"}),
         (Rule.OWN_KEY_NEEDED, 403, {"path": f"{CONTROL}/openai/v1/conversations"}),
         (Rule.NOT_YOUR_RESPONSE, 404, {"path": f"{CONTROL}/openai/v1/responses/resp_1", "method": "GET", "body": b""}),
+        (Rule.INVALID_TAGS, 400, {"headers": {"X-AIBridge-Tags": "project"}}),
         (Rule.BODY_TOO_LARGE, 413, {"body": b"{" + b" " * 5_000 + b"}"}),
         (Rule.UNUSABLE_BODY, 400, {"body": b"{}"}),
     ],

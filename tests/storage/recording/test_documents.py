@@ -61,6 +61,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("parent_id", None),
         ("root_id", None),
         ("agent", None),
+        ("tags", {}),
         ("user_agent", "codex/1.0"),
         ("streaming", True),
         ("status", "in_flight"),

@@ -1,0 +1,79 @@
+"""Tags of a call, by which its cost is told apart: a project, an environment, a cost centre.
+
+They come in the header `X-AIBridge-Tags: project=apollo,env=ci`, which is for the bridge alone and goes no further, and in
+the `metadata` of a body: of OpenAI's APIs an object of texts ("Metadata": up to 16 pairs, names of 64 and values of 512
+characters), of Anthropic's the `user_id` ("an external identifier for the user who is associated with the request"). The header comes first.
+
+A header that is wrong is refused, as its sender means the bridge; of a body what does not fit is left out, as it is meant
+for the provider.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from intercept.apis import InvalidRequestError
+from intercept.formats.json_text import read
+
+HEADER: Final = "X-AIBridge-Tags"
+MAX_TAGS: Final = 16
+MAX_VALUE: Final = 128
+"""Characters of a value."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_VALUE: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f,\u2028\u2029\ud800-\udfff]{{1,{MAX_VALUE}}}")
+_ASCII: Final = re.compile(r"[ -~]*")
+_MEMBERS: Final = Decoder(dict[str, Raw])
+_TEXT: Final = Decoder(str)
+# What Claude Code has as `user_id`: a name of its session, which differs from call to call.
+_OF_SESSION: Final = re.compile(r"\s*\{|.*_session_", re.DOTALL)
+
+
+def read_tags(headers: Mapping[str, str]) -> dict[str, str]:
+    """Read the tags of a header, looked up in any case; names become lower case.
+
+    Raises:
+        InvalidRequestError: It is not a list of tags.
+    """
+    text = headers.get(HEADER, "")
+    tags: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not _NAME.fullmatch(name):
+            raise InvalidRequestError(
+                f"{HEADER}: {part[:60]!r} is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"
+            )
+        if not (_VALUE.fullmatch(value) and _ASCII.fullmatch(value)):
+            raise InvalidRequestError(
+                f"{HEADER}: the value of {name} must have 1 to {MAX_VALUE} characters of ASCII, and no comma"
+            )
+        if name.lower() in tags:
+            raise InvalidRequestError(f"{HEADER}: {name} is there more than once")
+        tags[name.lower()] = value
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequestError(f"{HEADER}: has {len(tags)} tags; at most {MAX_TAGS} are allowed")
+    return tags
+
+
+def metadata_tags(metadata: Raw) -> dict[str, str]:
+    """Read tags of the `metadata` of a body, the first `MAX_TAGS` of those that fit; none where it is no object."""
+    if not bytes(metadata).startswith(b"{"):
+        return {}
+    tags: dict[str, str] = {}
+    for name, raw in (read(metadata, _MEMBERS) or {}).items():
+        value = (read(raw, _TEXT) or "").strip() if bytes(raw).startswith(b'"') else ""
+        fits = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+        if fits and len(tags) < MAX_TAGS and not (name == "user_id" and _OF_SESSION.match(value)):
+            tags.setdefault(name.lower(), value)
+    return tags
+
+
+def together(first: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return both, at most `MAX_TAGS`; what the first ones have counts."""
+    tags = {**first, **{name: value for name, value in others.items() if name not in first}}
+    return dict(list(tags.items())[:MAX_TAGS])
