@@ -33,6 +33,28 @@ export function send(method, path, body) {
   return ask(address(path), { method, ...json });
 }
 
+/**
+ * A resource as `{data, version, notes}`; with `version` it can be changed only while it is the same. `notes` are what the server
+ * points out of a change. Throws ApiError.
+ */
+export function getVersioned(path) {
+  return askVersioned(address(path), {});
+}
+
+/** Change a resource that still has this version; a newer one is an ApiError of status 412. Returns as `getVersioned`. */
+export function sendVersioned(method, path, body, version) {
+  const headers = { "If-Match": version, ...(body && { "Content-Type": "application/json" }) };
+  return askVersioned(address(path), { method, headers, ...(body && { body: JSON.stringify(body) }) });
+}
+
+async function askVersioned(url, options) {
+  let headers;
+  const data = await ask(url, options, (response) => {
+    headers = response.headers;
+  });
+  return { data, version: headers.get("ETag"), notes: headers.get("X-AI-Bridge-Note") };
+}
+
 /** Sign in with a `{token}`, or with the `{code}` of a link that signs in once. Throws ApiError. */
 export function signIn(credential) {
   return send("POST", "users/me/session", credential);
@@ -63,11 +85,12 @@ export function onSignedOut(callback) {
   return () => removeEventListener(SIGNED_OUT, callback);
 }
 
-async function ask(url, options) {
+async function ask(url, options, look = () => {}) {
   let response;
   let body;
   try {
     response = await fetch(url, options);
+    look(response);
     body = response.status === 204 ? null : await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;

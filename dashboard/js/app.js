@@ -9,9 +9,12 @@ import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
 import { Device } from "./views/device.js";
+import { Groups } from "./views/groups.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
 import { Overview } from "./views/overview.js";
+import { Policies } from "./views/policies.js";
+import { Prices } from "./views/prices.js";
 import { Providers } from "./views/providers.js";
 import { Refusals } from "./views/refusals.js";
 import { Sessions } from "./views/sessions.js";
@@ -19,7 +22,9 @@ import { Session } from "./views/session.js";
 import { SignIn, whyRefused } from "./views/sign_in.js";
 import { OwnTokens } from "./views/tokens.js";
 import { Unknown } from "./views/unknown.js";
+import { Usage } from "./views/usage.js";
 import { Users } from "./views/users.js";
+import { Webhooks } from "./views/webhooks.js";
 
 const VIEWS = {
   overview: Overview,
@@ -29,6 +34,11 @@ const VIEWS = {
   limits: Limits,
   providers: Providers,
   users: Users,
+  groups: Groups,
+  policies: Policies,
+  prices: Prices,
+  webhooks: Webhooks,
+  usage: Usage,
   audit: Audit,
   tokens: OwnTokens,
   connect: Connect,

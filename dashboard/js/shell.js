@@ -14,6 +14,7 @@ const TABS = [
   ["interceptions", "Calls"],
   ["sessions", "Sessions"],
   ["limits", "Limits"],
+  ["usage", "My usage"],
   ["providers", "Providers"],
   ["users", "Users"],
   ["connect", "Connect"],
@@ -21,13 +22,17 @@ const TABS = [
 // Those that other places lead to.
 const MORE = [
   ["refusals", "Refused calls"],
+  ["groups", "Groups"],
+  ["policies", "Policies"],
+  ["prices", "Prices"],
+  ["webhooks", "Webhooks"],
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
   ["device", "Sign in a program"],
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
-const BELONGS_TO = { refusals: "interceptions" };
+const BELONGS_TO = { refusals: "interceptions", groups: "users", policies: "users", prices: "users", webhooks: "users" };
 const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
 const NOT_FOR_READERS = ["providers"];
 
@@ -42,6 +47,7 @@ export function seesEverything({ role }) {
 }
 
 function sees(user, view) {
+  if (view === "usage") return !seesEveryone(user); // the others find theirs beside the limits of all
   return seesEverything(user) || !(seesEveryone(user) ? NOT_FOR_READERS : NOT_FOR_MEMBERS).includes(view);
 }
 
@@ -65,7 +71,7 @@ export function Shell({ route, user, children }) {
         )}
       </nav>
       <div class="me">
-        <button type="button" class="plain" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>
+        <button type="button" class="plain keys" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
         <a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>

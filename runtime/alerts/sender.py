@@ -104,7 +104,7 @@ class Sender:
         try:
             status = await self._post(webhook, delivery)
         except (UpstreamError, SealError) as error:
-            problem: str | None = str(error)
+            problem: str | None = str(error).replace("the provider", "the receiver")
         except TimeoutError:
             problem = f"no answer within {SEND_SECONDS:.0f} s"
         else:

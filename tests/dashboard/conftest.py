@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -166,7 +167,9 @@ def serving(
 @pytest.fixture(scope="session")
 def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The server."""
-    with serving(mongodb_uri, run_apart, tmp_path_factory.mktemp("site")) as site:
+    key = b64encode(bytes(32)).decode()
+    folder = tmp_path_factory.mktemp("site")
+    with serving(mongodb_uri, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
         yield site
 
 

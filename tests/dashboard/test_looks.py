@@ -22,6 +22,11 @@ VIEWS = {
     "providers/openai": ".detail .facts",
     "users": ".user-row",
     "users/{name}": ".token",
+    "usage": ".gauges",
+    "groups/{group}": ".detail .token",
+    "policies/groups%2F{group}": ".policy textarea",
+    "prices": ".recosts form",
+    "webhooks/{webhook}": ".switches",
     "audit": ".entry",
     "refusals": ".refusal",
     "tokens": ".token",
@@ -53,7 +58,11 @@ def scene(site):
     site.refused(owner)
     while not (sessions := site.get(owner, "sessions", q=f"initiator:{name}")["results"]):
         pass
-    return owner, ids | {"session": sessions[0]["id"]}
+    group = f"{'W' * 100}-{uuid4().hex[:8]}"
+    site.send(owner, "POST", "groups", name=group)
+    site.send(owner, "PUT", f"groups/{group}/members/{name}")
+    webhook = site.send(owner, "POST", "webhooks", url=f"https://hooks.invalid/{LONG}", types=[])
+    return owner, ids | {"session": sessions[0]["id"], "group": group, "webhook": webhook["id"]}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ export function Failure({ error, retry }) {
       html`<ul>
         ${error.validations.map(({ field, detail }) => html`<li key=${field}><code>${field}</code>: ${detail}</li>`)}
       </ul>`}
-      ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+      ${retry && html`<button type="button" onClick=${retry}>${error.status === 412 ? "Load it again" : "Try again"}</button>`}
     </div>
   `;
 }

@@ -3,12 +3,14 @@
 import { html } from "htm/preact";
 import { ago, plural, time, UNKNOWN, usd, whole } from "../format.js";
 import { Gauge } from "../parts/gauge.js";
-import { Failure, Loading, NotForYou } from "../parts/states.js";
+import { Failure, Loading } from "../parts/states.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
-import { seesEveryone } from "../shell.js";
+import { seesEverything, seesEveryone } from "../shell.js";
+import { Usage } from "./usage.js";
 
 const EVERY_MS = 3000;
+const NAMES_EVERY_MS = 30_000;
 const TITLES = {
   concurrency: ["Requests at a time", "All requests in progress."],
   user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
@@ -24,23 +26,48 @@ const SCOPES = {
   cluster: "The use of all processes on the database",
 };
 
-export function Limits({ user }) {
-  const allowed = seesEveryone(user);
-  const { data, error, reload } = useResource(allowed ? "limits" : null, {}, { every: EVERY_MS });
-  if (!allowed) return html`<${NotForYou} what="the limits" who="owners, auditors and readers" />`;
+export function Limits({ route, user }) {
+  return seesEveryone(user) ? html`<${OfAll} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
+}
+
+/** Names of tokens by their ids, of those that are shown. */
+function useTokens(limits, user) {
+  const ids = limits?.find(({ name }) => name === "rate")?.keys.map(({ key }) => key) ?? [];
+  const wanted = seesEverything(user) && ids.some(isToken);
+  const { data } = useResource(wanted ? "tokens" : null, { limit: 1000 }, { every: NAMES_EVERY_MS });
+  return Object.fromEntries((data?.results ?? []).map((token) => [token.id, token]));
+}
+
+/** Whether a key of the rate limit is the public part of a token, and no address. */
+function isToken(key) {
+  return /^[A-Za-z0-9]{10}$/.test(key);
+}
+
+function OfAll({ user }) {
+  const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
+  const tokens = useTokens(data?.limits, user);
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
-      ${SCOPES[data.scope]}, at ${time(data.at)}.
+      ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
-    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} since=${data.refused_since} />`)}</div>
+    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} />`)}</div>
     <${Holders} holding=${data.holding} holders=${data.holders} />
   `;
 }
 
-function Limit({ limit, since }) {
+/** Who a row is about: a user or a token with a link to what they have used, or an address. */
+function Name({ of: { key, username }, tokens }) {
+  const token = tokens[key];
+  if (!token) return username === "All requests" || isToken(key) || !username ? (username ?? key) : html`<a href=${href("usage", username)}>${username}</a>`;
+  const { user, name } = token;
+  if (user.username.startsWith("groups/")) return html`<a href=${href("groups", user.username.slice("groups/".length))}>${user.username}</a> · ${name || key}`;
+  return html`<a href=${href("usage", user.username)}>${user.username}</a> · ${name || key}`;
+}
+
+function Limit({ limit, tokens, since }) {
   const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
   const shown = period ? usd : whole;
   const [title, about] = TITLES[name];
@@ -56,7 +83,7 @@ function Limit({ limit, since }) {
         ${rows.map(
           ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
             <li key=${key}>
-              <${Gauge} name=${username ?? key} used=${used ?? used_usd} limit=${most} shown=${shown} />
+              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} shown=${shown} />
               ${remaining_usd === 0 && html`<p class="quiet">Free at ${time(resets_at)}</p>`}
               ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
             </li>

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../api.js";
-import { plural, time } from "../format.js";
+import { plural, time, usd } from "../format.js";
 import { Confirm } from "../parts/dialog.js";
 import { ChoiceField, TextField } from "../parts/field.js";
 import { Pane } from "../parts/pane.js";
@@ -28,6 +28,11 @@ export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) 
     <${Pane} label="User" title=${name} mark=${html`<span class="role">${role}</span>`} onClose=${onClose}>
       <p class="quiet">
         ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
+        · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
+      </p>
+      <p class="quiet">
+        ${usd(user.spend_usd)} spent this month.
+        ${user.groups.length > 0 && html` In ${user.groups.map(({ id, name: group }, number) => html`${number > 0 && ", "}<a key=${id} href=${href("groups", group)}>${group}</a>`)}.`}
       </p>
       ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
       ${

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { day, plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
+import { AdminTabs } from "../parts/admin_tabs.js";
 import { End } from "../parts/end.js";
 import { Pane } from "../parts/pane.js";
 import { Empty, Loading, NotForYou } from "../parts/states.js";
@@ -44,6 +45,7 @@ function List({ chosen, me, onMyself }) {
   });
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
+    <${AdminTabs} view="users" user=${me} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
       ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}

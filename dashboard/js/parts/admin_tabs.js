@@ -1,0 +1,24 @@
+/** What is governed: who may call, with which rules, at which prices, and who is told. */
+
+import { html } from "htm/preact";
+import { go, href } from "../router.js";
+import { seesEverything, seesEveryone } from "../shell.js";
+import { Segmented } from "./segmented.js";
+
+/** Those of the lists that this user may see, as pairs of view and text. */
+export function adminViews(user) {
+  return [
+    ["users", "Users", seesEveryone(user)],
+    ["groups", "Groups", seesEveryone(user)],
+    ["policies", "Policies", seesEverything(user)],
+    ["prices", "Prices", seesEverything(user)],
+    ["webhooks", "Webhooks", user.role === "owner"],
+  ]
+    .filter(([, , may]) => may)
+    .map(([view, text]) => [view, text]);
+}
+
+export function AdminTabs({ view, user }) {
+  const options = adminViews(user);
+  return html`<p class="list-tabs"><${Segmented} label="What is governed" options=${options} value=${view} onChoose=${(chosen) => chosen !== view && go(href(chosen))} /></p>`;
+}

@@ -1,0 +1,75 @@
+/** A policy as a form has it. Pure: what people type becomes the fields of the API, and nothing else of the policy is lost. */
+
+/** A number where the text is one, else the text: the server says what is wrong with it. */
+function numberOr(text) {
+  const number = Number(text);
+  return text.trim() !== "" && Number.isFinite(number) ? number : text.trim();
+}
+
+/** The policy with a value at a path; empty values and objects that become empty are taken away. */
+export function withField(policy, path, value) {
+  const [name, ...rest] = path;
+  const inner = rest.length ? withField(isObject(policy[name]) ? policy[name] : {}, rest, value) : value;
+  const { [name]: _, ...others } = policy;
+  const gone = inner === undefined || inner === "" || (Array.isArray(inner) && !inner.length) || (isObject(inner) && !Object.keys(inner).length);
+  return gone ? others : { ...others, [name]: inner };
+}
+
+/** The value at a path, undefined if there is none. */
+export function fieldAt(policy, path) {
+  return path.reduce((value, name) => (isObject(value) ? value[name] : undefined), policy);
+}
+
+/** Patterns of models as lines: `openai: gpt-5*` is one of a provider. */
+export function patternsText(patterns = []) {
+  return patterns.map((one) => (isObject(one) ? `${one.provider}: ${one.model ?? "*"}` : one)).join("\n");
+}
+
+/** Lines as patterns of models. */
+export function patternsOf(text) {
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+  return lines.map((line) => {
+    const [, provider, model] = /^([^:\s]+):\s+(\S.*)$/.exec(line) ?? [];
+    return provider ? { provider, model } : line;
+  });
+}
+
+/** The number of calls at a time: `{requests, shadow}` or the number alone. */
+export function slotsText(concurrency) {
+  return String((isObject(concurrency) ? concurrency.requests : concurrency) ?? "");
+}
+
+/** The same with another number; a shadow stays one. */
+export function slotsOf(text, before) {
+  if (!text.trim()) return undefined;
+  return isObject(before) ? { ...before, requests: numberOr(text) } : numberOr(text);
+}
+
+/** A limit of several fields with one of them changed; without any of its two it is gone. Money stays text, which is exact. */
+export function limitOf(before, name, text, [first, second]) {
+  const value = name === "requests" || name === "count" ? numberOr(text) : text.trim();
+  const limit = withField(before ?? {}, [name], value);
+  return fieldAt(limit, [first]) === undefined && fieldAt(limit, [second]) === undefined ? undefined : limit;
+}
+
+/** A policy as text to edit. */
+export function policyText(policy) {
+  return JSON.stringify(policy, null, 2);
+}
+
+/** The policy that a text says, or null if it is no JSON object. */
+export function policyOf(text) {
+  try {
+    const value = JSON.parse(text);
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

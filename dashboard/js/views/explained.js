@@ -1,0 +1,53 @@
+/** What policies say for a user, beside limits: models, sizes, keys, what is recorded; and whether a model may be used. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { plural, whole } from "../format.js";
+import { sourceText } from "../limits_text.js";
+import { LimitRules } from "../parts/limit_rule.js";
+import { Failure, Loading } from "../parts/states.js";
+import { patternsText } from "../policy_form.js";
+import { useResource } from "../resource.js";
+
+/** `of` is the username, or `me`; with `limits` the limits are shown too. */
+export function Explained({ of, limits = false }) {
+  const [typed, setTyped] = useState("");
+  const [model, setModel] = useState("");
+  const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/policy`, { model });
+  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  const ask = (event) => {
+    event.preventDefault();
+    setModel(typed.trim());
+  };
+  return html`
+    ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    <p class="quiet">
+      ${data.policies.length ? `${plural(data.policies.length, "policy").replace("policys", "policies")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
+    </p>
+    <${Facts} told=${data} />
+    ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
+    <form class="form across one" onSubmit=${ask}>
+      <label class="field"><span>May this model be used?</span><input type="text" value=${typed} placeholder="gpt-5" autocapitalize="off" autocomplete="off" spellcheck=${false} onInput=${(event) => setTyped(event.target.value)} /></label>
+      <button type="submit">Ask</button>
+    </form>
+    <ul class="decisions" role="status">
+      ${data.model && data.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
+    </ul>
+  `;
+}
+
+function Facts({ told: { models, max_tokens: most, own_key_denied_by: denied, recording } }) {
+  const lines = [
+    ...models.flatMap(({ source, allow, deny, unpriced }) => [
+      allow && [`Models allowed`, patternsText(allow).replaceAll("\n", ", "), source],
+      deny && [`Models denied`, patternsText(deny).replaceAll("\n", ", "), source],
+      unpriced === "deny" && ["Models without a price", "denied", source],
+    ]),
+    most && ["Most output of a request", `${whole(most.maximum)} tokens`, most.source],
+    denied && ["A key of one's own", "denied", denied],
+    ...(recording ? ["prompts", "tool_inputs", "thoughts", "responses"].map((kind) => recording[kind] !== "full" && [`Kept of ${kind.replace("_", " ")}`, recording[kind], null]) : []),
+    recording?.patterns.length > 0 && ["Redacted besides", recording.patterns.join(" "), null],
+  ].filter(Boolean);
+  if (!lines.length) return html`<p class="quiet">Every model may be used; nothing else is restricted.</p>`;
+  return html`<dl class="facts">${lines.map(([label, value, source], number) => html`<div key=${number}><dt>${label}</dt><dd>${value} ${source && html`<span class="quiet">${sourceText(source)}</span>`}</dd></div>`)}</dl>`;
+}

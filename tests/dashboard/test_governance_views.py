@@ -1,0 +1,214 @@
+"""Who may use how much: groups, policies, prices, webhooks, and how near somebody is to their limits."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.accounts.identities import Role
+from tests.dashboard.conftest import API
+from tests.dashboard.page import PHONE
+
+DESK = (1440, 900)
+
+
+def put(site, token, path, body):
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers, method="PUT")) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def is_for_everybody(page, axe):
+    """Light and dark, on a desk and on a phone."""
+    for size in (DESK, PHONE):
+        page.resize(size)
+        for scheme in ("light", "dark"):
+            page.prefer(scheme)
+            assert page.axe(axe) == []
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+    page.resize(DESK)
+    page.prefer("light")
+
+
+@pytest.fixture
+def owner(site):
+    return site.user(role=Role.OWNER)[1]
+
+
+@pytest.fixture
+def group(site, owner):
+    name = f"lab-{uuid4().hex[:8]}"
+    site.send(owner, "POST", "groups", name=name)
+    return name
+
+
+def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, owner, axe):
+    name, member = site.user()
+    put(site, owner, f"policies/users/{name}", {"limits": {"rate": {"requests": 2, "window": "1h"}, "concurrency": 3}})
+    site.calls(member, 3)
+    while not site.get(member, "refusals")["count"]:
+        pass
+    page.resize(DESK)
+    page.open("overview", member)
+    page.click("nav a", "My usage")
+    shown = page.find(".gauges li", "Calls in 1h").text.splitlines()
+    assert shown[:2] == ["Calls in 1h", "2 of 2"]
+    assert shown[2].startswith(f"policy of user {name}. Free at ")
+    assert page.find(".gauges li", "Calls at a time").text.splitlines()[1] == "0 of 3"
+    assert page.find(".limit .bad", "1 call refused")
+    page.find(".refused-rules li", "Policy: rate limited")
+    assert "never expires" in page.find(".card", member[:10]).text
+    page.find(".card", "What else holds")
+    is_for_everybody(page, axe)
+    page.open("limits", member)
+    page.find(".gauges li", "Calls in 1h")
+    page.open("usage/somebody", member)
+    assert page.find(".empty").text.splitlines()[0] == "Not for your role"
+    page.open("limits", owner)
+    page.click(".gauge a", name)
+    page.find(".toolbar", f"What {name} has used")
+    page.find(".gauges li", "Calls in 1h")
+
+
+def test_a_colleague_is_added_in_three_clicks(page, site, owner, axe):
+    name = f"new-{uuid4().hex[:8]}@example.com"
+    clicks = []
+
+    def click(css, text):
+        clicks.append(text)
+        page.click(css, text)
+
+    page.open("overview", owner)
+    click("nav a", "Users")
+    click("button", "Add a user")
+    page.find("dialog input")
+    page.type(name)
+    is_for_everybody(page, axe)
+    click("dialog button", "Add")
+    page.find(".detail h2", name)
+    page.find(".token-list input")
+    assert len(clicks) == 3
+    assert site.get(owner, f"users/{name}")["role"] == "member"
+
+
+def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, owner, group, axe):
+    name, member = site.user()
+    page.resize(DESK)
+    page.open(f"groups/{group}", owner)
+    page.find(".detail .token-list input").send_keys(name, Keys.ENTER)
+    page.find(".token b", name)
+    page.until(lambda: page.texts(f".group-row[data-name='{group}'] span")[1] == "1 member", "the list was to know")
+    page.click(".detail a", "Policy")
+    page.find(".policy textarea")
+    page.find(".field", "Models allowed").click()
+    page.type("demo")
+    page.find("fieldset", "All members together")
+    page.find("fieldset:last-of-type .field", "Budget in US dollars").click()
+    page.type("0")
+    page.choose("a period of", "a month", "fieldset:last-of-type")
+    page.click(".policy button", "Save")
+    page.find("[role=status]", "limits.together.budget.usd: 0 refuses every call that the bridge would pay for")
+    assert site.get(owner, f"policies/groups/{group}") == {
+        "models": {"allow": ["demo"]},
+        "limits": {"together": {"budget": {"usd": "0.00", "period": "month"}}},
+    }
+    is_for_everybody(page, axe)
+    put(site, owner, f"policies/groups/{group}", {"byok": "deny"})
+    page.refused.extend(("412", "400"))
+    page.find(".policy .field", "Most output tokens").click()
+    page.type("many")
+    page.click(".policy button", "Save")
+    page.find("[role=alert]", "was changed meanwhile; read it again")
+    page.click("[role=alert] button", "Load it again")
+    own_key = ".policy .field:has(option[value=deny]) select"
+    page.until(lambda: page.find(own_key).get_property("value") == "deny", "the newer one was to be shown")
+    page.find(".policy .field", "Most output tokens").click()
+    page.type("many")
+    page.click(".policy button", "Save")
+    page.find("[role=alert] li", "max_tokens")
+    page.open("usage", member)
+    page.find(".facts", f"denied policy of group {group}")
+    page.open(f"policies/users%2F{name}", owner)
+    page.find(".detail section", f"group {group}")
+    page.open("policies", member)
+    assert page.find(".empty").text.splitlines()[0] == "Not for your role"
+
+
+def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(page, site, owner, axe):
+    page.resize(DESK)
+    page.refused.append("400")
+    page.open("prices", owner)
+    page.click("button", "Add a price")
+    page.find("dialog input")
+    page.type("nobody", Keys.TAB, "mine-*", Keys.TAB, "two", Keys.TAB, "3.5")
+    is_for_everybody(page, axe)
+    page.click("dialog button", "Save")
+    assert page.find("dialog [role=alert] li").text.startswith("input: ")
+    page.find("dialog .field", "Input").click()
+    page.type(Keys.END, Keys.BACKSPACE * 3, "2.5")
+    page.click("dialog button", "Save")
+    page.gone("dialog")
+    row = page.find("tbody tr", "mine-*").text
+    assert row.startswith("nobody mine-*")
+    page.find(".toolbar b", "no provider has a name like this now")
+    page.find(".recosts input").send_keys("2026-01-01", Keys.ENTER)
+    page.find(".recosts li", "2026-01-01 to")
+    page.find(".recosts li [role=meter]")
+    is_for_everybody(page, axe)
+    page.click(".recosts li button", "Cancel")
+    page.find(".recosts li .role", "cancelled")
+    page.click("button", "Remove")
+    page.click("dialog button", "Remove")
+    page.gone("tbody tr")
+
+
+class Receiver(BaseHTTPRequestHandler):
+    bodies: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self):
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver():
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    Receiver.bodies.clear()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, owner, receiver, axe):
+    page.resize(DESK)
+    page.open("webhooks", owner)
+    page.click("button", "Add a webhook")
+    page.find("dialog input")
+    page.type(f"http://127.0.0.1:{receiver.server_port}/", Keys.TAB, "On call", Keys.ENTER)
+    assert page.find(".created code").text.startswith("whsec_")
+    page.click(".created button", "Done")
+    id_ = page.address.partition("/")[2]
+    page.click(".switches label", "job.failed")
+    page.until(lambda: "job.failed" not in site.get(owner, f"webhooks/{id_}")["types"], "it was to be switched off")
+    page.click("button", "Send a test")
+    page.find(".detail .rows b", "webhook.test delivered")
+    assert "webhook.test" in [body["type"] for body in Receiver.bodies]
+    page.find(".policy-row", "delivered just now")
+    is_for_everybody(page, axe)
+    page.click("button", "Remove this webhook")
+    page.click("dialog button", "Remove")
+    page.gone(f"[data-name='{id_}']")
