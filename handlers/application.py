@@ -45,7 +45,7 @@ from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
 from handlers.api.providers.performance import PerformanceHandler
 from handlers.api.refusals import RefusalsHandler
-from handlers.api.sessions import SessionHandler, SessionsHandler
+from handlers.api.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.stats import StatisticsHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
@@ -104,6 +104,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "interceptions/([^/]+)", InterceptionHandler, context),
                 (CONTROL_PLANE + "sessions", SessionsHandler, context),
                 (CONTROL_PLANE + "sessions/([^/]+)", SessionHandler, context),
+                (CONTROL_PLANE + "sessions/([^/]+)/timeline", TimelineHandler, context),
                 (CONTROL_PLANE + "models", FacetHandler, context | {"facet": Facet.MODEL}),
                 (CONTROL_PLANE + "clients", FacetHandler, context | {"facet": Facet.CLIENT}),
                 (CONTROL_PLANE + "providers", ProvidersHandler, context),

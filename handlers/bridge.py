@@ -52,6 +52,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
@@ -108,6 +109,7 @@ class Bridge:
     refusal_recorder: RefusalRecorder
     refusals: Refusals
     sessions: Sessions
+    timelines: Timelines
     names: Facets
     statistics: Statistics
     grouped: Grouped

@@ -60,6 +60,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
@@ -152,6 +153,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
         sessions=Sessions(database),
+        timelines=Timelines(database),
         names=Facets(database),
         statistics=Statistics(database),
         grouped=Grouped(database),

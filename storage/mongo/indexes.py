@@ -64,6 +64,7 @@ OF_THREAD: Keys = (("root_id", ASCENDING), *_OLDEST_FIRST)
 _SESSIONS_COVERED: Keys = (("initiator_id", ASCENDING), ("client", ASCENDING))
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_WITH_FAILURES: Keys = (*_NEWEST_FIRST, ("failures", ASCENDING), *_SESSIONS_COVERED)
+SESSIONS_OF_SEVERAL: Keys = (*_NEWEST_FIRST, ("interceptions", ASCENDING), *_SESSIONS_COVERED)
 SESSIONS_BY_INITIATOR: Keys = (("initiator_id", ASCENDING), *_NEWEST_FIRST, ("client", ASCENDING))
 SESSIONS_BY_CLIENT: Keys = (("client", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
 SESSIONS_BY_PROVIDER: Keys = (("providers", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
@@ -164,6 +165,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "sessions": (
             IndexModel(SESSIONS_BY_TIME, name="by_time"),
             IndexModel(SESSIONS_WITH_FAILURES, name="with_failures", partialFilterExpression={"failures": {"$gt": 0}}),
+            IndexModel(SESSIONS_OF_SEVERAL, name="of_several", partialFilterExpression={"interceptions": {"$gt": 1}}),
             IndexModel(SESSIONS_BY_INITIATOR, name="by_initiator"),
             IndexModel(SESSIONS_BY_CLIENT, name="by_client"),
             IndexModel(SESSIONS_BY_PROVIDER, name="by_provider"),

@@ -33,6 +33,7 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
+    SESSIONS_OF_SEVERAL,
     SESSIONS_WITH_FAILURES,
     Keys,
 )
@@ -102,6 +103,10 @@ _SESSION_FIELDS = {
 }
 # A session has failed when a call of it has.
 _OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
+
+
+OF_SEVERAL: Mapping[str, Any] = {"interceptions": {"$gt": 1}}
+"""Finds sessions with more than one call."""
 
 
 class Thread(NamedTuple):
@@ -195,7 +200,8 @@ class Sessions:
                 after = [paging.behind(await paging.locate(self._sessions, after_id, visible(visible_to)))]
             index = _index(every)
             counting = asyncio.create_task(self._count(every, index))  # noqa: TID251 - waited for below
-            sorting = _ORDERED.get(order, index) if index == SESSIONS_BY_TIME else index
+            is_of_all = index in (SESSIONS_BY_TIME, SESSIONS_OF_SEVERAL)
+            sorting = _ORDERED.get(order, index) if is_of_all else index
             listing = asyncio.create_task(  # noqa: TID251 - waited for below
                 self._list([*every, *after], sorting, paging, limit=limit, offset=offset)
             )
@@ -293,8 +299,13 @@ class Sessions:
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
     fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
+    single = _single_conditions(conditions)
     otherwise = (
-        SESSIONS_WITH_FAILURES if _OF_STATUS[Status.FAILED] in _single_conditions(conditions) else SESSIONS_BY_TIME
+        SESSIONS_WITH_FAILURES
+        if _OF_STATUS[Status.FAILED] in single
+        else SESSIONS_OF_SEVERAL
+        if OF_SEVERAL in single
+        else SESSIONS_BY_TIME
     )
     return next((index for field, index in _INDEX_OF.items() if field in fields), otherwise)
 

@@ -15,7 +15,7 @@ VIEWS = {
     "overview?by=initiator&range=7d": ".charts canvas",
     "interceptions": "a.row",
     "interceptions/{id}": ".detail .facts",
-    "sessions": "a.session",
+    "sessions?single=show": "a.session",
     "sessions/{session}": ".thread",
     "limits": ".limit",
     "providers": ".provider-row",

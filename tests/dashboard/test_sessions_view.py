@@ -7,7 +7,7 @@ import pytest
 READ_FILE = {"name": "read_file", "input_schema": {"properties": {"path": {"const": "main.py"}}}}
 
 
-def session_of_claude_code(site, token):
+def session_of_claude_code(site, token, *, is_error=False):
     """Two threads of one session: a prompt whose tool call is answered, and another prompt."""
     session = str(uuid4())
     user_id = json.dumps({"session_id": session})
@@ -33,7 +33,9 @@ def session_of_claude_code(site, token):
     prompt = {"role": "user", "content": "Use read_file"}
     called = ask(prompt)
     (tool_use,) = [block for block in called["content"] if block["type"] == "tool_use"]
-    result = {"type": "tool_result", "tool_use_id": tool_use["id"], "content": "print()"}
+    result = {"type": "tool_result", "tool_use_id": tool_use["id"], "content": "print()"} | (
+        {"is_error": True} if is_error else {}
+    )
     ask(prompt, {"role": "assistant", "content": called["content"]}, {"role": "user", "content": [result]})
     ask({"role": "user", "content": "Thank you"})
     return session
@@ -43,14 +45,19 @@ def session_of_claude_code(site, token):
 def scene(site):
     """A member with a session, as soon as it is whole."""
     name, token = site.user()
-    session_of_claude_code(site, token)
+    session_of_claude_code(site, token, is_error=True)
+    return name, token, whole(site, token)
+
+
+def whole(site, token):
+    """Wait until the session is whole."""
     while (
         not (listed := site.get(token, "sessions")["results"])
         or listed[0]["interceptions"] < 3
         or listed[0]["threads"] != 2
     ):
         pass
-    return name, token, listed[0]
+    return listed[0]
 
 
 def test_sessions_with_failed_calls_are_found(page, site, scene):
@@ -59,11 +66,14 @@ def test_sessions_with_failed_calls_are_found(page, site, scene):
     while site.get(token, "sessions")["count"] < 2:
         pass
     page.open("sessions", token)
+    page.shows("a.session .title", ["Use read_file"])
+    page.click("button", "Single calls")
+    page.shows("a.session .title", ["Fails", "Use read_file"])
     page.choose("Status", "With failed calls")
     page.shows("a.session .title", ["Fails"])
-    assert page.address == "sessions?q=status%3Afailed"
+    assert page.address == "sessions?q=status%3Afailed&single=show"
     page.choose("Status", "Without failed calls")
-    page.shows("a.session .title", ["Thank you"])
+    page.shows("a.session .title", ["Use read_file"])
 
 
 def test_a_session_without_tokens_says_a_dash(page, site):
@@ -71,35 +81,35 @@ def test_a_session_without_tokens_says_a_dash(page, site):
     site.call(token, "Fails", model="demo-error")
     while not site.get(token, "sessions")["count"]:
         pass
-    page.open("sessions", token)
+    page.open("sessions?single=show", token)
     page.find("a.session .title", "Fails")
-    assert page.texts("a.session .sums") == ["\N{EN DASH}\N{EN DASH}"]
+    assert page.texts("a.session > :last-child") == ["\N{EN DASH}"]
     page.click("a.session")
     page.find(".session-head .figures")
     assert set(page.texts(".session-head .figures dd")) == {"\N{EN DASH}"}
 
 
-def test_the_list_says_what_each_session_was_about(page, scene):
+def test_which_tools_an_agent_called_and_how_they_ended(page, axe, scene):
     name, token, session = scene
     page.open("sessions", token)
-    page.shows("a.session .title", ["Thank you"])
-    (meta, figures) = page.texts("a.session .meta")
-    assert meta == f"{name} · Claude Code · demo"
-    assert " · 3 calls · cache " in figures
+    page.shows("a.session .title", ["Use read_file"])
+    assert page.texts("a.session .user") == [name]
     page.click("a.session")
     assert page.address == f"sessions/{session['id']}"
-
-
-def test_a_session_shows_its_threads_step_by_step(page, scene):
-    name, token, session = scene
-    page.open(f"sessions/{session['id']}", token)
-    page.find(".thread")
-    assert page.texts(".session-head h2") == [f"{name} · Claude Code"]
+    page.find(".tools", "read_file 1 1 failed")
+    page.find(".lanes .bar")
+    assert page.find(".lanes").get_attribute("aria-label") == "3 calls on a time axis"
+    assert page.texts(".session-head h2") == ["Use read_file"]
     assert [text.rpartition(", ")[2] for text in page.texts(".thread > h3")] == ["2 steps", "1 step"]
-    assert page.texts(".step .user .text") == ["Use read_file", "Thank you"]
-    assert page.texts(".step .tool pre") == ['{ "path": "main.py" }']
+    assert page.texts(".step .what .tool") == ["read_file failed, 7 bytes"]
     assert page.texts(".step:first-child .line .status") == ["✓ completed"] * 2
-    page.click(".step .line a")
+    page.find("input[type=search]").send_keys("main.py")
+    page.find(".toolbar", "1 of 3 steps found")
+    assert page.texts(".step .tool pre") == ['{ "path": "main.py" }']
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        assert page.axe(axe) == []
+    page.click(".step details p a")
     assert page.find(".detail .user .text").text == "Use read_file"
 
 
@@ -114,9 +124,11 @@ def test_a_session_of_somebody_else_is_none(page, site, scene):
 def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     _, token = site.user()
     page.open("sessions", token)
-    assert page.find(".empty h2").text == "No sessions yet"
-    page.open("sessions?q=model%3Ax")
-    assert page.find(".empty h2").text == "Nothing matches"
+    assert page.find(".empty h2").text == "No sessions of several calls"
+    page.click(".empty button")
+    page.find(".empty h2", "No sessions yet")
+    page.open("sessions?q=model%3Ax&single=show")
+    page.find(".empty h2", "Nothing matches")
 
 
 def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorted_by_it(page, site):
@@ -147,7 +159,7 @@ def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorte
     while not (listed := site.get(token, "sessions")["results"]) or not listed[0]["cache"]["lost_tokens"]:
         pass
     page.open("sessions?order=lost", token)
-    page.find("a.session .meta", ", lost $0.")
+    page.find("a.session .cached", ", lost $0.")
     page.click("a.session")
     page.find(".session-head .cache-line", ", lost $0.")
     assert "part of the system prompt 1 changed" in page.find(".cache-break").text

@@ -1,16 +1,21 @@
 /** Work that belongs together: what one client did in one go. */
 
 import { html } from "htm/preact";
-import { between, duration, plural, reported, short, time, tokensIn, UNKNOWN, usd, whole } from "../format.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get } from "../api.js";
+import { sessionsCsv } from "../csv.js";
+import { between, duration, plural, time, usd, whole } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { End } from "../parts/end.js";
 import { Empty } from "../parts/states.js";
-import { usePages } from "../resource.js";
+import { useChange, usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { lossOf, rateOf } from "../prompt_cache.js";
 import { Choice, Filters, useSearch } from "./filters.js";
 
 const PAGE = 50;
+const EXPORTED = 1000;
+const LIVE_MS = 5000;
 const STATUSES = [
   ["failed", "With failed calls"],
   ["completed", "Without failed calls"],
@@ -25,24 +30,71 @@ const ORDERS = [
 const LINKS = ".rows a.session";
 
 export function Sessions({ route, user }) {
-  const { q = "", since = "", order = "" } = route.params;
+  const { q = "", since = "", order = "", single = "" } = route.params;
   const sought = useSearch(route.params);
-  const pages = usePages("sessions", { q: sought, order_by: order || undefined }, "after_session_id", PAGE);
+  const asked = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
+  const pages = usePages("sessions", asked, "after_session_id", PAGE);
+  const [live, setLive] = useState(false);
+  const latest = useRef();
+  latest.current = pages.reload;
+  useEffect(() => {
+    if (!live) return undefined;
+    const timer = setInterval(() => document.hidden || latest.current(), LIVE_MS);
+    return () => clearInterval(timer);
+  }, [live]);
+  const show = (changes) => go(href("sessions", "", { q, since, order, single, ...changes }));
   useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
   return html`
-    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => go(href("sessions", "", { q: text, since: range, order }))} />
+    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => show({ q: text, since: range })} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
-      <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => go(href("sessions", "", { q, since, order: value }))} />
+      <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
+      <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
+      <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
+      <${Export} asked=${asked} />
     </div>
-    <ol class="rows sessions">
-      ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
-    </ol>
-    <${End} pages=${pages}><${Nothing} q=${sought} /><//>
+    <section class="list" aria-label="Sessions">
+      <div class="session head" aria-hidden="true">
+        <span class="title">First prompt</span><span class="user">User</span><span class="client">Client</span><span class="at">Started</span>
+        <span class="number">Calls</span><span class="number failed">Failed</span><span class="cached">Cache</span><span class="number">Cost</span>
+      </div>
+      <ol class="rows sessions">
+        ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
+      </ol>
+      <${End} pages=${pages}><${Nothing} q=${sought} single=${single} onShow=${() => show({ single: "show" })} /><//>
+    </section>
   `;
 }
 
-function Nothing({ q }) {
+/** All sessions that are listed, as a file; it is made here, of the pages of the list. */
+function Export({ asked }) {
+  const { busy, error, run } = useChange();
+  const save = () =>
+    run(async () => {
+      const rows = [];
+      for (let page = null; page === null || page.length; ) {
+        ({ results: page } = await get("sessions", { ...asked, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
+        rows.push(...page);
+      }
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([sessionsCsv(rows)], { type: "text/csv" }));
+      link.download = "sessions.csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+  return html`
+    <button type="button" disabled=${busy} onClick=${save}>${busy ? "Exporting …" : "Export CSV"}</button>
+    ${error && html`<p class="bad" role="alert">${error.message}</p>`}
+  `;
+}
+
+function Nothing({ q, single, onShow }) {
+  if (!single) {
+    return html`<${Empty} title=${q ? "Nothing matches" : "No sessions of several calls"}>
+      <p>Sessions of a single call are left out.</p>
+      <button type="button" onClick=${onShow}>Show single calls</button>
+    <//>`;
+  }
   return q
     ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
     : html`<${Empty} title="No sessions yet">
@@ -51,19 +103,19 @@ function Nothing({ q }) {
 }
 
 function SessionRow({ session }) {
-  const { id, initiator, client, models, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
+  const { id, initiator, client, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
   const cached = [rateOf(cache), lossOf(cache)].filter(Boolean).join(", ");
   return html`
     <li>
       <a class="session" href=${href("sessions", id)}>
-        <span class="title">${session.last_prompt ?? html`<em>no prompt</em>`}</span>
-        <span class="meta">${initiator.username} · ${client ?? "unknown client"} · ${models.join(", ")}</span>
-        <span class="meta figures-line">
-          ${time(started)} · ${duration(between(started, last))} · ${plural(interceptions, "call")}${" "}
-          ${failures > 0 && html`<b class="bad">${whole(failures)} failed</b>`}
-          ${cached && html`<span class="cached"> · ${cached}</span>`}
-        </span>
-        <span class="sums">${reported(session.token_usage) ? `${short(tokensIn(session.token_usage))} → ${short(session.token_usage.output_tokens)} tokens` : UNKNOWN}<br />${usd(session.cost_usd)}</span>
+        <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em>no prompt</em>`}</span>
+        <span class="user">${initiator.username}</span>
+        <span class="client">${client ?? "unknown client"}</span>
+        <span class="at">${time(started)} · ${duration(between(started, last))}</span>
+        <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
+        <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
+        <span class="cached">${cached}</span>
+        <span class="number">${usd(session.cost_usd)}</span>
       </a>
     </li>
   `;

@@ -311,7 +311,7 @@ async def test_an_unknown_session_is_not_found(running, call, id_):
                 "validations": [
                     {
                         "field": "after_id",
-                        "detail": "unknown query parameter; allowed are after_session_id, limit, offset, order_by, q",
+                        "detail": "unknown query parameter; allowed are after_session_id, limit, offset, order_by, q, several",
                     }
                 ],
             },
@@ -372,3 +372,27 @@ async def test_head_answers_as_get_does_without_a_body(running, call):
     for path in (LIST, f"{LIST}/{id_}"):
         answer = await client.request("HEAD", path, running.headers)
         assert (answer.status, answer.header("Content-Type"), answer.body) == (200, "application/json", b"")
+
+
+@pytest.mark.gen_test
+async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, call):
+    asked = await call("What time is it?", session="s1", issues=("toolu_1",))
+    second = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
+    third = await call(session="s1", answers="toolu_2", issues=("toolu_3",))
+    single = await call("Hello")
+    status, timeline = await running.get(f"{LIST}/{id_of(running, 's1')}/timeline")
+    assert status == 200
+    assert [(one["id"], one["attempt"], one["agent_id"], one["status"]) for one in timeline["calls"]] == [
+        (id_, 0, None, "completed") for id_ in (asked, second, third)
+    ]
+    known = {"tool": "clock", "result": {"bytes": 4, "is_error": False}}
+    assert [one["tools"] for one in timeline["calls"]] == [[known], [known], [{"tool": "clock", "result": None}]]
+    assert timeline["tools"] == [{"tool": "clock", "calls": 3, "results": 2, "errors": 0, "bytes": 8}]
+    loop = {"tool": "clock", "agent_id": None, "times": 3, "interception_ids": [asked, second, third]}
+    assert (timeline["loops"], timeline["refusals"], timeline["more"]) == ([loop], [], False)
+    assert (timeline["earlier_session_id"], timeline["later_session_id"]) == (None, single)
+    assert await listed(running, "several=true") == (1, [id_of(running, "s1")])
+    assert (await listed(running, "several=false"))[0] == 2
+    assert (await running.get(f"{LIST}?several=1"))[1]["validations"] == [
+        {"field": "several", "detail": "must be true or false"}
+    ]

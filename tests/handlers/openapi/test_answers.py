@@ -153,6 +153,8 @@ async def test_what_calls_add_up_to_is_shown_as_described(ask, record):
     for shown in json.loads((await ask("GET", SESSIONS, 200)).body)["results"]:
         session = json.loads((await ask("GET", f"{SESSIONS}/{shown['id']}", 200)).body)
         assert session["thread_page"]["results"]
+        timeline = json.loads((await ask("GET", f"{SESSIONS}/{shown['id']}/timeline", 200)).body)
+        assert len(timeline["calls"]) == shown["interceptions"]
 
 
 @pytest.mark.gen_test
@@ -192,13 +194,19 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     (session,) = json.loads((await ask("GET", f"{SESSIONS}?limit=1", 200)).body)["results"]
     detail = f"{SESSIONS}/{session['id']}"
     token_policy = f"{CONTROL}/policies/tokens/{running.identity.token_id}"
-    wrong = {token_policy: "q=x", one: "q=x", detail: "limit=51", f"{LIST}/export": "format=xml"} | WRONG
+    wrong = {
+        token_policy: "q=x",
+        one: "q=x",
+        detail: "limit=51",
+        f"{detail}/timeline": "q=x",
+        f"{LIST}/export": "format=xml",
+    } | WRONG
     for path, query in wrong.items():
         for method in ("GET", "HEAD"):
             await ask(method, path, 200)
             await ask(method, path, 401, {})
         await ask("GET", f"{path}?{query}", 400)
-    for path in (one, detail):
+    for path in (one, detail, f"{detail}/timeline"):
         await ask("GET", path, 404, member)
     await ask("GET", f"{LIST}/export?format=csv", 200)
     await ask("GET", one, 200, await running.user("rhea", Role.READER))

@@ -21,12 +21,13 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
+    SESSIONS_OF_SEVERAL,
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries import sessions as sessions_module
 from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.paging import UnknownCursorError
-from storage.queries.sessions import Order, Sessions, session_filter
+from storage.queries.sessions import OF_SEVERAL, Order, Sessions, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep, write
@@ -222,6 +223,16 @@ async def profiled(database, collection, asking):
     await database._database.command("profile", 0)
     wanted = {"ns": collection.full_name, "command.hint": {"$exists": True}}
     return await database._database["system.profile"].find(wanted).to_list(None)
+
+
+@pytest.mark.gen_test
+async def test_sessions_of_several_calls_are_found_by_an_index_of_their_own(database, grouped):
+    sessions = await grouped(Call(1, "a"), Call(2, "a"), Call(3, "b"), Call(4))
+    page = sessions.page(dict(OF_SEVERAL), visible_to=None, limit=10)
+    done = await profiled(database, database.sessions, page)
+    assert {one["planSummary"] for one in done} == {f"IXSCAN {plan(SESSIONS_OF_SEVERAL)}"}
+    found = await sessions.page({"client": "Codex", **OF_SEVERAL}, visible_to=ADA.id, limit=10, order=Order.COST)
+    assert numbers(found) == (1, [uuid5(ADA.id, "a").int])
 
 
 @pytest.mark.parametrize(("terms", "visible_to", "index"), SHAPES)

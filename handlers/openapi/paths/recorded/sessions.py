@@ -13,8 +13,10 @@ from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
+from resources.recorded.interceptions import ToolResult
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.sessions import Retries, Session, SessionDetail, SessionList, Thread, ThreadPage
+from resources.recorded.timelines import Timeline, TimelineCall, ToolCall, ToolFigures
 from storage.queries.sessions import Order
 
 TAG = "sessions"
@@ -70,13 +72,41 @@ THREADS = query(
     "limit", Annotated[int, Meta(ge=1, le=MAX_THREADS)], "How many threads at most.", default=DEFAULT_THREADS
 )
 
+SEVERAL = query("several", bool, "Whether sessions of a single call are left out.", default=False)
+_TIMELINE = Timeline(
+    calls=[
+        TimelineCall(
+            id=INTERCEPTION.id,
+            agent_id=None,
+            parent_agent_id=None,
+            model=INTERCEPTION.model,
+            provider_name=INTERCEPTION.provider_name,
+            status=INTERCEPTION.status,
+            end_reason=INTERCEPTION.end_reason,
+            started_at=INTERCEPTION.started_at,
+            first_byte_at=INTERCEPTION.first_byte_at,
+            ended_at=INTERCEPTION.ended_at,
+            cost_usd=0.001377,
+            attempt=0,
+            retry_of=None,
+            tools=[ToolCall("Bash", ToolResult(bytes=1204, is_error=False))],
+        )
+    ],
+    more=False,
+    tools=[ToolFigures("Bash", calls=1, results=1, errors=0, bytes=1204)],
+    loops=[],
+    refusals=[],
+    earlier_session_id=None,
+    later_session_id=None,
+)
+
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/sessions": get(
         "listSessions",
         "Calls that belong together",
         "Newest first, or in another order.",
         tag=TAG,
-        parameters=(SEARCH, ORDER, LIMIT, AFTER, OFFSET),
+        parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
         responses={"200": response("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
         | ALWAYS,
     ),
@@ -87,6 +117,16 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
         responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
+        | ALWAYS
+        | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
+    ),
+    "/api/v2/aibridge/sessions/{id}/timeline": get(
+        "getTimeline",
+        "The calls of a session in short, on a time axis",
+        "With the tools of its agents and how they ended, loops, and what was refused meanwhile.",
+        tag=TAG,
+        parameters=(in_path("id", UUID, "The id of the session."),),
+        responses={"200": response("The time axis.", {JSON: body(Timeline, timeline=_TIMELINE)})}
         | ALWAYS
         | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
     ),

@@ -1,0 +1,142 @@
+"""The time axis of a session: its calls in short, the tools and loops of its agents, and what was refused meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from intercept.records import EndReason, Status
+from intercept.times import format_time
+from resources.fields import Count, Time, format_decimal
+from resources.recorded.interceptions import ToolResult
+from resources.recorded.refusals import Refusal
+from storage.accounts.users import User
+from storage.aggregation.loops import Loop as FoundLoop
+from storage.aggregation.loops import find_loops
+
+
+class ToolCall(Struct):
+    """A tool call, and how it ended."""
+
+    tool: str
+    result: Annotated[ToolResult | None, Meta(description="Null while it is not known.")]
+
+    @classmethod
+    def of(cls, usage: Mapping[str, Any]) -> Self:
+        """Show an entry of `tool_usages`."""
+        result = usage.get("result")
+        return cls(usage["tool"], result and ToolResult.of(result))
+
+
+class TimelineCall(Struct):
+    """A call in short."""
+
+    id: UUID
+    agent_id: Annotated[str | None, Meta(description="The sub-agent that made it; null for the main one.")]
+    parent_agent_id: Annotated[str | None, Meta(description="The agent that started that one.")]
+    model: str
+    provider_name: str
+    status: Status
+    end_reason: EndReason | None
+    started_at: Time
+    first_byte_at: Time | None
+    ended_at: Time | None
+    cost_usd: Annotated[float | None, Meta(description="US dollars; null where it has no price.")]
+    attempt: Annotated[Count, Meta(description="Which try of its client it is, from 0.")]
+    retry_of: UUID | None
+    tools: list[ToolCall]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Show a document in short."""
+        get, agent = document.get, document.get("agent") or {}
+        return cls(
+            document["_id"],
+            agent.get("id"),
+            agent.get("parent_id"),
+            document["model"],
+            document["provider_name"],
+            document["status"],
+            get("end_reason"),
+            format_time(document["started_at"]),
+            format_time(get("first_byte_at")),
+            format_time(get("ended_at")),
+            (cost := get("cost")) and format_decimal(cost["usd"]),
+            int(get("attempt", get("retry_count", 0))),
+            get("retry_of"),
+            [ToolCall.of(usage) for usage in get("tool_usages", ())],
+        )
+
+
+class ToolFigures(Struct):
+    """How often a tool was called in a session, and how that ended."""
+
+    tool: str
+    calls: Count
+    results: Annotated[Count, Meta(description="Of how many the result is known.")]
+    errors: Annotated[Count, Meta(description="How many results are marked as errors.")]
+    bytes: Annotated[Count, Meta(description="The size of all results.")]
+
+
+class Loop(Struct):
+    """The same tool with the same arguments, again and again."""
+
+    tool: str
+    agent_id: str | None
+    times: Count
+    interception_ids: Annotated[list[UUID], Meta(description="The calls that have it, oldest first.")]
+
+    @classmethod
+    def of(cls, loop: FoundLoop) -> Self:
+        """Show a loop."""
+        return cls(loop.tool, loop.agent_id, len(loop.interception_ids), list(loop.interception_ids))
+
+
+class Timeline(Struct):
+    """A session on a time axis."""
+
+    calls: Annotated[list[TimelineCall], Meta(description="Oldest first.")]
+    more: Annotated[bool, Meta(description="Whether there are more calls, which nothing here takes into account.")]
+    tools: Annotated[list[ToolFigures], Meta(description="Most called first.")]
+    loops: Annotated[list[Loop], Meta(description="In the order in which they begin.")]
+    refusals: Annotated[
+        list[Refusal],
+        Meta(description="What was refused of the same tokens in that time, also of other sessions, oldest first."),
+    ]
+    earlier_session_id: Annotated[UUID | None, Meta(description="The session of the same user before this one.")]
+    later_session_id: Annotated[UUID | None, Meta(description="The one after it.")]
+
+    @classmethod
+    def of(
+        cls,
+        calls: Sequence[Mapping[str, Any]],
+        more: bool,
+        refusals: Iterable[Mapping[str, Any]],
+        users: Mapping[UUID, User],
+        neighbours: tuple[UUID | None, UUID | None],
+    ) -> Self:
+        """Make it of documents, oldest first. `users` has those that are known."""
+        return cls(
+            [TimelineCall.of(call) for call in calls],
+            more,
+            _tools(calls),
+            [Loop.of(loop) for loop in find_loops(calls)],
+            [Refusal.of(row, users) for row in refusals],
+            *neighbours,
+        )
+
+
+def _tools(calls: Iterable[Mapping[str, Any]]) -> list[ToolFigures]:
+    tools: dict[str, ToolFigures] = {}
+    for call in calls:
+        for usage in call.get("tool_usages", ()):
+            one = tools.setdefault(usage["tool"], ToolFigures(usage["tool"], 0, 0, 0, 0))
+            one.calls += 1
+            if result := usage.get("result"):
+                one.results += 1
+                one.errors += bool(result["is_error"])
+                one.bytes += int(result["bytes"])
+    return sorted(tools.values(), key=lambda one: (-one.calls, one.tool))

@@ -1,0 +1,104 @@
+"""Reading all calls of a session in short: when each ran, which tools it called, and how these ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pymongo import ASCENDING, DESCENDING
+
+from storage.mongo.database import Database
+from storage.mongo.indexes import OF_SESSION, OF_THREAD, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
+
+MAX_CALLS = 1_000
+"""Calls of a session that are read, the first ones."""
+
+MAX_REFUSALS = 100
+"""Rows of refusals that are read beside them, the first ones."""
+
+_SHORT = dict.fromkeys(
+    (
+        *("api_key_id", "started_at", "first_byte_at", "ended_at", "status", "end_reason", "model", "provider_name"),
+        *("agent.id", "agent.parent_id", "attempt", "attempts", "retry_of", "cost.usd"),
+        *("tool_usages.tool", "tool_usages.checksum", "tool_usages.result"),
+    ),
+    True,
+)
+
+
+class SessionCalls(NamedTuple):
+    """The calls of a session in short, oldest first; and whether there are `more` behind them."""
+
+    calls: list[dict[str, Any]]
+    more: bool
+
+
+class Neighbours(NamedTuple):
+    """The sessions of the same user that started before and after one; None where there is none."""
+
+    earlier_id: UUID | None
+    later_id: UUID | None
+
+
+class Timelines:
+    """The sessions of a database, call by call."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._interceptions = database.interceptions
+
+    async def calls(self, id_: UUID) -> SessionCalls:
+        """Read the calls of a session; whoever asks may see it.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        async with self._database.query():
+            firsts = await self._find({"session_id": id_, "root_id": None, "unlinked": None}, OF_SESSION)
+            others = await self._find({"root_id": {"$in": [call["_id"] for call in firsts]}}, OF_THREAD)
+        calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))
+        return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
+
+    async def refusals(
+        self, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
+    ) -> list[dict[str, Any]]:
+        """Read what was refused of a user's requests with some tokens, from a time until another, oldest first.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        wanted = {
+            "initiator_id": initiator_id,
+            "at": {"$gte": start, "$lte": end},
+            "api_key_id": {"$in": api_key_ids},
+            "shadow": {"$ne": True},
+        }
+        async with self._database.query():
+            cursor = self._database.refusals.find(wanted, sort=[("at", ASCENDING)], limit=MAX_REFUSALS)
+            return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
+
+    async def neighbours(self, session: dict[str, Any]) -> Neighbours:
+        """Find the sessions of the same user that started before and after one.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        async with self._database.query():
+            earlier = await self._next(session, "$lt", DESCENDING)
+            return Neighbours(earlier, await self._next(session, "$gt", ASCENDING))
+
+    async def _find(self, conditions: dict[str, Any], index: Keys) -> list[dict[str, Any]]:
+        cursor = self._interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
+        return await cursor.hint(list(index)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
+
+    async def _next(self, session: dict[str, Any], way: str, direction: int) -> UUID | None:
+        at, id_ = session["started_at"], session["_id"]
+        behind = {"$or": [{"started_at": {way: at}}, {"started_at": at, "_id": {way: id_}}]}
+        found = await self._database.sessions.find_one(
+            {"initiator_id": session["initiator_id"], **behind},
+            {"_id": True},
+            sort=[("started_at", direction), ("_id", direction)],
+            hint=list(SESSIONS_BY_INITIATOR),
+        )
+        return None if found is None else found["_id"]
