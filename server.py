@@ -28,6 +28,7 @@ from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
 from commands.login import login
+from commands.money.reconcile import reconcile_command
 from commands.money.recosts import prices
 from commands.money.spend import spend
 from commands.people import people
@@ -236,6 +237,7 @@ main.add_command(people)
 main.add_command(policies)
 main.add_command(prices)
 main.add_command(spend)
+main.add_command(reconcile_command)
 main.add_command(tokens)
 main.add_command(webhooks)
 add_check(providers, make_managed)

@@ -147,7 +147,7 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     """The secrets that the operator set: the providers' keys, and the database's password."""
     password = urlsplit(settings.mongodb_uri).password or ""
     keys = [key for one in settings.providers for key in one.keys]
-    keys += [settings.oidc_client_secret] if settings.oidc_client_secret else []
+    keys += filter(None, (settings.oidc_client_secret, settings.reconcile_openai_key, settings.reconcile_anthropic_key))
     keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
     for access_key in filter(None, (one.aws_access_key for one in settings.providers)):
         keys += access_key.secret_access_key, access_key.session_token

@@ -48,7 +48,6 @@ from settings.setting import Setting, declare
 from settings.sign_in_kinds import (
     CLAIM,
     CLIENT_ID,
-    CLIENT_SECRET,
     DISPLAYED,
     DOMAINS,
     HEADER,
@@ -56,6 +55,7 @@ from settings.sign_in_kinds import (
     OPTIONAL_CLAIM,
     ROLE_MAPPING,
     SCOPES,
+    SECRET,
 )
 from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
@@ -66,6 +66,7 @@ DATABASE = "Database"
 RECORDING = "Recording"
 OVERLOAD = "Overload protection (0 = off)"
 BREAKER = "Circuit breaker"
+RECONCILIATION = "Reconciliation"
 
 # Of what is counted together each admission in the window is kept, in one document of the database.
 MAX_CLUSTER_RATE = 1_000_000
@@ -125,7 +126,7 @@ class Settings:
         SIGN_IN, CLIENT_ID, "", "What the bridge is called there; must be given with an issuer."
     )
     oidc_client_secret: str = declare(
-        SIGN_IN, CLIENT_SECRET, "", "Its secret there; a public client has none.", environment_only=True, secret=True
+        SIGN_IN, SECRET, "", "Its secret there; a public client has none.", environment_only=True, secret=True
     )
     oidc_name: str = declare(SIGN_IN, DISPLAYED, "", "What the sign-in page calls the provider; by default its host.")
     oidc_scopes: str = declare(SIGN_IN, SCOPES, "openid profile email", "What the bridge asks the provider for.")
@@ -283,6 +284,17 @@ class Settings:
     circuit_breaker_timeout: timedelta = declare(BREAKER, POSITIVE_DURATION, "30s", "How long it stays open.")
     circuit_breaker_max_requests: int = declare(
         BREAKER, POSITIVE, "3", "Probes while it is half-open; as many successes close it."
+    )
+
+    reconcile_openai_key: str = declare(
+        RECONCILIATION, SECRET, "", "Admin key of OpenAI's that may read reports.", environment_only=True, secret=True
+    )
+    reconcile_openai_url: str = declare(RECONCILIATION, BASE_URL, "https://api.openai.com/", "Address of its reports.")
+    reconcile_anthropic_key: str = declare(
+        RECONCILIATION, SECRET, "", "The same of Anthropic's.", environment_only=True, secret=True
+    )
+    reconcile_anthropic_url: str = declare(
+        RECONCILIATION, BASE_URL, "https://api.anthropic.com/", "Address of its reports."
     )
 
     @property

@@ -55,7 +55,7 @@ def _domains(text: str) -> tuple[str, ...]:
 ISSUER = Kind("URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, scrubbed)
 HEADER = Kind("HEADER", "the name of a header, such as X-Forwarded-User", _header)
 CLIENT_ID = Kind("ID", "printable ASCII without spaces", text_like("[!-~]*"))
-CLIENT_SECRET = Kind("SECRET", "printable ASCII without spaces", text_like("[!-~]*"), hidden)
+SECRET = Kind("SECRET", "printable ASCII without spaces", text_like("[!-~]*"), hidden)
 SCOPES = Kind("SCOPES", "scopes with spaces between, openid among them", _scopes)
 CLAIM = Kind("CLAIM", "the name of a claim, such as email", text_like("[!-~]{1,128}"))
 OPTIONAL_CLAIM = Kind("CLAIM", "the name of a claim, such as groups, or nothing", text_like("[!-~]{0,128}"))

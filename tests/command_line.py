@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from commands.groups import groups
 from commands.interceptions import interceptions
+from commands.money.reconcile import reconcile_command
 from commands.money.recosts import prices
 from commands.money.spend import spend
 from commands.people import people
@@ -25,6 +26,7 @@ def main():
 add_check(providers, make_managed)
 for group in (users, groups, people, policies, prices, spend, webhooks, tokens, providers, interceptions):
     main.add_command(group)
+main.add_command(reconcile_command)
 
 
 def invoke(*arguments, typed="", **environ):

@@ -8,6 +8,7 @@ are one value, all of them together.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -70,25 +71,29 @@ class Spending:
             if since is not None and query.start < since:
                 breakdown = None
         if breakdown is None:
-            await self._check_recorded(query)
+            await self.check_recorded(query.start, query.end)
         return breakdown
 
-    async def _check_recorded(self, query: SpendQuery) -> None:
-        """Check that no day counted more calls than are recorded of it."""
+    async def check_recorded(self, start: datetime, end: datetime) -> None:
+        """Check that no day of [start, end) counted more calls than are recorded of it.
+
+        Raises:
+            NotRecordedError: One did.
+        """
         oldest = await self._database.interceptions.find_one(
             {}, {"started_at": True}, sort=[("started_at", 1), ("_id", 1)], hint=list(BY_TIME)
         )
-        gone_before = query.end if oldest is None else Bucket.DAY.floor(oldest["started_at"])
+        gone_before = end if oldest is None else Bucket.DAY.floor(oldest["started_at"])
         days = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value}
         day = Bucket.DAY.length
         partly = {**days, "at": gone_before}
         recorded: dict[str, Any] = {"started_at": {"$gte": gone_before, "$lt": gone_before + day}}
         recorded["status"] = {"$ne": Status.IN_FLIGHT.value}
-        if oldest is not None and query.start <= gone_before < query.end:
+        if oldest is not None and start <= gone_before < end:
             counted = await self._database.rollups.find_one(partly, {"interceptions": True}) or {}
             if counted.get("interceptions", 0) > await self._database.interceptions.count_documents(recorded):
                 raise NotRecordedError(gone_before + day)
-        gone = {**days, "at": {"$gte": query.start, "$lt": min(gone_before, query.end)}}
+        gone = {**days, "at": {"$gte": start, "$lt": min(gone_before, end)}}
         if await self._database.rollups.find_one(gone, {"_id": True}, hint=list(ROLLUPS)) is not None:
             raise NotRecordedError(gone_before)
 

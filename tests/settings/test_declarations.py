@@ -107,9 +107,13 @@ DEFAULTS = {
     "circuit-breaker-interval": "10s",
     "circuit-breaker-timeout": "30s",
     "circuit-breaker-max-requests": "3",
+    "reconcile-openai-key": "",
+    "reconcile-openai-url": "https://api.openai.com/",
+    "reconcile-anthropic-key": "",
+    "reconcile-anthropic-url": "https://api.anthropic.com/",
 }
 ENVIRONMENT_ONLY = {
-    "oidc-client-secret", "encryption-keys",
+    "oidc-client-secret", "encryption-keys", "reconcile-openai-key", "reconcile-anthropic-key",
     "openai-key", "openai-routes", "anthropic-key", "anthropic-routes", "provider-N-routes",
     "provider-N-fallback", "provider-N-weight",
     "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
@@ -136,6 +140,8 @@ def test_what_may_hold_a_secret_may_be_read_from_a_file():
         "openai-key",
         "anthropic-key",
         "upstream-proxy",
+        "reconcile-openai-key",
+        "reconcile-anthropic-key",
     } | further
     assert {setting.name for setting in declared() if setting.secret} == secrets
 

@@ -24,7 +24,7 @@ def test_the_roles_that_claims_may_give_are_those_there_are():
         (kinds.DOMAINS, "", ()),
         (kinds.DOMAINS, "Example.com, a-b.example", ("example.com", "a-b.example")),
         (kinds.DISPLAYED, "Beispiel & Söhne", "Beispiel & Söhne"),
-        (kinds.CLIENT_SECRET, "a%:b", "a%:b"),
+        (kinds.SECRET, "a%:b", "a%:b"),
         (kinds.HEADER, "", ""),
         (kinds.HEADER, "X-Forwarded-User", "X-Forwarded-User"),
     ],
@@ -53,7 +53,7 @@ def test_what_is_allowed_is_read(kind, text, value):
         (kinds.DISPLAYED, "x" * 65),
         (kinds.DISPLAYED, "a\nb"),
         (kinds.CLIENT_ID, "a b"),
-        (kinds.CLIENT_SECRET, "a\tb"),
+        (kinds.SECRET, "a\tb"),
         (kinds.HEADER, "X_User"),
         (kinds.HEADER, "X-User:"),
         (kinds.HEADER, "Authorization"),
@@ -67,5 +67,5 @@ def test_what_is_not_allowed_is_refused(kind, text):
 
 
 def test_a_secret_is_not_repeated_in_an_error():
-    assert kinds.CLIENT_SECRET.echo("hush hush") == "the value given"
+    assert kinds.SECRET.echo("hush hush") == "the value given"
     assert "hush" not in kinds.ISSUER.echo("https://user:hush@id.example")

@@ -1,0 +1,150 @@
+"""`reconcile`: compare what is recorded with what a provider reports and bills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+from commands.command import now, run
+from commands.money.prices import TIME
+from commands.output import json_option, show
+from resources.money.reconciliation import Figures, Reconciled, Verdict, reconcile
+from resources.money.spend import GONE
+from settings import Settings, SettingsCommand, declared, settings_of
+from settings.declarations import DATABASE, RECONCILIATION
+from settings.kinds import NO_PROXY
+from storage.aggregation.rollup import Bucket
+from storage.mongo.database import Database
+from storage.queries.filters.spending import NotRecordedError
+from storage.queries.filters.time_ranges import ceiling
+from storage.queries.reconciliation import read_recorded
+from upstream.client import UpstreamClient
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct
+from upstream.reports.anthropic import headers_of, read_anthropic
+from upstream.reports.exports import read_exports
+from upstream.reports.openai import read_openai
+from upstream.reports.pages import ReportPages
+from upstream.reports.reported import Reported, ReportError
+
+HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", "REASON")
+
+
+class _Source(NamedTuple):
+    """Types of the providers whose calls are in a provider's reports, and whether those are files."""
+
+    types: tuple[str, ...]
+    is_file: bool
+
+
+SOURCES: Final[Mapping[str, _Source]] = MappingProxyType(
+    {
+        "openai": _Source(("openai",), False),
+        "anthropic": _Source(("anthropic",), False),
+        "azure": _Source(("azure", "foundry"), True),
+        "bedrock": _Source(("bedrock", "bedrock-mantle"), True),
+    }
+)
+
+
+@click.command("reconcile", cls=SettingsCommand, params=[*declared(DATABASE, RECONCILIATION)])
+@click.option("--provider", type=click.Choice(list(SOURCES)), required=True, help="Whose reports are compared.")
+@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first of the month.")
+@click.option("--to", "end", type=TIME, help="The day after the last one; default: the present day.")
+@click.option(
+    "--name", "names", multiple=True, help="Only calls of the provider with this name; repeatable. Default: all."
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An export of costs, as CSV; for azure and bedrock; repeatable.",
+)
+@json_option
+def reconcile_command(
+    *,
+    provider: str,
+    start: datetime | None,
+    end: datetime | None,
+    names: tuple[str, ...],
+    files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Compare the records with what a provider reports, by day and model.
+
+    Sides agree within 0 tokens and 1 cent. The exit code is 1 where they differ, or where they cannot be compared.
+    """
+    source, day = SOURCES[provider], Bucket.DAY
+    behind = ceiling(day, end) if end else day.floor(now())
+    first = day.floor(start or (behind - day.length).replace(day=1))
+    if behind <= first:
+        raise click.UsageError("--to must be after --from")
+    if source.is_file and not files:
+        raise click.UsageError(f"{provider} has no API for it: give exports of its costs with --file")
+    if files and not source.is_file:
+        raise click.UsageError(f"the reports of {provider} are read from its API; leave out --file")
+    settings = settings_of(click.get_current_context())
+
+    async def work(database: Database) -> list[Reconciled]:
+        recorded = await read_recorded(database, source.types, names, first, behind)
+        if source.is_file:
+            reported = read_exports(provider, files, first.date(), behind.date())
+        else:
+            reported = await _ask(settings, provider, first, behind)
+        return reconcile(recorded, reported, now().date())
+
+    try:
+        rows = run(work)
+    except NotRecordedError as error:
+        raise click.ClickException(GONE.format(error.since).partition(", or")[0]) from error
+    except ReportError as error:
+        raise click.ClickException(str(error)) from error
+    show(rows, HEADINGS, [_cells(row) for row in rows], as_json)
+    differing = sum(row.verdict is Verdict.DIFFERS for row in rows)
+    if not as_json:
+        last = behind - timedelta(days=1)
+        click.echo(f"\n{first:%Y-%m-%d} to {last:%Y-%m-%d}, UTC: {len(rows) - differing} agree, {differing} differ.")
+    if differing:
+        raise click.exceptions.Exit(1)
+
+
+def _cells(row: Reconciled) -> Sequence[str]:
+    figures: Sequence[Figures] = (row.recorded, row.reported)
+    tokens = ["-" if one.tokens is None else f"{one.tokens:,}" for one in figures]
+    costs = [f"{one.cost_usd:.4f}" for one in figures]
+    # A model may be named by whoever calls: no control character of theirs reaches a terminal.
+    return (row.day, ascii(row.model)[1:-1], *tokens, *costs, row.verdict.value, row.reason)
+
+
+async def _ask(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
+    if provider == "openai":
+        url, key = settings.reconcile_openai_url, settings.reconcile_openai_key
+    else:
+        url, key = settings.reconcile_anthropic_url, settings.reconcile_anthropic_key
+    if not key:
+        raise ReportError(f"reconcile-{provider}-key is not set: give an admin key of {provider}")
+    headers = headers_of(key) if provider == "anthropic" else [("Authorization", f"Bearer {key}")]
+    client = UpstreamClient(
+        connect_timeout=settings.upstream_connect_timeout.total_seconds(),
+        idle_timeout=settings.upstream_idle_timeout.total_seconds(),
+    )
+    try:
+        pages = ReportPages(client, url, headers, f"reconcile-{provider}-key", _network(settings, url))
+        read = read_anthropic if provider == "anthropic" else read_openai
+        return await read(pages, start, end)
+    finally:
+        await client.close()
+
+
+def _network(settings: Settings, url: str) -> Network:
+    """The way to reports is that to providers."""
+    proxy, parts = settings.upstream_proxy, urlsplit(url)
+    if proxy in {"", NO_PROXY} or parts.scheme != "https" or is_direct(parts.hostname or "", settings.no_proxy):
+        return DIRECT
+    return Network(Proxy.of(proxy))

@@ -1,0 +1,220 @@
+"""Where records and a provider's reports agree, and where not, with the likely reason. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from storage.aggregation.recorded_day import RecordedDay
+from upstream.reports.names import model_key
+from upstream.reports.reported import STANDARD, Reported, Tokens
+
+TOLERANCE: Final = Decimal("0.01")
+"""US dollars by which costs may differ: providers round each line."""
+
+LAG: Final = timedelta(days=2)
+"""Days until a report is complete."""
+
+_NOTHING: Final = Tokens()
+
+
+class Verdict(StrEnum):
+    """Whether both sides say the same."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+
+
+class Figures(Struct, frozen=True):
+    """Tokens and cost of one side, or the difference: what is reported less what is recorded."""
+
+    tokens: Annotated[int | None, Meta(description="All of them; null where a report tells none.")]
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_write_input_tokens: int | None
+    cost_usd: float
+
+    @classmethod
+    def of(cls, tokens: Tokens | None, usd: Decimal) -> Figures:
+        """Show them, the cost to a millionth of a dollar."""
+        cost = float(round(usd, 6))
+        if tokens is None:
+            return cls(None, None, None, None, None, cost)
+        return cls(tokens.total, *tokens.counts, cost)
+
+
+class Reconciled(Struct, frozen=True):
+    """A day and a model, on both sides."""
+
+    day: str
+    model: str
+    recorded: Figures
+    reported: Figures
+    difference: Figures
+    verdict: Verdict
+    reason: Annotated[str, Meta(description="Why the sides may differ; empty where they agree.")]
+
+
+class _Side(Struct):
+    """Everything about a day and a model, before it is compared."""
+
+    day: date
+    key: str
+    recorded: Tokens = _NOTHING
+    late: Tokens = _NOTHING
+    recorded_usd: Decimal = Decimal(0)
+    calls: int = 0
+    unpriced: int = 0
+    reported: Tokens | None = None
+    reported_usd: Decimal = Decimal(0)
+    list_usd: Decimal | None = None
+    is_reported: bool = False
+    tiers: dict[str, Tokens] = {}
+
+    @property
+    def difference(self) -> Tokens | None:
+        """Reported less recorded; None where no tokens are reported and there is nothing to compare."""
+        if self.reported is None:
+            return None if self.is_reported else -self.recorded
+        return self.reported + -self.recorded
+
+    @property
+    def usd(self) -> Decimal:
+        """Reported less recorded."""
+        return self.reported_usd - self.recorded_usd
+
+
+def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], today: date) -> list[Reconciled]:
+    """Compare by day and model, in their order. Names of one model are taken together, see `model_key`.
+
+    Args:
+        recorded: What the bridge has.
+        reported: What the provider has.
+        today: In UTC: the latest days are not reported yet.
+    """
+    sides: dict[tuple[date, str], _Side] = {}
+    for one in recorded:
+        _add_recorded(sides, one)
+    for line in reported:
+        _add_reported(sides, line)
+    names = _names(recorded, reported)
+    compared = [_compare(sides, side, names[side.key], today) for side in sides.values()]
+    return sorted(compared, key=lambda row: (row.day, row.model))
+
+
+def _add_recorded(sides: dict[tuple[date, str], _Side], one: RecordedDay) -> None:
+    side = _side(sides, one.day, one.model)
+    side.recorded += Tokens(*one.tokens)
+    side.late += Tokens(*one.late)
+    side.recorded_usd += one.usd
+    side.calls += one.calls
+    side.unpriced += one.unpriced
+
+
+def _add_reported(sides: dict[tuple[date, str], _Side], line: Reported) -> None:
+    side = _side(sides, line.day, line.model)
+    side.is_reported = True
+    if line.tokens is not None:
+        side.reported = line.tokens if side.reported is None else side.reported + line.tokens
+        if line.tier != STANDARD:
+            side.tiers[line.tier] = side.tiers.get(line.tier, _NOTHING) + line.tokens
+    if line.usd is not None:
+        side.reported_usd += line.usd
+        listed = line.usd if line.list_usd is None else line.list_usd
+        side.list_usd = listed + (side.list_usd or Decimal(0))
+
+
+def _side(sides: dict[tuple[date, str], _Side], day: date, model: str) -> _Side:
+    key = model_key(model)
+    return sides.setdefault((day, key), _Side(day, key, tiers={}))
+
+
+def _names(recorded: Iterable[RecordedDay], reported: Iterable[Reported]) -> Mapping[str, str]:
+    """The name by which each model is shown: as it is recorded, else as it is reported; of several the shortest."""
+    names: dict[str, str] = {}
+    for source in (recorded, reported):
+        found: dict[str, str] = {}
+        for one in source:
+            key = model_key(one.model)
+            found[key] = min(found.get(key, one.model), one.model, key=lambda name: (len(name), name))
+        names = found | names
+    return names
+
+
+def _compare(sides: Mapping[tuple[date, str], _Side], side: _Side, model: str, today: date) -> Reconciled:
+    difference = side.difference
+    is_same = (difference is None or difference == _NOTHING) and abs(side.usd) <= TOLERANCE
+    return Reconciled(
+        side.day.isoformat(),
+        model,
+        Figures.of(side.recorded, side.recorded_usd),
+        Figures.of(side.reported if side.is_reported else _NOTHING, side.reported_usd),
+        Figures.of(difference, side.usd),
+        Verdict.AGREES if is_same else Verdict.DIFFERS,
+        "" if is_same else _reason(sides, side, difference, today),
+    )
+
+
+def _reason(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: Tokens | None, today: date) -> str:
+    if not side.is_reported:
+        if side.day > today - LAG:
+            return "not reported yet: reports are complete after two days"
+        return "the report does not name this model: the key belongs to another account, or it is named otherwise there"
+    if not side.calls:
+        if side.reported is None:
+            return "a charge that is not for tokens, or under a name that no call has"
+        if neighbour := _balancing(sides, side, side.reported):
+            return _edges(neighbour)
+        return "calls past the bridge: none of this model is recorded on this day"
+    if difference is not None and difference != _NOTHING:
+        return _reason_of_tokens(sides, side, difference, today)
+    return _reason_of_cost(side)
+
+
+def _reason_of_tokens(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: Tokens, today: date) -> str:
+    if neighbour := _balancing(sides, side, difference):
+        return _edges(neighbour)
+    if side.late != _NOTHING and difference == -side.late:
+        return _edges(side.day + timedelta(days=1))
+    for tier, tokens in side.tiers.items():
+        if tokens == difference:
+            return f"{tier} prices: as many tokens are reported at this tier, and their results were not fetched here"
+    if min(difference.counts) >= 0:
+        return "calls past the bridge: more is reported than recorded"
+    if max(difference.counts) <= 0:
+        if side.day > today - LAG:
+            return "not reported yet: reports are complete after two days"
+        return "less is reported than recorded: some calls were billed to another account"
+    return "tokens are counted otherwise: of some kinds more are reported, of others less"
+
+
+def _reason_of_cost(side: _Side) -> str:
+    if side.unpriced and side.usd > 0:
+        return f"unpriced: {side.unpriced} of {side.calls} calls have no known price here"
+    if side.tiers:
+        tiers = ", ".join(sorted(side.tiers))
+        return f"{tiers} prices: {sum(one.total for one in side.tiers.values())} tokens are billed at them"
+    if side.list_usd is not None and abs(side.list_usd - side.recorded_usd) <= TOLERANCE:
+        return "a discount: at list prices it agrees"
+    return "other prices: the tokens agree, the price for them does not; see own prices"
+
+
+def _balancing(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: Tokens) -> date | None:
+    """The day before or after whose difference makes up for this one; None where neither does."""
+    if difference == _NOTHING:
+        return None
+    for days in (-1, 1):
+        other = sides.get((side.day + timedelta(days=days), side.key))
+        if other is not None and other.difference == -difference:
+            return other.day
+    return None
+
+
+def _edges(day: date) -> str:
+    return f"clock edges: what is missing here is too much on {day}, as calls ran over midnight in UTC"

@@ -1,0 +1,158 @@
+"""Where records and reports agree, and the likely reason where they do not."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.money.reconciliation import TOLERANCE, Figures, Verdict, reconcile
+from storage.aggregation.recorded_day import RecordedDay
+from upstream.reports.reported import Reported, Tokens
+
+DAY = date(2026, 9, 1)
+NEXT = DAY + timedelta(days=1)
+TODAY = date(2026, 10, 1)
+SOME = (10, 5, 3, 2)
+
+
+def recorded(day=DAY, model="m-1", tokens=SOME, usd="1", **more):
+    return RecordedDay(day, model, **({"calls": 1, "tokens": tokens, "usd": Decimal(usd)} | more))
+
+
+def reported(day=DAY, model="m-1", tokens=SOME, usd: str | None = "1", **more):
+    given_tokens = None if tokens is None else Tokens(*tokens)
+    return Reported(day, model, given_tokens, None if usd is None else Decimal(usd), **more)
+
+
+def compare(ours, theirs, today=TODAY):
+    return [(row.day, row.model, row.verdict.value, row.reason) for row in reconcile(ours, theirs, today)]
+
+
+def reason_of(ours, theirs, today=TODAY):
+    (row,) = compare(ours, theirs, today)
+    assert row[2] == "differs"
+    return row[3]
+
+
+def test_what_is_the_same_agrees_whatever_the_date_in_a_name():
+    ours = [recorded(), recorded(NEXT)]
+    theirs = [
+        reported(NEXT, "m-1-2026-04-23"),
+        reported(model="m-1-20260423", tokens=(10, 0, 0, 0), usd=None),
+        reported(tokens=(0, 5, 3, 2), usd="0.4"),
+        reported(tokens=None, usd="0.6"),
+    ]
+    assert compare(ours, theirs) == [
+        ("2026-09-01", "m-1", "agrees", ""),
+        ("2026-09-02", "m-1", "agrees", ""),
+    ]
+
+
+@pytest.mark.parametrize(("usd", "verdict"), [("1.01", "agrees"), ("0.99", "agrees"), ("1.010001", "differs")])
+def test_a_cent_is_allowed_and_no_more(usd, verdict):
+    ((_, _, found, _),) = compare([recorded()], [reported(usd=usd)])
+    assert found == verdict
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_one_token_of_any_kind_is_a_difference(at):
+    tokens = tuple(count + (number == at) for number, count in enumerate(SOME))
+    assert reason_of([recorded()], [reported(tokens=tokens)]) == "calls past the bridge: more is reported than recorded"
+
+
+def test_a_row_has_both_sides_and_the_difference():
+    (row,) = reconcile([recorded()], [reported(tokens=(11, 5, 1, 2), usd="1.5")], TODAY)
+    assert row.recorded == Figures(20, *SOME, 1.0)
+    assert row.reported == Figures(19, 11, 5, 1, 2, 1.5)
+    assert row.difference == Figures(-1, 1, 0, -2, 0, 0.5)
+    assert row.reason == "tokens are counted otherwise: of some kinds more are reported, of others less"
+
+
+NONE = "calls past the bridge: none of this model is recorded on this day"
+UNKNOWN = "the report does not name this model: the key belongs to another account, or it is named otherwise there"
+NOT_YET = "not reported yet: reports are complete after two days"
+LESS = "less is reported than recorded: some calls were billed to another account"
+PRICES = "other prices: the tokens agree, the price for them does not; see own prices"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "today", "reason"),
+    [
+        ([], [reported()], TODAY, NONE),
+        ([], [reported(model="searches", tokens=None)], TODAY, "a charge that is not for tokens, or under a name that no call has"),
+        ([recorded()], [], TODAY, UNKNOWN),
+        ([recorded()], [], NEXT, NOT_YET),
+        ([recorded()], [reported(tokens=(1, 1, 1, 1))], TODAY, LESS),
+        ([recorded()], [reported(tokens=(1, 1, 1, 1))], NEXT, NOT_YET),
+        ([recorded(unpriced=1, usd="0")], [reported()], TODAY, "unpriced: 1 of 1 calls have no known price here"),
+        ([recorded()], [reported(usd="0.5", tier="batch")], TODAY, "batch prices: 20 tokens are billed at them"),
+        (
+            [recorded()],
+            [reported(), reported(tokens=(7, 7, 0, 0), usd="0.1", tier="batch")],
+            TODAY,
+            "batch prices: as many tokens are reported at this tier, and their results were not fetched here",
+        ),
+        (
+            [recorded()],
+            [reported(usd="0.8", list_usd=Decimal(1))],
+            TODAY,
+            "a discount: at list prices it agrees",
+        ),
+        ([recorded()], [reported(usd="0.8", list_usd=Decimal("0.9"))], TODAY, PRICES),
+        ([recorded()], [reported(usd="0.8")], TODAY, PRICES),
+        ([recorded()], [reported(tokens=None, usd="3")], TODAY, PRICES),
+        (
+            [recorded(late=(4, 4, 0, 0))],
+            [reported(tokens=(6, 1, 3, 2))],
+            TODAY,
+            "clock edges: what is missing here is too much on 2026-09-02, as calls ran over midnight in UTC",
+        ),
+    ],
+)  # fmt: skip
+def test_a_difference_has_its_likely_reason(ours, theirs, today, reason):
+    assert reason_of(ours, theirs, today) == reason
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_calls_over_midnight_are_told_from_those_past_the_bridge(is_whole):
+    late = (10, 5, 3, 2) if is_whole else (4, 4, 0, 0)
+    rest = tuple(one - other for one, other in zip(SOME, late, strict=True))
+    ours = [recorded()] if is_whole else [recorded(), recorded(NEXT)]
+    theirs = [reported(tokens=rest), reported(NEXT, tokens=late if is_whole else (14, 9, 3, 2))]
+    edges = "clock edges: what is missing here is too much on {}, as calls ran over midnight in UTC"
+    assert [row[3] for row in compare(ours, theirs)] == [edges.format(NEXT), edges.format(DAY)]
+
+
+COUNTS = st.tuples(*[st.integers(0, 10**12)] * 4)
+DOLLARS = st.decimals(0, 10**6, places=6).map(str)
+WHERE = st.tuples(st.sampled_from([DAY, NEXT]), st.sampled_from(["m-1", "m-1-2026-04-23", "other"]))
+OURS = st.lists(
+    st.builds(lambda at, tokens, usd: recorded(at[0], at[1], tokens, usd), WHERE, COUNTS, DOLLARS), max_size=8
+)
+TIERS = st.sampled_from(["", "batch"])
+THEIRS = st.lists(
+    st.builds(lambda at, tokens, usd, tier: reported(at[0], at[1], tokens, usd, tier=tier), WHERE, COUNTS, DOLLARS, TIERS), max_size=8
+)  # fmt: skip
+
+
+@given(OURS)
+def test_each_side_agrees_with_itself(ours):
+    theirs = [Reported(one.day, one.model, Tokens(*one.tokens), one.usd) for one in ours]
+    assert {row.verdict for row in reconcile(ours, theirs, TODAY)} <= {Verdict.AGREES}
+
+
+@given(OURS, THEIRS, st.sampled_from([TODAY, NEXT]))
+def test_rows_add_up_to_both_sides_and_those_that_differ_have_a_reason(ours, theirs, today):
+    rows = reconcile(ours, theirs, today)
+    assert sum(row.recorded.tokens for row in rows) == sum(sum(one.tokens) for one in ours)
+    assert sum(row.reported.tokens for row in rows) == sum(one.tokens.total for one in theirs)
+    assert [(row.day, row.model) for row in rows] == sorted({(row.day, row.model) for row in rows})
+    for row in rows:
+        assert row.difference.tokens == row.reported.tokens - row.recorded.tokens
+        cost = Decimal(str(row.reported.cost_usd)) - Decimal(str(row.recorded.cost_usd))
+        agrees = row.difference == Figures(0, 0, 0, 0, 0, row.difference.cost_usd) and abs(cost) <= TOLERANCE
+        assert (row.verdict is Verdict.AGREES) == agrees == (not row.reason)

@@ -1,0 +1,251 @@
+"""Stand-ins for the reports of OpenAI and Anthropic: they speak the documented APIs on a real socket, in pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from upstream.reports.anthropic import BETA
+
+OPENAI_KEY = "sk-admin-0123456789abcdef"
+ANTHROPIC_KEY = "sk-ant-admin01-0123456789abcdef"
+
+
+@dataclass
+class Entry:
+    """What is reported of a day, a model and a tier: disjoint tokens, and dollars as text."""
+
+    day: date
+    model: str
+    input: int = 0
+    output: int = 0
+    read: int = 0
+    written: int = 0
+    usd: str = "0"
+    listed: str | None = None
+    tier: str = "standard"
+    api: str = "completions"
+
+
+@dataclass
+class StandIn:
+    """What it reports, and how.
+
+    Attributes:
+        entries: Everything it knows.
+        page_size: Rows or days on a page, where fewer are not asked for.
+        refusal: Status, headers and body of every answer; None answers.
+        is_older: Whether Anthropic's newer reports are not there.
+        asked: Paths and queries of the requests.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    page_size: int = 2
+    refusal: tuple[int, Mapping[str, str], bytes] | None = None
+    is_older: bool = False
+    asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
+    url: str = ""
+
+    def start(self) -> None:
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, headers, body = stand_in.answer(self.path, self.headers)
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, target: str, headers: Any) -> tuple[int, Mapping[str, str], bytes]:
+        parts = urlsplit(target)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        self.asked.append((parts.path, query))
+        if self.refusal is not None:
+            return self.refusal
+        is_openai = parts.path.startswith("/v1/organization/")
+        is_known = (
+            headers.get("Authorization") == f"Bearer {OPENAI_KEY}"
+            if is_openai
+            else ANTHROPIC_KEY
+            in {headers.get("x-api-key"), (headers.get("Authorization") or "").removeprefix("Bearer ")}
+            and "anthropic-version" in headers
+        )
+        if not is_known:
+            return _refuse(401, "no such key")
+        served = self._openai() if is_openai else self._anthropic(headers)
+        answer = served.get(parts.path)
+        return _refuse(404, "Not found") if answer is None else answer(query)
+
+    def _openai(self) -> dict[str, Any]:
+        usage = "/v1/organization/usage/"
+        return {
+            f"{usage}completions": lambda query: self._openai_usage("completions", query),
+            f"{usage}embeddings": lambda query: self._openai_usage("embeddings", query),
+            "/v1/organization/costs": self._openai_costs,
+        }
+
+    def _openai_usage(self, api: str, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            grouped = query.get("group_by[]", ())
+            is_batch = entry.tier == "batch"
+            return {
+                "object": f"organization.usage.{api}.result",
+                "input_tokens": entry.input + entry.read + entry.written,
+                "output_tokens": entry.output,
+                "input_cached_tokens": entry.read,
+                "input_cache_write_tokens": entry.written,
+                "num_model_requests": 1,
+                "model": entry.model if "model" in grouped else None,
+                "batch": is_batch if "batch" in grouped else None,
+                "service_tier": ("default" if is_batch else entry.tier) if "service_tier" in grouped else None,
+            }
+
+        entries = [one for one in self.entries if one.api == api and _has_tokens(one)]
+        return self._openai_pages(query, entries, result, 31)
+
+    def _openai_costs(self, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            item = f"{entry.model}, input" if _has_tokens(entry) else entry.model
+            return {
+                "object": "organization.costs.result",
+                "amount": {"value": float(entry.usd), "currency": "usd"},
+                "line_item": item if "line_item" in query.get("group_by[]", ()) else None,
+                "project_id": None,
+            }
+
+        return self._openai_pages(query, self.entries, result, 180)
+
+    def _openai_pages(self, query: Mapping[str, Sequence[str]], entries: list[Entry], result: Any, most: int) -> Any:
+        start, end, limit = (int(query[name][0]) for name in ("start_time", "end_time", "limit"))
+        if query["bucket_width"] != ["1d"] or not 1 <= limit <= most:
+            return _refuse(400, "bad bucket_width or limit")
+        days = [datetime.fromtimestamp(at, UTC).date() for at in range(start, end, 86400)]
+        buckets = [
+            {
+                "object": "bucket",
+                "start_time": _seconds(day),
+                "end_time": _seconds(day) + 86400,
+                "results": [result(one) for one in entries if one.day == day],
+            }
+            for day in days
+        ]
+        return self._page(query, buckets, limit, {"object": "page"})
+
+    def _anthropic(self, headers: Any) -> dict[str, Any]:
+        if self.is_older:
+            return {
+                "/v1/organizations/usage_report/messages": self._older_usage,
+                "/v1/organizations/cost_report": self._older_costs,
+            }
+        if headers.get("anthropic-beta") != BETA:
+            return {}
+        return {
+            "/v1/organizations/analytics/usage": lambda query: self._analytics(query, is_cost=False),
+            "/v1/organizations/analytics/cost": lambda query: self._analytics(query, is_cost=True),
+        }
+
+    def _analytics(self, query: Mapping[str, Sequence[str]], *, is_cost: bool) -> Any:
+        start, end = (datetime.fromisoformat(query[name][0]) for name in ("starting_at", "ending_at"))
+        limit = int(query["limit"][0])
+        if end - start > timedelta(days=31) or not 1 <= limit <= 1000 or query["time_bucket_width"] != ["1d"]:
+            return _refuse(400, "ending_at: the range may span at most 31 days")
+        rows = [_row(one, is_cost=is_cost) for one in self._of(start, end) if is_cost or _has_tokens(one)]
+        return self._page(query, rows, limit, {"data_refreshed_at": query["ending_at"][0]})
+
+    def _older_usage(self, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            row = _row(entry, is_cost=False)
+            return row["usage"] | {"model": entry.model, "service_tier": entry.tier}
+
+        return self._older(query, lambda one: result(one) if _has_tokens(one) else None)
+
+    def _older_costs(self, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            has_tokens = _has_tokens(entry)
+            told = {"model": entry.model} if has_tokens else {"model": None, "cost_type": entry.model}
+            return {"amount": _cents(entry.usd), "currency": "USD", "service_tier": entry.tier} | told
+
+        return self._older(query, result)
+
+    def _older(self, query: Mapping[str, Sequence[str]], result: Any) -> Any:
+        start, end = (datetime.fromisoformat(query[name][0]) for name in ("starting_at", "ending_at"))
+        days = [start.date() + timedelta(days=number) for number in range((end - start).days)]
+        buckets = [
+            {
+                "starting_at": _time(day),
+                "ending_at": _time(day + timedelta(days=1)),
+                "results": [made for one in self.entries if one.day == day and (made := result(one)) is not None],
+            }
+            for day in days
+        ]
+        return self._page(query, buckets, int(query["limit"][0]), {})
+
+    def _of(self, start: datetime, end: datetime) -> list[Entry]:
+        return [one for one in self.entries if start.date() <= one.day < end.date()]
+
+    def _page(self, query: Mapping[str, Sequence[str]], rows: list[Any], limit: int, more: dict[str, Any]) -> Any:
+        at = int(query["page"][0].removeprefix("page_")) if "page" in query else 0
+        behind = at + min(limit, self.page_size)
+        has_more = behind < len(rows)
+        page = {"data": rows[at:behind], "has_more": has_more, "next_page": f"page_{behind}" if has_more else None}
+        return 200, {"Content-Type": "application/json"}, json.dumps(page | more).encode()
+
+
+def _row(entry: Entry, *, is_cost: bool) -> dict[str, Any]:
+    period = {"starting_at": _time(entry.day), "ending_at": _time(entry.day + timedelta(days=1))}
+    group = {"model": entry.model, "service_tier": entry.tier, "product": None}
+    if is_cost:
+        cost = {"amount": _cents(entry.usd), "currency": "USD", "list_amount": _cents(entry.listed or entry.usd)}
+        return period | {"group": group, "cost": cost | {"requests": 1}}
+    usage = {
+        "uncached_input_tokens": entry.input,
+        "output_tokens": entry.output,
+        "cache_read_input_tokens": entry.read,
+        "cache_creation": {"ephemeral_5m_input_tokens": entry.written, "ephemeral_1h_input_tokens": 0},
+        "server_tool_use": {"web_search_requests": 0},
+        "total_tokens": entry.input + entry.output + entry.read + entry.written,
+        "requests": 1,
+    }
+    return period | {"group": group, "usage": usage}
+
+
+def _has_tokens(entry: Entry) -> bool:
+    return entry.input + entry.output + entry.read + entry.written > 0
+
+
+def _cents(usd: str) -> str:
+    return f"{float(usd) * 100:.6f}"
+
+
+def _time(day: date) -> str:
+    return f"{day}T00:00:00Z"
+
+
+def _seconds(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp())
+
+
+def _refuse(status: int, message: str) -> tuple[int, Mapping[str, str], bytes]:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    return status, {"Content-Type": "application/json"}, json.dumps(error).encode()

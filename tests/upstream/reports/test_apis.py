@@ -1,0 +1,242 @@
+"""Reports of OpenAI and Anthropic, read from stand-ins that the vendors' own SDKs read too."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+
+from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
+from upstream.client import UpstreamClient
+from upstream.reports import pages as pages_module
+from upstream.reports.anthropic import BETA, headers_of, read_anthropic
+from upstream.reports.openai import NO_MODEL, read_openai
+from upstream.reports.pages import ReportPages
+from upstream.reports.reported import Reported, ReportError, Tokens
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+DAYS = [date(2026, 9, 1) + timedelta(days=number) for number in range(40)]
+ENTRIES = [
+    Entry(DAYS[0], "m-1", 10, 5, 3, 2, "0.25"),
+    Entry(DAYS[0], "m-1", 7, 1, 0, 0, "0.05", tier="batch"),
+    Entry(DAYS[0], "m-2", 1, 1, 0, 0, "1.5"),
+    Entry(DAYS[4], "m-1", 100, 50, 0, 0, "2", listed="4"),
+    Entry(DAYS[5], "searches", usd="0.1"),
+    Entry(DAYS[35], "m-1", 9, 9, 0, 0, "0.9", tier="priority"),
+]
+
+
+@pytest.fixture
+def client(io_loop):
+    async def make():
+        return UpstreamClient(connect_timeout=5, idle_timeout=5)
+
+    client = io_loop.run_sync(make)
+    yield client
+    io_loop.run_sync(client.close)
+
+
+@pytest.fixture
+def openai(client, stand_in):
+    """Reads OpenAI's reports of 40 days."""
+    headers = [("Authorization", f"Bearer {OPENAI_KEY}")]
+
+    def read(url=None, days=40):
+        pages = ReportPages(client, url or stand_in.url, headers, "reconcile-openai-key")
+        return read_openai(pages, START, START + timedelta(days=days))
+
+    return read
+
+
+@pytest.fixture
+def anthropic(client, stand_in):
+    """Reads Anthropic's reports of 40 days."""
+
+    def read(days=40):
+        pages = ReportPages(client, stand_in.url, headers_of(ANTHROPIC_KEY), "reconcile-anthropic-key")
+        return read_anthropic(pages, START, START + timedelta(days=days))
+
+    return read
+
+
+def usage(lines):
+    return [(one.day, one.model, one.tokens, one.tier) for one in lines if one.tokens is not None]
+
+
+def costs(lines):
+    return [(one.day, one.model, one.usd, one.list_usd) for one in lines if one.usd is not None]
+
+
+USAGE = [
+    (DAYS[0], "m-1", Tokens(10, 5, 3, 2), ""),
+    (DAYS[0], "m-1", Tokens(7, 1), "batch"),
+    (DAYS[0], "m-2", Tokens(1, 1), ""),
+    (DAYS[4], "m-1", Tokens(100, 50), ""),
+    (DAYS[35], "m-1", Tokens(9, 9), "priority"),
+]
+
+
+@pytest.mark.parametrize("ending", ["", "v1", "v1/"])
+@pytest.mark.gen_test
+async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, ending):
+    stand_in.entries = [*ENTRIES, Entry(DAYS[1], "embedder", 4, api="embeddings", usd="0.01")]
+    lines = await openai(stand_in.url + ending)
+    assert usage(lines) == [*USAGE, (DAYS[1], "embedder", Tokens(4), "")]
+    entries = sorted(stand_in.entries, key=lambda one: one.day)
+    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in entries]
+    of_costs = [query for path, query in stand_in.asked if path == "/v1/organization/costs"]
+    assert [query.get("page") for query in of_costs] == [None, *([f"page_{at}"] for at in range(2, 40, 2))]
+    assert {query["bucket_width"][0] for _, query in stand_in.asked} == {"1d"}
+
+
+@pytest.mark.gen_test
+async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic):
+    stand_in.entries = ENTRIES
+    lines = await anthropic()
+    assert usage(lines) == USAGE
+    listed = [Decimal(one.listed or one.usd) for one in ENTRIES]
+    assert costs(lines) == [
+        (one.day, one.model, Decimal(one.usd), usd) for one, usd in zip(ENTRIES, listed, strict=True)
+    ]
+    spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.asked}
+    assert spans == {
+        ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),
+        ("2026-10-02T00:00:00Z", "2026-10-11T00:00:00Z"),
+    }
+
+
+@pytest.mark.gen_test
+async def test_where_the_newer_reports_are_not_the_older_ones_are_read(stand_in, anthropic):
+    stand_in.entries, stand_in.is_older = ENTRIES, True
+    lines = await anthropic()
+    assert usage(lines) == USAGE
+    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in ENTRIES]
+
+
+@pytest.mark.gen_test
+async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
+    stand_in.entries = ENTRIES
+    start = int(START.timestamp())
+    async with AsyncOpenAI(api_key="x", admin_api_key=OPENAI_KEY, base_url=f"{stand_in.url}v1") as client:
+        page = await client.admin.organization.usage.completions(
+            start_time=start, end_time=start + 86400, bucket_width="1d", group_by=["model", "batch"], limit=31
+        )
+    results = [(one.model, one.input_tokens, one.batch) for bucket in page.data for one in bucket.results]
+    assert results == [("m-1", 15, False), ("m-1", 7, True), ("m-2", 1, False)]
+    async with AsyncAnthropic(api_key=ANTHROPIC_KEY, base_url=stand_in.url) as client:
+        rows = client.beta.organization.analytics.cost.list(
+            starting_at=START,
+            ending_at=START + timedelta(days=10),
+            time_bucket_width="1d",
+            group_by=["model", "service_tier"],
+            limit=1000,
+        )
+        found = [(row.group.model, row.group.service_tier, row.cost.amount) async for row in rows]
+    assert found[:2] == [("m-1", "standard", "25.000000"), ("m-1", "batch", "5.000000")]
+    assert len(found) == 5
+    assert BETA == "analytics-usage-cost-2026-08-24"
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ((401, {}, b"no"), "401 to /{}: it does not know the key; give an admin key in reconcile-openai-key"),
+        (
+            (403, JSON, b"{}"),
+            "403 to /{}: the key may not read reports; give one that may in reconcile-openai-key, an admin key",
+        ),
+        ((404, JSON, b"{}"), "404 to /{}: it has no such report; check the URL"),
+        ((429, {"Retry-After": "17"}, b"{}"), "429 to /{}: too many requests; try again in 17 s"),
+        ((429, {"Retry-After": "soon"}, b"{}"), "429 to /{}: too many requests; try again later"),
+        ((500, {}, b"<html>"), "500 to /{}"),
+        ((400, JSON, json.dumps({"error": {"message": f"start_time of {OPENAI_KEY}\n is wrong"}}).encode()), None),
+    ],
+    ids=lambda one: str(one[0]) if isinstance(one, tuple) else "",
+)
+@pytest.mark.gen_test
+async def test_a_refusal_is_said_with_what_helps_and_without_the_key(stand_in, openai, refusal, said):
+    stand_in.refusal = refusal
+    with pytest.raises(ReportError) as refused:
+        await openai()
+    path = "v1/organization/usage/completions"
+    text = str(refused.value)
+    assert OPENAI_KEY not in text
+    if said is None:
+        assert text.endswith(" is wrong")
+    else:
+        assert text == f"{stand_in.url[7:-1]} answers {said.format(path)}"
+
+
+@pytest.mark.gen_test
+async def test_an_organization_without_any_report_of_anthropics_is_told_so(stand_in, anthropic):
+    stand_in.refusal = (404, JSON, b"{}")
+    with pytest.raises(ReportError, match=r"404 to /v1/organizations/usage_report/messages: it has no such report"):
+        await anthropic()
+
+
+def page(**fields):
+    return json.dumps({"data": [], "has_more": False} | fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{}", "has not the form of a report"),
+        (b"[", "has not the form of a report"),
+        (page(data=[{"start_time": "x", "results": []}]), "has not the form of a report"),
+        (page(has_more=True, next_page="a"), "the pages of v1/organization/usage/completions do not end"),
+        (
+            page(data=[{"start_time": 10**18, "results": [{}]}]),
+            f"a report has a day that there is not: {10**18}",
+        ),
+    ],
+    ids=["no data", "cut", "types", "endless", "no day"],
+)
+@pytest.mark.gen_test
+async def test_what_is_no_report_is_said(stand_in, openai, body, said):
+    stand_in.refusal = (200, JSON, body)
+    with pytest.raises(ReportError, match=said):
+        await openai()
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_in_dollars_is_not_compared(stand_in, openai, anthropic):
+    euros = {"amount": {"value": 1, "currency": "eur"}, "line_item": None}
+    stand_in.refusal = (200, JSON, page(data=[{"start_time": 0, "results": [euros]}]))
+    with pytest.raises(ReportError, match="costs are reported in 'eur'; only US dollars are compared"):
+        await openai()
+    row = {"starting_at": "2026-09-01T00:00:00Z", "cost": {"amount": "1", "currency": "EUR"}}
+    stand_in.refusal = (200, JSON, page(data=[row]))
+    with pytest.raises(ReportError, match="costs are reported in 'EUR'; only US dollars are compared"):
+        await anthropic()
+
+
+@pytest.mark.gen_test
+async def test_what_names_no_model_is_kept_as_such(stand_in, openai, anthropic):
+    results = {"start_time": 0, "results": [{"amount": {"value": "0.5"}}]}
+    stand_in.refusal = (200, JSON, page(data=[results]))
+    lines = await openai(days=1)
+    assert lines[-1] == Reported(date(1970, 1, 1), NO_MODEL, usd=Decimal("0.5"))
+    stand_in.refusal = (200, JSON, page(data=[{"starting_at": "2026-09-01T00:00:00", "cost": {"amount": "50"}}]))
+    assert (await anthropic(days=1))[-1] == Reported(DAYS[0], NO_MODEL, usd=Decimal("0.5"))
+
+
+@pytest.mark.gen_test
+async def test_a_page_that_is_too_large_or_never_comes_is_said(stand_in, openai, monkeypatch):
+    stand_in.refusal = (200, JSON, page() + b" " * 200_000)
+    monkeypatch.setattr(pages_module, "MAX_PAGE_BYTES", 100_000)
+    with pytest.raises(ReportError, match="a page of v1/organization/usage/completions has more than 100000 bytes"):
+        await openai()
+    monkeypatch.setattr(pages_module, "PAGE_SECONDS", 0.0)
+    with pytest.raises(ReportError, match="no whole answer within 0 s"):
+        await openai()
+    monkeypatch.undo()
+    with pytest.raises(ReportError, match=r"^127\.0\.0\.1:9: no connection to the provider"):
+        await openai("http://127.0.0.1:9/")

@@ -1,0 +1,63 @@
+"""What a provider reports of a day and a model. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
+
+STANDARD: Final = ""
+"""The usual tier."""
+
+
+class ReportError(Exception):
+    """A report cannot be read. The text is for the operator, and has no key in it."""
+
+
+class Tokens(Struct, frozen=True):
+    """The four disjoint counts of tokens, as records have them. They may be negative where they are differences."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        """Add each of them."""
+        return Tokens(*(one + another for one, another in zip(self.counts, other.counts, strict=True)))
+
+    def __neg__(self) -> Tokens:
+        """Change the sign of each."""
+        return Tokens(*(-one for one in self.counts))
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """In the order of the fields."""
+        return self.input_tokens, self.output_tokens, self.cache_read_input_tokens, self.cache_write_input_tokens
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+
+class Reported(Struct, frozen=True):
+    """A line of a report, which may be about tokens, about costs, or about both.
+
+    Attributes:
+        day: In UTC.
+        model: As the report names it, or what else was charged for.
+        tokens: None where the line tells none.
+        usd: What is billed; None where the line tells no cost.
+        list_usd: The same before discounts; None where that is not told.
+        tier: Another one than the usual, such as `batch`.
+    """
+
+    day: date
+    model: str
+    tokens: Tokens | None = None
+    usd: Decimal | None = None
+    list_usd: Decimal | None = None
+    tier: str = STANDARD
