@@ -190,6 +190,38 @@ def _sums() -> Iterator[Shape]:
                 )
 
 
+_GROUPED: dict[str, Parameters] = {
+    "user and model by cost": {"group_by": "user,model", "order_by": "cost"},
+    "user and model by cost, before": {"group_by": "user,model", "order_by": "cost", "compare": "previous"},
+    "user by cost, page 5": {"group_by": "user", "order_by": "cost", "offset": 80},
+    "model and client": {"group_by": "model,client"},
+    "model of one user": {"group_by": "model", "q": "initiator:user-0001"},
+    "user of one model": {"group_by": "user", "q": "model:claude-sonnet-4-5"},
+    "user and model, per day": {"group_by": "user,model", "order_by": "cost", "bucket": "day", "limit": 8},
+    "user and model, per day in Berlin": {"group_by": "user,model", "bucket": "day", "limit": 8, "tz": "Europe/Berlin"},
+    "user by p95": {"group_by": "user", "order_by": "p95"},
+    "tool": {"group_by": "tool"},
+    "user and HTTP status": {"group_by": "user,http_status"},
+}
+
+
+def _groups() -> Iterator[Shape]:
+    for days in (7, 30):
+        for name, parameters in _GROUPED.items():
+            yield Shape(f"groups of {days} days by {name}", "/stats", _in_days(days, parameters), target_ms=SUM_MS)
+
+
+def _in_days(days: int, parameters: Parameters) -> Callable[[Random], Parameters]:
+    def asked(random: Random) -> Parameters:
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
+            days=random.randrange(DAYS - 2 * days + 1)
+        )
+        times = {name: f"{at:%Y-%m-%dT%H:%M:%SZ}" for name, at in (("from", end - timedelta(days=days)), ("to", end))}
+        return {"bucket": "all"} | parameters | times
+
+    return asked
+
+
 def shapes(records: int) -> tuple[Shape, ...]:
     """Every kind, for a database with so many interceptions: page 1,000 is nearer where there are fewer."""
-    return (*_lists(min(DEEP, records // 2)), *_sessions(min(DEEP // 2, records // 20)), *_sums())
+    return (*_lists(min(DEEP, records // 2)), *_sessions(min(DEEP // 2, records // 20)), *_sums(), *_groups())

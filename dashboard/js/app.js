@@ -9,6 +9,7 @@ import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
 import { Device } from "./views/device.js";
+import { Explore } from "./views/explore.js";
 import { Groups } from "./views/groups.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
@@ -28,6 +29,7 @@ import { Webhooks } from "./views/webhooks.js";
 
 const VIEWS = {
   overview: Overview,
+  explore: Explore,
   interceptions: Interceptions,
   refusals: Refusals,
   sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),

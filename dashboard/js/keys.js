@@ -36,7 +36,7 @@ export function listKeys(selector) {
 }
 
 /** Behind `g`: the letter of each view. */
-export const VIEW_KEYS = { o: "overview", c: "interceptions", s: "sessions", l: "limits", p: "providers", u: "users", t: "tokens", a: "audit", n: "connect" };
+export const VIEW_KEYS = { o: "overview", e: "explore", c: "interceptions", s: "sessions", l: "limits", p: "providers", u: "users", t: "tokens", a: "audit", n: "connect" };
 
 /** What each key does, for who asks by `?`. */
 export const KEYS = [

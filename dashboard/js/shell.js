@@ -11,6 +11,7 @@ import { chooseTheme, THEMES, useTheme } from "./theme.js";
 
 const TABS = [
   ["overview", "Overview"],
+  ["explore", "Explore"],
   ["interceptions", "Calls"],
   ["sessions", "Sessions"],
   ["limits", "Limits"],

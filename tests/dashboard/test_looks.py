@@ -13,6 +13,7 @@ LONG = "x" * 300
 VIEWS = {
     "overview": ".charts canvas",
     "overview?by=initiator&range=7d": ".charts canvas",
+    "explore": ".groups tbody tr",
     "interceptions": "a.row",
     "interceptions/{id}": ".detail .facts",
     "sessions?single=show": "a.session",

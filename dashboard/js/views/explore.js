@@ -1,0 +1,128 @@
+/** What calls add up to, by what they have in common: who, on what, when, and beside the time before. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { address } from "../api.js";
+import { duration, plural, short, time } from "../format.js";
+import { chartRows, dimensionName, exactUsd } from "../groups.js";
+import { Chart } from "../parts/chart.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
+import { withTerm } from "../query.js";
+import { bucketOf, bucketsOf, presetRange } from "../ranges.js";
+import { useResource } from "../resource.js";
+import { go, href } from "../router.js";
+import { seesEveryone } from "../shell.js";
+import { ExploreBar } from "./explore_bar.js";
+import { ExploreTable } from "./explore_table.js";
+
+const PAGE = 50;
+const MOST = 1000;
+const IN_CHART = 7;
+const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+const AMOUNTS = {
+  cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
+  calls: { title: "Calls", pick: ({ interceptions }) => interceptions, format: short, nothing: "No calls." },
+  tokens: { title: "Tokens", pick: ({ tokens }) => tokens, format: short, nothing: "No tokens were reported." },
+  failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
+};
+
+/** A time in a zone: 1 Nov 00:00. */
+function moment(at, timeZone) {
+  return new Date(at).toLocaleString("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "");
+}
+
+/** What an address asks for. */
+function askedBy(params, user, now) {
+  const tz = params.tz || OWN_ZONE;
+  const [from, to] = [Date.parse(params.from), Date.parse(params.to)];
+  const custom = from < to;
+  const preset = custom ? "" : params.range || "7d";
+  const range = custom ? { from, to } : (presetRange(preset, tz, now) ?? presetRange("7d", tz, now));
+  const usual = seesEveryone(user) ? "user,model" : "model";
+  const by = (params.by || usual).split(",").filter((name) => name && name !== "nothing");
+  return { tz, custom, preset, range, by, order: params.order || "cost", q: params.q ?? "", compare: params.compare !== "no" };
+}
+
+export function Explore({ route, user }) {
+  const { params } = route;
+  const [now, setNow] = useState(() => Date.now());
+  const [limit, setLimit] = useState(PAGE);
+  const asked = askedBy(params, user, now);
+  const { range, tz, by, order, q } = asked;
+  useEffect(() => {
+    setLimit(PAGE);
+    setNow(Date.now());
+  }, [JSON.stringify(params)]);
+  const span = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), tz };
+  const common = { ...span, group_by: by.join(","), q, order_by: order };
+  const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
+  const bucket = bucketOf(range);
+  const table = useResource("stats", wanted);
+  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART });
+  const choose = (change) => go(href("explore", "", { ...params, ...change }));
+  const error = table.error ?? drawn.error;
+  const retry = () => {
+    table.reload();
+    drawn.reload();
+  };
+  // The last moment belongs to the next range, and a search includes both ends.
+  const bounds = (from, to) => ({ started_after: new Date(from).toISOString(), started_before: new Date(to - 1).toISOString() });
+  const callsOf = (terms, from = range.from, to = range.to) =>
+    href("interceptions", "", { q: Object.entries(bounds(from, to)).reduce((found, [key, value]) => withTerm(found, key, value), terms) });
+  const csv = address("stats", { ...wanted, limit: MOST, format: "csv" });
+  const isCurrent = table.data && table.data.group_by.join(",") === by.join(",");
+  return html`
+    <${ExploreBar} asked=${asked} user=${user} choose=${choose} csv=${csv} />
+    <p class="quiet explore-range">${`${moment(range.from, tz)} to ${moment(range.to, tz)}, ${tz}`}</p>
+    ${error && html`<${Failure} error=${error} retry=${retry} />`}
+    ${!error && !table.data && html`<${Loading} />`}
+    ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    ${isCurrent && !table.data.total.interceptions && html`<${Empty} title="No calls in this time"><p>Choose another range, or take a filter away.</p><//>`}
+    ${isCurrent &&
+    table.data.total.interceptions > 0 &&
+    html`
+      ${drawn.data && html`<${Drawn} answer=${drawn.data} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      ${table.data.count > table.data.groups.length &&
+      table.data.groups.length < MOST &&
+      html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MOST, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
+      <${Speed} total=${table.data.total} />
+    `}
+  `;
+}
+
+function Drawn({ answer, tz, bucket, order, q, callsOf, onZoom }) {
+  const { title, pick, format, nothing } = AMOUNTS[order] ?? AMOUNTS.calls;
+  if (answer.bucket !== bucket) return null; // of the range before
+  const { at, drawn, step } = bucketsOf({ from: Date.parse(answer.from), to: Date.parse(answer.to) }, bucket, tz);
+  const rows = chartRows(answer, at, pick);
+  const real = (seconds, isEnd) => {
+    const index = drawn.findLastIndex((one) => one <= seconds + 1);
+    return isEnd ? (at[index + 1] ?? Date.parse(answer.to)) : at[Math.max(0, index)];
+  };
+  const onPick = (from) => go(callsOf(q, real(from), real(from, true)));
+  return html`<div class="charts one">
+    <${Chart} title=${`${title}, by ${answer.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(from, to) => onZoom(real(from), real(to, true))} />
+  </div>`;
+}
+
+/** Whether it is the bridge or the provider that takes its time. */
+function Speed({ total }) {
+  const rows = [
+    ["Whole call", total.duration_ms, duration],
+    ["First byte", total.first_byte_ms, duration],
+    ["Of that the bridge", total.bridge_ms, duration],
+    ["Tokens a second", total.tokens_per_second, short],
+  ];
+  return html`<section class="card speed">
+    <h2>How fast</h2>
+    <div class="scroll" tabindex="0" role="region" aria-label="How fast">
+      <table class="breakdown">
+        <thead><tr><th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th></tr></thead>
+        <tbody>
+          ${rows.map(([name, figures, format]) => html`<tr key=${name}><td>${name}</td>${["p50", "p95", "p99"].map((part) => html`<td key=${part} class="number">${figures ? format(figures[part]) : "–"}</td>`)}</tr>`)}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
+}

@@ -1,0 +1,91 @@
+/** Groups in figures; each leads to its calls. */
+
+import { html } from "htm/preact";
+import { duration, percent, UNKNOWN, whole } from "../format.js";
+import { changeOf, compared, dimensionName, exactUsd, searchOfGroup, termOf, valueName } from "../groups.js";
+import { withTerm } from "../query.js";
+import { href } from "../router.js";
+
+const ORDERS = [
+  ["calls", "Calls"],
+  ["failed", "Failed"],
+  ["tokens", "Tokens"],
+  ["cost", "Cost"],
+];
+
+export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
+  const { groups, total, previous } = answer;
+  const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
+    <button type="button" class="plain" onClick=${() => onOrder(name)}>${text}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
+  </th>`;
+  return html`
+    <section class="card groups">
+      <h2>${by.map(dimensionName).join(" and ") || "All calls"}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label="Groups">
+        <table class="breakdown">
+          <thead>
+            <tr>
+              ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
+              ${ORDERS.map(heading)}
+              ${previous && html`<th class="number">Change</th>`}
+              <th class="number">Cache</th>
+              ${heading(["p95", "p95"])}
+            </tr>
+          </thead>
+          <tbody>
+            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} whole=${total} callsOf=${callsOf} />`)}
+          </tbody>
+          <tfoot>
+            <tr>
+              ${by.map((one, index) => html`<th key=${one} scope="row">${index === 0 ? "All" : ""}</th>`)}
+              <${Figures} total=${total} previous=${previous} whole=${total} q=${q} callsOf=${callsOf} />
+            </tr>
+          </tfoot>
+        </table>
+      </div>
+      <${Missing} total=${total} uncounted=${answer.uncounted} />
+    </section>
+  `;
+}
+
+function Group({ one, by, q, whole: all, callsOf }) {
+  const { group, total, previous } = one;
+  return html`<tr>
+    ${by.map((name) => html`<td key=${name}><${Value} by=${name} value=${group[name]} q=${q} callsOf=${callsOf} /></td>`)}
+    <${Figures} total=${total} previous=${previous} whole=${all} q=${searchOfGroup(q, group, by)} callsOf=${callsOf} />
+  </tr>`;
+}
+
+function Value({ by, value, q, callsOf }) {
+  const name = valueName(value);
+  if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
+  const term = termOf(by, value);
+  return term ? html`<a href=${callsOf(withTerm(q, ...term))}>${name}</a>` : name;
+}
+
+/** `q` finds the calls; it is null where no search does. */
+function Figures({ total, previous, whole: all, q, callsOf }) {
+  const link = (text, terms) => (terms === null ? text : html`<a href=${callsOf(terms)}>${text}</a>`);
+  const { interceptions, failed, tokens, cache } = total;
+  return html`
+    <td class="number">${link(whole(interceptions), q)}</td>
+    <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
+    <td class="number">${whole(tokens)}</td>
+    <td class="number">${link(exactUsd(total.cost_usd), q)}</td>
+    ${previous && html`<td class="number">${changeOf(compared(total, all), compared(previous, all))}</td>`}
+    <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${exactUsd(cache.saved_usd)}, lost ${exactUsd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
+    <td class="number">${duration(total.duration_ms?.p95)}</td>
+  `;
+}
+
+/** What the sums are without. */
+function Missing({ total, uncounted }) {
+  const { cache, unpriced, no_usage: none, interceptions } = total;
+  const parts = [
+    cache.saved_usd !== null && `The prompt cache saved ${exactUsd(cache.saved_usd)} and lost ${exactUsd(cache.lost_usd)}.`,
+    unpriced > 0 && `${percent(unpriced, interceptions)} of calls have no known price.`,
+    none > 0 && `${percent(none, interceptions)} of calls report no tokens.`,
+    uncounted > 0 && `${whole(uncounted)} calls are still to be counted.`,
+  ];
+  return html`<p class="quiet">${parts.filter(Boolean).join(" ")}</p>`;
+}

@@ -1,0 +1,83 @@
+"""Who spent most, on what, and what it was last month: in at most three clicks."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_plus
+from urllib.request import Request, urlopen
+
+import pytest
+from bson import ObjectId
+
+from storage.accounts.identities import Role
+from storage.mongo.database import Database
+
+
+@pytest.fixture(scope="module")
+def company(site):
+    """An owner, and a user who calls more than everybody: last month, and now more of it."""
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    for number in range(3):
+        site.call(token, "write a long text " * 200, model="demo" if number else "demo-large")
+    site.call(token, model="demo-error")
+    site.counted(token, 4)
+    now = datetime.now(UTC)
+    days = (now - now.replace(day=1)).days + 15
+
+    async def repeat():
+        database = Database.connect(site.uri, site.database)
+        cells = await database.rollups.find({"bucket": {"$in": ["hour", "day"]}}).to_list(None)
+        before = timedelta(days=days)
+        await database.rollups.insert_many({**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells)
+        database.close()
+
+    site.run(repeat())
+    return owner, name, token
+
+
+def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
+    owner, name, _ = company
+    page.open("overview", owner)
+    page.click("nav a", "Explore")
+    page.find(".groups tbody tr")
+    answer = site.get(owner, "stats", group_by="user,model", order_by="cost", bucket="all")
+    rows = [(one["group"]["user"]["username"], one["group"]["model"]) for one in answer["groups"]]
+    cells = page.texts(".groups tbody td:nth-child(-n+2)")
+    assert list(zip(cells[::2], cells[1::2], strict=True)) == rows
+    costs = [cell.removeprefix("$") for cell in page.texts(".groups tbody td:nth-child(6)") if cell.startswith("$")]
+    assert costs == sorted(costs, key=float, reverse=True)
+    page.until(lambda: page.all(".charts.one canvas"), "the chart was to be drawn")
+    page.click(".groups tbody td a", name)
+    page.find("a.row")
+    assert f"initiator:{name}" in unquote_plus(page.address)
+    page.browser.back()
+    page.click(".groups th button", "Calls")
+    page.find(".groups th[aria-sort=descending]", "Calls")
+    page.find("input[type=search]").send_keys("model:demo-error\n")
+    page.until(lambda: page.texts(".groups tbody td:nth-child(2)") == ["demo-error"], "the filter was to hold")
+    assert [text[:-1] for text in page.texts(".chip")] == ["model:demo-error"]
+    page.click(".chip button")
+    page.until(lambda: len(page.all(".groups tbody tr")) > 1, "the filter was to go")
+
+
+def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
+    owner, name, token = company
+    page.open("overview", owner)
+    page.click("nav a", "Explore")
+    page.choose("Time range", "Last month")
+    first = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=1)
+    page.find(".explore-range", f"{first:1 %b} 00:00 to")
+    page.until(lambda: "new" in page.texts(".groups td:nth-child(7)"), "nothing was to be before last month")
+    address = page.find("a", "CSV").get_attribute("href")
+    with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as answer:
+        rows = list(csv.DictReader(io.StringIO(answer.read().decode(), newline="")))
+    assert sum(int(row["calls"]) for row in rows if row["user_username"] == name) == 4
+    assert [row["previous_calls"] for row in rows] == ["0"] * len(rows)
+    assert not {"prompt", "user_prompts"} & set(rows[0])
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        assert page.axe(axe) == []
+    page.open("explore", token)
+    page.find(".groups tbody tr")
+    assert "User" not in page.texts(".groups th")
