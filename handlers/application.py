@@ -43,7 +43,7 @@ from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
-from handlers.api.providers.performance import PerformanceHandler
+from handlers.api.providers.performance import PerformanceHandler, ProviderUsageHandler
 from handlers.api.refusals import RefusalsHandler
 from handlers.api.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.stats import StatisticsHandler
@@ -112,6 +112,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "providers/performance", PerformanceHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)", ProviderHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)/check", ProviderCheckHandler, context),
+                (CONTROL_PLANE + "providers/([^/]+)/usage", ProviderUsageHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),

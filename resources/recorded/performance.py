@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
-from resources.fields import Count
-from storage.aggregation.performance import Performance
+from intercept.times import format_time
+from limits.protection.circuit_breaker import State as CircuitState
+from resources.fields import Count, Time
+from resources.providers import ConfiguredProvider, ProviderKey
+from storage.aggregation.performance import Health, ModelUse, Performance
+from upstream.providers import Availability
 
 MAX_MODELS = 50
 """Models that are named, those with most calls."""
@@ -59,3 +65,103 @@ class ProviderPerformance(Struct):
         models = [model for model, _ in one.models.most_common(MAX_MODELS)]
         waits = Wait.of(one.bridge_ms), Wait.of(one.provider_ms)
         return cls(name, one.calls, one.requests, one.rate_limited, models, *waits, rate)
+
+
+class Up(StrEnum):
+    """Whether a provider does its work, by the latest request. `UNKNOWN`: no call tells."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, health: Health, circuit: CircuitState | None) -> Self:
+        """Say it; with an open circuit nothing is asked."""
+        if circuit is CircuitState.OPEN:
+            return cls("down")
+        return cls({True: "up", False: "down", None: "unknown"}[health.is_up])
+
+
+class ModelPerformance(Struct):
+    """What the latest calls say of a model of a provider."""
+
+    model: str
+    up: Up
+    circuit: Annotated[
+        CircuitState | None,
+        Meta(description="The worst of its circuits in the process that answers; null where there are none."),
+    ]
+    calls: Count
+    requests: Count
+    failed: Annotated[Count, Meta(description="Requests that were not answered, broke off, or got a 5xx.")]
+    rate_limited: Count
+    rate_limited_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Of the requests; null without any.")
+    ]
+    bridge_ms: Wait | None
+    provider_ms: Wait | None
+    tokens_per_second: float | None
+    answered_at: Annotated[Time | None, Meta(description="The start of the latest call that it answered.")]
+    failed_at: Annotated[Time | None, Meta(description="The start of the latest call that it failed.")]
+
+    @classmethod
+    def of(cls, model: str, use: ModelUse, circuit: CircuitState | None) -> Self:
+        """Show what was found of a model."""
+        one, health = use.performance, use.health
+        shown = ProviderPerformance.of("", one)
+        return cls(
+            model,
+            Up.of(health, circuit),
+            circuit,
+            one.calls,
+            one.requests,
+            health.failed,
+            one.rate_limited,
+            round(one.rate_limited / one.requests, 4) if one.requests else None,
+            shown.bridge_ms,
+            shown.provider_ms,
+            shown.tokens_per_second,
+            None if health.answered_at is None else format_time(health.answered_at),
+            None if health.failed_at is None else format_time(health.failed_at),
+        )
+
+
+class ProviderUsage(Struct):
+    """How a provider and each of its models fare, by the latest calls."""
+
+    name: str
+    state: Availability
+    up: Up
+    circuit: CircuitState | None
+    keys: list[ProviderKey]
+    since: Annotated[Time, Meta(description="Calls that started then or later count.")]
+    models: Annotated[list[ModelPerformance], Meta(description="Those with most calls first.", max_length=MAX_MODELS)]
+
+    @classmethod
+    def of(
+        cls,
+        listed: ConfiguredProvider,
+        found: Mapping[str, ModelUse],
+        circuits: Mapping[str, CircuitState] | None,
+        since: datetime,
+    ) -> Self:
+        """Show what was found; `circuits` are the worst of each model, None where there are none at all."""
+        health = Health()
+        for use in found.values():
+            health.failed += use.health.failed
+            for name in ("answered_at", "failed_at"):
+                times = [at for one in (health, use.health) if (at := getattr(one, name)) is not None]
+                setattr(health, name, max(times, default=None))
+        worst = None if circuits is None else worst_of(circuits.values())
+        most = sorted(found.items(), key=lambda one: (-one[1].performance.requests, one[0]))[:MAX_MODELS]
+        models = [
+            ModelPerformance.of(model, use, None if circuits is None else circuits.get(model, CircuitState.CLOSED))
+            for model, use in most
+        ]
+        return cls(listed.name, listed.state, Up.of(health, None), worst, listed.keys, format_time(since), models)
+
+
+def worst_of(states: Iterable[CircuitState]) -> CircuitState:
+    """The worst of some states; closed without any."""
+    found = set(states)
+    return next((one for one in (CircuitState.OPEN, CircuitState.HALF_OPEN) if one in found), CircuitState.CLOSED)

@@ -9,14 +9,21 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from intercept.records import Status
+from intercept.records import EndReason, Status
 
 RATE_LIMITED = 429
+_SERVER_ERROR = 500
+_FAILED = frozenset(
+    {
+        *(EndReason.UPSTREAM_UNREACHABLE, EndReason.UPSTREAM_TIMEOUT, EndReason.UPSTREAM_TRUNCATED),
+        *(EndReason.UPSTREAM_STREAM_ERROR,),
+    }
+)
 
 FIELDS = (
-    *("provider_name", "model", "streaming", "status", "upstream_status"),
+    *("provider_name", "model", "streaming", "status", "end_reason", "upstream_status"),
     *("started_at", "upstream_asked_at", "first_byte_at", "ended_at"),
-    *("token_usages.output_tokens", "tries.provider_name", "tries.status"),
+    *("token_usages.output_tokens", "tries.provider_name", "tries.status", "tries.error.type"),
 )
 """What is needed of a call."""
 
@@ -71,6 +78,76 @@ def add_call(found: dict[str, Performance], call: Mapping[str, Any]) -> None:
     found.setdefault(call["provider_name"], Performance()).add(call)
     for name, status in _requests(call):
         found.setdefault(name, Performance()).count(status)
+
+
+class Health(Struct):
+    """Whether a provider did its work: by requests that it answered, and those that it failed.
+
+    A response that began and broke off is failed, and so is a 5xx. Refusals (4xx) are answers. What a client or a server
+    broke off says nothing.
+
+    Attributes:
+        answered_at: When the latest call started of those that it answered.
+        failed_at: The same of those that it failed.
+        failed: How many requests it failed.
+    """
+
+    answered_at: datetime | None = None
+    failed_at: datetime | None = None
+    failed: int = 0
+
+    def add(self, at: datetime, *, failed: bool) -> None:
+        """Add a request of a call that started then."""
+        if failed:
+            self.failed += 1
+            self.failed_at = at if self.failed_at is None else max(self.failed_at, at)
+        else:
+            self.answered_at = at if self.answered_at is None else max(self.answered_at, at)
+
+    @property
+    def is_up(self) -> bool | None:
+        """Whether the latest request was answered; None where none tells."""
+        if self.answered_at is None or self.failed_at is None:
+            return None if self.answered_at is self.failed_at else self.failed_at is None
+        return self.answered_at > self.failed_at
+
+
+class ModelUse(Struct):
+    """What the calls of one model of a provider add up to, and whether it did its work."""
+
+    performance: Performance = field(default_factory=Performance)
+    health: Health = field(default_factory=Health)
+
+
+def add_call_of(provider: str, found: dict[str, ModelUse], call: Mapping[str, Any]) -> None:
+    """Add a call that has ended to what is found of each model of one provider, if that one was asked."""
+    requests = [status for name, status in _requests(call) if name == provider]
+    is_last = call["provider_name"] == provider
+    if not requests and not is_last:
+        return
+    use = found.setdefault(call["model"], ModelUse())
+    for status in requests:
+        use.performance.count(status)
+    if is_last:
+        use.performance.add(call)
+    for failed in _outcomes(provider, call):
+        use.health.add(call["started_at"], failed=failed)
+
+
+def _outcomes(provider: str, call: Mapping[str, Any]) -> Iterable[bool]:
+    """Of each request to a provider that says something of it: whether it failed."""
+    for one in call.get("tries", ()):
+        if one["provider_name"] == provider and provider != call["provider_name"]:
+            if (one.get("error") or {}).get("type") in _FAILED:
+                yield True
+            elif one["status"] is not None:
+                yield one["status"] >= _SERVER_ERROR
+    if call["provider_name"] == provider:
+        status, reason = call.get("upstream_status"), call.get("end_reason")
+        if reason in _FAILED:
+            yield True
+        elif status is not None:
+            yield status >= _SERVER_ERROR
 
 
 def _requests(call: Mapping[str, Any]) -> Iterable[tuple[str, int | None]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from typing import Any
 
-from storage.aggregation.performance import FIELDS, Performance, add_call
+from storage.aggregation.performance import FIELDS, ModelUse, Performance, add_call, add_call_of
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 from storage.queries.filters.selection import ENDED
@@ -28,8 +30,26 @@ async def read_performance(database: Database, since: datetime) -> dict[str, Per
     """
     found: dict[str, Performance] = {}
     async with database.query():
-        ended = {"started_at": {"$gte": since}, "status": {"$in": list(ENDED)}}
-        calls = database.interceptions.find(ended, dict.fromkeys(FIELDS, 1), batch_size=_AT_ONCE)
-        async for call in calls.sort(list(BY_TIME[:2])).hint("by_time").limit(MAX_CALLS):
+        async for call in _latest(database, since):
             add_call(found, call)
     return found
+
+
+async def read_provider(database: Database, name: str, since: datetime) -> dict[str, ModelUse]:
+    """The same of one provider, by model.
+
+    Raises:
+        DatabaseUnavailableError: The database is unavailable, or took too long.
+    """
+    found: dict[str, ModelUse] = {}
+    async with database.query():
+        async for call in _latest(database, since):
+            add_call_of(name, found, call)
+    return found
+
+
+def _latest(database: Database, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
+    ended = {"started_at": {"$gte": since}, "status": {"$in": list(ENDED)}}
+    calls = database.interceptions.find(ended, dict.fromkeys(FIELDS, 1), batch_size=_AT_ONCE)
+    latest: AsyncIterator[Mapping[str, Any]] = calls.sort(list(BY_TIME[:2])).hint("by_time").limit(MAX_CALLS)
+    return latest

@@ -99,6 +99,19 @@ def test_a_provider_of_the_environment_is_shown_and_not_changed(page, owner):
     assert page.texts(".detail form") == []
 
 
+def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, owner):
+    model = new_name()
+    site.call(owner, model=model)
+    page.open("providers/demo", owner)
+    page.click(".detail summary", model)
+    opened = "details[open] "
+    assert page.texts(f"{opened}.role") == ["up"]
+    assert page.texts(f"{opened}dt")[:3] == ["Calls", "Answered last", "Answered with 429"]
+    page.click(f"{opened}a", f"Calls of {model}")
+    page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
+    assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}"
+
+
 def test_an_auditor_sees_providers_and_changes_none(page, site, provider):
     page.open(f"providers/{provider}", site.user(role=Role.AUDITOR)[1])
     page.find(".detail dd", "http://127.0.0.1:1/v1/")

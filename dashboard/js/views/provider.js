@@ -15,11 +15,13 @@ import { href } from "../router.js";
 import { keysIn } from "./add_provider.js";
 
 const EVERY_MS = 15_000;
+const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
 export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
+  const usage = useResource(`${path}/usage`, {}, { every: EVERY_MS });
   const changed = () => {
     reload();
     onChanged();
@@ -30,8 +32,9 @@ export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved
     <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
       ${!data && !error && html`<${Loading} />`}
-      ${data && html`<${Facts} provider=${data} />`}
+      ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
       ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
+      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -41,8 +44,9 @@ export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved
   `;
 }
 
-function Facts({ provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
+function Facts({ up, provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
   const facts = [
+    ["Its latest request", up && RESULTS[up]],
     ["Type", type],
     ["Base URL", url],
     ["Key is sent as", credential],
@@ -55,7 +59,30 @@ function Facts({ provider: { name, type, base_url: url, credential, region, proj
   ].filter(([, value]) => value);
   return html`
     <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
-    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ "provider-name": name }) })}>Calls</a></p>
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: name }) })}>Calls</a></p>
+  `;
+}
+
+/** A model: whether it works, and opened how it fares. */
+function Model({ provider, model: one }) {
+  const { model, up, calls, requests, failed, circuit, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
+  const facts = [
+    ["Calls", calls],
+    ["Requests", requests === calls ? "" : requests],
+    ["Failed", failed && `${failed}, last ${time(failedAt)}`],
+    ["Answered last", answered && time(answered)],
+    ["Answered with 429", limitedShare(one) || "none"],
+    ["Wait for the bridge", bridge && waits(bridge)],
+    ["Wait for the provider", wait && waits(wait)],
+    ["Speed", speed(one)],
+    ["Circuit", circuit && words(circuit)],
+  ].filter(([, value]) => value);
+  return html`
+    <details class="model">
+      <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
+      <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+      <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }) })}>Calls of ${model}</a></p>
+    </details>
   `;
 }
 

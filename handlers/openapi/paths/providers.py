@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from limits.protection.circuit_breaker import State as CircuitState
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import (
     ConfiguredProvider,
@@ -18,7 +20,7 @@ from resources.providers import (
     ProviderKey,
     RefusedKey,
 )
-from resources.recorded.performance import ProviderPerformance, Wait
+from resources.recorded.performance import ModelPerformance, ProviderPerformance, ProviderUsage, Up, Wait
 from storage.queries.performance import MAX_CALLS
 from upstream.presets import ProviderType
 from upstream.providers import Availability, Source
@@ -59,6 +61,32 @@ _PERFORMANCE = [
         "openai", 1840, 1866, 31, ["gpt-5", "gpt-5-mini"], Wait(3.1, 9.0), Wait(412.0, 2210.0), tokens_per_second=71.4
     )
 ]
+_USAGE = ProviderUsage(
+    "openai",
+    Availability.READY,
+    Up.UP,
+    CircuitState.CLOSED,
+    [ProviderKey("sk-p...wxyz", "openai-key", 0, None)],
+    "2026-11-23T23:50:42.113Z",
+    [
+        ModelPerformance(
+            *(
+                "gpt-5",
+                Up.UP,
+                CircuitState.CLOSED,
+                1840,
+                1866,
+                2,
+                31,
+                0.0166,
+                Wait(3.1, 9.0),
+                Wait(412.0, 2210.0),
+                71.4,
+            ),
+            *(_AT, "2026-11-24T09:10:11.120Z"),
+        )
+    ],
+)
 _CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
 NAME = in_path("name", str, "The name of the provider.")
 NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
@@ -166,4 +194,19 @@ PATHS: dict[str, Described] = {
             | CHANGE,
         )
     },
+    "/api/v2/aibridge/providers/{name}/usage": get(
+        "getProviderUsage",
+        "How a provider and its models fare",
+        "For owners and auditors: whether it is up, its circuit, its keys, and by model the waits for the bridge and the "
+        f"provider, speed and share of 429, by the calls of the last 24 hours that are among the latest {MAX_CALLS} of all "
+        "providers together. `up` is what became of the latest request.",
+        tag=TAG,
+        parameters=(NAME,),
+        responses={
+            "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),
+            "403": problem("A member asks.", NOT_YOURS),
+            "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
+        }
+        | ALWAYS,
+    ),
 }

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from resources.recorded.performance import ProviderPerformance, Wait
-from storage.aggregation.performance import Performance
+from limits.protection.circuit_breaker import State
+from resources.recorded.performance import ProviderPerformance, Up, Wait, worst_of
+from storage.aggregation.performance import Health, Performance
 from storage.queries import performance
-from storage.queries.performance import read_performance
+from storage.queries.performance import read_performance, read_provider
 from tests.storage.records import NOON
 
 
@@ -100,3 +101,60 @@ def test_a_call_that_was_never_sent_has_no_waits():
     one = Performance()
     one.add(call(1, asked=None, first=None))
     assert (one.calls, one.bridge_ms, one.provider_ms) == (1, [], [])
+
+
+def moved(number, *errors, status=None, **more):
+    """A call that east could not answer, and west did."""
+    tries = [{"provider_name": "east", "status": status, "error": one and {"type": one}} for one in errors]
+    tries.append({"provider_name": "west", "status": 200, "error": None})
+    return call(number, provider_name="west", tries=tries, **more)
+
+
+@pytest.mark.gen_test
+async def test_models_of_a_provider_are_told_apart_with_what_it_failed(database):
+    await database.interceptions.insert_many(
+        [
+            call(1),
+            call(2, model="other", upstream_status=503, status="failed", end_reason="upstream_error"),
+            call(3, upstream_status=429),
+            call(4, end_reason="upstream_truncated", status="failed"),
+            call(5, upstream_status=None, end_reason="client_disconnected", status="failed", first=None),
+            call(6, provider_name="west"),
+            moved(7, "upstream_unreachable", "upstream_unreachable"),
+            moved(8, None, status=500, model="other"),
+            moved(9, "circuit_open", model="third"),
+        ]
+    )
+    found = await read_provider(database, "east", NOON)
+    at = [NOON + timedelta(seconds=number) for number in range(10)]
+    assert {model: use.health for model, use in found.items()} == {
+        "m": Health(at[3], at[7], 3),
+        "other": Health(None, at[8], 2),
+        "third": Health(),
+    }
+    figures = {model: use.performance for model, use in found.items()}
+    assert [(one.calls, one.requests, one.rate_limited) for one in figures.values()] == [
+        (0, 1, 0),
+        (1, 2, 0),
+        (4, 6, 1),
+    ]
+    assert figures["m"].provider_ms == [100.0] * 3
+    assert [found[model].health.is_up for model in ("m", "other", "third")] == [False, False, None]
+    assert set(await read_provider(database, "west", NOON)) == {"m", "other", "third"}
+    assert (await read_provider(database, "west", NOON))["m"].health == Health(at[7], None, 0)
+    assert await read_provider(database, "nobody", NOON) == {}
+
+
+def test_a_provider_is_up_if_its_latest_request_was_answered():
+    before, after = NOON, NOON + timedelta(seconds=1)
+    assert Up.of(Health(after, before, 1), None) is Up.UP
+    assert Up.of(Health(before, after, 1), State.CLOSED) is Up.DOWN
+    assert Up.of(Health(before, before, 1), None) is Up.DOWN
+    assert Up.of(Health(before), State.HALF_OPEN) is Up.UP
+    assert Up.of(Health(before), State.OPEN) is Up.DOWN
+    assert Up.of(Health(), State.CLOSED) is Up.UNKNOWN
+    assert [worst_of(states) for states in ([], [State.CLOSED, State.HALF_OPEN], State)] == [
+        State.CLOSED,
+        State.HALF_OPEN,
+        State.OPEN,
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from storage.accounts.identities import Role
@@ -43,3 +45,67 @@ async def test_a_member_is_not_told_how_providers_fare(running):
     headers = await running.user("bob", Role.MEMBER)
     status, refused = await running.get(PATH, headers)
     assert (status, refused["message"]) == (403, "Only owners and auditors may see how providers fare.")
+
+
+async def call(running, model, status):
+    body = CHAT.body if status == 200 else b"{}"
+    head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    running.upstream.scripts[:] = [(head % (status, len(body)) + body,)]
+    client = await running.client()
+    asked = json.dumps(CHAT.request | {"model": model}).encode()
+    await client.request("POST", running.path(CHAT), running.headers, asked)
+
+
+USAGE = "/api/v2/aibridge/providers/openai/usage"
+
+
+@pytest.mark.bridge(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
+@pytest.mark.gen_test
+async def test_a_provider_says_by_model_whether_it_is_up(running):
+    for model, status in (("good", 200), ("good", 429), ("bad", 503), ("good", 200)):
+        await call(running, model, status)
+    await running.ended(4)
+    status, found = await running.get(USAGE)
+    assert (status, found["name"], found["state"], found["up"], found["circuit"]) == (
+        200,
+        "openai",
+        "ready",
+        "up",
+        "open",
+    )
+    assert [key["hint"] for key in found["keys"]] == ["sk-o...-key"]
+    good, bad = found["models"]
+    assert {name: good[name] for name in ("model", "up", "circuit", "calls", "requests", "failed", "rate_limited")} == {
+        "model": "good",
+        "up": "up",
+        "circuit": "closed",
+        "calls": 3,
+        "requests": 3,
+        "failed": 0,
+        "rate_limited": 1,
+    }
+    assert (good["rate_limited_share"], good["failed_at"]) == (0.3333, None)
+    assert 0 <= good["provider_ms"]["p50"] <= good["provider_ms"]["p95"] < 60_000
+    assert (bad["model"], bad["up"], bad["circuit"], bad["failed"], bad["answered_at"]) == (
+        "bad",
+        "down",
+        "open",
+        1,
+        None,
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_nobody_called_is_neither_up_nor_down(running):
+    status, found = await running.get(USAGE)
+    assert (status, found["up"], found["circuit"], found["models"]) == (200, "unknown", None, [])
+
+
+@pytest.mark.gen_test
+async def test_only_who_sees_everything_is_told_of_a_provider_that_there_is(running):
+    status, unknown = await running.get("/api/v2/aibridge/providers/nobody/usage")
+    assert (status, unknown["message"]) == (404, "There is no provider named nobody.")
+    headers = await running.user("bob", Role.MEMBER)
+    status, refused = await running.get(USAGE, headers)
+    assert (status, refused["message"]) == (403, "Only owners and auditors may see how providers fare.")
+    assert (await running.get(f"{USAGE}?a=1"))[0] == 400
