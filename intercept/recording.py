@@ -30,6 +30,7 @@ class Recording(Struct, frozen=True, kw_only=True):
         thoughts: What a model shows of its thinking.
         responses: What is kept of other words of a response: messages of errors.
         patterns: What is redacted beside what the bridge finds by itself, see `intercept.secrets.own_patterns`.
+        retention: Days after the start of a call after which its texts are removed; None keeps them as long as the call.
     """
 
     prompts: Keep = Keep.FULL
@@ -37,6 +38,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     thoughts: Keep = Keep.FULL
     responses: Keep = Keep.FULL
     patterns: tuple[str, ...] = ()
+    retention: int | None = None
 
     @property
     def restricts(self) -> bool:
@@ -49,11 +51,15 @@ _ORDER: Final = tuple(Keep)
 
 
 def strictest(recordings: Iterable[Recording]) -> Recording | None:
-    """What holds where all of these apply: of each kind the strictest, and every pattern. None if they restrict nothing."""
+    """What holds where all of these apply: of each kind the strictest, every pattern, and the shortest retention.
+
+    None if they restrict nothing.
+    """
     all_of_them = list(recordings)
     kept = {
         kind: max((getattr(one, kind) for one in all_of_them), key=_ORDER.index, default=Keep.FULL) for kind in KINDS
     }
     patterns = tuple(dict.fromkeys(pattern for one in all_of_them for pattern in one.patterns))
-    together = Recording(**kept, patterns=patterns)
-    return together if together.restricts else None
+    retention = min((one.retention for one in all_of_them if one.retention is not None), default=None)
+    together = Recording(**kept, patterns=patterns, retention=retention)
+    return together if together.restricts or retention is not None else None

@@ -63,6 +63,7 @@ from storage.queries.statistics import Statistics
 from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
+from storage.recording.text_retention import TextRetention
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
 from upstream.table import Routing
@@ -209,6 +210,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", RollupJob(database, now=now).run)
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
+    process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

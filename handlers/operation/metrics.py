@@ -120,6 +120,11 @@ class Metrics:
         )
         self._denied = self._counter("access_denied", "Requests answered with 403.", "plane")
         self._sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
+        self._texts_removed = Counter(
+            PREFIX + "texts_removed",
+            "Calls whose texts were removed at the end of their retention.",
+            registry=self.registry,
+        )
         self._job_failures = self._counter("background_job_failures", "Times a background job failed.", "job")
         self._job_up = self._gauge(
             "background_job_up",
@@ -198,6 +203,10 @@ class Metrics:
     def signed_in(self) -> None:
         """Somebody signed in to the dashboard."""
         self._sign_ins.inc()
+
+    def texts_removed(self, calls: int) -> None:
+        """The texts of so many calls were removed at the end of their retention."""
+        self._texts_removed.inc(calls)
 
     def passthrough(self, provider: str, route: str, method: str) -> None:
         """A request was relayed without a record."""

@@ -33,6 +33,8 @@ MAX_PATTERNS: Final = 100
 MAX_OWN_PATTERNS: Final = 20
 """How many patterns of what is to be redacted a policy may have."""
 
+MAX_RETENTION: Final = 3650
+"""The most days that a policy may keep texts for."""
 MAX_PATTERN: Final = 200
 """How many characters a pattern may have."""
 
@@ -224,6 +226,16 @@ Byok = Annotated[
 ]
 
 
+Retention = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_RETENTION,
+        description="Days after which the texts of a call are removed; what is counted of it stays.",
+    ),
+]
+
+
 class RecordingRules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is kept of texts in records. Bodies on their way are never changed."""
 
@@ -243,6 +255,8 @@ class RecordingRules(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         ),
     ] = UNSET
 
+    retention: Retention | UnsetType = UNSET
+
     def __post_init__(self) -> None:
         """Check the patterns."""
         if len(self.patterns or []) > MAX_OWN_PATTERNS:
@@ -257,7 +271,8 @@ class RecordingRules(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     def recording(self) -> Recording:
         """What is kept of each kind of text."""
         kept = {name: value for name in KINDS if (value := getattr(self, name)) is not UNSET}
-        return Recording(**kept, patterns=tuple(self.patterns or ()))
+        retention = None if self.retention is UNSET else self.retention
+        return Recording(**kept, patterns=tuple(self.patterns or ()), retention=retention)
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

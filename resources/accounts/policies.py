@@ -106,6 +106,9 @@ class RecordingRule(Struct):
     thoughts: Keep
     responses: Keep
     patterns: Annotated[list[str], Meta(description="What is redacted beside what the bridge finds by itself.")]
+    retention: Annotated[
+        Count | None, Meta(description="Days after which texts are removed; null if they stay as long as their call.")
+    ]
 
     @classmethod
     def of(cls, effective: Effective | None) -> Self | None:
@@ -113,7 +116,9 @@ class RecordingRule(Struct):
         if effective is None or (kept := effective.recording) is None:
             return None
         sources = [PolicySource.of(source) for source, policy in effective.policies if policy.recording is not UNSET]
-        return cls(sources, kept.prompts, kept.tool_inputs, kept.thoughts, kept.responses, list(kept.patterns))
+        return cls(
+            sources, kept.prompts, kept.tool_inputs, kept.thoughts, kept.responses, list(kept.patterns), kept.retention
+        )
 
 
 class LimitRule(Struct):

@@ -53,11 +53,18 @@ class Metadata(Struct):
     truncated: Truncated = UNSET
 
 
+Removed: TypeAlias = Annotated[
+    Literal[True] | UnsetType,
+    Meta(description="The text was removed at the end of its retention. It is shown as empty."),
+]
+
+
 class TextMetadata(Metadata):
     """Of an entry with a text."""
 
     withheld: Withheld = UNSET
     recording: Kept = UNSET
+    removed: Removed = UNSET
 
 
 class UsageMetadata(Metadata):
@@ -73,6 +80,7 @@ class ThoughtMetadata(Struct):
     truncated: Truncated = UNSET
     withheld: Withheld = UNSET
     recording: Kept = UNSET
+    removed: Removed = UNSET
 
 
 class Cost(Struct):

@@ -72,7 +72,8 @@ class Session(Struct):
             token_usage=TokenCounts.of(document),
             cache=Cache.of_session(document),
             retries=Retries.of(document),
-            first_prompt=document.get("first_prompt"),
+            first_prompt=document.get("first_prompt") or None,
+            last_prompt=document.get("last_prompt") or None,
             cost_usd=format_decimal(document["cost"]) if document["priced"] else None,
             no_usage=int(document.get("no_usage", 0)),
         )

@@ -31,7 +31,7 @@ def find_loops(calls: Iterable[Mapping[str, Any]]) -> list[Loop]:
     found: list[list[Any]] = []
     keys: list[tuple[str | None, str, int]] = []
     for agent, at, call_id, usage in _tool_calls(calls):
-        if "checksum" not in usage:
+        if usage.get("checksum") is None:
             continue
         key = agent, usage["tool"], int(usage["checksum"])
         last, ids = runs.get(key, (at, []))

@@ -52,6 +52,9 @@ UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
 # Failed calls alone, for who repeats them.
 BY_FINGERPRINT: Keys = (("fingerprint", ASCENDING), ("ended_at", ASCENDING))
 
+# Whose texts are to be removed, and when.
+TEXTS_UNTIL: Keys = (("texts_until", ASCENDING), ("_id", ASCENDING))
+
 # What waits to be counted, and to be given to a session: oldest first.
 UNCOUNTED: Keys = (("uncounted", ASCENDING), ("_id", ASCENDING))
 UNGROUPED: Keys = (("ungrouped", ASCENDING), ("_id", ASCENDING))
@@ -129,6 +132,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 name="by_fingerprint",
                 partialFilterExpression={"status": "failed", "fingerprint": {"$exists": True}},
             ),
+            IndexModel(TEXTS_UNTIL, name="texts_until", partialFilterExpression={"texts_until": {"$exists": True}}),
             IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
             IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),
             IndexModel(UNCOUNTED, name="uncounted", partialFilterExpression={"uncounted": {"$exists": True}}),

@@ -6,7 +6,7 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
 the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
 checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`, a digest of them with user and model;
-`tags` only where the client gave any; `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
+`tags` only where the client gave any; `texts_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
 `storage.aggregation.retries` finds them; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
@@ -15,7 +15,7 @@ checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
@@ -129,6 +129,8 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
         fields["tags"] = dict(interception.tags)
     if interception.retry_count:
         fields["retry_count"] = interception.retry_count
+    if interception.recording is not None and (days := interception.recording.retention) is not None:
+        fields["texts_until"] = interception.started_at + timedelta(days=days)
     if agent.id or agent.parent_id or agent.hints:
         fields["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     return fields

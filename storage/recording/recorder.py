@@ -110,7 +110,7 @@ class Recorder:
 
         Where a policy restricts its texts, they are looked through first, in a thread.
         """
-        if interception.recording is None:
+        if interception.recording is None or not interception.recording.restricts:
             self._add_end(interception, ending)
         elif len(self._looked_through) >= MAX_LOOKED_THROUGH:
             self._add_end(*_without_texts(interception, ending))

@@ -112,7 +112,12 @@ def test_a_call_without_errors_has_none():
     assert TEXTS.ended(replace(start, user_prompt=None), quiet)[1] == quiet
 
 
-levels = st.builds(Recording, **dict.fromkeys(KINDS, st.sampled_from(Keep)), patterns=st.lists(st.text()).map(tuple))
+levels = st.builds(
+    Recording,
+    **dict.fromkeys(KINDS, st.sampled_from(Keep)),
+    patterns=st.lists(st.text()).map(tuple),
+    retention=st.none() | st.integers(1, 9),
+)
 
 
 @given(st.lists(levels, max_size=4))
@@ -124,4 +129,5 @@ def test_the_strictest_level_of_each_kind_holds(recordings):
         assert kept == order[max((order.index(getattr(one, kind)) for one in recordings), default=0)]
     if together:
         assert set(together.patterns) == {pattern for one in recordings for pattern in one.patterns}
+        assert together.retention == min((one.retention for one in recordings if one.retention), default=None)
         assert strictest([together]) == together

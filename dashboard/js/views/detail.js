@@ -83,6 +83,7 @@ export function Outcome({ result }) {
 
 function Text({ text, metadata, as = Plain }) {
   if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
+  if (metadata.removed) return html`<p class="quiet">Removed: its retention is over.</p>`;
   if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
   return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} />`;
 }

@@ -46,6 +46,7 @@ function Facts({ told: { models, max_tokens: most, own_key_denied_by: denied, re
     most && ["Most output of a request", `${whole(most.maximum)} tokens`, most.source],
     denied && ["A key of one's own", "denied", denied],
     ...(recording ? ["prompts", "tool_inputs", "thoughts", "responses"].map((kind) => recording[kind] !== "full" && [`Kept of ${kind.replace("_", " ")}`, recording[kind], null]) : []),
+    recording?.retention && ["Texts are removed after", plural(recording.retention, "day"), null],
     recording?.patterns.length > 0 && ["Redacted besides", recording.patterns.join(" "), null],
   ].filter(Boolean);
   if (!lines.length) return html`<p class="quiet">Every model may be used; nothing else is restricted.</p>`;

@@ -46,6 +46,7 @@ export function PolicyFields({ policy, shared, onPolicy }) {
     <details>
       <summary>What is kept of texts</summary>
       <div class="pairs">${TEXTS.map(([kind, label]) => html`<${ChoiceField} key=${kind} label=${label} value=${fieldAt(policy, ["recording", kind]) ?? ""} options=${KEPT} onChoose=${(value) => set(["recording", kind], value)} />`)}</div>
+      <${TextField} label="Days after which texts are removed" inputmode="numeric" value=${fieldAt(policy, ["recording", "retention"]) ?? ""} onText=${(text) => set(["recording", "retention"], slotsOf(text))} />
     </details>
   `;
 }

@@ -68,6 +68,16 @@ def test_of_what_is_recorded_the_strictest_holds():
     assert effective.recording == Recording(prompts=Keep.REDACTED, thoughts=Keep.NONE, patterns=("a{2}", "b"))
 
 
+def test_of_several_retentions_the_shortest_holds():
+    effective = find(
+        (EVERYONE, SharedPolicy(recording=RecordingRules(retention=90))),
+        (RESEARCH, SharedPolicy(recording=RecordingRules(retention=7))),
+        (TOKEN, Policy(recording=RecordingRules(retention=30))),
+    )
+    assert effective.recording == Recording(retention=7)
+    assert not effective.recording.restricts
+
+
 def test_each_level_adds_its_limits():
     rate, slots = Rate(5, "20s"), Concurrency(2, shadow=True)
     effective = find(

@@ -179,6 +179,9 @@ def test_any_object_is_a_policy_or_a_named_error(fields, change):
         ({"patterns": ["a"] * 21}, "recording.patterns", "must have at most 20 patterns"),
         ({"prompts": "some"}, "recording.prompts", "Invalid enum value 'some'"),
         ({"bodies": "none"}, "recording.bodies", "unknown field"),
+        ({"retention": 0}, "recording.retention", "Expected `int` >= 1"),
+        ({"retention": 3651}, "recording.retention", "Expected `int` <= 3650"),
+        ({"retention": "30d"}, "recording.retention", "Expected `int`, got `str`"),
     ],
 )
 def test_what_is_wrong_about_recording_is_named(recording, field, rule):

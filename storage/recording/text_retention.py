@@ -1,0 +1,148 @@
+"""Removes the texts of calls when a policy says they have been kept for long enough. What is counted of the calls stays.
+
+A call under such a policy has `texts_until` in its document from its start on. A run finds those whose time has come by an
+index, empties their texts, and takes the mark away: so any number of servers may run at the same time, stop and go on.
+
+Texts are prompts, inputs of tools, thoughts and messages of errors, and the prompts that a session shows of these calls.
+Checksums and digests of them go too, by which somebody could try whether a text is a certain one. A call in flight waits for
+its end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pymongo import UpdateOne
+
+from intercept.records import Status
+from storage.mongo.database import Database
+from storage.mongo.indexes import TEXTS_UNTIL
+
+PASS_SECONDS: Final = 60.0
+"""From the end of one pass to the beginning of the next."""
+
+BATCH: Final = 100
+"""Calls whose texts are removed with one command."""
+
+BATCH_PAUSE_SECONDS: Final = 0.1
+"""The pause between two of them, in which the database has time for others."""
+
+BATCH_SECONDS: Final = 10.0
+"""How long the database may take for one."""
+
+PRESUMED_PAUSE: Final = timedelta(days=1)
+"""When a call whose end is presumed is looked at again."""
+
+_OPERATION: Final = "remove texts"
+_ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
+_DIGESTS: Final = ("blocks", "fingerprint", "conversation", "continues")
+
+
+class TextRetention:
+    """Removes the texts of a database when it is time.
+
+    Args:
+        database: Where the calls are.
+        now: The wall clock, in UTC and whole milliseconds.
+        removed: Told of how many calls the texts were removed.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        removed: Callable[[int], None] = lambda _: None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._removed = removed
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Make one pass after the other, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database removes nothing.
+        """
+        while True:
+            with self._database.health.tolerate("texts whose retention is over are not removed"):
+                await self.remove_due()
+            await self._pause(PASS_SECONDS)
+            await self._database.health.wait_until_back()
+
+    async def remove_due(self) -> int:
+        """Remove all texts whose time has come; return of how many calls.
+
+        Raises:
+            DatabaseUnavailableError: Not all were removed.
+        """
+        until, removed = self._now(), 0
+        while number := await self._batch(until):
+            removed += number
+            await self._pause(BATCH_PAUSE_SECONDS)
+        return removed
+
+    async def _batch(self, until: datetime) -> int:
+        due = {"texts_until": {"$lte": until}, "status": {"$in": _ENDED}}
+        wanted = dict.fromkeys(("session_id", "started_at", "presumed"), True)
+        async with self._database.within(BATCH_SECONDS, _OPERATION):
+            cursor = self._database.interceptions.find(due, wanted, sort=list(TEXTS_UNTIL), hint=list(TEXTS_UNTIL))
+            calls = await cursor.limit(BATCH).to_list(BATCH)
+            if not calls:
+                return 0
+            # Sessions first: should this stop in between, the marks are still there.
+            shown = [change for call in calls for change in _without_prompts(call)]
+            if shown:
+                await self._database.sessions.bulk_write(shown, ordered=False)
+            changes = [_without_texts(call, until) for call in calls]
+            done = await self._database.interceptions.bulk_write(changes, ordered=False)
+        self._removed(done.modified_count)
+        return len(calls)
+
+
+def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:
+    """Empty the texts of a call, unless another server was first."""
+    removed = {"metadata": {"$mergeObjects": ["$$this.metadata", {"removed": True}]}}
+    quoted = _emptied("$$this.invocation_error")
+    fields: dict[str, Any] = {
+        "user_prompts": _each("user_prompts", {"prompt": "", **removed}),
+        "tool_usages": _each("tool_usages", {"input": "", "checksum": None, "invocation_error": quoted, **removed}),
+        "model_thoughts": _each("model_thoughts", {"content": "", **removed}),
+        "tries": _each("tries", {"error": _without_message("$$this.error")}),
+        "error": _without_message("$error"),
+    }
+    dropped = list(_DIGESTS)
+    if call.get("presumed"):
+        fields["texts_until"] = until + PRESUMED_PAUSE
+    else:
+        dropped.append("texts_until")
+    marked = {"_id": call["_id"], "texts_until": {"$lte": until}}
+    return UpdateOne(marked, [{"$set": fields}, {"$unset": dropped}])
+
+
+def _each(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change each entry of a list; where there is no list, none is made."""
+    changed = {"$map": {"input": f"${name}", "in": {"$mergeObjects": ["$$this", dict(changes)]}}}
+    return {"$cond": [{"$isArray": f"${name}"}, changed, f"${name}"]}
+
+
+def _without_message(error: str) -> dict[str, Any]:
+    return {"$cond": [{"$gt": [error, None]}, {"$mergeObjects": [error, {"message": ""}]}, error]}
+
+
+def _emptied(text: str) -> dict[str, Any]:
+    return {"$cond": [{"$gt": [text, None]}, "", text]}
+
+
+def _without_prompts(call: Mapping[str, Any]) -> list[UpdateOne]:
+    """Empty what a session shows of the prompt of a call."""
+    if "session_id" not in call:
+        return []
+    id_, at = call["session_id"], call["started_at"]
+    return [UpdateOne({"_id": id_, f"{name}_at": at}, {"$set": {name: ""}}) for name in ("first_prompt", "last_prompt")]

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid5
+
+import pytest
+
+from intercept.blocks import read_blocks
+from intercept.recording import Recording
+from intercept.records import (
+    Conversation,
+    EndReason,
+    ModelThought,
+    ProviderError,
+    Reading,
+    TokenUsage,
+    ToolUsage,
+    Try,
+    UserPrompt,
+)
+from storage.aggregation.session_job import SessionJob
+from storage.recording import text_retention
+from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, TextRetention
+from tests.storage.aggregation.linking import Clock
+from tests.storage.calls import Calls
+from tests.storage.records import ADA, NOON
+
+SECRET = "attack at dawn"
+READING = Reading(
+    response_id="resp_1",
+    token_usages=(TokenUsage(provider_response_id="resp_1", input_tokens=3, output_tokens=4),),
+    tool_usages=(
+        ToolUsage(
+            provider_response_id="resp_1",
+            provider_tool_call_id="t",
+            tool="Bash",
+            input=SECRET,
+            invocation_error=SECRET,
+        ),
+    ),
+    model_thoughts=(ModelThought(content=SECRET, source="thinking"),),
+)
+ERROR = ProviderError(type="overloaded", message=SECRET)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def calls(database):
+    return Calls(database)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def removed():
+    return []
+
+
+@pytest.fixture
+def retention(database, clock, removed):
+    async def pause(seconds):
+        assert seconds > 0
+
+    return TextRetention(database, now=clock, removed=removed.append, pause=pause)
+
+
+async def keep(calls, *numbers, days=1, session="s", end=True):
+    for number in numbers:
+        await calls.start(
+            number,
+            recording=Recording(retention=days) if days else None,
+            client_session_id=session,
+            user_prompt=UserPrompt(prompt=f"{SECRET} {number}"),
+            conversation=Conversation(key=b"1" * 16, continues=b"2" * 16),
+            blocks=read_blocks(b'{"messages":[1]}').pack(),
+        )
+        if end:
+            tries = (Try(provider_name="p", error=ERROR), Try(provider_name="q", status=429))
+            await calls.end(number, EndReason.UPSTREAM_ERROR, reading=READING, error=ERROR, tries=tries)
+
+
+async def document(database, number):
+    return await database.interceptions.find_one({"_id": UUID(int=number)})
+
+
+@pytest.mark.gen_test
+async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(database, calls, retention, clock, removed):
+    await keep(calls, 1)
+    await keep(calls, 2, days=2)
+    await keep(calls, 3, days=None)
+    before = {number: await document(database, number) for number in (1, 2, 3)}
+    assert before[1]["texts_until"] == NOON + timedelta(seconds=1) + DAY
+    assert await retention.remove_due() == 0
+    clock.time = NOON + timedelta(seconds=1) + DAY
+    assert await retention.remove_due() == 1
+    after = await document(database, 1)
+    assert SECRET not in str(after)
+    gone = {"blocks", "fingerprint", "texts_until"}
+    assert set(before[1]) - set(after) == gone
+    assert after["user_prompts"] == [before[1]["user_prompts"][0] | {"prompt": "", "metadata": {"removed": True}}]
+    usage = before[1]["tool_usages"][0]
+    emptied = {"input": "", "invocation_error": "", "checksum": None, "metadata": {"removed": True}}
+    assert after["tool_usages"] == [usage | emptied]
+    thought = before[1]["model_thoughts"][0]
+    assert after["model_thoughts"] == [thought | {"content": "", "metadata": {"source": "thinking", "removed": True}}]
+    assert after["error"] == {"type": "overloaded", "message": ""}
+    assert [one["error"] for one in after["tries"]] == [{"type": "overloaded", "message": ""}, None]
+    changed = {"user_prompts", "tool_usages", "model_thoughts", "error", "tries"}
+    assert {name: after[name] for name in after.keys() - changed} == {
+        name: before[1][name] for name in before[1].keys() - changed - gone
+    }
+    assert [await document(database, number) for number in (2, 3)] == [before[2], before[3]]
+    assert (await retention.remove_due(), removed) == (0, [1])
+
+
+@pytest.mark.gen_test
+async def test_conversations_without_a_session_lose_their_digests_too(database, calls, retention, clock):
+    await keep(calls, 1, session=None)
+    assert {"conversation", "continues"} <= set(await document(database, 1))
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 1
+    assert not {"conversation", "continues", "blocks", "fingerprint"} & set(await document(database, 1))
+
+
+@pytest.mark.gen_test
+async def test_a_session_shows_no_prompt_that_was_removed(database, calls, retention, clock):
+    await keep(calls, 1)
+    await keep(calls, 2, days=None)
+    await keep(calls, 3)
+    await SessionJob(database).add_pending()
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 2
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "s")})
+    assert (session["first_prompt"], session["last_prompt"], session["interceptions"]) == ("", "", 3)
+    await keep(calls, 4, days=None)
+    await SessionJob(database).add_pending()
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "s")})
+    assert (session["first_prompt"], session["last_prompt"]) == ("", f"{SECRET} 4")
+
+
+@pytest.mark.gen_test
+async def test_a_call_in_flight_waits_for_its_end(database, calls, retention, clock):
+    await keep(calls, 1, end=False)
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 0
+    await calls.end(1, reading=READING)
+    assert await retention.remove_due() == 1
+    assert SECRET not in str(await document(database, 1))
+
+
+@pytest.mark.gen_test
+async def test_what_a_late_true_end_brings_is_removed_too(database, calls, retention, clock):
+    await keep(calls, 1, end=False)
+    await calls.presume(1)
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 1
+    assert (await document(database, 1))["texts_until"] == clock.time + PRESUMED_PAUSE
+    await calls.end(1, reading=READING)
+    assert SECRET in str(await document(database, 1))
+    assert await retention.remove_due() == 0
+    clock.pass_(PRESUMED_PAUSE.total_seconds())
+    assert await retention.remove_due() == 1
+    assert SECRET not in str(await document(database, 1))
+
+
+@pytest.mark.gen_test
+async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database, calls, clock, monkeypatch):
+    monkeypatch.setattr(text_retention, "BATCH", 3)
+    await keep(calls, *range(1, 11))
+    clock.pass_(2 * DAY.total_seconds())
+    counted = []
+    both = [TextRetention(database, now=clock, removed=counted.append) for _ in range(2)]
+    monkeypatch.setattr(text_retention, "BATCH_PAUSE_SECONDS", 0)
+    await asyncio.gather(*(one.remove_due() for one in both))
+    assert sum(counted) == 10
+    assert await database.interceptions.count_documents({"texts_until": {"$exists": True}}) == 0
+    assert SECRET not in str([one async for one in database.interceptions.find()])
+
+
+@pytest.mark.gen_test
+async def test_the_job_looks_again_and_again(database, calls, clock):
+    await keep(calls, 1)
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        clock.pass_(DAY.total_seconds())
+        if len(pauses) > 4:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await TextRetention(database, now=clock, pause=pause).run()
+    assert SECRET not in str(await document(database, 1))
+    assert PASS_SECONDS in pauses
