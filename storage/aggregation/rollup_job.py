@@ -106,11 +106,14 @@ class RollupJob(ExactlyOnceJob):
         cursor = self._interceptions.aggregate(
             pipeline(limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
         )
+        documents = await cursor.to_list(None)
+        await self._rollups.update_one(_WITHOUT_SINCE, _set_since(self._now()), session=session)
+        state = await self._rollups.find_one(JOB_STATE, {SINCE: True}, session=session)
         # In a thread, as it takes some 100 ms.
-        rollups, pending = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
+        since = (state or {}).get(SINCE)
+        rollups, pending = await asyncio.to_thread(_worked_out, documents, self._now(), since)
         for begin in range(0, len(rollups), AT_ONCE):
             await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
-        await self._rollups.update_one(_WITHOUT_SINCE, _set_since(self._now()), session=session)
         return pending
 
     async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
@@ -126,13 +129,23 @@ def _set_since(now: datetime) -> list[dict[str, Any]]:
     return [{"$set": {SINCE: {"$cond": [{"$gt": ["$turn", 1]}, now, None]}}}]
 
 
-def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[tuple[bytes, Rollup]], Pending]:
-    """Return what is added to the rollups, by their ids, and the note of it."""
+def _worked_out(
+    documents: Iterable[Mapping[str, Any]], now: datetime, since: datetime | None
+) -> tuple[list[tuple[bytes, Rollup]], Pending]:
+    """Return what is added to the rollups, by their ids, and the note of it.
+
+    A call from before `since` was not counted by token and group. What corrects it is not counted there either: it would be
+    a cost without a call.
+    """
     rows = [row_of(document) for document in documents]
     added = [_contribution(row) for row in rows]
     rollups = rollups_of(
         ((row.key, part) for row, part in zip(rows, added, strict=True)),
-        ((row.token_key, part) for row, part in zip(rows, added, strict=True)),
+        (
+            (row.token_key, part)
+            for row, part in zip(rows, added, strict=True)
+            if since is None or row.counted is None or row.key.at >= since
+        ),
     )
     changed = [
         (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
