@@ -57,6 +57,7 @@ WRONG = {
     LIMITS: "q=x",
     f"{CONTROL}/providers/configured": "q=x",
     f"{CONTROL}/providers/performance": "q=x",
+    f"{CONTROL}/providers/openai/usage": "q=x",
     **dict.fromkeys((f"{CONTROL}/users", f"{CONTROL}/users/ada/tokens", f"{CONTROL}/audit"), "limit=0"),
     f"{CONTROL}/users/ada": "q=x",
     f"{CONTROL}/groups": "limit=0",
@@ -215,7 +216,9 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await ask("GET", f"{LIST}/live", 401, {})
     await ask("GET", f"{LIST}/live", 400, running.headers | {"Last-Event-ID": "none"})
     await ask("GET", LIMITS, 403, member)
-    await ask("GET", f"{CONTROL}/providers/performance", 403, member)
+    for path in ("performance", "openai/usage"):
+        await ask("GET", f"{CONTROL}/providers/{path}", 403, member)
+    await ask("GET", f"{CONTROL}/providers/nobody/usage", 404)
     for path in ("/healthz", "/readyz", "/metrics"):
         await ask("GET", path, 200, {})
     for path in ("/openapi.json", "/dashboard/icon.svg"):
