@@ -41,7 +41,7 @@ OLDEST_MINUTE: Final = timedelta(days=7)
 
 FORMATS: Final = ("json", "csv", "rows")
 PREVIOUS: Final = "previous"
-READ_PER_SECOND: Final = 100_000
+READ_PER_SECOND: Final = 20_000
 """About how many records the database adds up in a second."""
 
 _PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})

@@ -19,7 +19,7 @@ GROWTH = 1.1
 LAST_BUCKET = 200
 """The last bucket of a histogram, for everything that took longer than 48 hours."""
 
-_DIGIT_BITS = 32
+DIGIT_BITS = 32
 
 
 def bucket_index(milliseconds: float) -> int:
@@ -31,7 +31,7 @@ def bucket_index(milliseconds: float) -> int:
 
 def histogram(buckets: Iterable[int]) -> int:
     """Return the histogram of calls in these buckets."""
-    return sum(1 << _DIGIT_BITS * bucket for bucket in buckets)
+    return sum(1 << DIGIT_BITS * bucket for bucket in buckets)
 
 
 def pack(histogram: int) -> bytes:
@@ -41,13 +41,13 @@ def pack(histogram: int) -> bytes:
         histogram: Not negative.
     """
     first = _first_bucket(histogram)
-    digits = histogram >> _DIGIT_BITS * first
+    digits = histogram >> DIGIT_BITS * first
     return bytes([first]) + digits.to_bytes((digits.bit_length() + 7) // 8, "little")
 
 
 def unpack(packed: bytes) -> int:
     """Return the opposite of `pack`."""
-    return int.from_bytes(packed[1:], "little") << _DIGIT_BITS * packed[0]
+    return int.from_bytes(packed[1:], "little") << DIGIT_BITS * packed[0]
 
 
 def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
@@ -63,8 +63,8 @@ def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     if histogram <= 0:
         return None
     first = _first_bucket(histogram)
-    digits = histogram >> _DIGIT_BITS * first
-    number = -(-digits.bit_length() // _DIGIT_BITS)
+    digits = histogram >> DIGIT_BITS * first
+    number = -(-digits.bit_length() // DIGIT_BITS)
     passed = list(accumulate(struct.unpack(f"<{number}I", digits.to_bytes(4 * number, "little"))))
     return [_MIDDLES[first + bisect_left(passed, share * passed[-1])] for share in shares]
 
@@ -72,7 +72,7 @@ def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
 def buckets(histogram: int) -> Iterator[tuple[float, int]]:
     """Yield of each bucket that has calls its upper end in milliseconds, to a tenth of one, and how many it has."""
     for bucket in range(LAST_BUCKET + 1):
-        if number := histogram >> _DIGIT_BITS * bucket & 0xFFFFFFFF:
+        if number := histogram >> DIGIT_BITS * bucket & 0xFFFFFFFF:
             yield round(GROWTH**bucket, 1), number
 
 
@@ -81,4 +81,4 @@ _MIDDLES = (1.0, *(round(GROWTH**bucket * 2 / (GROWTH + 1), 1) for bucket in ran
 
 def _first_bucket(histogram: int) -> int:
     """Return the lowest bucket that has calls, 0 if none has."""
-    return max((histogram & -histogram).bit_length() - 1, 0) // _DIGIT_BITS
+    return max((histogram & -histogram).bit_length() - 1, 0) // DIGIT_BITS

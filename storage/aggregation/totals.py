@@ -95,7 +95,7 @@ def figures(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
         shown: What else is needed of them, as `$project` takes it.
     """
     cost = {"$ifNull": ["$cost.usd", None]}
-    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    tokens = _tokens()
     used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     rate = {kind: f"$rates.{kind}" for kind in ("input", "read", "written")}
     priced = {
@@ -159,6 +159,15 @@ def row_of(document: Mapping[str, Any]) -> Row:
         totals |= {name: read_decimal(document[name]) for name in MONEY}
     totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
     return Row(ids, key, token_key, totals, document.get("counted"), bool(document.get("presumed")))
+
+
+def all_tokens() -> dict[str, Any]:
+    """Have the database add up all tokens of an interception."""
+    return {"$add": list(_tokens().values())}
+
+
+def _tokens() -> dict[str, Any]:
+    return {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
 
 
 def _number(condition: Any) -> dict[str, Any]:

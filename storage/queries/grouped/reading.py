@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from bson.decimal128 import Decimal128
 
-from storage.aggregation.histograms import quantiles, unpack
+from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import NO_GROUP, Breakdown, Bucket, Totals
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
@@ -28,6 +28,9 @@ from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Sess
 
 MAX_HISTOGRAMS: Final = 200_000
 """Most parts of histograms that are read for one answer."""
+
+_AT_ONCE: Final = 250
+"""Rows that are read in one iteration of the event loop."""
 
 MAX_UNCOUNTED: Final = 10_000
 """How many of the calls that are not counted yet are looked at."""
@@ -89,7 +92,12 @@ class Reading:
 
     async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
         count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
-        groups, total = await self._figures(query, sources, keys)
+        if keys and count == len(keys) and sources.groups.are_apart:
+            groups = await self._found(query, sources.groups, sources.losses, keys)
+            total = _sum_of(groups.values())
+            _check_points(keys, total)
+        else:
+            groups, total = await self._figures(query, sources, keys)
         if query.compare:
             earlier = query.previous
             before = self._sources(earlier)
@@ -113,19 +121,16 @@ class Reading:
         """Read what groups add up to, and all as one."""
         alone = replace(query, by=())
         total = (await self._found(alone, sources.whole, sources.all_losses, None)).get((), Found((), {}, {}))
-        if len(keys) * len(total.points) > MAX_POINTS:
-            raise TooManyPointsError
+        _check_points(keys, total)
         return await self._found(query, sources.groups, sources.losses, keys) if keys else {}, total
 
     async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
             return await self._ranked_by_p95(query, source)
-        key = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
         page: list[dict[str, Any]] = [{"$skip": query.offset}] if query.offset else []
         pipeline = [
-            *source.stages(None),
-            {"$group": {"_id": key, "most": {"$sum": source.orders[query.order]}}},
+            *source.ranking(query.order),
             {"$sort": {"most": -1, "_id": 1}},
             {"$facet": {"page": [*page, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
         ]
@@ -134,10 +139,15 @@ class Reading:
         return (int(counted[0]["number"]) if counted else 0), [_key(query, row["_id"]) for row in found["page"]]
 
     async def _ranked_by_p95(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
-        histograms = await self._histograms(query, source, None, every=True)
-        slowest = {
-            key: (quantiles(found.get("durations", 0), (0.95,)) or [0.0])[0] for key, found in histograms.items()
-        }
+        group = {"_id": {**_id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
+        durations: dict[Key, int] = {}
+        rows = await self._aggregate(source, [*source.stages(None), {"$group": group}], None, MAX_HISTOGRAMS)
+        for number, row in enumerate(rows):
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)  # others have their turn
+            key = _key(query, row["_id"])
+            durations[key] = durations.get(key, 0) + source.histogram(row["durations"])
+        slowest = {key: (quantiles(found, (0.95,)) or [0.0])[0] for key, found in durations.items()}
         ranked = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
         return len(ranked), ranked[query.offset : query.offset + query.limit]
 
@@ -146,67 +156,35 @@ class Reading:
     ) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one."""
         found = await self._sums(query, source, keys)
-        further: list[Mapping[Key, Mapping[str, Any]]] = []
-        if source.histograms:
-            further.append(await self._histograms(query, source, keys))
         if losses is not None:
             lost = await self._sums(replace(query, period=Period.ALL), losses, keys)
-            further.append({key: one.total for key, one in lost.items()})
-        for figures in further:
-            for key in figures.keys() & found.keys():
-                found[key].total |= figures[key]
+            for key in lost.keys() & found.keys():
+                found[key].total |= lost[key].total
         return found
 
     async def _sums(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
-        id_: dict[str, Any] = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
+        id_ = _id_of(query)
         if clock:
             id_["at"] = calendar.label(query.period, clock, "$at")
-        pipeline = [*source.stages(keys), {"$group": {"_id": id_, **source.sums}}]
+        if source.histograms:
+            id_["part"] = source.part
+        pushed = {name: {"$push": f"${name}"} for name in source.histograms}
+        pipeline = [*source.stages(keys), {"$group": {"_id": id_, **source.sums, **pushed}}]
         found: dict[Key, Found] = {}
         wanted = None if keys is None else set(keys)
-        for row in await self._aggregate(source, pipeline, keys):
-            key, totals = _key(query, row["_id"]), _totals(row)
+        for number, row in enumerate(await self._aggregate(source, pipeline, keys)):
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)  # others have their turn
+            key = _key(query, row["_id"])
             if wanted is not None and key not in wanted:
                 continue
+            histograms = {name: source.histogram(row.pop(name)) for name in source.histograms}
+            totals = _totals(row)
             group = found.setdefault(key, Found(key, {}, {}))
-            _add(group.total, totals)
+            _add(group.total, {**totals, **histograms})
             if clock:
                 _add(group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {}), totals)
-        return found
-
-    async def _histograms(
-        self, query: GroupQuery, source: Source, keys: Sequence[Key] | None, *, every: bool = False
-    ) -> dict[Key, dict[str, int]]:
-        """Read the histograms of some groups, of all as one, or of every group those of durations."""
-        names = ("durations",) if every else source.histograms
-        is_packed = isinstance(source, Rollups)
-        id_: dict[str, Any] = {f"k{position}": f"$k{position}" for position in range(len(query.by))}
-        stages = source.stages(keys)
-        if is_packed:
-            # A part for each day, as a document has at most 16 MiB.
-            id_["at"] = {"$dateTrunc": {"date": "$at", "unit": "day"}}
-            pipeline = [*stages, {"$group": {"_id": id_, **{name: {"$push": f"${name}"} for name in names}}}]
-        else:
-            one_each = [{"n": name, "b": f"${name}"} for name in names]
-            pipeline = [
-                *stages,
-                {"$project": {**dict.fromkeys(id_, True), "h": one_each}},
-                {"$unwind": "$h"},
-                {"$match": {"h.b": {"$ne": None}}},
-                {"$group": {"_id": {**id_, "n": "$h.n", "b": "$h.b"}, "number": {"$sum": 1}}},
-            ]
-        found: dict[Key, dict[str, int]] = {}
-        for number, row in enumerate(await self._aggregate(source, pipeline, keys, MAX_HISTOGRAMS)):
-            if not number % 1_000:
-                await asyncio.sleep(0)  # others have their turn
-            histograms = found.setdefault(_key(query, row["_id"]), {})
-            if is_packed:
-                for name in names:
-                    histograms[name] = histograms.get(name, 0) + sum(map(unpack, row[name]))
-            else:
-                name = row["_id"]["n"]
-                histograms[name] = histograms.get(name, 0) + (int(row["number"]) << 32 * int(row["_id"]["b"]))
         return found
 
     async def _aggregate(
@@ -246,9 +224,28 @@ class Reading:
         return first if found else None
 
 
+def _id_of(query: GroupQuery) -> dict[str, Any]:
+    return {f"k{position}": f"$k{position}" for position in range(len(query.by))}
+
+
 def _key(query: GroupQuery, id_: Mapping[str, Any]) -> Key:
     values = (id_.get(f"k{position}") for position in range(len(query.by)))
     return tuple(None if value == NO_GROUP else value for value in values)
+
+
+def _check_points(keys: Sequence[Key], total: Found) -> None:
+    if len(keys) * len(total.points) > MAX_POINTS:
+        raise TooManyPointsError
+
+
+def _sum_of(groups: Iterable[Found]) -> Found:
+    """Return all groups as one, where nothing is in two of them."""
+    total = Found((), {}, {})
+    for group in groups:
+        _add(total.total, group.total)
+        for at, point in group.points.items():
+            _add(total.points.setdefault(at, {}), point)
+    return total
 
 
 def _totals(row: Mapping[str, Any]) -> Totals:

@@ -138,7 +138,7 @@ def test_what_series_tell_is_no_question_about_groups():
 
 def test_what_takes_too_long_is_told_with_how_long_it_may_take():
     assert too_much(1_234_567) == (
-        "takes longer than the 20 s that it may take: about 1,234,567 calls are read one by one for it, which may take 13 s "
+        "takes longer than the 20 s that it may take: about 1,234,567 calls are read one by one for it, which may take 62 s "
         "or longer. Choose a shorter range, or group and search by user, provider, model and client alone, in whole hours"
     )
     assert ": about" not in too_much(0)
