@@ -17,9 +17,10 @@ from handlers.identity.access import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers
-from handlers.operation.metrics import Metrics
+from handlers.operation.metrics import Metrics, Spent
 from handlers.timer import TimerFactory
 from http1.errors import InvalidRequestError
+from intercept.records import Ending, Interception
 from intercept.refusals import Refusal
 from intercept.secrets.known import KnownSecrets
 from limits.mixin import client_key
@@ -28,6 +29,7 @@ from limits.protection.circuit_breaker import CircuitBreakers
 from limits.protection.failures import Failures
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
+from storage.accounts.group_names import GroupNames
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
@@ -35,6 +37,7 @@ from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.users import User
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
@@ -95,6 +98,7 @@ class Bridge:
     database: Database
     identities: Identities
     groups: Groups
+    group_names: GroupNames
     token_uses: TokenUses
     people: People
     tokens: Tokens
@@ -146,6 +150,12 @@ class Bridge:
     def key_pools(self) -> Mapping[str, KeyPool]:
         """Their keys, by name of the provider."""
         return self.routing.table.key_pools
+
+    def count_end(self, user: User, start: Interception, ending: Ending) -> None:
+        """Count a recorded call of a user that ended. Returns at once."""
+        cost = self.recorder.cost(start, ending.reading)
+        spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
+        self.metrics.ended(start, ending, spent)
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""

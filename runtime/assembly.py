@@ -36,6 +36,7 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
+from storage.accounts.group_names import GroupNames
 from storage.accounts.groups import Groups
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sessions import SessionTimes
@@ -134,6 +135,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         database=database,
         identities=identities,
         groups=groups,
+        group_names=GroupNames(database),
         token_uses=token_uses,
         tokens=Tokens(database, identities, token_uses),
         people=People(database, identities, groups, token_uses, now=now),
@@ -206,6 +208,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     start_alerts(process, bridge)
     process.start("access_trail", bridge.access.run)
     process.start("token_uses", bridge.token_uses.run)
+    process.start("group_names", bridge.group_names.run)
     process.start("refusals", bridge.refusal_recorder.run)
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", RollupJob(database, now=now).run)

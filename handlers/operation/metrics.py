@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
 
+from msgspec import Struct
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -20,6 +22,7 @@ from prometheus_client import (
 
 from handlers.operation.metric_names import BoundedNames
 from handlers.operation.metrics_folder import MetricsFolder
+from handlers.operation.spending_metrics import SpendingMetrics
 from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
 from limits.protection.circuit_breaker import CircuitKey, State
@@ -51,6 +54,20 @@ _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 def series(metric: _Metric) -> Callable[..., _Metric]:
     """Return what finds a series by its labels: the library's own way takes a lock, and twenty times as long."""
     return lru_cache(SERIES_REMEMBERED)(metric.labels)
+
+
+class Spent(Struct, frozen=True):
+    """What is known of a call that ended.
+
+    Attributes:
+        user: The name of its user.
+        groups: The names of the groups that the user was in, as one text; empty for none.
+        usd: What it cost; None where it has no price.
+    """
+
+    user: str
+    groups: str
+    usd: Decimal | None
 
 
 class Metrics:
@@ -102,6 +119,7 @@ class Metrics:
         )
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
+        self._spending = SpendingMetrics(self._counter)
         self._no_usage = self._counter(
             "interceptions_without_usage",
             "Recorded calls that ended without a report of tokens, although their API is billed.",
@@ -243,7 +261,7 @@ class Metrics:
         self._begun[interception.id] = provider, model
         self._inflight(provider, model, interception.route).inc()
 
-    def ended(self, interception: Interception, ending: Ending) -> None:
+    def ended(self, interception: Interception, ending: Ending, spent: Spent) -> None:
         """A recorded call ended."""
         provider = interception.provider_name
         begun = self._begun.pop(interception.id, None) or (provider, self._model(interception.model))
@@ -265,6 +283,8 @@ class Metrics:
         if interception.billed and not ending.reading.token_usages:
             self._no_usage(provider, model, client).inc()
         self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
+        named = spent.user, spent.groups
+        self._spending.count((provider, model), named, spent.usd, ending.reading.token_usages)
         for tool in ending.reading.tool_usages:
             self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()

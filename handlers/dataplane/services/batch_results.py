@@ -93,6 +93,7 @@ class _Results:
 
     def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:
         self._bridge = bridge = handler.bridge
+        self._user = handler.identity.user
         self._batch_id = template.client_session_id or ""
         self._secrets = secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
         self._template: Interception = secrets.hide(template)
@@ -160,5 +161,5 @@ class _Results:
         bridge.metrics.started(start)
         bridge.record_log.started(start)
         bridge.recorder.end(start, ending)
-        bridge.metrics.ended(start, ending)
+        bridge.count_end(self._user, start, ending)
         bridge.record_log.ended(start, ending)

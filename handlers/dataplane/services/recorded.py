@@ -228,6 +228,6 @@ class RecordedCall:
         self._tries.settle(outcome_of(ending))
         self._usage.charge(ending.reading)
         bridge.recorder.end(start, ending)
-        bridge.metrics.ended(start, ending)
+        bridge.count_end(self._handler.identity.user, start, ending)
         bridge.record_log.ended(start, ending)
         self._handler.timer.recorded(start, ending)

@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from handlers.operation.metric_names import OTHER
-from handlers.operation.metrics import NAMES_KEPT, Metrics
-from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
+from handlers.operation.metrics import NAMES_KEPT, Metrics, Spent
+from handlers.operation.spending_metrics import SPENDERS_KEPT
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage, ToolUsage
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -28,6 +31,9 @@ def samples(metrics, name):
         for sample in family.samples
         if sample.name == PREFIX + name
     }
+
+
+SPENT = Spent("ada", "research", Decimal("0.25"))
 
 
 def interception(model="m", number=1):
@@ -65,7 +71,7 @@ def test_models_and_tools_beyond_the_number_kept_count_as_other():
     for number in range(NAMES_KEPT + 3):
         call = interception(f"model-{number:03}")
         metrics.started(call)
-        metrics.ended(call, ending(tools=(f"tool-{number:03}",)))
+        metrics.ended(call, ending(tools=(f"tool-{number:03}",)), SPENT)
     counts = samples(metrics, "non_injected_tool_selections_total")
     assert len(counts) == NAMES_KEPT + 1
     assert counts["model-199", "tool-199", "azure"] == 1
@@ -84,10 +90,10 @@ def test_models_that_no_provider_knows_do_not_keep_real_ones_out():
     for number in range(NAMES_KEPT):
         junk = interception(f"junk-{number}")
         metrics.started(junk)
-        metrics.ended(junk, ending(EndReason.UPSTREAM_ERROR))
+        metrics.ended(junk, ending(EndReason.UPSTREAM_ERROR), SPENT)
     for _ in range(3):
         metrics.started(interception("gpt-5"))
-        metrics.ended(interception("gpt-5"), ending())
+        metrics.ended(interception("gpt-5"), ending(), SPENT)
     assert (total(metrics, OTHER), total(metrics, "gpt-5")) == (1, 2)
     assert sum(samples(metrics, "interceptions_total").values()) == NAMES_KEPT + 3  # no counter went back
 
@@ -100,9 +106,9 @@ def test_a_call_ends_under_the_name_that_it_began_under():
     for call in real:
         metrics.started(call)
     for call in real:
-        metrics.ended(call, ending())
+        metrics.ended(call, ending(), SPENT)
     for number in range(NAMES_KEPT):
-        metrics.ended(interception(f"junk-{number}", number), ending(EndReason.UPSTREAM_ERROR))
+        metrics.ended(interception(f"junk-{number}", number), ending(EndReason.UPSTREAM_ERROR), SPENT)
     assert set(samples(metrics, "interceptions_inflight").values()) == {0}
     assert total(metrics, OTHER) == 3
 
@@ -110,9 +116,11 @@ def test_a_call_ends_under_the_name_that_it_began_under():
 def test_durations_and_first_bytes_are_counted_in_seconds():
     metrics = Metrics()
     metrics.started(interception())
-    metrics.ended(interception(), ending(after=timedelta(seconds=20), first_byte_after=timedelta(milliseconds=200)))
+    metrics.ended(
+        interception(), ending(after=timedelta(seconds=20), first_byte_after=timedelta(milliseconds=200)), SPENT
+    )
     metrics.started(interception())
-    metrics.ended(interception(), ending(EndReason.UPSTREAM_UNREACHABLE, after=timedelta(seconds=1)))
+    metrics.ended(interception(), ending(EndReason.UPSTREAM_UNREACHABLE, after=timedelta(seconds=1)), SPENT)
     assert samples(metrics, "interceptions_duration_seconds_sum") == {("m", "azure"): 21}
     assert samples(metrics, "interceptions_duration_seconds_bucket") == {
         (bound, "m", "azure"): count
@@ -129,8 +137,8 @@ def test_a_call_is_in_flight_from_its_start_to_its_end():
     metrics.started(interception())
     metrics.started(interception())
     assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 2}
-    metrics.ended(interception(), ending())
-    metrics.ended(interception(), ending())
+    metrics.ended(interception(), ending(), SPENT)
+    metrics.ended(interception(), ending(), SPENT)
     assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 0}
 
 
@@ -141,7 +149,7 @@ def test_how_often_circuits_opened_and_what_they_refused_is_counted():
     for state in (State.OPEN, State.HALF_OPEN, State.OPEN, State.CLOSED):
         metrics.breaker_changed(key, state)
     metrics.started(interception())
-    metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN))
+    metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN), SPENT)
     assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
     assert samples(metrics, "circuit_breaker_rejects_total") == {labels: 1}
 
@@ -291,3 +299,30 @@ async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
     assert 'model="\N{SNOWMAN}"' in text
     assert running.token not in text
     assert "sk-openai" not in text
+
+
+def test_dollars_and_tokens_are_counted_by_the_names_of_people_and_groups():
+    metrics = Metrics()
+    usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=5, cache_read_input_tokens=0)
+    for spent in (SPENT, SPENT, Spent("bob", "", None)):
+        metrics.started(interception())
+        metrics.ended(interception(), replace(ending(), reading=Reading(token_usages=(usage,))), spent)
+    assert samples(metrics, "cost_usd_total") == {("research", "m", "azure", "ada"): 0.5}
+    assert samples(metrics, "spent_tokens_total") == {
+        ("research", "m", "input", "ada"): 6,
+        ("research", "m", "output", "ada"): 10,
+        ("research", "m", "cache_read_input", "ada"): 0,
+        ("", "m", "input", "bob"): 3,
+        ("", "m", "output", "bob"): 5,
+        ("", "m", "cache_read_input", "bob"): 0,
+    }
+
+
+def test_people_beyond_the_number_kept_count_as_other():
+    metrics = Metrics()
+    for number in range(SPENDERS_KEPT + 2):
+        metrics.started(interception())
+        metrics.ended(interception(), ending(), Spent(f"user-{number}", "", Decimal(1)))
+    found = samples(metrics, "cost_usd_total")
+    assert len(found) == SPENDERS_KEPT + 1
+    assert found[OTHER, "m", "azure", OTHER] == 2

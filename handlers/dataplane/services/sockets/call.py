@@ -238,7 +238,7 @@ class SocketCall:
             self._permit.settle(outcome_of(ending))
         self._usage.charge(ending.reading)
         bridge.recorder.end(self._start, ending)
-        bridge.metrics.ended(self._start, ending)
+        bridge.count_end(self._handler.identity.user, self._start, ending)
         bridge.record_log.ended(self._start, ending)
 
 
