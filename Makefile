@@ -127,8 +127,8 @@ clean: ## remove the virtual environment and caches; data/ stays
 
 # aider pins every package that it needs, some of them years old, so it has an environment of its own: 0.6 GB. CI does without.
 .venv/aider: .venv/created
-	@$(BIN)/python -m venv $@
-	@$@/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: aider-chat==0.86.2
+	@rm -rf $@ && $(BIN)/python -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: aider-chat==0.86.2 || { rm -rf $@; exit 1; }
 
 .venv/dev: requirements-dev.lock .venv/runtime
 	@echo "Installing the development tools into .venv ..."
