@@ -58,6 +58,7 @@ from storage.queries.statistics import Statistics
 from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
+from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
 from upstream.openid.provider import OpenIDProvider
@@ -109,6 +110,7 @@ class Bridge:
     recorder: Recorder
     interceptions: Interceptions
     recorded: Recorded
+    search: SearchIndex
     batch_files: BatchFiles
     refusal_recorder: RefusalRecorder
     refusals: Refusals

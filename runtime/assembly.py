@@ -65,6 +65,9 @@ from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
+from storage.search.find import SearchIndex
+from storage.search.job import SearchJob
+from storage.search.sweep import Sweep
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
 from upstream.table import Routing
@@ -152,6 +155,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         recorder=recorder,
         interceptions=Interceptions(database),
         recorded=Recorded(database),
+        search=SearchIndex(database),
         batch_files=BatchFiles(database),
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
@@ -214,6 +218,8 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("counting", RollupJob(database, now=now).run)
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed).run)
+    process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
+    process.start("search_sweep", Sweep(database, now=now).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

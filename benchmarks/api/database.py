@@ -18,6 +18,8 @@ from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
+from storage.search.job import SearchJob
+from storage.search.sweep import Step, Sweep
 
 NAME = "aibridge"
 MAX_USERS = 3_000
@@ -44,10 +46,14 @@ async def fill(uri: str, records: int) -> None:
         for what, mark, turns in (
             ("counted", "uncounted", RollupJob(database, now=now)),
             ("grouped", "ungrouped", SessionJob(database)),
+            ("indexed", "unindexed", SearchJob(database)),
         ):
             progress = Progress(what, await client[NAME]["interceptions"].count_documents({mark: {"$exists": True}}))
             await turns.add_pending(progress.add)
             print()
+        sweep = Sweep(database, now=now)
+        while await sweep.step() is not Step.DONE:
+            pass
         await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"filled": True}})
     finally:
         database.close()

@@ -101,6 +101,15 @@ _WORDS = [
 ]
 
 
+RARE_WORDS = 30_000
+"""Different words in texts beside the common ones; the first are frequent, most come a few times in a million calls."""
+
+PASTED = 0.00002
+"""The share of prompts in which somebody pasted a password."""
+
+_POOL = 400_000
+
+
 class Zipf:
     """Draws from things; the first is the most frequent, each next one is less frequent."""
 
@@ -131,6 +140,8 @@ class Population:
         self._until = until
         self._users = users
         self._user, self._model, self._client = Zipf(len(users)), Zipf(len(MODELS)), Zipf(len(CLIENTS))
+        rare = random_words(self._random)
+        self._pool = [next(rare) if self._random.random() < 0.3 else self._random.choice(_WORDS) for _ in range(_POOL)]
         self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
 
     def new_id(self, at: datetime) -> UUID:
@@ -204,7 +215,7 @@ class Population:
             credential_kind=CredentialKind.CENTRALIZED,
             credential_hint="sk-a...wxyz",
             started_at=start,
-            user_prompt=UserPrompt(prompt=self._text(5, 60)),
+            user_prompt=UserPrompt(prompt=self._prompt()),
         )
         ending = Ending(
             interception_id=interception.id,
@@ -249,5 +260,18 @@ class Population:
             else (),
         )
 
+    def _prompt(self) -> str:
+        pasted = " my password is hunter2" if self._random.random() < PASTED else ""
+        return self._text(5, 60) + pasted
+
     def _text(self, least: int, most: int) -> str:
-        return " ".join(self._random.choices(_WORDS, k=self._random.randint(least, most)))
+        words = self._random.randint(least, most)
+        begin = self._random.randrange(_POOL - most)
+        return " ".join(self._pool[begin : begin + words])
+
+
+def random_words(random: Random) -> Iterator[str]:
+    """Draw words by Zipf without an end."""
+    zipf = Zipf(RARE_WORDS)
+    while True:
+        yield f"word{zipf.draw(random)}"

@@ -64,10 +64,19 @@ export function isSearchable(value) {
   return Boolean(value) && !value.includes('"');
 }
 
-/** A word without a key is an id where it has the form of one, and names the initiator otherwise. */
+/** The id that a search is, or "". */
+export function idOf(q) {
+  const [term, ...others] = terms(q);
+  return term && !term.key && others.length === 0 && isId(term.value) ? term.value : "";
+}
+
+/** A word without a key is an id where it has the form of one, and is searched for in texts otherwise. */
 function means(term, key) {
-  const isId = ID.test(term.value) || GEMINIS_ID.test(term.value);
-  return (term.key || (isId ? "request_id" : "initiator")) === key;
+  return (term.key || (isId(term.value) ? "request_id" : "")) === key;
+}
+
+function isId(text) {
+  return ID.test(text) || GEMINIS_ID.test(text);
 }
 
 function quoted(value) {

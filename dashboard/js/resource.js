@@ -50,23 +50,23 @@ export function useResource(path, params = {}, { every = 0 } = {}) {
  * @param {number} limit the size of a page.
  */
 export function usePages(path, params, cursor, limit) {
-  const empty = { rows: [], count: null, error: null, loading: true, done: false };
+  const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false };
   const [state, setState] = useState(empty);
   const [turn, setTurn] = useState(0);
   const aborter = useRef(null);
-  const tried = useRef([]);
+  const tried = useRef([[]]);
   const key = path + JSON.stringify(params);
-  const load = (rows) => {
+  const load = (rows, next) => {
     aborter.current?.abort();
     aborter.current = new AbortController();
-    tried.current = rows;
+    tried.current = [rows, next];
     setState((before) => ({ ...before, error: null, loading: true }));
-    const behind = cursor === "offset" ? rows.length : rows.at(-1)?.id;
+    const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
     get(path, { ...params, limit, [cursor]: behind }, aborter.current.signal).then(
       ({ count, results, ...rest }) => {
         const known = new Set(rows.map((row) => row.id));
         const all = [...rows, ...results.filter((row) => !known.has(row.id))];
-        setState({ rows: all, count, error: null, loading: false, done: results.length < limit && !isCut(rest) });
+        setState({ rows: all, count, rest, error: null, loading: false, done: results.length < limit && !nextOf(rest) });
       },
       (error) => {
         if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false }));
@@ -79,15 +79,16 @@ export function usePages(path, params, cursor, limit) {
     return () => aborter.current?.abort();
   }, [key, turn]);
   const more = () => {
-    if (!state.loading && !state.done && !state.error && state.rows.length) load(state.rows);
+    const next = nextOf(state.rest);
+    if (!state.loading && !state.done && !state.error && (state.rows.length || next)) load(state.rows, next);
   };
-  const retry = () => load(tried.current);
+  const retry = () => load(...tried.current);
   const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
   return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
 }
 
-/** Whether a page ended early, as its rows are large: then `next_after_id`, or how it is called in that list, is an id. */
-const isCut = (page) => Object.entries(page).some(([name, id]) => name.startsWith("next_after_") && id);
+/** Behind what to go on where a page ended early: `next_after_id`, or how it is called in that list, is an id then. */
+const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWith("next_after_") && id)?.[1];
 
 /** The rows with a newer state of one of them, or with one more at the top; the last ones go where they are too many. */
 function merged({ rows, count, done }, row) {

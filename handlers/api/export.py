@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.interceptions import UNKNOWN_CURSOR
+from handlers.api.interceptions import UNKNOWN_CURSOR, UNSUPPORTED
 from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
@@ -17,6 +17,7 @@ from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
 from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
+from storage.search.find import Query, SearchUnsupportedError
 
 PARAMETERS = ("format", "q", "after_id", "limit")
 TOO_MANY_OF_USER = "You have {} export in progress, the maximum for one user. Please try again when it has ended."
@@ -24,6 +25,8 @@ TOO_MANY = "The maximum number of exports is reached. Please try again later."
 MAX_ROWS = 2**31 - 1
 # Interceptions that are written before other requests run: about two milliseconds' work.
 CHUNK = 25
+
+Pages: TypeAlias = AsyncGenerator[list[dict[str, Any]], None]
 
 
 class ExportHandler(WatchedHandler):
@@ -44,9 +47,8 @@ class ExportHandler(WatchedHandler):
             raise ValidationProblem(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
         limit, after_id = values.get("limit"), values.get("after_id")
         allowed = f"Pagination limit must be in range (0, {MAX_ROWS}]"
+        query = await self.query(values.get("q", ""))
         search = {
-            "search_filter": await self.search_filter(values.get("q", "")),
-            "visible_to": self.visible_to,
             "after_id": uuid_of(after_id) if after_id else None,
             "limit": whole_number(limit, 1, MAX_ROWS, "limit", allowed) if limit else None,
         }
@@ -60,12 +62,17 @@ class ExportHandler(WatchedHandler):
         self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         with suppress(StreamClosedError):
-            await self._export(FORMATS[name], search)
+            await self._export(FORMATS[name], self._pages(query, search))
 
-    async def _export(self, written: Format, search: Mapping[str, Any]) -> None:
+    def _pages(self, query: Query, search: Mapping[str, Any]) -> Pages:
+        if query.search.texts is not None:
+            return self.bridge.search.pages(query, **search)
+        return self.bridge.recorded.pages(query.conditions, visible_to=self.visible_to, **search)
+
+    async def _export(self, written: Format, reading: Pages) -> None:
         self.write(written.head)
         try:
-            async with aclosing(self.bridge.recorded.pages(**search)) as pages, self.watched():
+            async with aclosing(reading) as pages, self.watched():
                 async for page in pages:
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), CHUNK):
@@ -75,6 +82,8 @@ class ExportHandler(WatchedHandler):
                         await self.send()
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        except SearchUnsupportedError as error:
+            raise Problem(501, UNSUPPORTED) from error
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 

@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from handlers.api.choices import choice, time
 from handlers.api.pagination import INVALID, MAX_LIMIT, MAX_OFFSET, whole_number
-from handlers.api.visibility import INVALID_SEARCH, VisibilityHandler, parsed_search
+from handlers.api.visibility import INVALID_SEARCH, VisibilityHandler, parsed_search, refuse_texts
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
@@ -107,6 +107,7 @@ class GroupedHandler(VisibilityHandler):
                 refused = parse_refusal_search(q)
                 return refused.filter(initiator_id=await self.initiator_of(refused))
             search = await self.resolved(parsed_search(q, self.bridge.now()))
+            refuse_texts(search)
             return session_filter(search, initiator_id=await self.initiator_of(search))
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error

@@ -20,6 +20,7 @@ from handlers.problems import Problem
 from resources.errors import Error
 from storage.accounts.events import Way
 from storage.live.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
+from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
 from storage.live.live import TooManyListenersError
 
@@ -52,7 +53,10 @@ class LiveHandler(WatchedHandler):
                 tell; 503, too many listen, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
-        conditions = [await self.search_filter(values.get("q", ""), in_flight=True)]
+        query = await self.query(values.get("q", ""), in_flight=True)
+        conditions = [dict(query.conditions)]
+        if query.search.texts is not None:
+            conditions.append({TEXTS: query.search.texts})
         if self.visible_to is not None:
             conditions.append({"initiator_id": self.visible_to})
         self.set_header("Content-Type", "text/event-stream")

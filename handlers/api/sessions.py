@@ -7,7 +7,7 @@ from uuid import UUID
 
 from handlers.api.pages import PageHandler, around_list
 from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
-from handlers.api.visibility import INVALID_SEARCH, parsed_search
+from handlers.api.visibility import INVALID_SEARCH, parsed_search, refuse_texts
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
 from intercept.times import format_time
@@ -40,6 +40,7 @@ class SessionsHandler(PageHandler):
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
         search = await self.resolved(parsed_search(values.get("q", ""), self.bridge.now()))
+        refuse_texts(search)
         order = _order(values.get("order_by", ""))
         try:
             conditions = session_filter(search, initiator_id=await self.initiator_of(search))

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from handlers.control import ControlHandler
-from handlers.problems import ValidationProblem
+from handlers.problems import Problem, ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
 from resources.recorded.figures import has_texts, session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
@@ -19,8 +19,20 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
+from storage.search.conditions import can_answer
+from storage.search.find import Query
 
 INVALID_SEARCH = "Invalid interception search query."
+NO_WORDS = (
+    "words without a key search the texts of calls, which can be done in lists, exports and live events of calls alone; "
+    "use keys here, such as initiator:ada"
+)
+WORDS_OF_ENDED = (
+    "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
+)
+NOT_FOR_READERS = (
+    "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as initiator:ada."
+)
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
 
@@ -72,17 +84,46 @@ class VisibilityHandler(ControlHandler):
         self.bridge.access.read(self.way, self.client_ip, self.identity, subject, *self.read_detail)
 
     async def search_filter(self, q: str, *, in_flight: bool = False) -> dict[str, Any]:
-        """The filter of a search for interceptions.
+        """The filter of a search for interceptions by keys.
 
         Args:
             q: The search, see `storage.queries.filters.interceptions`.
             in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:
+            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see; or it has words.
+        """
+        query = await self.query(q, in_flight=in_flight, texts=False)
+        return dict(query.conditions)
+
+    async def query(self, q: str, *, in_flight: bool = False, texts: bool = True) -> Query:
+        """The search for interceptions, with what it needs to be answered. One for words leaves an audit entry.
+
+        Args:
+            q: The search, see `storage.queries.filters.interceptions`.
+            in_flight: Whether a search that asks for no status means what is in flight too.
+            texts: Whether it may have words.
+
+        Raises:
+            Problem: 403, it has words, and the caller may not read texts.
             ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
         """
         search = await self.resolved(parsed_search(q, self.bridge.now()))
-        return search.filter(initiator_id=await self.initiator_of(search), in_flight=in_flight)
+        initiator_id = await self.initiator_of(search)
+        if search.texts is not None:
+            refuse_texts(search, allowed=texts)
+            if not self.shows_texts:
+                raise Problem(403, NOT_FOR_READERS)
+            self._note_search(search, initiator_id)
+        conditions = search.filter(initiator_id=initiator_id, in_flight=in_flight)
+        return Query(search, conditions, initiator_id, self.visible_to)
+
+    def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
+        me = self.identity.user
+        if not me.role.sees_everyone or initiator_id == me.id:
+            return
+        subject = None if initiator_id is None else (initiator_id, search.initiator or "")
+        self.bridge.access.searched(self.client_ip, self.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
         """Return the search with ids in place of the names of users, groups and tokens in its terms.
@@ -135,6 +176,13 @@ class VisibilityHandler(ControlHandler):
         if not found:
             raise _unknown("token", f'token "{name}"')
         return found[0]
+
+
+def refuse_texts(search: Search, *, allowed: bool = False) -> None:
+    """Raise `ValidationProblem` if a search has words where there can be none."""
+    if search.texts is not None and not (allowed and can_answer(search)):
+        detail = WORDS_OF_ENDED if allowed else NO_WORDS
+        raise ValidationProblem(INVALID_SEARCH, validations=[("q", detail)])
 
 
 def _unknown(key: str, what: str) -> ValidationProblem:

@@ -111,6 +111,11 @@ class AccessRecorder:
         event = AccessEvent(Action.CALLS_READ, client_key(address), identity.user, identity.token_id, said, subject)
         self._trail.note(event)
 
+    def searched(self, address: str, identity: Identity, subject: tuple[UUID, str] | None) -> None:
+        """Record that somebody searched what others wrote; `subject` is whose calls, None is everybody's."""
+        event = AccessEvent(Action.CALLS_SEARCHED, client_key(address), identity.user, identity.token_id, (), subject)
+        self._trail.note(event)
+
     async def flush(self) -> None:
         """Write to the audit trail what waits for that.
 

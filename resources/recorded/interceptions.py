@@ -255,6 +255,22 @@ class Connecting(Struct):
     tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
 
 
+class TextMatch(Struct):
+    """A place where a call says what was searched for."""
+
+    field: Annotated[str, Meta(description="Which text, as in `tool_usages[0].input`.")]
+    before: Annotated[str, Meta(description="What stands before it there, cut off.")]
+    text: Annotated[str, Meta(description="The words themselves.")]
+    after: Annotated[str, Meta(description="What stands behind it, cut off.")]
+
+
+class Indexing(Struct):
+    """How far the search index has come."""
+
+    done: Annotated[Count, Meta(description="Calls that were looked at, from the newest.")]
+    total: Annotated[Count, Meta(description="About how many there are.")]
+
+
 class Interception(Struct):
     """One recorded exchange between a client and a provider. Lists are in the order in which things happened."""
 
@@ -314,6 +330,10 @@ class Interception(Struct):
     earlier_costs: Annotated[
         list[EarlierCost] | UnsetType,
         Meta(description="What it cost before it was priced again, the last at the end; absent if it never was."),
+    ] = UNSET
+    matches: Annotated[
+        list[TextMatch] | UnsetType,
+        Meta(description="In lists by a search for words: where it says them, at most five places. Else absent."),
     ] = UNSET
 
     @classmethod
@@ -375,8 +395,20 @@ class InterceptionList(Struct):
     next_after_id: Annotated[
         UUID | None,
         Meta(
-            description="The `after_id` to go on with, where the page was cut at 8 MiB and has fewer than `limit`; else null."
+            description="The `after_id` to go on with, where the page was cut at 8 MiB, or enough texts were read for it, "
+            "and it has fewer than `limit`; else null."
         ),
+    ] = None
+    count_is_exact: Annotated[
+        bool,
+        Meta(
+            description="False where words in an order were searched for and more than 1,000 calls have the words: "
+            "`count` is then how many have them."
+        ),
+    ] = True
+    indexing: Annotated[
+        Indexing | None,
+        Meta(description="While older calls cannot be searched for words yet: how far that is. Else null."),
     ] = None
 
 

@@ -13,6 +13,7 @@ class Way(StrEnum):
     SESSION = "session"
     EXPORT = "export"
     LIVE = "live"
+    SEARCH = "search"
 
 
 class Action(StrEnum):
@@ -38,6 +39,7 @@ class Action(StrEnum):
     SESSION_ENDED = "session.ended"
     LINK_CREATED = "sign_in_link.created"
     CALLS_READ = "calls.read"
+    CALLS_SEARCHED = "calls.searched"
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"
     PROVIDER_REMOVED = "provider.removed"

@@ -8,6 +8,9 @@ from typing import Any
 
 from storage.recording.figures import evaluate
 
+TEXTS = "$texts"
+"""Under this name a filter has what the texts of a call must say: something with `matches`. MongoDB does not know it."""
+
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, several: value in several,
     "$gte": operator.ge,
@@ -35,6 +38,9 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
         return all(matches(document, one) for one in condition)
     if field == "$or":
         return any(matches(document, one) for one in condition)
+    if field == TEXTS:
+        found: bool = condition.matches(document)
+        return found
     if field == "$expr":
         return evaluate(document, condition)
     values = list(_values(document, field.split(".")))

@@ -93,6 +93,8 @@ class Database:
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
         cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.prompt_cache`.
+        search_segments: Segments of the search index, see `storage.search.documents`, and the state of its job.
+        search_parts: What is in them.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
         refusal_totals: How many requests were refused, by rule, user and time range.
     """
@@ -123,6 +125,8 @@ class Database:
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
         self.cache_lines: Collection = self._database["cache_lines"]
+        self.search_segments: Collection = self._database["search_segments"]
+        self.search_parts: Collection = self._database["search_parts"]
         self.refusals: Collection = self._database["refusals"]
         self.refusal_totals: Collection = self._database["refusal_totals"]
 

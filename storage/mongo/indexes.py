@@ -58,6 +58,7 @@ TEXTS_UNTIL: Keys = (("texts_until", ASCENDING), ("_id", ASCENDING))
 # What waits to be counted, and to be given to a session: oldest first.
 UNCOUNTED: Keys = (("uncounted", ASCENDING), ("_id", ASCENDING))
 UNGROUPED: Keys = (("ungrouped", ASCENDING), ("_id", ASCENDING))
+UNINDEXED: Keys = (("unindexed", ASCENDING), ("_id", ASCENDING))
 FIRST_SCHEMA: Keys = (("status", ASCENDING), ("_id", ASCENDING))
 
 _OLDEST_FIRST: Keys = (("started_at", ASCENDING), ("_id", ASCENDING))
@@ -136,6 +137,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
             IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),
             IndexModel(UNCOUNTED, name="uncounted", partialFilterExpression={"uncounted": {"$exists": True}}),
+            IndexModel(UNINDEXED, name="unindexed", partialFilterExpression={"unindexed": {"$exists": True}}),
             # Without what waits for its thread to be known.
             IndexModel(
                 UNGROUPED,

@@ -25,7 +25,12 @@ INDEX_SECONDS = 3_600.0
 
 _LONG_SECONDS = 5.0
 _RETENTION_INDEX = "retention"
-_RETAINED = {"interceptions": "started_at", "sessions": "last_active_at", "refusals": "at"}
+_RETAINED = {
+    "interceptions": "started_at",
+    "sessions": "last_active_at",
+    "refusals": "at",
+    **dict.fromkeys(("search_segments", "search_parts"), "last"),
+}
 _LONGEST_RETENTION_SECONDS = 2**31 - 1
 
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound

@@ -286,7 +286,7 @@ def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime, marks: Map
     before = call.get("cost") or {"usd": None, "prices": None}
     fields = {"cost": cost and cost.stored, **marks}
     if marks:
-        fields |= {"uncounted": at, "ungrouped": at}
+        fields |= {"uncounted": at, "ungrouped": at, "unindexed": at, "indexed": True}
     earlier = {"$each": [{**before, "replaced_at": at}], "$slice": -MAX_EARLIER}
     return UpdateOne({"_id": call["_id"]}, {"$set": fields, "$push": {"earlier_costs": earlier}})
 

@@ -9,7 +9,8 @@ checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`
 `tags` only where the client gave any; `texts_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
 `storage.aggregation.retries` finds them; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
-`uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
+`uncounted` (`storage.aggregation.rollup_job`), `ungrouped` (`storage.aggregation.session_job`) and `unindexed`
+(`storage.search.job`), with the time of the end.
 """
 
 from __future__ import annotations
@@ -170,6 +171,7 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "cost": None if cost is None else cost.stored,
         "uncounted": at,
         "ungrouped": at,
+        "unindexed": at,
     }
     if price := _provider_cost(usages):
         fields["provider_cost"] = price

@@ -213,7 +213,7 @@ class Instances:
             "schema_version": SCHEMA_VERSION,
             "status": reason.status.value,
             "end_reason": reason.value,
-            **dict.fromkeys(("ended_at", "uncounted", "ungrouped"), last_heard),
+            **dict.fromkeys(("ended_at", "uncounted", "ungrouped", "unindexed"), last_heard),
             **PRESUMED,
         }
         left = {"instance_id": instance["_id"], **IN_FLIGHT}

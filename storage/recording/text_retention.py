@@ -116,6 +116,9 @@ def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:
         "model_thoughts": _each("model_thoughts", {"content": "", **removed}),
         "tries": _each("tries", {"error": _without_message("$$this.error")}),
         "error": _without_message("$error"),
+        # The search index has digests of its words until it was indexed again.
+        "unindexed": until,
+        "indexed": True,
     }
     dropped = list(_DIGESTS)
     if call.get("presumed"):

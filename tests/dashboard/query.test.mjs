@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { holdsSecret, isSearchable, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
+import { holdsSecret, idOf, isSearchable, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
 
 test("a relative range begins so long before now, unless the search has a time", () => {
   const now = Date.parse("2026-11-25T12:34:56.789Z") / 1000;
@@ -16,9 +16,20 @@ test("a term takes the place of the one with its key and leaves the others as th
   assert.equal(withTerm("", "model", "gpt-5"), "model:gpt-5");
 });
 
-test("a word without a key is the initiator", () => {
-  assert.equal(valueOf("ada model:x", "initiator"), "ada");
-  assert.equal(withTerm("ada model:x", "initiator", "me"), "model:x initiator:me");
+test("a word without a key is none of the initiator", () => {
+  assert.equal(valueOf("ada model:x", "initiator"), "");
+  assert.equal(withTerm("ada model:x", "initiator", "me"), "ada model:x initiator:me");
+});
+
+test("a search that is an id alone is known as one", () => {
+  assert.deepEqual(["msg_0123456789", ' "msg_0123456789" ', "msg_0123456789 model:x", "ada", "request_id:x", ""].map(idOf), [
+    "msg_0123456789",
+    "msg_0123456789",
+    "",
+    "",
+    "",
+    "",
+  ]);
 });
 
 test("a word without a key that has the form of an id is one", () => {
@@ -26,7 +37,7 @@ test("a word without a key that has the form of an id is one", () => {
   for (const id of [...ids, "msg_7", "QHiLaa6LBrb8vdIPoNztsAg"]) {
     assert.deepEqual([valueOf(id, "request_id"), valueOf(id, "initiator")], [id, ""]);
   }
-  for (const name of ["msg_ada", "Maximilian-Mustermann1"]) assert.equal(valueOf(name, "initiator"), name);
+  for (const name of ["msg_ada", "Maximilian-Mustermann1"]) assert.equal(valueOf(name, "request_id"), "");
 });
 
 test("what a search asks not to be is no value of its key", () => {

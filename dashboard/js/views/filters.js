@@ -28,7 +28,7 @@ export function useSearch({ q = "", since = "" }) {
  * `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text.
  * `choices` draws others than those of calls; it gets what puts a value for a key into the search.
  */
-export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices, example = 'model:gpt-5.5 status:failed client:"Claude Code"' }) {
+export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
   const [text, setText] = useState(q);
   const [refused, setRefused] = useState(false);
   useEffect(() => setText(q), [q]);

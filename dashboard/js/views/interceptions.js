@@ -39,7 +39,7 @@ export function Interceptions({ route, user }) {
     <${ListTabs} view="interceptions" since=${since} />
     <${Filters} q=${q} since=${since} user=${user} onSearch=${search} />
     <div class="toolbar">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "call")}${sought ? " found" : ""}</p>
+      <p role="status" class="quiet">${countOf(pages, sought)}</p>
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
       <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
       <${Export} q=${sought} />
@@ -55,6 +55,15 @@ export function Interceptions({ route, user }) {
       ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
     </div>
   `;
+}
+
+/** How many calls there are, and what that leaves out. */
+function countOf({ count, rest: { count_is_exact: isExact, indexing } }, sought) {
+  if (count === null) return "";
+  const number = `${isExact === false ? "at most " : ""}${plural(count, "call")}${sought ? " found" : ""}`;
+  if (!indexing) return number;
+  const share = indexing.total ? Math.floor((100 * indexing.done) / indexing.total) : 0;
+  return `${number}. Older calls cannot be searched for words yet: ${Math.min(share, 99)} % done.`;
 }
 
 function Nothing({ q, onSearch }) {

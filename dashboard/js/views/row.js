@@ -8,6 +8,8 @@ import { Status } from "../parts/status.js";
 import { costOf, usageOf, UsageShort } from "../parts/usage.js";
 import { href } from "../router.js";
 
+const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", error: "error" };
+
 /** What the columns are; a row says the same to whom cannot see it. */
 export function RowHead() {
   return html`
@@ -22,6 +24,7 @@ export function RowHead() {
 export const Row = memo(function Row({ interception, q, since, chosen }) {
   const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
   const problem = problemOf(interception);
+  const places = interception.matches ?? [];
   return html`
     <li>
       <a class="row" href=${href("interceptions", id, { q, since })} data-id=${id} aria-current=${chosen ? "true" : undefined}>
@@ -34,11 +37,22 @@ export const Row = memo(function Row({ interception, q, since, chosen }) {
         <span class="cost">${usd(costOf(interception))}</span>
         <span class="took">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
         <span class="state"><${Status} interception=${interception} /></span>
+        ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
         ${problem && html`<span class="problem" title=${problem}>${problem}</span>`}
       </a>
     </li>
   `;
 });
+
+/** Where a call says what was searched for. */
+function Place({ place: { field, before, text, after }, more }) {
+  return html`
+    <span class="place">
+      <span class="quiet">${WHERE[field.split(/[[.]/, 1)[0]] ?? field}:</span> ${before}<mark>${text}</mark>${after}${more > 0 &&
+      html` <span class="quiet">and ${more} more</span>`}
+    </span>
+  `;
+}
 
 /** What a line says of the prompt; a step of an agent has none, but calls tools. */
 function promptOf({ user_prompts: prompts, tool_usages: tools }) {

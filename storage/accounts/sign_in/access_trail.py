@@ -42,14 +42,15 @@ UNKNOWN_CALLER = "unknown caller"  # which no user can have: it has a space
 _HOUR_SECONDS = 3600
 
 
-_MAX = {Action.SIGNED_IN: MAX_SIGN_INS, Action.CALLS_READ: MAX_READS}
+_READING = {Action.CALLS_READ, Action.CALLS_SEARCHED}
+_MAX = {Action.SIGNED_IN: MAX_SIGN_INS, **dict.fromkeys(_READING, MAX_READS)}
 
 
 class AccessEvent(Struct, frozen=True):
     """What happened. Equal events are counted together, so each field is of a bounded number of values, or counted.
 
     Attributes:
-        action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED`, `SIGNED_IN` or `CALLS_READ`.
+        action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED`, `SIGNED_IN`, `CALLS_READ` or `CALLS_SEARCHED`.
         client_ip: The client's address.
         user: Who it was, as far as is known.
         token_id: The public part of the token; None for an unknown one.
@@ -66,7 +67,7 @@ class AccessEvent(Struct, frozen=True):
 
     def counted(self) -> AccessEvent:
         """What is left of it where there are too many: of what was read, the reader and the way."""
-        if self.action is Action.CALLS_READ:
+        if self.action in _READING:
             return structs.replace(self, client_ip=None, subject=None, detail=self.detail[:1])
         return structs.replace(self, client_ip=None, user=None, token_id=None)
 
@@ -109,7 +110,7 @@ def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
     actor: dict[str, Any] = {"id": user and user.id, "username": user.username if user else UNKNOWN_CALLER}
     if event.token_id is not None:
         actor["token_id"] = event.token_id
-    is_read = event.action is Action.CALLS_READ
+    is_read = event.action in _READING
     fields = {
         "schema_version": 1,
         "at": count.first_at,

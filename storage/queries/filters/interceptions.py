@@ -2,8 +2,8 @@
 
 Words outside double quotes are separated by spaces. `key:value` narrows the list, `key:a,b` asks for one of several values, and
 `-key:value` for what is not so. A value may be quoted; it must be if it has a colon, a comma or a space, as timestamps do. Keys
-are read in any case. A bare word that has the form of an id finds the call of that id; the other bare words together name the
-initiator.
+are read in any case. A bare word that has the form of an id finds the call of that id; the other bare words are searched for in
+texts, see `storage.queries.filters.texts`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec import Struct
 from intercept.records import Status
 from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated, read_terms
 from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_text, read_time
+from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
 
 __all__ = [
@@ -49,7 +50,7 @@ class Search(Struct, frozen=True, kw_only=True):
     """What interceptions must have in common; None asks nothing. Both times belong to what is found.
 
     `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave. `terms` are all
-    keys that have several values or are negated, and those that have no field here.
+    keys that have several values or are negated, and those that have no field here. `texts` is what the call must say.
     """
 
     initiator: str | None = None
@@ -63,9 +64,10 @@ class Search(Struct, frozen=True, kw_only=True):
     started_before: datetime | None = None
     request_id: str | None = None
     terms: tuple[Term, ...] = ()
+    texts: TextQuery | None = None
 
     def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
-        """Return the MongoDB filter, for the initiator that `initiator` was found to be.
+        """Return the MongoDB filter, for the initiator that `initiator` was found to be. It leaves `texts` out.
 
         No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is asked for, or
         `in_flight` says that they are not to be.
@@ -113,7 +115,9 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     problems: list[Validation] = []
     values: dict[str, Any] = {}
     terms: list[Term] = []
-    for key, words in _by_key(read_words(q, problems), "request_id").items():
+    by_key = _by_key(read_words(q, problems), _id_key)
+    texts = TextQuery.of(by_key.pop("", ()), problems)
+    for key, words in by_key.items():
         if key in _READERS and not any(word.negated or len(word.values) > 1 for word in words):
             values[key] = _single_value(key, [word.text for word in words], _READERS, problems)
         else:
@@ -122,7 +126,7 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     _check_order(values, problems)
     if problems:
         raise InvalidSearchError(problems)
-    return Search(**values, terms=tuple(terms))
+    return Search(**values, terms=tuple(terms), texts=texts)
 
 
 def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
@@ -137,7 +141,11 @@ def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """
     problems: list[Validation] = []
     values: dict[str, Any] = {}
-    for key, words in _by_key(read_words(q, problems), None).items():
+    by_key = _by_key(read_words(q, problems), lambda _: "")
+    if bare := by_key.pop("", None):
+        name = " ".join("-" * word.negated + word.text for word in bare)
+        by_key.setdefault("initiator", []).append(Word("initiator", (name,)))
+    for key, words in by_key.items():
         if any(word.negated for word in words):
             problems.append(Validation(key, f'Query param "{key}" cannot be negated in this search'))
         else:
@@ -148,20 +156,17 @@ def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     return values
 
 
-def _by_key(words: Sequence[Word], id_key: str | None) -> dict[str, list[Word]]:
+def _by_key(words: Sequence[Word], key_of_bare: Callable[[str], str]) -> dict[str, list[Word]]:
     """Sort words by the key they belong to."""
     by_key: dict[str, list[Word]] = {}
-    bare: list[str] = []
     for word in words:
-        if word.key:
-            by_key.setdefault(word.key, []).append(word)
-        elif id_key and _ID.fullmatch(word.text):
-            by_key.setdefault(id_key, []).append(word)
-        else:
-            bare.append("-" * word.negated + word.text)
-    if bare:
-        by_key.setdefault("initiator", []).append(Word("initiator", (" ".join(bare),)))
+        by_key.setdefault(word.key or key_of_bare(word.text), []).append(word)
     return by_key
+
+
+def _id_key(text: str) -> str:
+    """The key of a bare word: of one that has the form of an id."""
+    return "request_id" if _ID.fullmatch(text) else ""
 
 
 def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
@@ -226,7 +231,7 @@ def _repeated(key: str, times: int) -> Validation:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _READERS: Final[Mapping[str, Kind]] = {
-    **{name: read_text for name in Search.__struct_fields__ if name != "terms"},
+    **{name: read_text for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
     "started_after": read_time,
     "started_before": read_time,

@@ -201,7 +201,6 @@ async def test_the_list_is_searched(running, call):
         'client:"Claude Code"': [named, alone],
         "client:Unknown": [],
         "initiator:me model:haiku": [alone],
-        "ada model:claude": [named],
         f"initiator:{running.identity.user.id} model:claude": [named],
         'session_id:"s 1"': [named],
         f"session_id:{named}": [named],

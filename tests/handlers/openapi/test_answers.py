@@ -210,6 +210,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     for path in (one, detail, f"{detail}/timeline"):
         await ask("GET", path, 404, member)
     await ask("GET", f"{LIST}/export?format=csv", 200)
+    await ask("GET", f"{LIST}?q=word", 200)
     await ask("GET", one, 200, await running.user("rhea", Role.READER))
     await ask("GET", one, 200, await running.user("audrey", Role.AUDITOR))
     await ask("GET", f"{LIST}/live", 200, whole=False)

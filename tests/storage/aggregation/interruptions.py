@@ -12,11 +12,11 @@ class Interrupted:
 
     def __init__(self, database, step, *, done, error=None):
         self._database = database
-        self.health, self.within = database.health, database.within
+        self.health, self.within, self.is_replicated = database.health, database.within, database.is_replicated
         self._error = error or AutoReconnect("connection closed")
         self._left = step
         self._done = done
-        for name in ("interceptions", "rollups", "sessions", "cache_lines"):
+        for name in ("interceptions", "rollups", "sessions", "cache_lines", "search_segments", "search_parts"):
             setattr(self, name, _Collection(getattr(database, name), self))
 
     @property

@@ -6,11 +6,11 @@ import asyncio
 import sys
 
 from storage.mongo.database import Database
-from tests.storage.aggregation.tasks import TASKS
+from tests.storage.aggregation.tasks import ALL
 
 
 async def run_job(task, uri, name):
-    job = TASKS[task].make_job(Database.connect(uri, name))
+    job = ALL[task].make_job(Database.connect(uri, name))
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     while True:

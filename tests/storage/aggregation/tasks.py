@@ -12,7 +12,8 @@ from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
-from tests.storage import rollup_checks, session_checks
+from storage.search.job import SearchJob
+from tests.storage import rollup_checks, search_checks, session_checks
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,5 @@ TASKS = {
     "counting": Task(RollupJob, _rollups, _counted, rollup_checks.has_counted_all),
     "grouping": Task(SessionJob, SessionJob, _grouped, session_checks.has_grouped_all),
 }
+ALL = {**TASKS, "indexing": Task(SearchJob, SearchJob, _grouped, search_checks.has_indexed_all)}
+"""With the one above them, which `tests/storage/search/test_job.py` tests alike."""

@@ -194,7 +194,7 @@ async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(da
     assert await call_of(database) == before | {
         "status": "failed",
         "end_reason": "server_crashed",
-        **dict.fromkeys(("ended_at", "uncounted", "ungrouped"), NOON + timedelta(seconds=7)),
+        **dict.fromkeys(("ended_at", "uncounted", "ungrouped", "unindexed"), NOON + timedelta(seconds=7)),
         "presumed": True,
     }
     assert await ids(database) == set()

@@ -109,7 +109,8 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert after["model_thoughts"] == [thought | {"content": "", "metadata": {"source": "thinking", "removed": True}}]
     assert after["error"] == {"type": "overloaded", "message": ""}
     assert [one["error"] for one in after["tries"]] == [{"type": "overloaded", "message": ""}, None]
-    changed = {"user_prompts", "tool_usages", "model_thoughts", "error", "tries"}
+    assert (after["unindexed"], after["indexed"]) == (clock.time, True)
+    changed = {"user_prompts", "tool_usages", "model_thoughts", "error", "tries", "unindexed", "indexed"}
     assert {name: after[name] for name in after.keys() - changed} == {
         name: before[1][name] for name in before[1].keys() - changed - gone
     }

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from intercept.records import Status
 from storage.queries.filters.interceptions import SEARCH_KEYS, InvalidSearchError, Search, parse_search
+from storage.queries.filters.texts import TextQuery, words_of
 
 ALLOWED = f"allowed are {', '.join(SEARCH_KEYS)}"
 ENDED = {"status": {"$in": ["completed", "failed"]}}
@@ -87,20 +88,27 @@ def test_a_search_for_an_initiator_that_was_not_found_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("q", "initiator"),
+    ("q", "texts"),
     [
-        ("ada", "ada"),
-        ("ada lovelace", "ada lovelace"),
-        ('"ada lovelace"', "ada lovelace"),
-        ('  ada  "love lace" ', "ada love lace"),
-        ("initiator:me", "me"),
-        ('"a:b"', "a:b"),
-        ("a\tb", "a\tb"),
-        ('""', ""),
+        ("ada", TextQuery((("ada",),))),
+        ("Ada lovelace", TextQuery((("ada",), ("lovelace",)))),
+        ('"ada lovelace"', TextQuery((("ada", "lovelace"),))),
+        ('"a:b"', TextQuery((("a", "b"),))),
+        ("foo_bar.py", TextQuery((("foo", "bar", "py"),))),
+        ("ada -bob", TextQuery((("ada",),), (("bob",),))),
+        ('-"ada lovelace"', TextQuery((), (("ada", "lovelace"),))),
+        ("ada ada", TextQuery((("ada",),))),
     ],
 )
-def test_bare_words_together_name_the_initiator(q, initiator):
-    assert parse_search(q) == Search(initiator=initiator)
+def test_bare_words_are_searched_for_in_texts(q, texts):
+    assert parse_search(q) == Search(texts=texts)
+
+
+@pytest.mark.parametrize("q", ['""', "--", "!?", "model:m !!"])
+def test_a_bare_word_without_letters_and_digits_is_refused(q):
+    ((field, detail),) = problems(q)
+    assert field == "q"
+    assert detail.endswith("has no letter and no digit to search for")
 
 
 @pytest.mark.parametrize("q", ["MODEL:x", "Model:x", "mOdEl:x", 'MO"DEL":x'])
@@ -132,7 +140,7 @@ def test_a_key_that_is_given_in_two_cases_is_given_twice():
 )
 def test_a_bare_id_finds_its_call(text):
     assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text)
-    assert parse_search(f"ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
+    assert parse_search(f"initiator:ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +150,8 @@ def test_a_bare_id_finds_its_call(text):
         *("ada-lovelace-1815-12-10", "ADA-LOVELACE-1815-12-10"),
     ],
 )
-def test_a_name_that_only_begins_like_an_id_is_one_of_an_initiator(name):
-    assert parse_search(name) == Search(initiator=name)
+def test_a_word_that_only_begins_like_an_id_is_searched_for_in_texts(name):
+    assert parse_search(name) == Search(texts=TextQuery((tuple(words_of(name)),)))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +213,6 @@ def test_before_must_come_after_after(hour):
         ("-modell:x,y", [("modell", f'"modell" is not a valid query param: {ALLOWED}')]),
         ("$where:x", [("$where", f'"$where" is not a valid query param: {ALLOWED}')]),
         ("model:a model:b model:a", [("model", 'Query param "model" provided more than once, found 3 times')]),
-        ("ada initiator:x", [("initiator", 'Query param "initiator" provided more than once, found 2 times')]),
         (":x", [("q", "Query element :x cannot start or end with ':'")]),
         ("model:", [("q", "Query element model: cannot start or end with ':'")]),
         ('model:""', [("q", "Query element model:\"\" cannot start or end with ':'")]),

@@ -1,0 +1,98 @@
+"""What the search index has of a call: digests of its words and of its values, and its figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from storage.queries.filters.keys import KEYS
+from storage.queries.filters.texts import texts_of, words_of
+from storage.recording.figures import FIGURES
+
+MAX_WORDS: Final = 5_000
+"""Most different words of a call that are indexed, the first ones."""
+
+REMEMBERED: Final = 50_000
+"""Digests that are remembered: of words that come again and again."""
+
+FIELDS: Final = tuple(dict.fromkeys(field for key in KEYS.values() for field in key.fields if field != "request_ids"))
+"""The fields whose values are indexed. Ids of requests have an index of their own, in which each is found."""
+
+_HUNDRED: Final = 100
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Entry(Struct, frozen=True):
+    """A call in the index: when it started, in milliseconds, its digests, and its figures in the order of `FIGURES`."""
+
+    at: int
+    id: bytes
+    digests: frozenset[int]
+    figures: tuple[float | None, ...]
+
+
+@lru_cache(REMEMBERED)
+def word_digest(word: str) -> int:
+    """Return 64 bits that stand for a word."""
+    return _digest("w", word)
+
+
+@lru_cache(REMEMBERED)
+def value_digest(field: str, value: Any) -> int:
+    """Return 64 bits that stand for a value of a field."""
+    return _digest(field, str(value))
+
+
+def milliseconds(time: datetime) -> int:
+    """Return a time as milliseconds since 1970."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
+def class_value(status: int) -> str:
+    """Return what stands for all HTTP statuses like this one, beside its own value."""
+    return f"{status // _HUNDRED}xx"
+
+
+def entry_of(document: Mapping[str, Any]) -> Entry:
+    """Make the entry of a call that has ended."""
+    words: dict[str, None] = {}
+    for text in texts_of(document):
+        words |= dict.fromkeys(words_of(text.text))
+        if len(words) >= MAX_WORDS:
+            break
+    digests = set(map(word_digest, list(words)[:MAX_WORDS]))
+    for field in FIELDS:
+        for value in values_of(document, field.split(".")):
+            if isinstance(value, bytes) and len(value) == len(UUID(int=0).bytes):
+                digests.add(value_digest(field, UUID(bytes=bytes(value))))
+            elif value is not None:
+                digests.add(value_digest(field, value))
+                if field == "upstream_status":
+                    digests.add(value_digest(field, class_value(value)))
+    digests.update(value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items())
+    figures = tuple(figure.of(document) for figure in FIGURES.values())
+    id_ = document["_id"]
+    raw = id_.bytes if isinstance(id_, UUID) else bytes(id_)
+    return Entry(milliseconds(document["started_at"]), raw, frozenset(digests), figures)
+
+
+def values_of(value: Any, path: list[str]) -> Iterator[Any]:
+    """The values of a field, of each element of lists on the way."""
+    if isinstance(value, list):
+        for element in value:
+            yield from values_of(element, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping):
+        yield from values_of(value.get(path[0]), path[1:])
+
+
+def _digest(kind: str, text: str) -> int:
+    written = f"{kind}\0{text}".encode(errors="surrogatepass")
+    return int.from_bytes(blake2b(written, digest_size=8).digest(), "big")

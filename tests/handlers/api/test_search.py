@@ -1,0 +1,169 @@
+"""Searching what was said in calls: who finds what, what is told, and what is audited."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+
+from intercept.recording import Keep, Recording
+from intercept.records import EndReason, ProviderError, Reading, Status, ToolUsage, UserPrompt
+from runtime.process import now
+from storage.accounts.users import Role
+from storage.search.job import SearchJob
+from storage.search.sweep import Step, Sweep
+from tests.storage.records import ending, interception
+
+LIST = "/api/v2/aibridge/interceptions"
+
+
+async def record(running, number, prompt, *, initiator_id=None, tool="", error=None, **changes):
+    """Record a call that was made now."""
+    started = now()
+    tools = (ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=tool),) if tool else ()
+    start = interception(
+        id=UUID(int=number),
+        initiator_id=initiator_id or running.identity.user.id,
+        user_prompt=UserPrompt(prompt=prompt),
+        started_at=started,
+        **changes,
+    )
+    end = ending(
+        interception_id=start.id,
+        ended_at=started,
+        error=error and ProviderError(type="invalid_request_error", message=error),
+        end_reason=EndReason.UPSTREAM_ERROR if error else EndReason.COMPLETED,
+        reading=Reading(tool_usages=tools),
+    )
+    await running.bridge.recorder.start(start)
+    running.bridge.recorder.end(start, end)
+    assert await running.bridge.recorder.flush(5)
+
+
+async def index(running):
+    sweep = Sweep(running.bridge.database, now=now)
+    while await SearchJob(running.bridge.database).add_pending() or await sweep.step() is not Step.DONE:
+        pass
+
+
+async def found(running, q, headers=None, more=""):
+    status, answer = await running.get(f"{LIST}?q={quote(q)}{more}", headers)
+    assert status == 200, answer
+    return answer["count"], [UUID(shown["id"]).int for shown in answer["results"]]
+
+
+@pytest.mark.gen_test
+async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and_later(running):
+    await record(running, 1, "My password is hunter2, please log in.")
+    await record(running, 2, "Say hello")
+    for step in ("not indexed", "indexed"):
+        status, answer = await running.get(f"{LIST}?q=password")
+        assert status == 200
+        (shown,) = answer["results"]
+        assert (answer["count"], answer["count_is_exact"]) == (1, True), step
+        assert shown["matches"] == [
+            {
+                "field": "user_prompts[0].prompt",
+                "before": "My ",
+                "text": "password",
+                "after": " is hunter2, please log in.",
+            }
+        ]
+        assert answer["indexing"] == ({"done": 0, "total": 0} if step == "not indexed" else None)
+        await index(running)
+    assert await found(running, '"password is"') == (1, [1])
+    assert await found(running, "hello -password since:1h") == (1, [2])
+    _, answer = await running.get(LIST)
+    assert all("matches" not in shown for shown in answer["results"])
+
+
+@pytest.mark.gen_test
+async def test_nobody_finds_texts_of_calls_that_they_may_not_read(running):
+    grace = await running.user("grace")
+    auditor, reader = await running.user("audrey", Role.AUDITOR), await running.user("rhea", Role.READER)
+    user = await running.bridge.identities.find_user("grace")
+    await record(running, 1, "a secret of ada")
+    await record(running, 2, "a secret of grace", initiator_id=user.id)
+    await index(running)
+    assert await found(running, "secret", grace) == (1, [2])
+    assert await found(running, "secret ada", grace) == (0, [])
+    assert await found(running, "secret", auditor) == await found(running, "secret") == (2, [2, 1])
+    assert await found(running, "secret initiator:grace", auditor) == (1, [2])
+    status, answer = await running.get(f"{LIST}?q=secret", reader)
+    assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+    assert await found(running, "tool:Bash", reader) == (0, [])
+    client = await running.client()
+    for path in (f"{LIST}/export?q=secret", f"{LIST}/live?q=secret"):
+        assert (await client.request("GET", path, reader)).status == 403
+
+
+@pytest.mark.gen_test
+async def test_searches_of_what_others_wrote_are_audited(running):
+    auditor, grace = await running.user("audrey", Role.AUDITOR), await running.user("grace")
+    await record(running, 1, "a secret of ada")
+    await index(running)
+    for q in ("secret", "nothing", "secret initiator:me", "model:gpt-5"):
+        await found(running, q, auditor, "&offset=9")
+    await found(running, "secret", grace)
+    await found(running, "secret initiator:ada", auditor)
+    await running.bridge.access.flush()
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    said = [
+        (one["actor"]["username"], one["subject"] and one["subject"]["username"], one["detail"]["count"])
+        for one in trail["results"]
+        if one["action"] == "calls.searched"
+    ]
+    assert sorted(said, key=str) == [("audrey", "ada", 1), ("audrey", None, 2)]
+    read = [one["detail"] for one in trail["results"] if one["action"] == "calls.read"]
+    assert [(one["way"], one["count"]) for one in read] == [("search", 1)]
+
+
+@pytest.mark.parametrize(("kept", "number"), [(Keep.NONE, 0), (Keep.HASHED, 0), (Keep.REDACTED, 0), (Keep.FULL, 1)])
+@pytest.mark.gen_test
+async def test_nothing_is_found_of_what_a_policy_does_not_keep(running, kept, number):
+    recording = Recording(prompts=kept, tool_inputs=kept, thoughts=kept, responses=kept, patterns=("hunter2",))
+    await record(running, 1, "hunter2", tool='{"x": "hunter2"}', error="hunter2", recording=recording)
+    for _ in range(2):
+        assert (await found(running, "hunter2"))[0] == number
+        await index(running)
+    parts = await running.bridge.database.search_parts.find({}).to_list(None)
+    assert not any(b"hunter2" in part["data"] for part in parts)
+
+
+@pytest.mark.gen_test
+async def test_rare_values_are_found_by_the_index_as_without_it(running):
+    await record(running, 1, "a", tool='{"x": 1}', streaming=False)
+    await record(running, 2, "b", error="Too long", streaming=True)
+    questions = ["tool:Bash", "-tool:Bash", "error:invalid_request_error", "streaming:true", "took:<1s", "-cost:>0"]
+    without = [await found(running, q) for q in questions]
+    assert without == [(1, [1]), (1, [2]), (1, [2]), (1, [2]), (2, [2, 1]), (2, [2, 1])]
+    await index(running)
+    assert [await found(running, q) for q in questions] == without
+
+
+@pytest.mark.gen_test
+async def test_an_export_has_what_a_search_for_words_finds(running):
+    for number in range(1, 4):
+        await record(running, number, "a secret" if number % 2 else "nothing")
+    await index(running)
+    client = await running.client()
+    answer = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
+    assert [UUID(json.loads(line)["id"]).int for line in answer.body.splitlines()] == [3, 1]
+    answer = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
+    assert len(answer.body.splitlines()) == 1
+
+
+@pytest.mark.parametrize("q", [f"word {UUID(int=1)}", f"word status:{Status.IN_FLIGHT}"])
+@pytest.mark.gen_test
+async def test_words_beside_what_the_index_does_not_have_are_refused(running, q):
+    status, answer = await running.get(f"{LIST}?q={quote(q)}")
+    detail = "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
+    assert (status, answer["validations"]) == (400, [{"field": "q", "detail": detail}])
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_not_searched_for_words(running):
+    status, answer = await running.get("/api/v2/aibridge/sessions?q=word")
+    assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")

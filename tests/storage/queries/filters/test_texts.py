@@ -1,0 +1,74 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.queries.filters.texts import CONTEXT, MAX_MATCHES, Match, TextQuery, texts_of, words_of
+
+
+def document(*prompts, recording=None, error=None):
+    metadata = {} if recording is None else {"recording": recording}
+    return {
+        "user_prompts": [{"prompt": prompt, "metadata": metadata} for prompt in prompts],
+        "error": error and {"type": "t", "message": error},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello, World!", ["hello", "world"]),
+        ("foo_bar.py:12", ["foo", "bar", "py", "12"]),
+        ("Straße STRASSE", ["strasse", "strasse"]),
+        ("Cafe\u0301 Café", ["café", "café"]),
+        ("\ufb01le \uff21\uff22", ["file", "ab"]),
+        ("パスワード", ["パ", "ス", "ワ", "ー", "ド"]),
+        ("sk-ant-api03", ["sk", "ant", "api03"]),
+        ("", []),
+    ],
+)
+def test_words_are_letters_and_digits_in_one_form(text, words):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize("recording", ["none", "hashed"])
+def test_what_a_policy_does_not_keep_is_no_text(recording):
+    digest = "hmac-sha256:" + "0" * 64
+    assert list(texts_of(document("secret", recording=recording, error=digest))) == []
+    assert [one.text for one in texts_of(document("[redacted]", recording="redacted", error="why"))] == [
+        "[redacted]",
+        "why",
+    ]
+
+
+def test_phrases_have_their_words_side_by_side_in_one_text():
+    query = TextQuery((("my", "password"),))
+    assert query.matches(document("this is my Password!"))
+    assert not query.matches(document("password my"))
+    assert not query.matches(document("this is my", "password"))
+    assert not TextQuery((), (("my", "password"),)).matches(document("my password"))
+
+
+def test_places_have_the_text_around_them():
+    text = "x" * 100 + " My pass-word " + "y" * 100
+    (place,) = TextQuery((("pass", "word"),)).places(document(text))
+    before = ("x" * 100 + " My ")[-CONTEXT:]
+    assert place == Match("user_prompts[0].prompt", before, "pass-word", (" " + "y" * 100)[:CONTEXT])
+    assert len(TextQuery((("a",),)).places(document(*["a"] * 9))) == MAX_MATCHES
+
+
+texts = st.text("ab ß一\u0301.", max_size=12)
+
+
+@given(st.lists(texts, max_size=3), texts.filter(words_of))
+def test_a_call_matches_a_phrase_when_it_has_a_place_with_its_words(prompts, sought):
+    phrase = tuple(words_of(sought))
+    query, call = TextQuery((phrase,)), document(*prompts)
+    places = query.places(call)
+    assert bool(places) == query.matches(call)
+    assert all(tuple(words_of(place.text)) == phrase for place in places)
+    for place in places:
+        index = int(re.search(r"\d+", place.field)[0])
+        whole = place.before + place.text + place.after
+        assert words_of(whole) == words_of(prompts[index])[: len(words_of(whole))]

@@ -1,0 +1,265 @@
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import (
+    EndReason,
+    ModelThought,
+    ProviderError,
+    Reading,
+    Status,
+    TokenUsage,
+    ToolUsage,
+    UserPrompt,
+)
+from runtime.process import now
+from storage.live.filter_eval import matches
+from storage.queries.filters.interceptions import Search, Term
+from storage.queries.filters.kinds import Comparison, StatusClass, Tag
+from storage.queries.filters.texts import TextQuery
+from storage.queries.paging import UnknownCursorError
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.prices import Cost
+from storage.recording.text_retention import TextRetention
+from storage.search import find as find_module
+from storage.search.find import Found, Progress, Query, SearchIndex
+from storage.search.job import SearchJob
+from storage.search.sweep import Step, Sweep
+from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.search_checks import has_indexed_all
+
+BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+GROUP = UUID("00009009-0000-4000-8000-000000000000")
+
+
+def made(number, *, prompt="", tool="", thought="", error="", second=None, **changes):
+    """Make the document of a call with this number."""
+    reason = EndReason.UPSTREAM_ERROR if error else EndReason.COMPLETED
+    id_, at = UUID(int=number), NOON + timedelta(seconds=number if second is None else second)
+    tools = (
+        (ToolUsage(provider_response_id="r", provider_tool_call_id=f"t{number}", tool="Bash", input=tool),)
+        if tool
+        else ()
+    )
+    reading = Reading(
+        token_usages=(TokenUsage(provider_response_id="r", input_tokens=number, cache_read_input_tokens=number % 3),),
+        tool_usages=tools,
+        model_thoughts=(ModelThought(content=thought, source="thinking"),) if thought else (),
+    )
+    start = interception(id=id_, started_at=at, user_prompt=UserPrompt(prompt=prompt), **changes)
+    end = ending(
+        interception_id=id_,
+        end_reason=reason,
+        ended_at=at + timedelta(seconds=number % 4),
+        upstream_status=429 if error else 200,
+        error=ProviderError(type="rate_limit_error", message=error) if error else None,
+        reading=reading,
+    )
+    cost = Cost(Decimal(number) / 2, "made up") if number % 2 else None
+    ids = counting_ids()
+    return start_document(start, instance_id=INSTANCE, new_id=ids) | ending_fields(end, new_id=ids, cost=cost)
+
+
+def asked(*, visible_to=None, initiator_id=None, **fields):
+    search = Search(initiator=None if initiator_id is None else "somebody", **fields)
+    return Query(search, search.filter(initiator_id=initiator_id), initiator_id, visible_to)
+
+
+def says(*phrases, without=()):
+    return TextQuery(tuple(tuple(phrase.split()) for phrase in phrases), tuple(tuple(one.split()) for one in without))
+
+
+async def listed(database, query, *, limit=100, **paging):
+    found = await SearchIndex(database).page(query, limit=limit, **paging)
+    assert isinstance(found, Found)
+    return found.count, [document["_id"].int for document in found.rows]
+
+
+async def index(database):
+    """Index what waits for it, and what the sweep finds."""
+    sweep, added = Sweep(database, now=now), 0
+    while True:
+        added += await SearchJob(database).add_pending()
+        if await sweep.step() is Step.DONE:
+            return added
+
+
+@pytest.mark.gen_test
+async def test_words_are_found_in_every_text_of_a_call(database):
+    await database.interceptions.insert_many(
+        [
+            made(1, prompt="my password is hunter2"),
+            made(2, tool='{"command": "echo $PASSWORD"}'),
+            made(3, thought="They pasted a Password."),
+            made(4, error="Incorrect password provided"),
+            made(5, prompt="nothing of it"),
+        ]
+    )
+    assert await listed(database, asked(texts=says("password"))) == (4, [4, 3, 2, 1])
+    assert await index(database) == 5
+    assert await listed(database, asked(texts=says("password"))) == (4, [4, 3, 2, 1])
+    assert await listed(database, asked(texts=says("password", without=["hunter2"]))) == (3, [4, 3, 2])
+    assert await listed(database, asked(texts=says("password is"))) == (1, [1])
+    assert await listed(database, asked(texts=says("is password"))) == (0, [])
+    assert await listed(database, asked(texts=says("password", without=["my password"]))) == (3, [4, 3, 2])
+    assert await listed(database, asked(texts=says("password"), status=Status.FAILED)) == (1, [4])
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
+    documents = [made(number, prompt="word", second=number // 3) for number in range(1, 9)]
+    for some in (documents[:7:2], documents[1:7:2]):  # two segments that overlap in time
+        await database.interceptions.insert_many(some)
+        await index(database)
+    await database.interceptions.insert_many(documents[7:])
+    query = asked(texts=says("word"))
+    count, everything = await listed(database, query)
+    assert (count, everything) == (8, [8, 7, 6, 5, 4, 3, 2, 1])
+    after, by_cursor, by_offset = None, [], []
+    for offset in (0, 3, 6):
+        _, page = await listed(database, query, limit=3, after_id=after)
+        by_cursor += page
+        after = UUID(int=page[-1])
+        by_offset += (await listed(database, query, limit=3, offset=offset))[1]
+    assert by_cursor == by_offset == everything
+    with pytest.raises(UnknownCursorError):
+        await listed(database, query, after_id=UUID(int=99))
+
+
+@pytest.mark.gen_test
+async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database, monkeypatch):
+    monkeypatch.setattr(find_module, "MAX_CHECKED", 3)
+    await database.interceptions.insert_many(
+        [made(number, prompt="b a" if number == 4 else "a b") for number in range(1, 6)]
+    )
+    await index(database)
+    found = await SearchIndex(database).page(asked(texts=says("a b")), limit=10)
+    assert (found.count, found.is_exact, [one["_id"].int for one in found.rows]) == (5, False, [5, 3])
+
+
+@pytest.mark.gen_test
+async def test_what_retention_has_removed_is_not_counted(database):
+    await database.interceptions.insert_many([made(number, prompt="word") for number in range(1, 5)])
+    await index(database)
+    await database.interceptions.delete_many({"_id": {"$lte": UUID(int=2)}})
+    assert await listed(database, asked(texts=says("word"))) == (2, [4, 3])
+    await database.interceptions.delete_many({})
+    assert await listed(database, asked(texts=says("word"))) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_until_all_calls_were_gone_through_the_progress_is_told(database):
+    found = await SearchIndex(database).page(asked(texts=says("word")), limit=1)
+    assert found.progress == Progress(0, 0)
+    assert not await SearchIndex(database).is_complete()
+    await index(database)
+    assert await SearchIndex(database).is_complete()
+    assert (await SearchIndex(database).page(asked(texts=says("word")), limit=1)).progress is None
+
+
+@pytest.mark.gen_test
+async def test_texts_whose_retention_is_over_are_not_found_any_more(database):
+    documents = [made(number, prompt="word", tool='{"a": "word"}') for number in (1, 2)]
+    await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON}])
+    await index(database)
+    assert await listed(database, asked(texts=says("word"))) == (2, [2, 1])
+    assert await TextRetention(database, now=now).remove_due() == 1
+    await index(database)
+    assert await listed(database, asked(texts=says("word"))) == (1, [1])
+    assert await listed(database, asked(terms=(Term("tool", ("Bash",)),))) == (2, [2, 1])
+    await has_indexed_all(database)
+
+
+WORDS = ["alpha", "beta", "gamma"]
+texts = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
+calls = st.fixed_dictionaries(
+    {
+        "prompt": texts,
+        "tool": texts,
+        "thought": texts,
+        "error": texts,
+        "second": st.integers(0, 3),
+        "initiator_id": st.sampled_from([ADA.id, BOB_ID]),
+        "model": st.sampled_from(["m", "n"]),
+        "streaming": st.booleans(),
+        "tags": st.sampled_from([{}, {"project": "apollo"}]),
+        "group_ids": st.sampled_from([(), (GROUP,)]),
+    }
+)
+phrases = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(tuple), max_size=2).map(tuple)
+
+
+def term(key, *values):
+    return st.builds(
+        Term, st.just(key), st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple), st.booleans()
+    )
+
+
+def more(key, *values):
+    return term(key, *(Comparison(operator, Decimal(value)) for operator in ("$gt", "$lte") for value in values))
+
+
+terms = st.one_of(
+    term("model", "m", "n", "o"),
+    term("tool", "Bash", "Read"),
+    term("http", 200, 429, StatusClass(2), StatusClass(4)),
+    term("error", "rate_limit_error"),
+    term("end", EndReason.COMPLETED),
+    term("group", GROUP),
+    term("tag", Tag("project", "apollo"), Tag("env", "ci")),
+    term("initiator", ADA.id, BOB_ID),
+    term("streaming", True),
+    term("agent", "x"),
+    more("cost", "0.5", "1.5"),
+    more("took", "1000", "2000"),
+    more("tokens", "2", "4"),
+    more("cache", "0", "0.3"),
+)
+searches = st.builds(
+    dict,
+    texts=st.none() | st.builds(TextQuery, phrases, phrases),
+    model=st.none() | st.just("m"),
+    status=st.none() | st.sampled_from([Status.COMPLETED, Status.FAILED]),
+    started_after=st.none() | st.just(NOON + timedelta(seconds=1)),
+    started_before=st.none() | st.just(NOON + timedelta(seconds=2)),
+    terms=st.lists(terms, max_size=2).map(tuple),
+)
+people = st.none() | st.sampled_from([ADA.id, BOB_ID])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kept=st.lists(calls, min_size=1, max_size=12),
+    cut=st.integers(0, 12),
+    questions=st.lists(st.tuples(searches, people, people), min_size=1, max_size=6),
+)
+def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, cut, questions):
+    documents = [made(number, **call) for number, call in enumerate(kept, start=1)]
+
+    async def check():
+        for collection in (database.interceptions, database.search_segments, database.search_parts):
+            await collection.delete_many({})
+        for some in (documents[: cut // 2], documents[cut // 2 : cut]):
+            if some:
+                await database.interceptions.insert_many(some)
+            await index(database)
+        if documents[cut:]:
+            await database.interceptions.insert_many(documents[cut:])
+        every = await database.interceptions.find({}).to_list(None)
+        for fields, initiator_id, visible_to in questions:
+            query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
+            expected = [
+                document
+                for document in every
+                if matches(document, query.conditions)
+                and (query.search.texts is None or query.search.texts.matches(document))
+                and (visible_to is None or document["initiator_id"] == visible_to)
+            ]
+            expected.sort(key=lambda document: (document["started_at"], document["_id"].bytes), reverse=True)
+            assert await listed(database, query) == (len(expected), [one["_id"].int for one in expected])
+
+    io_loop.run_sync(check)
