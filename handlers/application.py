@@ -47,6 +47,7 @@ from handlers.api.providers.performance import PerformanceHandler, ProviderUsage
 from handlers.api.refusals import RefusalsHandler
 from handlers.api.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.stats import StatisticsHandler
+from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
 from handlers.dataplane.addresses import (
@@ -116,6 +117,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
+                (CONTROL_PLANE + "limits/what-if", WhatIfHandler, context),
                 (CONTROL_PLANE + "sign-in", SignInWaysHandler, context),
                 (CONTROL_PLANE + "sign-in/oidc", BeginHandler, context),
                 (CONTROL_PLANE + "sign-in/oidc/callback", CallbackHandler, context),

@@ -48,6 +48,10 @@ class Budgets:
         """How many keys are kept, in the present period and the one before it."""
         return len(set(self._reserved).union(*self._periods.values()))
 
+    def __bool__(self) -> bool:
+        """Whether a key is kept, without counting them."""
+        return bool(self._reserved) or any(self._periods.values())
+
     def state(self, limit: Limit, need: int, _now: int) -> LimitState:
         """The state of a limit for a request that is to reserve `need`; a request needs at least one micro-dollar."""
         need = need or 1

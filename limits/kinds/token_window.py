@@ -83,6 +83,10 @@ class TokenWindow:
         """How many keys are kept."""
         return len(self._keys.keys() | self._reserved)
 
+    def __bool__(self) -> bool:
+        """Whether a key is kept, without counting them."""
+        return bool(self._keys or self._reserved)
+
     def state(self, limit: Limit, need: int, now: int) -> LimitState:
         """The state of a limit for a request that is to reserve `need` tokens; a request needs at least one."""
         need = need or 1

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import ValidationError
+from msgspec import Struct, ValidationError
 
 from limits.policies.policy import AnyPolicy
 
-P = TypeVar("P", bound=AnyPolicy)
+P = TypeVar("P", bound=Struct)
 
 NO_OBJECT: Final = "must be a JSON object"
 _WHERE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
@@ -49,7 +49,7 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def read_policy(fields: Mapping[str, Any], kind: type[P]) -> P:
-    """Make a policy of its fields.
+    """Make a policy of its fields, or what has a part of one.
 
     Raises:
         InvalidPolicyError: A field is unknown or missing, or has a value that is not allowed.

@@ -1,5 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
 from storage.accounts.identities import Role
 
 
@@ -41,3 +44,19 @@ def test_refusals_say_since_when_they_are_counted(page, site):
     clock = page.browser.execute_script("return new Date(arguments[0]).toLocaleTimeString('en-GB')", since)
     page.open("limits", owner)
     page.find(".limit", f"Nothing refused since {clock}")
+
+
+def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    site.calls(token, 9)
+    site.recorded(token, 9)
+    page.open("limits", owner)
+    slider = page.find(".sliders input")
+    page.browser.execute_script("arguments[0].focus()", page.all(".sliders input")[1])
+    ActionChains(page.browser).send_keys(Keys.RIGHT).perform()
+    page.find(".what-if td", name)
+    row = next(one for one in page.all(".what-if tbody tr") if name in one.text).text
+    assert row.startswith(f"{name} requests a minute of each user 9 8 ")
+    assert slider.get_attribute("aria-valuetext") == "off"
+    assert page.axe(axe) == []

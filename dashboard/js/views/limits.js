@@ -8,6 +8,7 @@ import { useResource } from "../resource.js";
 import { href } from "../router.js";
 import { seesEverything, seesEveryone } from "../shell.js";
 import { Usage } from "./usage.js";
+import { WhatIf } from "./what_if.js";
 
 const EVERY_MS = 3000;
 const NAMES_EVERY_MS = 30_000;
@@ -55,6 +56,7 @@ function OfAll({ user }) {
     </p>
     <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} />`)}</div>
     <${Holders} holding=${data.holding} holders=${data.holders} />
+    <${WhatIf} />
   `;
 }
 

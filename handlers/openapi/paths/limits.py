@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
+from handlers.api.export import TOO_MANY_OF_USER
 from handlers.api.limits import NOT_YOURS
-from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Described, body, get, response
+from handlers.api.what_if import LINES
+from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, response
+from limits.policies.policy import Limits, Rate, SharedLimits
 from resources import limits as resources
+from resources.fields import Initiator
+from resources.what_if import ProposedLimit, RefusedOfUser, RefusedOnce, WhatIf, WhatIfBody
 
 _AT = "2026-11-25T00:31:05.112Z"
 _USER = UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee")
@@ -66,6 +73,24 @@ EXAMPLE = resources.Limits(
         )
     ],
 )
+_ADA = Initiator(_USER, "demo", "demo")
+_RATE = ProposedLimit("each_member", "rate")
+_WHAT_IF = WhatIf(
+    from_="2026-11-16T00:00:00.000Z",
+    to="2026-11-23T00:00:00.000Z",
+    calls=6124,
+    refused=7,
+    by=[RefusedOfUser(_RATE, _ADA, 2150, 7, 7, 41.2)],
+    first_refused=[
+        RefusedOnce(
+            UUID("3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"), "2026-11-17T09:14:31.877Z", _ADA, _RATE, 60.0, 60.0, 41.2
+        )
+    ],
+)
+_LINES = (
+    '{"progress":{"calls":1000,"at":"2026-11-17T03:20:00.000Z","share":0.1627}}\n'
+    f'{{"result":{msgspec.json.encode(_WHAT_IF).decode()}}}\n'
+)
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/limits": get(
@@ -79,4 +104,30 @@ PATHS: dict[str, Described] = {
         }
         | ALWAYS,
     ),
+    "/api/v2/aibridge/limits/what-if": {
+        "post": change(
+            "tryLimits",
+            "What limits would have refused",
+            "Replays the calls of a time range through proposed limits. Windows are empty at its begin, and a refused call counts "
+            "nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of all, members for "
+            "their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
+            tag="limits",
+            request=body(
+                WhatIfBody,
+                rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), "2026-11-23"),
+            ),
+            responses=CHANGE_WITH_BODY
+            | {
+                "200": response(
+                    "What would have been refused.",
+                    {JSON: body(WhatIf, week=_WHAT_IF), LINES: {"schema": str, "example": _LINES}},
+                ),
+                "429": problem(
+                    "The user has this or an export in progress.",
+                    TOO_MANY_OF_USER.format(1),
+                    headers={"Retry-After": RETRY_AFTER},
+                ),
+            },
+        ),
+    },
 }

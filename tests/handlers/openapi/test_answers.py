@@ -234,6 +234,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_prices(running, ask, member | {"Content-Type": "application/json"})
     await change_webhooks(running, ask, member | {"Content-Type": "application/json"})
     await let_programs_in(running, ask)
+    await try_limits(running, ask)
     await sign_in_and_out(running, ask)
     await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
@@ -284,6 +285,17 @@ async def change_users_and_tokens(running, ask, member):
     await ask("DELETE", f"{users}/ada", 409)
     await ask("GET", f"{CONTROL}/audit", 403, member)
     await ask("GET", users, 403, member)
+
+
+async def try_limits(running, ask):
+    path, headers = f"{LIMITS}/what-if", running.headers | {"Content-Type": "application/json"}
+    body = b'{"from": "2026-11-01", "limits": {"together": {"concurrency": 1}}}'
+    await ask("POST", path, 200, headers, body)
+    await ask("POST", path, 400, headers, b"{")
+    await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+    await ask("POST", path, 408, headers, late=True)
+    await ask("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await ask("POST", path, 401, {}, b"{}")
 
 
 async def change_groups(running, ask, member):

@@ -1,0 +1,206 @@
+"""What proposed limits would have refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, field
+
+from intercept.times import format_time
+from limits.limit import Kind
+from limits.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
+from limits.policies.policy import Limits, SharedLimits
+from limits.policies.reading import InvalidPolicyError, read_policy
+from resources.bodies import InvalidBodyError
+from resources.fields import Count, Initiator, Time
+from resources.limits import MICRO_DOLLARS
+from resources.money.recosts import read_range
+from storage.accounts.users import User
+
+MAX_ROWS: Final = 1000
+"""How many limits of users are told, those that refused most."""
+
+NOTHING_PROPOSED: Final = "must have a limit, in each_member or in together"
+_KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget"]]] = {
+    Kind.CONCURRENCY: "concurrency",
+    Kind.RATE: "rate",
+    Kind.TOKENS: "tokens",
+    Kind.BUDGET: "budget",
+}
+_PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_NS: Final = 1_000_000_000
+
+WaitSeconds = Annotated[float | None, Meta(description="Null where no wait helps.")]
+
+
+class Proposal(NamedTuple):
+    """What is asked: calls that started in [start, end) and match a search, and limits for them."""
+
+    start: datetime
+    end: datetime
+    q: str
+    limits: SharedLimits
+    retry: bool
+
+
+class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A time range, and limits as a policy of everyone has them."""
+
+    from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
+        name="from"
+    )
+    limits: SharedLimits
+    to: Annotated[str, Meta(description="The end of the range, which is not in it. Without it the present time.")] = ""
+    q: Annotated[str, Meta(description="A search for the calls, as for interceptions.")] = ""
+    retry: Annotated[bool, Meta(description="Whether a refused call is tried again after the wait it was told.")] = (
+        False
+    )
+
+    @classmethod
+    def read(cls, data: bytes, now: datetime) -> Proposal:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBodyError([]) from error
+        allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
+        problems = [(name, f"unknown field; allowed are {', '.join(allowed)}") for name in given if name not in allowed]
+        start = end = now
+        try:
+            start, end = read_range({name: given[name] for name in ("from", "to") if name in given}, now)
+        except InvalidBodyError as error:
+            problems += error.problems
+        if not isinstance(given.get("q", ""), str):
+            problems.append(("q", "must be text"))
+        if not isinstance(given.get("retry", False), bool):
+            problems.append(("retry", "must be true or false"))
+        limits = SharedLimits()
+        try:
+            limits = read_policy({"limits": given["limits"]}, _Proposed).limits
+            if not any(isinstance(part, Limits) and _any_of(part) for part in (limits.each_member, limits.together)):
+                problems.append(("limits", NOTHING_PROPOSED))
+        except KeyError:
+            problems.append(("limits", "is required"))
+        except InvalidPolicyError as error:
+            problems.append((error.field, error.rule))
+        if problems:
+            raise InvalidBodyError(problems)
+        return Proposal(start, end, given.get("q", ""), limits, given.get("retry", False))
+
+
+class _Proposed(Struct, forbid_unknown_fields=True):
+    limits: SharedLimits
+
+
+class ProposedLimit(Struct):
+    """One of the proposed limits."""
+
+    part: Literal["each_member", "together"]
+    kind: Literal["concurrency", "rate", "tokens", "budget"]
+
+    @classmethod
+    def of(cls, name: LimitName) -> Self:
+        """Show its name."""
+        return cls(_PARTS[name.part], _KINDS[name.kind])
+
+
+class RefusedOfUser(Struct):
+    """What one limit would have done to one user."""
+
+    limit: ProposedLimit
+    user: Initiator
+    calls: Annotated[Count, Meta(description="All calls of the user.")]
+    refused: Annotated[Count, Meta(description="Those of them that this limit refused first; each once.")]
+    never_admitted: Annotated[Count, Meta(description="Those of these that were not admitted later either.")]
+    longest_wait_seconds: Annotated[
+        float | None,
+        Meta(
+            description="The longest wait: that was told, or with `retry` until a call was admitted. Null where none was.",
+        ),
+    ]
+
+
+class RefusedOnce(Struct):
+    """A call that would have been refused."""
+
+    id: UUID
+    started_at: Time
+    user: Initiator
+    limit: ProposedLimit
+    maximum: Annotated[float, Meta(description="Of the limit: requests, tokens or US dollars.")]
+    used: Annotated[float, Meta(description="How much of it was used then.")]
+    wait_seconds: WaitSeconds
+
+    @classmethod
+    def of(cls, one: RefusedCall, users: Mapping[UUID, User]) -> Self:
+        """Show it."""
+        unit = MICRO_DOLLARS if one.limit.kind == Kind.BUDGET else 1
+        return cls(
+            one.call.id,
+            format_time(_EPOCH + timedelta(microseconds=one.call.started_ns // 1000)),
+            Initiator.of(one.call.user, users),
+            ProposedLimit.of(one.limit),
+            one.maximum / unit,
+            one.used / unit,
+            None if one.wait_ns is None else one.wait_ns / _SECOND_NS,
+        )
+
+
+class WhatIf(Struct, kw_only=True):
+    """How many calls would have been refused, of whom, when, and how long they would have waited."""
+
+    from_: Time = field(name="from")
+    to: Time
+    calls: Count
+    refused: Annotated[Count, Meta(description="Each call once, whatever refused it and how often.")]
+    by: Annotated[list[RefusedOfUser], Meta(description=f"Those that refused most first, at most {MAX_ROWS}.")]
+    first_refused: Annotated[list[RefusedOnce], Meta(description=f"At most {MAX_NAMED}.")]
+
+    @classmethod
+    def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:
+        """Show the end of a outcome."""
+        tallies = sorted(outcome.tallies.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
+        return cls(
+            from_=format_time(proposal.start),
+            to=format_time(proposal.end),
+            calls=outcome.calls.total(),
+            refused=outcome.refused,
+            by=[
+                RefusedOfUser(
+                    ProposedLimit.of(name),
+                    Initiator.of(user, users),
+                    outcome.calls[user],
+                    tally.refused,
+                    tally.never,
+                    tally.longest_ns / _SECOND_NS if tally.longest_ns else None,
+                )
+                for (name, user), tally in tallies
+            ],
+            first_refused=[RefusedOnce.of(one, users) for one in outcome.first],
+        )
+
+
+class Progress(Struct):
+    """How far a replay is: the time of the calls that it has come to."""
+
+    calls: Count
+    at: Time
+    share: Annotated[float, Meta(ge=0, le=1, description="Of the time range.")]
+
+    @classmethod
+    def at_time(cls, at: datetime, calls: int, share: float) -> Self:
+        """Show how far it is."""
+        return cls(calls, format_time(at), round(share, 4))
+
+
+def _any_of(part: Struct) -> bool:
+    return any(getattr(part, name) is not UNSET for name in part.__struct_fields__)

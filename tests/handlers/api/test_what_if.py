@@ -1,0 +1,140 @@
+"""Proposed limits on recorded calls, over real connections."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from handlers.api.export import TOO_MANY_OF_USER
+from handlers.lifecycle import SHUTTING_DOWN
+from intercept.times import format_time
+from storage.accounts.users import Role
+from storage.queries import past_calls
+from tests.storage.calls import Calls
+from tests.storage.records import NOON
+
+PATH = "/api/v2/aibridge/limits/what-if"
+TWO_AN_HOUR = {"each_member": {"rate": {"requests": 2, "window": "1h"}}}
+BOB = UUID("00000b0b-0000-4000-8000-000000000000")
+
+
+@pytest.fixture
+def ask(running):
+    async def ask(headers=None, **fields):
+        client = await running.client()
+        body = {"from": format_time(NOON), "to": format_time(NOON + timedelta(days=1)), "limits": TWO_AN_HOUR, **fields}
+        json_headers = {"Content-Type": "application/json", **running.headers, **(headers or {})}
+        return await client.request("POST", PATH, json_headers, json.dumps(body).encode())
+
+    return ask
+
+
+async def record(running):
+    """Five calls of ada and one of bob, a second apart, each a second long."""
+    calls = Calls(running.bridge.database)
+    for number in range(1, 7):
+        whose = {"initiator_id": BOB if number == 4 else running.identity.user.id}
+        await calls.start(number, **whose)
+        await calls.end(number, ended_at=NOON + timedelta(seconds=number + 1))
+
+
+@pytest.mark.gen_test
+async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_would_wait(running, ask):
+    await record(running)
+    ada = running.identity.user
+    answer = await ask()
+    assert answer.status == 200, bytes(answer.body)
+    user = {"id": str(ada.id), "username": ada.username, "name": ada.display_name}
+    limit = {"part": "each_member", "kind": "rate"}
+    found = json.loads(answer.body)
+    assert {name: value for name, value in found.items() if name != "first_refused"} == {
+        "from": format_time(NOON),
+        "to": format_time(NOON + timedelta(days=1)),
+        "calls": 6,
+        "refused": 3,
+        "by": [
+            {
+                "limit": limit,
+                "user": user,
+                "calls": 5,
+                "refused": 3,
+                "never_admitted": 3,
+                "longest_wait_seconds": 3598.0,
+            }
+        ],
+    }
+    assert found["first_refused"][0] == {
+        "id": str(UUID(int=3)),
+        "started_at": format_time(NOON + timedelta(seconds=3)),
+        "user": user,
+        "limit": limit,
+        "maximum": 2.0,
+        "used": 2.0,
+        "wait_seconds": 3598.0,
+    }
+    assert [UUID(one["id"]).int for one in found["first_refused"]] == [3, 5, 6]
+
+
+@pytest.mark.gen_test
+async def test_progress_is_told_in_lines_page_by_page(running, ask, monkeypatch):
+    await record(running)
+    monkeypatch.setattr(past_calls, "PAGE", 4)
+    answer = await ask({"Accept": "application/x-ndjson"}, q="initiator:me", retry=True)
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, answer.body.splitlines())
+    assert [(one["progress"]["calls"], one["progress"]["share"]) for one in progress] == [(4, 0.0001), (5, 0.0001)]
+    assert (last["result"]["calls"], last["result"]["refused"]) == (5, 3)
+    assert last["result"]["by"][0]["never_admitted"] == 0
+
+
+@pytest.mark.gen_test
+async def test_a_member_asks_for_their_own_calls(running, ask):
+    await record(running)
+    member = await running.user("grace")
+    own = json.loads((await ask(member)).body)
+    assert (own["calls"], own["refused"]) == (0, 0)
+    reader = await running.user("rhea", Role.READER)
+    assert json.loads((await ask(reader)).body)["calls"] == 6
+
+
+@pytest.mark.gen_test
+async def test_what_is_wrong_is_named(ask, running):
+    async def problems(**fields):
+        answer = await ask(**fields)
+        assert answer.status == 400
+        return {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+
+    assert await problems(limits={}) == {"limits": "must have a limit, in each_member or in together"}
+    assert await problems(limits={"each_member": {}}) == {"limits": "must have a limit, in each_member or in together"}
+    assert await problems(limits={"each_member": {"rate": {"requests": 1, "window": "1y"}}}) == {
+        "limits.each_member.rate.window": "must be a duration of whole seconds from 1s to 31d, such as 20s, 5m or 1h30m"
+    }
+    assert await problems(to=format_time(NOON), retry="yes", q=1, more=1) == {
+        "to": "must be after from",
+        "retry": "must be true or false",
+        "q": "must be text",
+        "more": "unknown field; allowed are from, limits, to, q, retry",
+    }
+    assert set(await problems(q="nothing:x")) == {"nothing"}
+    client = await running.client()
+    json_headers = running.headers | {"Content-Type": "application/json"}
+    answer = await client.request("POST", PATH, json_headers, b"{}")
+    fields = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+    assert fields == {"from": "is required", "limits": "is required"}
+    assert (await client.request("POST", PATH, json_headers, b"[")).status == 400
+    assert (await client.request("GET", PATH, running.headers)).status == 405
+
+
+@pytest.mark.gen_test
+async def test_one_at_a_time_and_none_while_the_server_stops(running, ask):
+    share = running.bridge.shares.exports.acquire(str(running.identity.user.id))
+    answer = await ask()
+    assert (answer.status, json.loads(answer.body)) == (429, {"message": TOO_MANY_OF_USER.format(1)})
+    share.release()
+    assert (await ask()).status == 200
+    assert (await ask()).status == 200  # the share was given back
+    running.bridge.lifecycle.draining = True
+    assert json.loads((await ask()).body) == {"message": SHUTTING_DOWN}
