@@ -17,12 +17,12 @@ from itertools import islice
 from typing import Final
 from zlib import crc32
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, ValidationError, field
 from msgspec.json import Decoder
 
 from intercept.formats.json_text import decode
 from intercept.formats.large_bodies import Body
-from intercept.formats.weight import LIGHT_BYTES
+from intercept.formats.weight import LIGHT_BYTES, Light
 
 MAX_BLOCKS: Final = 2_000
 """Blocks that are kept of a request, the first ones: a cache breaks where the first one differs."""
@@ -92,9 +92,26 @@ class _Request(Struct):
     contents: Raw = Raw()
 
 
+class _UsualRequest(Struct):
+    """The same as nearly all requests are: what is a list in most of them is decoded as one at once."""
+
+    tools: list[Raw] = field(default_factory=list)
+    functions: Raw = Raw()
+    toolConfig: Raw = Raw()  # noqa: N815 - as Converse has it
+    system: Raw = Raw()
+    instructions: Raw = Raw()
+    systemInstruction: Raw = Raw()  # noqa: N815 - as Gemini has it
+    system_instruction: Raw = Raw()
+    messages: list[Raw] = field(default_factory=list)
+    input: list[Raw] = field(default_factory=list)
+    contents: list[Raw] = field(default_factory=list)
+
+
 _REQUEST: Final = Decoder(_Request)
+_USUAL_REQUEST: Final = Decoder(_UsualRequest)
 _ARRAY: Final = Decoder(list[Raw])
-_MARKS: Final = (b'"cache_control"', b'"cachePoint"')
+_MARKED: Final = b'"cache'
+"""What both marks of what is to be cached begin with."""
 _MARK: Final = re.compile(
     rb'\s*,\s*"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)'
     rb'|"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)\s*,?\s*'
@@ -111,19 +128,27 @@ _END_BYTES: Final = 128
 
 def read_blocks(body: Body) -> Blocks | None:
     """Read the blocks of a request body; None where it has none, is no JSON object, or has too much in it to be read at once."""
-    if len(body) > MAX_BYTES or (len(body) > LIGHT_BYTES and body.count(b",") > MAX_COMMAS):
+    is_small = len(body) <= LIGHT_BYTES or isinstance(body, Light)
+    if len(body) > MAX_BYTES or not (is_small or body.count(b",") <= MAX_COMMAS):
         return None
-    marks = [mark for mark in _MARKS if mark in body]
+    is_marked = _MARKED in body
     try:
-        request = decode(body if isinstance(body, bytes) else bytes(body), _REQUEST)
-        tools = _checksums(MAX_BLOCKS, marks, request.tools, request.functions, request.toolConfig)
+        request = _decoded(body if isinstance(body, bytes) else bytes(body))
+        tools = _checksums(MAX_BLOCKS, is_marked, request.tools, request.functions, request.toolConfig)
         instructions = request.system, request.instructions, request.systemInstruction, request.system_instruction
-        system = _checksums(MAX_BLOCKS - len(tools), marks, *instructions)
+        system = _checksums(MAX_BLOCKS - len(tools), is_marked, *instructions)
         room = MAX_BLOCKS - len(tools) - len(system)
-        messages = _checksums(room, marks, request.messages, request.input, request.contents)
+        messages = _checksums(room, is_marked, request.messages, request.input, request.contents)
     except (ValueError, RecursionError):
         return None
     return Blocks(tools, system, messages) if messages else None
+
+
+def _decoded(body: bytes) -> _UsualRequest | _Request:
+    try:
+        return decode(body, _USUAL_REQUEST)
+    except ValidationError:
+        return decode(body, _REQUEST)
 
 
 def unpack(packed: bytes) -> Blocks:
@@ -185,23 +210,27 @@ def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
     return common > 0 and old[:common] == new[:common]
 
 
-def _checksums(room: int, marks: Sequence[bytes], *values: Raw) -> tuple[bytes, ...]:
-    blocks = (block for value in values for block in _elements(bytes(value)))
-    return tuple(_checksum(bytes(block), marks) for block in islice(blocks, room))
+def _checksums(room: int, is_marked: bool, *values: Raw | list[Raw]) -> tuple[bytes, ...]:
+    blocks = (block for value in values for block in _elements(value))
+    return tuple(_checksum(block, is_marked) for block in islice(blocks, room))
 
 
-def _elements(value: bytes) -> Iterable[bytes | Raw]:
-    if value.startswith(b"["):
+def _elements(value: Raw | list[Raw]) -> Iterable[Raw]:
+    if isinstance(value, list):
+        return value
+    if bytes(memoryview(value)[:1]) == b"[":
         return _ARRAY.decode(value)
-    return () if value in (b"", b"null") else (value,)
+    return () if bytes(memoryview(value)[:5]) in (b"", b"null") else (value,)
 
 
-def _checksum(block: bytes, marks: Sequence[bytes]) -> bytes:
-    if any(mark in block for mark in marks):
-        block = _MARK.sub(b"", block)
-    if len(block) <= MAX_ONE_TEXT:
-        block = _as_one_text(block)
-    return crc32(block).to_bytes(4) + len(block).to_bytes(4)
+def _checksum(raw: Raw, is_marked: bool) -> bytes:
+    block: bytes | Raw = raw
+    if is_marked:
+        text = bytes(raw)
+        block = _MARK.sub(b"", text) if _MARKED in text else raw
+    if len(memoryview(block)) <= MAX_ONE_TEXT and _ONE_TEXT.match(block):
+        block = _as_one_text(bytes(block))
+    return crc32(block).to_bytes(4) + len(memoryview(block)).to_bytes(4)
 
 
 def _as_one_text(block: bytes) -> bytes:

@@ -26,7 +26,7 @@ from handlers.tornado_private import headers_of, serve_before_the_body
 from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body
-from intercept.formats.weight import is_light
+from intercept.formats.weight import Light, is_light
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
@@ -200,7 +200,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if self.form is not None and self.form.stage is not Stage.GOING:
             self.form.end()
         # A large body is not copied: a copy takes time that all requests wait for, and as much memory again.
-        self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
+        self.body = Light(self._arriving) if is_light(self._arriving) else self._arriving
         self._arriving = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
         self.move(states.SERVE_STARTS)

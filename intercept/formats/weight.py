@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
+from itertools import islice
 from typing import Final
 
 from intercept.formats.large_bodies import Body
@@ -26,10 +28,17 @@ LIGHT_TEXT_BYTES: Final = 4 * 1024 * 1024
 """Bytes of it in strings with escapes or characters beyond ASCII, which images have not, to the next 64 KiB."""
 
 _COUNTED_BYTES: Final = 64 * 1024
+_SURROGATE: Final = re.compile(rb"\\u[dD]")
+
+
+class Light(bytes):
+    """A body that is light: nobody need look at it again."""
 
 
 def is_light(body: Body) -> bool:
     """Say whether a body may be decoded at once: that takes some milliseconds and little more than its own memory."""
+    if isinstance(body, Light):
+        return True
     if len(body) > LIGHT_MAX_BYTES or _has_many_surrogates(body):
         return False
     return len(body) <= LIGHT_BYTES or finish(counted(body, LIGHT_BODY_VALUES, LIGHT_BODY_ESCAPES))
@@ -65,7 +74,9 @@ def counted(
 def _has_many_surrogates(data: Body) -> bool:
     if len(data) <= LIGHT_SURROGATES * len(rb"\ud83d"):
         return False
-    return data.count(rb"\ud") + data.count(rb"\uD") > LIGHT_SURROGATES
+    if data.count(b"\\") <= LIGHT_SURROGATES:
+        return False
+    return sum(1 for _ in islice(_SURROGATE.finditer(data), LIGHT_SURROGATES + 1)) > LIGHT_SURROGATES
 
 
 def _is_plain(piece: Body) -> bool:

@@ -4,6 +4,7 @@ from intercept.formats.weight import (
     LIGHT_BYTES,
     LIGHT_MAX_BYTES,
     LIGHT_SURROGATES,
+    Light,
     is_light,
 )
 
@@ -18,3 +19,5 @@ def test_a_body_is_light_up_to_its_bounds():
     assert not is_light(b"\\" * (LIGHT_BODY_ESCAPES + 1))
     assert is_light(rb"\ud83d" * LIGHT_SURROGATES)
     assert not is_light(rb"\ud83d" * LIGHT_SURROGATES + rb"\uD83D")
+    assert is_light(rb"\n\u00e9" * LIGHT_SURROGATES)
+    assert is_light(Light(b"," * (LIGHT_BYTES + 1)))
