@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from enum import EnumType
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct, ValidationError
@@ -19,6 +21,19 @@ _INNER: Final = re.compile(
     r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd): (.*)", re.DOTALL
 )
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_EXPECTED: Final = re.compile(r"Expected `([^`]*)`(?: (>=|<=) (-?[0-9]+)|, got `[^`]*`)")
+_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "int": "a whole number",
+        "float": "a number",
+        "str": "text",
+        "bool": "true or false",
+        "object": "a JSON object",
+        "array": "an array",
+    }
+)
+_BOUNDS: Final[Mapping[str, str]] = MappingProxyType({">=": ", {:,} or more", "<=": ", {:,} at most"})
+_NO_WORD: Final = "Invalid enum value "
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
@@ -57,7 +72,7 @@ def read_policy(fields: Mapping[str, Any], kind: type[P]) -> P:
     try:
         return msgspec.convert(fields, kind)
     except ValidationError as error:
-        raise _explain(str(error)) from error
+        raise _explain(str(error), kind) from error
 
 
 def merge(fields: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,17 +95,56 @@ def fields_of(policy: AnyPolicy) -> dict[str, Any]:
     return fields
 
 
-def _explain(text: str) -> InvalidPolicyError:
+def _explain(text: str, kind: type[Struct]) -> InvalidPolicyError:
     """Take apart what msgspec says: `RULE - at `$.path``."""
     match = _WHERE.fullmatch(text)
     rule, path = (match[1], match[2].removeprefix(".")) if match else (text, "")
     if inner := _UNKNOWN.fullmatch(rule):
-        path, rule = _join(path, inner[1]), "unknown field"
+        allowed = ", ".join(_names_at(kind, path))
+        path, rule = _join(path, inner[1]), f"unknown field; allowed are {allowed}" if allowed else "unknown field"
+    elif rule.startswith(_NO_WORD):
+        rule = f"must be one of {', '.join(_values_at(kind, path))}"
     elif inner := _MISSING.fullmatch(rule):
         path, rule = _join(path, inner[1]), "is required"
     elif inner := _INNER.fullmatch(rule):
         path, rule = _join(path, inner[1]), inner[2]
-    return InvalidPolicyError(path, rule)
+    return InvalidPolicyError(path, _plain(rule))
+
+
+def _plain(rule: str) -> str:
+    """What msgspec expects of a value, in plain words; all else as it is."""
+    match = _EXPECTED.fullmatch(rule)
+    if match is None:
+        return rule
+    types = " or ".join(_TYPES.get(name, name) for name in match[1].split(" | "))
+    return f"must be {types}{_BOUNDS[match[2]].format(int(match[3])) if match[2] else ''}"
+
+
+def _names_at(kind: type[Struct], path: str) -> tuple[str, ...]:
+    """The fields that an object at a path may have; none where that is not one kind of object."""
+    found = [one for one in _types_at(kind, path) if isinstance(one, type) and issubclass(one, Struct)]
+    return found[0].__struct_fields__ if len(found) == 1 else ()
+
+
+def _values_at(kind: type[Struct], path: str) -> list[str]:
+    """The words that a value at a path may be."""
+    types = _types_at(kind, path)
+    enums: list[str] = [one.value for found in types if isinstance(found, EnumType) for one in list[Any](found)]
+    return [one for one in types if isinstance(one, str)] + enums
+
+
+def _types_at(kind: type[Struct], path: str) -> list[Any]:
+    """The types that a value at a path may have, words of a `Literal` as they are."""
+    types: list[Any] = [kind]
+    for name in path.split(".") if path else ():
+        hints = [get_type_hints(one) for one in types if isinstance(one, type) and issubclass(one, Struct)]
+        types = [one for hint in hints if name in hint for one in _flat(hint[name])]
+    return types
+
+
+def _flat(hint: Any) -> list[Any]:
+    """The types of a union, or the only one."""
+    return [one for part in get_args(hint) for one in _flat(part)] or [hint]
 
 
 def _join(path: str, name: str) -> str:

@@ -28,7 +28,10 @@ def test_policies_are_set_changed_shown_listed_and_removed(output, run, tmp_path
 def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path):
     file = tmp_path / "policy.json"
     for text, message in (
-        ('{"limits": {"concurrency": 4}}', "nothing was changed: limits.concurrency: unknown field"),
+        (
+            '{"limits": {"concurrency": 4}}',
+            "nothing was changed: limits.concurrency: unknown field; allowed are each_member, together",
+        ),
         ("[]", "nothing was changed: must be a JSON object"),
     ):
         file.write_text(text)

@@ -70,7 +70,7 @@ def test_yaml_and_json_say_the_same():
         ("groups: [{name: a}, {name: a}]", "groups: a is there twice"),
         ("groups: [{name: a b}]", 'groups[0].name: the name "a b" of a group is not allowed'),
         ("policies: {moon/x: {}}", "policies.moon/x: must be everyone, groups/GROUP, users/USER or tokens/TOKEN"),
-        ("policies: {everyone: {max_tokens: 0}}", "policies.everyone.max_tokens: Expected `int` >= 1"),
+        ("policies: {everyone: {max_tokens: 0}}", "policies.everyone.max_tokens: must be a whole number, 1 or more"),
         ("policies: {everyone: 7}", "policies.everyone: must be an object"),
         ("policies: {groups/a: {}, groups/A: {}}", "policies: groups/A is there twice"),
         ("users: &a []\ngroups: *a", "line 2: an alias (*name) is not allowed"),

@@ -129,9 +129,9 @@ async def test_what_is_wrong_is_named_and_nothing_is_changed(running, ask):
     path = f"{POLICIES}/everyone"
     await ask("PUT", path, SHARED)
     for method, body, field, detail in (
-        ("PUT", {"model": {}}, "model", "unknown field"),
-        ("PUT", OWN, "limits.concurrency", "unknown field"),
-        ("PATCH", {"limits": {"together": {"rate": {"requests": -1}}}}, "limits.together.rate.requests", "Expected `int` >= 0"),
+        ("PUT", {"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording"),
+        ("PUT", OWN, "limits.concurrency", "unknown field; allowed are each_member, together"),
+        ("PATCH", {"limits": {"together": {"rate": {"requests": -1}}}}, "limits.together.rate.requests", "must be a whole number, 0 or more"),
         ("PATCH", {"models": {"allow": []}}, "models.allow", 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'),
         ("PUT", {"models": {"deny": [{"provider": "opnai"}]}}, "models.deny[0].provider", "there is no provider of this name, so it would match nothing; there are anthropic, keyless, no-key, openai, own-server"),
     ):  # fmt: skip
