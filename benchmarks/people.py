@@ -46,7 +46,7 @@ def _memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def _fill(database: Database) -> tuple[list[UUID], list[tuple[UUID, tuple[UUID, ...]]]]:
+async def fill(database: Database) -> tuple[list[UUID], list[tuple[UUID, tuple[UUID, ...]]]]:
     """Make the groups, users and policies; return the groups, and each user with theirs."""
     at = _now()
     groups = [uuid4() for _ in range(GROUPS)]
@@ -72,7 +72,7 @@ async def _fill(database: Database) -> tuple[list[UUID], list[tuple[UUID, tuple[
         ]
         await database.users.insert_many(made, ordered=False)
     shared = SharedPolicy(
-        models=Models(allow=["claude-*", "gpt-*"]),
+        models=Models(allow=["claude-*", "gpt-*", "demo"]),
         limits=SharedLimits(
             each_member=Limits(rate=Rate(60, "1m"), budget=Budget("50.00", "month")),
             together=Limits(budget=Budget("1000.00", "month")),
@@ -108,7 +108,7 @@ async def _seconds_until_changed(store: PolicyStore, followed: FollowedPolicies,
 
 
 async def _measure(database: Database) -> None:
-    groups, users = await _fill(database)
+    groups, users = await fill(database)
     before = _memory()
     followed = FollowedPolicies(database, now=_now)
     began = perf_counter()

@@ -38,11 +38,15 @@ class Server:
 
 
 @contextmanager
-def running_server(uri: str, database: str) -> Iterator[Server]:
-    """Run the server on a database."""
+def running_server(uri: str, database: str, *arguments: str) -> Iterator[Server]:
+    """Run the server on a database; `arguments` are what else is on its command line."""
     with TemporaryDirectory() as data_dir:
         process = subprocess.Popen(
-            [sys.executable, "server.py", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir],
+            [
+                *(sys.executable, "server.py", "serve", *arguments),
+                *("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir),
+            ],
+            stdout=subprocess.DEVNULL,
             env={
                 "PATH": os.environ["PATH"],
                 "CODER_AIBRIDGE_MONGODB_URI": uri,

@@ -11,6 +11,7 @@ from handlers.key_health import report_refused_keys
 from runtime.alerts.budgets import BudgetWatch
 from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
 from runtime.alerts.digest import LOOK_SECONDS, weekly_digest
+from runtime.alerts.direct import DirectSender
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
 from runtime.process import Process, now
@@ -43,7 +44,6 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         failed_jobs(lambda: process.jobs.failed, host, now),
         new_owners(database, now),
     )
-    process.start("alerts", Watch(database, outbox, sources).run)
     digest = weekly_digest(Spending(database), bridge.identities.users_by_id, now)
     process.start("digest", Watch(database, outbox, (digest,), seconds=LOOK_SECONDS).run)
     sender = Sender(
@@ -54,3 +54,5 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         now=now,
     )
     process.start("webhooks", sender.run)
+    direct = DirectSender(Webhooks(database, sealer, now=now), sender.post, now=now)
+    process.start("alerts", Watch(database, outbox, sources, direct=direct).run)

@@ -102,7 +102,7 @@ class Sender:
             await self._outbox.note(delivery, None, REMOVED, is_final=True)
             return
         try:
-            status = await self._post(webhook, delivery)
+            status = await self.post(webhook, delivery)
         except (UpstreamError, SealError) as error:
             problem: str | None = str(error).replace("the provider", "the receiver")
         except TimeoutError:
@@ -113,8 +113,13 @@ class Sender:
             _log.warning("a webhook was not told: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
         await self._outbox.note(delivery, status, problem, is_final=status == _GONE)
 
-    async def _post(self, webhook: Webhook, delivery: Delivery) -> int:
-        """Post a delivery, and return the status of the answer. Nothing of its body is kept, no redirect followed."""
+    async def post(self, webhook: Webhook, delivery: Delivery) -> int:
+        """Post a delivery, and return the status of the answer. Nothing of its body is kept, no redirect followed.
+
+        Raises:
+            UpstreamError, TimeoutError: There is no answer.
+            SealError: The secret cannot be opened.
+        """
         body = delivery.body.encode()
         secret = self._sealer.open(webhook.sealed, webhook.id)
         headers = [

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from runtime.alerts.direct import DirectSender
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.mongo.database import Database, DatabaseUnavailableError
@@ -44,6 +46,7 @@ class Watch:
         database: Its health says when to look.
         outbox: Where alerts are raised.
         sources: Tell what there is now.
+        direct: Tells of alerts while the database is unavailable; without it they wait.
         seconds: From one look to the next.
         pause: Waits for seconds.
     """
@@ -54,12 +57,14 @@ class Watch:
         outbox: Outbox,
         sources: Sequence[Source],
         *,
+        direct: DirectSender | None = None,
         seconds: float = LOOK_SECONDS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._sources = sources
+        self._direct = direct
         self._seconds = seconds
         self._pause = pause
         self._pending: dict[str, Alert] = {}
@@ -72,7 +77,14 @@ class Watch:
             await self._pause(self._seconds)
 
     async def look(self) -> None:
-        """Notice what there is now, and raise what is new."""
+        """Notice what there is now, and raise what is new. What cannot be raised now is told directly, and raised later."""
+        await self._notice()
+        if self._database.health.available:
+            await self._raise()
+        elif self._direct is not None:
+            await self._direct.tell(self._pending.values())
+
+    async def _notice(self) -> None:
         for source in self._sources:
             try:
                 found = await source()
@@ -84,14 +96,14 @@ class Watch:
             for alert in found:
                 if alert.key not in self._raised and len(self._pending) < MAX_PENDING:
                     self._pending.setdefault(alert.key, alert)
-        if not self._database.health.available:
-            return
-        for key, alert in list(self._pending.items()):
-            try:
+
+    async def _raise(self) -> None:
+        with suppress(DatabaseUnavailableError):
+            if self._direct is not None:
+                await self._direct.learn()
+            for key, alert in list(self._pending.items()):
                 await self._outbox.raise_alert(alert.type, key, alert.data)
-            except DatabaseUnavailableError:
-                return
-            del self._pending[key]
-            self._raised[key] = None
-            if len(self._raised) > MAX_RAISED:
-                self._raised.popitem(last=False)
+                del self._pending[key]
+                self._raised[key] = None
+                if len(self._raised) > MAX_RAISED:
+                    self._raised.popitem(last=False)

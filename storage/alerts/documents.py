@@ -17,6 +17,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from intercept.times import format_time
+
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
 
@@ -194,6 +196,11 @@ class Told(Struct, frozen=True):
             next_at=document["next_at"] if state is DeliveryState.WAITING else None,
             ended_at=document.get("ended_at"),
         )
+
+
+def body_of(kind: str, data: Mapping[str, Any], at: datetime) -> str:
+    """The JSON that is sent of what happened."""
+    return msgspec.json.encode({"type": str(kind), "timestamp": format_time(at), "data": data}).decode()
 
 
 def event_id_of(key: str) -> str:

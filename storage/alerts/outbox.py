@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import msgspec
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from intercept.times import format_time
 from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import milliseconds
 from storage.alerts.documents import (
@@ -26,6 +24,7 @@ from storage.alerts.documents import (
     Delivery,
     DeliveryState,
     Told,
+    body_of,
     event_id_of,
     retry_seconds,
 )
@@ -159,14 +158,13 @@ class Outbox:
     def _document(
         self, event_id: str, webhook_id: UUID, kind: str, data: Mapping[str, Any], at: datetime
     ) -> dict[str, Any]:
-        body = {"type": kind, "timestamp": format_time(at), "data": data}
         return {
             "_id": f"{event_id}:{webhook_id}",
             "schema_version": 1,
             "event_id": event_id,
             "webhook_id": webhook_id,
             "type": kind,
-            "body": msgspec.json.encode(body).decode(),
+            "body": body_of(kind, data, at),
             "state": DeliveryState.WAITING.value,
             "attempts": 0,
             "next_at": at,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from runtime.alerts import sender as module
+from runtime.alerts.direct import LEARN_SECONDS, DirectSender
 from runtime.alerts.sender import POLL_SECONDS, REMOVED, Sender
+from runtime.alerts.watch import Alert, Watch
 from storage.alerts.documents import AlertType, event_id_of
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
@@ -20,6 +24,7 @@ from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 TOLD = r"^WARNING runtime\.alerts\.sender: a webhook was not told: "
+TOLD_DIRECTLY = r"^WARNING runtime\.alerts\.direct: a webhook was not told: "
 
 
 class Clock:
@@ -189,3 +194,67 @@ async def test_many_deliveries_are_sent_one_after_the_other(sender, parts, recei
     with pytest.raises(asyncio.CancelledError):
         await sender.run()
     assert pauses == [(POLL_SECONDS, 3)]
+
+
+@pytest.mark.expects_log(TOLD_DIRECTLY)
+@pytest.mark.gen_test
+async def test_who_wants_it_is_told_that_the_database_is_away_while_it_is(sender, parts, receiver, clock):
+    webhooks, outbox, _ = parts
+    await webhooks.add(receiver.url, ["recording.waiting"])
+    await webhooks.add(receiver.url, ["job.failed"])
+    off, _ = await webhooks.add(receiver.url, ["recording.waiting"])
+    await webhooks.change(off.id, {"disabled": True})
+    waiting = Alert(AlertType.RECORDING_WAITING, "recording:a", {"records": 5})
+    found: list[Alert] = []
+
+    async def source():
+        return found
+
+    health = SimpleNamespace(available=True)
+    direct = DirectSender(webhooks, sender.post, now=clock)
+    watch = Watch(SimpleNamespace(health=health), outbox, [source], direct=direct)
+    await watch.look()
+    health.available, receiver.answers = False, [500]
+    found.append(waiting)
+    for _ in range(2):
+        await watch.look()
+    assert len(receiver.messages) == 1  # and is tried again after a while
+    clock.time += timedelta(seconds=10)
+    for _ in range(2):
+        await watch.look()
+    _, headers, body = receiver.messages[1]
+    assert headers["webhook-id"] == event_id_of("recording:a")
+    told = {"type": "recording.waiting", "timestamp": "2099-01-01T12:00:10.000Z", "data": {"records": 5}}
+    assert (len(receiver.messages), json.loads(body)) == (2, told)
+    health.available = True
+    await watch.look()
+    await sender.send_due()
+    assert {headers["webhook-id"] for _, headers, _ in receiver.messages} == {event_id_of("recording:a")}
+    assert len(receiver.messages) == 3
+
+
+@pytest.mark.gen_test
+async def test_webhooks_of_which_the_database_told_are_known_for_half_a_minute(sender, parts, receiver, clock):
+    webhooks, _, _ = parts
+    direct = DirectSender(webhooks, sender.post, now=clock)
+    await direct.learn()
+    await webhooks.add(receiver.url, ["job.failed"])
+    failed = Alert(AlertType.JOB_FAILED, "job:1", {})
+    await direct.learn()
+    await direct.tell([failed])
+    assert receiver.messages == []
+    clock.time += timedelta(seconds=LEARN_SECONDS)
+    await direct.learn()
+    await direct.tell([failed])
+    assert len(receiver.messages) == 1
+
+
+@pytest.mark.expects_log(TOLD_DIRECTLY)
+@pytest.mark.gen_test
+async def test_a_receiver_that_is_not_there_either_is_said(sender, parts, receiver, clock):
+    webhooks, _, _ = parts
+    await webhooks.add("http://127.0.0.1:1/", ["job.failed"])
+    direct = DirectSender(webhooks, sender.post, now=clock)
+    await direct.learn()
+    await direct.tell([Alert(AlertType.JOB_FAILED, "job:1", {})])
+    assert receiver.messages == []
