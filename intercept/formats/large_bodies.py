@@ -7,16 +7,24 @@ step of Python for each value.
 
 from __future__ import annotations
 
-import re
 from codecs import getincrementaldecoder
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
+from intercept.formats.json_patterns import (
+    Find,
+    find_items,
+    find_members,
+    find_scalar,
+    find_space,
+    find_text,
+    finding_others,
+)
 from intercept.formats.json_text import decode
 
 WINDOW_BYTES: Final = 16 * 1024
@@ -48,7 +56,6 @@ class Abridged(bytes):
 Steps: TypeAlias = Generator[None, None, bytes]
 """Work in steps of a few milliseconds each; what is returned is the outcome."""
 Pause: TypeAlias = Generator[None, None, None]
-Find: TypeAlias = Callable[[Body, int, int], re.Match[bytes] | None]
 
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
@@ -86,36 +93,7 @@ _TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "c
 _ONCE: Final = frozenset({"model", "stream"})
 _MAX_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
 
-_SPACE = rb"[ \t\n\r]*+"
-_PLAIN = rb'[^"\\\x00-\x1f]'
-_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
-_STRING = rb'"' + _PLAIN + rb"*+(?:" + _ESCAPE + _PLAIN + rb'*+)*+"'
-_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
-_SCALAR = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
-_COMMA = _SPACE + rb"," + _SPACE
-_COLON = _SPACE + rb":" + _SPACE
-
-
-def _nested(value: bytes) -> bytes:
-    """Return the pattern of a value that may be an array or an object of such values."""
-    items = value + _SPACE + rb"(?:," + _SPACE + rb"(?!\])|(?=\]))"
-    members = _STRING + _COLON + value + _SPACE + rb"(?:," + _SPACE + rb"(?!\})|(?=\}))"
-    return (
-        rb"(?:" + _SCALAR + rb"|\[" + _SPACE + rb"(?:" + items + rb")*+\]|\{" + _SPACE + rb"(?:" + members + rb")*+\})"
-    )
-
-
-_VALUE = _nested(_nested(_nested(_nested(_nested(_SCALAR)))))
-_OTHER_KEY = rb'"(?!(?:' + "|".join(_WANTED).encode() + rb')")' + _PLAIN + rb'*+"'
-_SHORT_ESCAPE = rb'\\(?:["\\/bfnrt]|u(?![dD][89abAB])[0-9a-fA-F]{4}'
-# The first half of a pair is taken only where the window has what follows it.
-_TEXT = rb"(?:" + _PLAIN + rb"++|" + _SHORT_ESCAPE + rb"|u[0-9a-fA-F]{4}(?=[^\\]|\\[^u]|\\u.{4})))*+"
-_find_space = re.compile(_SPACE).match
-_find_scalar = re.compile(_SCALAR).match
-_find_text = re.compile(_TEXT, re.DOTALL).match
-_find_items = re.compile(rb"(?:" + _VALUE + _COMMA + rb"){1,64}+").match
-_find_members = re.compile(rb"(?:" + _STRING + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
-_find_others = re.compile(rb"(?:" + _OTHER_KEY + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
+_find_others: Final = finding_others(_WANTED)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _STRINGS: Final = Decoder(str)
 
@@ -232,7 +210,7 @@ class _Scan:
         runs: deque[int] = deque([began], maxlen=_TAIL_RUNS)
         while more:
             runs.append(self.at)
-            if self._run(_find_items):
+            if self._run(find_items):
                 yield
             else:
                 yield from self._skip()
@@ -274,9 +252,9 @@ class _Scan:
     def _enter(self, closer: bytes) -> Pause:
         """Come to the next value that is not passed at once."""
         if closer == b"]":
-            yield from self._runs(_find_items)
+            yield from self._runs(find_items)
         else:
-            yield from self._runs(_find_members)
+            yield from self._runs(find_members)
             yield from self._key()
 
     def _key(self) -> Generator[None, None, str]:
@@ -293,7 +271,7 @@ class _Scan:
     def _scalar(self, byte: bytes) -> Pause:
         if byte == b'"':
             yield from self._string(0)
-        elif found := _find_scalar(self.body, self.at, self.at + WINDOW_BYTES):
+        elif found := find_scalar(self.body, self.at, self.at + WINDOW_BYTES):
             self.at = found.end()
         else:
             raise self._malformed()
@@ -320,7 +298,7 @@ class _Scan:
 
     def _text_end(self) -> int:
         """Return where the text from `at` ends, at most a window further, and not within a character."""
-        found = _find_text(self.body, self.at, self.at + WINDOW_BYTES)
+        found = find_text(self.body, self.at, self.at + WINDOW_BYTES)
         end = found.end() if found else self.at
         while end < len(self.body) and self.body[end] & 0xC0 == 0x80:  # noqa: PLR2004 - RFC 3629: goes on
             end -= 1
@@ -358,7 +336,7 @@ class _Scan:
         return byte == b","
 
     def _space(self) -> None:
-        if found := _find_space(self.body, self.at, self.at + MAX_SPACE):
+        if found := find_space(self.body, self.at, self.at + MAX_SPACE):
             self.at = found.end()
             if found.end() - found.start() >= MAX_SPACE:
                 raise InvalidRequestError("request body has too much white space in one place")

@@ -1,0 +1,54 @@
+"""JSON (RFC 8259) by regular expressions that never look back (possessive quantifiers), on bytes. Pure.
+
+What is nested more than five deep is found by none of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+Find: TypeAlias = Callable[[bytes | bytearray, int, int], re.Match[bytes] | None]
+"""Matches at a position of a body, and looks at nothing from another one on."""
+
+_SPACE = rb"[ \t\n\r]*+"
+_PLAIN = rb'[^"\\\x00-\x1f]'
+_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+_STRING = rb'"' + _PLAIN + rb"*+(?:" + _ESCAPE + _PLAIN + rb'*+)*+"'
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
+_SCALAR = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
+_COMMA = _SPACE + rb"," + _SPACE
+_COLON = _SPACE + rb":" + _SPACE
+
+
+def _nested(value: bytes) -> bytes:
+    """Return the pattern of a value that may be an array or an object of such values."""
+    items = value + _SPACE + rb"(?:," + _SPACE + rb"(?!\])|(?=\]))"
+    members = _STRING + _COLON + value + _SPACE + rb"(?:," + _SPACE + rb"(?!\})|(?=\}))"
+    return (
+        rb"(?:" + _SCALAR + rb"|\[" + _SPACE + rb"(?:" + items + rb")*+\]|\{" + _SPACE + rb"(?:" + members + rb")*+\})"
+    )
+
+
+_VALUE: Final = _nested(_nested(_nested(_nested(_nested(_SCALAR)))))
+_SHORT_ESCAPE = rb'\\(?:["\\/bfnrt]|u(?![dD][89abAB])[0-9a-fA-F]{4}'
+# The first half of a pair is taken only where the window has what follows it.
+_TEXT = rb"(?:" + _PLAIN + rb"++|" + _SHORT_ESCAPE + rb"|u[0-9a-fA-F]{4}(?=[^\\]|\\[^u]|\\u.{4})))*+"
+
+find_space: Final[Find] = re.compile(_SPACE).match
+"""White space, or none."""
+find_scalar: Final[Find] = re.compile(_SCALAR).match
+"""A string, a number, or one of the three words."""
+find_text: Final[Find] = re.compile(_TEXT, re.DOTALL).match
+"""The inside of a string, as far as it goes."""
+find_items: Final[Find] = re.compile(rb"(?:" + _VALUE + _COMMA + rb"){1,64}+").match
+"""Items of an array, each with its comma."""
+find_members: Final[Find] = re.compile(rb"(?:" + _STRING + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
+"""Members of an object, each with its comma."""
+
+
+def finding_others(names: Iterable[str]) -> Find:
+    """Return what finds members as `find_members` does, but for those whose key is one of the names, or has an escape."""
+    key = rb'"(?!(?:' + "|".join(names).encode() + rb')")' + _PLAIN + rb'*+"'
+    return re.compile(rb"(?:" + key + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
