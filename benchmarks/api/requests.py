@@ -200,15 +200,17 @@ _GROUPED: dict[str, Parameters] = {
     "user and model, per day": {"group_by": "user,model", "order_by": "cost", "bucket": "day", "limit": 8},
     "user and model, per day in Berlin": {"group_by": "user,model", "bucket": "day", "limit": 8, "tz": "Europe/Berlin"},
     "user by p95": {"group_by": "user", "order_by": "p95"},
-    "tool": {"group_by": "tool"},
-    "user and HTTP status": {"group_by": "user,http_status"},
 }
+# Of these, rollups do not tell.
+_OF_RECORDS: dict[str, Parameters] = {"tool": {"group_by": "tool"}, "HTTP status": {"group_by": "http_status"}}
 
 
 def _groups() -> Iterator[Shape]:
     for days in (7, 30):
         for name, parameters in _GROUPED.items():
             yield Shape(f"groups of {days} days by {name}", "/stats", _in_days(days, parameters), target_ms=SUM_MS)
+    for name, parameters in _OF_RECORDS.items():
+        yield Shape(f"groups of 1 day by {name}", "/stats", _in_days(1, parameters), target_ms=SUM_MS)
 
 
 def _in_days(days: int, parameters: Parameters) -> Callable[[Random], Parameters]:

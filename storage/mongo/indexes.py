@@ -96,6 +96,18 @@ BUSIEST: Keys = (
 )
 """To find the busiest of many users, from the index alone."""
 
+SPENDERS: Keys = (
+    *ROLLUPS,
+    *(
+        (name, ASCENDING)
+        for name in (
+            *("interceptions", "failed", "cost", "input_tokens", "output_tokens"),
+            *("cache_read_input_tokens", "cache_write_input_tokens"),
+        )
+    ),
+)
+"""To find who spends most on what, of days, from the index alone."""
+
 NAMES: Mapping[str, Keys] = MappingProxyType(
     {
         level: (("level", ASCENDING), ("bucket", ASCENDING), (name, ASCENDING))
@@ -157,6 +169,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(ROLLUPS, name="cell"),
             IndexModel(ROLLUPS_BY_INITIATOR, name="by_initiator"),
             IndexModel(BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
+            IndexModel(SPENDERS, name="spenders", partialFilterExpression={"level": "initiator", "bucket": "day"}),
             *(
                 IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})
                 for level, keys in NAMES.items()

@@ -91,8 +91,35 @@ class RollupPlan(Struct, frozen=True):
     @property
     def filter(self) -> dict[str, Any]:
         """What MongoDB finds them by. All of it is in each part: what stands beside an `$or` does not bound the index."""
-        level = {"level": self.breakdown.value, **self.values}
-        parts = [{**level, "bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}} for one in self.ranges]
+        return self._filter(self.ranges)
+
+    @property
+    def days(self) -> dict[str, Any] | None:
+        """The same of the days alone; None where there are none."""
+        days = [one for one in self.ranges if one.bucket is Bucket.DAY]
+        return self._filter(days) if days else None
+
+    @property
+    def beside_days(self) -> dict[str, Any] | None:
+        """The same of all that is no day; None where there is nothing."""
+        others = [one for one in self.ranges if one.bucket is not Bucket.DAY]
+        return self._filter(others) if others else None
+
+    def _level(self, part: TimeRange) -> str:
+        """The breakdown of a part: what has no rollups of hours is summed from those that have more in common."""
+        has_it = part.bucket in BUCKETS[self.breakdown]
+        return (self.breakdown if has_it else Breakdown.USER_COMBINATION).value
+
+    def _filter(self, ranges: Sequence[TimeRange]) -> dict[str, Any]:
+        parts = [
+            {
+                "level": self._level(one),
+                "bucket": one.bucket,
+                "at": {"$gte": one.start, "$lt": one.end},
+                **self.values,
+            }
+            for one in ranges
+        ]
         return {"$or": parts} if len(parts) != 1 else parts[0]
 
 
@@ -158,7 +185,8 @@ def _is_plain(value: Any) -> bool:
 
 def _buckets(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
     """The buckets of rollups that are whole in those that are asked for, longest first."""
-    there = [one for one in _LONGEST_FIRST if one in BUCKETS[breakdown]]
+    kept = {*BUCKETS[breakdown]} | ({Bucket.HOUR} if breakdown is Breakdown.COMBINATION else set())
+    there = [one for one in _LONGEST_FIRST if one in kept]
     match query.period:
         case Period.ALL:
             return [one for one in there if one is not Bucket.MINUTE]

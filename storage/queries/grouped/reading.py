@@ -18,13 +18,14 @@ from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.codec import read_decimal
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
+from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED, Keys
 from storage.queries.filters import calendar
 from storage.queries.filters.calendar import Period
 from storage.queries.filters.dimensions import Order, Subject
 from storage.queries.filters.grouping import MAX_POINTS, GroupQuery, plan
 from storage.queries.filters.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
-from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Sessions, Source, of_refusals
+from storage.queries.grouped.other_sources import Sessions, of_refusals
+from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Source
 
 MAX_HISTOGRAMS: Final = 200_000
 """Most parts of histograms that are read for one answer."""
@@ -134,14 +135,16 @@ class Reading:
             {"$sort": {"most": -1, "_id": 1}},
             {"$facet": {"page": [*page, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
         ]
-        (found,) = await self._aggregate(source, pipeline, None)
+        (found,) = await self._aggregate(source, pipeline, source.ranking_hint)
         counted = found["count"]
         return (int(counted[0]["number"]) if counted else 0), [_key(query, row["_id"]) for row in found["page"]]
 
     async def _ranked_by_p95(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         group = {"_id": {**_id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
         durations: dict[Key, int] = {}
-        rows = await self._aggregate(source, [*source.stages(None), {"$group": group}], None, MAX_HISTOGRAMS)
+        rows = await self._aggregate(
+            source, [*source.stages(None), {"$group": group}], source.hint(None), MAX_HISTOGRAMS
+        )
         for number, row in enumerate(rows):
             if not number % _AT_ONCE:
                 await asyncio.sleep(0)  # others have their turn
@@ -173,7 +176,7 @@ class Reading:
         pipeline = [*source.stages(keys), {"$group": {"_id": id_, **source.sums, **pushed}}]
         found: dict[Key, Found] = {}
         wanted = None if keys is None else set(keys)
-        for number, row in enumerate(await self._aggregate(source, pipeline, keys)):
+        for number, row in enumerate(await self._aggregate(source, pipeline, source.hint(keys))):
             if not number % _AT_ONCE:
                 await asyncio.sleep(0)  # others have their turn
             key = _key(query, row["_id"])
@@ -188,12 +191,12 @@ class Reading:
         return found
 
     async def _aggregate(
-        self, source: Source, pipeline: list[dict[str, Any]], keys: Sequence[Key] | None, most: int | None = None
+        self, source: Source, pipeline: list[dict[str, Any]], index: Keys, most: int | None = None
     ) -> list[dict[str, Any]]:
         collection: Collection = getattr(self._database, source.collection)
         left = max(1, int((self._until - monotonic()) * 1000))
         cursor = collection.aggregate(
-            pipeline, hint=dict(source.hint(keys)), session=self._session, allowDiskUse=True, maxTimeMS=left
+            pipeline, hint=dict(index), session=self._session, allowDiskUse=True, maxTimeMS=left
         )
         found = await cursor.to_list(None if most is None else most + 1)
         if most is not None and len(found) > most:

@@ -1,4 +1,4 @@
-"""Where groups are read from: rollups, records, refusals, sessions. Each says how MongoDB makes figures of its documents.
+"""Where groups are read from about calls: rollups and records. Each says how MongoDB makes figures of its documents.
 
 Behind the `stages` of a source each document has the figures of `sums` and `at`, its time, and `k0` and `k1`, the values by
 which it is grouped.
@@ -6,29 +6,22 @@ which it is grouped.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import DIGIT_BITS, unpack
-from storage.aggregation.refusal_recorder import SHADOW
-from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Bucket
+from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Breakdown
 from storage.aggregation.totals import all_tokens, figures
 from storage.mongo.indexes import (
     BY_LOSS,
-    REFUSALS_BY_INITIATOR,
-    REFUSALS_BY_TIME,
-    REFUSED_BY_INITIATOR,
-    REFUSED_BY_TIME,
     ROLLUPS,
     ROLLUPS_BY_INITIATOR,
-    SESSIONS_BY_INITIATOR,
-    SESSIONS_BY_TIME,
+    SPENDERS,
     Keys,
 )
-from storage.queries.filters.dimensions import Dimension, Order, expression, has_many
+from storage.queries.filters.dimensions import Order, expression, has_many
 from storage.queries.filters.grouping import GroupQuery, RollupPlan
 from storage.queries.filters.groups import Key
 from storage.queries.filters.selection import Selection, is_one_of
@@ -42,7 +35,7 @@ ENDS: Final = {f"end_{reason}": reason.value for reason in EndReason}
 """What the sums of end reasons are called."""
 
 LOSS: Final = ("lost_tokens", "lost")
-_TOKENS: Final = {"$add": [{"$ifNull": [f"${name}", 0]} for name in TOKENS]}
+ALL_TOKENS: Final = {"$add": [{"$ifNull": [f"${name}", 0]} for name in TOKENS]}
 _SUMS: Final[Mapping[str, Any]] = {name: {"$sum": f"${name}"} for name in (*PLAIN, *MONEY)}
 _COMPLETED: Final = {"$eq": ["$end_reason", EndReason.COMPLETED.value]}
 _FAILED: Final = {"$cond": [_COMPLETED, 0, 1]}
@@ -115,6 +108,11 @@ class Source:
         """The index to read by."""
         raise NotImplementedError
 
+    @property
+    def ranking_hint(self) -> Keys:
+        """The index to rank groups by."""
+        return self.hint(None)
+
     @staticmethod
     def histogram(_pushed: Sequence[Any]) -> int:
         """Add up what `$push` has of a histogram."""
@@ -129,7 +127,7 @@ class Rollups(Source):
     orders: ClassVar[Mapping[Any, Any]] = {
         Order.CALLS: "$interceptions",
         Order.COST: "$cost",
-        Order.TOKENS: _TOKENS,
+        Order.TOKENS: ALL_TOKENS,
         Order.FAILED: "$failed",
     }
     histograms: ClassVar[Sequence[str]] = HISTOGRAMS
@@ -164,7 +162,25 @@ class Rollups(Source):
         """See `Source`. Nothing stands between what is found and its groups, where that can be: it takes half as long."""
         if self._unwound:
             return super().ranking(order)
-        return [{"$match": self._plan.filter}, {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}]
+        group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
+        if not self._ranks_from_index:
+            return [{"$match": self._plan.filter}, group]
+        parts: Stages = [{"$match": self._plan.days}, group]
+        if (others := self._plan.beside_days) is None:
+            return parts
+        rest = {"$unionWith": {"coll": self.collection, "pipeline": [{"$match": others}, group]}}
+        return [*parts, rest, {"$group": {"_id": "$_id", "most": {"$sum": "$most"}}}]
+
+    @property
+    def _ranks_from_index(self) -> bool:
+        """Whether the figures by which groups are sorted are in an index, of days."""
+        is_of_all = "initiator_id" not in self._plan.values
+        return self._plan.breakdown is Breakdown.USER_COMBINATION and is_of_all and self._plan.days is not None
+
+    @property
+    def ranking_hint(self) -> Keys:
+        """See `Source`."""
+        return SPENDERS if self._ranks_from_index and not self._unwound else self.hint(None)
 
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
@@ -192,7 +208,7 @@ class Records(Source):
     orders: ClassVar[Mapping[Any, Any]] = {
         Order.CALLS: 1,
         Order.COST: "$cost",
-        Order.TOKENS: _TOKENS,
+        Order.TOKENS: ALL_TOKENS,
         Order.FAILED: _FAILED,
     }
     histograms: ClassVar[Sequence[str]] = HISTOGRAMS
@@ -252,78 +268,6 @@ class Losses(Records):
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
         return BY_LOSS
-
-
-class RefusalTotals(Source):
-    """How many requests were refused, by rule and user. It has every one."""
-
-    collection = "refusal_totals"
-    sums: ClassVar[Mapping[Any, Any]] = {"refusals": {"$sum": "$count"}}
-    orders: ClassVar[Mapping[Any, Any]] = {Order.CALLS: "$count"}
-
-    @property
-    def _documents(self) -> Stages:
-        hours = {"bucket": Bucket.HOUR.value, "at": self._times}
-        real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
-        match = {"$and": [hours, real, dict(self._query.conditions), self._own]}
-        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
-
-    def hint(self, _keys: Sequence[Key] | None) -> Keys:
-        """See `Source`."""
-        return REFUSED_BY_TIME if self._query.visible_to is None else REFUSED_BY_INITIATOR
-
-
-class RefusalRows(RefusalTotals):
-    """The rows about refused requests, which have more about each, and leave some out in a storm."""
-
-    collection = "refusals"
-
-    @property
-    def _documents(self) -> Stages:
-        match = {"$and": [{"at": self._times}, {"shadow": {"$ne": True}}, dict(self._query.conditions), self._own]}
-        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
-
-    def hint(self, _keys: Sequence[Key] | None) -> Keys:
-        """See `Source`."""
-        return REFUSALS_BY_TIME if self._query.visible_to is None else REFUSALS_BY_INITIATOR
-
-
-class Sessions(Source):
-    """The documents of sessions, by when these started."""
-
-    collection = "sessions"
-    sums: ClassVar[Mapping[Any, Any]] = {
-        "sessions": {"$sum": 1},
-        "failed": {"$sum": "$failures"},
-        **{
-            name: {"$sum": f"${name}"}
-            for name in ("interceptions", "priced", "unpriced", "no_usage", "cost", "saved", *LOSS, *TOKENS)
-        },
-    }
-    orders: ClassVar[Mapping[Any, Any]] = {
-        Order.CALLS: 1,
-        Order.COST: "$cost",
-        Order.TOKENS: _TOKENS,
-        Order.FAILED: "$failures",
-    }
-
-    @property
-    def _documents(self) -> Stages:
-        match = {"$and": [{"started_at": self._times}, dict(self._query.conditions), self._own]}
-        return [{"$match": match}, {"$set": {**self._keys, "at": "$started_at"}}]
-
-    def hint(self, _keys: Sequence[Key] | None) -> Keys:
-        """See `Source`."""
-        is_one = is_one_of({**self._query.conditions, **self._own}.get("initiator_id"))
-        return SESSIONS_BY_INITIATOR if is_one else SESSIONS_BY_TIME
-
-
-def of_refusals(query: GroupQuery) -> RefusalTotals:
-    """Choose where refusals are told: the totals have them all, by user and rule and in whole hours."""
-    told = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
-    is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
-    all_told = told and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
-    return RefusalTotals(query) if all_told else RefusalRows(query)
 
 
 def wanted(keys: Sequence[Key], position: int) -> list[Any]:

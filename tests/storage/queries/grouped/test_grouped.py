@@ -120,7 +120,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         await database.rollups.delete_many({})
         made = [Call(number, *row) for number, row in enumerate(calls)]
         await count(database, *made, ends=[{"tokens": tokens, "end_reason": reason} for tokens, reason in ends])
-        start = floor(period, MIDNIGHT, zone)
+        start = floor(period, MIDNIGHT - timedelta(hours=data.draw(st.sampled_from([0, 5]))), zone)
         query = GroupQuery(
             start=start,
             end=floor(period, MIDNIGHT + timedelta(days=8), zone),

@@ -1,0 +1,96 @@
+"""Where groups of refusals and of sessions are read from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from storage.aggregation.refusal_recorder import SHADOW
+from storage.aggregation.rollup import TOKENS, Bucket
+from storage.mongo.indexes import (
+    REFUSALS_BY_INITIATOR,
+    REFUSALS_BY_TIME,
+    REFUSED_BY_INITIATOR,
+    REFUSED_BY_TIME,
+    SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_TIME,
+    Keys,
+)
+from storage.queries.filters.dimensions import Dimension, Order
+from storage.queries.filters.grouping import GroupQuery
+from storage.queries.filters.groups import Key
+from storage.queries.filters.selection import is_one_of
+from storage.queries.grouped.sources import ALL_TOKENS, LOSS, Source, Stages
+
+
+class RefusalTotals(Source):
+    """How many requests were refused, by rule and user. It has every one."""
+
+    collection = "refusal_totals"
+    sums: ClassVar[Mapping[Any, Any]] = {"refusals": {"$sum": "$count"}}
+    orders: ClassVar[Mapping[Any, Any]] = {Order.CALLS: "$count"}
+
+    @property
+    def _documents(self) -> Stages:
+        hours = {"bucket": Bucket.HOUR.value, "at": self._times}
+        real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
+        match = {"$and": [hours, real, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return REFUSED_BY_TIME if self._query.visible_to is None else REFUSED_BY_INITIATOR
+
+
+class RefusalRows(RefusalTotals):
+    """The rows about refused requests, which have more about each, and leave some out in a storm."""
+
+    collection = "refusals"
+
+    @property
+    def _documents(self) -> Stages:
+        match = {"$and": [{"at": self._times}, {"shadow": {"$ne": True}}, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return REFUSALS_BY_TIME if self._query.visible_to is None else REFUSALS_BY_INITIATOR
+
+
+class Sessions(Source):
+    """The documents of sessions, by when these started."""
+
+    collection = "sessions"
+    sums: ClassVar[Mapping[Any, Any]] = {
+        "sessions": {"$sum": 1},
+        "failed": {"$sum": "$failures"},
+        **{
+            name: {"$sum": f"${name}"}
+            for name in ("interceptions", "priced", "unpriced", "no_usage", "cost", "saved", *LOSS, *TOKENS)
+        },
+    }
+    orders: ClassVar[Mapping[Any, Any]] = {
+        Order.CALLS: 1,
+        Order.COST: "$cost",
+        Order.TOKENS: ALL_TOKENS,
+        Order.FAILED: "$failures",
+    }
+
+    @property
+    def _documents(self) -> Stages:
+        match = {"$and": [{"started_at": self._times}, dict(self._query.conditions), self._own]}
+        return [{"$match": match}, {"$set": {**self._keys, "at": "$started_at"}}]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        is_one = is_one_of({**self._query.conditions, **self._own}.get("initiator_id"))
+        return SESSIONS_BY_INITIATOR if is_one else SESSIONS_BY_TIME
+
+
+def of_refusals(query: GroupQuery) -> RefusalTotals:
+    """Choose where refusals are told: the totals have them all, by user and rule and in whole hours."""
+    told = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
+    is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
+    all_told = told and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
+    return RefusalTotals(query) if all_told else RefusalRows(query)
