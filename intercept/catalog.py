@@ -8,6 +8,7 @@ from intercept.apis import Api, Dialect
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
+from intercept.dialects.gemini import contents
 from intercept.dialects.gemini import generate_content as gemini
 from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
@@ -119,7 +120,7 @@ GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
     dialect=Dialect.GEMINI,
-    parse_request=gemini.parse_request,
+    parse_request=contents.parse_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
     caches_prompts=True,
@@ -128,7 +129,7 @@ COUNT_TOKENS: Final = Api(
     name="count_tokens",
     path="/{version}/models/{model}:countTokens",
     dialect=Dialect.GEMINI,
-    parse_request=gemini.parse_plain_request,
+    parse_request=contents.parse_plain_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
     billed=False,
@@ -137,7 +138,7 @@ EMBED_CONTENT: Final = Api(
     name="embed_content",
     path="/{version}/models/{model}:embedContent",
     dialect=Dialect.GEMINI,
-    parse_request=gemini.parse_plain_request,
+    parse_request=contents.parse_plain_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
 )

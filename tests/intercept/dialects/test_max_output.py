@@ -6,7 +6,7 @@ import pytest
 
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import requests as bedrock_requests
-from intercept.dialects.gemini import generate_content as gemini
+from intercept.dialects.gemini import contents as gemini
 from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish

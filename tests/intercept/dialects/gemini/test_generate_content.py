@@ -8,13 +8,8 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.catalog import COUNT_TOKENS, GENERATE_CONTENT
-from intercept.dialects.gemini.generate_content import (
-    body_reader,
-    parse_plain_request,
-    parse_request,
-    stream_reader,
-    tokens,
-)
+from intercept.dialects.gemini.contents import parse_plain_request, parse_request
+from intercept.dialects.gemini.generate_content import body_reader, stream_reader, tokens
 from intercept.formats.error_body import error_reader
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
