@@ -29,6 +29,7 @@ from benchmarks.reports.samples import short
 from benchmarks.reports.tables import markdown
 from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, Exchange
 from intercept.apis import Reader
+from intercept.blocks import read_blocks
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.formats.sse import Decoder
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
@@ -105,6 +106,7 @@ def parsers() -> Iterator[Part]:
     for name, api in APIS.items():
         body = Exchange(name).request_body()
         yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
+        yield Part(f"blocks of requests, `{name}`", "requests", 1, partial(read_blocks, body))
 
 
 _SECOND = 1_000_000_000
