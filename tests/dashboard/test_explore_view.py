@@ -12,6 +12,8 @@ from bson import ObjectId
 from storage.accounts.identities import Role
 from storage.mongo.database import Database
 
+TAGS = {"user_id": "u-42"}
+
 
 @pytest.fixture(scope="module")
 def company(site):
@@ -19,8 +21,8 @@ def company(site):
     _, owner = site.user(role=Role.OWNER)
     name, token = site.user()
     for number in range(3):
-        site.call(token, "write a long text " * 200, model="demo" if number else "demo-large")
-    site.call(token, model="demo-error")
+        site.call(token, "write a long text " * 200, model="demo" if number else "demo-large", metadata=TAGS)
+    site.call(token, model="demo-error", metadata=TAGS)
     site.counted(token, 4)
     now = datetime.now(UTC)
     days = (now - now.replace(day=1)).days + 15
@@ -51,6 +53,9 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     page.click(".groups tbody td a", name)
     page.find("a.row")
     assert f"initiator:{name}" in unquote_plus(page.address)
+    page.click("a.row")
+    page.find(".facts", "Tag user_idu-42")
+    page.browser.back()
     page.browser.back()
     page.click(".groups th button", "Calls")
     page.find(".groups th[aria-sort=descending]", "Calls")
@@ -78,6 +83,8 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     for scheme in ("light", "dark"):
         page.prefer(scheme)
         assert page.axe(axe) == []
+    page.open("explore?by=tag.user_id", token)
+    page.find(".groups tbody td a", "u-42")
     page.open("explore", token)
     page.find(".groups tbody tr")
     assert "User" not in page.texts(".groups th")

@@ -126,6 +126,7 @@ function Facts({ interception }) {
           </div>
         `,
       )}
+      ${Object.entries(interception.tags).map(([name, value]) => html`<div key=${`tag ${name}`}><dt>${`Tag ${name}`}</dt><dd><code>${value}</code></dd></div>`)}
       ${agent && AGENT_FACTS.map(([name, text]) => agent[name] && html`<div key=${name}><dt>${text}</dt><dd><code>${agent[name]}</code></dd></div>`)}
       ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
