@@ -81,6 +81,7 @@ class EdgeOptions:
     members_create_tokens: bool = True
     tokens_per_user: int = 10
     openid_name: str = ""
+    openid_sign_out: bool = False
     local_sign_in: bool = True
     auth_proxy_header: str = ""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()

@@ -175,6 +175,7 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
         tokens_per_user=settings.tokens_per_user,
         local_sign_in=settings.local_sign_in,
         auth_proxy_header=settings.auth_proxy_header,
+        openid_sign_out=settings.oidc_sign_out,
         openid_name=settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or "",
     )
 

@@ -144,6 +144,9 @@ class Settings:
     oidc_link_users: bool = declare(
         SIGN_IN, SWITCH, "false", "Let who signs in with the name of an existing user be that user."
     )
+    oidc_sign_out: bool = declare(
+        SIGN_IN, SWITCH, "false", "Sign people out of the provider too when they sign out of the dashboard."
+    )
     oidc_create_groups: bool = declare(SIGN_IN, SWITCH, "false", "Make groups that the claim names and there are not.")
     auth_proxy_header: str = declare(
         SIGN_IN, HEADER, "", "Header in which trusted-proxies name the user who is in the dashboard; empty is none."

@@ -62,8 +62,12 @@ export function signIn(credential) {
 
 /** Sign out. Throws ApiError. */
 export async function signOut() {
-  await send("DELETE", "users/me/session");
-  dispatchEvent(new Event(SIGNED_OUT));
+  let there = null; // where the provider of single sign-on ends its own session
+  await ask(address("users/me/session"), { method: "DELETE" }, ({ headers }) => {
+    there = headers.get("X-AI-Bridge-Sign-Out");
+  });
+  if (there) location.assign(there);
+  else dispatchEvent(new Event(SIGNED_OUT));
 }
 
 /** Why a stream of events is refused, in the server's words; null if it is not any more. */

@@ -34,7 +34,9 @@ class OpenIDProviderProcess:
         node = shutil.which("node")
         if node is None or not (FOLDER / "node_modules/oidc-provider").is_dir():
             pytest.skip("npm has not installed oidc-provider (make test does it)")
+        homes = [url.removesuffix(CALLBACK) + "/" for url in redirect_urls]
         client = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": redirect_urls}
+        client |= {"post_logout_redirect_uris": homes}
         config = json.dumps({"clients": [client], "accounts": accounts})
         self._process = subprocess.Popen(
             [node, str(FOLDER / "provider.mjs"), config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

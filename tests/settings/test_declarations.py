@@ -41,6 +41,7 @@ DEFAULTS = {
     "oidc-role-mapping": "",
     "oidc-allowed-domains": "",
     "oidc-link-users": "false",
+    "oidc-sign-out": "false",
     "oidc-create-groups": "false",
     "auth-proxy-header": "",
     "mongodb-uri": "",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from upstream.openid.errors import ProviderUnavailableError
 
@@ -41,6 +41,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
     token_endpoint_auth_methods_supported: list[str] | None = None
     authorization_response_iss_parameter_supported: bool = False
 
@@ -101,6 +102,8 @@ def read_metadata(body: bytes, issuer: str) -> Metadata:
             raise ProviderUnavailableError(
                 f"the discovery document has a {name} that is not used: it needs https, or http on this machine"
             )
+    if metadata.end_session_endpoint is not None and not is_usable_url(metadata.end_session_endpoint):
+        return structs.replace(metadata, end_session_endpoint=None)
     return metadata
 
 

@@ -51,7 +51,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """A person, as the provider has them. `groups` and `role` are None where claims do not decide them."""
+    """A person, as the provider has them. `groups` and `role` are None where claims do not decide them; `id_token` says it all."""
 
     issuer: str
     subject: str
@@ -59,6 +59,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     display_name: str
     groups: tuple[str, ...] | None
     role: str | None
+    id_token: str = ""
 
 
 def find_claim(claims: Mapping[str, Any], name: str) -> Any:

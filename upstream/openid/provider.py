@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
@@ -115,7 +115,23 @@ class OpenIDProvider:
         lacks = any(find_claim(claims, name) is None for name in self._rules.claims)
         if metadata.userinfo_endpoint and tokens.access_token and lacks:
             claims = await self._ask_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
-        return read_profile(claims, self._rules)
+        return structs.replace(read_profile(claims, self._rules), id_token=tokens.id_token)
+
+    async def sign_out_url(self, id_token: str, back: str) -> str | None:
+        """Where a browser is signed out of the provider as well (OpenID Connect RP-Initiated Logout 1.0); None where it is not.
+
+        Args:
+            id_token: Of the sign-in, by which the provider knows who it was.
+            back: Where the provider sends the browser afterwards.
+
+        Raises:
+            ProviderUnavailableError: The provider does not say where that is.
+        """
+        endpoint = (await self._metadata.get()).end_session_endpoint
+        if endpoint is None:
+            return None
+        asked = {"id_token_hint": id_token, "client_id": self._client.id, "post_logout_redirect_uri": back}
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
     async def _verify(self, token: str, expected: Expected) -> dict[str, Any]:
         keys = await self._keys.get()

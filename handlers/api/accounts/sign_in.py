@@ -5,6 +5,8 @@ It gets a session, in a cookie that no script can read and that no other site's 
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -23,14 +25,19 @@ from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.sign_ins import InvalidCodeError
+from upstream.openid.errors import ProviderUnavailableError
 
 FOREIGN = "Pages of other sites may not sign you in or out."
 CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."
 TOKEN_OFF = "Tokens do not sign in here (local-sign-in). Please sign in as the page offers it."  # noqa: S105 - a sentence
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
 MAX_BODY_BYTES = 4096
+SIGN_OUT_HEADER = "X-AI-Bridge-Sign-Out"
+HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 # How long the body may take.
 BODY_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
 COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
 
 
@@ -90,24 +97,40 @@ class SignInHandler(SmallBodyHandler):
         self.set_status(204)
 
     async def delete(self) -> None:
-        """Sign out: 204, the session is ended and the cookie gone.
+        """Sign out: 204, the session is ended and the cookie gone. A header has where the provider ends its own session.
 
         Raises:
             Problem: 403, another site asks; 503, the database is unavailable, and the session goes on.
         """
         self._refuse_foreign()
-        await self._end_session()
+        if id_token := await self._end_session():
+            await self._leave_provider(id_token)
         self.clear_cookie(SESSION_COOKIE, **COOKIE_ATTRIBUTES)
         self.clear_cookie(HOST_SESSION_COOKIE, secure=True, **COOKIE_ATTRIBUTES)
         self.set_status(204)
 
-    async def _end_session(self) -> None:
+    async def _end_session(self) -> str:
+        """End the session of the cookie, and return the ID token that it was made with, if one is kept."""
         if session := self.session_cookie:
             try:
                 with database_problems():
-                    await self.bridge.sign_ins.sign_out(session)
+                    return await self.bridge.sign_ins.sign_out(session)
             except IdentitiesUnavailableError as error:
                 raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}) from error
+        return ""
+
+    async def _leave_provider(self, id_token: str) -> None:
+        """Tell the page where the provider signs its browser out, as far as that is known. The session here is over anyway."""
+        openid, host = self.bridge.openid, self.request.headers.get("Host", "")
+        if openid is None or not self.bridge.options.openid_sign_out or HOST.fullmatch(host) is None:
+            return
+        try:
+            url = await openid.sign_out_url(id_token, f"{self.scheme}://{host}/")
+        except ProviderUnavailableError as error:
+            _log.warning("nobody is signed out of the provider: %s", error)
+            return
+        if url is not None:
+            self.set_header(SIGN_OUT_HEADER, url)
 
     def _refuse_foreign(self) -> None:
         if self.is_foreign:

@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from handlers.api.accounts.sign_in import COOKIE_ATTRIBUTES
+from handlers.api.accounts.sign_in import COOKIE_ATTRIBUTES, HOST
 from handlers.base import BridgeHandler
 from handlers.control import database_problems
 from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SESSION_COOKIE, SESSION_COOKIE
@@ -33,7 +33,6 @@ NO_HOST = "The Host header is not a host."
 # The cookie of a flow has to come along when the provider's page sends the browser back.
 FLOW_ATTRIBUTES = {**COOKIE_ATTRIBUTES, "samesite": "Lax"}
 
-_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _VIEW = re.compile(r"[A-Za-z0-9/?=&%._~:+-]{0,512}")
 
 _log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class _OpenIDHandler(BridgeHandler):
             Problem: 400, the request names no host.
         """
         host = self.request.headers.get("Host", "")
-        if _HOST.fullmatch(host) is None:
+        if HOST.fullmatch(host) is None:
             raise Problem(400, NO_HOST)
         return f"{self.scheme}://{host}{CALLBACK}"
 
@@ -159,7 +158,7 @@ class CallbackHandler(_OpenIDHandler):
             )
             with database_problems():
                 user = await self.bridge.single_sign_on.admit(claimed)
-                await self._sign_in(Identity(user=user))
+                await self._sign_in(Identity(user=user), profile.id_token)
         except CancelledError:
             self.show("sign-in-refused/cancelled")
         except ProviderUnavailableError as error:
@@ -179,10 +178,14 @@ class CallbackHandler(_OpenIDHandler):
             raise FlowEndedError("the answer has a parameter twice")
         return {name: values[0].decode("utf-8", "replace") for name, values in given.items()}
 
-    async def _sign_in(self, identity: Identity) -> None:
+    async def _sign_in(self, identity: Identity, id_token: str) -> None:
         browser = self.request.headers.get("User-Agent", "")
         session = await self.bridge.sign_ins.create(
-            identity, client_ip=self.client_ip, user_agent=browser, method=Method.OPENID
+            identity,
+            client_ip=self.client_ip,
+            user_agent=browser,
+            method=Method.OPENID,
+            id_token=id_token if self.bridge.options.openid_sign_out else "",
         )
         self.bridge.active_tokens.forget()
         self.bridge.access.signed_in(self.client_ip, identity)

@@ -28,6 +28,9 @@ from storage.mongo.database import Database, Session
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of sessions."""
 
+MAX_ID_TOKEN = 6_000
+"""Characters of an ID token that is kept: it has to fit into an address later."""
+
 CODE_SECONDS = 600.0
 """How long a code signs in that has not been used yet."""
 
@@ -56,11 +59,18 @@ class SignIns:
         self._times = times
 
     async def create(
-        self, identity: Identity, *, client_ip: str, user_agent: str, method: Method = Method.TOKEN
+        self,
+        identity: Identity,
+        *,
+        client_ip: str,
+        user_agent: str,
+        method: Method = Method.TOKEN,
+        id_token: str = "",
     ) -> str:
         """Make a session for who identified themselves. Returns its text, which nobody can ask for again.
 
         It ends with the token that they did it with, if there is one, at the latest. A user has at most `MAX_SESSIONS`.
+        `id_token` is kept until then, for the provider that is told of the end; a long one is not.
         """
         text, now = new_token(), self._now()
         session_id, _, secret = text.partition("-")
@@ -82,6 +92,8 @@ class SignIns:
                 "client_ip": client_ip,
                 "user_agent": scrub_quoted(printable)[:MAX_USER_AGENT],
             }
+            if 0 < len(id_token) <= MAX_ID_TOKEN:
+                document["id_token"] = id_token
             await self._sessions.insert_one(document)
             own = self._sessions.find({"user_id": identity.user.id}, {"_id": True})
             surplus = [one["_id"] async for one in own.sort("last_used_at", DESCENDING).skip(MAX_SESSIONS)]
@@ -180,13 +192,15 @@ class SignIns:
             await self._database.together(end)
         self._identities.forget(user.id)
 
-    async def sign_out(self, text: str) -> None:
-        """End the session of this text, if it is one."""
+    async def sign_out(self, text: str) -> str:
+        """End the session of this text, if it is one. Returns the ID token that it was made with, "" where none is kept."""
         with suppress(InvalidTokenError):
             identity = await self._identities.authenticate_afresh(text, Kind.SESSION)
             async with self._database.within(ANSWER_SECONDS):
-                await self._sessions.delete_one({"_id": identity.session_id})
+                ended = await self._sessions.find_one_and_delete({"_id": identity.session_id})
             self._identities.forget(identity.user.id)
+            return str((ended or {}).get("id_token", ""))
+        return ""
 
     async def _owner(self, username: str) -> User:
         user = await self._identities.find_user(username)

@@ -162,3 +162,12 @@ JWK = st.fixed_dictionaries(
 @given(st.lists(JWK, max_size=4))
 def test_no_keys_break_the_reader(keys):
     refusal(read_keys, json.dumps({"keys": keys}).encode())
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [("https://id.example/logout", "https://id.example/logout"), ("http://id.example/", None), (None, None)],
+)
+def test_an_end_of_sessions_that_cannot_be_used_keeps_nobody_from_signing_in(url, kept):
+    body = json.dumps(DISCOVERED | {"end_session_endpoint": url}).encode()
+    assert read_metadata(body, ISSUER).end_session_endpoint == kept

@@ -330,3 +330,20 @@ async def test_any_server_finishes_what_another_one_began(make, stand_in):
     kept = another.read_flow(flow.write())
     found = await another.finish(kept, {"state": flow.state, "code": "the-code"}, REDIRECT)
     assert (found.subject, kept.view) == ("s", "overview")
+
+
+@pytest.mark.gen_test
+async def test_a_browser_is_led_to_where_the_provider_ends_its_session_if_it_says_so(make, stand_in):
+    assert await make().sign_out_url("the-token", "https://b.example/") is None
+    for tail, sign in (("/end", "?"), ("/end?x=1", "&")):
+        endpoint = f"{stand_in.issuer}{tail}"
+        stand_in.discovery["end_session_endpoint"] = endpoint
+        url = await make().sign_out_url("the-token", "https://b.example/")
+        query = "id_token_hint=the-token&client_id=ai-bridge&post_logout_redirect_uri=https%3A%2F%2Fb.example%2F"
+        assert url == f"{endpoint}{sign}{query}"
+
+
+@pytest.mark.gen_test
+async def test_a_profile_has_the_id_token_that_it_is_from(make, stand_in):
+    found = await sign_in(make(), stand_in)
+    assert found.id_token.count(".") == 2

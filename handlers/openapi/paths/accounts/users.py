@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
+from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
@@ -52,6 +52,11 @@ NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
 _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
 _COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
+_SIGN_OUT = header(
+    str,
+    "Where the browser goes to be signed out of the OpenID provider too, with `oidc-sign-out`.",
+    "https://id.example/logout?client_id=ai-bridge",
+)
 _NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
 
 PATHS: dict[str, Described] = {
@@ -172,7 +177,10 @@ PATHS: dict[str, Described] = {
             "description": "The session is ended and its cookie cleared; the token stays valid.",
             "security": [],
             "responses": {
-                "204": {"description": "The session and its cookie are gone.", "headers": {"Set-Cookie": _COOKIE}},
+                "204": {
+                    "description": "The session and its cookie are gone.",
+                    "headers": {"Set-Cookie": _COOKIE, SIGN_OUT_HEADER: _SIGN_OUT},
+                },
                 "503": shared("Unavailable"),
                 **_NOT_FOREIGN,
             },

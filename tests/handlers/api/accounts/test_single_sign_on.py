@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
 
+from handlers.api.accounts.sign_in import SIGN_OUT_HEADER
 from handlers.api.accounts.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.users import Role
@@ -393,3 +396,44 @@ class TestWithAProviderThatIsAway:
     @pytest.mark.gen_test
     async def test_who_wants_to_sign_in_is_told_so(self, running, browser):
         assert where(await browser.get(BEGIN)) == (303, "/#/sign-in-refused/unavailable")
+
+
+def fetch(url):
+    with urlopen(url) as answer:
+        return answer.status, answer.read()
+
+
+async def sign_out(browser, running):
+    cookie = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
+    client = await running.client()
+    answer = await client.request("DELETE", f"{API}/users/me/session", cookie)
+    client.close()
+    assert answer.status == 204
+    return answer.header(SIGN_OUT_HEADER)
+
+
+@pytest.mark.bridge(oidc_sign_out=True)
+@pytest.mark.gen_test
+async def test_who_signs_out_is_led_to_the_provider_which_knows_them_and_the_way_back(
+    browser, running, person, openid_provider
+):
+    await browser.sign_in(person())
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    url = urlsplit(await sign_out(browser, running))
+    assert f"{url.scheme}://{url.netloc}" == openid_provider.issuer
+    asked = parse_qs(url.query)
+    assert asked == {
+        "id_token_hint": [session["id_token"]],
+        "client_id": [CLIENT_ID],
+        "post_logout_redirect_uri": ["http://bridge/"],
+    }
+    status, page = await asyncio.to_thread(fetch, url.geturl())  # the provider takes it, and asks whether to sign out
+    assert (status, b"logout" in page) == (200, True)
+
+
+@pytest.mark.gen_test
+async def test_without_the_setting_nobody_is_and_no_id_token_is_kept(browser, running, person):
+    await browser.sign_in(person())
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert "id_token" not in session
+    assert await sign_out(browser, running) is None

@@ -8,7 +8,7 @@ from storage.accounts.audit import Author
 from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role, UnknownIdentityError
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, Method, SessionTimes
-from storage.accounts.sign_in.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
+from storage.accounts.sign_in.sign_ins import CODE_SECONDS, MAX_ID_TOKEN, InvalidCodeError, SignIns
 from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.mongo.database import DatabaseUnavailableError
 
@@ -295,3 +295,15 @@ async def test_users_are_listed_by_name_with_the_number_of_their_active_tokens(s
     count, listed = await identities.users_page(limit=9, offset=0)
     assert (count, [(user.username, tokens) for user, tokens in listed]) == (2, [("ada", 0), ("grace", 1)])
     assert [user.username for user, _ in (await identities.users_page(limit=1, offset=1))[1]] == ["grace"]
+
+
+@pytest.mark.gen_test
+async def test_a_sign_out_returns_the_id_token_that_was_kept_a_long_one_is_not(server):
+    identities, sign_ins = server
+    await identities.add_user("ada", role=Role.OWNER)
+    _, token = await identities.create_token("ada")
+    identity = await identities.authenticate(token)
+    for given, kept in (("a.b.c", "a.b.c"), ("x" * (MAX_ID_TOKEN + 1), ""), ("", "")):
+        text = await sign_ins.create(identity, client_ip="192.0.2.1", user_agent="x", id_token=given)
+        assert await sign_ins.sign_out(text) == kept
+        assert await sign_ins.sign_out(text) == ""
