@@ -32,6 +32,7 @@ from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
+from handlers.api.errors import ErrorsHandler
 from handlers.api.export import ExportHandler
 from handlers.api.facets import FacetHandler
 from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
@@ -78,7 +79,18 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
     {
-        *("interceptions", "sessions", "sign-in", "models", "clients", "providers", "refusals", "stats", "limits"),
+        *(
+            "interceptions",
+            "sessions",
+            "sign-in",
+            "models",
+            "clients",
+            "providers",
+            "refusals",
+            "stats",
+            "limits",
+            "errors",
+        ),
         *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit"),
     }
 )
@@ -114,6 +126,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "providers/([^/]+)", ProviderHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)/check", ProviderCheckHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)/usage", ProviderUsageHandler, context),
+                (CONTROL_PLANE + "errors", ErrorsHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),

@@ -48,6 +48,7 @@ from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
+from storage.queries.errors import Errors
 from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.interceptions import Interceptions
@@ -115,6 +116,7 @@ class Bridge:
     batch_files: BatchFiles
     refusal_recorder: RefusalRecorder
     refusals: Refusals
+    errors: Errors
     sessions: Sessions
     timelines: Timelines
     names: Facets

@@ -54,6 +54,7 @@ from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
+from storage.queries.errors import Errors
 from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.interceptions import Interceptions
@@ -159,6 +160,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         batch_files=BatchFiles(database),
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
+        errors=Errors(database),
         sessions=Sessions(database),
         timelines=Timelines(database),
         names=Facets(database),

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from benchmarks.api.population import CLIENTS, DAYS, FEWEST_USERS, MODELS, Zipf
 
-PAGE_MS, SUM_MS = 50, 100
+PAGE_MS, SUM_MS, WORDS_MS = 50, 100, 300
 DEEP = 99_900
 _INTERCEPTIONS = "/interceptions"
 
@@ -116,6 +116,21 @@ _FILTERS: dict[str, Callable[[Random], str]] = {
 }
 
 
+_WORDS: dict[str, Callable[[Random], str]] = {
+    "for a word of most calls": _fixed("test"),
+    "for a word of many calls": lambda random: f"word{random.randrange(20)}",
+    "for a rare word": lambda random: f"word{random.randrange(3_000, 30_000)}",
+    "for the password that somebody pasted": _fixed('"password is"'),
+    "for two words and not a third": lambda random: f"word{random.randrange(200)} cache -word{random.randrange(50)}",
+    "for a phrase of common words": _fixed('"the second run"'),
+    "for a word, of one user": _all(_user, lambda random: f"word{random.randrange(50)}"),
+    "for a word, failed, of one week": _all(_week, _fixed("status:failed warm")),
+    "by tool and cost": _fixed("tool:Bash cost:>9.9"),
+    "by duration": _fixed("took:>60s -model:gpt-5"),
+    "by cache rate, of one client": _all(_client, _fixed("cache:<5%")),
+}
+
+
 def _stats(days: float, bucket: str, group_by: str | None) -> Callable[[Random], Parameters]:
     def parameters(random: Random) -> Parameters:
         end = datetime.now(UTC) - timedelta(
@@ -134,6 +149,11 @@ def _lists(deep: int) -> Iterator[Shape]:
     yield Shape("page 1,000 by after_id", _INTERCEPTIONS, _nothing, cursor={"offset": deep - 1, "limit": 1})
     for name, make in _FILTERS.items():
         yield Shape(f"list {name}", _INTERCEPTIONS, _q(make))
+    for name, make in _WORDS.items():
+        yield Shape(f"search {name}", _INTERCEPTIONS, _q(make), target_ms=WORDS_MS)
+    yield Shape(
+        "busiest user, search for a word", _INTERCEPTIONS, _q(_fixed("word7")), caller="member", target_ms=WORDS_MS
+    )
     for name in ("by model", "by status", "by provider"):
         yield Shape(f"list {name}, deep offset", _INTERCEPTIONS, _behind(5_000, _q(_FILTERS[name])))
     yield Shape("busiest user, page 1,000 by offset", _INTERCEPTIONS, _behind(deep, _nothing), caller="member")

@@ -9,6 +9,7 @@ import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
 import { Device } from "./views/device.js";
+import { Errors } from "./views/errors.js";
 import { Explore } from "./views/explore.js";
 import { Groups } from "./views/groups.js";
 import { Interceptions } from "./views/interceptions.js";
@@ -32,6 +33,7 @@ const VIEWS = {
   explore: Explore,
   interceptions: Interceptions,
   refusals: Refusals,
+  errors: Errors,
   sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),
   limits: Limits,
   providers: Providers,

@@ -26,6 +26,14 @@ export function holdsSecret(q) {
   return SECRET.test(q);
 }
 
+const COMPARED = /^[<>=]+[\w.%]+$/;
+const TOKEN = /^[A-Za-z0-9]{10}-[A-Za-z0-9]{22}$/;
+
+/** Whether a text is a token of the bridge and nothing else. */
+export function isToken(text) {
+  return TOKEN.test(text.trim());
+}
+
 /** The words of a search as `{key, value, text}`; a bare word has the key "". */
 export function terms(q) {
   return (q.match(WORD) ?? []).map((text) => {
@@ -57,6 +65,65 @@ export function sinceNow(q, seconds, now) {
 /** A search of several keys; those without a value are left out. */
 export function searchFor(values) {
   return Object.entries(values).reduce((q, [key, value]) => withTerm(q, key, value), "");
+}
+
+/** Every key of a search for calls, and of those with a few values these. */
+export const KEYS = {
+  initiator: ["me"],
+  provider: ["openai", "anthropic", "demo"],
+  provider_name: [],
+  model: [],
+  client: [],
+  session_id: [],
+  status: ["completed", "failed", "in_flight"],
+  started_after: [],
+  started_before: [],
+  request_id: [],
+  since: ["1h", "24h", "7d", "4w"],
+  until: ["1h", "24h", "7d", "4w"],
+  token: [],
+  group: [],
+  agent: [],
+  tool: [],
+  tag: [],
+  end: [
+    "client_disconnected",
+    "upstream_error",
+    "upstream_stream_error",
+    "upstream_truncated",
+    "upstream_unreachable",
+    "upstream_timeout",
+    "circuit_open",
+    "server_shutdown",
+    "server_crashed",
+  ],
+  error: [],
+  http: ["4xx", "5xx", "401", "429", "529"],
+  streaming: ["true", "false"],
+  cost: [">1", ">0.1"],
+  took: [">10s", ">1m"],
+  tokens: [">10k", ">100k"],
+  cache: ["<50%"],
+};
+
+const MOST_COMPLETIONS = 12;
+
+/**
+ * What the last word of a search may become, as the whole search and without quotes: first a key, then a value of it. `known` has
+ * further values by key.
+ */
+export function completions(q, known = {}) {
+  const last = q.match(/(?:"[^"]*"?|[^" ])*$/)[0];
+  const [, negated, key, colon, typed] = last.match(/^(-?)([^:]*)(:?)(.*)$/s);
+  const head = q.slice(0, q.length - last.length) + negated;
+  if (!key) return [];
+  if (!colon) {
+    const keys = Object.keys(KEYS).filter((name) => name.startsWith(key.toLowerCase()));
+    return keys.map((name) => ({ text: `${head}${name}:`, label: `${head}${name}:` }));
+  }
+  const values = [...(KEYS[key.toLowerCase()] ?? []), ...(known[key.toLowerCase()] ?? [])].filter(isSearchable);
+  const fitting = [...new Set(values)].filter((value) => value.toLowerCase().startsWith(unquoted(typed).toLowerCase()));
+  return fitting.slice(0, MOST_COMPLETIONS).map((value) => ({ text: `${head}${key}:${COMPARED.test(value) ? value : quoted(value)}`, label: `${head}${key}:${value}` }));
 }
 
 /** Whether a search can ask for this value: the language has no way to write a double quote. */

@@ -64,8 +64,8 @@ export function usePages(path, params, cursor, limit) {
     const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
     get(path, { ...params, limit, [cursor]: behind }, aborter.current.signal).then(
       ({ count, results, ...rest }) => {
-        const known = new Set(rows.map((row) => row.id));
-        const all = [...rows, ...results.filter((row) => !known.has(row.id))];
+        const known = new Set(rows.map(idOf));
+        const all = [...rows, ...results.filter((row) => !known.has(idOf(row)))];
         setState({ rows: all, count, rest, error: null, loading: false, done: results.length < limit && !nextOf(rest) });
       },
       (error) => {
@@ -86,6 +86,9 @@ export function usePages(path, params, cursor, limit) {
   const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
   return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
 }
+
+/** What tells a row from the others. */
+const idOf = (row) => row.id ?? row.example_id;
 
 /** Behind what to go on where a page ended early: `next_after_id`, or how it is called in that list, is an id then. */
 const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWith("next_after_") && id)?.[1];

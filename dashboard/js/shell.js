@@ -23,6 +23,7 @@ const TABS = [
 // Those that other places lead to.
 const MORE = [
   ["refusals", "Refused calls"],
+  ["errors", "Errors"],
   ["groups", "Groups"],
   ["policies", "Policies"],
   ["prices", "Prices"],
@@ -33,7 +34,7 @@ const MORE = [
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
-const BELONGS_TO = { refusals: "interceptions", groups: "users", policies: "users", prices: "users", webhooks: "users" };
+const BELONGS_TO = { refusals: "interceptions", errors: "interceptions", groups: "users", policies: "users", prices: "users", webhooks: "users" };
 const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
 const NOT_FOR_READERS = ["providers"];
 

@@ -22,6 +22,7 @@ const SAID = {
   "user.signed_in": ({ detail }) => `signed in${times(detail)}`,
   "session.ended": ({ subject, detail }) => `ended a session of ${subject.username}, who had signed in with token ${detail.token_id}`,
   "calls.read": ({ subject, detail }) => `read ${plural(detail.count, "call")} of ${subject?.username || "others"} (${detail.way})`,
+  "calls.searched": ({ subject, detail }) => `searched what ${subject?.username || "others"} wrote${times(detail)}`,
   "authentication.failed": ({ detail }) => `was not authenticated${times(detail)}: ${words(detail.reason)} (${words(detail.plane)})`,
   "access.denied": ({ detail }) => `was refused${times(detail)}: ${detail.message} (${words(detail.plane)})`,
 };

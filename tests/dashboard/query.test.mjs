@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { holdsSecret, idOf, isSearchable, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
+import { completions, holdsSecret, idOf, isSearchable, isToken, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
 
 test("a relative range begins so long before now, unless the search has a time", () => {
   const now = Date.parse("2026-11-25T12:34:56.789Z") / 1000;
@@ -43,6 +43,30 @@ test("a word without a key that has the form of an id is one", () => {
 test("what a search asks not to be is no value of its key", () => {
   assert.equal(valueOf("-model:x", "model"), "");
   assert.equal(withTerm("-model:x", "model", "y"), "-model:x model:y");
+});
+
+test("a token of the bridge is known by its form, alone and whole", () => {
+  const token = "abcdefghij-0123456789abcdefghijkl";
+  assert.deepEqual([token, ` ${token} `, `${token}x`, `a ${token}`, "sk-proj-0123456789abcdefghij", ""].map(isToken), [
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
+
+test("the last word is completed: first the key, then its values", () => {
+  const texts = (q, known) => completions(q, known).map(({ text }) => text);
+  assert.deepEqual(texts("password to"), ["token", "tool", "took", "tokens"].map((key) => `password ${key}:`));
+  assert.deepEqual(texts("-stat"), ["-status:"]);
+  assert.deepEqual(texts("model:x status:f"), ["model:x status:failed"]);
+  assert.deepEqual(texts("cost:"), ["cost:>1", "cost:>0.1"]);
+  const known = { client: ["Claude Code", "Codex", 'a "b"'] };
+  assert.deepEqual(completions('client:"Cl', known), [{ text: 'client:"Claude Code"', label: "client:Claude Code" }]);
+  assert.deepEqual(texts("client:c", known), ['client:"Claude Code"', "client:Codex"]);
+  assert.deepEqual([texts(""), texts("model:x "), texts("zzz"), texts("nothing:")], [[], [], [], []]);
 });
 
 test("keys are read in any case", () => {

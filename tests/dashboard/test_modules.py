@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept.explanations import ENDS, RULES
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from storage.queries.filters.interceptions import Search, parse_search
+from storage.queries.filters.interceptions import SEARCH_KEYS, Search, parse_search
 from tests.server_process import ROOT
 
 HERE = Path(__file__).parent
@@ -34,7 +35,7 @@ def test_every_end_reason_of_a_failure_is_explained():
     reasons = [reason for reason in EndReason if reason is not EndReason.COMPLETED]
     command = ["node", "--input-type=module", "-e", script, *reasons]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    assert all(text.endswith(".") for text in explained)
+    assert dict(zip(reasons, explained, strict=True)) == ENDS
 
 
 def test_every_rule_by_which_calls_are_refused_is_explained():
@@ -42,8 +43,18 @@ def test_every_rule_by_which_calls_are_refused_is_explained():
         console.log(JSON.stringify(TITLES.map(([rule]) => [rule, reasonOf(rule)])))"""
     command = ["node", "--input-type=module", "-e", script]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    assert [rule for rule, _ in explained] == list(Rule)
-    assert all(text.endswith((".", ").")) for _, text in explained)
+    assert list(explained) == [[rule, RULES[rule]] for rule in Rule]
+
+
+def test_every_key_of_a_search_is_completed():
+    script = 'import { KEYS } from "./dashboard/js/query.js"; console.log(JSON.stringify(Object.entries(KEYS)))'
+    command = ["node", "--input-type=module", "-e", script]
+    known = dict(json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout))
+    assert list(known) == list(SEARCH_KEYS)
+    assert known["end"] == [reason for reason in EndReason if reason is not EndReason.COMPLETED]
+    for key, values in known.items():
+        for value in values:
+            parse_search(f"{key}:{value}")
 
 
 @pytest.fixture(scope="module")

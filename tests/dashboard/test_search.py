@@ -1,5 +1,9 @@
 """What people come with a question for, and find with one search or three clicks."""
 
+from urllib.error import HTTPError
+
+import pytest
+
 from storage.accounts.identities import Role
 
 
@@ -15,3 +19,50 @@ def test_the_call_in_which_somebody_pasted_a_password_is_found_by_a_word(page, s
     assert page.find("a.row").get_attribute("data-id") == pasted
     assert page.find("[role=status]").text == "1 call found"
     assert page.axe(axe) == []
+
+
+def test_a_leaked_token_is_found_by_pasting_it_and_revoked(page, site, axe):
+    name, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    site.call(token, "Hello")
+    page.open("interceptions", owner)
+    page.find("#q").send_keys(f"{token}\n")
+    assert page.find(".found-token [role=status]").text.startswith(
+        f"This is a token without a name ({token[:10]}) of {name}."
+    )
+    assert page.axe(axe) == []
+    page.click(".found-token button", "Revoke")
+    page.click("dialog button", "Revoke")
+    page.find(".found-token b", "It was revoked")
+    with pytest.raises(HTTPError, match="401"):
+        site.get(token, "users/me")
+    assert page.find("#q").get_attribute("value") == ""
+    kept = page.browser.execute_script("return JSON.stringify([location.href, {...localStorage}, {...sessionStorage}])")
+    assert token[11:] not in kept
+    assert token[11:] not in page.find("body").get_attribute("innerHTML")
+
+
+def test_a_pasted_id_opens_its_call(page, site):
+    _, token = site.user()
+    id_ = site.call(token, "Hello")
+    site.call(token, "Another")
+    site.recorded(token, 2)
+    page.open("interceptions", token)
+    page.find("#q").send_keys(f"{id_}\n")
+    page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
+
+
+def test_why_calls_failed_is_one_view_with_what_was_refused(page, site, axe):
+    _, token = site.user()
+    failed = site.call(token, "Hello", model="demo-error")
+    site.recorded(token, 1)
+    site.refused(token)
+    page.open("interceptions", token)
+    page.click("[aria-label='List'] button", "Errors")
+    page.shows(".rows .refusal a", ["1 call", "1 call"])
+    said = " ".join(page.texts(".rows .refusal .what"))
+    assert "Unknown route The provider has no such route." in said
+    assert "The provider" in said
+    assert page.axe(axe) == []
+    page.click(".rows .refusal a[href*='status%3Afailed']")
+    page.until(lambda: page.find("a.row").get_attribute("data-id") == failed, "the call is listed")

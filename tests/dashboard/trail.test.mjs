@@ -77,3 +77,9 @@ test("a provider is added, changed and removed, and of a change the fields are n
   assert.equal(of("provider.changed", { changes: ["base_url", "keys"] }), "changed the provider east: base url, keys");
   assert.equal(of("provider.removed", {}), "removed the provider east");
 });
+
+test("a search of what others wrote is told with whose it was, if it was of one", () => {
+  const entry = { action: "calls.searched", subject: { username: "ada" }, detail: { count: 1 } };
+  assert.equal(whatWasDone(entry), "searched what ada wrote");
+  assert.equal(whatWasDone({ ...entry, subject: null }), "searched what others wrote");
+});

@@ -1,4 +1,4 @@
-/** The two lists of calls: those that were made, and those that were refused. */
+/** The lists of calls: those that were made, those that were refused, and why either went wrong. */
 
 import { html } from "htm/preact";
 import { go, href } from "../router.js";
@@ -7,6 +7,7 @@ import { Segmented } from "./segmented.js";
 const LISTS = [
   ["interceptions", "Calls"],
   ["refusals", "Refused"],
+  ["errors", "Errors"],
 ];
 
 /** `view` is the list that is shown; the time stays chosen. */

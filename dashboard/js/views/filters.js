@@ -3,9 +3,10 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useResource } from "../resource.js";
-import { holdsSecret, isSearchable, sinceNow, valueOf, withTerm } from "../query.js";
+import { completions, holdsSecret, isSearchable, isToken, sinceNow, valueOf, withTerm } from "../query.js";
 import { RANGES } from "../series.js";
 import { seesEveryone } from "../shell.js";
+import { useFoundToken } from "./found_token.js";
 
 const STATUSES = [
   ["completed", "Completed"],
@@ -31,13 +32,18 @@ export function useSearch({ q = "", since = "" }) {
 export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
   const [text, setText] = useState(q);
   const [refused, setRefused] = useState(false);
+  const found = useFoundToken();
+  const known = useNames(!choices);
   useEffect(() => setText(q), [q]);
   const submit = (event) => {
     event.preventDefault();
     const secret = holdsSecret(text);
-    setRefused(secret);
+    const mayLook = user.role === "owner" && isToken(text);
+    setRefused(secret && !mayLook);
+    found.forget();
     if (secret) setText(q);
-    else onSearch(...withRange(text.trim(), since));
+    if (mayLook) found.look(text.trim());
+    if (!secret) onSearch(...withRange(text.trim(), since));
   };
   const put = (key, value) => onSearch(withTerm(q, key, value), since);
   return html`
@@ -50,11 +56,13 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices
         spellcheck=${false}
         autocomplete="off"
         autocapitalize="off"
+        list=${choices ? undefined : "completions"}
         value=${text}
         onInput=${(event) => setText(event.target.value)}
       />
+      ${!choices && html`<datalist id="completions">${completions(text, known).map(({ text: value, label }) => html`<option key=${value} value=${value} label=${label} />`)}</datalist>`}
       <div class="choices">
-        ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} put=${put} />`}
+        ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
         <${Since} q=${q} since=${since} onSearch=${onSearch} />
         ${seesEveryone(user) &&
         html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
@@ -62,9 +70,10 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices
       </div>
       ${refused &&
       html`<p class="failure" role="alert">
-        That looks like a token or a key, so it was not searched for: a secret must not stand in an address. Tokens are found by the
-        user they belong to, as in <code>initiator:NAME</code>.
+        That looks like a token or a key, so it was not searched for: a secret must not stand in an address. Owners are told whose a
+        token of the bridge is; its calls are found by the part before its hyphen, as in <code>token:ID</code>.
       </p>`}
+      ${found.shown}
     </form>
   `;
 }
@@ -76,19 +85,25 @@ function withRange(text, since) {
   return [text, named || valueOf(text, "started_after") ? "" : since];
 }
 
-function OfCalls({ q, statuses, put }) {
+/** What was ever recorded, by the key that asks for it. */
+function useNames(wanted) {
+  const names = { model: "models", provider_name: "providers", client: "clients" };
+  const lists = Object.values(names).map((path) => useResource(wanted ? path : null, { limit: 200 }).data ?? []);
+  return Object.fromEntries(Object.keys(names).map((key, index) => [key, lists[index].filter(isSearchable)]));
+}
+
+function OfCalls({ q, statuses, known, put }) {
   return html`
-    <${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />
-    <${Known} label="Model" path="models" name="model" q=${q} put=${put} />
-    <${Known} label="Provider" path="providers" name="provider_name" q=${q} put=${put} />
-    <${Known} label="Client" path="clients" name="client" q=${q} put=${put} />
+    ${statuses.length > 0 && html`<${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />`}
+    <${Known} label="Model" name="model" values=${known.model} q=${q} put=${put} />
+    <${Known} label="Provider" name="provider_name" values=${known.provider_name} q=${q} put=${put} />
+    <${Known} label="Client" name="client" values=${known.client} q=${q} put=${put} />
   `;
 }
 
 /** A choice among what was ever recorded. */
-function Known({ label, path, name, q, put }) {
-  const { data } = useResource(path, { limit: 200 });
-  const options = (data ?? []).filter(isSearchable).map((value) => [value, value]);
+function Known({ label, name, values, q, put }) {
+  const options = values.map((value) => [value, value]);
   return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
 }
 

@@ -2,13 +2,14 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { address } from "../api.js";
+import { address, get } from "../api.js";
 import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
 import { Empty } from "../parts/states.js";
+import { idOf } from "../query.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { Detail } from "./detail.js";
@@ -25,7 +26,11 @@ export function Interceptions({ route, user }) {
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
   const live = useLive(tail, sought, pages.merge, pages.reload);
-  const search = (text, range) => go(href("interceptions", "", { q: text, since: range }));
+  const search = (text, range) => {
+    const show = (id = "") => go(href("interceptions", id, { q: text, since: range }));
+    if (!idOf(text)) return show();
+    return get("interceptions", { q: text, limit: 1 }).then(({ results: [call] }) => show(call?.id), () => show());
+  };
   const close = () => {
     go(href("interceptions", "", { q, since }));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());

@@ -12,8 +12,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from intercept.records import Status
 from intercept.refusals import Rule
-from storage.queries.filters.interceptions import read_values
+from storage.queries.filters.interceptions import Search, read_values
+from storage.queries.filters.keys import Conditions
 from storage.queries.filters.kinds import Kind, one_of, read_status, read_switch, read_text, read_time
 
 
@@ -73,4 +75,35 @@ _KINDS: Mapping[str, Kind] = {
     "shadow": read_switch,
     "started_after": read_time,
     "started_before": read_time,
+}
+
+
+def conditions_of(search: Search, *, initiator_id: UUID | None) -> dict[str, Any] | None:
+    """Return the filter of the refusals that a search for calls means too; None if it asks for what refusals do not have.
+
+    A search for failed calls means refusals as well.
+    """
+    if search.status not in {None, Status.FAILED} or any(
+        (search.provider, search.client, search.session_id, search.request_id)
+    ):
+        return None
+    fields = {"provider": search.provider_name, "model": search.model, "initiator_id": initiator_id}
+    made = Conditions({name: value for name, value in fields.items() if value is not None})
+    for term in search.terms:
+        if term.key not in _FIELDS:
+            if term.negated:
+                continue
+            return None
+        made.add_to(_FIELDS[term.key], term)
+    times = {"$gte": search.started_after, "$lte": search.started_before}
+    made.fields["at"] = {operator: time for operator, time in times.items() if time is not None}
+    return made.filter
+
+
+_FIELDS: Mapping[str, str] = {
+    "initiator": "initiator_id",
+    "provider_name": "provider",
+    "model": "model",
+    "token": "api_key_id",
+    "http": "status",
 }

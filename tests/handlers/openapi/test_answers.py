@@ -53,6 +53,7 @@ WRONG = {
     SESSIONS: "limit=0",
     **dict.fromkeys(NAMES, "limit=0"),
     f"{CONTROL}/refusals": "limit=0",
+    f"{CONTROL}/errors": "limit=0",
     STATISTICS: "bucket=year",
     LIMITS: "q=x",
     f"{CONTROL}/providers/configured": "q=x",

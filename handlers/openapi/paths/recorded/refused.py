@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, query, response
-from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET
+from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
+from intercept.explanations import explain
+from intercept.records import EndReason
 from intercept.refusals import Rule
+from resources.recorded.errors import ErrorKind, ErrorList
 from resources.recorded.refusals import Refusal, RefusalList
 from storage.queries.filters.refusals import RefusalSearch
 
@@ -34,7 +38,57 @@ _SEARCH = query(
     example="initiator:me rule:rate",
 )
 
+FAILURE = ErrorKind(
+    kind="call",
+    provider="anthropic",
+    model="claude-sonnet-4-5",
+    status=429,
+    end_reason=EndReason.UPSTREAM_ERROR,
+    type="rate_limit_error",
+    rule=None,
+    template="This request would exceed your limit of # input tokens per minute",
+    message="This request would exceed your limit of 30,000 input tokens per minute",
+    explanation=explain(EndReason.UPSTREAM_ERROR, 429),
+    calls=31,
+    users=1,
+    initiators=[INTERCEPTION.initiator],
+    first_at="2026-11-24T22:50:11.032Z",
+    last_at="2026-11-24T23:14:05.112Z",
+    example_id=INTERCEPTION.id,
+    is_new=True,
+)
+_FROM = query("from", datetime, "The beginning of the range; without it seven days before its end.")
+_TO = query("to", datetime, "The end of the range, which does not belong to it; without it now.")
+_PROVIDER = query("provider", str, "Only those of the provider of this name.", example="anthropic")
+
 PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/errors": get(
+        "listErrors",
+        "Why calls failed and were refused",
+        "Failed calls by provider, model, status, type and message, and refusals by provider, model, status and rule; the most "
+        "frequent first. Refusals are left out where the search asks for what they do not have.",
+        tag="refusals",
+        parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
+        responses={
+            "200": response(
+                "A page of them.",
+                {
+                    JSON: body(
+                        ErrorList,
+                        page=ErrorList(
+                            from_="2026-11-17T23:14:30.000Z",
+                            to="2026-11-24T23:14:30.000Z",
+                            count=1,
+                            calls=31,
+                            is_complete=True,
+                            results=[FAILURE],
+                        ),
+                    )
+                },
+            )
+        }
+        | ALWAYS,
+    ),
     "/api/v2/aibridge/refusals": get(
         "listRefusals",
         "Which calls the bridge refused",

@@ -1,0 +1,53 @@
+/** Whose a token is that was pasted, where it was used last, and how to revoke it. The token itself is in no address and no state. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../api.js";
+import { time } from "../format.js";
+import { Confirm } from "../parts/dialog.js";
+import { Failure } from "../parts/states.js";
+import { searchFor } from "../query.js";
+import { href } from "../router.js";
+
+/** Looks up tokens; `look` takes the text of one, and `shown` is what is known of the last. */
+export function useFoundToken() {
+  const [state, setState] = useState(null);
+  const look = (text) =>
+    send("POST", "tokens/lookup", { token: text }).then(
+      (token) => setState({ token }),
+      (error) => setState({ error }),
+    );
+  const forget = () => setState(null);
+  const revoked = () => setState(({ token }) => ({ token: { ...token, revoked_at: new Date().toISOString() } }));
+  return { look, forget, shown: state && html`<${FoundToken} ...${state} onRevoked=${revoked} onClose=${forget} />` };
+}
+
+function FoundToken({ token, error, onRevoked, onClose }) {
+  const [asking, setAsking] = useState(false);
+  if (error) return html`<${Failure} error=${error} />`;
+  const { id, name, user, last_used_at: used, last_client: client, last_client_ip: address, revoked_at: revoked, expires_at: expires } = token;
+  const over = revoked || (expires && Date.parse(expires) <= Date.now());
+  const revoke = async () => {
+    await send("DELETE", `tokens/${encodeURIComponent(id)}`);
+    setAsking(false);
+    onRevoked();
+  };
+  return html`
+    <section class="found-token" aria-label="The token">
+      <p role="status">
+        This is <b>${name || "a token without a name"}</b> (<code>${id}</code>) of <a href=${href("users", user.username)}>${user.username}</a>.${" "}
+        ${used ? `It was last used ${time(used)} by ${client} at ${address}.` : "It was never used."}${" "}
+        ${over && html`<b>${revoked ? `It was revoked ${time(revoked)}.` : `It expired ${time(expires)}.`}</b>`}
+      </p>
+      <p>
+        ${!over && html`<button type="button" class="danger" onClick=${() => setAsking(true)}>Revoke</button>`}${" "}
+        <a href=${href("interceptions", "", { q: searchFor({ token: id }) })}>Its calls</a>${" "}
+        <button type="button" class="plain" onClick=${onClose}>Close</button>
+      </p>
+      ${asking &&
+      html`<${Confirm} title=${`Revoke ${name || "this token"}?`} verb="Revoke" act=${revoke} onClose=${() => setAsking(false)}>
+        <p>Whatever uses <code>${id}</code> is let in no more, within seconds. This cannot be undone.</p>
+      <//>`}
+    </section>
+  `;
+}

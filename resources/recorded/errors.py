@@ -1,0 +1,95 @@
+"""Errors: what went wrong in a time range, failed calls and refusals, grouped by what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from intercept.explanations import RULES, explain
+from intercept.records import EndReason
+from intercept.refusals import Rule
+from intercept.times import format_time
+from resources.fields import Count, Initiator, Time
+from storage.accounts.users import User
+from storage.queries.filters.error_groups import ErrorGroup
+
+NEW_SPAN = timedelta(hours=24)
+"""What was seen first in the last hours of the range is new."""
+
+MAX_USERS = 5
+"""Users who are named of a group."""
+
+
+class ErrorKind(Struct, rename={"is_new": "new"}):
+    """Errors of one kind."""
+
+    kind: Annotated[Literal["call", "refusal"], Meta(description="Calls that failed, or that the bridge refused.")]
+    provider: Annotated[str | None, Meta(description="The name of the provider; null of a refusal without one.")]
+    model: Annotated[str | None, Meta(description="Null of a refusal before the body was read.")]
+    status: Annotated[
+        int | None,
+        Meta(description="Of the provider's response, or of the bridge's refusal; null where there was none."),
+    ]
+    end_reason: Annotated[EndReason | None, Meta(description="How the calls ended; null of refusals.")]
+    type: Annotated[str, Meta(description="The type of the error, in the provider's words; may be empty.")]
+    rule: Annotated[Rule | None, Meta(description="Why the bridge refused; null of calls.")]
+    template: Annotated[
+        str,
+        Meta(description="The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers."),
+    ]
+    message: Annotated[str, Meta(description="The message of the example, at most 500 characters. Empty for readers.")]
+    explanation: Annotated[str, Meta(description="What it means, in plain words.")]
+    calls: Count
+    users: Annotated[Count, Meta(description="How many users got it, as far as they are known.")]
+    initiators: Annotated[list[Initiator], Meta(description=f"Some of them, at most {MAX_USERS}.")]
+    first_at: Time
+    last_at: Time
+    example_id: Annotated[UUID, Meta(description="The last of these calls; of refusals the last row.")]
+    is_new: Annotated[bool, Meta(description="Whether it was seen first in the last 24 hours of the range.")]
+
+    @classmethod
+    def of(cls, group: ErrorGroup, users: Mapping[UUID, User], until: datetime) -> Self:
+        """Show a group, in a range until then."""
+        kind = group.kind
+        rule = None if kind.rule is None else Rule(kind.rule)
+        return cls(
+            kind="call" if rule is None else "refusal",
+            provider=kind.provider,
+            model=kind.model,
+            status=kind.status,
+            end_reason=EndReason(kind.reason) if rule is None else None,
+            type=kind.type,
+            rule=rule,
+            template=kind.template,
+            message=group.message,
+            explanation=explain(kind.reason, kind.status) if rule is None else RULES.get(rule, ""),
+            calls=group.calls,
+            users=len(group.users),
+            initiators=[Initiator.of(user, users) for user in named(group)],
+            first_at=format_time(group.first_at),
+            last_at=format_time(group.last_at),
+            example_id=group.example_id,
+            is_new=group.first_at > until - NEW_SPAN,
+        )
+
+
+class ErrorList(Struct):
+    """What went wrong, the most frequent first."""
+
+    from_: Annotated[Time, Meta(description="The beginning of the range, which belongs to it.")] = field(name="from")
+    to: Annotated[Time, Meta(description="Its end, which does not.")]
+    count: Annotated[Count, Meta(description="How many kinds of errors there are.")]
+    calls: Annotated[Count, Meta(description="How many calls failed or were refused, of all kinds.")]
+    is_complete: Annotated[
+        bool, Meta(description="False where there were more than 20,000 different messages: the rarest are left out.")
+    ]
+    results: list[ErrorKind]
+
+
+def named(group: ErrorGroup) -> list[UUID]:
+    """Return the users of a group who are named."""
+    return sorted(group.users, key=str)[:MAX_USERS]

@@ -1,0 +1,137 @@
+"""What went wrong in a time range, grouped: calls that failed, and requests that the bridge refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from intercept.error_templates import MAX_READ, template_of
+from intercept.records import EndReason, Status
+from intercept.restricted_texts import HASH
+from storage.mongo.database import Database
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME
+from storage.queries.filters.error_groups import ErrorGroup, Kind
+from storage.queries.filters.selection import Selection
+from storage.queries.paging import visible
+
+MAX_DISTINCT: Final = 20_000
+"""Most different messages that are put into groups, those of most calls."""
+
+
+class Errors:
+    """The errors of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def groups(
+        self,
+        calls: Mapping[str, Any],
+        refusals: Mapping[str, Any] | None,
+        *,
+        visible_to: UUID | None,
+        texts: bool,
+    ) -> tuple[list[ErrorGroup], bool]:
+        """Group what went wrong, the most frequent first; and say whether some different messages were left out.
+
+        Args:
+            calls: The filter of the failed calls, see `storage.queries.filters.interceptions`; it bounds the time.
+            refusals: The filter of the refusals, with `at`; None where none can be meant.
+            visible_to: The user whose errors alone may be seen; None sees all.
+            texts: Whether messages may be read; without them errors are grouped by their type.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        groups: dict[Kind, ErrorGroup] = {}
+        async with self._database.query():
+            found = await self._failed(calls, visible_to, texts)
+            refused = [] if refusals is None else await self._refused(refusals, visible_to)
+        for one in (*found[:MAX_DISTINCT], *refused):
+            if one.kind in groups:
+                groups[one.kind].add(one)
+            else:
+                groups[one.kind] = one
+        ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
+        return ordered, len(found) > MAX_DISTINCT
+
+    async def _failed(self, calls: Mapping[str, Any], visible_to: UUID | None, texts: bool) -> list[ErrorGroup]:
+        selection = Selection.of(calls, visible_to)
+        if selection is None:
+            return []
+        message: Any = {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]} if texts else {"$literal": ""}
+        fields = ("provider_name", "model", "upstream_status", "end_reason")
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"$and": [selection.filter, {"status": Status.FAILED.value}]}},
+            {
+                "$group": {
+                    "_id": {**{name: f"${name}" for name in fields}, "type": "$error.type", "message": message},
+                    **_SUMS,
+                }
+            },
+            {"$sort": {"calls": -1}},
+            {"$limit": MAX_DISTINCT + 1},
+        ]
+        index = BY_INITIATOR if "initiator_id" in selection.values else BY_COMBINATION
+        cursor = self._database.interceptions.aggregate(pipeline, hint=dict(index))
+        return [_failed(document) for document in await cursor.to_list(None)]
+
+    async def _refused(self, refusals: Mapping[str, Any], visible_to: UUID | None) -> list[ErrorGroup]:
+        fields = ("provider", "model", "status", "rule")
+        sums = {**_SUMS, "calls": {"$sum": "$count"}, "first_at": {"$min": "$at"}, "last": _last("$at")}
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"$and": [refusals, visible(visible_to), {"shadow": {"$ne": True}}]}},
+            {"$group": {"_id": {name: f"${name}" for name in fields}, **sums}},
+            {"$limit": MAX_DISTINCT},
+        ]
+        index = REFUSALS_BY_TIME if visible_to is None else REFUSALS_BY_INITIATOR
+        cursor = self._database.refusals.aggregate(pipeline, hint=dict(index))
+        return [_refused(document) for document in await cursor.to_list(None)]
+
+
+def _last(time: str) -> dict[str, Any]:
+    return {"$max": {"at": time, "id": "$_id", "user": "$initiator_id"}}
+
+
+_SUMS: Final[Mapping[str, Any]] = {
+    "calls": {"$sum": 1},
+    "users": {"$addToSet": "$initiator_id"},
+    "first_at": {"$min": "$started_at"},
+    "last": _last("$started_at"),
+}
+
+
+def _failed(document: Mapping[str, Any]) -> ErrorGroup:
+    of = document["_id"]
+    message = of["message"] if not of["message"].startswith(HASH) else ""
+    status = of.get("upstream_status")
+    kind = Kind(
+        provider=of["provider_name"],
+        model=of["model"],
+        status=None if status is None else int(status),
+        reason=of.get("end_reason") or EndReason.SERVER_CRASHED.value,
+        type=of.get("type") or "",
+        template=template_of(message),
+    )
+    return _group(kind, document, document["users"], message)
+
+
+def _refused(document: Mapping[str, Any]) -> ErrorGroup:
+    of = document["_id"]
+    kind = Kind(of.get("provider"), of.get("model"), int(of["status"]), "refused", "", "", of["rule"])
+    return _group(kind, document, document["users"], "")
+
+
+def _group(kind: Kind, document: Mapping[str, Any], users: Iterable[UUID | None], message: str) -> ErrorGroup:
+    last = document["last"]
+    return ErrorGroup(
+        kind=kind,
+        calls=int(document["calls"]),
+        users={user for user in users if user is not None},
+        first_at=document["first_at"],
+        last_at=last["at"],
+        example_id=last["id"],
+        example_user=last.get("user"),
+        message=message,
+    )

@@ -1,0 +1,90 @@
+"""Why calls failed and were refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from intercept.times import format_time
+from runtime.process import now
+from storage.accounts.users import Role
+from tests.handlers.api.test_search import record
+
+ERRORS = "/api/v2/aibridge/errors"
+
+
+@pytest.mark.gen_test
+async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
+    await record(running, 1, "a", error="Limit of 10 tokens reached")
+    await record(running, 2, "a", error="Limit of 20 tokens reached")
+    client = await running.client()
+    assert (await client.request("POST", "/api/v2/aibridge/openai/v1/nowhere", running.headers, b"{}")).status == 404
+    await running.bridge.refusal_recorder.flush()
+    status, answer = await running.get(ERRORS)
+    assert (status, answer["count"], answer["calls"], answer["is_complete"]) == (200, 2, 3, True)
+    failed, refused = answer["results"]
+    assert {
+        name: failed[name] for name in ("kind", "status", "template", "message", "calls", "users", "example_id", "new")
+    } == {
+        "kind": "call",
+        "status": 200,
+        "template": "Limit of # tokens reached",
+        "message": "Limit of 20 tokens reached",
+        "calls": 2,
+        "users": 1,
+        "example_id": str(UUID(int=2)),
+        "new": True,
+    }
+    assert failed["initiators"][0]["username"] == "ada"
+    assert failed["explanation"] == "The provider responded with an error."
+    assert (refused["kind"], refused["rule"], refused["explanation"]) == (
+        "refusal",
+        "unknown_route",
+        "The provider has no such route.",
+    )
+    _, answer = await running.get(f"{ERRORS}?provider=openai-eu&limit=1")
+    assert (answer["count"], len(answer["results"])) == (1, 1)
+    _, answer = await running.get(f"{ERRORS}?q=tool:Bash")
+    assert (answer["count"], answer["results"]) == (0, [])
+    before = format_time(now() - timedelta(hours=1))
+    _, answer = await running.get(f"{ERRORS}?to={before}")
+    assert answer["count"] == 0
+
+
+@pytest.mark.gen_test
+async def test_members_see_their_own_errors_and_readers_no_messages(running):
+    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    await record(running, 1, "a", error="a secret of 1")
+    assert (await running.get(ERRORS, grace))[1]["results"] == []
+    (shown,) = (await running.get(ERRORS, reader))[1]["results"]
+    assert (shown["template"], shown["message"], shown["type"]) == ("", "", "invalid_request_error")
+
+
+@pytest.mark.gen_test
+async def test_messages_of_others_errors_are_audited(running):
+    auditor = await running.user("audrey", Role.AUDITOR)
+    await record(running, 1, "a", error="a secret of 1")
+    await running.get(ERRORS, auditor)
+    await running.bridge.access.flush()
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    reads = [one for one in trail["results"] if one["action"] == "calls.read"]
+    assert [(one["actor"]["username"], one["subject"]["username"], one["detail"]["way"]) for one in reads] == [
+        ("audrey", "ada", "list")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=x", "from"),
+        ("to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", "to"),
+        ("q=word", "q"),
+        ("limits=1", "limits"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_bad_parameters_are_named(running, query, field):
+    status, answer = await running.get(f"{ERRORS}?{query}")
+    assert (status, answer["validations"][0]["field"]) == (400, field)

@@ -1,0 +1,121 @@
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from intercept.records import EndReason, ProviderError
+from storage.queries import errors as errors_module
+from storage.queries.errors import Errors
+from storage.queries.filters.error_groups import ErrorGroup, Kind
+from storage.queries.filters.interceptions import Search, Term
+from storage.queries.filters.refusals import conditions_of
+from tests.storage.calls import Calls
+from tests.storage.records import ADA, NOON
+
+BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+RANGE = {"started_after": NOON, "started_before": NOON + timedelta(hours=1)}
+
+
+def at(number):
+    return NOON + timedelta(seconds=number)
+
+
+async def fail(database, number, message, *, status=429, **changes):
+    calls = Calls(database)
+    await calls.start(number, **changes)
+    error = ProviderError(type="t", message=message)
+    await calls.end(number, EndReason.UPSTREAM_ERROR, upstream_status=status, error=error)
+
+
+async def refuse(database, number, rule, *, initiator_id=ADA.id, count=1, **fields):
+    row = {"_id": UUID(int=1000 + number), "at": at(number), "initiator_id": initiator_id, "count": count, "rule": rule}
+    row |= {"provider": "openai-eu", "model": None, "status": 429, "api_key_id": "abcdefghij", "route": "/r"}
+    await database.refusals.insert_one(row | fields)
+
+
+async def groups(database, search=None, *, visible_to=None, texts=True):
+    search = search or Search(**RANGE)
+    found = search.filter(initiator_id=None), conditions_of(search, initiator_id=None)
+    return await Errors(database).groups(*found, visible_to=visible_to, texts=texts)
+
+
+@pytest.mark.gen_test
+async def test_errors_are_grouped_by_what_they_have_in_common(database):
+    await fail(database, 1, "Limit of 10 tokens reached", initiator_id=BOB_ID)
+    await fail(database, 2, "Limit of 20 tokens reached")
+    await fail(database, 3, "Limit of 20 tokens reached", model="other")
+    await refuse(database, 4, "rate", count=5)
+    await refuse(database, 5, "rate", initiator_id=None)
+    await refuse(database, 6, "rate", shadow=True)
+    await Calls(database).start(7)
+    await Calls(database).end(7)
+    kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "Limit of # tokens reached")
+    assert await groups(database) == (
+        [
+            ErrorGroup(
+                Kind("openai-eu", None, 429, "refused", "", "", "rate"),
+                *(6, {ADA.id}, at(4), at(5), UUID(int=1005), None, ""),
+            ),
+            ErrorGroup(kind, 2, {ADA.id, BOB_ID}, at(1), at(2), UUID(int=2), ADA.id, "Limit of 20 tokens reached"),
+            ErrorGroup(
+                kind._replace(model="other"),
+                1,
+                {ADA.id},
+                at(3),
+                at(3),
+                UUID(int=3),
+                ADA.id,
+                "Limit of 20 tokens reached",
+            ),
+        ],
+        False,
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_member_gets_their_own_and_a_reader_no_messages(database):
+    await fail(database, 1, "one of 1", initiator_id=BOB_ID)
+    await fail(database, 2, "another")
+    await refuse(database, 3, "rate", initiator_id=BOB_ID)
+    found, _ = await groups(database, visible_to=BOB_ID)
+    assert [(one.kind.rule, one.calls, one.users) for one in found] == [(None, 1, {BOB_ID}), ("rate", 1, {BOB_ID})]
+    found, _ = await groups(database, texts=False)
+    assert [(one.kind.template, one.message, one.calls) for one in found] == [("", "", 2), ("", "", 1)]
+    assert await groups(database, Search(**RANGE, terms=(Term("initiator", (ADA.id,)),)), visible_to=BOB_ID) == (
+        [],
+        False,
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_message_that_is_kept_as_a_hash_is_no_message(database):
+    await fail(database, 1, "hmac-sha256:" + "0" * 64)
+    found, _ = await groups(database)
+    assert [(one.kind.template, one.message) for one in found] == [("", "")]
+
+
+@pytest.mark.gen_test
+async def test_of_too_many_different_messages_the_rarest_are_left_out(database, monkeypatch):
+    monkeypatch.setattr(errors_module, "MAX_DISTINCT", 1)
+    for number, message in enumerate(("often", "often", "rare"), start=1):
+        await fail(database, number, message)
+    found, is_cut = await groups(database)
+    assert ([one.kind.template for one in found], is_cut) == (["often"], True)
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (Search(), {"at": {}}),
+        (Search(model="m", provider_name="p"), {"model": "m", "provider": "p", "at": {}}),
+        (
+            Search(terms=(Term("token", ("t",)), Term("http", (429,), True))),
+            {"api_key_id": {"$in": ["t"]}, "status": {"$nin": [429]}, "at": {}},
+        ),
+        (Search(terms=(Term("tool", ("Bash",), True),)), {"at": {}}),
+        (Search(terms=(Term("tool", ("Bash",)),)), None),
+        (Search(client="c"), None),
+    ],
+)
+def test_a_search_for_calls_means_refusals_where_they_have_what_it_asks_for(search, expected):
+    assert conditions_of(search, initiator_id=None) == expected
