@@ -22,7 +22,7 @@ from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED
 from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
 from storage.search.entries import FIELDS, Entry, entry_of
-from storage.search.segments import IDS, OTHER_PARTS, Segment, Source, build, choose_merge, merge, position_of
+from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, build, choose_merge, merge, position_of
 
 PAUSE_SECONDS = 1.0
 """The pause between two runs."""
@@ -109,7 +109,9 @@ class SearchJob(ExactlyOnceJob):
         for segment in chosen:
             ids = [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]
             parts = self._parts.find({"_id": {"$in": ids}}, session=session)
-            sources.append(Source(segment, {read_part_id(one["_id"])[1]: one["data"] async for one in parts}))
+            source = Source(segment, {read_part_id(one["_id"])[1]: one["data"] async for one in parts})
+            if IDS in source.parts and TIMES in source.parts:  # else retention is removing it
+                sources.append(source)
             await self._parts.delete_many({"_id": {"$in": ids}}, session=session)
         await self._segments.delete_many({"_id": {"$in": [one.number for one in chosen]}}, session=session)
         made = await asyncio.to_thread(merge, await self._next_number(session), sources)

@@ -30,7 +30,6 @@ VIEWS = {
     "webhooks/{webhook}": ".switches",
     "audit": ".entry",
     "refusals": ".refusal",
-    "errors": ".refusal",
     "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",

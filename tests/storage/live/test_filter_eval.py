@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
-from storage.live.filter_eval import matches
+from storage.live.filter_eval import TEXTS, matches
 from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.queries.filters.texts import TextQuery
 from storage.recording.figures import COMPARISONS
 from tests.storage.records import ADA, NOON
 
@@ -105,6 +106,11 @@ def test_a_field_that_is_missing_matches_nothing_that_is_asked_for():
     assert not matches({}, {"model": "m"})
     assert not matches({"started_at": None}, {"started_at": {"$lte": NOON}})
     assert matches({}, {})
+
+
+def test_texts_are_looked_at_by_what_a_filter_has_for_them():
+    call = {"user_prompts": [{"prompt": "my password", "metadata": {}}]}
+    assert [matches(call, {TEXTS: TextQuery(((word,),))}) for word in ("password", "other")] == [True, False]
 
 
 def test_an_operator_that_no_search_makes_is_refused():

@@ -26,7 +26,8 @@ from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Cost
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
-from storage.search.find import Found, Progress, Query, SearchIndex
+from storage.search import job as job_module
+from storage.search.find import Found, Progress, Query, SearchIndex, SearchUnsupportedError, is_for_index
 from storage.search.job import SearchJob
 from storage.search.sweep import Step, Sweep
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -139,6 +140,61 @@ async def test_where_the_order_of_words_matters_only_the_newest_are_checked(data
     await index(database)
     found = await SearchIndex(database).page(asked(texts=says("a b")), limit=10)
     assert (found.count, found.is_exact, [one["_id"].int for one in found.rows]) == (5, False, [5, 3])
+
+
+@pytest.mark.gen_test
+async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_too(database, monkeypatch):
+    monkeypatch.setattr(find_module, "MAX_CHECKED", 2)
+    monkeypatch.setattr(find_module, "PAGE", 2)
+    documents = [made(number, prompt="b a" if number in {4, 5} else "a b") for number in range(1, 7)]
+    await database.interceptions.insert_many(documents)
+    await index(database)
+
+    async def read(query, **more):
+        return [[one["_id"].int for one in page] async for page in SearchIndex(database).pages(query, **more)]
+
+    assert await read(asked(texts=says("a"))) == [[6, 5], [4, 3], [2, 1]]
+    assert await read(asked(texts=says("a")), limit=3) == [[6, 5], [4]]
+    assert await read(asked(texts=says("a b"))) == [[6], [3], [2, 1]]
+    assert await read(asked(texts=says("a b")), after_id=UUID(int=3)) == [[2, 1]]
+    assert await read(asked(texts=says("nothing"))) == []
+
+
+@pytest.mark.gen_test
+async def test_a_segment_that_retention_is_removing_is_left_out(database, monkeypatch):
+    monkeypatch.setattr(job_module, "FAN", 2)
+    for number in (1, 2):
+        await database.interceptions.insert_one(made(number, prompt="word"))
+        await index(database)
+    first = await database.search_segments.find_one({"calls": 1}, sort=[("_id", 1)])
+    await database.search_parts.delete_many({"last": first["last"]})
+    assert await listed(database, asked(texts=says("word"))) == (1, [2])
+    await database.interceptions.insert_one(made(3, prompt="word"))
+    await index(database)
+    assert await listed(database, asked(texts=says("word"))) == (2, [3, 2])
+
+
+@pytest.mark.gen_test
+async def test_on_a_mongodb_that_is_no_replica_set_there_is_no_index(single_server):
+    with pytest.raises(SearchUnsupportedError):
+        await SearchIndex(single_server).page(asked(texts=says("word")), limit=1)
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (Search(), False),
+        (Search(model="m", status=Status.FAILED), False),
+        (Search(session_id="s"), False),
+        (Search(request_id="r"), False),
+        (Search(status=Status.IN_FLIGHT, terms=(Term("tool", ("Bash",)),)), False),
+        (Search(terms=(Term("status", (Status.IN_FLIGHT,)), Term("tool", ("Bash",)))), False),
+        (Search(terms=(Term("tool", ("Bash",)),)), True),
+        (Search(terms=(Term("cost", (Comparison("$gt", Decimal(1)),)),), model="m"), True),
+    ],
+)
+def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expected):
+    assert is_for_index(Query(search, search.filter(initiator_id=None), None, None)) == expected
 
 
 @pytest.mark.gen_test
