@@ -11,11 +11,16 @@ const server = createServer();
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 
+// As the provider's own page, without a font from elsewhere.
+async function logoutSource(context, form) {
+  context.body = `<!doctype html><title>Sign out</title>${form}<button form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>`;
+}
+
 const provider = new Provider(issuer, {
   clients,
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "preferred_username", "groups"] },
   cookies: { keys: ["of-the-tests"] },
-  features: { devInteractions: { enabled: false }, ...features },
+  features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: true, logoutSource }, ...features },
   findAccount: (_, id) => accounts[id] && { accountId: id, claims: async () => ({ sub: id, ...accounts[id] }) },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   pkce: { required: () => true },
