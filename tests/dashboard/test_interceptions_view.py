@@ -313,11 +313,12 @@ def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
         site.recorded(one, 1)
     page.open("interceptions?q=model%3Aours", token)
     page.shows("a.row .user", [mine])
-    assert page.texts(".top nav a") == ["Overview", "Calls", "Sessions", "Connect"]
+    assert page.texts(".top nav a") == ["Overview", "Explore", "Calls", "Sessions", "My usage", "Connect"]
     page.open("interceptions?q=model%3Aours", owner)
     page.shows("a.row .user", [theirs, mine])
     assert page.texts(".top nav a") == [
         "Overview",
+        "Explore",
         "Calls",
         "Sessions",
         "Limits",

@@ -30,6 +30,7 @@ VIEWS = {
     "webhooks/{webhook}": ".switches",
     "audit": ".entry",
     "refusals": ".refusal",
+    "errors": ".refusal",
     "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
