@@ -13,7 +13,8 @@ from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
-from resources.recorded.interceptions import Indexing, Interception, InterceptionList, TextMatch
+from resources.recorded.interceptions import Indexing, Interception, InterceptionList
+from resources.recorded.parts import TextMatch
 from storage.accounts.events import Way
 from storage.accounts.users import User
 from storage.queries.paging import UnknownCursorError

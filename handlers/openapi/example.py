@@ -6,16 +6,8 @@ from uuid import UUID
 
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from resources.fields import Initiator
-from resources.recorded.interceptions import (
-    Connecting,
-    Cost,
-    Interception,
-    Metadata,
-    PromptMetadata,
-    TokenUsage,
-    UsageMetadata,
-    UserPrompt,
-)
+from resources.recorded.interceptions import Interception
+from resources.recorded.parts import Connecting, Cost, Metadata, PromptMetadata, TokenUsage, UsageMetadata, UserPrompt
 from resources.recorded.prompt_cache import CallCache
 from upstream.presets import ProviderType
 

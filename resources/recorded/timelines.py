@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from intercept.records import EndReason, Status
 from intercept.times import format_time
 from resources.fields import Count, Time, format_decimal
-from resources.recorded.interceptions import ToolResult
+from resources.recorded.parts import ToolResult
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
 from storage.aggregation.loops import Loop as FoundLoop

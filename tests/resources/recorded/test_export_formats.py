@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
 from resources.recorded.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
-from resources.recorded.interceptions import Cost, Interception
+from resources.recorded.interceptions import Interception
+from resources.recorded.parts import Cost
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 from tests.storage import records

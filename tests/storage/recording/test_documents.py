@@ -24,7 +24,7 @@ from intercept.records import (
     UserPrompt,
 )
 from resources.recorded.interceptions import Interception
-from resources.recorded.interceptions import ToolResult as ShownResult
+from resources.recorded.parts import ToolResult as ShownResult
 from storage.recording import documents
 from storage.recording import truncation as fitting
 from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document

@@ -13,7 +13,7 @@ from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
-from resources.recorded.interceptions import ToolResult
+from resources.recorded.parts import ToolResult
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.sessions import Retries, Session, SessionDetail, SessionList, Thread, ThreadPage
 from resources.recorded.timelines import Timeline, TimelineCall, ToolCall, ToolFigures

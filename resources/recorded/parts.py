@@ -1,0 +1,264 @@
+"""What an interception has: its texts, tokens, cost and tries, each made of a part of its document.
+
+See `storage.recording.documents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import decode
+
+from intercept.recording import Keep
+from intercept.records import UsageSource
+from intercept.times import format_time
+from resources.fields import Count, Time, format_decimal, of_fields
+
+Document: TypeAlias = Mapping[str, Any]
+
+
+class RecordedError(Struct):
+    """What went wrong, in the provider's words where it had any."""
+
+    type: str
+    message: Annotated[str, Meta(description="Empty for readers.")]
+
+
+Truncated: TypeAlias = Annotated[
+    Literal[True] | UnsetType, Meta(description="Something is missing that was there to be recorded.")
+]
+
+
+Withheld: TypeAlias = Annotated[
+    Literal[True] | UnsetType, Meta(description="There is a text, which a reader does not see. It is shown as empty.")
+]
+
+
+Kept: TypeAlias = Annotated[
+    Keep | UnsetType, Meta(description="What a policy says is kept of the text. Absent where that is all of it.")
+]
+
+
+class Metadata(Struct):
+    """What else is to be said of a record."""
+
+    truncated: Truncated = UNSET
+
+
+Removed: TypeAlias = Annotated[
+    Literal[True] | UnsetType,
+    Meta(description="The text was removed at the end of its retention. It is shown as empty."),
+]
+
+
+class TextMetadata(Metadata):
+    """Of an entry with a text."""
+
+    withheld: Withheld = UNSET
+    recording: Kept = UNSET
+    removed: Removed = UNSET
+
+
+class UsageMetadata(Metadata):
+    """Of a token usage: the provider's own usage object, whole."""
+
+    usage: dict[str, Any] | UnsetType = UNSET
+
+
+class ThoughtMetadata(Struct):
+    """Of a thought: what the provider calls it."""
+
+    source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
+    truncated: Truncated = UNSET
+    withheld: Withheld = UNSET
+    recording: Kept = UNSET
+    removed: Removed = UNSET
+
+
+class Cost(Struct):
+    """What the call cost by published prices, not by anybody's bill."""
+
+    usd: Annotated[float, Meta(ge=0, description="US dollars.")]
+    prices: Annotated[str, Meta(description="The price list and its version.")]
+
+
+class EarlierCost(Struct):
+    """What the call cost before it was priced again."""
+
+    usd: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="US dollars; null where it had no price.")]
+    prices: str | None
+    replaced_at: Time
+
+    @classmethod
+    def of(cls, cost: Document) -> Self:
+        """Show an entry of `earlier_costs`."""
+        usd = cost["usd"]
+        return cls(None if usd is None else format_decimal(usd), cost["prices"], format_time(cost["replaced_at"]))
+
+
+class ProviderCost(Struct):
+    """What the provider itself says that the call costs."""
+
+    usd: float
+    source: Annotated[str, Meta(description="The field of its usage that says so: `cost` or `cost_in_usd_ticks`.")]
+
+
+class TokenUsage(Struct):
+    """Tokens of one response. The four counts are disjoint; null is what the provider did not report."""
+
+    id: UUID
+    interception_id: UUID
+    provider_response_id: str
+    input_tokens: Count | None
+    output_tokens: Count | None
+    cache_read_input_tokens: Count | None
+    cache_write_input_tokens: Count | None
+    source: UsageSource
+    metadata: UsageMetadata
+    created_at: Time
+
+    @classmethod
+    def of(cls, usage: Document, interception_id: UUID) -> Self:
+        """Show an entry of `token_usages`."""
+        metadata = usage["metadata"]
+        told = decode(metadata["usage"]) if "usage" in metadata else UNSET
+        shown = UsageMetadata(metadata.get("truncated", UNSET), told)
+        return of_fields(cls, usage, interception_id=interception_id, metadata=shown)
+
+
+class PromptMetadata(TextMetadata):
+    """What else is to be said of a prompt."""
+
+    synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not its user.")] = UNSET
+
+
+class UserPrompt(Struct):
+    """The text of the last message of the user."""
+
+    id: UUID
+    interception_id: UUID
+    provider_response_id: str
+    prompt: str
+    metadata: PromptMetadata
+    created_at: Time
+
+    @classmethod
+    def of(cls, prompt: Document, interception_id: UUID, response_id: str) -> Self:
+        """Show an entry of `user_prompts`."""
+        made = {"interception_id": interception_id, "provider_response_id": response_id}
+        return of_fields(cls, prompt, metadata=PromptMetadata(**prompt["metadata"]), **made)
+
+
+class ToolResult(Struct):
+    """What a tool call gave, as the next request of its client says."""
+
+    bytes: Annotated[Count, Meta(description="Its size in the request; of a text without quotation marks.")]
+    is_error: Annotated[
+        bool | None, Meta(description="Whether the tool failed; null where the API has no mark of that.")
+    ]
+
+    @classmethod
+    def of(cls, result: Document) -> Self:
+        """Show the `result` of an entry of `tool_usages`."""
+        return cls(int(result["bytes"]), result["is_error"])
+
+
+class ToolUsage(Struct):
+    """A tool call that the model chose."""
+
+    id: UUID
+    interception_id: UUID
+    provider_response_id: str
+    provider_tool_call_id: str
+    server_url: str | None
+    tool: str
+    input: Annotated[str, Meta(description="JSON text, as the provider sent it.")]
+    injected: bool
+    invocation_error: str | None
+    metadata: TextMetadata
+    created_at: Time
+    result: Annotated[
+        ToolResult | None, Meta(description="Null until a request brings it, a few seconds after that one began.")
+    ]
+
+    @classmethod
+    def of(cls, usage: Document, interception_id: UUID) -> Self:
+        """Show an entry of `tool_usages`."""
+        result = usage.get("result")
+        made = {"metadata": TextMetadata(**usage["metadata"]), "result": result and ToolResult.of(result)}
+        return of_fields(cls, usage, interception_id=interception_id, **made)
+
+
+class ModelThought(Struct):
+    """A piece of reasoning that the model showed."""
+
+    id: UUID
+    interception_id: UUID
+    content: str
+    metadata: ThoughtMetadata
+    created_at: Time
+
+    @classmethod
+    def of(cls, thought: Document, interception_id: UUID) -> Self:
+        """Show an entry of `model_thoughts`."""
+        return of_fields(cls, thought, interception_id=interception_id, metadata=ThoughtMetadata(**thought["metadata"]))
+
+
+class Agent(Struct):
+    """Which agent of Claude Code asked."""
+
+    id: Annotated[str | None, Meta(description="Null for the main agent.")]
+    parent_id: Annotated[str | None, Meta(description="The agent that started it.")]
+    hints: Annotated[
+        dict[str, str],
+        Meta(
+            description="What was sent of `request_class`, `agent_type`, `compaction`, `prompt_id` and "
+            "`prev_tool_durations`."
+        ),
+    ]
+
+
+class Try(Struct):
+    """One time that a provider was asked, or could not be."""
+
+    provider_name: str
+    credential_hint: Annotated[str, Meta(description="Of the key that was sent; empty where none was.")]
+    status: Annotated[int | None, Meta(description="Of the provider's response; null where it gave none.")]
+    error: Annotated[
+        RecordedError | None,
+        Meta(
+            description="Why it gave none: its `type` is an `end_reason`. Null too where the call was stopped before."
+        ),
+    ]
+    ms: Annotated[Count, Meta(description="Milliseconds to the head of its response, or until there was none.")]
+
+    @classmethod
+    def of(cls, one: Document) -> Self:
+        """Show an entry of `tries`."""
+        error = one["error"] and RecordedError(**one["error"])
+        return cls(one["provider_name"], one["credential_hint"], whole(one["status"]), error, int(one["ms"]))
+
+
+class Connecting(Struct):
+    """How long making the connection to the provider took, in milliseconds. The wait for the provider includes it."""
+
+    dns_ms: Annotated[float, Meta(ge=0, description="To find its address.")]
+    connect_ms: Annotated[float, Meta(ge=0, description="To connect, through a proxy where there is one.")]
+    tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
+
+
+class TextMatch(Struct):
+    """A place where a call says what was searched for."""
+
+    field: Annotated[str, Meta(description="Which text, as in `tool_usages[0].input`.")]
+    before: Annotated[str, Meta(description="What stands before it there, cut off.")]
+    text: Annotated[str, Meta(description="The words themselves.")]
+    after: Annotated[str, Meta(description="What stands behind it, cut off.")]
+
+
+def whole(number: int | None) -> int | None:
+    """Return a number that BSON may have as a type of its own as a plain one."""
+    return None if number is None else int(number)
