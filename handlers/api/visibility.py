@@ -33,6 +33,7 @@ WORDS_OF_ENDED = (
 NOT_FOR_READERS = (
     "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as initiator:ada."
 )
+CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
 
@@ -112,6 +113,8 @@ class VisibilityHandler(ControlHandler):
         initiator_id = await self.initiator_of(search)
         if search.texts is not None:
             refuse_texts(search, allowed=texts)
+            if scrub_quoted(q) != q:
+                raise ValidationProblem(INVALID_SEARCH, validations=[("q", CREDENTIAL_AS_WORD)])
             if not self.shows_texts:
                 raise Problem(403, NOT_FOR_READERS)
             self._note_search(search, initiator_id)

@@ -99,7 +99,7 @@ def says_nothing_of(secret, answer, path):
 
 @pytest.mark.gen_test
 async def test_what_is_said_instead_tells_that_something_was_left_out(running):
-    status, body = await running.get(f"{CONTROL}/interceptions?q={TOKEN}")
+    status, body = await running.get(f"{CONTROL}/interceptions?q=initiator:{TOKEN}")
     assert status == 400
     assert body["validations"] == [
         {"field": "initiator", "detail": 'user "[scrubbed]" does not exist or is unavailable to you'}

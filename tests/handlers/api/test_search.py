@@ -164,6 +164,14 @@ async def test_words_beside_what_the_index_does_not_have_are_refused(running, q)
 
 
 @pytest.mark.gen_test
+async def test_what_looks_like_a_token_or_a_key_is_not_searched_for(running):
+    for secret in (running.token, "sk-proj-0123456789abcdefghij"):
+        status, answer = await running.get(f"{LIST}?q=word%20{secret}")
+        assert (status, answer["validations"][0]["detail"][:29]) == (400, "looks like a token or a key, ")
+        assert secret not in json.dumps(answer)
+
+
+@pytest.mark.gen_test
 async def test_sessions_are_not_searched_for_words(running):
     status, answer = await running.get("/api/v2/aibridge/sessions?q=word")
     assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")
