@@ -123,7 +123,7 @@ async def test_commands_work_beside_the_server_and_their_token_lets_in(demo, sta
     assert creation.stderr.find(TOKEN_EXPLANATION)
     assert await demo.get("/api/v2/aibridge/interceptions", token) == (
         200,
-        {"count": 0, "results": [], "next_after_id": None},
+        {"count": 0, "results": [], "next_after_id": None, "count_is_exact": True, "indexing": None},
     )
     assert start("tokens", "revoke", token[:10], *here).succeeded() == f"Revoked {token[:10]}.\n"
 
@@ -236,7 +236,7 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     token = start("tokens", "create", "ada", **where).succeeded().strip()
     assert await server.get("/api/v2/aibridge/interceptions", token) == (
         200,
-        {"count": 0, "results": [], "next_after_id": None},
+        {"count": 0, "results": [], "next_after_id": None, "count_is_exact": True, "indexing": None},
     )
 
 

@@ -60,8 +60,9 @@ def test_every_kind_of_request_is_measured(tmp_path):
     assert rows == [shape.name for shape in shapes(2_000)]
     assert re.search(r"^export ndjson: 2,000 lines, ", done.stdout, flags=re.MULTILINE)
     assert re.search(r"^export csv: 2,001 lines, ", done.stdout, flags=re.MULTILINE)
-    # What a small database shows too: nothing is scanned or sorted.
-    assert [row for row in rows if re.search(rf"^\| {re.escape(row)} \|.*\| yes \|", done.stdout, re.MULTILINE)] == []
+    # What a small database shows too: nothing is scanned or sorted, but for what adds groups up and goes through words.
+    others = [row for row in rows if not re.search("^groups of |search", row)]
+    assert [row for row in others if re.search(rf"^\| {re.escape(row)} \|.*\| yes \|", done.stdout, re.MULTILINE)] == []
 
 
 def test_ids_are_in_order_of_time_as_those_of_live_records_are():
