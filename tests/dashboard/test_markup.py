@@ -30,10 +30,21 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         pass
     while not site.get(token, "refusals", q=f"initiator:{name}")["count"]:
         pass
-    page.open("sessions", token)
+    page.open("sessions?single=show", token)
     page.until(lambda: set(MARKUP) <= set(page.texts(".session .title")), "all sessions were to be listed")
     assert page.all(RUN) == []
-    for address in (f"sessions/{found[0]['id']}", "refusals", "limits", "tokens", f"users/{name}", "audit", "overview"):
+    for address in (
+        f"sessions/{found[0]['id']}",
+        "refusals",
+        "limits",
+        "tokens",
+        f"users/{name}",
+        "audit",
+        "overview",
+        "explore",
+        "errors",
+        "usage",
+    ):
         page.open(address)
         page.find("main h1")
         page.gone(".loading")

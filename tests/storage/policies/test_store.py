@@ -243,7 +243,11 @@ async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store
     count, listed = await store.page(limit=10, offset=0)
     assert (count, [kept.unreadable for kept in listed]) == (
         3,
-        ["", "quota: unknown field", "'planet' is not a valid Level"],
+        [
+            "",
+            "quota: unknown field; allowed are models, limits, max_tokens, byok, recording",
+            "'planet' is not a valid Level",
+        ],
     )
     assert [kept.source.name for kept in listed] == ["", "research", "planets/x"]
     with pytest.raises(IdentityConflictError, match=r"^the policy of group research cannot be read by this version, "):
@@ -253,7 +257,9 @@ async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store
     store.at += SECOND
     await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=9))
     assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy(max_tokens=9)
-    assert (await trail(database))[-1][3]["policy_before"] == "unreadable: quota: unknown field"
+    assert (await trail(database))[-1][3][
+        "policy_before"
+    ] == "unreadable: quota: unknown field; allowed are models, limits, max_tokens, byok, recording"
     await database.policies.update_one({"_id": path}, {"$set": {"policy": {"quota": 5}}})
     await store.change(Level.GROUP, "research", lambda policy: type(policy)())
     assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy()
