@@ -7,7 +7,6 @@ words: where that matters, the texts of the newest calls are read, see `MAX_CHEC
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -20,12 +19,13 @@ from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TextQuery
-from storage.queries.paging import NOT_SHOWN, Paging, Position, visible
+from storage.queries.paging import NOT_SHOWN, Paging, visible
 from storage.queries.recorded import PAGE
-from storage.search.conditions import Calls, Condition, all_calls, calls_of, can_answer, conditions_of, flags
+from storage.search.conditions import Calls, Condition, can_answer, conditions_of, flags
 from storage.search.documents import JOB_STATE, part_id, read_part_id, read_segment
 from storage.search.entries import milliseconds
-from storage.search.segments import ID_BYTES, IDS, TIMES, Segment, numbers
+from storage.search.positions import Key, key_at, key_of, newest, started_within, without_gone
+from storage.search.segments import IDS, TIMES, Segment
 
 MAX_CHECKED: Final = 1_000
 """Of so many calls, the newest, texts are read where the order of words matters."""
@@ -33,7 +33,7 @@ MAX_CHECKED: Final = 1_000
 CHECKED_AT_ONCE: Final = 100
 
 MAX_WAITING: Final = 1_000
-"""Of calls that wait to be indexed, so many are looked at, the ones that wait longest."""
+"""Of calls that wait to be indexed, so many are looked at, the ones that wait longest. Where there are more, no count is exact."""
 
 SEGMENTS_AT_ONCE: Final = 16
 """Segments whose parts are held at a time."""
@@ -97,13 +97,6 @@ def is_for_index(query: Query) -> bool:
         and "client_session_id" not in selection.values
         and can_answer(query.search)
     )
-
-
-class _Key(NamedTuple):
-    """Where a call is in the list: the newest has the greatest."""
-
-    at: int
-    id: bytes
 
 
 class _Hits(NamedTuple):
@@ -172,7 +165,7 @@ class SearchIndex:
             before = None
             if after_id is not None:
                 cursor = await _INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
-                before = _key(cursor)
+                before = key_at(cursor)
             async with self._database.snapshot() as session:
                 if session is None:
                     raise SearchUnsupportedError
@@ -189,7 +182,7 @@ class _Reading:
         self._selection = Selection.of(query.conditions, query.visible_to)
         self._texts: TextQuery | None = query.search.texts
 
-    async def page(self, limit: int, before: _Key | None, offset: int) -> Found:
+    async def page(self, limit: int, before: Key | None, offset: int) -> Found:
         collection = self._database.interceptions
         conditions = conditions_of(
             self._query.search, initiator_id=self._query.initiator_id, visible_to=self._query.visible_to
@@ -198,16 +191,16 @@ class _Reading:
         progress = _progress(state)
         if conditions is None or self._selection is None:
             return Found(0, True, Rows(collection), progress)
-        waiting = await self._waiting(state)
+        waiting, is_exact = await self._waiting(state)
         hits = await self._hits(conditions, segments)
         count = len(waiting) + sum(flags(one.calls, one.segment.calls).count(1) for one in hits)
         if self._texts is None or not self._texts.has_order:
             keys = (await self._newest(hits, waiting, offset + limit, before))[offset:]
-            return Found(count, True, await self._rows(keys), progress)
+            return Found(count, is_exact, await self._rows(keys), progress)
         if count <= MAX_CHECKED:
             every = await self._checked(await self._newest(hits, waiting, count, None), self._texts)
             keys = [key for key in every if before is None or key < before][offset : offset + limit]
-            return Found(len(every), True, await self._rows(keys), progress)
+            return Found(len(every), is_exact, await self._rows(keys), progress)
         candidates = await self._newest(hits, waiting, MAX_CHECKED, before)
         keys = (await self._checked(candidates, self._texts, offset + limit))[offset : offset + limit]
         has_more = len(keys) < limit and len(candidates) == MAX_CHECKED
@@ -224,8 +217,8 @@ class _Reading:
                 segments.append(read_segment(document))
         return state, segments
 
-    async def _waiting(self, state: Mapping[str, Any]) -> list[_Key]:
-        """The calls that match and are in no segment yet."""
+    async def _waiting(self, state: Mapping[str, Any]) -> tuple[list[Key], bool]:
+        """The calls that match and are in no segment yet, and whether all of those were looked at."""
         note = state.get("note") or {}
         added = [*note.get("true", ()), *(one["_id"] for one in note.get("presumed", ()))]
         marked = {"unindexed": {"$exists": True}, "indexed": None, "_id": {"$nin": added}}
@@ -237,7 +230,12 @@ class _Reading:
             hint=UNINDEXED,
             limit=MAX_WAITING,
         )
-        return [_key_of(document) async for document in cursor if self._texts is None or self._texts.matches(document)]
+        matching, looked_at = [], 0
+        async for document in cursor:
+            looked_at += 1
+            if self._texts is None or self._texts.matches(document):
+                matching.append(key_of(document))
+        return matching, looked_at < MAX_WAITING
 
     async def _hits(self, conditions: Sequence[Condition], segments: Iterable[Segment]) -> list[_Hits]:
         """The calls of each segment that match, of the segments that have any, the latest first."""
@@ -253,13 +251,13 @@ class _Reading:
             parts = await self._read_parts([*wanted, *(part_id(segment, TIMES) for segment in straddling)])
             for segment in some:
                 own = parts.get(segment.number, {})
-                calls = _without_gone(segment)
+                calls = without_gone(segment)
                 for condition in conditions:
                     calls &= condition.calls(segment, own)
                     if not calls:
                         break
                 if calls and TIMES in own:
-                    calls &= _started(segment, own[TIMES], start, end)
+                    calls &= started_within(segment, own[TIMES], start, end)
                 if calls:
                     found.append(_Hits(segment, calls))
         return found
@@ -278,8 +276,8 @@ class _Reading:
         return (end if oldest is None else max(start, milliseconds(oldest["started_at"]))), end
 
     async def _newest(
-        self, hits: Sequence[_Hits], waiting: Iterable[_Key], number: int, before: _Key | None
-    ) -> list[_Key]:
+        self, hits: Sequence[_Hits], waiting: Iterable[Key], number: int, before: Key | None
+    ) -> list[Key]:
         """The newest of the calls that were found, behind a call."""
         found = sorted((key for key in waiting if before is None or key < before), reverse=True)[:number]
         for segment, calls in hits:
@@ -290,13 +288,13 @@ class _Reading:
             parts = (await self._read_parts([part_id(segment, IDS), part_id(segment, TIMES)])).get(segment.number, {})
             if len(parts) < len((IDS, TIMES)):
                 continue  # retention has removed it
-            found += _last(parts, flags(calls, segment.calls), number, before)
+            found += newest(parts, flags(calls, segment.calls), number, before)
             found = sorted(found, reverse=True)[:number]
         return found
 
-    async def _checked(self, keys: Sequence[_Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[_Key]:
+    async def _checked(self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[Key]:
         """Those whose texts are as is asked for, at least `enough` of the newest if there are so many."""
-        found: list[_Key] = []
+        found: list[Key] = []
         for begin in range(0, len(keys), CHECKED_AT_ONCE):
             if len(found) >= enough:
                 break
@@ -305,7 +303,7 @@ class _Reading:
             found += [some[document["_id"]] async for document in cursor if texts.matches(document)]
         return sorted(found, reverse=True)
 
-    async def _rows(self, keys: Sequence[_Key]) -> Rows:
+    async def _rows(self, keys: Sequence[Key]) -> Rows:
         collection = self._database.interceptions
         ids = [UUID(bytes=key.id) for key in keys]
         cursor = as_sent(collection).find({"_id": {"$in": ids}}, NOT_SHOWN, session=self._session)
@@ -330,39 +328,3 @@ def _progress(state: Mapping[str, Any]) -> Progress | None:
         return None
     sweep = state.get("sweep") or {"done": 0, "total": 0}
     return Progress(int(sweep["done"]), int(sweep["total"]))
-
-
-def _key(position: Position) -> _Key:
-    return _Key(milliseconds(position.at), position.id.bytes)
-
-
-def _key_of(document: Mapping[str, Any]) -> _Key:
-    started: datetime = document["started_at"]
-    return _Key(milliseconds(started), document["_id"].bytes)
-
-
-def _without_gone(segment: Segment) -> Calls:
-    if not segment.gone:
-        return all_calls(segment.calls)
-    gone = bytearray(segment.calls)
-    for position in segment.gone:
-        gone[position] = 1
-    return calls_of(gone, negated=True)
-
-
-def _started(segment: Segment, times: bytes, start: int, end: int) -> Calls:
-    """The calls that started in the time range."""
-    return calls_of(bytes(start <= at < end for at in numbers(times, "q")[: segment.calls]))
-
-
-def _last(parts: Mapping[int, bytes], found: bytes, number: int, before: _Key | None) -> list[_Key]:
-    """The last of the calls of a segment that were found, at most so many, behind a call."""
-    times, ids = numbers(parts[TIMES], "q"), parts[IDS]
-    keys: list[_Key] = []
-    position = found.rfind(1)
-    while position >= 0 and len(keys) < number:
-        key = _Key(times[position], ids[position * ID_BYTES : (position + 1) * ID_BYTES])
-        if before is None or key < before:
-            keys.append(key)
-        position = found.rfind(1, 0, position)
-    return keys

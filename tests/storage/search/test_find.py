@@ -143,6 +143,20 @@ async def test_where_the_order_of_words_matters_only_the_newest_are_checked(data
 
 
 @pytest.mark.gen_test
+async def test_no_count_is_exact_while_more_calls_wait_than_are_looked_at(database, monkeypatch):
+    await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 4)])
+    query = asked(texts=says("hello"))
+    found = await SearchIndex(database).page(query, limit=10)
+    assert (found.count, found.is_exact) == (3, True)
+    monkeypatch.setattr(find_module, "MAX_WAITING", 2)
+    found = await SearchIndex(database).page(query, limit=10)
+    assert (found.count, found.is_exact) == (2, False)
+    await index(database)
+    found = await SearchIndex(database).page(query, limit=10)
+    assert (found.count, found.is_exact) == (3, True)
+
+
+@pytest.mark.gen_test
 async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_too(database, monkeypatch):
     monkeypatch.setattr(find_module, "MAX_CHECKED", 2)
     monkeypatch.setattr(find_module, "PAGE", 2)
