@@ -30,9 +30,11 @@ export function Explained({ of, limits = false }) {
       <label class="field"><span>May this model be used?</span><input type="text" value=${typed} placeholder="gpt-5" autocapitalize="off" autocomplete="off" spellcheck=${false} onInput=${(event) => setTyped(event.target.value)} /></label>
       <button type="submit">Ask</button>
     </form>
-    <ul class="decisions" role="status">
-      ${data.model && data.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
-    </ul>
+    <div role="status">
+      <ul class="decisions">
+        ${data.model && data.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
+      </ul>
+    </div>
   `;
 }
 

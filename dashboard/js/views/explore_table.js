@@ -37,7 +37,7 @@ export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
           </tbody>
           <tfoot>
             <tr>
-              ${by.map((one, index) => html`<th key=${one} scope="row">${index === 0 ? "All" : ""}</th>`)}
+              ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
               <${Figures} total=${total} previous=${previous} whole=${total} q=${q} callsOf=${callsOf} />
             </tr>
           </tfoot>

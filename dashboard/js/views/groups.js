@@ -16,6 +16,8 @@ import { seesEveryone } from "../shell.js";
 import { GroupPane } from "./group.js";
 
 const PAGE = 100;
+// More groups than that are shown without what they spent.
+const MOST_SPENDING = 1000;
 const LINKS = ".rows a.group-row";
 
 export function Groups({ route, user }) {
@@ -31,8 +33,8 @@ function monthStart(now = new Date()) {
 function List({ chosen, me }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("groups", {}, "offset", PAGE);
-  const stats = useResource("stats", { from: monthStart(), bucket: "day", group_by: "group" });
-  const spent = Object.fromEntries((stats.data?.series ?? []).filter(({ group }) => group?.id).map(({ group, total }) => [group.id, total.cost_usd]));
+  const stats = useResource("stats", { from: monthStart(), bucket: "all", group_by: "group", order_by: "cost", limit: MOST_SPENDING });
+  const spent = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.group.id, total.cost_usd]));
   const close = () => {
     go(href("groups"));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
