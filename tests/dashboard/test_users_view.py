@@ -60,6 +60,31 @@ def test_a_user_gets_another_name_and_role(page, site):
     assert (me["name"], me["role"]) == ("Ada L.", "owner")
 
 
+@pytest.fixture
+def a_page_of_users(site):
+    """So many that others are behind them in the list."""
+    _, owner = site.user(role=Role.OWNER)
+    names = [f"-{number}-{uuid4().hex[:8]}-x" for number in range(101)]
+    for name in names:
+        site.send(owner, "POST", "users", username=name, role="member")
+    yield
+    for name in names:
+        site.send(owner, "DELETE", f"users/{name}")
+
+
+def test_who_is_behind_the_first_page_stays_on_show_with_a_new_token(page, site, a_page_of_users):
+    _, owner = site.user(role=Role.OWNER)
+    name, _ = site.user(name=f"z-{uuid4().hex}")
+    open_user(page, owner, name)
+    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
+    secret = page.find(".created code").text
+    page.find(".detail .form input").send_keys(" L.")
+    page.click(".detail button", "Save")
+    page.find("[role=status]", "Saved")
+    assert page.find(".created code").text == secret
+    page.find(".detail h2", f"{name} L.")
+
+
 def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
     _, owner = site.user(role=Role.OWNER)
     taken, _ = site.user()

@@ -1,7 +1,7 @@
 /** Who may call: a list, and the chosen one beside it. For owners, auditors and readers. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { day, plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { AdminTabs } from "../parts/admin_tabs.js";
@@ -25,7 +25,11 @@ export function Users({ route, user, onMyself }) {
 function List({ chosen, me, onMyself }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("users", {}, "offset", PAGE);
-  const found = named(pages.rows, chosen);
+  const listed = named(pages.rows, chosen);
+  const shown = useRef(null);
+  if (listed) shown.current = { chosen, user: listed };
+  // While the list is loaded again, who is further down stays on show: a new token would be lost.
+  const found = listed ?? (shown.current?.chosen === chosen && !pages.done ? shown.current.user : undefined);
   const close = () => {
     go(href("users"));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(found?.username ?? chosen)}"]`)?.focus());
@@ -41,7 +45,7 @@ function List({ chosen, me, onMyself }) {
   };
   // The API has no way to ask for one user by name: the list is loaded until it has them.
   useEffect(() => {
-    if (chosen && !found) pages.more();
+    if (chosen && !listed) pages.more();
   });
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
@@ -55,7 +59,7 @@ function List({ chosen, me, onMyself }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Users">
         <ol class="rows">
-          ${pages.rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === found} />`)}
+          ${pages.rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === listed} />`)}
         </ol>
         <${End} pages=${pages} />
       </section>
