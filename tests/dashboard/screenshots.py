@@ -50,6 +50,7 @@ THOUGHT = "The first run fills the cache and the second one reads it, so the key
 PICTURES = (
     ("overview-light", "overview?range=7d", "light", WIDE, "canvas"),
     ("overview-dark", "overview?range=30d&by=model", "dark", WIDE, "canvas"),
+    ("explore", "explore?range=30d", "light", WIDE, ".groups tbody tr"),
     ("interceptions", "interceptions/{id}", "light", WIDE, ".detail .facts"),
     ("session", "sessions/{session}", "dark", WIDE, ".thread"),
     ("users", "users/grace", "light", WIDE, ".token"),
