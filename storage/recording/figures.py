@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from bson.decimal128 import Decimal128
 
+from storage.mongo.codec import read_decimal
+
 _INPUTS: Final = ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")
 _TOKENS: Final = (*_INPUTS, "output_tokens")
 
@@ -43,7 +45,7 @@ def _sum(names: tuple[str, ...]) -> dict[str, Any]:
 
 def _cost(document: Mapping[str, Any]) -> float | None:
     usd = (document.get("cost") or {}).get("usd")
-    return None if usd is None else float(usd.to_decimal() if isinstance(usd, Decimal128) else usd)
+    return None if usd is None else float(read_decimal(usd) if isinstance(usd, Decimal128) else usd)
 
 
 def _took(document: Mapping[str, Any]) -> float | None:
@@ -61,6 +63,9 @@ def _cache(document: Mapping[str, Any]) -> float | None:
 
 
 _HAS_USAGE = {"$gt": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}
+
+FIGURE_FIELDS: Final = ("cost.usd", "started_at", "ended_at", *(f"token_usages.{name}" for name in _TOKENS))
+"""The fields that they are made of."""
 
 FIGURES: Final[Mapping[str, Figure]] = {
     "cost": Figure({"$toDouble": "$cost.usd"}, _cost),

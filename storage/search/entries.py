@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,8 +12,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from storage.queries.filters.keys import KEYS
-from storage.queries.filters.texts import texts_of, words_of
-from storage.recording.figures import FIGURES
+from storage.queries.filters.texts import TEXT_FIELDS, texts_of, words_of
+from storage.recording.figures import FIGURE_FIELDS, FIGURES
 
 MAX_WORDS: Final = 5_000
 """Most different words of a call that are indexed, the first ones."""
@@ -24,6 +24,16 @@ REMEMBERED: Final = 50_000
 FIELDS: Final = tuple(dict.fromkeys(field for key in KEYS.values() for field in key.fields if field != "request_ids"))
 """The fields whose values are indexed. Ids of requests have an index of their own, in which each is found."""
 
+ENTRY_FIELDS: Final = (
+    *(field for field in FIELDS if field.split(".")[0] not in TEXT_FIELDS),
+    *TEXT_FIELDS,
+    *FIGURE_FIELDS,
+    "tags",
+)
+"""The fields that an entry is made of."""
+
+_PATHS: Final = tuple((field, tuple(field.split("."))) for field in FIELDS)
+_UUID_BYTES: Final = 16
 _HUNDRED: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,9 +77,11 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
         if len(words) >= MAX_WORDS:
             break
     digests = set(map(word_digest, list(words)[:MAX_WORDS]))
-    for field in FIELDS:
-        for value in values_of(document, field.split(".")):
-            if isinstance(value, bytes) and len(value) == len(UUID(int=0).bytes):
+    for field, path in _PATHS:
+        if (found := document.get(path[0])) is None:
+            continue
+        for value in (found,) if len(path) == 1 and not isinstance(found, list) else values_of(found, path[1:]):
+            if isinstance(value, bytes) and len(value) == _UUID_BYTES:
                 digests.add(value_digest(field, UUID(bytes=bytes(value))))
             elif value is not None:
                 digests.add(value_digest(field, value))
@@ -82,7 +94,7 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
     return Entry(milliseconds(document["started_at"]), raw, frozenset(digests), figures)
 
 
-def values_of(value: Any, path: list[str]) -> Iterator[Any]:
+def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:
     """The values of a field, of each element of lists on the way."""
     if isinstance(value, list):
         for element in value:

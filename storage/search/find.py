@@ -18,7 +18,7 @@ from storage.mongo.indexes import BY_TIME, UNINDEXED
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.selection import Selection
-from storage.queries.filters.texts import TextQuery
+from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.paging import NOT_SHOWN, Paging, visible
 from storage.queries.recorded import PAGE
 from storage.search.conditions import Calls, Condition, can_answer, conditions_of, flags
@@ -39,12 +39,6 @@ SEGMENTS_AT_ONCE: Final = 16
 """Segments whose parts are held at a time."""
 
 _INTERCEPTIONS: Final = Paging("interception", "started_at")
-_TEXTS: Final = {
-    **dict.fromkeys(
-        ("user_prompts.prompt", "user_prompts.metadata", "tool_usages.input", "tool_usages.metadata"), True
-    ),
-    **dict.fromkeys(("tool_usages.invocation_error", "model_thoughts", "error"), True),
-}
 
 
 class Progress(NamedTuple):
@@ -225,7 +219,7 @@ class _Reading:
         assert self._selection is not None  # noqa: S101 - for mypy
         cursor = self._database.interceptions.find(
             {"$and": [marked, self._selection.filter]},
-            {"started_at": True, **(_TEXTS if self._texts else {})},
+            {"started_at": True, **(dict.fromkeys(TEXT_FIELDS, True) if self._texts else {})},
             session=self._session,
             hint=UNINDEXED,
             limit=MAX_WAITING,
@@ -299,7 +293,7 @@ class _Reading:
             if len(found) >= enough:
                 break
             some = {UUID(bytes=key.id): key for key in keys[begin : begin + CHECKED_AT_ONCE]}
-            cursor = self._database.interceptions.find({"_id": {"$in": list(some)}}, _TEXTS, session=self._session)
+            cursor = self._database.interceptions.find({"_id": {"$in": list(some)}}, TEXT_FIELDS, session=self._session)
             found += [some[document["_id"]] async for document in cursor if texts.matches(document)]
         return sorted(found, reverse=True)
 

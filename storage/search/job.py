@@ -21,7 +21,7 @@ from storage.aggregation.job import ExactlyOnceJob, Pending
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED
 from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
-from storage.search.entries import FIELDS, Entry, entry_of
+from storage.search.entries import ENTRY_FIELDS, Entry, entry_of
 from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, build, choose_merge, merge, position_of
 
 PAUSE_SECONDS = 1.0
@@ -40,11 +40,8 @@ READ_AT_ONCE: Final = 25
 """Documents that are decoded, and then read in a thread, at a time."""
 
 _MARKED = {"unindexed": {"$exists": True}}
-_READ: Mapping[str, Any] = {
-    **dict.fromkeys((field.split(".")[0] for field in FIELDS), True),
-    **dict.fromkeys(("tags", "started_at", "ended_at", "cost", "token_usages", "presumed", "indexed"), True),
-    **dict.fromkeys(("user_prompts", "tool_usages", "model_thoughts", "error"), True),
-}
+# Decoding takes most of the time, so no more is read than an entry is made of.
+_READ: Mapping[str, Any] = dict.fromkeys((*ENTRY_FIELDS, "presumed", "indexed"), True)
 
 
 class SearchJob(ExactlyOnceJob):

@@ -39,6 +39,14 @@ class Text(Struct, frozen=True):
     text: str
 
 
+TEXT_FIELDS: Final = (
+    *("user_prompts.prompt", "user_prompts.metadata.recording"),
+    *("tool_usages.input", "tool_usages.metadata.recording", "tool_usages.invocation_error"),
+    *("model_thoughts.content", "model_thoughts.metadata.recording", "error"),
+)
+"""The fields that `texts_of` reads."""
+
+
 class Match(Struct, frozen=True):
     """Where a search found something: the text around it is cut off."""
 
