@@ -31,7 +31,7 @@ from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, Exchange
 from intercept.apis import Reader
 from intercept.blocks import read_blocks
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
-from intercept.formats.sse import Decoder
+from intercept.formats.streams.sse import Decoder
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
 from intercept.refusals import Rule
 from intercept.secrets.known import KnownSecrets

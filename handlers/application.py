@@ -15,29 +15,15 @@ from handlers.api.accounts.all_tokens import (
     TokenReplacementHandler,
 )
 from handlers.api.accounts.audit import AuditHandler
-from handlers.api.accounts.devices import (
-    DeviceAnswerHandler,
-    DeviceCodeHandler,
-    DeviceLookupHandler,
-    DeviceTokenHandler,
-)
 from handlers.api.accounts.explanation import ExplanationHandler
 from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
 from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
-from handlers.api.accounts.sign_in import SignInHandler
-from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
-from handlers.api.accounts.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
-from handlers.api.errors import ErrorsHandler
-from handlers.api.export import ExportHandler
-from handlers.api.facets import FacetHandler
-from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.limits import LimitsHandler
-from handlers.api.live import LiveHandler
 from handlers.api.money.prices import PricesHandler
 from handlers.api.money.recosts import RecostHandler, RecostsHandler
 from handlers.api.money.spend import SpendExportHandler
@@ -45,9 +31,23 @@ from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
 from handlers.api.providers.performance import PerformanceHandler, ProviderUsageHandler
-from handlers.api.refusals import RefusalsHandler
-from handlers.api.sessions import SessionHandler, SessionsHandler, TimelineHandler
-from handlers.api.stats import StatisticsHandler
+from handlers.api.recorded.errors import ErrorsHandler
+from handlers.api.recorded.export import ExportHandler
+from handlers.api.recorded.facets import FacetHandler
+from handlers.api.recorded.interceptions import InterceptionHandler, InterceptionsHandler
+from handlers.api.recorded.live import LiveHandler
+from handlers.api.recorded.refusals import RefusalsHandler
+from handlers.api.recorded.sessions import SessionHandler, SessionsHandler, TimelineHandler
+from handlers.api.recorded.stats import StatisticsHandler
+from handlers.api.sign_in.devices import (
+    DeviceAnswerHandler,
+    DeviceCodeHandler,
+    DeviceLookupHandler,
+    DeviceTokenHandler,
+)
+from handlers.api.sign_in.sign_in import SignInHandler
+from handlers.api.sign_in.sign_ins import SignInEndHandler, SignInsHandler
+from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler

@@ -45,8 +45,8 @@ from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
-from storage.aggregation.threads import Threads
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import Threads
 from storage.live.user_changes import UserChanges
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices

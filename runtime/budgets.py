@@ -12,7 +12,7 @@ from limits.kinds.calendar import bounds_of
 from limits.request_limits import Client, RequestLimits
 from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseUnavailableError
-from storage.queries.spend import read_spend
+from storage.queries.money.spend import read_spend
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -25,7 +25,7 @@ from storage.accounts.users import User
 from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
-from storage.queries.spend import read_spend_by_token
+from storage.queries.money.spend import read_spend_by_token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -9,7 +9,8 @@ import pytest
 
 from docs import tables
 from handlers import base, lifecycle, timer
-from handlers.api import export, facets, interceptions, live, pagination, refusals, sessions, stats, visibility
+from handlers.api import pagination
+from handlers.api.recorded import export, facets, interceptions, live, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane import addresses, admission, proxy
 from handlers.dataplane.services import ownership, passthrough, recorded

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from httptools import HttpParserError
 
 from intercept.apis import EVENTS
-from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
+from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import Connecting, EndReason
 from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk

@@ -16,7 +16,7 @@ from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.search.job import SearchJob
 from storage.search.sweep import Step, Sweep

@@ -21,9 +21,9 @@ from settings.declarations import DATABASE, RECONCILIATION
 from settings.kinds import NO_PROXY
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
-from storage.queries.filters.spending import NotRecordedError
+from storage.queries.filters.grouped.spending import NotRecordedError
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.reconciliation import read_recorded
+from storage.queries.money.reconciliation import read_recorded
 from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 from upstream.reports.anthropic import headers_of, read_anthropic

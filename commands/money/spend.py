@@ -14,9 +14,9 @@ from commands.money.prices import TIME
 from resources.money.spend import GONE, SPEND_FORMATS, Names
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
-from storage.queries.filters.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
+from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.spending import Spending
+from storage.queries.money.spending import Spending
 
 
 @click.group()

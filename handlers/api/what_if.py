@@ -12,8 +12,8 @@ from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
-from handlers.api.export import TOO_MANY_OF_USER
-from handlers.api.watched import WatchedHandler
+from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.watched import WatchedHandler
 from handlers.control import database_problems
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem

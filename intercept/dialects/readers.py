@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
-from intercept.formats.sse import Decoder, Event
+from intercept.formats.streams.sse import Decoder, Event
 from intercept.formats.weight import counted
 from intercept.records import Reading
 

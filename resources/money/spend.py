@@ -21,7 +21,7 @@ from intercept.times import format_time
 from resources.recorded.export_formats import harmless
 from storage.accounts.users import Group, Token, User
 from storage.aggregation.rollup import TOKENS
-from storage.queries.filters.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
+from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 
 GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then, or group by user, provider, model and client alone"
 

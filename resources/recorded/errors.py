@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from intercept.explanations import RULES, explain
+from intercept.errors.explanations import RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time

@@ -22,9 +22,9 @@ from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import SeriesGroup
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import KINDS, TOKENS
-from storage.queries.filters.calendar import Period
-from storage.queries.filters.dimensions import By, Subject
-from storage.queries.filters.groups import Found
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Subject
+from storage.queries.filters.grouped.groups import Found
 
 Cell = str | int | float | bool | Decimal | None
 Figure = Callable[[Mapping[str, Any]], Cell]

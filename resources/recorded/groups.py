@@ -22,9 +22,9 @@ from storage.accounts.users import Group as UserGroup
 from storage.accounts.users import Token, User
 from storage.aggregation.histograms import buckets
 from storage.aggregation.rollup import KINDS, TOKENS
-from storage.queries.filters.calendar import Period
-from storage.queries.filters.dimensions import By, Dimension, Order, Subject
-from storage.queries.filters.groups import Found
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
+from storage.queries.filters.grouped.groups import Found
 
 _FAILURES: Final = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
 _HISTOGRAMS: Final = MappingProxyType(

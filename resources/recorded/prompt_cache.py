@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from intercept.blocks import BlockKind
 from resources.fields import Count
-from storage.aggregation.prompt_cache import saved_usd
+from storage.aggregation.sessions.prompt_cache import saved_usd
 
 _USD = "US dollars; null where the price of a token is not known."
 _TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")

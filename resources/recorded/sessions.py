@@ -1,4 +1,4 @@
-"""Sessions: calls that belong together, and their threads. Made of documents, see `storage.aggregation.session_documents`."""
+"""Sessions: calls that belong together, and their threads. Made of documents, see `storage.aggregation.sessions.session_documents`."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from resources.fields import Count, Time, format_decimal
 from resources.recorded.parts import ToolResult
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
-from storage.aggregation.loops import Loop as FoundLoop
-from storage.aggregation.loops import find_loops
+from storage.aggregation.sessions.loops import Loop as FoundLoop
+from storage.aggregation.sessions.loops import find_loops
 
 
 class ToolCall(Struct):

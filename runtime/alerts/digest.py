@@ -12,8 +12,8 @@ from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User
 from storage.aggregation.rollup import TOKENS, Bucket
 from storage.alerts.documents import AlertType
-from storage.queries.filters.spending import Dimension, Span, SpendQuery, SpendRow
-from storage.queries.spending import Spending
+from storage.queries.filters.grouped.spending import Dimension, Span, SpendQuery, SpendRow
+from storage.queries.money.spending import Spending
 
 LOOK_SECONDS: Final = 60.0
 """From one look at the calendar to the next."""

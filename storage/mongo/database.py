@@ -92,7 +92,7 @@ class Database:
         alerts: One document per alert that was raised.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
-        cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.prompt_cache`.
+        cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.sessions.prompt_cache`.
         search_segments: Segments of the search index, see `storage.search.documents`, and the state of its job.
         search_parts: What is in them.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.

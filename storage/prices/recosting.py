@@ -27,8 +27,8 @@ from intercept.records import Status, TokenUsage
 from storage.accounts.users import milliseconds
 from storage.aggregation.job import BATCH_SECONDS
 from storage.aggregation.rollup import TOKENS, document_of
-from storage.aggregation.session_documents import share
-from storage.aggregation.session_job import CALL
+from storage.aggregation.sessions.session_documents import share
+from storage.aggregation.sessions.session_job import CALL
 from storage.aggregation.totals import row_of, rows
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids

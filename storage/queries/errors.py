@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from intercept.error_templates import MAX_READ, template_of
+from intercept.errors.error_templates import MAX_READ, template_of
 from intercept.records import EndReason, Status
 from intercept.restricted_texts import HASH
 from storage.mongo.database import Database

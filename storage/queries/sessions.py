@@ -71,7 +71,7 @@ _PAGING = {
 }
 _THREADS = Paging("thread", "started_at", ASCENDING)
 
-# True of every session, and false of what `storage.aggregation.session_job` keeps for itself. An index is bounded by it and all else that
+# True of every session, and false of what `storage.aggregation.sessions.session_job` keeps for itself. An index is bounded by it and all else that
 # is asked for, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
@@ -159,7 +159,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
 
 
 class Sessions:
-    """The sessions of a database, as `storage.aggregation.session_job` keeps them."""
+    """The sessions of a database, as `storage.aggregation.sessions.session_job` keeps them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

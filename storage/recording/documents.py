@@ -7,9 +7,9 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
 checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`, a digest of them with user and model;
 `tags` only where the client gave any; `texts_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
-`storage.aggregation.retries` finds them; what
-`storage.aggregation.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
-`uncounted` (`storage.aggregation.rollup_job`), `ungrouped` (`storage.aggregation.session_job`) and `unindexed`
+`storage.aggregation.sessions.retries` finds them; what
+`storage.aggregation.sessions.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
+`uncounted` (`storage.aggregation.rollup_job`), `ungrouped` (`storage.aggregation.sessions.session_job`) and `unindexed`
 (`storage.search.job`), with the time of the end.
 """
 

@@ -23,7 +23,7 @@ from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.recording.prices import Prices

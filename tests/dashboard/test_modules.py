@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.explanations import ENDS, RULES
+from intercept.errors.explanations import ENDS, RULES
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from storage.queries.filters.interceptions import SEARCH_KEYS, Search, parse_search

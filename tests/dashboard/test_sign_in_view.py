@@ -1,6 +1,6 @@
 import pytest
 
-from handlers.api.accounts.sign_in import CODE_OVER
+from handlers.api.sign_in.sign_in import CODE_OVER
 from handlers.base import UNRECOGNISED
 from storage.accounts.identities import Role
 from version import VERSION

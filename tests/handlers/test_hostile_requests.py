@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers.api.accounts.sign_in import FOREIGN
+from handlers.api.sign_in.sign_in import FOREIGN
 from handlers.identity.credentials import SESSION_COOKIE
 from tests.handlers.contract import DATA, Contract
 

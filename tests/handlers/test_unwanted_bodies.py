@@ -5,7 +5,7 @@ import json
 import pytest
 from tornado.web import RequestHandler
 
-import handlers.api.accounts.sign_in
+import handlers.api.sign_in.sign_in
 from handlers.application import BridgeApplication
 from handlers.base import BridgeHandler
 from http1.request_cycle import MAX_UNWANTED_BYTES
@@ -93,7 +93,7 @@ async def test_a_body_that_never_comes_is_waited_for_as_long_as_the_setting_says
 
 @pytest.mark.gen_test
 async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monkeypatch):
-    monkeypatch.setattr(handlers.api.accounts.sign_in, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.api.sign_in.sign_in, "BODY_SECONDS", 0.05)
     client = await running.client()
     await client.send_raw(head(running, "POST", API + "users/me/session", "Content-Length: 1"))
     assert (await client.head()).status == 408

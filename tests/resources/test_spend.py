@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resources.money.spend import SPEND_FORMATS, Names
 from storage.accounts.users import Group, Role, Token, User
-from storage.queries.filters.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
+from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

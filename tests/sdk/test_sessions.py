@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from runtime.process import now
-from storage.aggregation.session_job import SessionJob
-from storage.aggregation.threads import Threads
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import Threads
 
 TURNS = ["Hello", "And then?", "Go on.", "Go on.", "Thanks"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercept.formats.sse import MAX_EVENT_STREAM_BYTES
+from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops

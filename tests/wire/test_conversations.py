@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intercept.formats.sse import Decoder
+from intercept.formats.streams.sse import Decoder
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
 

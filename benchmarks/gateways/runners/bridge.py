@@ -17,7 +17,7 @@ from benchmarks.gateways.runners.runner import Place, Program, Runner, Unavailab
 from benchmarks.stand.load import Target
 from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 

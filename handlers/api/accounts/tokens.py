@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
-from handlers.api.visibility import ME
+from handlers.api.recorded.visibility import ME
 from handlers.problems import Problem
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.users import Role, is_meant

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.export import TOO_MANY_OF_USER
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.watched import WatchedHandler
+from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
@@ -19,9 +19,9 @@ from resources.money.prices import read_day_or_time
 from resources.money.spend import CONTENT_TYPE, GONE, SPEND_FORMATS, Names, SpendFormat
 from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
-from storage.queries.filters.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
+from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.spending import Spending
+from storage.queries.money.spending import Spending
 
 PARAMETERS = ("from", "to", "group_by", "span", "format")
 TOO_SLOW = "Summing up takes the database too long. Ask for a shorter range."

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
-from handlers.api.facets import find_names
 from handlers.api.pagination import single_values
 from handlers.api.providers.details import of_environment, of_stored
+from handlers.api.recorded.facets import find_names
 from handlers.control import database_problems
 from handlers.problems import Problem, ValidationProblem
 from resources.provider_bodies import NewProvider, ProviderChange

@@ -20,7 +20,7 @@ from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
 from intercept.dialects.tool_results import read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import count, provider_price, storable

@@ -15,7 +15,7 @@ from intercept.dialects.bedrock.events import ERROR, BedrockEvents
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.formats.json_text import read_struct
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
 from intercept.tokens import count, storable
 

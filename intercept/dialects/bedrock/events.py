@@ -11,9 +11,9 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from intercept.formats.event_stream import Message, MessageDecoder
 from intercept.formats.json_text import read_struct, text_of
-from intercept.formats.sse import Event
+from intercept.formats.streams.event_stream import Message, MessageDecoder
+from intercept.formats.streams.sse import Event
 
 MAX_PAYLOAD_BYTES: Final = 2 * 1024 * 1024
 """The largest payload that is read: it is decoded at once."""

@@ -21,7 +21,7 @@ from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
 from intercept.dialects.drafts import Draft
 from intercept.dialects.readers import BodyReader
 from intercept.formats.json_text import read_struct
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _COUNTS: Final = ("inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount")

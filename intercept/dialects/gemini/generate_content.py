@@ -15,10 +15,10 @@ from intercept.apis import Reader
 from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
-from intercept.formats.json_array import ArrayDecoder
 from intercept.formats.json_text import read_struct
-from intercept.formats.sse import Decoder as SseDecoder
-from intercept.formats.sse import Event
+from intercept.formats.streams.json_array import ArrayDecoder
+from intercept.formats.streams.sse import Decoder as SseDecoder
+from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, storable
 

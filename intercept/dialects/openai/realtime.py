@@ -21,7 +21,7 @@ from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
 from intercept.dialects.request_bodies import read_count
 from intercept.formats.json_text import as_object, read_struct
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
 from intercept.tokens import openai_tokens, storable
 

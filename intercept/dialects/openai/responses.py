@@ -19,7 +19,7 @@ from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
 from intercept.dialects.tool_results import read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 

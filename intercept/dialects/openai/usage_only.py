@@ -19,7 +19,7 @@ from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_last_members
-from intercept.formats.sse import Event
+from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, openai_tokens, storable
 

@@ -11,7 +11,7 @@ from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, User
 from storage.mongo.database import Database
-from storage.queries.spend import spend_by_user
+from storage.queries.money.spend import spend_by_user
 
 
 class People:

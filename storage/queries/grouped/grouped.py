@@ -11,9 +11,9 @@ from pymongo.errors import OperationFailure
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.indexes import ROLLUPS
-from storage.queries.filters.dimensions import Subject
-from storage.queries.filters.grouping import GroupQuery
-from storage.queries.filters.groups import Answer, NotAskedError, TooMuchError
+from storage.queries.filters.grouped.dimensions import Subject
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
 from storage.queries.grouped.reading import Reading, other_source
 
 SECONDS: Final = 20.0

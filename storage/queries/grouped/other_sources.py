@@ -17,9 +17,9 @@ from storage.mongo.indexes import (
     SESSIONS_BY_TIME,
     Keys,
 )
-from storage.queries.filters.dimensions import Dimension, Order
-from storage.queries.filters.grouping import GroupQuery
-from storage.queries.filters.groups import Key
+from storage.queries.filters.grouped.dimensions import Dimension, Order
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import is_one_of
 from storage.queries.grouped.sources import ALL_TOKENS, LOSS, Source, Stages
 

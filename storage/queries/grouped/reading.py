@@ -19,11 +19,11 @@ from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.codec import read_decimal
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED, Keys
-from storage.queries.filters import calendar
-from storage.queries.filters.calendar import Period
-from storage.queries.filters.dimensions import Order, Subject
-from storage.queries.filters.grouping import MAX_POINTS, GroupQuery, plan
-from storage.queries.filters.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped import calendar
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import Order, Subject
+from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery, plan
+from storage.queries.filters.grouped.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
 from storage.queries.grouped.other_sources import Sessions, of_refusals
 from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Source
 

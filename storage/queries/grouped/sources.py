@@ -21,9 +21,9 @@ from storage.mongo.indexes import (
     SPENDERS,
     Keys,
 )
-from storage.queries.filters.dimensions import Order, expression, has_many
-from storage.queries.filters.grouping import GroupQuery, RollupPlan
-from storage.queries.filters.groups import Key
+from storage.queries.filters.grouped.dimensions import Order, expression, has_many
+from storage.queries.filters.grouped.grouping import GroupQuery, RollupPlan
+from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import Selection, is_one_of
 
 Stages = list[dict[str, Any]]

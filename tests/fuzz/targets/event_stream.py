@@ -1,8 +1,8 @@
-"""AWS's event stream: `intercept/formats/event_stream.py`."""
+"""AWS's event stream: `intercept/formats/streams/event_stream.py`."""
 
 from __future__ import annotations
 
-from intercept.formats.event_stream import MAX_HEADERS, Message, MessageDecoder
+from intercept.formats.streams.event_stream import MAX_HEADERS, Message, MessageDecoder
 from tests.event_streams import chunk, error, exception, header, message
 from tests.fuzz.targets import cut, single_bytes
 

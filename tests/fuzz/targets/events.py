@@ -1,8 +1,8 @@
-"""Server-sent events: `intercept/formats/sse.py`."""
+"""Server-sent events: `intercept/formats/streams/sse.py`."""
 
 from __future__ import annotations
 
-from intercept.formats.sse import Decoder, Event, UnfinishedEvent
+from intercept.formats.streams.sse import Decoder, Event, UnfinishedEvent
 from tests.fuzz.targets import cut, single_bytes
 from tests.wire.conversations import conversations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.aggregation.session_job import SessionJob
-from tests.handlers.api.test_live import Source, calls, listen
+from storage.aggregation.sessions.session_job import SessionJob
+from tests.handlers.api.recorded.test_live import Source, calls, listen
 from tests.handlers.conversations import MESSAGES
 from tests.storage.records import NOON
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers.api.export import TOO_MANY_OF_USER
+from handlers.api.recorded.export import TOO_MANY_OF_USER
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.times import format_time
 from storage.accounts.users import Role

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
-from intercept.formats.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTES
+from intercept.formats.streams.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk

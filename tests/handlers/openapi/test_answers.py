@@ -27,7 +27,7 @@ from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.alerts.documents import MAX_WEBHOOKS
 from storage.prices.recosts import Recosts
 from tests.bridge import until

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
 

@@ -12,7 +12,7 @@ from intercept.catalog import BY_PATH
 from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.formats.content_encoding import MAX_RATIO, decoded
 from intercept.formats.json_text import read_object
-from intercept.formats.sse import MAX_EVENT_BYTES
+from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from intercept.formats.weight import LIGHT_VALUES
 from intercept.records import Reading
 from tests.wire.conversations import conversations

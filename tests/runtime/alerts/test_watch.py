@@ -26,7 +26,7 @@ from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
-from storage.queries.spending import Spending
+from storage.queries.money.spending import Spending
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

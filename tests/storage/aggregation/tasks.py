@@ -10,7 +10,7 @@ from uuid import UUID
 
 from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.search.job import SearchJob
 from tests.storage import rollup_checks, search_checks, session_checks

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.session_job import SessionJob
-from storage.aggregation.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 
 BOB = UUID(int=7)

@@ -12,8 +12,8 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from storage.aggregation import job as job_module
 from storage.aggregation import rollup_job
 from storage.aggregation import rollup_job as rollup_job_module
-from storage.aggregation import session_job as session_job_module
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions import session_job as session_job_module
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.aggregation.interruptions import Interrupted
@@ -254,7 +254,7 @@ async def test_work_goes_on_with_smaller_batches_and_says_so_once(
 ):
     monkeypatch.setattr(task.kind, "batch", 40)
     expected_logs.append(
-        r"WARNING storage\.aggregation\.\w+: a batch of 40 took longer than 10 s: the next one has 20$"
+        r"WARNING storage\.aggregation\.[\w.]+: a batch of 40 took longer than 10 s: the next one has 20$"
     )
     await end(database, *(task.call(number) for number in range(12)))
     paused = asyncio.Event()

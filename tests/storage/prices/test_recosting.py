@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState

@@ -9,7 +9,7 @@ from bson.decimal128 import Decimal128
 from pymongo.errors import AutoReconnect
 
 from intercept.records import EndReason, Status
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import (
     OF_SESSION,

@@ -3,7 +3,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.queries import timelines as timelines_module
 from storage.queries.timelines import Neighbours, Timelines
 from tests.storage.records import ADA, NOON

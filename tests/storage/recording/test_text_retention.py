@@ -19,7 +19,7 @@ from intercept.records import (
     Try,
     UserPrompt,
 )
-from storage.aggregation.session_job import SessionJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.recording import text_retention
 from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, TextRetention
 from tests.storage.aggregation.linking import Clock

@@ -9,7 +9,7 @@ from collections import deque
 from tornado.iostream import StreamClosedError
 
 from http1.request_cycle import RequestCycle
-from intercept.formats.websocket import CLIENT, SERVER, WebSocket
+from intercept.formats.streams.websocket import CLIENT, SERVER, WebSocket
 from upstream.client import UpstreamResponse, UpstreamTruncatedError
 
 MAX_HELD_BYTES = 64 * 1024

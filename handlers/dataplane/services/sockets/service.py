@@ -14,7 +14,7 @@ from handlers.problems import Problem, stopping
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
 from intercept.catalog import REALTIME
-from intercept.formats.websocket import accept_key, is_key, new_key
+from intercept.formats.streams.websocket import accept_key, is_key, new_key
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from upstream.client import UpstreamError

@@ -27,7 +27,7 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
-from intercept.formats.websocket import GOING_AWAY, NO_STATUS
+from intercept.formats.streams.websocket import GOING_AWAY, NO_STATUS
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from limits.overload import OverloadedError

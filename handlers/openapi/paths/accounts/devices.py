@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.devices import TOO_MANY_STARTS
-from handlers.api.accounts.sign_in import MAX_BODY_BYTES
 from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.api.sign_in.devices import TOO_MANY_STARTS
+from handlers.api.sign_in.sign_in import MAX_BODY_BYTES
 from handlers.base import TOO_MANY_FAILURES
 from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response, shared

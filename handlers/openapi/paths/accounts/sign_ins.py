@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
-from handlers.api.accounts.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
+from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
+from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, query, response

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from msgspec import structs
 
-from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem

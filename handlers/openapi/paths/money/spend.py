@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from handlers.api.export import TOO_MANY_OF_USER
 from handlers.api.money.spend import TOO_SLOW
+from handlers.api.recorded.export import TOO_MANY_OF_USER
 from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
 from handlers.openapi.operations import Described, get, header, query, response
 from handlers.openapi.paths.money.prices import TAG
 from limits.protection.user_shares import MAX_EXPORTS
-from storage.queries.filters.spending import Dimension
+from storage.queries.filters.grouped.spending import Dimension
 
 _BUSY = {"Retry-After": RETRY_AFTER}
 

@@ -9,7 +9,7 @@ from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
-from intercept.explanations import explain
+from intercept.errors.explanations import explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from resources.recorded.errors import ErrorKind, ErrorList

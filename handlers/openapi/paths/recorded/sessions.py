@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from handlers.api.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
+from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import ALWAYS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response

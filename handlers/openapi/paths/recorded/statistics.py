@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from handlers.api.grouped import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
+from handlers.api.recorded.grouped import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
@@ -36,8 +36,8 @@ from resources.recorded.stats import (
     Totals,
 )
 from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
-from storage.queries.filters.calendar import Period
-from storage.queries.filters.dimensions import Order, Subject, names_of
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import Order, Subject, names_of
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _TOTALS = Totals(

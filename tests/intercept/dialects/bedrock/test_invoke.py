@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
-from intercept.formats.sse import Decoder
+from intercept.formats.streams.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.event_streams import chunk, exception
 from tests.intercept import responses_of_strangers as strangers

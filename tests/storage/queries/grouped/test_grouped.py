@@ -16,10 +16,10 @@ from intercept.records import EndReason
 from storage.aggregation.rollup import TOKENS, add
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.filters.calendar import Period, floor
-from storage.queries.filters.dimensions import By, Dimension, Order, Subject, parse_by
-from storage.queries.filters.grouping import GroupQuery, plan
-from storage.queries.filters.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.calendar import Period, floor
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
+from storage.queries.filters.grouped.grouping import GroupQuery, plan
+from storage.queries.filters.grouped.groups import NotAskedError, TooManyPointsError, TooMuchError
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import reading as reading_module

@@ -1,0 +1,92 @@
+"""`GET /api/v2/aibridge/errors`: why calls failed and were refused, grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from handlers.api.choices import time
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.problems import ValidationProblem
+from intercept.records import Status
+from intercept.times import format_time
+from resources.recorded.errors import ErrorKind, ErrorList, named
+from storage.accounts.events import Way
+from storage.queries.filters.interceptions import Search
+from storage.queries.filters.refusals import conditions_of
+
+PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
+USUAL_SPAN = timedelta(days=7)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class ErrorsHandler(VisibilityHandler):
+    """The groups of errors of a time range."""
+
+    way = Way.LIST
+
+    async def respond(self) -> None:
+        """Answer the groups, the most frequent first.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page({name: values.get(name, "") for name in ("limit", "offset")})
+        start, end = read_range(values, self.bridge.now())
+        query = await self.query(values.get("q", ""), texts=False)
+        search = narrowed(query.search, values.get("provider", ""), start, end)
+        groups, is_cut = await self.bridge.errors.groups(
+            search.filter(initiator_id=query.initiator_id),
+            conditions_of(search, initiator_id=query.initiator_id),
+            visible_to=self.visible_to,
+            texts=self.shows_texts,
+        )
+        shown = groups[page.offset : page.offset + page.limit]
+        ids = {user for group in shown for user in (*named(group), group.example_user) if user is not None}
+        users = await self.bridge.identities.users_by_id(ids)
+        for group in shown:
+            if group.message and group.example_user is not None:
+                self.note_read(group.example_user, users)
+        self.write_json(
+            ErrorList(
+                from_=format_time(start),
+                to=format_time(end),
+                count=len(groups),
+                calls=sum(group.calls for group in groups),
+                is_complete=not is_cut,
+                results=[ErrorKind.of(group, users, end) for group in shown],
+            )
+        )
+
+
+def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
+    """Read the time range, the last seven days without one.
+
+    Raises:
+        ValidationProblem: it is none; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    to = time("to", values, problems) or now
+    start = time("from", values, problems)
+    if not problems and start is not None and start >= to:
+        problems.append(("to", "must be after from"))
+    if problems:
+        raise ValidationProblem(INVALID, validations=problems)
+    return start or to - USUAL_SPAN, to
+
+
+def narrowed(search: Search, provider: str, start: datetime, end: datetime) -> Search:
+    """Return the search within the range, for failed calls, and for a provider if one is given."""
+    within: dict[str, Any] = {
+        "started_after": max(start, search.started_after or start),
+        "started_before": min(end - _MILLISECOND, search.started_before or end),
+        "status": Status.FAILED,
+    }
+    if provider:
+        within["provider_name"] = provider
+    return replace(search, **within)

@@ -1,0 +1,43 @@
+"""`GET /api/v2/aibridge/models`, `/clients` and `/providers`: the names that occur."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.api.pagination import parse_page, single_values
+from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.bridge import Bridge
+from handlers.control import IdentifiedHandler
+from storage.queries.facets import Facet
+
+PARAMETERS = ("q", "limit", "offset")
+
+
+class FacetHandler(VisibilityHandler):
+    """The distinct values of a field, in the calls that the user may see."""
+
+    def initialize(self, bridge: Bridge, facet: Facet) -> None:  # type: ignore[override]
+        """Receive the running bridge and the field."""
+        super().initialize(bridge)
+        self._facet = facet
+
+    async def respond(self) -> None:
+        """Respond with a sorted list of the values that begin with `q`.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used.
+        """
+        self.write_json(await find_names(self, self._facet, visible_to=self.visible_to))
+
+
+async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UUID | None) -> list[str]:
+    """Return the values of a field that a request asks for.
+
+    Raises:
+        ValidationProblem: a parameter cannot be used.
+        DatabaseUnavailableError: the database is unavailable.
+    """
+    values = single_values(handler.request.query_arguments, PARAMETERS)
+    page = parse_page(values)
+    names = await handler.bridge.names.find(facet, values.get("q", ""), visible_to=visible_to)
+    return names[page.offset : page.offset + page.limit]

@@ -1,0 +1,107 @@
+"""`GET /api/v2/aibridge/interceptions` and `/interceptions/{id}`: what was recorded, newest first, and one of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from msgspec import structs
+
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.recorded.pages import PageHandler
+from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.problems import Problem, ValidationProblem
+from intercept.ids import format_id
+from resources.recorded.interceptions import Indexing, Interception, InterceptionList
+from resources.recorded.parts import TextMatch
+from storage.accounts.events import Way
+from storage.accounts.users import User
+from storage.queries.paging import UnknownCursorError
+from storage.search.find import Found, Query, SearchUnsupportedError, is_for_index
+
+PARAMETERS = ("q", "limit", "after_id", "offset")
+UNKNOWN_CURSOR = "no interception with this id that you may see"
+UNSUPPORTED = "To search texts the bridge needs a MongoDB that is a replica set; one with a single member is enough."
+UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
+
+
+class InterceptionsHandler(PageHandler):
+    """The list of interceptions."""
+
+    async def respond(self) -> None:
+        """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
+
+        Raises:
+            Problem: 403, words are searched for by who may not read texts; 501, this MongoDB has no index for that.
+            ValidationProblem: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page(values)
+        query = await self.query(values.get("q", ""))
+        paging: dict[str, Any] = {"limit": page.limit, "after_id": page.after_id, "offset": page.offset}
+        try:
+            if found := await self._found(query, paging):
+                await self._write(query, found)
+                return
+            count, rows = await self.bridge.interceptions.page(query.conditions, visible_to=self.visible_to, **paging)
+        except UnknownCursorError as error:
+            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.shown_interception)
+
+    async def _found(self, query: Query, paging: Mapping[str, Any]) -> Found | None:
+        """What the search index finds; None where it is not needed, or does not have all calls yet."""
+        has_words = query.search.texts is not None
+        if not (has_words or is_for_index(query)):
+            return None
+        try:
+            found = await self.bridge.search.page(query, **paging)
+        except SearchUnsupportedError as error:
+            if has_words:
+                raise Problem(501, UNSUPPORTED) from error
+            return None
+        return found if has_words or found.progress is None else None
+
+    async def _write(self, query: Query, found: Found) -> None:
+        texts = query.search.texts
+        if texts is not None:
+            self.way = Way.SEARCH
+
+        def made(document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
+            row = self.shown_interception(document, users)
+            if texts is not None:
+                row.matches = [TextMatch(*structs.astuple(place)) for place in texts.places(document)]
+            return row
+
+        indexing = found.progress and Indexing(found.progress.done, found.progress.total)
+        await self.write_page(
+            lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact, indexing),
+            found.rows,
+            made,
+        )
+
+
+class InterceptionHandler(VisibilityHandler):
+    """One interception, in flight or ended."""
+
+    way = Way.DETAIL
+
+    async def respond(self) -> None:
+        """Answer the interception.
+
+        Raises:
+            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+            ValidationProblem: there is a parameter.
+        """
+        single_values(self.request.query_arguments, ())
+        try:
+            id_ = UUID(self.path_args[0])
+        except ValueError:
+            document = None
+        else:
+            document = await self.bridge.recorded.find(id_, visible_to=self.visible_to)
+        if document is None:
+            raise Problem(404, UNKNOWN_INTERCEPTION)
+        self.read_detail = (("interception_id", format_id(document["_id"])),)
+        initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
+        self.write_json(self.shown_interception(document, initiators))

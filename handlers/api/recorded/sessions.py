@@ -1,0 +1,170 @@
+"""`GET /api/v2/aibridge/sessions`, `/sessions/{id}` and its `/timeline`: calls that belong together, newest first, and one such set."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
+from handlers.api.recorded.pages import PageHandler, around_list
+from handlers.api.recorded.visibility import INVALID_SEARCH, parsed_search, refuse_texts
+from handlers.problems import Problem, ValidationProblem
+from intercept.ids import format_id
+from intercept.times import format_time
+from resources.recorded import sessions as resources
+from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
+from resources.recorded.timelines import Timeline
+from storage.accounts.events import Way
+from storage.queries.filters.interceptions import InvalidSearchError
+from storage.queries.paging import UnknownCursorError
+from storage.queries.sessions import OF_SEVERAL, Order, Thread, session_filter
+
+PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
+DETAIL_PARAMETERS = ("limit", "after_thread_id")
+DEFAULT_THREADS, MAX_THREADS = 10, 50
+THREADS_ALLOWED = f"Pagination limit must be in range (0, {MAX_THREADS}]"
+UNKNOWN_CURSOR = "no session with this id that you may see"
+UNKNOWN_THREAD = "no thread with this id in the session"
+UNKNOWN_SESSION = "There is no session with this id that you may see."
+
+
+class SessionsHandler(PageHandler):
+    """The list of sessions."""
+
+    async def respond(self) -> None:
+        """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page(values, after="after_session_id")
+        search = await self.resolved(parsed_search(values.get("q", ""), self.bridge.now()))
+        refuse_texts(search)
+        order = _order(values.get("order_by", ""))
+        try:
+            conditions = session_filter(search, initiator_id=await self.initiator_of(search))
+            conditions |= _OF_CALLS[_several(values.get("several", ""))]
+        except InvalidSearchError as error:
+            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        try:
+            count, rows = await self.bridge.sessions.page(
+                conditions,
+                visible_to=self.visible_to,
+                limit=page.limit,
+                after_id=page.after_id,
+                offset=page.offset,
+                order=order,
+            )
+        except UnknownCursorError as error:
+            raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
+        await self.write_page(lambda last: SessionList(count, [], last), rows, self.shown_session)
+
+
+def _order(name: str) -> Order:
+    """Read what to sort by, the start where nothing is said.
+
+    Raises:
+        ValidationProblem: there is no such order.
+    """
+    try:
+        return Order(name or Order.STARTED)
+    except ValueError as error:
+        allowed = ", ".join(Order)
+        raise ValidationProblem(INVALID, validations=[("order_by", f"must be one of {allowed}")]) from error
+
+
+_OF_CALLS: dict[bool, dict[str, Any]] = {True: dict(OF_SEVERAL), False: {}}
+
+
+def _several(text: str) -> bool:
+    """Read whether only sessions with several calls are wanted, all where nothing is said.
+
+    Raises:
+        ValidationProblem: it says neither.
+    """
+    if text not in ("", "true", "false"):
+        raise ValidationProblem(INVALID, validations=[("several", "must be true or false")])
+    return text == "true"
+
+
+class OneSessionHandler(PageHandler):
+    """Something of one session."""
+
+    way = Way.SESSION
+
+    async def find_session(self) -> dict[str, Any]:
+        """Return the document of the session in the path.
+
+        Raises:
+            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+        """
+        try:
+            session = await self.bridge.sessions.find(UUID(self.path_args[0]), visible_to=self.visible_to)
+        except ValueError:
+            session = None
+        if session is None:
+            raise Problem(404, UNKNOWN_SESSION)
+        return session
+
+
+class TimelineHandler(OneSessionHandler):
+    """The time axis of a session. It has no texts."""
+
+    async def respond(self) -> None:
+        """Answer all calls of the session in short, with what happened beside them.
+
+        Raises:
+            Problem: 404, the session is unknown or not to be seen by the caller, who cannot tell which.
+            ValidationProblem: there is a parameter.
+        """
+        single_values(self.request.query_arguments, ())
+        session = await self.find_session()
+        timelines = self.bridge.timelines
+        calls, more = await timelines.calls(session["_id"])
+        tokens = sorted({call["api_key_id"] for call in calls})
+        of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
+        refusals = await timelines.refusals(*of)
+        neighbours = await timelines.neighbours(session)
+        users = await self.bridge.identities.users_by_id([session["initiator_id"]])
+        self.write_json(Timeline.of(calls, more, refusals, users, neighbours))
+
+
+class SessionHandler(OneSessionHandler):
+    """One session, with a page of its threads."""
+
+    async def respond(self) -> None:
+        """Answer the session.
+
+        Raises:
+            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+            ValidationProblem: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
+        limit, after = values.get("limit"), values.get("after_thread_id")
+        most = whole_number(limit, 1, MAX_THREADS, "limit", THREADS_ALLOWED) if limit else DEFAULT_THREADS
+        after_id = uuid_of(after, "after_thread_id") if after else None
+        session = await self.find_session()
+        self.read_detail = (("session_id", format_id(session["_id"])),)
+        try:
+            threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
+        except UnknownCursorError as error:
+            raise ValidationProblem(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
+        initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
+        self.set_header("Content-Type", "application/json")
+        head, tail = around_list(
+            SessionDetail.with_threads(self.shown_session(session, initiators), ThreadPage([], more))
+        )
+        await self.write_piece(head)
+        for number, thread in enumerate(threads):
+            await self.write_piece(b"," * bool(number))
+            await self._write_thread(thread)
+        await self.write_piece(tail)
+
+    async def _write_thread(self, thread: Thread) -> None:
+        first = next(iter(thread.interceptions))
+        times = format_time(first["started_at"]), format_time(thread.last_active_at)
+        head, tail = around_list(resources.Thread(first["_id"], *times, thread.more, []))
+        await self.write_piece(head)
+        await self.write_rows(thread.interceptions, self.shown_interception)
+        await self.write_piece(tail)

@@ -1,0 +1,64 @@
+"""Long responses: they end when their user may no longer have them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem
+from intercept.records import EndReason
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 5.0
+"""How often it is found out, while an answer lasts, whether its token or session and its user are still what they were."""
+
+
+class WatchedHandler(VisibilityHandler):
+    """A resource whose answer may last for hours. Between `enter` of the lifecycle and its end, `watched` is around it."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the answer now. It is called once more when it has ended."""
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """End the answer when the token was revoked or expired, the session is over, or the user is removed or changed.
+
+        That takes `WATCH_SECONDS` and what a token is remembered for, whether anything is sent meanwhile or not.
+        """
+        watch = asyncio.create_task(self._watch())  # noqa: TID251 - ends the answer also where it fails
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        try:
+            identity = self.identity
+            while identity.user == self.identity.user:
+                await asyncio.sleep(WATCH_SECONDS)
+                identity = await self.authenticate(self.read_credentials())
+        except Problem:
+            pass
+        except Exception:
+            logger.exception("unexpected error: request_id=%s", self.request_id)
+        self.end()  # unless it was cancelled: then the response has ended by itself
+
+    def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
+        """End, as the client left or the server stops."""
+        self.end()
+
+    def holding(self) -> ActiveRequest | None:
+        """Nothing: it takes no slot."""
+        return None
+
+    def on_finish(self) -> None:
+        """The response has ended."""
+        super().on_finish()
+        self.bridge.lifecycle.leave(self)

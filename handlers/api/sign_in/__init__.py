@@ -1,0 +1,1 @@
+"""Signing in: people in a browser, and programs through one."""

@@ -1,0 +1,186 @@
+"""`/api/v2/aibridge/device`: programs get a token by their user's word in a browser (RFC 8628).
+
+A program asks for two codes, shows one, and asks with the other for its token. Its user looks the code up on the page,
+where it says which program asks from where, and allows it or not.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.api.sign_in.sign_in import SmallBodyHandler
+from handlers.base import TOO_MANY_FAILURES
+from handlers.control import database_problems
+from handlers.problems import Problem
+from intercept.callers.clients import client_name
+from limits.headers import retry_headers
+from limits.mixin import client_key
+from resources.accounts.devices import (
+    GRANT_TYPE,
+    Device,
+    DeviceAnswer,
+    DeviceCode,
+    DeviceError,
+    DeviceLookup,
+    DeviceToken,
+)
+from storage.accounts.events import Reason
+from storage.accounts.sign_in.device_states import PollError
+from storage.accounts.sign_in.devices import (
+    DEVICE_SECONDS,
+    POLL_SECONDS,
+    NoTokenError,
+    TooManyDevicesError,
+)
+from storage.accounts.users import Role, UnknownIdentityError
+
+TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please try again later."
+TOO_MANY_WAIT = "too many programs wait; try again in some minutes"
+
+
+class _ProgramHandler(SmallBodyHandler):
+    """What a program asks, as forms of OAuth."""
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of the body."""
+        return dict(parse_qsl(self._body.decode("utf-8", "replace")))
+
+    def answer(self, value: DeviceCode | DeviceToken | DeviceError) -> None:
+        """Answer; an error is 400 (RFC 6749 section 5.2)."""
+        if isinstance(value, DeviceError):
+            self.set_status(400)
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(value))
+
+
+class DeviceCodeHandler(_ProgramHandler):
+    """Lets a program wait."""
+
+    async def post(self) -> None:
+        """Answer two codes.
+
+        Raises:
+            Problem: 429, too many programs of the address; 503, the database is unavailable.
+        """
+        starts = self.bridge.device_starts
+        if wait_ns := starts.wait_ns(lambda: client_key(self.client_ip)):
+            raise Problem(429, TOO_MANY_STARTS, retry_headers(wait_ns))
+        starts.count(client_key(self.client_ip))
+        name = self.form.get("client_name", "").strip() or client_name(self.request.headers)
+        try:
+            with database_problems():
+                codes = await self.bridge.devices.begin(name, self.client_ip)
+        except TooManyDevicesError:
+            self.answer(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
+            return
+        page = f"{self.scheme}://{self.request.headers.get('Host', '')}/#/device"
+        self.answer(
+            DeviceCode(
+                device_code=codes.device_code,
+                user_code=codes.user_code,
+                verification_uri=page,
+                verification_uri_complete=f"{page}/{codes.user_code}",
+                expires_in=int(DEVICE_SECONDS),
+                interval=int(POLL_SECONDS),
+            )
+        )
+
+
+class DeviceTokenHandler(_ProgramHandler):
+    """Gives a program its token."""
+
+    async def post(self) -> None:
+        """Answer the token, or why there is none yet.
+
+        Raises:
+            Problem: 429, too many codes of the address were none; 503, the database is unavailable.
+        """
+        access = self.bridge.access
+        if wait_ns := access.wait_ns(lambda: self.client_ip):
+            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
+        form = self.form
+        if form.get("grant_type") != GRANT_TYPE:
+            self.answer(DeviceError("unsupported_grant_type", f"grant_type must be {GRANT_TYPE}"))
+            return
+        if not form.get("device_code"):
+            self.answer(DeviceError("invalid_request", "device_code is required"))
+            return
+        try:
+            with database_problems():
+                token, text = await self.bridge.devices.fetch(form["device_code"])
+        except NoTokenError as error:
+            if error.why is PollError.EXPIRED_TOKEN:
+                access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+            self.answer(DeviceError(error.why.value, str(error) or msgspec.UNSET))
+            return
+        expires_in = int((token.expires_at - self.bridge.now()).total_seconds()) if token.expires_at else 0
+        self.answer(DeviceToken(text, "Bearer", max(expires_in, 0)))
+
+
+class _AnswerHandler(ChangeHandler):
+    """What the user of a program does, who is signed in."""
+
+    async def identify_person(self) -> None:
+        """Find out who is asking, and whether they may have tokens.
+
+        Raises:
+            Problem: 403, they may not; 429, too many codes of the address were none.
+        """
+        await self.identify(fresh=True)
+        if self.identity.user.is_service:
+            raise Problem(403, SERVICE)
+        if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
+            raise Problem(403, OWNERS_CREATE)
+        if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
+            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
+
+    def count_guess(self) -> None:
+        """Count a code that is none: they are short."""
+        self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+
+
+class DeviceLookupHandler(_AnswerHandler):
+    """Says which program shows a code."""
+
+    async def post(self) -> None:
+        """Answer the program.
+
+        Raises:
+            Problem: 403, who asks may have no tokens; 404, no program that waits shows the code.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_person()
+        body = self.read_body(DeviceLookup)
+        with change_problems():
+            try:
+                device = await self.bridge.devices.look_up(body.user_code)
+            except UnknownIdentityError:
+                self.count_guess()
+                raise
+        self.write_json(Device.of(device))
+
+
+class DeviceAnswerHandler(_AnswerHandler):
+    """Allows a program a token, or not."""
+
+    async def post(self) -> None:
+        """Answer 204; the program gets its token when it asks next.
+
+        Raises:
+            Problem: 403, who asks may have no tokens; 404, no program that waits shows the code.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_person()
+        body = self.read_body(DeviceAnswer)
+        with change_problems():
+            try:
+                await self.bridge.devices.answer(body.user_code, allow=body.answer == "allow", author=self.author)
+            except UnknownIdentityError:
+                self.count_guess()
+                raise
+        self.set_status(204)

@@ -1,0 +1,204 @@
+"""`/api/v2/aibridge/sign-in`: how one may sign in, and signing in at an OpenID provider.
+
+A browser leaves for the provider with a flow in a cookie, and comes back with an answer that belongs to it. Whatever
+happens, it ends up on the dashboard of this server: the only thing taken from a request is the view to show there.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import msgspec
+
+from handlers.api.sign_in.sign_in import COOKIE_ATTRIBUTES, HOST
+from handlers.base import BridgeHandler
+from handlers.control import database_problems
+from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SESSION_COOKIE, SESSION_COOKIE
+from handlers.problems import Problem
+from resources.accounts.sign_ins import OpenIDSignIn, SignInWays
+from storage.accounts.events import Plane, Reason
+from storage.accounts.sign_in.sessions import Method
+from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError
+from storage.accounts.users import Identity, Role
+from upstream.openid.errors import OpenIDError, ProviderUnavailableError
+from upstream.openid.flows import FLOW_SECONDS, CancelledError, FlowEndedError
+from upstream.openid.profiles import NotAllowedError
+from upstream.openid.provider import OpenIDProvider
+
+BEGIN = "/api/v2/aibridge/sign-in/oidc"
+CALLBACK = f"{BEGIN}/callback"
+NO_PROVIDER = "Nobody signs in at an OpenID provider here (oidc-issuer-url)."
+NO_HOST = "The Host header is not a host."
+# The cookie of a flow has to come along when the provider's page sends the browser back.
+FLOW_ATTRIBUTES = {**COOKIE_ATTRIBUTES, "samesite": "Lax"}
+
+_VIEW = re.compile(r"[A-Za-z0-9/?=&%._~:+-]{0,512}")
+
+_log = logging.getLogger(__name__)
+
+
+class SignInWaysHandler(BridgeHandler):
+    """How one may sign in."""
+
+    plane = Plane.SIGN_IN
+
+    async def get(self) -> None:
+        """Answer it to anybody."""
+        name = self.bridge.options.openid_name
+        openid = OpenIDSignIn(name, BEGIN) if self.bridge.openid is not None else None
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(SignInWays(token=self.bridge.options.local_sign_in, openid=openid)))
+
+    head = get
+
+
+class _OpenIDHandler(BridgeHandler):
+    plane = Plane.SIGN_IN
+
+    @property
+    def openid(self) -> OpenIDProvider:
+        """The provider.
+
+        Raises:
+            Problem: 404, there is none.
+        """
+        if self.bridge.openid is None:
+            raise Problem(404, NO_PROVIDER)
+        return self.bridge.openid
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the browser got here over TLS."""
+        return self.scheme == "https"
+
+    @property
+    def redirect_url(self) -> str:
+        """Where the provider sends the browser back: to the host that it came to, which the provider has to know.
+
+        Raises:
+            Problem: 400, the request names no host.
+        """
+        host = self.request.headers.get("Host", "")
+        if HOST.fullmatch(host) is None:
+            raise Problem(400, NO_HOST)
+        return f"{self.scheme}://{host}{CALLBACK}"
+
+    def show(self, view: str) -> None:
+        """Send the browser to a view of the dashboard."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Location", f"/#/{view}")
+        self.set_status(303)
+
+    def refuse(self, why: str, error: Exception) -> None:
+        """Tell the browser why it is not signed in, in a word, and the operator more."""
+        level = logging.WARNING if isinstance(error, ProviderUnavailableError) else logging.INFO
+        _log.log(level, "sign-in refused: reason=%s address=%s detail=%s", why, self.client_ip, error)
+        self.show(f"sign-in-refused/{why}")
+
+
+class BeginHandler(_OpenIDHandler):
+    """Sends a browser to the provider."""
+
+    async def get(self) -> None:
+        """Answer 303 to the provider, with the flow in a cookie.
+
+        Raises:
+            Problem: 404, there is no provider.
+        """
+        openid, view = self.openid, self.get_query_argument("view", "")
+        try:
+            flow, url = await openid.begin(view if _VIEW.fullmatch(view) else "", self.redirect_url)
+        except ProviderUnavailableError as error:
+            self.refuse("unavailable", error)
+            return
+        self.set_cookie(
+            HOST_FLOW_COOKIE if self.is_secure else FLOW_COOKIE,
+            flow.write(),
+            max_age=int(FLOW_SECONDS),
+            secure=self.is_secure,
+            **FLOW_ATTRIBUTES,
+        )
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Location", url)
+        self.set_status(303)
+
+
+class CallbackHandler(_OpenIDHandler):
+    """Takes a browser back from the provider."""
+
+    async def get(self) -> None:
+        """Sign in, and answer 303 to the dashboard: to the view that was wanted, or to why it did not work.
+
+        Raises:
+            Problem: 404, there is no provider.
+        """
+        openid, access = self.openid, self.bridge.access
+        names = (HOST_FLOW_COOKIE,) if self.is_secure else (HOST_FLOW_COOKIE, FLOW_COOKIE)
+        cookies = self.request.cookies
+        kept = next((cookies[name].value for name in names if name in cookies), None)
+        for name in names:
+            self.clear_cookie(name, secure=name is HOST_FLOW_COOKIE, **FLOW_ATTRIBUTES)
+        if access.wait_ns(lambda: self.client_ip):
+            self.show("sign-in-refused/too_many")
+            return
+        try:
+            flow = openid.read_flow(kept)
+            profile = await openid.finish(flow, self._answer(), self.redirect_url)
+            claimed = Claimed(
+                issuer=profile.issuer,
+                subject=profile.subject,
+                username=profile.username,
+                display_name=profile.display_name,
+                role=Role(profile.role) if profile.role else None,
+                groups=profile.groups,
+            )
+            with database_problems():
+                user = await self.bridge.single_sign_on.admit(claimed)
+                await self._sign_in(Identity(user=user), profile.id_token)
+        except CancelledError:
+            self.show("sign-in-refused/cancelled")
+        except ProviderUnavailableError as error:
+            self.refuse("unavailable", error)
+        except Problem as error:
+            self.refuse("database", error)
+        except (OpenIDError, NotAllowedError, PersonRefusedError) as error:
+            access.failed(Reason.SINGLE_SIGN_ON, self.plane, self.client_ip)
+            self.refuse(_word(error), error)
+        else:
+            self.show(flow.view)
+
+    def _answer(self) -> dict[str, str]:
+        """The parameters of the answer, each of them once (RFC 6749 section 3.1)."""
+        given = self.request.query_arguments
+        if any(len(values) != 1 for values in given.values()):
+            raise FlowEndedError("the answer has a parameter twice")
+        return {name: values[0].decode("utf-8", "replace") for name, values in given.items()}
+
+    async def _sign_in(self, identity: Identity, id_token: str) -> None:
+        browser = self.request.headers.get("User-Agent", "")
+        session = await self.bridge.sign_ins.create(
+            identity,
+            client_ip=self.client_ip,
+            user_agent=browser,
+            method=Method.OPENID,
+            id_token=id_token if self.bridge.options.openid_sign_out else "",
+        )
+        self.bridge.active_tokens.forget()
+        self.bridge.access.signed_in(self.client_ip, identity)
+        name = HOST_SESSION_COOKIE if self.is_secure else SESSION_COOKIE
+        self.set_cookie(name, session, secure=self.is_secure, **COOKIE_ATTRIBUTES)
+
+
+def _word(error: Exception) -> str:
+    match error:
+        case PersonRefusedError():
+            return error.why.value
+        case NotAllowedError():
+            return "not_allowed"
+        case FlowEndedError():
+            return "ended"
+    return "provider"

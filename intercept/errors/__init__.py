@@ -1,0 +1,1 @@
+"""Errors in plain words, and those that are alike."""

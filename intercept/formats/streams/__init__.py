@@ -1,0 +1,1 @@
+"""Formats that are read piece by piece as they arrive."""

@@ -1,0 +1,1 @@
+"""Sessions: which calls belong together, and what these say of one another."""

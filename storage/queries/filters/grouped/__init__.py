@@ -1,0 +1,1 @@
+"""What calls are grouped by, and how groups are added up."""

@@ -1,0 +1,60 @@
+"""What is found of groups, and why nothing is. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from storage.aggregation.rollup import Totals
+
+Key: TypeAlias = tuple[Any, ...]
+"""The values that a group has in common."""
+
+
+class NotAskedError(ValueError):
+    """It cannot be told of what is asked about. Its text says what of it."""
+
+
+class TooMuchError(Exception):
+    """It would take longer than the bound of `storage.queries.grouped`, or is more than is read.
+
+    Attributes:
+        calls: How many calls there are in the time range, as far as these are counted.
+    """
+
+    def __init__(self, calls: int = 0) -> None:
+        super().__init__(calls)
+        self.calls = calls
+
+
+class TooManyPointsError(Exception):
+    """More buckets of groups are asked for than `storage.queries.filters.grouped.grouping.MAX_POINTS`."""
+
+
+class Found(Struct):
+    """What a group adds up to, the same over time by the start of a bucket, and what it did in the time range before."""
+
+    key: Key
+    total: Totals
+    points: dict[datetime, Totals]
+    previous: Totals | None = None
+
+
+class Answer(Struct):
+    """What was found.
+
+    Attributes:
+        count: How many groups there are.
+        groups: Those that were asked for, in their order.
+        total: All of it as one, each document once.
+        uncounted: Calls that are in no figure yet.
+        recorded_since: Where records that would be needed are gone: since when all are there.
+    """
+
+    count: int
+    groups: list[Found]
+    total: Found
+    uncounted: int = 0
+    recorded_since: datetime | None = None

@@ -1,0 +1,90 @@
+"""What is recorded of the calls that a provider bills to the bridge, by day and model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from intercept.records import CredentialKind, Status
+from storage.aggregation.recorded_day import RecordedDay
+from storage.aggregation.rollup import TOKENS
+from storage.mongo.database import Database
+from storage.mongo.indexes import BY_TIME
+from storage.queries.money.spending import SUM_SECONDS, Spending
+from storage.recording.prices import MAX_TOKENS
+
+_LATE: Final = "late_"
+
+
+async def read_recorded(
+    database: Database, types: Sequence[str], names: Sequence[str], start: datetime, end: datetime
+) -> list[RecordedDay]:
+    """Add up the calls that started in [start, end).
+
+    Args:
+        database: Where they are recorded.
+        types: Types of providers.
+        names: Names of providers; all of those types if there is none.
+        start: The first day, in UTC.
+        end: The first day after them.
+
+    Raises:
+        NotRecordedError: Some of the calls are not recorded any more.
+        DatabaseUnavailableError: The database is unavailable, or it takes too long.
+    """
+    async with database.within(SUM_SECONDS, "sum up calls"):
+        if await database.is_replicated():
+            await Spending(database).check_recorded(start, end)
+        pipeline = _pipeline(types, names, start, end)
+        sums = await database.interceptions.aggregate(pipeline, allowDiskUse=True, hint=dict(BY_TIME)).to_list(None)
+    return [_recorded(one) for one in sums]
+
+
+def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: datetime) -> list[dict[str, Any]]:
+    match: dict[str, Any] = {
+        "started_at": {"$gte": start, "$lt": end},
+        "status": {"$ne": Status.IN_FLIGHT.value},
+        "credential_kind": CredentialKind.CENTRALIZED.value,
+        "provider": {"$in": list(types)},
+    }
+    if names:
+        match["provider_name"] = {"$in": list(names)}
+    day = {"$dateTrunc": {"date": "$started_at", "unit": "day"}}
+    tokens = {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
+    is_late = {"$gt": [{"$dateTrunc": {"date": "$ended_at", "unit": "day"}}, "$day"]}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    unpriced = {"$cond": [{"$and": [used, {"$eq": ["$usd", None]}]}, 1, 0]}
+    sums = {name: {"$sum": f"${name}"} for name in (*TOKENS, "usd", "unpriced")}
+    late = {f"{_LATE}{name}": {"$sum": {"$cond": [is_late, f"${name}", 0]}} for name in TOKENS}
+    return [
+        {"$match": match},
+        {
+            "$project": {
+                **tokens,
+                "day": day,
+                "model": True,
+                "ended_at": {"$ifNull": ["$ended_at", "$started_at"]},
+                "usd": {"$ifNull": ["$cost.usd", None]},
+            }
+        },
+        {"$set": {"unpriced": unpriced}},
+        {"$group": {"_id": {"day": "$day", "model": "$model"}, "calls": {"$sum": 1}, **sums, **late}},
+        {"$sort": {"_id": 1}},
+    ]
+
+
+def _recorded(sums: dict[str, Any]) -> RecordedDay:
+    usd = sums["usd"]
+    first, second, third, fourth = (int(sums[name]) for name in TOKENS)
+    late = [int(sums[f"{_LATE}{name}"]) for name in TOKENS]
+    return RecordedDay(
+        sums["_id"]["day"].date(),
+        sums["_id"]["model"],
+        int(sums["calls"]),
+        (first, second, third, fourth),
+        (late[0], late[1], late[2], late[3]),
+        usd.to_decimal() if hasattr(usd, "to_decimal") else Decimal(0),
+        int(sums["unpriced"]),
+    )

@@ -1,0 +1,157 @@
+"""What calls cost, in rows: by period and by whatever they have in common, for finance.
+
+The rows are summed from the rollups of days where one breakdown has all that is asked for, which are kept for ever, else from
+the records, which are kept for as long as the operator says. A call is in one row, so rows add up: the groups of its user
+are one value, all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from intercept.records import Status
+from storage.aggregation.rollup import TOKENS, Breakdown, Bucket
+from storage.aggregation.rollup_job import JOB_STATE, SINCE
+from storage.mongo.database import Database
+from storage.mongo.indexes import BY_TIME, ROLLUPS
+from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
+from storage.recording.prices import MAX_TOKENS
+
+ROWS_AT_ONCE: Final = 500
+"""How many rows are held at a time."""
+
+SUM_SECONDS: Final = 120.0
+"""How long the database may take until the first rows, and for each further piece."""
+
+
+class Spending:
+    """What the calls of a database cost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pages(self, query: SpendQuery) -> AsyncGenerator[list[SpendRow], None]:
+        """Yield the rows in order of time and values, some at a time.
+
+        Raises:
+            NotRecordedError: The records of some days are gone, and the rollups do not tell it.
+            DatabaseUnavailableError: The database is unavailable.
+            DatabaseRefusalError: It takes too long.
+        """
+        async with self._database.within(SUM_SECONDS, "sum up costs"):
+            breakdown = await self._source(query)
+            collection = self._database.interceptions if breakdown is None else self._database.rollups
+            pipeline = (
+                [*_of_records(query), *_summed(query)]
+                if breakdown is None
+                else [
+                    *_of_rollups(query, breakdown),
+                    *_summed(query),
+                ]
+            )
+            hint = BY_TIME if breakdown is None else ROLLUPS
+            cursor = collection.aggregate(pipeline, allowDiskUse=True, hint=dict(hint), batchSize=ROWS_AT_ONCE)
+            rows = await cursor.to_list(ROWS_AT_ONCE)
+        while rows:
+            yield [_row(query, row) for row in rows]
+            async with self._database.within(SUM_SECONDS, "sum up costs"):
+                rows = await cursor.to_list(ROWS_AT_ONCE)
+
+    async def _source(self, query: SpendQuery) -> Breakdown | None:
+        """Which rollups tell it; None where the records do."""
+        breakdown = query.breakdown
+        if not await self._database.is_replicated():  # there are no rollups
+            return None
+        if breakdown is Breakdown.TOKEN:
+            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True}) or {}
+            since = job_state.get(SINCE)
+            if since is not None and query.start < since:
+                breakdown = None
+        if breakdown is None:
+            await self.check_recorded(query.start, query.end)
+        return breakdown
+
+    async def check_recorded(self, start: datetime, end: datetime) -> None:
+        """Check that no day of [start, end) counted more calls than are recorded of it.
+
+        Raises:
+            NotRecordedError: One did.
+        """
+        oldest = await self._database.interceptions.find_one(
+            {}, {"started_at": True}, sort=[("started_at", 1), ("_id", 1)], hint=list(BY_TIME)
+        )
+        gone_before = end if oldest is None else Bucket.DAY.floor(oldest["started_at"])
+        days = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value}
+        day = Bucket.DAY.length
+        partly = {**days, "at": gone_before}
+        recorded: dict[str, Any] = {"started_at": {"$gte": gone_before, "$lt": gone_before + day}}
+        recorded["status"] = {"$ne": Status.IN_FLIGHT.value}
+        if oldest is not None and start <= gone_before < end:
+            counted = await self._database.rollups.find_one(partly, {"interceptions": True}) or {}
+            if counted.get("interceptions", 0) > await self._database.interceptions.count_documents(recorded):
+                raise NotRecordedError(gone_before + day)
+        gone = {**days, "at": {"$gte": start, "$lt": min(gone_before, end)}}
+        if await self._database.rollups.find_one(gone, {"_id": True}, hint=list(ROLLUPS)) is not None:
+            raise NotRecordedError(gone_before)
+
+
+def _of_rollups(query: SpendQuery, breakdown: Breakdown) -> list[dict[str, Any]]:
+    match: dict[str, Any] = {
+        "level": breakdown.value,
+        "bucket": Bucket.DAY.value,
+        "at": {"$gte": query.start, "$lt": query.end},
+    }
+    if query.visible_to is not None:
+        match["initiator_id"] = query.visible_to
+    return [{"$match": match}]
+
+
+def _of_records(query: SpendQuery) -> list[dict[str, Any]]:
+    match: dict[str, Any] = {
+        "started_at": {"$gte": query.start, "$lt": query.end},
+        "status": {"$ne": Status.IN_FLIGHT.value},
+    }
+    if query.visible_to is not None:
+        match["initiator_id"] = query.visible_to
+    tokens = {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    unpriced = {"$cond": [{"$and": [used, {"$eq": ["$cost", None]}]}, 1, 0]}
+    shown = dict.fromkeys((FIELDS[one] for one in query.group_by), True)
+    return [
+        {"$match": match},
+        {
+            "$project": {
+                **shown,
+                **tokens,
+                "at": "$started_at",
+                "interceptions": {"$literal": 1},
+                "cost": {"$ifNull": ["$cost.usd", None]},
+            }
+        },
+        {"$set": {"unpriced": unpriced}},
+    ]
+
+
+def _summed(query: SpendQuery) -> list[dict[str, Any]]:
+    by: dict[str, Any] = {
+        one.value: {"$ifNull": [f"${FIELDS[one]}", [] if one is Dimension.GROUP else None]} for one in query.group_by
+    }
+    at = {"$dateTrunc": {"date": "$at", "unit": query.span.value}}
+    sums = {name: {"$sum": f"${name}"} for name in (*COUNTS, "cost")}
+    return [{"$group": {"_id": {"at": at, **by}, **sums}}, {"$sort": {"_id": 1}}]
+
+
+def _row(query: SpendQuery, row: Mapping[str, Any]) -> SpendRow:
+    cost = row["cost"]
+    values = {one: row["_id"].get(one.value) for one in query.group_by}
+    if Dimension.GROUP in values:
+        values[Dimension.GROUP] = tuple(values[Dimension.GROUP])
+    return SpendRow(
+        at=row["_id"]["at"],
+        values=values,
+        counts={name: int(row[name]) for name in COUNTS},
+        usd=cost.to_decimal() if hasattr(cost, "to_decimal") else Decimal(0),
+    )

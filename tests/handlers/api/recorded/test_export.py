@@ -1,0 +1,325 @@
+"""Exports over real connections: whole, resumed, refused, slow, and broken off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+
+from handlers import control
+from handlers.api.recorded import export, watched
+from resources.recorded.export_formats import COLUMNS
+from storage.accounts.users import Role
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries import recorded as recorded_module
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.storage.calls import Calls
+
+PATH = "/api/v2/aibridge/interceptions/export"
+LIST = "/api/v2/aibridge/interceptions"
+
+
+@pytest.fixture
+def calls(running):
+    """Records without a call."""
+    return Calls(running.bridge.database)
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    """Pages of three, written two at a time."""
+    monkeypatch.setattr(recorded_module, "PAGE", 3)
+    monkeypatch.setattr(export, "CHUNK", 2)
+
+
+@pytest.fixture
+def download(running):
+    """Ask for an export and read it to its end."""
+
+    async def download(query="", headers=None, method="GET"):
+        client = await running.client()
+        return await client.request(method, PATH + query, headers or running.headers)
+
+    return download
+
+
+async def recorded(calls, number, **changes):
+    for one in range(1, number + 1):
+        await calls.start(one, **changes)
+        await calls.end(one)
+
+
+def numbers(answer):
+    """The numbers of the calls in an export of lines of JSON that is whole."""
+    assert (answer.status, answer.whole or not answer.body) == (200, True)
+    return [UUID(json.loads(line)["id"]).int for line in answer.body.splitlines()]
+
+
+@pytest.mark.gen_test
+async def test_an_export_is_what_the_list_shows(running, call, download):
+    await call(CHAT)
+    await call(MESSAGES)
+    answer = await download()
+    headers = ("Content-Type", "Content-Disposition", "Cache-Control")
+    assert [answer.header(name) for name in headers] == [
+        "application/x-ndjson",
+        'attachment; filename="interceptions.ndjson"',
+        "no-store",
+    ]
+    assert [json.loads(line) for line in answer.body.splitlines()] == (await running.get(LIST))[1]["results"]
+
+
+@pytest.mark.gen_test
+async def test_csv_has_a_header_and_a_row_for_each(running, call, download):
+    ids = [await call(CHAT), await call(MESSAGES)]
+    answer = await download("?format=csv")
+    assert [answer.header(name) for name in ("Content-Type", "Content-Disposition")] == [
+        "text/csv; charset=utf-8; header=present",
+        'attachment; filename="interceptions.csv"',
+    ]
+    header, *rows, rest = answer.body.decode().split("\r\n")
+    assert (header, rest) == (",".join(f'"{name}"' for name in COLUMNS), "")
+    assert [row.partition(",")[0] for row in rows] == [f'"{id_}"' for id_ in ids[::-1]]
+
+
+@pytest.mark.gen_test
+async def test_an_export_of_nothing_is_whole_and_empty(running, download):
+    answer = await download()
+    assert (answer.status, answer.header("Content-Length"), answer.body) == (200, "0", b"")
+    answer = await download("?format=csv")
+    assert (answer.status, answer.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
+
+
+@pytest.mark.gen_test
+async def test_it_may_be_narrowed_limited_and_resumed(calls, download, small_pages):
+    await recorded(calls, 7)
+    await calls.start(8, model="m")
+    assert numbers(await download()) == [7, 6, 5, 4, 3, 2, 1]
+    assert numbers(await download("?limit=4")) == [7, 6, 5, 4]
+    assert numbers(await download(f"?after_id={UUID(int=4)}")) == [3, 2, 1]
+    assert numbers(await download(f"?after_id={UUID(int=4)}&limit=2&format=&q=")) == [3, 2]
+    assert numbers(await download("?q=status:in_flight")) == [8]
+    assert numbers(await download("?q=" + quote("initiator:me model:m"))) == []
+
+
+@pytest.mark.gen_test
+async def test_a_member_exports_their_own_and_others_everything(running, calls, download):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    grace = await running.bridge.identities.find_user("grace")
+    await recorded(calls, 2, initiator_id=grace.id)
+    await calls.start(3)
+    await calls.end(3)
+    assert numbers(await download(headers=auditor)) == numbers(await download()) == [3, 2, 1]
+    assert numbers(await download(headers=member)) == [2, 1]
+    assert numbers(await download(f"?q=request_id:{UUID(int=3)}", member)) == []
+    unknown = await download(f"?after_id={UUID(int=9)}", member)
+    invisible = await download(f"?after_id={UUID(int=3)}", member)
+    assert (unknown.status, unknown.body) == (invisible.status, invisible.body)
+    assert (await download("?q=initiator:ada", member)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("format=xml", {"field": "format", "detail": "must be one of ndjson, csv"}),
+        ("after_id=7", {"field": "after_id", "detail": "must be a UUID"}),
+        (f"after_id={UUID(int=9)}", {"field": "after_id", "detail": "no interception with this id that you may see"}),
+        (
+            "offset=1",
+            {"field": "offset", "detail": "unknown query parameter; allowed are after_id, format, limit, q"},
+        ),
+        ("q=a&q=b", {"field": "q", "detail": "may be given only once"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_be_exported_is_refused_by_name(running, query, answer):
+    message = "Query parameters have invalid values."
+    assert await running.get(f"{PATH}?{query}") == (400, {"message": message, "validations": [answer]})
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "2147483648", "9" * 40])
+@pytest.mark.gen_test
+async def test_a_limit_is_a_whole_number(running, limit):
+    detail = "Pagination limit must be in range (0, 2147483647]"
+    answer = {"message": "Invalid pagination limit value.", "detail": detail}
+    assert await running.get(f"{PATH}?limit={limit}") == (400, answer)
+
+
+@pytest.mark.gen_test
+async def test_it_needs_a_token(running):
+    assert (await running.get(PATH, {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_the_head_alone_is_answered_without_reading_anything(running, calls, download, monkeypatch):
+    await recorded(calls, 1)
+    monkeypatch.setattr(recorded_module, "MAX_EXPORTS_AT_A_TIME", 0)
+    answer = await download("?format=csv", method="HEAD")
+    assert (answer.status, answer.header("Content-Length")) == (200, None)
+    assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
+    assert (await download("?format=xml", method="HEAD")).status == 400
+
+
+@pytest.mark.gen_test
+async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes_room(running, calls, download):
+    await recorded(calls, 8, user_agent="a" * (3 << 20))
+    clients = [await running.client(receive_buffer=4096) for _ in range(recorded_module.MAX_EXPORTS_AT_A_TIME)]
+    for number, client in enumerate(clients):
+        await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
+        assert (await client.head()).status == 200
+    answer = await download()
+    message = "The maximum number of exports is reached. Please try again later."
+    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "5", {"message": message})
+    clients[0].close()
+    clients[1].reset()
+    await until(lambda: running.bridge.recorded._exports == recorded_module.MAX_EXPORTS_AT_A_TIME - 2)
+    assert numbers(await download("?limit=1")) == [8]
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkeypatch):
+    await recorded(calls, 12, user_agent="a" * (2 << 20))
+    pages = []
+    original = running.bridge.recorded._page
+
+    async def page(*asked):
+        pages.append(len(await original(*asked)))
+        return await original(*asked)
+
+    monkeypatch.setattr(running.bridge.recorded, "_page", page)
+    client = await running.client(receive_buffer=4096)
+    await client.send("GET", PATH, running.headers)
+    answer = await client.head()
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert len(pages) == 1
+    await client.rest(answer)
+    assert numbers(answer) == list(range(12, 0, -1))
+    assert pages[-1] == 0
+    assert len(pages) > 2
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls, monkeypatch):
+    monkeypatch.setattr(control, "TAKE_SECONDS", 0.2)
+    await recorded(calls, 4, user_agent="a" * (3 << 20))
+    client = await running.client(receive_buffer=4096)
+    await client.send("GET", PATH, running.headers)
+    answer = await client.head()
+    await until(lambda: running.bridge.recorded._exports == 0)
+    assert not (await client.rest(answer)).whole
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.gen_test
+async def test_when_the_database_goes_away_half_way_it_never_looks_complete(running, calls, small_pages, version):
+    await recorded(calls, 9)
+    original, pages = running.bridge.recorded._page, []
+
+    async def page(*asked):
+        pages.append(asked)
+        if len(pages) == 3:
+            raise DatabaseUnavailableError("MongoDB is unavailable")
+        return await original(*asked)
+
+    running.bridge.recorded._page = page
+    client = await running.client()
+    await client.send("GET", PATH, running.headers, version=version)
+    answer = await client.head()
+    if version == "1.1":
+        await client.rest(answer)
+        assert not answer.whole
+        assert len(answer.body.splitlines()) <= 6
+    else:
+        assert answer.header("Connection") == "close"
+        with pytest.raises(ConnectionResetError):
+            await client.at_end()
+    assert running.bridge.recorded._exports == 0
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(running, monkeypatch):
+    async def away(*_):
+        raise DatabaseUnavailableError("MongoDB is unavailable")
+
+    monkeypatch.setattr(running.bridge.recorded, "_page", away)
+    client = await running.client()
+    answer = await client.request("GET", PATH, running.headers)
+    message = "The database cannot be reached at the moment. Please try again later."
+    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "1", {"message": message})
+
+
+@pytest.mark.gen_test
+async def test_a_client_of_http_1_0_finds_its_end_in_that_of_the_connection(running, calls):
+    await recorded(calls, 2)
+    client = await running.client()
+    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
+    answer = await client.head()
+    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    assert len((await client.at_end()).splitlines()) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running, calls):
+    await recorded(calls, 8, user_agent="a" * (3 << 20))
+    clients = [await running.client(receive_buffer=4096) for _ in range(2)]
+    answers = []
+    for client, headers in zip(clients, (running.headers, await running.user("audrey", Role.AUDITOR)), strict=True):
+        await client.send("GET", PATH, headers)
+        answers.append(await client.head())
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(60))
+    await clients[0].rest(answers[0])
+    assert numbers(answers[0]) == list(range(8, 0, -1))
+    assert (draining.done(), (await running.get(PATH))[0]) == (False, 503)
+    draining.cancel()
+    assert await running.bridge.lifecycle.drain(0) == 1
+    await clients[1].rest(answers[1])
+    assert not answers[1].whole
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.parametrize("end", ["remove_user", "revoke_token"])
+@pytest.mark.gen_test
+async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, monkeypatch, end):
+    await recorded(calls, 8, user_agent="a" * (3 << 20))
+    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
+    headers = await running.user("audrey", Role.AUDITOR)
+    client = await running.client(receive_buffer=4096)
+    await client.send("GET", PATH, headers)
+    answer = await client.head()
+    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
+    await getattr(running.bridge.identities, end)("audrey" if end == "remove_user" else token_id)
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)  # though the client takes nothing
+    await client.rest(answer)
+    assert not answer.whole
+
+
+@pytest.mark.gen_test
+async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, calls):
+    await recorded(calls, 1)
+    original, asked, gate = running.bridge.recorded._page, asyncio.Event(), asyncio.Event()
+
+    async def page(*what):
+        asked.set()
+        await gate.wait()
+        return await original(*what)
+
+    running.bridge.recorded._page = page
+    client = await running.client()
+    await client.send("GET", PATH, running.headers)
+    await asked.wait()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(0))
+    assert await client.at_end() == b""
+    gate.set()
+    assert await draining == 1
+
+
+@pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_overload_protection_does_not_concern_it(running, download):
+    assert await running.bridge.overload.take_slot()
+    assert (await download()).status == 200

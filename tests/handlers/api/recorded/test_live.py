@@ -1,0 +1,419 @@
+"""Live interceptions, over real connections: what an EventSource gets, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import UUID
+
+import pytest
+
+from handlers.api.recorded import watched
+from intercept.records import EndReason
+from storage.accounts.users import Role
+from storage.live import live as live_module
+from storage.live.listeners import QUEUED_BYTES
+from storage.live.live import HEARTBEAT_SECONDS
+from storage.recording.outbox import tail
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.storage.calls import Calls
+from tests.storage.live.test_change_stream import single_server
+from tests.storage.live.test_live import Pauses
+
+PATH = "/api/v2/aibridge/interceptions/live"
+RETRY, HEARTBEAT = ("retry", "2000"), ("", "heartbeat")
+
+
+class Source:
+    """One who listens, and what it is told: fields of each block as they stand there."""
+
+    def __init__(self, client, answer):
+        self.client, self.answer = client, answer
+        self._read = 0
+
+    async def block(self):
+        """The next block; None at the end."""
+        while b"\n\n" not in self.answer.body[self._read :]:
+            if not await self.client.piece(self.answer):
+                return None
+        text = bytes(self.answer.body[self._read :]).partition(b"\n\n")[0]
+        self._read += len(text) + 2
+        return [tuple(line.split(": ", 1)) for line in text.decode().split("\n")]
+
+    async def event(self):
+        """The next event as (name, id, data); blocks without data are passed over, as a browser does."""
+        while block := await self.block():
+            fields = dict(field for field in block if len(field) == 2)
+            if "data" in fields:
+                return fields["event"], fields.get("id"), json.loads(fields["data"])
+        return None
+
+    async def heard(self, number):
+        """The next interceptions: (id, end_reason)."""
+        events = [await self.event() for _ in range(number)]
+        return [(data["id"], data["end_reason"]) for _, _, data in events]
+
+
+@pytest.fixture
+def listen(running):
+    """Begin to listen, and wait until that is so."""
+
+    async def listen(query="", headers=None, receive_buffer=None, **more):
+        client = await running.client(receive_buffer=receive_buffer)
+        await client.send("GET", PATH + query, {**(headers or running.headers), **more})
+        source = Source(client, await client.head())
+        assert source.answer.status == 200
+        assert await source.block() == [RETRY]
+        return source
+
+    return listen
+
+
+@pytest.fixture
+def pauses(running):
+    """The waits of what is live, which the test ends."""
+    running.bridge.live._pause = Pauses()
+    return running.bridge.live._pause
+
+
+@pytest.fixture
+def calls(running):
+    """Records without a call."""
+    return Calls(running.bridge.database)
+
+
+def id_of(number):
+    return str(UUID(int=number))
+
+
+@pytest.mark.gen_test
+async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_it(running, listen):
+    gate = asyncio.Event()
+    running.upstream.play(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(CHAT.body),
+        gate,
+        CHAT.body,
+    )
+    source = await listen()
+    assert {name: source.answer.header(name) for name in ("Content-Type", "Cache-Control", "X-Accel-Buffering")} == {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",
+    }
+    comment, (name, begun) = await source.block()
+    assert (comment, name) == (HEARTBEAT, "id")
+    caller = await running.client()
+    await caller.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    id_ = (await caller.head()).header("X-AI-Bridge-Interception-Id")
+    path = f"/api/v2/aibridge/interceptions/{id_}"
+    kind, started, shown = await source.event()
+    assert (kind, shown, shown["status"]) == ("interception", (await running.get(path))[1], "in_flight")
+    assert shown["initiator"]["username"] == "ada"
+    gate.set()
+    kind, ended, shown = await source.event()
+    assert (kind, shown, shown["status"]) == ("interception", (await running.get(path))[1], "completed")
+    assert begun < started < ended
+
+
+@pytest.mark.gen_test
+async def test_an_event_is_exactly_what_the_standard_wants(running, listen, calls):
+    source = await listen()
+    await calls.start(1)
+    await source.event()
+    blocks = bytes(source.answer.body).split(b"\n\n")
+    assert blocks[0] == b"retry: 2000"
+    assert blocks[1].startswith(b": heartbeat\nid: 82")
+    event, id_, data = blocks[2].split(b"\n")
+    assert (event, id_[:6], data[:7]) == (b"event: interception", b"id: 82", b"data: {")
+    assert blocks[3] == b""
+
+
+@pytest.mark.gen_test
+async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running, listen, calls):
+    cookie = await running.signed_in()
+    source = await listen(headers=cookie)
+    await calls.start(1)
+    _, last, _ = await source.event()
+    source.client.close()
+    await calls.end(1)
+    await calls.start(2)
+    source = await listen(headers=cookie, **{"Last-Event-ID": last})
+    assert await source.heard(2) == [(id_of(1), "completed"), (id_of(2), None)]
+    await calls.end(2)
+    assert await source.heard(1) == [(id_of(2), "completed")]
+
+
+@pytest.mark.gen_test
+async def test_another_sites_page_gets_neither_in_nor_a_leave_to_read(running):
+    client = await running.client()
+    foreign = await running.signed_in() | {"Sec-Fetch-Site": "cross-site", "Origin": "https://x"}
+    answer = await client.request("GET", PATH, foreign)
+    assert (answer.status, answer.header("Access-Control-Allow-Origin")) == (401, None)
+
+
+@pytest.mark.gen_test
+async def test_a_member_is_told_of_their_own_calls_alone_and_others_of_all(running, listen, calls):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    grace = await running.bridge.identities.find_user("grace")
+    sources = [await listen(headers=headers) for headers in (running.headers, auditor, member)]
+    await calls.start(1)
+    await calls.start(2, initiator_id=grace.id)
+    assert await sources[0].heard(2) == await sources[1].heard(2) == [(id_of(1), None), (id_of(2), None)]
+    assert await sources[2].heard(1) == [(id_of(2), None)]
+    first = bytes(sources[0].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
+    resumed = await listen(headers=member, **{"Last-Event-ID": first})
+    assert await resumed.heard(1) == [(id_of(2), None)]
+
+
+@pytest.mark.gen_test
+async def test_a_reader_is_told_of_all_calls_without_their_texts(running, listen, calls):
+    reader = await running.user("rhea", Role.READER)
+    sources = [await listen(headers=headers) for headers in (running.headers, reader)]
+    await calls.start(1)
+    told = [(await source.event())[2]["user_prompts"][0] for source in sources]
+    assert [(one["prompt"], one["metadata"]) for one in told] == [("Say hello", {}), ("", {"withheld": True})]
+    first = bytes(sources[1].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
+    resumed = await listen(headers=reader, **{"Last-Event-ID": first})
+    assert (await resumed.event())[2]["user_prompts"][0] == told[1]
+
+
+@pytest.mark.gen_test
+async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends(running, listen, calls):
+    queries = ("?q=model:m", "?q=status:in_flight", "?q=status:failed", "?q=status:completed%20model:m", "?q=")
+    narrow, starts, failures, both, all_ = [await listen(query) for query in queries]
+    await calls.start(1)
+    await calls.end(1, EndReason.UPSTREAM_ERROR)
+    await calls.start(2, model="m")
+    await calls.end(2)
+    assert await narrow.heard(2) == [(id_of(2), None), (id_of(2), "completed")]
+    assert await starts.heard(2) == [(id_of(1), None), (id_of(2), None)]
+    assert await failures.heard(1) == [(id_of(1), "upstream_error")]
+    assert await both.heard(1) == [(id_of(2), "completed")]
+    assert len(await all_.heard(4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "message"),
+    [
+        ("?q=colour:red", {}, 400, "Invalid interception search query."),
+        ("?limit=1", {}, 400, "Query parameters have invalid values."),
+        ("", {"Last-Event-ID": "7"}, 400, "Last-Event-ID is not the id of an event of this server."),
+        ("", {"Last-Event-ID": "82" * 40}, 400, "Last-Event-ID is not the id of an event of this server."),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_be_listened_to_is_refused(running, query, headers, status, message):
+    client = await running.client()
+    answer = await client.request("GET", PATH + query, running.headers | headers)
+    assert (answer.status, answer.header("Content-Type")) == (status, "application/json")
+    assert json.loads(answer.body)["message"] == message
+    assert running.bridge.live._listeners == set()
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test
+async def test_it_needs_a_token(running):
+    client = await running.client()
+    assert (await client.request("GET", PATH, {})).status == 401
+
+
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
+@pytest.mark.gen_test
+async def test_a_forgotten_position_tells_the_client_to_start_over(running, listen, calls):
+    source = await listen()
+    await calls.start(1)
+    _, last, _ = await source.event()
+    await running.bridge.database.interceptions.drop()
+    message = "Events after this Last-Event-ID are no longer available; reconnect without it."
+    assert await source.block() == [
+        ("event", "reset"),
+        ("id:",),
+        ("data", json.dumps({"message": message}, separators=(",", ":"))),
+    ]
+    assert (await source.block(), source.answer.whole) == (None, True)
+    client = await running.client()
+    answer = await client.request("GET", PATH, running.headers | {"Last-Event-ID": last})
+    assert (answer.status, json.loads(answer.body)) == (410, {"message": message})
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_without_a_replica_set_it_says_what_is_missing(running, tmp_path):
+    async with single_server(tmp_path) as database:
+        running.bridge.live._database = database
+        message = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
+        assert await running.get(PATH) == (501, {"message": message})
+
+
+@pytest.mark.gen_test
+async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, monkeypatch):
+    monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
+    source = await listen()
+    client = await running.client()
+    answer = await client.request("GET", PATH, running.headers)
+    assert (answer.status, answer.header("Retry-After")) == (503, "5")
+    assert json.loads(answer.body) == {
+        "message": "The maximum number of live tails is reached. Please try again later."
+    }
+    source.client.close()
+    await until(lambda: not running.bridge.live._listeners)
+    await listen()
+
+
+@pytest.mark.gen_test
+async def test_the_head_alone_is_answered_without_listening(running):
+    client = await running.client()
+    answer = await client.request("HEAD", PATH, running.headers)
+    assert (answer.status, answer.header("Content-Type"), answer.header("Content-Length")) == (
+        200,
+        "text/event-stream",
+        None,
+    )
+    assert await client.at_end() == b""
+    assert running.bridge.live._reading is None
+    assert (await (await running.client()).request("HEAD", PATH + "?q=a:b", running.headers)).status == 400
+
+
+@pytest.mark.gen_test
+async def test_a_client_of_http_1_0_gets_the_same_without_chunks(running, calls):
+    client = await running.client()
+    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
+    answer = await client.head()
+    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    await until(lambda: running.bridge.live._listeners)
+    running.bridge.lifecycle.close_streams()
+    assert (await client.at_end()).startswith(b"retry: 2000\n\n")
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_is_forgotten_at_once(running, listen):
+    for leave in ("close", "reset"):
+        source = await listen()
+        getattr(source.client, leave)()
+        await until(lambda: not running.bridge.live._listeners and not running.bridge.lifecycle.in_flight)
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_comes_with_where_to_go_on(running, listen, pauses):
+    source = await listen()
+    first = await source.block()
+    await pauses.over(HEARTBEAT_SECONDS)
+    second = await source.block()
+    assert first[0] == second[0] == HEARTBEAT
+    assert [field[0] for field in (first[1], second[1])] == ["id", "id"]
+
+
+@pytest.fixture
+def watched_closely(monkeypatch):
+    """Who listens is looked at all the time."""
+    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_ends_it(running, listen, calls, watched_closely):
+    headers = await running.user("grace", Role.AUDITOR)
+    kept, revoked = await listen(), await listen(headers=headers)
+    await revoked.block()
+    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
+    await running.bridge.identities.revoke_token(token_id)
+    assert (await revoked.event(), revoked.answer.whole) == (None, True)
+    await calls.start(1)
+    assert await kept.heard(1) == [(id_of(1), None)]
+
+
+@pytest.mark.gen_test
+async def test_a_session_that_is_over_ends_it(running, listen, watched_closely):
+    source = await listen(headers=await running.signed_in())
+    await source.block()
+    (session,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
+    client = await running.client()
+    path = f"/api/v2/aibridge/users/me/sessions/{session['id']}"
+    assert (await client.request("DELETE", path, running.headers)).status == 204
+    assert (await source.event(), source.answer.whole) == (None, True)
+
+
+@pytest.mark.gen_test
+async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely):
+    headers = await running.user("grace", Role.AUDITOR)
+    source = await listen(headers=headers)
+    await source.block()
+    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
+    assert (await source.event(), source.answer.whole) == (None, True)
+
+
+@pytest.mark.gen_test
+async def test_the_removal_of_its_user_ends_it_also_while_events_come(running, listen, calls, watched_closely):
+    headers = await running.user("grace", Role.AUDITOR)
+    kept, source = await listen(), await listen(headers=headers)
+    await source.block()
+    await running.bridge.identities.remove_user("grace")
+    for number in range(1_000):
+        await calls.start(number)
+        await kept.heard(1)
+        if not running.bridge.lifecycle.in_flight or len(running.bridge.live._listeners) == 1:
+            break
+    while await source.event():
+        pass
+    assert source.answer.whole
+    assert len(running.bridge.live._listeners) == 1
+
+
+@pytest.mark.gen_test
+async def test_one_that_reads_too_slowly_is_cut_off_while_others_go_on_and_can_resume(running, listen, calls):
+    other, slow = await listen(), await listen(receive_buffer=4096)
+    _, (_, begun) = await slow.block()
+    count = 0
+    while len(running.bridge.live._listeners) == 2:
+        await calls.start(count, user_agent="a" * (QUEUED_BYTES // 2))
+        await other.heard(1)
+        count += 1
+    await slow.client.rest(slow.answer)
+    assert not slow.answer.whole
+    resumed = await listen(**{"Last-Event-ID": begun})
+    assert await resumed.heard(count) == [(id_of(number), None) for number in range(count)]
+
+
+@pytest.mark.gen_test
+async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, listen):
+    source = await listen()
+    await source.block()
+    assert await running.bridge.lifecycle.drain(60) == 0
+    assert (await source.block(), source.answer.whole) == (None, True)
+    assert await source.client.at_end() == b""
+    client = await running.client()
+    answer = await client.request("GET", PATH, running.headers)
+    assert (answer.status, json.loads(answer.body)) == (
+        503,
+        {"message": "AI Bridge is shutting down. Please try again."},
+    )
+
+
+@pytest.mark.gen_test
+async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen, calls):
+    source = await listen(receive_buffer=4096)
+    (listener,) = running.bridge.live._listeners
+    number = 0
+    while not listener._waiting:  # until no buffer takes more
+        await calls.start(number, user_agent="a" * (3 << 20))
+        number += 1
+    assert await running.bridge.lifecycle.drain(60) == 0
+    source.client.close()
+
+
+@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
+@pytest.mark.gen_test
+async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
+    source = await listen()
+    await running.bridge.database.interceptions.insert_one({"_id": "not an interception"})
+    assert (await source.event(), source.answer.whole) == (None, False)
+
+
+@pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_it_takes_no_place_of_a_call(running, listen, call, monkeypatch):
+    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so that a start waits for its end, however slow the machine
+    sources = [await listen() for _ in range(3)]
+    id_ = await call(MESSAGES)
+    for source in sources:
+        assert await source.heard(1) == [(id_, "completed")]
+    assert running.bridge.overload.holding == 0

@@ -1,0 +1,397 @@
+"""Sessions, of what was really recorded."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+from uuid import UUID, uuid4, uuid5
+
+import pytest
+
+from runtime.process import now
+from storage.accounts.users import Role
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import Threads
+from storage.queries.filters.interceptions import SEARCH_KEYS
+
+LIST = "/api/v2/aibridge/sessions"
+CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}
+INVALID = "Query parameters have invalid values."
+UNKNOWN = (404, {"message": "There is no session with this id that you may see."})
+
+
+@pytest.fixture
+def call(running):
+    """Make a call of Claude Code's, and wait until its session has it; returns its id."""
+
+    async def call(prompt="Hello", *, session=None, answers=None, issues=(), headers=None, model="claude", **extra):
+        tools = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issues]
+        usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 11}
+        answer = {"type": "message", "id": "msg_1", "role": "assistant", "content": tools, "usage": usage}
+        body = json.dumps(answer).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        running.upstream.scripts = [[head.encode() + body]]
+        result = [{"type": "tool_result", "tool_use_id": answers, "content": "noon"}]
+        request = {
+            "model": model,
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": result if answers else prompt}],
+        }
+        sent = {**(headers or running.headers), **CLAUDE_CODE}
+        if session:
+            sent["X-Claude-Code-Session-Id"] = session
+        client = await running.client()
+        path = "/api/v2/aibridge/anthropic/v1/messages"
+        answered = await client.request("POST", path, sent, json.dumps(request | extra).encode())
+        client.close()
+        assert answered.status == 200
+        assert await running.bridge.recorder.flush(5)
+        await Threads(running.bridge.database, now=now).link_pending()
+        await SessionJob(running.bridge.database).add_pending()
+        return answered.header("X-AI-Bridge-Interception-Id")
+
+    return call
+
+
+def id_of(running, session):
+    return str(uuid5(running.identity.user.id, session))
+
+
+async def listed(running, query="", headers=None):
+    status, answer = await running.get(f"{LIST}?{query}", headers)
+    assert status == 200, answer
+    return answer["count"], [result["id"] for result in answer["results"]]
+
+
+@pytest.mark.gen_test
+async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
+    asked = await call("What time is it?", session="s1", issues=("toolu_1",))
+    answered = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
+    finished = await call(session="s1", answers="toolu_2")
+    aside = await call("Title, please", session="s1", model="haiku")
+    id_, user = id_of(running, "s1"), running.identity.user
+    status, answer = await running.get(LIST)
+    (session,) = answer["results"]
+    recorded = {interception["id"]: interception for interception in await running.ended(4)}
+    assert (status, answer["count"]) == (200, 1)
+    assert session == {
+        "id": id_,
+        "initiator": {"id": str(user.id), "username": "ada", "name": "ada"},
+        "client_session_id": "s1",
+        "client": "Claude Code",
+        "providers": ["anthropic"],
+        "provider_names": ["anthropic"],
+        "models": ["claude", "haiku"],
+        "started_at": recorded[asked]["started_at"],
+        "last_active_at": recorded[aside]["ended_at"],
+        "interceptions": 4,
+        "failures": 0,
+        "threads": 2,
+        "token_usage": {
+            "input_tokens": 12,
+            "output_tokens": 20,
+            "cache_read_input_tokens": 28,
+            "cache_write_input_tokens": 44,
+        },
+        "cache": {"read_tokens": 28, "written_tokens": 44, "fresh_tokens": 12, "rate": 0.3333}
+        | {"saved_usd": None, "lost_tokens": 0, "lost_usd": None},
+        "retries": {"calls": 0, "amplification": 1.0, "cost_usd": None},
+        "cost_usd": None,
+        "unpriced": 4,
+        "no_usage": 0,
+        "first_prompt": "What time is it?",
+        "last_prompt": "Title, please",
+    }
+    assert await running.get(f"{LIST}/{id_}") == (
+        200,
+        {
+            **session,
+            "thread_page": {
+                "results": [
+                    {
+                        "id": asked,
+                        "started_at": recorded[asked]["started_at"],
+                        "last_active_at": recorded[finished]["ended_at"],
+                        "interceptions": [recorded[asked], recorded[answered], recorded[finished]],
+                        "more_interceptions": False,
+                    },
+                    {
+                        "id": aside,
+                        "started_at": recorded[aside]["started_at"],
+                        "last_active_at": recorded[aside]["ended_at"],
+                        "interceptions": [recorded[aside]],
+                        "more_interceptions": False,
+                    },
+                ],
+                "more": False,
+            },
+        },
+    )
+    assert {interception["session_id"] for interception in recorded.values()} == {id_}
+
+
+@pytest.mark.gen_test
+async def test_the_session_may_be_named_in_the_body(running, call):
+    await call(session="s1")
+    await call(metadata={"user_id": "user_1_account__session_s1"})
+    await call(metadata={"user_id": json.dumps({"device_id": "d", "session_id": "s1"})})
+    assert await listed(running) == (1, [id_of(running, "s1")])
+
+
+@pytest.mark.gen_test
+async def test_without_a_session_of_the_client_a_thread_is_one(running, call):
+    asked = await call(issues=("toolu_1",))
+    await call(answers="toolu_1")
+    alone = await call()
+    assert await listed(running) == (2, [alone, asked])
+    status, session = await running.get(f"{LIST}/{asked}")
+    assert (status, session["client_session_id"], session["interceptions"]) == (200, None, 2)
+
+
+@pytest.mark.gen_test
+async def test_a_session_is_there_once_a_call_of_it_has_ended(running, call):
+    running.upstream.scripts = [[b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"]]
+    client = await running.client()
+    body = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    headers = {**running.headers, **CLAUDE_CODE, "X-Claude-Code-Session-Id": "s1"}
+    await client.send("POST", "/api/v2/aibridge/anthropic/v1/messages", headers, body)
+    while (await running.get("/api/v2/aibridge/interceptions?q=status:in_flight"))[1]["count"] == 0:
+        pass
+    await SessionJob(running.bridge.database).add_pending()
+    assert await listed(running) == (0, [])
+    assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_and_by_offset_give_each_session_once_newest_first(running, call):
+    ids = [await call() for _ in range(5)]
+    count, everything = await listed(running)
+    assert (count, everything) == (5, ids[::-1])
+    by_offset, by_cursor, after = [], [], ""
+    for offset in range(0, 6, 2):
+        by_offset += (await listed(running, f"limit=2&offset={offset}"))[1]
+        count, page = await listed(running, f"limit=2{after}")
+        assert count == 5
+        by_cursor += page
+        after = f"&after_session_id={page[-1]}"
+    assert by_offset == by_cursor == everything
+
+
+@pytest.mark.gen_test
+async def test_threads_come_in_pages(running, call):
+    ids = [await call(session="s1") for _ in range(3)]
+    path = f"{LIST}/{id_of(running, 's1')}?limit=2"
+    pages = []
+    for after in ("", f"&after_thread_id={ids[1]}"):
+        _, session = await running.get(path + after)
+        page = session["thread_page"]
+        pages.append(([thread["id"] for thread in page["results"]], page["more"]))
+    assert pages == [(ids[:2], True), (ids[2:], False)]
+
+
+@pytest.mark.gen_test
+async def test_the_list_is_searched(running, call):
+    alone = await call(model="haiku")
+    await call(session="s 1")
+    named = id_of(running, "s 1")
+    for query, ids in {
+        "provider:anthropic": [named, alone],
+        "provider:openai": [],
+        "provider_name:anthropic model:haiku": [alone],
+        'client:"Claude Code"': [named, alone],
+        "client:Unknown": [],
+        "initiator:me model:haiku": [alone],
+        f"initiator:{running.identity.user.id} model:claude": [named],
+        'session_id:"s 1"': [named],
+        f"session_id:{named}": [named],
+        f"session_id:{alone}": [alone],
+        "session_id:$ne": [],
+        'started_after:"2099-01-01T00:00:00Z"': [],
+        'started_before:"2099-01-01T00:00:00+02:00" model:haiku': [alone],
+    }.items():
+        assert await listed(running, "q=" + quote(query)) == (len(ids), ids), query
+
+
+@pytest.mark.gen_test
+async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, call):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    own = await call(session="shared", headers=member)
+    await call(session="shared")
+    other = id_of(running, "shared")
+    everything = (await listed(running))[1]
+    mine = next(id_ for id_ in everything if id_ != other)
+    assert everything == [other, mine]
+    assert await listed(running, headers=auditor) == (2, everything)
+    assert await listed(running, "q=initiator:grace", headers=auditor) == (1, [mine])
+    for query in ("", "q=initiator:me", "q=initiator:grace", "q=session_id:shared"):
+        assert await listed(running, query, headers=member) == (1, [mine]), query
+    assert await listed(running, f"q=session_id:{other}", headers=member) == (0, [])
+    for headers in (running.headers, auditor):
+        status, session = await running.get(f"{LIST}/{mine}", headers)
+        assert (status, session["initiator"]["username"], session["thread_page"]["results"][0]["id"]) == (
+            200,
+            "grace",
+            own,
+        )
+    assert (await running.get(f"{LIST}/{mine}", member))[0] == 200
+    assert await running.get(f"{LIST}/{other}", member) == UNKNOWN
+    refused = (
+        400,
+        {
+            "message": INVALID,
+            "validations": [{"field": "after_session_id", "detail": "no session with this id that you may see"}],
+        },
+    )
+    for id_ in (other, uuid4()):
+        assert await running.get(f"{LIST}?after_session_id={id_}", member) == refused
+    detail = 'user "ada" does not exist or is unavailable to you'
+    assert await running.get(f"{LIST}?q=initiator:ada", member) == (
+        400,
+        {"message": "Invalid interception search query.", "validations": [{"field": "initiator", "detail": detail}]},
+    )
+
+
+@pytest.mark.parametrize("id_", [str(UUID(int=1)), "x", "grouping", "%24ne"])
+@pytest.mark.gen_test
+async def test_an_unknown_session_is_not_found(running, call, id_):
+    await call()
+    assert await running.get(f"{LIST}/{id_}") == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        (
+            "limit=0",
+            {"message": "Invalid pagination limit value.", "detail": "Pagination limit must be in range (0, 1000]"},
+        ),
+        (
+            f"offset=1&after_session_id={UUID(int=1)}",
+            {
+                "message": INVALID,
+                "detail": "Cannot use both after_session_id and offset pagination in the same request.",
+            },
+        ),
+        (
+            "after_session_id=7",
+            {"message": INVALID, "validations": [{"field": "after_session_id", "detail": "must be a UUID"}]},
+        ),
+        (
+            "q=status:in_flight%20request_id:r",
+            {
+                "message": "Invalid interception search query.",
+                "validations": [
+                    {
+                        "field": "status",
+                        "detail": (
+                            'Query param "status" cannot be "in_flight" for sessions: they contain only ended calls'
+                        ),
+                    },
+                    {"field": "request_id", "detail": 'Query param "request_id" cannot be used for sessions'},
+                ],
+            },
+        ),
+        (
+            "q=colour:red",
+            {
+                "message": "Invalid interception search query.",
+                "validations": [
+                    {
+                        "field": "colour",
+                        "detail": f'"colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
+                    }
+                ],
+            },
+        ),
+        (
+            f"after_id={UUID(int=1)}",
+            {
+                "message": INVALID,
+                "validations": [
+                    {
+                        "field": "after_id",
+                        "detail": "unknown query parameter; allowed are after_session_id, limit, offset, order_by, q, several",
+                    }
+                ],
+            },
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_be_asked_of_the_list_is_refused_by_name(running, query, answer):
+    assert await running.get(f"{LIST}?{query}") == (400, answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        (
+            "limit=51",
+            {"message": "Invalid pagination limit value.", "detail": "Pagination limit must be in range (0, 50]"},
+        ),
+        (
+            "after_thread_id=7",
+            {"message": INVALID, "validations": [{"field": "after_thread_id", "detail": "must be a UUID"}]},
+        ),
+        (
+            f"after_thread_id={UUID(int=1)}",
+            {
+                "message": INVALID,
+                "validations": [{"field": "after_thread_id", "detail": "no thread with this id in the session"}],
+            },
+        ),
+        (
+            "q=x",
+            {
+                "message": INVALID,
+                "validations": [
+                    {"field": "q", "detail": "unknown query parameter; allowed are after_thread_id, limit"}
+                ],
+            },
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_be_asked_of_a_session_is_refused_by_name(running, call, query, answer):
+    id_ = await call()
+    assert await running.get(f"{LIST}/{id_}?{query}") == (400, answer)
+
+
+@pytest.mark.gen_test
+async def test_sessions_need_a_token(running):
+    message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+    for path in (LIST, f"{LIST}/{UUID(int=1)}"):
+        assert await running.get(path, {}) == (401, {"message": message})
+
+
+@pytest.mark.gen_test
+async def test_head_answers_as_get_does_without_a_body(running, call):
+    id_ = await call()
+    client = await running.client()
+    for path in (LIST, f"{LIST}/{id_}"):
+        answer = await client.request("HEAD", path, running.headers)
+        assert (answer.status, answer.header("Content-Type"), answer.body) == (200, "application/json", b"")
+
+
+@pytest.mark.gen_test
+async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, call):
+    asked = await call("What time is it?", session="s1", issues=("toolu_1",))
+    second = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
+    third = await call(session="s1", answers="toolu_2", issues=("toolu_3",))
+    single = await call("Hello")
+    status, timeline = await running.get(f"{LIST}/{id_of(running, 's1')}/timeline")
+    assert status == 200
+    assert [(one["id"], one["attempt"], one["agent_id"], one["status"]) for one in timeline["calls"]] == [
+        (id_, 0, None, "completed") for id_ in (asked, second, third)
+    ]
+    known = {"tool": "clock", "result": {"bytes": 4, "is_error": False}}
+    assert [one["tools"] for one in timeline["calls"]] == [[known], [known], [{"tool": "clock", "result": None}]]
+    assert timeline["tools"] == [{"tool": "clock", "calls": 3, "results": 2, "errors": 0, "bytes": 8}]
+    loop = {"tool": "clock", "agent_id": None, "times": 3, "interception_ids": [asked, second, third]}
+    assert (timeline["loops"], timeline["refusals"], timeline["more"]) == ([loop], [], False)
+    assert (timeline["earlier_session_id"], timeline["later_session_id"]) == (None, single)
+    assert await listed(running, "several=true") == (1, [id_of(running, "s1")])
+    assert (await listed(running, "several=false"))[0] == 2
+    assert (await running.get(f"{LIST}?several=1"))[1]["validations"] == [
+        {"field": "several", "detail": "must be true or false"}
+    ]

@@ -1,0 +1,93 @@
+"""What a role may see, over every resource, and from when a changed role counts."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+
+from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from runtime.process import now
+from storage.accounts.users import Role
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions.session_job import SessionJob
+from tests.handlers.conversations import MESSAGES
+from tests.storage.records import ending, interception
+
+API = "/api/v2/aibridge"
+READERS = {
+    **dict.fromkeys(["/users", "/users/ada", "/groups", "/limits", "/refusals", "/stats", "/users/me/tokens"], 200),
+    **dict.fromkeys(["/audit", "/tokens", "/users/ada/tokens", "/users/ada/sessions", "/users/ada/policy"], 403),
+    **dict.fromkeys(["/policies", "/policies/everyone", "/providers/openai"], 403),
+}
+"""What answers a reader who asks for it."""
+LISTS = {
+    f"{API}/interceptions": lambda body: [shown["id"] for shown in json.loads(body)["results"]],
+    f"{API}/interceptions/export": lambda body: body.splitlines(),
+    f"{API}/interceptions/export?format=csv": lambda body: body.splitlines()[1:],
+    f"{API}/sessions": lambda body: [shown["id"] for shown in json.loads(body)["results"]],
+    f"{API}/models": json.loads,
+    f"{API}/clients": json.loads,
+    f"{API}/providers": json.loads,
+    f"{API}/stats": lambda body: [one for one in json.loads(body)["series"] if one["total"]["interceptions"]],
+}
+
+
+@pytest.mark.gen_test
+async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(running, change):
+    word, id_ = "xylophone", UUID(int=7)
+    error = ProviderError(type="invalid_request_error", message=word)
+    tool = ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=word)
+    reading = Reading(tool_usages=(tool,), model_thoughts=(ModelThought(content=word, source="thinking"),))
+    start = interception(id=id_, initiator_id=running.identity.user.id, user_prompt=UserPrompt(prompt=word))
+    await running.bridge.recorder.start(start)
+    running.bridge.recorder.end(start, ending(interception_id=id_, error=error, reading=reading))
+    assert await running.bridge.recorder.flush(5)
+    await RollupJob(running.bridge.database, now=now).add_pending()
+    await SessionJob(running.bridge.database).add_pending()
+    reader, client = await running.user("rhea", Role.READER), await running.client()
+
+    async def answers(headers):
+        session = json.loads((await client.request("GET", f"{API}/sessions", headers)).body)["results"][0]["id"]
+        paths = {*LISTS, f"{API}/interceptions/{id_}", f"{API}/sessions/{session}"} - {f"{API}/stats"}
+        return {path: (await client.request("GET", path, headers)).body for path in sorted(paths)}
+
+    told = await answers(running.headers)
+    telling = {path for path, body in told.items() if word.encode() in body}
+    assert telling == {path for path in told if "interceptions" in path or "sessions" in path}
+    figures = await answers(reader)
+    assert [path for path, body in figures.items() if word.encode() in body] == []
+    assert all(b"Bash" in body for path, body in figures.items() if "interceptions" in path)
+    statuses = {path: (await change("GET", path, headers=reader))[0] for path in READERS}
+    assert statuses == READERS
+
+
+@pytest.mark.gen_test
+async def test_who_was_demoted_sees_nothing_of_others_in_any_resource_from_then_on(running, call):
+    headers = await running.user("audrey", Role.AUDITOR)
+    call_id = await call(MESSAGES)
+    await RollupJob(running.bridge.database, now=now).add_pending()
+    await SessionJob(running.bridge.database).add_pending()
+    client = await running.client()
+
+    async def seen():
+        return {path: rows((await client.request("GET", path, headers)).body) for path, rows in LISTS.items()}
+
+    before = await seen()
+    assert all(before.values())
+    (session_id,) = before[f"{API}/sessions"]
+    cursors = {
+        f"{API}/interceptions/{call_id}": 404,
+        f"{API}/sessions/{session_id}": 404,
+        f"{API}/sessions/{session_id}?after_thread_id={call_id}": 404,
+        f"{API}/interceptions?after_id={call_id}": 400,
+        f"{API}/interceptions/export?after_id={call_id}": 400,
+        f"{API}/sessions?after_session_id={session_id}": 400,
+        f"{API}/limits": 403,
+    }
+    for path in cursors:
+        assert (await client.request("GET", path, headers)).status == 200, path
+    await running.bridge.identities.change_user("audrey", role=Role.MEMBER)
+    assert {path for path, rows in (await seen()).items() if rows} == set()
+    assert {path: (await client.request("GET", path, headers)).status for path in cursors} == cursors

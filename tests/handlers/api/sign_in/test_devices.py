@@ -1,0 +1,228 @@
+"""A program that gets a token by its user's word."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+
+from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.api.sign_in.devices import TOO_MANY_STARTS
+from resources.accounts.devices import GRANT_TYPE
+from runtime.assembly import DEVICE_STARTS
+from storage.accounts.sign_in import devices
+from storage.accounts.users import Role
+
+API = "/api/v2/aibridge"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+GONE = {"message": "There is no such code; it may have expired, or was answered."}
+
+
+async def ask(running, what, headers=FORM, **fields):
+    client = await running.client()
+    body = urlencode(fields) if headers is FORM else json.dumps(fields)
+    answer = await client.request("POST", f"{API}/device/{what}", dict(headers), body.encode())
+    return answer.status, json.loads(answer.body or b"null")
+
+
+async def begin(running, **fields):
+    status, codes = await ask(running, "code", **fields)
+    assert status == 200, codes
+    return codes
+
+
+async def poll(running, codes):
+    return await ask(running, "token", grant_type=GRANT_TYPE, device_code=codes["device_code"])
+
+
+async def decide(running, codes, answer="allow", headers=None):
+    return await ask(running, "answer", headers or running.headers, user_code=codes["user_code"], answer=answer)
+
+
+async def age(running, by):
+    """Let the programs that wait have done so for longer."""
+    async for one in running.bridge.database.device_codes.find():
+        earlier = {name: one[name] - by for name in ("created_at", "expires_at", "polled_at") if one[name]}
+        await running.bridge.database.device_codes.update_one({"_id": one["_id"]}, {"$set": earlier})
+
+
+@pytest.mark.gen_test
+async def test_a_program_that_is_allowed_gets_a_token_of_its_user_once(running):
+    codes = await begin(running, client_name="login on laptop")
+    page = "http://bridge/#/device"
+    assert {name: value for name, value in codes.items() if not name.endswith("_code")} == {
+        "verification_uri": page,
+        "verification_uri_complete": f"{page}/{codes['user_code']}",
+        "expires_in": 600,
+        "interval": 5,
+    }
+    assert await poll(running, codes) == (400, {"error": "authorization_pending"})
+    entered = codes["user_code"].lower().replace("-", " ")
+    status, device = await ask(running, "lookup", running.headers, user_code=entered)
+    assert (status, device["name"], device["client_ip"]) == (200, "login on laptop", "127.0.0.1")
+    assert await decide(running, codes) == (204, None)
+    status, answer = await poll(running, codes)
+    assert (status, answer["token_type"]) == (200, "Bearer")
+    assert 89 * 86_400 < answer["expires_in"] <= 90 * 86_400
+    headers = {"Authorization": f"Bearer {answer['access_token']}"}
+    assert (await running.get(f"{API}/users/me", headers))[1]["username"] == "ada"
+    tokens = (await running.get(f"{API}/users/me/tokens"))[1]["results"]
+    assert tokens[0]["name"] == "login on laptop"
+    assert await poll(running, codes) == (400, {"error": "expired_token"})
+    (entry,) = await running.bridge.database.audit.find({"action": "token.created", "actor.username": "ada"}).to_list(
+        None
+    )
+    assert entry["actor"]["token_id"] == running.identity.token_id
+
+
+@pytest.mark.gen_test
+async def test_a_program_that_is_refused_is_told_so_once(running):
+    codes = await begin(running)
+    assert await decide(running, codes, "deny") == (204, None)
+    assert await poll(running, codes) == (400, {"error": "access_denied"})
+    assert await poll(running, codes) == (400, {"error": "expired_token"})
+    assert len((await running.get(f"{API}/users/me/tokens"))[1]["results"]) == 1
+
+
+@pytest.mark.gen_test
+async def test_who_asks_too_often_is_told_to_slow_down(running):
+    codes = await begin(running)
+    for error in ("authorization_pending", "slow_down", "slow_down"):
+        assert await poll(running, codes) == (400, {"error": error})
+    await age(running, timedelta(seconds=devices.POLL_SECONDS * 2))
+    assert await poll(running, codes) == (400, {"error": "slow_down"})
+    await age(running, timedelta(seconds=devices.POLL_SECONDS * 4))
+    assert await poll(running, codes) == (400, {"error": "authorization_pending"})
+
+
+@pytest.mark.gen_test
+async def test_codes_are_good_for_ten_minutes(running):
+    codes = await begin(running)
+    await age(running, timedelta(seconds=devices.DEVICE_SECONDS))
+    assert await poll(running, codes) == (400, {"error": "expired_token"})
+    assert await ask(running, "lookup", running.headers, user_code=codes["user_code"]) == (404, GONE)
+    assert await decide(running, codes) == (404, GONE)
+
+
+@pytest.mark.gen_test
+async def test_a_code_is_answered_once(running):
+    codes = await begin(running)
+    assert (await decide(running, codes, "deny"))[0] == 204
+    assert await decide(running, codes, "allow") == (404, GONE)
+
+
+@pytest.mark.gen_test
+async def test_no_text_of_the_database_has_a_code(running):
+    codes = await begin(running, client_name="sk-ant-api03-" + "x" * 95)
+    kept = str(await running.bridge.database.device_codes.find().to_list(None))
+    assert codes["device_code"] not in kept
+    assert codes["user_code"].replace("-", "") not in kept
+    assert "x" * 90 not in kept
+
+
+@pytest.mark.gen_test
+async def test_a_token_of_the_device_code_form_and_a_wrong_grant_are_refused(running):
+    codes = await begin(running)
+    status, answer = await ask(running, "token", grant_type="password", device_code=codes["device_code"])
+    assert (status, answer["error"]) == (400, "unsupported_grant_type")
+    status, answer = await ask(running, "token", grant_type=GRANT_TYPE)
+    assert (status, answer["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_guesses_are_bounded(running):
+    codes = await begin(running)
+    for _ in range(2):
+        assert (await ask(running, "lookup", running.headers, user_code="BBBB-BBBB"))[0] == 404
+    assert (await ask(running, "lookup", running.headers, user_code=codes["user_code"]))[0] == 429
+    assert (await poll(running, codes))[0] == 429
+
+
+@pytest.mark.gen_test
+async def test_an_address_starts_so_many_programs_a_minute(running):
+    for _ in range(DEVICE_STARTS):
+        await begin(running)
+    assert await ask(running, "code") == (429, {"message": TOO_MANY_STARTS})
+
+
+@pytest.mark.gen_test
+async def test_so_many_wait_at_once(running, monkeypatch):
+    monkeypatch.setattr(devices, "MAX_DEVICES", 1)
+    await begin(running)
+    status, answer = await ask(running, "code")
+    assert (status, answer["error"]) == (400, "temporarily_unavailable")
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_meanwhile_lets_no_program_in(running):
+    codes = await begin(running)
+    await decide(running, codes)
+    await running.bridge.identities.revoke_token(running.identity.token_id)
+    status, answer = await poll(running, codes)
+    assert (status, answer["error"]) == (400, "access_denied")
+
+
+@pytest.mark.gen_test
+async def test_a_removed_user_gets_no_token(running):
+    member = await running.user("grace") | {"Content-Type": "application/json"}
+    codes = await begin(running)
+    assert (await decide(running, codes, headers=member))[0] == 204
+    await running.bridge.identities.remove_user("grace")
+    assert (await poll(running, codes))[1]["error"] == "access_denied"
+
+
+@pytest.mark.bridge(tokens_per_user=1)
+@pytest.mark.gen_test
+async def test_who_has_as_many_tokens_as_are_allowed_is_told_so(running):
+    member = await running.user("grace") | {"Content-Type": "application/json"}
+    codes = await begin(running)
+    await decide(running, codes, headers=member)
+    status, answer = await poll(running, codes)
+    assert (status, answer["error"]) == (400, "access_denied")
+    assert "tokens-per-user" in answer["error_description"]
+
+
+@pytest.mark.gen_test
+async def test_a_program_does_not_outlive_what_let_it_in(running):
+    expires_at = running.bridge.now() + timedelta(hours=1)
+    _, token = await running.bridge.identities.create_token("ada", expires_at=expires_at)
+    codes = await begin(running)
+    await decide(running, codes, headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+    assert (await poll(running, codes))[1]["expires_in"] <= 3600
+
+
+@pytest.mark.gen_test
+async def test_a_service_token_lets_no_program_in(running):
+    await running.bridge.groups.add("lab")
+    _, token = await running.bridge.identities.create_token("groups/lab")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    assert await decide(running, await begin(running), headers=headers) == (403, {"message": SERVICE})
+
+
+@pytest.mark.bridge(token_creation="owners")
+@pytest.mark.gen_test
+async def test_where_owners_alone_create_tokens_members_let_no_program_in(running):
+    await running.bridge.identities.add_user("grace", role=Role.MEMBER)
+    _, token = await running.bridge.identities.create_token("grace")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    assert await decide(running, await begin(running), headers=headers) == (403, {"message": OWNERS_CREATE})
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [({"user_code": "", "answer": "allow"}, "user_code"), ({"user_code": "B", "answer": "yes"}, "answer")],
+)
+@pytest.mark.gen_test
+async def test_what_is_no_answer_is_refused_by_its_field(running, fields, wrong):
+    status, body = await ask(running, "answer", running.headers, **fields)
+    assert (status, [one["field"] for one in body["validations"]]) == (400, [wrong])
+
+
+@pytest.mark.gen_test
+async def test_no_page_of_another_site_lets_a_program_in(running):
+    codes = await begin(running)
+    session = await running.signed_in() | {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}
+    assert (await decide(running, codes, headers=session))[0] == 401

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import json
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_network
+
+import pytest
+
+from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
+from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
+from runtime.process import now
+from storage.accounts.tokens.text import digest, split_token
+
+PATH = "/api/v2/aibridge/users/me/session"
+LIST = "/api/v2/aibridge/interceptions"
+JSON = {"Content-Type": "application/json"}
+UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
+SET = "aibridge_session={}; HttpOnly; Path=/; SameSite=Strict"
+SET_BY_TLS = "__Host-aibridge_session={}; HttpOnly; Path=/; SameSite=Strict; Secure"
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+async def sign_in(running, token, headers=JSON):
+    client = await running.client()
+    return await client.request("POST", PATH, headers, json.dumps({"token": token}).encode())
+
+
+async def sign_out(running, headers):
+    client = await running.client()
+    return await client.request("DELETE", PATH, headers)
+
+
+def message(answer):
+    return answer.status, json.loads(answer.body)["message"]
+
+
+def session_in(answer):
+    name, _, value = answer.header("Set-Cookie").partition(";")[0].partition("=")
+    assert split_token(value)
+    return name, value
+
+
+async def status_with(running, cookie):
+    return (await running.get(LIST, {"Cookie": cookie}))[0]
+
+
+@pytest.mark.gen_test
+async def test_who_signs_in_gets_a_session_in_a_cookie_and_not_the_token(running):
+    answer = await sign_in(running, f" {running.token}\n")
+    assert (answer.status, bytes(answer.body)) == (204, b"")
+    name, session = session_in(answer)
+    assert answer.header("Set-Cookie") == SET.format(session)
+    assert answer.header("Cache-Control") == "no-store"
+    assert await status_with(running, f"{name}={session}") == 200
+    (kept,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert session.partition("-")[2] not in str(kept)
+    assert (kept["_id"], kept["secret_sha256"]) == (session[:10], digest(session.partition("-")[2]))
+
+
+@pytest.mark.gen_test
+async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
+    name, session = session_in(await sign_in(running, running.token))
+    for _ in range(2):  # the second time from memory
+        for cookie in (f"{name}={running.token}", f"coder_session_token={running.token}"):
+            assert await status_with(running, cookie) == 401
+        assert await status_with(running, f"{name}={session}") == 200
+        for header in ("Coder-Session-Token", "X-Api-Key", "X-Coder-AI-Governance-Token"):
+            assert (await running.get(LIST, {header: session}))[0] == 401
+        assert (await running.get(LIST, {"Authorization": f"Bearer {session}"}))[0] == 401
+    assert (await sign_in(running, session)).status == 401
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.gen_test
+async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running, scheme):
+    answer = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
+    assert answer.header("Set-Cookie") == (SET if scheme == "http" else SET_BY_TLS).format(session_in(answer)[1])
+
+
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_over_tls_no_cookie_counts_that_another_host_could_have_set(running):
+    by_tls = {"X-Forwarded-Proto": "https"}
+    answer = await sign_in(running, running.token, JSON | by_tls)
+    name, session = session_in(answer)
+    assert name == "__Host-aibridge_session"
+    assert (await running.get(LIST, by_tls | {"Cookie": f"{name}={session}"}))[0] == 200
+    assert (await running.get(LIST, by_tls | {"Cookie": f"aibridge_session={session}"}))[0] == 401
+    assert (await running.get(LIST, {"Cookie": f"aibridge_session={session}"}))[0] == 200
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 204)])
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(running, scheme, status):
+    headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
+    assert (await sign_in(running, running.token, headers)).status == status
+
+
+@pytest.mark.parametrize("token", [UNKNOWN, "", "nonsense", "a" * 1000])
+@pytest.mark.gen_test
+async def test_a_token_that_is_none_sets_no_cookie(running, token):
+    answer = await sign_in(running, token)
+    assert message(answer) == (401, UNRECOGNISED)
+    assert answer.header("Set-Cookie") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({}, b'{"token": "x"}', 415),
+        ({"Content-Type": "text/plain"}, b'{"token": "x"}', 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=x", 415),
+        (JSON, b"", 400),
+        (JSON, b"\xff", 400),
+        (JSON, b'"x"', 400),
+        (JSON, b'{"token": 1}', 400),
+        (JSON, b'{"token": null}', 400),
+        (JSON, b'{"x": ' + b"[" * 4000, 400),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_a_form_of_another_site_could_send_is_not_taken(running, headers, body, status):
+    client = await running.client()
+    assert message(await client.request("POST", PATH, headers, body)) == (status, NOT_JSON)
+
+
+@pytest.mark.gen_test
+async def test_the_media_type_may_have_parameters(running):
+    answer = await sign_in(running, running.token, {"Content-Type": "Application/JSON; charset=utf-8"})
+    assert answer.status == 204
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
+@pytest.mark.gen_test
+async def test_another_sites_page_can_sign_nobody_in_or_out(running, headers):
+    for answer in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
+        assert message(answer) == (403, FOREIGN)
+        assert answer.header("Set-Cookie") is None
+
+
+@pytest.mark.gen_test
+async def test_signing_out_ends_the_session_and_takes_both_cookies_away(running):
+    name, session = session_in(await sign_in(running, running.token))
+    cookie = {"Cookie": f"{name}={session}"}
+    assert await status_with(running, f"{name}={session}") == 200
+    answer = await sign_out(running, cookie)
+    assert (answer.status, bytes(answer.body)) == (204, b"")
+    cleared = [value.split("; ") for header, value in answer.headers if header == "Set-Cookie"]
+    assert [(name, rest) for name, _, *rest in cleared] == [
+        ('aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict"]),
+        ('__Host-aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict", "Secure"]),
+    ]
+    assert all(parsedate_to_datetime(expires.removeprefix("expires=")) < now() for _, expires, *_ in cleared)
+    status, body = await running.get(LIST, cookie)
+    assert (status, body) == (401, {"message": SESSION_ENDED})
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
+    assert (await running.get(LIST))[0] == 200
+    assert (await sign_out(running, cookie)).status == 204
+
+
+@pytest.mark.gen_test
+async def test_signing_in_again_ends_the_session_before(running):
+    first = await running.signed_in()
+    assert (await sign_in(running, running.token, JSON | first)).status == 204
+    assert (await running.get(LIST, first))[0] == 401
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_who_shares_an_address_with_a_guesser_still_signs_in(running):
+    for status in (401, 401, 429, 429):
+        assert (await sign_in(running, UNKNOWN)).status == status
+    for _ in range(30):
+        name, session = session_in(await sign_in(running, running.token))
+        assert await status_with(running, f"{name}={session}") == 200
+    assert await status_with(running, f"{name}={UNKNOWN}") == 429
+    assert await status_with(running, f"{name}={running.token}") == 429
+
+
+@pytest.mark.gen_test
+async def test_a_large_body_is_refused_before_it_is_read(running):
+    client = await running.client()
+    await client.send_raw(
+        f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
+    )
+    answer = await client.rest(await client.head())
+    assert (answer.status, json.loads(answer.body)) == (
+        413,
+        {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
+    )
+    assert await client.at_end() == b""
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.mark.gen_test
+    async def test_who_signs_in_is_told_to_wait(self, running, private_mongodb):
+        private_mongodb.freeze()
+        try:
+            answer = await sign_in(running, running.token)
+            assert message(answer) == (503, IDENTITIES_UNAVAILABLE)
+            assert answer.header("Retry-After") == "1"
+        finally:
+            private_mongodb.thaw()
+
+    @pytest.mark.gen_test
+    async def test_who_signs_out_is_told_that_the_session_goes_on(self, running, private_mongodb):
+        cookie = await running.signed_in()
+        private_mongodb.freeze()
+        try:
+            answer = await sign_out(running, cookie)
+            assert (*message(answer), answer.header("Set-Cookie")) == (503, IDENTITIES_UNAVAILABLE, None)
+        finally:
+            private_mongodb.thaw()
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+@pytest.mark.gen_test
+async def test_a_cookie_lets_no_other_sites_page_in(running, site):
+    """Pages on other ports of a host are of the same site: their requests have the cookie, `SameSite` or not."""
+    assert (await running.get(LIST, await running.signed_in() | {"Sec-Fetch-Site": site}))[0] == 401
+
+
+async def sign_in_with_code(running, code, headers=JSON):
+    client = await running.client()
+    return await client.request("POST", PATH, headers, json.dumps({"code": code}).encode())
+
+
+@pytest.mark.gen_test
+async def test_a_code_signs_in_once_as_its_token_does(running):
+    code = await running.bridge.sign_ins.create_code(running.identity)
+    name, session = session_in(await sign_in_with_code(running, code))
+    assert await status_with(running, f"{name}={session}") == 200
+    again = await sign_in_with_code(running, code)
+    assert (*message(again), again.header("Set-Cookie")) == (401, CODE_OVER, None)
+    assert await status_with(running, f"{name}={code}") == 401
+    assert (await running.get(LIST, {"Authorization": f"Bearer {code}"}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_a_code_does_not_outlive_its_token_and_another_sites_page_uses_up_none(running):
+    code = await running.bridge.sign_ins.create_code(running.identity)
+    foreign = await sign_in_with_code(running, code, JSON | {"Sec-Fetch-Site": "cross-site"})
+    assert message(foreign) == (403, FOREIGN)
+    await running.bridge.identities.revoke_token(running.identity.token_id)
+    assert message(await sign_in_with_code(running, code)) == (401, CODE_OVER)
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_codes_are_not_guessed_for_long(running):
+    assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
+
+
+@pytest.mark.parametrize("body", [b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'])
+@pytest.mark.gen_test
+async def test_one_signs_in_with_a_token_or_with_a_code(running, body):
+    client = await running.client()
+    assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON)
+
+
+class TestWithoutLocalSignIn:
+    @pytest.fixture
+    def bridge_settings(self):
+        return {"local_sign_in": False, "oidc_issuer_url": "https://id.example", "oidc_client_id": "x"}
+
+    @pytest.mark.gen_test
+    async def test_tokens_call_and_do_not_sign_in(self, running):
+        answer = await sign_in(running, running.token)
+        assert message(answer) == (403, TOKEN_OFF)
+        assert answer.header("Set-Cookie") is None
+        assert (await running.get(LIST))[0] == 200
+        assert (await running.get("/api/v2/aibridge/sign-in", {}))[1]["token"] is False
+
+    @pytest.mark.gen_test
+    async def test_a_link_of_the_command_line_signs_in_once_all_the_same(self, running):
+        code = await running.bridge.sign_ins.create_link("Ada")
+        client = await running.client()
+        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert answer.status == 204
+        name, session = session_in(answer)
+        assert (await running.get("/api/v2/aibridge/users/me", {"Cookie": f"{name}={session}"}))[1]["username"] == "ada"
+        (listed,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
+        assert (listed["token_id"], listed["method"]) == (None, "link")
+        again = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert message(again) == (401, CODE_OVER)
+        (made,) = await running.bridge.database.audit.find({"action": "sign_in_link.created"}).to_list(None)
+        assert (made["actor"]["username"], made["subject"]["username"]) == ("command line", "ada")
+
+    @pytest.mark.gen_test
+    async def test_a_link_of_a_removed_user_signs_nobody_in(self, running):
+        await running.user("grace")
+        code = await running.bridge.sign_ins.create_link("grace")
+        await running.bridge.identities.remove_user("grace")
+        client = await running.client()
+        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert message(answer) == (401, CODE_OVER)

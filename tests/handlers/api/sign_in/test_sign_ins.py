@@ -1,0 +1,155 @@
+"""Where a user is signed in, as the API shows it, and how each of it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
+from handlers.base import SESSION_ENDED
+from runtime.process import now
+from storage.accounts.identities import Role
+
+USERS = "/api/v2/aibridge/users"
+ME = f"{USERS}/me"
+SESSIONS = f"{ME}/sessions"
+HOUR = timedelta(hours=1)
+
+
+async def ask(running, method, path, headers):
+    client = await running.client()
+    answer = await client.request(method, path, headers)
+    return answer.status, json.loads(answer.body or b"null")
+
+
+async def listed(running, headers, path=SESSIONS):
+    status, body = await running.get(path, headers)
+    assert status == 200, body
+    assert body["count"] == len(body["results"])
+    return body["results"]
+
+
+@pytest.mark.gen_test
+async def test_a_user_sees_where_they_are_signed_in_and_which_one_this_is(running):
+    first, second = await running.signed_in(), await running.signed_in()
+    sessions = {one["id"]: one for one in await listed(running, first)}
+    assert len(sessions) == 2
+    here = sessions[first["Cookie"].partition("=")[2][:10]]
+    assert here == {
+        "id": here["id"],
+        "token_id": running.identity.token_id,
+        "method": "token",
+        "created_at": here["created_at"],
+        "last_used_at": here["created_at"],
+        "expires_at": here["expires_at"],
+        "client_ip": "127.0.0.1",
+        "user_agent": "",
+        "current": True,
+    }
+    assert [one["current"] for one in sessions.values()].count(True) == 1
+    assert [one["current"] for one in await listed(running, running.headers)] == [False, False]
+    assert {one["id"] for one in await listed(running, second)} == set(sessions)
+
+
+@pytest.mark.gen_test
+async def test_what_a_browser_says_of_itself_is_kept_in_bounds(running):
+    client = await running.client()
+    headers = {"Content-Type": "application/json", "User-Agent": f"Firefox\xad{running.token} " + "x" * 1000}
+    body = json.dumps({"token": running.token}).encode()
+    assert (await client.request("POST", f"{ME}/session", headers, body)).status == 204
+    (session,) = await listed(running, running.headers)
+    assert session["user_agent"] == "Firefox [scrubbed] " + "x" * 237
+
+
+@pytest.mark.gen_test
+async def test_a_session_that_is_ended_lets_nobody_in_and_is_not_listed(running):
+    here, there = await running.signed_in(), await running.signed_in()
+    (id_,) = [one["id"] for one in await listed(running, here) if not one["current"]]
+    assert await ask(running, "DELETE", f"{SESSIONS}/{id_}", here) == (204, None)
+    assert await running.get(ME, there) == (401, {"message": SESSION_ENDED})
+    assert [one["current"] for one in await listed(running, here)] == [True]
+    status, body = await ask(running, "DELETE", f"{SESSIONS}/{id_}", here)
+    assert (status, body) == (404, {"message": "There is no such session; it may have ended."})
+
+
+@pytest.mark.gen_test
+async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(running):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
+    path = f"{USERS}/grace/sessions"
+    (session,) = await listed(running, auditor, path)
+    assert await listed(running, running.headers, path) == [session]
+    other = await running.user("mallory")
+    assert await ask(running, "GET", path, other) == (403, {"message": NOT_YOURS_TO_SEE})
+    for headers in (other, auditor):
+        refused = await ask(running, "DELETE", f"{path}/{session['id']}", headers)
+        assert refused == (403, {"message": NOT_YOURS_TO_END})
+    assert (await ask(running, "DELETE", f"{SESSIONS}/{session['id']}", running.headers))[0] == 404
+    assert (await ask(running, "DELETE", f"{path}/{session['id']}", running.headers))[0] == 204
+    assert (await running.get(ME, cookie))[0] == 401
+    _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
+    (entry,) = trail["results"]
+    assert (entry["action"], entry["actor"]["username"], entry["subject"]["username"]) == (
+        "session.ended",
+        "ada",
+        "grace",
+    )
+    assert entry["detail"] == {"session_id": session["id"], "token_id": session["token_id"]}
+
+
+@pytest.mark.gen_test
+async def test_a_session_ends_with_its_token(running):
+    _, text = await running.bridge.identities.create_token("ada")
+    cookie, other = await running.signed_in(text), await running.signed_in()
+    assert (await running.get(ME, cookie))[0] == 200
+    await running.bridge.identities.revoke_token(text[:10])
+    assert (await running.get(ME, cookie))[0] == 401
+    assert [one["current"] for one in await listed(running, other)] == [True]
+
+
+@pytest.mark.gen_test
+async def test_a_session_ends_with_its_user(running):
+    member = await running.user("grace")
+    cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
+    assert (await running.get(ME, cookie))[0] == 200
+    await running.bridge.identities.remove_user("grace")
+    assert (await running.get(ME, cookie))[0] == 401
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_session_expires_with_its_token_at_the_latest(running):
+    expires_at = now() + HOUR
+    _, text = await running.bridge.identities.create_token("ada", expires_at=expires_at)
+    await running.signed_in(text)
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert session["expires_at"] == expires_at
+
+
+@pytest.mark.gen_test
+async def test_a_changed_role_counts_in_a_session_at_once(running):
+    await running.bridge.identities.add_user("grace", role=Role.OWNER)
+    _, text = await running.bridge.identities.create_token("grace")
+    cookie = await running.signed_in(text)
+    assert (await running.get(USERS, cookie))[0] == 200
+    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
+    assert (await running.get(USERS, cookie))[0] == 403
+
+
+@pytest.mark.gen_test
+async def test_what_a_session_changes_is_audited_with_the_token_it_was_made_with(running):
+    client = await running.client()
+    cookie = await running.signed_in() | {"Content-Type": "application/json"}
+    assert (await client.request("POST", f"{ME}/tokens", cookie, b"{}")).status == 201
+    _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
+    assert trail["results"][0]["actor"]["token_id"] == running.identity.token_id
+
+
+@pytest.mark.bridge(session_idle_timeout=HOUR, session_lifetime=2 * HOUR)
+@pytest.mark.gen_test
+async def test_sessions_have_the_times_that_are_set(running):
+    await running.signed_in()
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert session["expires_at"] == session["created_at"] + HOUR

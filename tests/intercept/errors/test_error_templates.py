@@ -1,0 +1,44 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.errors.error_templates import MAX_TEMPLATE, template_of
+
+
+@pytest.mark.parametrize(
+    ("message", "template"),
+    [
+        ("Overloaded", "Overloaded"),
+        ("prompt is too long: 213462 tokens > 200000 maximum", "prompt is too long: # tokens > # maximum"),
+        ("The model `gpt-9` does not exist", "The model * does not exist"),
+        ("Incorrect API key provided: sk-p****3f9c.", "Incorrect API key provided: sk-p****#f#c."),
+        ("No tool call found for call_8Xk2hPq1", "No tool call found for *"),
+        (
+            "Rate limit reached for gpt-5-mini in organization org-aB3xY9 on tokens per min. Limit: 30,000",
+            "Rate limit reached for * in organization * on tokens per min. Limit: #",
+        ),
+        ("messages.3.content: don't send 'image' here", "*: don't send * here"),
+        ("a  b\n\tc", "a b c"),
+        ("", ""),
+    ],
+)
+def test_what_differs_from_one_message_to_the_next_is_left_out(message, template):
+    assert template_of(message) == template
+
+
+@given(st.text() | st.text("a1 \"'`*#.-…", max_size=400))
+def test_a_template_is_short_and_the_template_of_itself(message):
+    template = template_of(message)
+    assert len(template) <= MAX_TEMPLATE
+    assert template_of(template) == template
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.text("ab c", max_size=20))
+def test_messages_that_differ_in_numbers_and_quotes_alone_have_one_template(first, second, words):
+    def message(number):
+        return f'{words} {number} of "{number} {words}" at {number}.'
+
+    assert template_of(message(first)) == template_of(message(second))
+    assert not re.search(r"\d", template_of(message(first)))

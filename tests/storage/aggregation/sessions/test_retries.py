@@ -1,0 +1,115 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.aggregation.sessions.retries import MAX_PAUSE, find_retries
+from tests.storage.records import NOON
+
+
+def call(number, *, at=None, took=1, is_failed=True, fingerprint=b"f", **more):
+    """A call that has ended and began so many seconds after noon, by default its number."""
+    started = NOON + timedelta(seconds=number if at is None else at)
+    return {
+        "_id": number,
+        "started_at": started,
+        "ended_at": started + timedelta(seconds=took),
+        "status": "failed" if is_failed else "completed",
+        "fingerprint": fingerprint,
+    } | more
+
+
+def links(*calls, known=()):
+    """What is found of calls: each one's attempt and the one before, by number; and which have a retry now."""
+    failed = [one for one in (*known, *calls) if one["status"] == "failed"]
+    retried = find_retries(calls, failed)
+    found = {one["_id"]: (one["retry"]["attempt"], one["retry"].get("retry_of")) for one in calls if "retry" in one}
+    assert {one["retry"].get("retry_of") for one in calls if "retry" in one} - {None} == set(retried)
+    return found
+
+
+def test_a_call_that_repeats_a_failed_one_is_its_retry():
+    assert links(call(1), call(2), call(3, is_failed=False), call(4)) == {2: (1, 1), 3: (2, 2)}
+
+
+def test_it_does_not_matter_in_which_order_they_are_found():
+    assert links(call(3, is_failed=False), call(1), call(2)) == {2: (1, 1), 3: (2, 2)}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        call(2, fingerprint=b"other"),
+        call(2, at=1.5),
+        call(2, at=MAX_PAUSE.total_seconds() + 2.001),
+        call(2, presumed=True),
+        call(2, attempt=7),
+    ],
+    ids=["another request", "before the first had ended", "too late", "an end that is presumed", "known before"],
+)
+def test_nothing_else_is_a_retry(second):
+    assert links(call(1), second) == {}
+
+
+def test_a_call_has_one_retry_at_most():
+    assert links(call(1), call(2, is_failed=False), call(3, is_failed=False)) == {2: (1, 1)}
+
+
+def test_of_two_that_failed_the_latest_one_is_meant():
+    assert links(call(1), call(2, at=1.2), call(3)) == {3: (1, 2)}
+
+
+def test_it_goes_on_counting_where_an_earlier_run_ended():
+    assert links(call(5), known=[call(1, attempt=3)]) == {5: (4, 1)}
+
+
+def test_what_the_client_counts_is_never_less():
+    assert links(call(1, retry_count=2), call(2, retry_count=5), call(3)) == {1: (2, None), 2: (5, 1), 3: (6, 2)}
+    without = call(1, retry_count=2)
+    del without["fingerprint"]
+    find_retries([without], [])
+    assert without["retry"] == {"attempt": 2, "attempts": 3}
+
+
+timed = st.builds(
+    lambda at, took, is_failed, print_, count: (at, took, is_failed, print_, count),
+    st.integers(0, 1200),
+    st.integers(0, 30),
+    st.booleans(),
+    st.sampled_from([b"f", b"g"]),
+    st.integers(0, 3),
+)
+
+
+@given(st.lists(timed, max_size=12), st.integers(0, 12))
+def test_tries_make_rows_in_time_wherever_they_are_split(kinds, split):
+    calls = [
+        call(
+            number,
+            at=at,
+            took=took,
+            is_failed=is_failed,
+            fingerprint=print_,
+            **({"retry_count": count} if count else {}),
+        )
+        for number, (at, took, is_failed, print_, count) in enumerate(sorted(kinds))
+    ]
+    by_id = {one["_id"]: one for one in calls}
+    retried = set()
+    for part in calls[:split], calls[split:]:
+        seen = calls[:split] if part is calls[:split] else calls
+        failed = [one | one.get("retry", {}) for one in seen if one["status"] == "failed" and one["_id"] not in retried]
+        new = find_retries(part, failed)
+        assert len(set(new)) == len(new)
+        assert not retried & set(new)
+        retried |= set(new)
+    for one in calls:
+        if (before := one.get("retry", {}).get("retry_of")) is None:
+            continue
+        earlier = by_id[before]
+        assert earlier["status"] == "failed"
+        assert earlier["fingerprint"] == one["fingerprint"]
+        assert timedelta() <= one["started_at"] - earlier["ended_at"] <= MAX_PAUSE
+        assert one["retry"]["attempt"] > earlier.get("retry", {}).get("attempt", earlier.get("retry_count", 0))
+        assert one["retry"]["attempts"] == one["retry"]["attempt"] + 1

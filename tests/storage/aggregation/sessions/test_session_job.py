@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+import pytest
+from bson.decimal128 import Decimal128
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.blocks import read_blocks
+from intercept.records import EndReason
+from storage.aggregation.sessions import session_job as session_job_module
+from storage.aggregation.sessions.session_documents import MAX_PROMPT
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.mongo.indexes import BY_FINGERPRINT
+from tests.storage.records import ADA, NOON
+from tests.storage.rollup_checks import marked
+from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
+
+GRACE = UUID("00009ace-0000-4000-8000-000000000000")
+# Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.
+DIVERSE = [
+    Call(1, "a"),
+    Call(2, "a", root=1, model="gpt-4", prompt=None),
+    Call(3, "b", client="Zed"),
+    Call(4, "a", initiator=GRACE),
+    Call(5),
+    Call(6, root=5),
+    Call(7, prompt=None),
+    Call(8, "a", second=0.5, client="Claude Code", prompt="earlier"),
+]
+
+
+@pytest.fixture
+def sessions(database):
+    return SessionJob(database)
+
+
+@pytest.mark.gen_test
+async def test_every_call_that_has_ended_is_added_to_its_session_once(database, sessions):
+    await keep(database, *DIVERSE[:7])
+    await write(database, DIVERSE[7].start)
+    assert await sessions.add_pending() == 7
+    await has_grouped_all(database)
+    ids = {uuid5(ADA.id, "a"), uuid5(ADA.id, "b"), uuid5(GRACE, "a"), UUID(int=5), UUID(int=7)}
+    assert set(await read_sessions(database)) == ids
+    assert await sessions.add_pending() == 0
+    await write(database, DIVERSE[7].end(priced=False, end_reason=EndReason.CLIENT_DISCONNECTED))
+    assert await sessions.add_pending() == 1
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_session_looks_like_this(database, sessions):
+    await keep(database, Call(1, "a"), Call(2, "a", root=1, model="gpt-4", prompt=None))
+    await sessions.add_pending()
+    id_ = uuid5(ADA.id, "a")
+    assert await database.sessions.find_one({"_id": id_}) == {
+        "_id": id_,
+        "initiator_id": ADA.id,
+        "client_session_id": "a",
+        "session_ids": ["a", str(id_)],
+        "client": "Codex",
+        "providers": ["openai"],
+        "provider_names": ["openai-eu"],
+        "models": ["gpt-4", "gpt-5"],
+        "started_at": NOON + timedelta(seconds=1),
+        "last_active_at": NOON + timedelta(seconds=4),
+        "interceptions": 2,
+        "failures": 0,
+        "threads": 1,
+        "input_tokens": 14,
+        "output_tokens": 2,
+        "cache_read_input_tokens": 0,
+        "cache_write_input_tokens": 0,
+        "priced": 2,
+        "unpriced": 0,
+        "no_usage": 0,
+        "lost_tokens": 0,
+        "cost": Decimal128("0.000014"),
+        "saved": Decimal128("0"),
+        "lost": Decimal128("0"),
+        "retries": 0,
+        "retry_cost": Decimal128("0"),
+        "first_prompt_at": NOON + timedelta(seconds=1),
+        "first_prompt": "Hello",
+        "last_prompt_at": NOON + timedelta(seconds=1),
+        "last_prompt": "Hello",
+    }
+
+
+async def cached(database, call, packed, *, read, written):
+    """Have a call that was kept send these blocks, and read and write so many tokens of the prompt cache."""
+    rates = {name: Decimal128(usd) for name, usd in (("input", "3E-6"), ("read", "1E-6"), ("written", "4E-6"))}
+    tokens = {"cache_read_input_tokens": read, "cache_write_input_tokens": written, "input_tokens": 1}
+    usage = {f"token_usages.0.{name}": count for name, count in tokens.items()}
+    fields = {"blocks": packed, "cost.rates": rates, **usage}
+    await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
+
+
+@pytest.mark.gen_test
+async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summed_up(database, sessions):
+    first, second, third = Call(1, "a"), Call(4, "a"), Call(9, "a")
+    before = read_blocks(b'{"system":"It is 9:01","messages":[1,2]}').pack()
+    now = read_blocks(b'{"system":"It is 9:02","messages":[1,2,3]}').pack()
+    await keep(database, first)
+    await cached(database, first, before, read=0, written=1000)
+    await sessions.add_pending()
+    await keep(database, second, third)
+    await cached(database, second, before, read=1000, written=0)
+    await cached(database, third, now, read=0, written=1500)
+    assert await sessions.add_pending() == 2
+    assert await database.interceptions.find_one({"_id": second.id, "cache_loss": {"$exists": True}}) is None
+    assert (await database.interceptions.find_one({"_id": third.id}))["cache_loss"] == {
+        "lost_tokens": 1000,
+        "lost": Decimal128("0.003000"),
+        "since": second.id,
+        "cause": "changed",
+        "kind": "system",
+        "index": 0,
+    }
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["lost_tokens"], session["lost"].to_decimal()) == (1000, Decimal("0.003"))
+    assert session["saved"].to_decimal() == Decimal("0.002")
+
+
+async def repeated(database, *calls):
+    """Have calls send the same request, each a number and what their client says of earlier tries."""
+    for call, count in calls:
+        fields = {"fingerprint": b"same", **({"retry_count": count} if count else {})}
+        await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
+
+
+async def tries(database, *numbers):
+    """What the documents of calls say of their tries: attempt, attempts, the one before."""
+    found = {one["_id"].int: one async for one in database.interceptions.find()}
+    names = "attempt", "attempts", "retry_of"
+    return [tuple(found[number].get(name) for name in names) for number in numbers]
+
+
+def failed(call, tokens=7):
+    return call.end(tokens, end_reason=EndReason.UPSTREAM_ERROR)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.gen_test
+async def test_tries_of_one_call_are_linked_and_what_the_earlier_ones_cost_is_summed_up(database, sessions, at_once):
+    first, second, third, other = Call(1, "a"), Call(4, "a"), Call(8, "a"), Call(12, "a")
+    for call, end in (first, failed(first)), (second, failed(second, 5)), (third, third.end()), (other, other.end()):
+        await write(database, call.start, end)
+        await repeated(database, (call, 0))
+        if not at_once:
+            assert await sessions.add_pending() == 1
+    assert await sessions.add_pending() == 4 * at_once
+    assert await tries(database, 1, 4, 8, 12) == [
+        (None, None, None),
+        (1, None, first.id),
+        (2, 3, second.id),
+        (None, None, None),
+    ]
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["interceptions"], session["retries"]) == (4, 2)
+    assert session["retry_cost"].to_decimal() == Decimal("0.000012")
+    assert await sessions.add_pending() == 0
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_counts_its_tries_is_believed(database, sessions):
+    second, third = Call(1, "a"), Call(4, "a")
+    await write(database, second.start, failed(second), third.start, third.end())
+    await repeated(database, (second, 1), (third, 2))
+    assert await sessions.add_pending() == 2
+    assert await tries(database, 1, 4) == [(1, None, None), (2, 3, second.id)]
+
+
+@pytest.mark.gen_test
+async def test_a_presumed_end_makes_no_retry_until_the_true_one_is_known(database, sessions):
+    first, second = Call(1, "a"), Call(4, "a")
+    await write(database, first.start, failed(first), second.start, second.presumed_end())
+    await repeated(database, (first, 0), (second, 0))
+    assert await sessions.add_pending() == 2
+    assert await tries(database, 4) == [(None, None, None)]
+    await write(database, second.end())
+    assert await sessions.add_pending() == 1
+    assert await tries(database, 4) == [(1, 2, first.id)]
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["interceptions"], session["retries"]) == (2, 1)
+
+
+@pytest.mark.gen_test
+async def test_failed_calls_are_found_by_their_fingerprints_alone(database, sessions):
+    call = Call(1, "a")
+    await write(database, call.start, failed(call))
+    await repeated(database, (call, 0))
+    wanted = {"fingerprint": {"$in": [b"same"]}, "status": "failed", "retried": None}
+    plan = await database.interceptions.find(wanted).hint(BY_FINGERPRINT).explain()
+    assert plan["executionStats"]["totalKeysExamined"] <= 2
+
+
+@pytest.mark.gen_test
+async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, sessions):
+    await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
+    await sessions.add_pending()
+    found = await read_sessions(database)
+    assert {id_: (session["initiator_id"], session["interceptions"]) for id_, session in found.items()} == {
+        uuid5(ADA.id, "shared"): (ADA.id, 2),
+        uuid5(GRACE, "shared"): (GRACE, 1),
+    }
+
+
+@pytest.mark.gen_test
+async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
+    answer = Call(2, root=1)
+    await write(database, answer.start, answer.end())
+    assert await sessions.add_pending() == 0
+    assert await read_sessions(database) == {}
+    await write(database, answer.link)
+    assert await sessions.add_pending() == 1
+    await has_grouped_all(database)
+    # Its root ends later.
+    await keep(database, Call(1))
+    assert await sessions.add_pending() == 1
+    await has_grouped_all(database)
+    assert list(await read_sessions(database)) == [UUID(int=1)]
+
+
+@pytest.mark.gen_test
+async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
+    waiting = [Call(number, root=1) for number in range(100, 200)]
+    await write(database, *(call.start for call in waiting), *(call.end() for call in waiting))
+    await keep(database, Call(1), Call(2))
+    await database._database.command("profile", 2)
+    assert await sessions.add_pending() == 2
+    await database._database.command("profile", 0)
+    profiled = {"ns": database.interceptions.full_name, "op": "query"}
+    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    index = "IXSCAN { ungrouped: 1, _id: 1 }"
+    assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(index, 1), (index, 2)]
+    assert not any("hasSortStage" in query for query in queries)
+
+
+@pytest.mark.gen_test
+async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, sessions):
+    await keep(database, Call(1, "a", prompt="fix it"), Call(2, "a", second=5, prompt="[NOTE]", synthetic=True))
+    await sessions.add_pending()
+    (session,) = (await read_sessions(database)).values()
+    assert session["last_prompt"] == "fix it"
+
+
+@pytest.mark.gen_test
+async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, sessions):
+    await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
+    assert len((await sessions._interceptions.find(projection=session_job_module.CALL).to_list(None))[0]) < 25
+    await sessions.add_pending()
+    found = await read_sessions(database)
+    assert found[UUID(int=1)]["last_prompt"] == "é" * MAX_PROMPT
+    assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * MAX_PROMPT
+
+
+@pytest.mark.gen_test
+async def test_absurd_counts_do_not_stop_it(database, sessions):
+    await write(database, *(call.start for call in DIVERSE[:2]), *(call.end(2**63 - 1) for call in DIVERSE[:2]))
+    await write(database, DIVERSE[1].link)
+    assert await sessions.add_pending() == 2
+    (session,) = (await read_sessions(database)).values()
+    assert session["input_tokens"] == 2 * 10**9
+
+
+@pytest.mark.gen_test
+async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
+    await keep(private_database, *(Call(number, "a") for number in range(1, 401)))
+    commands.sent.clear()
+    assert await SessionJob(private_database).add_pending() == 400
+    await has_grouped_all(private_database)
+    assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, sessions):
+    call, other = Call(1, "a"), Call(2, "a")
+    await write(database, call.start, other.start, other.end(), call.presumed_end())
+    assert await sessions.add_pending() == 2
+    await has_grouped_all(database)
+    (session,) = (await read_sessions(database)).values()
+    assert (session["failures"], session["input_tokens"]) == (1, 10)
+    await write(database, call.end(9, took=80))
+    assert await sessions.add_pending() == 1
+    await has_grouped_all(database)
+    (session,) = (await read_sessions(database)).values()
+    assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
+    await write(database, call.start, call.presumed_end(), call.end(1))
+    assert await sessions.add_pending() == 0
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, sessions):
+    await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
+    assert await sessions.add_pending() == 1
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_the_last_activity_never_goes_back(database, sessions):
+    call = Call(1)
+    await write(database, call.start, call.presumed_end())
+    await sessions.add_pending()
+    await write(database, call.end(took=0.5))
+    await sessions.add_pending()
+    (session,) = (await read_sessions(database)).values()
+    assert session["last_active_at"] == NOON + timedelta(seconds=2)
+
+
+@pytest.mark.gen_test
+async def test_records_from_before_there_were_sessions_get_theirs(database, sessions):
+    await keep(database, *DIVERSE)
+    await database.interceptions.update_many({}, {"$unset": {"session_id": ""}})
+    assert await sessions.add_pending() == 8
+    await has_grouped_all(database)
+
+
+kinds = st.sampled_from(["start", "presume", "end", "end otherwise", "link", "group", "group twice at once"])
+
+
+def change(kind, call):
+    match kind:
+        case "start":
+            return call.start
+        case "presume":
+            return call.presumed_end()
+        case "end":
+            return call.end(call.number)
+        case "link":
+            return call.link
+        case _:
+            return call.end(None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=30))
+def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(io_loop, database, steps):
+    async def happen():
+        for collection in (database.interceptions, database.sessions):
+            await collection.delete_many({})
+        one, other = (SessionJob(database) for _ in range(2))
+        for kind, call in steps:
+            if kind == "group":
+                await one.add_pending()
+                await has_grouped_all(database)
+            elif kind == "group twice at once":
+                await asyncio.gather(one.add_pending(), other.add_pending(), write(database, call.end()))
+            else:
+                await write(database, change(kind, call))
+        await write(database, *(call.link for call in DIVERSE if call.root is not None))
+        await other.add_pending()
+        await has_grouped_all(database)
+        assert await marked(database, "ungrouped") == []
+
+    io_loop.run_sync(happen)

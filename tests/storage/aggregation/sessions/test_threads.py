@@ -1,0 +1,482 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import ToolResult
+from storage.aggregation.sessions import threads as threads_module
+from storage.aggregation.sessions.threads import PASS_SECONDS, RETRY_SECONDS, Threads
+from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.documents import MAX_ID
+from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
+from tests.storage.conditions import until
+from tests.storage.records import ADA
+
+PENDING = "pending"
+NO_THREAD = None
+
+
+FIRST = Call(1, issues=("a", "b"))
+SECOND = Call(2, answers="b", issues=("c",))
+THIRD = Call(3, answers="c")
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def threads(database, clock):
+    return Threads(database, now=clock)
+
+
+def place(document):
+    """The numbers of parent and root, or what there is in their place."""
+    if "unlinked" in document:
+        assert not {"parent_id", "root_id"} & set(document)
+        return PENDING
+    return (document["parent_id"].int, document["root_id"].int) if "parent_id" in document else NO_THREAD
+
+
+async def places(database):
+    return {number: place(document) for number, document in (await documents(database)).items()}
+
+
+@pytest.mark.gen_test
+async def test_an_answer_to_a_tool_call_goes_on_with_the_call_and_nothing_else_changes(database, threads):
+    await keep(database, FIRST, SECOND, THIRD)
+    before = await documents(database)
+    assert await threads.link_pending() == 2
+    for number, parent in (2, 1), (3, 2):
+        del before[number]["unlinked"]
+        before[number] |= {"parent_id": UUID(int=parent), "root_id": UUID(int=1)}
+    assert await documents(database) == before
+    assert await threads.link_pending() == 0
+    assert await documents(database) == before
+
+
+@pytest.mark.gen_test
+async def test_a_thread_may_fork(database, threads):
+    await keep(database, FIRST, SECOND, replace(SECOND, number=4), Call(5, answers="a"), Call(6, answers="c"))
+    assert await threads.link_pending() == 4
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 4: (1, 1), 5: (1, 1), 6: (4, 1)}
+
+
+@pytest.mark.gen_test
+async def test_what_answers_no_tool_call_is_not_looked_at(database, threads):
+    await keep(database, FIRST, Call(2), Call(3, answers=""))
+    assert await places(database) == dict.fromkeys((1, 2, 3), NO_THREAD)
+    assert await threads.link_pending() == 0
+
+
+def orders():
+    """Every order in which the starts and ends of three calls can arrive."""
+    calls = (FIRST, SECOND, THIRD)
+    for order in permutations([(call, kind) for call in calls for kind in ("start", "end")]):
+        if all(order.index((call, "start")) < order.index((call, "end")) for call in calls):
+            yield order
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_in_whatever_order_records_arrive_between_the_passes_the_thread_is_the_same(database, threads, clock):
+    worlds = [
+        [(replace(call, number=10 * world + call.number, initiator=UUID(int=world)), kind) for call, kind in order]
+        for world, order in enumerate(orders(), start=1)
+    ]
+    assert len(worlds) == 90
+    linked = 0
+    for step in range(6):
+        await write(database, *(getattr(*world[step]) for world in worlds))
+        linked += await threads.link_pending()
+        clock.pass_(PASS_SECONDS)
+    for seconds in RETRY_SECONDS:
+        clock.pass_(seconds)
+        linked += await threads.link_pending()
+    assert linked == 2 * len(worlds)
+    expected = {}
+    for root in range(11, 10 * len(worlds) + 11, 10):
+        expected |= {root: NO_THREAD, root + 1: (root, root), root + 2: (root + 1, root)}
+    found = await places(database)
+    assert {number: found[number] for number in expected} == expected
+
+
+@pytest.mark.gen_test
+async def test_records_that_are_written_again_do_not_undo_a_link(database, threads):
+    await keep(database, FIRST, SECOND)
+    await threads.link_pending()
+    before = await documents(database)
+    await keep(database, FIRST, SECOND)
+    assert await documents(database) == before
+
+
+@pytest.mark.gen_test
+async def test_of_several_calls_with_that_id_the_latest_before_the_answer_is_meant(database, threads):
+    same = [Call(number, issues=("call_0",)) for number in (1, 2, 5)]
+    await keep(database, *same, Call(4, answers="call_0"))
+    assert await threads.link_pending() == 1
+    assert (await places(database))[4] == (2, 2)
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_started_in_the_same_millisecond_is_no_parent(database, threads):
+    await keep(database, FIRST, replace(SECOND, second=1))
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: PENDING}
+
+
+@pytest.mark.gen_test
+async def test_a_call_of_another_user_is_no_parent(database, threads):
+    await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7)))
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: PENDING}
+
+
+@pytest.mark.parametrize("session", ["session-2", None])
+@pytest.mark.gen_test
+async def test_a_call_of_another_session_is_no_parent(database, threads, session):
+    await keep(database, FIRST, replace(SECOND, session=session))
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: PENDING}
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_its_own_ancestor(database, threads, clock):
+    await keep(
+        database,
+        Call(1, answers="x", issues=("x",)),
+        Call(2, answers="z", issues=("y",)),
+        Call(3, answers="y", issues=("z",)),
+    )
+    for seconds in (*RETRY_SECONDS, 0):
+        await threads.link_pending()
+        clock.pass_(seconds)
+    assert await places(database) == {1: NO_THREAD, 2: NO_THREAD, 3: (2, 2)}
+
+
+@pytest.mark.gen_test
+async def test_a_parent_that_ends_late_is_found_when_it_is_looked_for_again(database, threads, clock):
+    await write(database, FIRST.start, SECOND.start)
+    assert await threads.link_pending() == 0
+    again = clock.time + timedelta(seconds=RETRY_SECONDS[0])
+    assert (await documents(database))[2]["unlinked"] == {"due": again, "tries": 1}
+    await write(database, FIRST.end)
+    clock.pass_(RETRY_SECONDS[0] - 0.001)
+    assert await threads.link_pending() == 0
+    clock.pass_(0.001)
+    assert await threads.link_pending() == 1
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1)}
+
+
+@pytest.mark.gen_test
+async def test_after_ten_minutes_a_parent_is_looked_for_no_more(database, threads, clock):
+    assert sum(RETRY_SECONDS) == 600
+    await write(database, FIRST.start, SECOND.start)
+    for seconds in RETRY_SECONDS:
+        assert await threads.link_pending() == 0
+        assert await places(database) == {1: NO_THREAD, 2: PENDING}
+        clock.pass_(seconds)
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
+    await write(database, FIRST.end)
+    clock.pass_(3600)
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
+
+
+@pytest.mark.gen_test
+async def test_a_day_in_the_spool_does_not_count_against_a_record(database, threads, clock):
+    clock.pass_(86_400)
+    await write(database, SECOND.start)
+    assert await threads.link_pending() == 0
+    await keep(database, FIRST)
+    clock.pass_(RETRY_SECONDS[0])
+    assert await threads.link_pending() == 1
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1)}
+
+
+@pytest.mark.gen_test
+async def test_an_answer_waits_until_its_parent_has_found_or_given_up_its_own(database, threads, clock):
+    await write(database, FIRST.start, *(operation for call in (SECOND, THIRD) for operation in (call.start, call.end)))
+    orphan = Call(4, answers="unheard of", issues=("d",))
+    await keep(database, orphan, Call(5, answers="d"))
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD} | dict.fromkeys((2, 3, 4, 5), PENDING)
+    await write(database, FIRST.end)
+    for seconds, linked in zip(RETRY_SECONDS, (2, 0, 0, 0, 1), strict=True):
+        clock.pass_(seconds)
+        assert await threads.link_pending() == linked
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: (2, 1), 4: NO_THREAD, 5: (4, 4)}
+
+
+@pytest.mark.gen_test
+async def test_what_is_looked_for_in_vain_does_not_hold_up_the_rest(database, threads, monkeypatch):
+    monkeypatch.setattr(threads_module, "BATCH", 3)
+    strangers = [Call(number, answers=f"unheard of {number}", second=-number) for number in range(10, 20)]
+    await keep(database, *strangers, FIRST, SECOND)
+    assert await threads.link_pending() == 1
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1)} | dict.fromkeys(range(10, 20), PENDING)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_several_servers_at_once_link_each_record_once(database, clock, monkeypatch):
+    monkeypatch.setattr(threads_module, "BATCH", 7)
+    chains = [
+        Call(100 * chain + link, answers=f"{chain} {link - 1}" if link else None, issues=(f"{chain} {link}",))
+        for chain in range(1, 21)
+        for link in range(6)
+    ]
+    await keep(database, *reversed(chains))
+    clock.pass_(3600)
+    servers = [Threads(database, now=clock) for _ in range(4)]
+    linked = await asyncio.gather(*(server.link_pending() for server in servers))
+    assert sum(linked) == 100
+    expected = {
+        100 * chain + link: (100 * chain + link - 1, 100 * chain) if link else NO_THREAD
+        for chain in range(1, 21)
+        for link in range(6)
+    }
+    assert await places(database) == expected
+
+
+@pytest.mark.gen_test
+async def test_a_server_that_looks_too_late_changes_nothing(database, threads, clock):
+    await keep(database, FIRST, SECOND, Call(4, answers="unheard of"))
+    slow = Threads(database, now=clock)
+    seen = await slow._due(clock())
+    for seconds in (*RETRY_SECONDS, 0):
+        await threads.link_pending()
+        clock.pass_(seconds)
+    await database.interceptions.delete_one({"_id": UUID(int=1)})  # retention is over
+    assert [await slow._find_parent(child) for child in seen] == [False, False]
+    assert await places(database) == {2: (1, 1), 4: NO_THREAD}
+
+
+@pytest.mark.parametrize(
+    "id_",
+    ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID],
+    ids=["nul", "dollar", "dot", "half a character", "operator", "long"],
+)
+@pytest.mark.gen_test
+async def test_any_text_may_be_an_id(database, threads, id_):
+    await keep(database, Call(1, issues=("", "x" * 10**6, id_, id_)), Call(2, answers=id_), Call(3, answers="other"))
+    assert await threads.link_pending() == 1
+    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: PENDING}
+
+
+@pytest.mark.gen_test
+async def test_an_absurdly_long_id_is_not_looked_for(database, threads):
+    long = "x" * (MAX_ID + 1)
+    await keep(database, Call(1, issues=(long,)), Call(2, answers=long))
+    assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
+    assert await threads.link_pending() == 0
+
+
+calls = st.builds(
+    Call,
+    number=st.just(0),
+    answers=st.none() | st.sampled_from("abc"),
+    issues=st.lists(st.sampled_from("abc"), max_size=2).map(tuple),
+    initiator=st.sampled_from([UUID(int=1), UUID(int=2)]),
+    second=st.integers(0, 5),
+)
+
+
+def thread_of(call, world):
+    """Where a call belongs, calculated independently."""
+    issuers = [
+        other
+        for other in world
+        if other.initiator == call.initiator and call.answers in other.issues and other.started_at < call.started_at
+    ]
+    if not issuers:
+        return NO_THREAD
+    parent = max(issuers, key=lambda other: (other.started_at, other.number))
+    return parent.number, (thread_of(parent, world) or (0, parent.number))[1]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(world=st.lists(calls, max_size=10), data=st.data())
+def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, world, data):
+    world = [replace(call, number=number) for number, call in enumerate(world, start=1)]
+    clock = Clock()
+
+    async def link():
+        await database.interceptions.delete_many({})
+        if world:
+            await keep(database, *data.draw(st.permutations(world)))
+        threads = Threads(database, now=clock)
+        for seconds in (*RETRY_SECONDS, 0):
+            await threads.link_pending()
+            clock.pass_(seconds)
+        assert await places(database) == {call.number: thread_of(call, world) for call in world}
+
+    io_loop.run_sync(link)
+
+
+@pytest.mark.gen_test
+async def test_every_question_is_answered_by_its_index_without_sorting(database, threads):
+    same = [Call(number, issues=("call_0",)) for number in range(10, 40)]
+    others = [replace(call, number=call.number + 100, initiator=uuid4()) for call in same]
+    await keep(database, *same, *others, Call(50, answers="call_0"))
+    await database._database.command("profile", 2)
+    assert await threads.link_pending() == 1
+    await database._database.command("profile", 0)
+    profiled = {"ns": database.interceptions.full_name, "op": "query"}
+    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    by_call = "IXSCAN { initiator_id: 1, tool_call_ids: 1, started_at: -1, _id: -1 }"
+    due = "IXSCAN { unlinked.due: 1, started_at: 1 }"
+    assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(due, 1), (by_call, 1), (due, 0)]
+    assert not any("hasSortStage" in query for query in queries)
+
+
+@pytest.mark.gen_test
+async def test_only_what_issues_or_answers_tool_calls_is_in_the_indexes(database):
+    await keep(database, *(Call(number) for number in range(10, 20)), FIRST, SECOND, THIRD)
+    for index, numbers in ("by_tool_call", {1, 2}), ("unlinked", {2, 3}):
+        kept = await database.interceptions.find({"initiator_id": ADA.id}).hint(index).to_list(None)
+        assert {document["_id"].int for document in kept} == numbers
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_the_error_says_so(unreachable, clock, monkeypatch):
+    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.05)
+    with pytest.raises(
+        DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
+    ):
+        await Threads(unreachable, now=clock).link_pending()
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_refuses_is_one_that_is_away(database, threads):
+    await database.interceptions.drop_index("unlinked")
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB does not link threads: OperationFailure$"):
+        await threads.link_pending()
+
+
+class Passes:
+    """The pauses between the passes, each as long as a test wants it to be."""
+
+    def __init__(self):
+        self.begun = []
+        self._over = asyncio.Event()
+
+    async def pause(self, seconds):
+        self.begun.append(seconds)
+        self._over.clear()
+        await self._over.wait()
+
+    async def next(self):
+        """Let the next pass happen."""
+        begun = len(self.begun)
+        self._over.set()
+        await until(lambda: len(self.begun) > begun)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_outages_are_waited_for(private_mongodb, private_database, clock, monkeypatch):
+    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.5)
+    passes = Passes()
+    running = asyncio.create_task(Threads(private_database, now=clock, pause=passes.pause).run())
+    await until(lambda: passes.begun)
+    await keep(private_database, FIRST, SECOND)
+    for _ in range(2):
+        await private_mongodb.kill()
+        await passes.next()
+        assert not private_database.health.available
+        restarting = asyncio.create_task(private_mongodb.start())
+        await passes.next()
+        await restarting
+    assert await places(private_database) == {1: NO_THREAD, 2: (1, 1)}
+    assert set(passes.begun) == {PASS_SECONDS}
+    running.cancel()
+    await asyncio.wait([running])
+
+
+def given_to(document):
+    """The results of the tool calls of a document, by the call's id."""
+    return {
+        usage["provider_tool_call_id"]: (result["bytes"], result["is_error"])
+        for usage in document["tool_usages"]
+        if (result := usage.get("result"))
+    }
+
+
+A, B = ToolResult(id="a", bytes=7, is_error=True), ToolResult(id="b", bytes=9)
+
+
+@pytest.mark.gen_test
+async def test_results_of_tool_calls_go_into_the_call_that_issued_them(database, threads):
+    await keep(
+        database, FIRST, replace(SECOND, results=(A, B, ToolResult(id="nobody's", bytes=1), ToolResult(id="", bytes=1)))
+    )
+    assert await threads.link_pending() == 1
+    found = await documents(database)
+    assert given_to(found[1]) == {"a": (7, True), "b": (9, None)}
+    await keep(database, FIRST, SECOND)
+    assert await documents(database) == found
+
+
+@pytest.mark.gen_test
+async def test_results_before_words_of_the_user_are_linked_without_a_thread(database, threads):
+    await keep(database, FIRST, Call(2, results=(A,)))
+    assert await threads.link_pending() == 1
+    found = await documents(database)
+    assert (given_to(found[1]), place(found[2])) == ({"a": (7, True)}, NO_THREAD)
+
+
+@pytest.mark.gen_test
+async def test_results_find_the_response_that_a_conversation_goes_on_with(database, threads):
+    first = replace(FIRST, session=None, responds="resp_1")
+    await keep(database, first, Call(2, session=None, previous="resp_1", results=(B,)))
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_what_was_first_said_of_a_tool_call_stays(database, threads):
+    await keep(database, FIRST, replace(SECOND, results=(B,)))
+    await threads.link_pending()
+    await keep(database, Call(4, answers="b", results=(ToolResult(id="b", bytes=1000), A)))
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"a": (7, True), "b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_results_of_another_user_s_tool_call_change_nothing(database, threads):
+    await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7), results=(B,)))
+    assert await threads.link_pending() == 0
+    assert given_to((await documents(database))[1]) == {}
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_ends_late_gets_its_results_when_it_is_found(database, threads, clock):
+    await write(database, FIRST.start, replace(SECOND, results=(B,)).start)
+    assert await threads.link_pending() == 0
+    await write(database, FIRST.end)
+    clock.pass_(RETRY_SECONDS[0])
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_two_servers_at_a_time_give_each_tool_call_one_result(database, clock):
+    calls = [Call(number, issues=(f"t{number}",)) for number in range(1, 20)]
+    answers = [
+        Call(100 + number, answers=f"t{number}", results=(ToolResult(id=f"t{number}", bytes=number),))
+        for number in range(1, 20)
+    ]
+    await keep(database, *calls, *answers)
+    both = [Threads(database, now=clock), Threads(database, now=clock)]
+    assert sum(await asyncio.gather(*(one.link_pending() for one in both))) == 19
+    found = await documents(database)
+    assert [given_to(found[number]) for number in range(1, 20)] == [
+        {f"t{number}": (number, None)} for number in range(1, 20)
+    ]

@@ -1,0 +1,151 @@
+"""What calls cost in rows: each call in one, from rollups where they tell it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
+from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
+from storage.queries.money import spending as module
+from storage.queries.money.spending import Spending
+from tests.storage.records import ADA
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
+
+DAY = timedelta(days=1)
+BOB = UUID(int=5)
+GROUPS = (UUID(int=7), UUID(int=8))
+CALLS = [
+    Call(1),
+    Call(2, second=86_399, model="claude"),
+    Call(3, second=86_400, initiator=BOB),
+    Call(4, second=40 * 86_400, provider_name="openai-eu"),
+]
+USER, GROUP, TOKEN, PROVIDER, MODEL, CLIENT = Dimension
+
+
+@pytest.fixture
+def spending(database, io_loop):
+    async def record():
+        for call in CALLS:
+            await write(database, call.start, call.end(10 * call.number))
+        flying, unpriced = Call(8), Call(9, second=5, model="unknown")
+        await write(database, flying.start, unpriced.start, unpriced.end(9, priced=False))
+        of_bob = {"$set": {"group_ids": list(GROUPS), "api_key_id": "bobs"}}
+        await database.interceptions.update_one({"initiator_id": BOB}, of_bob)
+        await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
+
+    io_loop.run_sync(record)
+    return Spending(database)
+
+
+async def rows(spending, *group_by, start=MIDNIGHT, days=60, **changes):
+    query = SpendQuery(start, start + days * DAY, group_by, **changes)
+    return [row async for page in spending.pages(query) for row in page]
+
+
+async def told(spending, *group_by, **changes):
+    found = await rows(spending, *group_by, **changes)
+    return {(row.at, *row.values.values()): (row.counts["interceptions"], row.micro_dollars) for row in found}
+
+
+@pytest.mark.gen_test
+async def test_all_calls_add_up_by_month_and_by_day(spending):
+    (march, april) = await rows(spending)
+    assert (march.at, april.at) == (MIDNIGHT, MIDNIGHT + 31 * DAY)
+    assert march.counts == {
+        "interceptions": 4,
+        "input_tokens": 69,
+        "output_tokens": 4,
+        "cache_read_input_tokens": 0,
+        "cache_write_input_tokens": 0,
+        "unpriced": 1,
+    }
+    assert (march.usd, march.micro_dollars, april.micro_dollars) == (Decimal("0.00006"), 60, 40)
+    days = await told(spending, span=Span.DAY)
+    assert days == {(MIDNIGHT,): (3, 30), (MIDNIGHT + DAY,): (1, 30), (MIDNIGHT + 40 * DAY,): (1, 40)}
+    assert await told(spending, start=MIDNIGHT + DAY, days=1) == {(MIDNIGHT,): (1, 30)}
+    assert await rows(spending, start=MIDNIGHT - 2 * DAY, days=1) == []
+
+
+@pytest.mark.parametrize(
+    ("group_by", "expected"),
+    [
+        ((USER,), {(ADA.id,): (3, 30), (BOB,): (1, 30)}),
+        ((MODEL,), {("claude",): (1, 20), ("gpt-5",): (2, 40), ("unknown",): (1, 0)}),
+        ((USER, PROVIDER, MODEL), {(ADA.id, "openai", "gpt-5"): (1, 10), (BOB, "openai", "gpt-5"): (1, 30)}),
+        ((CLIENT,), {("Codex",): (4, 60)}),
+        ((GROUP,), {((),): (3, 30), (GROUPS,): (1, 30)}),
+        ((TOKEN, USER), {("bobs", BOB): (1, 30)}),
+        ((GROUP, MODEL), {(GROUPS, "gpt-5"): (1, 30), ((), "gpt-5"): (1, 10)}),
+        ((TOKEN, CLIENT, PROVIDER), {("bobs", "Codex", "openai"): (1, 30)}),
+    ],
+    ids=str,
+)
+@pytest.mark.gen_test
+async def test_calls_add_up_by_what_they_have_in_common(spending, group_by, expected):
+    found = await told(spending, *group_by, days=31)
+    assert {key[1:]: value for key, value in found.items()}.items() >= expected.items()
+    assert sum(number for number, _ in found.values()) == 4
+    assert sum(micro for _, micro in found.values()) == 60
+
+
+@pytest.mark.gen_test
+async def test_rollups_and_records_say_the_same(spending, monkeypatch):
+    for group_by in ((), (USER,), (MODEL, USER), (TOKEN, GROUP), (PROVIDER,)):
+        from_rollups = await rows(spending, *group_by, span=Span.DAY)
+        with monkeypatch.context() as patch:
+            patch.setattr(SpendQuery, "breakdown", None)
+            assert await rows(spending, *group_by, span=Span.DAY) == from_rollups
+
+
+@pytest.mark.gen_test
+async def test_of_one_user_their_own_calls_count_alone(spending):
+    assert await told(spending, MODEL, visible_to=BOB) == {(MIDNIGHT, "gpt-5"): (1, 30)}
+    assert await told(spending, visible_to=BOB) == {(MIDNIGHT,): (1, 30)}
+    assert await told(spending, TOKEN, MODEL, visible_to=BOB) == {(MIDNIGHT, "bobs", "gpt-5"): (1, 30)}
+
+
+@pytest.mark.gen_test
+async def test_rows_come_in_order_some_at_a_time(spending, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    query = SpendQuery(MIDNIGHT, MIDNIGHT + 60 * DAY, (MODEL,))
+    pages = [[row.values[MODEL] for row in page] async for page in spending.pages(query)]
+    assert pages == [["claude", "gpt-5"], ["unknown", "gpt-5"]]
+
+
+@pytest.mark.gen_test
+async def test_what_only_records_tell_is_refused_once_they_are_gone(spending, database):
+    assert len(await rows(spending, GROUP, MODEL)) == 5
+    await database.interceptions.delete_one({"_id": UUID(int=1)})
+    with pytest.raises(NotRecordedError) as caught:
+        await rows(spending, GROUP, MODEL)
+    assert caught.value.since == MIDNIGHT + DAY
+    assert len(await rows(spending, USER, MODEL)) == 5
+    assert len(await rows(spending, GROUP, MODEL, start=MIDNIGHT + DAY)) == 2
+    await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + DAY}})
+    with pytest.raises(NotRecordedError) as caught:
+        await rows(spending, GROUP, MODEL)
+    assert caught.value.since == MIDNIGHT + DAY
+    await database.interceptions.delete_many({})
+    with pytest.raises(NotRecordedError):
+        await rows(spending, GROUP, MODEL)
+
+
+@pytest.mark.gen_test
+async def test_groups_of_before_they_were_counted_come_from_the_records(spending, database):
+    await database.rollups.update_one(JOB_STATE, {"$set": {SINCE: MIDNIGHT + DAY}})
+    await database.rollups.delete_many({"level": "token", "at": {"$lt": MIDNIGHT + DAY}})
+    assert {key[1:]: value for key, value in (await told(spending, GROUP, days=31)).items()} == {
+        ((),): (3, 30),
+        (GROUPS,): (1, 30),
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_sums_its_records(single_server):
+    await write(single_server, CALLS[0].start, CALLS[0].end(10))
+    assert await told(Spending(single_server), USER) == {(MIDNIGHT, ADA.id): (1, 10)}
