@@ -6,6 +6,7 @@ as nobody knows when its provider told it; nothing is reserved, as nobody knows 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -22,6 +23,12 @@ from limits.policies.policy import SharedLimits, SharedPolicy
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""
 
+MAX_TRIES: Final = 10
+"""How often a call is tried in all; then it is given up, as clients do."""
+
+EVENTS_AT_ONCE: Final = 100
+"""After so many ends and tries others have their turn."""
+
 
 @dataclass
 class _Waiting:
@@ -29,6 +36,7 @@ class _Waiting:
 
     call: PastCall
     tally: Tally
+    tries: int = 1
 
 
 class Replay:
@@ -56,9 +64,9 @@ class Replay:
         self._order = 0
         self._waiting = 0
 
-    def add(self, call: PastCall) -> None:
-        """Decide on a call. None that started before it may follow."""
-        self._run_until(call.started_ns)
+    def add(self, call: PastCall) -> Iterator[None]:
+        """Decide on a call, in steps of a millisecond or two. None that started before it may follow."""
+        yield from self._run_until(call.started_ns)
         self._at = max(self._at, call.started_ns)
         self.outcome.calls[call.user] += 1
         refused_by = self._admit(call)
@@ -80,16 +88,20 @@ class Replay:
             self._waiting += 1
             self._later(self._at + wait_ns, _Waiting(call, tally))
 
-    def finish(self, at_ns: int) -> None:
-        """Try what waits until then; no more calls follow."""
-        self._run_until(at_ns)
+    def finish(self, at_ns: int) -> Iterator[None]:
+        """Try what waits until then, in such steps; no more calls follow."""
+        yield from self._run_until(at_ns)
 
     def _clock(self) -> int:
         return self._at
 
-    def _run_until(self, at_ns: int) -> None:
+    def _run_until(self, at_ns: int) -> Iterator[None]:
         events = self._events
+        done = 0
         while events and events[0][0] <= at_ns:
+            done += 1
+            if done % EVENTS_AT_ONCE == 0:
+                yield
             self._at, _, _, ticket, one = heappop(events)
             if isinstance(one, _Waiting):
                 self._try_again(one)
@@ -99,7 +111,8 @@ class Replay:
 
     def _try_again(self, waiting: _Waiting) -> None:
         refused_by = self._admit(waiting.call)
-        if refused_by is not None and refused_by[1] != NEVER_NS:
+        waiting.tries += 1
+        if refused_by is not None and refused_by[1] != NEVER_NS and waiting.tries < MAX_TRIES:
             self._later(self._at + refused_by[1], waiting)
             return
         self._waiting -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
@@ -71,7 +72,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
                 await self._decide(replay, page)
                 if tells:
                     await self._tell(replay, proposal, page[-1])
-        replay.finish(_ns(proposal.end))
+            await self._step_through(replay.finish(_ns(proposal.end)))
         outcome = replay.outcome
         users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
         answer = WhatIf.of(proposal, outcome, users)
@@ -89,7 +90,13 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             if self.cycle.incomplete:
                 raise StreamClosedError
             for call in page[start : start + CHUNK]:
-                replay.add(call)
+                await self._step_through(replay.add(call))
+            await asyncio.sleep(0)
+
+    async def _step_through(self, steps: Iterator[None]) -> None:
+        for _ in steps:
+            if self.cycle.incomplete:
+                raise StreamClosedError
             await asyncio.sleep(0)
 
     async def _tell(self, replay: Replay, proposal: Proposal, last: PastCall) -> None:

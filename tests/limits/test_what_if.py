@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from limits.limit import Amounts
@@ -24,8 +25,10 @@ def call(number, started, ended, user=ADA, *, tokens=0, micro_dollars=0, pays=Fa
 def replayed(limits, calls, *, retry=False, until=10 * DAY):
     replay = Replay(limits, retry=retry)
     for one in calls:
-        replay.add(one)
-    replay.finish(until)
+        for _ in replay.add(one):
+            pass
+    for _ in replay.finish(until):
+        pass
     return replay.outcome
 
 
@@ -102,8 +105,10 @@ def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, c
 
 @settings(max_examples=200)
 @given(st.builds(SharedLimits, each_member=limits), past)
-def test_a_call_that_is_tried_again_is_admitted_in_the_end(proposed, calls):
-    replay = replayed(proposed, calls, retry=True)
+def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, calls):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limits.what_if.MAX_TRIES", 10_000)
+        replay = replayed(proposed, calls, retry=True)
     assert sum(tally.never for tally in replay.tallies.values()) == 0
     once = replayed(proposed, calls)
     assert {one.call.id for one in once.first[:1]} == {one.call.id for one in replay.first[:1]}
@@ -159,3 +164,14 @@ def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
     assert len(replay.first) == 100
     (tally,) = replay.tallies.values()
     assert (tally.refused, tally.never) == (109, 108)
+
+
+def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
+    monkeypatch.setattr("limits.what_if.EVENTS_AT_ONCE", 10)
+    replay = Replay(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), retry=True)
+    steps = [sum(1 for _ in replay.add(call(number, DAY, DAY))) for number in range(20)]
+    assert sum(steps) == 0  # nothing is due yet
+    assert sum(1 for _ in replay.finish(2 * DAY)) > 10
+    (tally,) = replay.outcome.tallies.values()
+    # Of 19 that wait, one is admitted each minute, until the others have been tried ten times.
+    assert (tally.refused, tally.never, tally.longest_ns) == (19, 10, 9 * 60 * SECOND)
