@@ -7,8 +7,9 @@ Click does flags, types, order and help. `kinds` are its types, a `setting` its 
 `loading` reads what is beyond one option, `command_line` gives commands their settings.
 """
 
+from settings.catalog import declared
 from settings.command_line import SettingsCommand, SettingsGroup, flags_of, settings_of
-from settings.declarations import Settings, declared
+from settings.declarations import Settings
 from settings.kinds import Address, ChatStreamUsage, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
 from settings.loading import load, unknown_variables
 from settings.providers import ProviderSettings

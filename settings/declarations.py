@@ -3,11 +3,9 @@
 # ruff: noqa: RUF009 - `declare` wraps `dataclasses.field`
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 
 from limits.limit import Period
@@ -44,7 +42,7 @@ from settings.kinds import (
     choice,
 )
 from settings.providers import PROVIDERS, ProviderSettings
-from settings.setting import Setting, declare
+from settings.setting import declare
 from settings.sign_in_kinds import (
     CLAIM,
     CLIENT_ID,
@@ -326,26 +324,3 @@ class Settings:
             ),
             *self.further_providers,
         )
-
-
-def declared_in(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
-    """Field names and settings of `Settings` or `ProviderSettings`; `prefix` stands before the names of the settings."""
-    for one in fields(cls):
-        if one.metadata:
-            yield one.name, Setting(name=prefix + one.name.replace("_", "-"), **one.metadata)
-
-
-def declared(*topics: str) -> list[Setting]:
-    """The settings of these topics, of all if none is named, by topic; those of further providers with `N` for the number.
-
-    They are options of click's: `params=declared()` gives them to a `SettingsCommand`.
-    """
-    return [setting for setting in _everything() if not topics or setting.topic in topics]
-
-
-@cache
-def _everything() -> list[Setting]:
-    everything = [setting for _, setting in declared_in(Settings)]
-    everything += [setting for _, setting in declared_in(ProviderSettings, "provider-N-")]
-    topics = list(dict.fromkeys(setting.topic for setting in everything))
-    return sorted(everything, key=lambda setting: topics.index(setting.topic))

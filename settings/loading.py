@@ -7,13 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 
-from settings.declarations import (
-    BUILT_IN,
-    MAX_CLUSTER_RATE,
-    Settings,
-    declared,
-    declared_in,
-)
+from settings.catalog import declared, declared_in
+from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings
 from settings.kinds import LimitsScope
 from settings.providers import ProviderSettings
 from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError

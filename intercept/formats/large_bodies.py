@@ -26,6 +26,18 @@ from intercept.formats.json_patterns import (
     finding_others,
 )
 from intercept.formats.json_text import decode
+from intercept.formats.kept_members import (
+    ARRAYS,
+    AS_IT_IS,
+    INNERMOST_DEPTH,
+    OBJECTS,
+    ONCE,
+    OTHER_DEPTH,
+    SIZED,
+    SMALL_AS_IT_IS,
+    TEXTS,
+    WANTED,
+)
 
 WINDOW_BYTES: Final = 16 * 1024
 """How much of a body one step looks at: 2 ms at worst."""
@@ -60,40 +72,9 @@ Pause: TypeAlias = Generator[None, None, None]
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
 _CONVERSATION_DEPTH: Final = 1
-# What the parsers of all APIs look at, on whatever level.
-_WANTED: Final = (
-    *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
-    *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
-    *("prompt_cache_key", "previous_response_id", "conversation", "store", "id"),
-    *("toolResult", "toolUseId", "prompt", "inputText"),
-    *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
-    *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
-    *("contents", "parts", "functionResponse", "function_response", "name"),
-    *("is_error", "status", "output", "response", "error"),
-)
-_AS_IT_IS: Final = "stream_options"
-_SMALL_AS_IT_IS: Final = "metadata"
-_OTHER_DEPTH: Final = -1
-_INNERMOST_DEPTH: Final = -2
-# The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
-_ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
-_OBJECTS: Final = frozenset(
-    {
-        *((0, "metadata"), (0, "conversation")),
-        *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
-        *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
-        (_OTHER_DEPTH, "response"),
-    }
-)
-# The results of tool calls, of which only the size is read.
-_SIZED: Final = frozenset(
-    {(2, "content"), (2, "output"), (4, "content"), (_OTHER_DEPTH, "content"), (_OTHER_DEPTH, "response")}
-)
-_TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
-_ONCE: Final = frozenset({"model", "stream"})
-_MAX_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
+_MAX_KEY: Final = 6 * max(map(len, WANTED))  # every letter as an escape
 
-_find_others: Final = finding_others(_WANTED)
+_find_others: Final = finding_others(WANTED)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _STRINGS: Final = Decoder(str)
 
@@ -145,12 +126,12 @@ class _Scan:
     def _keep_member(self, key: str, depth: int) -> Steps:
         """Pass the value of a member and return it abridged: of what is not looked into, only that it was there."""
         match self._byte():
-            case b"[" if (depth, key) in _ARRAYS:
+            case b"[" if (depth, key) in ARRAYS:
                 return (yield from self._keep_array(depth + 1))
-            case b"{" if (depth, key) in _OBJECTS:
-                return (yield from self._keep_object(_INNERMOST_DEPTH if depth < 0 else _OTHER_DEPTH))
+            case b"{" if (depth, key) in OBJECTS:
+                return (yield from self._keep_object(INNERMOST_DEPTH if depth < 0 else OTHER_DEPTH))
             case b'"':
-                most = MAX_TEXT if (depth, key) in _TEXTS else MAX_SHORT_TEXT
+                most = MAX_TEXT if (depth, key) in TEXTS else MAX_SHORT_TEXT
                 return msgspec.json.encode((yield from self._string(most)))
             case b"[" | b"{" as opening:
                 yield from self._skip()
@@ -178,18 +159,18 @@ class _Scan:
         while more:
             yield from self._runs(_find_others)
             key = yield from self._key()
-            if depth == 0 and key == _AS_IT_IS:
+            if depth == 0 and key == AS_IT_IS:
                 kept[key] = yield from self._raw()
-            elif depth == 0 and key == _SMALL_AS_IT_IS:
+            elif depth == 0 and key == SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)
-            elif key not in _WANTED:
+            elif key not in WANTED:
                 yield from self._skip()
-            elif depth == 0 and key in _ONCE and key in kept:
+            elif depth == 0 and key in ONCE and key in kept:
                 raise InvalidRequestError(f"{key} is there more than once: parsers differ in which one counts")
             else:
                 start = self.at
                 kept[key] = yield from self._keep_member(key, depth)
-                if (depth, key) in _SIZED and kept[key] != b"null":
+                if (depth, key) in SIZED and kept[key] != b"null":
                     quotes = 2 * (self.body[start : start + 1] == b'"')
                     kept[f"{key}.bytes"] = b"%d" % (self.at - start - quotes)
             more = self._goes_on(b"}")

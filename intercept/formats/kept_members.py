@@ -1,0 +1,53 @@
+"""Which members of large request bodies are kept, and what of them: what the parsers of all APIs look at. Data."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WANTED: Final = (
+    *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
+    *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
+    *("prompt_cache_key", "previous_response_id", "conversation", "store", "id"),
+    *("toolResult", "toolUseId", "prompt", "inputText"),
+    *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
+    *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
+    *("contents", "parts", "functionResponse", "function_response", "name"),
+    *("is_error", "status", "output", "response", "error"),
+)
+"""What the parsers look at, on whatever level."""
+
+AS_IT_IS: Final = "stream_options"
+"""Kept as it was sent, of the body."""
+
+SMALL_AS_IT_IS: Final = "metadata"
+"""The same, unless it is large."""
+
+OTHER_DEPTH: Final = -1
+"""The depth within an object that is none of the body, its items and their parts."""
+
+INNERMOST_DEPTH: Final = -2
+"""The depth within an object in such a one."""
+
+ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
+"""The lists that are looked into: of the body, of its items, and of their parts, by depth."""
+
+OBJECTS: Final = frozenset(
+    {
+        *((0, "metadata"), (0, "conversation")),
+        *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
+        *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
+        (OTHER_DEPTH, "response"),
+    }
+)
+"""The objects that are looked into."""
+
+SIZED: Final = frozenset(
+    {(2, "content"), (2, "output"), (4, "content"), (OTHER_DEPTH, "content"), (OTHER_DEPTH, "response")}
+)
+"""The results of tool calls, of which only the size is read."""
+
+TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
+"""The members that may be a long text, which is read."""
+
+ONCE: Final = frozenset({"model", "stream"})
+"""The members that may not be there twice."""
