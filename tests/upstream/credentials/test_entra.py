@@ -105,7 +105,8 @@ async def test_a_token_is_renewed_ahead_of_its_end(entra):  # noqa: F811 - the f
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ()), lambda: now[0])
     first = await authorizer.authorize("POST", "https://h/", [], b"")
     assert first == [("Authorization", "Bearer eyJ0.token.1")]
-    entra.answer = (200, json.dumps(GRANTED | {"access_token": "eyJ0.token.2"}).encode())
+    # It lasts beyond the time that the clock is set to.
+    entra.answer = (200, json.dumps(GRANTED | {"access_token": "eyJ0.token.2", "expires_in": 7200}).encode())
     now[0] += 3400
     assert await authorizer.authorize("POST", "https://h/", [], b"") == first
     while authorizer._fetching is not None:
