@@ -1,13 +1,16 @@
 /** Keys without a modifier that do something on a view, unless one is writing or a dialog is open. */
 
-import { useLayoutEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Call what `actions` has for a key: `{j: down, Escape: close}`. Escape works while writing, too. */
+/** Call what `actions` has for a key, or for two in turn: `{j: down, "g s": sessions, Escape: close}`. Escape works while writing, too. */
 export function useKeys(actions) {
+  // Not a state: the second key may come before what the first one changes is drawn.
+  const before = useRef("");
   // Before the next key: an effect that waits for a paint would leave the last view its keys.
   useLayoutEffect(() => {
     const press = (event) => {
-      const action = actions[event.key];
+      const action = actions[`${before.current} ${event.key}`] ?? actions[event.key];
+      before.current = event.key;
       if (!action || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (event.key !== "Escape" && event.target.closest?.("input, select, textarea")) return;
       event.preventDefault();

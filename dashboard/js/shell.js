@@ -93,16 +93,9 @@ export function Shell({ route, user, children }) {
 /** The sheet of keys, and what the keys do that hold in every view. */
 function useHelp(titles) {
   const [open, setOpen] = useState(false);
-  const [going, setGoing] = useState(false);
   const ways = Object.entries(VIEW_KEYS).filter(([, view]) => titles.some(([name]) => name === view));
-  const follow = Object.fromEntries(ways.map(([key, view]) => [key, () => go(href(view))]));
-  useKeys({ "?": () => setOpen(true), g: () => setGoing(true), ...(going ? follow : {}) });
-  useEffect(() => {
-    if (!going) return undefined;
-    const over = () => setGoing(false);
-    addEventListener("keydown", over);
-    return () => removeEventListener("keydown", over);
-  }, [going]);
+  const follow = Object.fromEntries(ways.map(([key, view]) => [`g ${key}`, () => go(href(view))]));
+  useKeys({ "?": () => setOpen(true), ...follow });
   return { open: () => setOpen(true), shown: open && html`<${Help} titles=${titles} onClose=${() => setOpen(false)} />` };
 }
 

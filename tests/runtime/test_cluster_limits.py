@@ -44,7 +44,7 @@ async def until_limits(server, holding, refused):
 
 
 async def fill(server, number):
-    """Begin streams until every worker has one, and that many are under way: by worker."""
+    """Begin a stream on each worker, and more until that many are under way: by worker."""
     streams = await server.streams()
     while sum(map(len, streams.values())) < number:
         client, answer, pid = await server.stream()

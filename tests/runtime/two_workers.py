@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -90,12 +92,14 @@ class TwoWorkers(ServerProcess):
         return client, answer, instance["pid"]
 
     async def streams(self):
-        """Begin streams until every worker has one, by worker."""
-        streams = {}
-        while len(streams) < 2:
-            client, answer, pid = await self.stream()
-            streams.setdefault(pid, []).append((client, answer))
-        return streams
+        """Begin a stream on each worker, by worker: the first one is paused meanwhile, so that the other accepts the second."""
+        client, answer, first = await self.stream()
+        os.kill(first, signal.SIGSTOP)
+        try:
+            *rest, second = await self.stream()
+        finally:
+            os.kill(first, signal.SIGCONT)
+        return {first: [(client, answer)], second: [tuple(rest)]}
 
     @contextmanager
     def database(self):
