@@ -21,6 +21,7 @@ from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
+from handlers.api.accounts.views import ViewHandler, ViewsHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.api.limits import LimitsHandler
@@ -91,7 +92,7 @@ CONTROL_RESOURCES = frozenset(
             "limits",
             "errors",
         ),
-        *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit"),
+        *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit", "views"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -166,6 +167,8 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
                 (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),
                 (CONTROL_PLANE + "spend/export", SpendExportHandler, context),
+                (CONTROL_PLANE + "views", ViewsHandler, context),
+                (CONTROL_PLANE + "views/([^/]+)", ViewHandler, context),
                 (CONTROL_PLANE + "webhooks", WebhooksHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)", WebhookHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)/deliveries", DeliveriesHandler, context),

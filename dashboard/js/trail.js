@@ -19,6 +19,9 @@ const SAID = {
   "provider.added": ({ detail }) => `added the provider ${detail.provider}`,
   "provider.changed": ({ detail }) => `changed the provider ${detail.provider}: ${(detail.changes ?? []).map(words).join(", ")}`,
   "provider.removed": ({ detail }) => `removed the provider ${detail.provider}`,
+  "view.added": ({ detail }) => `saved the view “${detail.name}”`,
+  "view.changed": (entry) => `changed ${view(entry)}: ${viewChanges(entry.detail)}`,
+  "view.removed": (entry) => `removed ${view(entry)}`,
   "user.signed_in": ({ detail }) => `signed in${times(detail)}`,
   "session.ended": ({ subject, detail }) => `ended a session of ${subject.username}, who had signed in with token ${detail.token_id}`,
   "calls.read": ({ subject, detail }) => `read ${plural(detail.count, "call")} of ${subject?.username || "others"} (${detail.way})`,
@@ -45,6 +48,14 @@ function changes({ role, role_before: roleBefore, name, name_before: nameBefore,
 
 function groupChanges({ group_before: before, name, name_before: nameBefore }) {
   return [before && `it was ${before}`, name && `named “${name}” instead of “${nameBefore}”`].filter(Boolean).join(", ");
+}
+
+function viewChanges({ changes, name_before: before }) {
+  return changes.map((field) => (field === "name" ? `it was “${before}”` : field)).join(", ");
+}
+
+function view({ actor, subject, detail }) {
+  return `${actor.id === subject.id ? "their" : `${subject.username}'s`} view “${detail.name}”`;
 }
 
 function token({ actor, subject, detail }) {

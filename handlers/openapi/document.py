@@ -17,7 +17,18 @@ from handlers.identity.credentials import (
 from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
-from handlers.openapi.paths.accounts import all_tokens, audit, devices, groups, policies, sign_ins, tokens, usage, users
+from handlers.openapi.paths.accounts import (
+    all_tokens,
+    audit,
+    devices,
+    groups,
+    policies,
+    sign_ins,
+    tokens,
+    usage,
+    users,
+    views,
+)
 from handlers.openapi.paths.alerts import webhooks
 from handlers.openapi.paths.money import prices, recosts, spend
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
@@ -55,6 +66,7 @@ TAGS = {
     "webhooks": "Who is told of alerts.",
     "users": "The caller, and everybody else who may call.",
     "groups": "Groups of users.",
+    "views": "Views of the dashboard under a name.",
     "audit": "Who changed what.",
     "data plane": "Calls to providers, for AI clients.",
     "operation": "For those who run the bridge; without a token.",
@@ -87,6 +99,7 @@ PARTS = (
     devices,
     groups,
     all_tokens,
+    views,
     audit,
     calls,
     probes,

@@ -56,7 +56,7 @@ class Detail(Struct):
     role: Role | UnsetType = UNSET
     role_before: Role | UnsetType = UNSET
     name: Annotated[
-        str | UnsetType, Meta(description="Of the user or of the token; the display name of the group.")
+        str | UnsetType, Meta(description="Of the user, of the token or of the view; the display name of the group.")
     ] = UNSET
     name_before: str | UnsetType = UNSET
     issuer: Annotated[str | UnsetType, Meta(description="The identity provider of a user who signs in there.")] = UNSET
@@ -75,6 +75,7 @@ class Detail(Struct):
         list[str] | UnsetType, Meta(description="The own prices that hold no more, each in a line.")
     ] = UNSET
     prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that hold from then on.")] = UNSET
+    view_id: Annotated[UUID | UnsetType, Meta(description="The saved view; `name` is its name.")] = UNSET
     webhook_id: Annotated[UUID | UnsetType, Meta(description="The webhook.")] = UNSET
     recost_id: Annotated[UUID | UnsetType, Meta(description="The job that prices calls again.")] = UNSET
     start: Annotated[Time | UnsetType, Meta(description="Of calls that started at this time or later,")] = UNSET

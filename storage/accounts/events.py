@@ -47,6 +47,9 @@ class Action(StrEnum):
     WEBHOOK_ADDED = "webhook.added"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_REMOVED = "webhook.removed"
+    VIEW_ADDED = "view.added"
+    VIEW_CHANGED = "view.changed"
+    VIEW_REMOVED = "view.removed"
     RECOST_REQUESTED = "recost.requested"
     RECOST_CANCELLED = "recost.cancelled"
 

@@ -212,7 +212,8 @@ class Groups:
             revoked = await self._database.tokens.update_many(
                 {"user_id": found.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
             )
-            await self._database.sign_in_sessions.delete_many({"user_id": found.id}, session=session)
+            for theirs in (self._database.sign_in_sessions, self._database.views):
+                await theirs.delete_many({"user_id": found.id}, session=session)
             numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked.modified_count}
             await self._audit(session, author, Action.GROUP_REMOVED, found, **numbers)
             return found

@@ -200,7 +200,7 @@ class UserAccounts(Authentication):
         return user
 
     async def remove_user(self, username: str, *, author: Author = COMMAND_LINE) -> None:
-        """Remove a user: all tokens die, the name becomes free, history keeps it.
+        """Remove a user with their views: all tokens die, the name becomes free, history keeps it.
 
         Raises:
             UnknownIdentityError: There is no such user.
@@ -218,7 +218,8 @@ class UserAccounts(Authentication):
             revoked = await self._database.tokens.update_many(
                 {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
             )
-            await self._database.sign_in_sessions.delete_many({"user_id": user.id}, session=session)
+            for theirs in (self._database.sign_in_sessions, self._database.views):
+                await theirs.delete_many({"user_id": user.id}, session=session)
             await self._audit(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
             return user
 

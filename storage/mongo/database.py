@@ -81,6 +81,7 @@ class Database:
         sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
         device_codes: One document per program that waits for a token; `_id` is the SHA-256 of its code.
+        views: One document per saved view, see `storage.accounts.views.documents`.
         audit: One document per change of a user, group or token, and entries of `storage.accounts.sign_in.access_trail`.
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
@@ -113,6 +114,7 @@ class Database:
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
         self.device_codes: Collection = self._database["device_codes"]
         self.providers: Collection = self._database["providers"]
+        self.views: Collection = self._database["views"]
         self.audit: Collection = self._database["audit"]
         self.instances: Collection = self._database["instances"]
         self.limit_ledgers: Collection = self._database["limit_ledgers"]

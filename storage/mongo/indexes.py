@@ -242,6 +242,17 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("user_code", name="by_user_code", unique=True),
             IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
         ),
+        "views": (
+            IndexModel(
+                (("user_id", ASCENDING), ("name", ASCENDING)), name="name_of_user", unique=True, collation=ANY_CASE
+            ),
+            IndexModel(
+                (("shared", ASCENDING), ("name", ASCENDING)),
+                name="shared",
+                partialFilterExpression={"shared": True},
+                collation=ANY_CASE,
+            ),
+        ),
         "audit": (
             IndexModel(AUDIT_BY_TIME, name="by_time"),
             IndexModel(

@@ -25,6 +25,13 @@ test("whose session was ended is said with the token it was made with", () => {
   assert.equal(said("session.ended", detail), "ended a session of grace, who had signed in with token d3W24SnZZB");
 });
 
+test("a view is saved, changed and removed, by its user or by an owner", () => {
+  assert.equal(said("view.added", { name: "week" }, ADA), "saved the view “week”");
+  const renamed = { name: "month", name_before: "week", changes: ["name", "query"] };
+  assert.equal(said("view.changed", renamed, ADA), "changed their view “month”: it was “week”, query");
+  assert.equal(said("view.removed", { name: "month" }), "removed grace's view “month”");
+});
+
 test("a user who is removed loses their tokens", () => {
   assert.equal(said("user.removed", { revoked_tokens: 1 }), "removed grace and revoked 1 token");
   assert.equal(said("user.removed", { revoked_tokens: 0 }), "removed grace and revoked 0 tokens");

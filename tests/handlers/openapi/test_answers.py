@@ -25,6 +25,7 @@ from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.accounts.sign_in import devices
 from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
+from storage.accounts.views.documents import MAX_VIEWS_OF_USER
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
@@ -69,6 +70,7 @@ WRONG = {
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
     f"{CONTROL}/webhooks": "q=x",
+    f"{CONTROL}/views": "page=x",
     f"{CONTROL}/prices/recosts": "q=x",
     f"{CONTROL}/spend/export": "format=xml",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
@@ -234,6 +236,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_policies(running, ask, member | {"Content-Type": "application/json"})
     await change_prices(running, ask, member | {"Content-Type": "application/json"})
     await change_webhooks(running, ask, member | {"Content-Type": "application/json"})
+    await change_views(running, ask, member | {"Content-Type": "application/json"})
     await let_programs_in(running, ask)
     await try_limits(running, ask)
     await sign_in_and_out(running, ask)
@@ -540,6 +543,36 @@ async def change_webhooks(running, ask, member):
         await ask(method, one + tail, status)
     for _ in range(MAX_WEBHOOKS):
         await ask("POST", path, 201, headers, new)
+    await ask("POST", path, 409, headers, new)
+
+
+async def change_views(running, ask, member):
+    path, headers, new = f"{CONTROL}/views", running.headers, b'{"name": "week", "page": "explore", "shared": true}'
+    await ask("POST", path, 201, headers, new)
+    (view,) = json.loads((await ask("GET", path, 200)).body)["results"]
+    one, none = f"{path}/{view['id']}", f"{path}/{uuid4()}"
+    for method in ("GET", "HEAD"):
+        await ask(method, one, 200)
+        await ask(method, one, 401, {})
+    await ask("GET", f"{one}?q=x", 400)
+    await ask("GET", none, 404)
+    await ask("POST", path, 201, headers, b'{"name": "month", "page": "explore"}')
+    await ask("PATCH", one, 200, headers, b'{"query": {"q": "model:gpt-5"}}')
+    await ask("PATCH", one, 409, headers, b'{"name": "month"}')
+    for method in ("PATCH", "DELETE"):
+        await ask(method, one, 412, headers | {"If-Match": '"0"'}, b"{}")
+    for method, target in (("POST", path), ("PATCH", one)):
+        await ask(method, target, 401, {}, new)
+        await ask(method, target, 400, headers, b"{")
+        await ask(method, target, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, target, 408, headers, late=True)
+        await ask(method, target, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await ask("PATCH", one, 403, member, b"{}")
+    await ask("PATCH", none, 404, headers, b"{}")
+    for target, asked, status in ((one, {}, 401), (one, member, 403), (none, headers, 404), (one, headers, 204)):
+        await ask("DELETE", target, status, asked)
+    for number in range(MAX_VIEWS_OF_USER - 1):
+        await ask("POST", path, 201, headers, b'{"name": "%d", "page": "errors"}' % number)
     await ask("POST", path, 409, headers, new)
 
 

@@ -7,6 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from storage.accounts.audit import Author
+from storage.accounts.views.documents import Page
+from storage.accounts.views.views import Views
 from storage.aggregation.sessions.session_job import SessionJob
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
@@ -51,6 +54,12 @@ def here(running):
             return path.replace("{group}", "research")
         if "{id}" not in path:
             return path
+        if "views" in path:
+            author = Author(running.identity.user)
+            view = await Views(running.bridge.database, running.bridge.identities, now=running.bridge.now).add(
+                author, name="week", page=Page.EXPLORE, query={}, shared=False
+            )
+            return path.replace("{id}", str(view.id))
         running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
         client = await running.client()
         body = MESSAGES.request_body(stream=False)

@@ -1,0 +1,141 @@
+"""`/api/v2/aibridge/views`: views of the dashboard under a name, one's own and shared ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from msgspec import UNSET
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.problems import Problem, ValidationProblem
+from resources.accounts.views import NOT_A_PAGE, NewView, SavedView, SavedViewList, ViewChange
+from storage.accounts.users import UnknownIdentityError
+from storage.accounts.views.documents import Page, View
+from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
+
+NOT_YOURS_TO_CHANGE = "Only the user who saved a view and owners may change it."
+PARAMETERS = ("limit", "offset", "page")
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        with change_problems():
+            yield
+    except NotYourViewError as error:
+        raise Problem(403, NOT_YOURS_TO_CHANGE) from error
+
+
+class _ViewHandler(ChangeHandler):
+    @property
+    def _views(self) -> Views:
+        return Views(self.bridge.database, self.bridge.identities, now=self.bridge.now)
+
+    async def show(self, view: View) -> None:
+        """Answer a view, with what tells whether it was changed since."""
+        with _problems():
+            users = await self._views.owners([view])
+        self.set_version(view.version)
+        self.write_json(SavedView.of(view, users))
+
+
+class ViewsHandler(_ViewHandler):
+    """All views that the caller sees."""
+
+    async def get(self) -> None:
+        """Answer `{"count": n, "results": [..]}`, by name.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        rows, page = parse_page(values), _page(values.get("page", ""))
+        with _problems():
+            count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
+            users = await self._views.owners(views)
+        self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
+
+    head = get
+
+    async def post(self) -> None:
+        """Save one: 201.
+
+        Raises:
+            Problem: 409, the caller has one of this name, or too many.
+            ValidationProblem: the body is no view.
+        """
+        await self.identify(fresh=True)
+        body = self.read_body(NewView)
+        with _problems():
+            view = await self._views.add(
+                self.author,
+                name=body.name,
+                page=body.page,
+                query={} if body.query is UNSET else body.query,
+                shared=body.shared is True,
+            )
+        self.set_status(201)
+        self.set_header("Location", f"{self.request.path}/{view.id}")
+        await self.show(view)
+
+
+class ViewHandler(_ViewHandler):
+    """One view."""
+
+    async def get(self, id_: str) -> None:
+        """Answer it, with its version as `ETag`.
+
+        Raises:
+            Problem: 404, there is none that the caller sees.
+            ValidationProblem: there is a query.
+        """
+        await self.identify()
+        single_values(self.request.query_arguments, ())
+        with _problems():
+            view = await self._views.find(_id(id_), self.identity.user)
+        await self.show(view)
+
+    head = get
+
+    async def patch(self, id_: str) -> None:
+        """Change what is given, and answer what became of it.
+
+        Raises:
+            Problem: 403, it is somebody else's; 404, there is none that the caller sees; 409, the name is taken; 412, it has
+                another version.
+            ValidationProblem: the body has what is not allowed.
+        """
+        await self.identify(fresh=True)
+        changes = self.read_body(ViewChange).changes
+        with _problems():
+            view = await self._views.change(_id(id_), changes, versions=self.versions, author=self.author)
+        await self.show(view)
+
+    async def delete(self, id_: str) -> None:
+        """Remove it: 204.
+
+        Raises:
+            Problem: 403, it is somebody else's; 404, there is none that the caller sees; 412, it has another version.
+        """
+        await self.identify(fresh=True)
+        with _problems():
+            await self._views.remove(_id(id_), versions=self.versions, author=self.author)
+        self.set_status(204)
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UnknownIdentityError(UNKNOWN) from None
+
+
+def _page(text: str) -> Page | None:
+    try:
+        return Page(text) if text else None
+    except ValueError as error:
+        raise ValidationProblem(INVALID, validations=[("page", NOT_A_PAGE)]) from error

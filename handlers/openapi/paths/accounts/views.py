@@ -1,0 +1,115 @@
+"""Saved views of the dashboard."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    query,
+    response,
+)
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange, ViewOwner
+from storage.accounts.views.documents import Page
+from storage.accounts.views.views import CHANGED, TAKEN, TOO_MANY, UNKNOWN
+
+TAG = "views"
+
+_ID = "2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21"
+_VIEW = SavedView(
+    id=UUID(_ID),
+    name="Spend of research",
+    page=Page.EXPLORE,
+    query={"q": "group:research", "range": "last-month", "by": "user,model", "order": "cost"},
+    shared=True,
+    owner=ViewOwner(UUID("0d6e8f57-6f02-4a3c-8a2b-0a8a4be7cf11"), "ada"),
+    created_at="2026-11-24T23:50:31.877Z",
+    changed_at="2026-11-24T23:50:31.877Z",
+)
+_NEW = NewView(name=_VIEW.name, page=_VIEW.page, query=_VIEW.query, shared=True)
+_VERSION = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_PARAMETER = in_path("id", UUID, "The id of the view.")
+
+
+def _said(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+_TAKEN = _said(TAKEN.format("ada", _VIEW.name))
+_NONE = {"404": problem("There is none that the caller sees.", _said(UNKNOWN))}
+_NOT_YOURS = {"403": problem("It is somebody else's.", NOT_YOURS_TO_CHANGE)}
+_STALE = {"412": problem("It has another version.", _said(CHANGED))}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/views": get(
+        "listViews",
+        "Saved views",
+        "The caller's own, and those that others share, by name.",
+        tag=TAG,
+        parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
+        responses={"200": response("The page.", {JSON: body(SavedViewList, page=SavedViewList(1, [_VIEW]))})} | ALWAYS,
+    )
+    | {
+        "post": change(
+            "saveView",
+            "Save a view",
+            "It is the caller's. A view is an address: what it shows is what its reader may see.",
+            tag=TAG,
+            request=body(NewView, view=_NEW),
+            responses={
+                "201": response(
+                    "It was saved.",
+                    {JSON: body(SavedView, saved=_VIEW)},
+                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/views/{_ID}")} | _VERSION,
+                ),
+                "409": problem("The caller has one of this name, or too many.", _TAKEN, _said(TOO_MANY)),
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/views/{id}": get(
+        "getView",
+        "A saved view",
+        "One's own, or a shared one.",
+        tag=TAG,
+        parameters=(_PARAMETER,),
+        responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE | ALWAYS,
+    )
+    | {
+        "patch": change(
+            "changeView",
+            "Change a saved view",
+            "For the user who saved it, and of a shared one for owners. What is not given stays.",
+            tag=TAG,
+            parameters=(_PARAMETER, IF_MATCH),
+            request=body(ViewChange, shared=ViewChange(shared=False)),
+            responses={
+                "200": response("What became of it.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
+                "409": problem("Its user has another one of this name.", _TAKEN),
+            }
+            | _NOT_YOURS
+            | _NONE
+            | _STALE
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeView",
+            "Remove a saved view",
+            "For the user who saved it, and of a shared one for owners.",
+            tag=TAG,
+            parameters=(_PARAMETER, IF_MATCH),
+            responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE | CHANGE,
+        ),
+    },
+}

@@ -1,0 +1,152 @@
+"""Saved views of the dashboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.secrets.scrub import scrub_quoted
+from intercept.times import format_time
+from resources.bodies import Body, Readers
+from resources.fields import Count, Time
+from storage.accounts.users import User
+from storage.accounts.views import documents
+from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
+
+NOT_A_NAME: Final = f"must be 1 to {MAX_VIEW_NAME} printable characters, none of them a space at the beginning or end"
+NOT_A_PAGE: Final = f"must be one of {', '.join(Page)}"
+NOT_A_QUERY: Final = (
+    "must be an object of the parameters of the address: names of 1 to 20 lower-case letters and _, values of printable "
+    f"text, at most {MAX_VIEW_QUERY:,} characters in all"
+)
+NOT_A_SWITCH: Final = "must be true or false"
+SECRET: Final = "has what looks like a token or a key, which must not be saved"  # noqa: S105 - a sentence
+
+_PARAMETER: Final = re.compile(r"[a-z_]{1,20}")
+
+
+def _name(text: str) -> str:
+    if not 0 < len(text) <= MAX_VIEW_NAME or not text.isprintable() or text != text.strip():
+        raise ValueError(NOT_A_NAME)
+    return _without_secret(text)
+
+
+def _page(text: str) -> Page:
+    try:
+        return Page(text)
+    except ValueError:
+        raise ValueError(NOT_A_PAGE) from None
+
+
+def _query(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) and one.isprintable() for one in value.values()):
+        raise ValueError(NOT_A_QUERY)
+    length = sum(len(name) + len(one) for name, one in value.items())
+    if length > MAX_VIEW_QUERY or not all(_PARAMETER.fullmatch(name) for name in value):
+        raise ValueError(NOT_A_QUERY)
+    return {name: _without_secret(one) for name, one in value.items() if one}
+
+
+def _shared(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(NOT_A_SWITCH)  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value
+
+
+def _without_secret(text: str) -> str:
+    if scrub_quoted(text) != text:
+        raise ValueError(SECRET)
+    return text
+
+
+_READERS: Readers = MappingProxyType({"name": _name, "page": _page})
+_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"query": _query, "shared": _shared})
+_Name = Annotated[
+    str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Once among the views of a user, in any case.")
+]
+_Page = Annotated[Page, Meta(description="Which view of the dashboard it opens: the first word of its address.")]
+_Query = Annotated[
+    dict[str, str],
+    Meta(
+        description="The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
+        "`to`, `tz`, `by` what is grouped by, `order` and so on."
+    ),
+]
+_Shared = Annotated[bool, Meta(description="Whether everybody sees it. Of calls each sees what they may see anyway.")]
+
+
+class NewView(Body, omit_defaults=True):
+    """A view that is saved. It is not shared unless that is said."""
+
+    name: _Name
+    page: _Page
+    query: _Query | UnsetType = UNSET
+    shared: _Shared | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = _READERS
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
+
+
+class ViewChange(Body, omit_defaults=True):
+    """What is given is changed."""
+
+    name: _Name | UnsetType = UNSET
+    page: _Page | UnsetType = UNSET
+    query: _Query | UnsetType = UNSET
+    shared: _Shared | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = _READERS
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is given."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not UNSET}
+
+
+class ViewOwner(Struct):
+    """Whose view it is."""
+
+    id: UUID
+    username: str
+
+
+class SavedView(Struct, kw_only=True):
+    """A view of the dashboard under a name."""
+
+    id: UUID
+    name: _Name
+    page: _Page
+    query: _Query
+    shared: _Shared
+    owner: ViewOwner
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, view: documents.View, users: Mapping[UUID, User]) -> Self:
+        """Show a view, with the users that are known."""
+        owner = users.get(view.user_id)
+        return cls(
+            id=view.id,
+            name=view.name,
+            page=view.page,
+            query=dict(view.query),
+            shared=view.shared,
+            owner=ViewOwner(view.user_id, owner.username if owner else ""),
+            created_at=format_time(view.created_at),
+            changed_at=format_time(view.changed_at),
+        )
+
+
+class SavedViewList(Struct):
+    """A page of views, by name."""
+
+    count: Annotated[Count, Meta(description="How many there are that the caller sees, whatever the page.")]
+    results: list[SavedView]

@@ -1,0 +1,92 @@
+"""What a saved view is: an address of the dashboard under a name. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+MAX_VIEWS_OF_USER: Final = 100
+"""How many views a user may have saved."""
+
+MAX_VIEW_NAME: Final = 80
+"""Longest name of a view, in characters."""
+
+MAX_VIEW_QUERY: Final = 2_000
+"""Longest query of a view: the characters of its names and values together."""
+
+
+class Page(StrEnum):
+    """Which view of the dashboard an address opens."""
+
+    OVERVIEW = "overview"
+    EXPLORE = "explore"
+    CALLS = "interceptions"
+    REFUSALS = "refusals"
+    ERRORS = "errors"
+    SESSIONS = "sessions"
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """A saved view.
+
+    Attributes:
+        id: The id.
+        user_id: Whose it is; of who calls with a token of a group the id of the group.
+        name: What it is called, once among the views of its user.
+        page: What it opens.
+        query: The parameters of its address, see the dashboard's `router.js`.
+        shared: Whether everybody sees it.
+        created_at: When it was saved.
+        changed_at: When it was changed last.
+    """
+
+    id: UUID
+    user_id: UUID
+    name: str
+    page: Page
+    query: Mapping[str, str]
+    shared: bool
+    created_at: datetime
+    changed_at: datetime
+
+    @property
+    def version(self) -> str:
+        """A text that is another one after each change."""
+        said = (self.name, self.page, sorted(self.query.items()), self.shared, self.created_at, self.changed_at)
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as the database has it."""
+        return {
+            "_id": self.id,
+            "schema_version": 1,
+            "user_id": self.user_id,
+            "name": self.name,
+            "page": self.page.value,
+            "query": dict(self.query),
+            "shared": self.shared,
+            "created_at": self.created_at,
+            "changed_at": self.changed_at,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> View:
+        """Read a document."""
+        return cls(
+            id=document["_id"],
+            user_id=document["user_id"],
+            name=document["name"],
+            page=Page(document["page"]),
+            query=document["query"],
+            shared=document["shared"],
+            created_at=document["created_at"],
+            changed_at=document["changed_at"],
+        )

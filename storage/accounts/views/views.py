@@ -1,0 +1,217 @@
+"""The saved views of a database. Each change is audited.
+
+Everybody sees their own views, and those that are shared. The others do not exist for them, also for owners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID, uuid4
+
+from msgspec import structs
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import Author, entry
+from storage.accounts.events import Action
+from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.users import (
+    ChangedMeanwhileError,
+    IdentityConflictError,
+    Role,
+    UnknownIdentityError,
+    User,
+    milliseconds,
+)
+from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
+from storage.mongo.database import Database, Session
+from storage.mongo.indexes import ANY_CASE
+
+UNKNOWN: Final = "there is no view with this id that you may see"
+CHANGED: Final = "the view was changed meanwhile; read it again"
+TAKEN: Final = 'a view of {} named "{}" exists already'
+TOO_MANY: Final = f"you have saved {MAX_VIEWS_OF_USER} views, the maximum; remove one first"
+REMOVED: Final = "the user was removed"
+
+T = TypeVar("T")
+
+
+class NotYourViewError(Exception):
+    """A shared view of somebody else: only they and owners may change it."""
+
+
+class Views:
+    """The saved views of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are.
+        accounts: Whose they are.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, accounts: UserAccounts, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._now = now
+
+    async def page(self, user: User, *, page: Page | None, limit: int, offset: int) -> tuple[int, list[View]]:
+        """Return how many views a user may see, and some of them, by name; with `page` those of that page alone."""
+        seen: dict[str, Any] = _seen_by(user) | ({} if page is None else {"page": page.value})
+        async with self._database.within(ANSWER_SECONDS):
+            count = await self._database.views.count_documents(seen)
+            order = [("name", ASCENDING), ("_id", ASCENDING)]
+            cursor = self._database.views.find(seen).sort(order).collation(ANY_CASE).skip(offset).limit(limit)
+            return count, [View.of(document) async for document in cursor]
+
+    async def find(self, id_: UUID, user: User) -> View:
+        """Find one that the user may see.
+
+        Raises:
+            UnknownIdentityError: There is none.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._existing(id_, user, None)
+
+    async def owners(self, views: Collection[View]) -> dict[UUID, User]:
+        """Find whose views these are."""
+        return await self._accounts.users_by_id({view.user_id for view in views}) if views else {}
+
+    async def add(self, author: Author, *, name: str, page: Page, query: Mapping[str, str], shared: bool) -> View:
+        """Save a view of the author, who is a user.
+
+        Raises:
+            IdentityConflictError: They have one of this name, or `MAX_VIEWS_OF_USER`; or they were removed.
+        """
+        user, at = _user_of(author), milliseconds(self._now())
+        view = View(
+            id=uuid4(),
+            user_id=user.id,
+            name=name,
+            page=page,
+            query=query,
+            shared=shared,
+            created_at=at,
+            changed_at=at,
+        )
+
+        async def add(session: Session | None) -> None:
+            await self._witness(user, session)
+            if await self._database.views.count_documents({"user_id": user.id}, session=session) >= MAX_VIEWS_OF_USER:
+                raise IdentityConflictError(TOO_MANY)
+            await self._refuse_taken(view, user, session)
+            await self._database.views.insert_one(view.document, session=session)
+            await self._audit(session, author, Action.VIEW_ADDED, view, user)
+
+        await self._change(add, view, user)
+        return view
+
+    async def change(
+        self, id_: UUID, changes: Mapping[str, Any], *, versions: Collection[str] | None, author: Author
+    ) -> View:
+        """Change what is given: `name`, `page`, `query` or `shared`.
+
+        Args:
+            id_: Which one.
+            changes: The new values.
+            versions: What its version may be before, if not any.
+            author: Who changes it, a user.
+
+        Raises:
+            UnknownIdentityError: There is none that they may see.
+            NotYourViewError: It is somebody else's, and the author is no owner.
+            ChangedMeanwhileError: It has none of the versions.
+            IdentityConflictError: Its user has another one of this name.
+        """
+        before = await self.find(id_, _user_of(author))
+        owner = (await self.owners([before]))[before.user_id]
+
+        async def change(session: Session | None) -> View:
+            old = await self._own(id_, session, versions, author)
+            new = structs.replace(old, **changes)
+            changed = [name for name in changes if getattr(old, name) != getattr(new, name)]
+            if not changed:
+                return old
+            await self._refuse_taken(new, owner, session)
+            new = structs.replace(new, changed_at=milliseconds(self._now()))
+            fields = {name: new.document[name] for name in (*changed, "changed_at")}
+            same = {"_id": id_, "changed_at": old.changed_at}
+            found = await self._database.views.update_one(same, {"$set": fields}, session=session)
+            if not found.matched_count:
+                raise ChangedMeanwhileError(CHANGED)
+            more = {"name_before": old.name} if old.name != new.name else {}
+            await self._audit(session, author, Action.VIEW_CHANGED, new, owner, changes=changed, **more)
+            return new
+
+        return await self._change(change, structs.replace(before, **changes), owner)
+
+    async def remove(self, id_: UUID, *, versions: Collection[str] | None, author: Author) -> None:
+        """Remove one.
+
+        Raises:
+            UnknownIdentityError: There is none that the author may see.
+            NotYourViewError: It is somebody else's, and the author is no owner.
+            ChangedMeanwhileError: It has none of the versions.
+        """
+        before = await self.find(id_, _user_of(author))
+        owner = (await self.owners([before]))[before.user_id]
+
+        async def remove(session: Session | None) -> None:
+            view = await self._own(id_, session, versions, author)
+            await self._database.views.delete_one({"_id": id_}, session=session)
+            await self._audit(session, author, Action.VIEW_REMOVED, view, owner)
+
+        await self._change(remove, before, owner)
+
+    async def _change(self, change: Callable[[Session | None], Awaitable[T]], view: View, user: User) -> T:
+        try:
+            async with self._database.within(ANSWER_SECONDS):
+                return await self._database.together(change)
+        except DuplicateKeyError:  # given at the same moment
+            raise IdentityConflictError(TAKEN.format(user.username, view.name)) from None
+
+    async def _witness(self, user: User, session: Session | None) -> None:
+        """Write to whose view it is: so they cannot be removed at the same moment, nor have one view too many."""
+        people = self._database.groups if user.is_service else self._database.users
+        active = {"_id": user.id, "removed_at": None}
+        found = await people.update_one(active, {"$inc": {"witnessed": 1}}, session=session)
+        if not found.matched_count:
+            raise IdentityConflictError(REMOVED)
+
+    async def _refuse_taken(self, view: View, user: User, session: Session | None) -> None:
+        same = {"user_id": view.user_id, "name": view.name, "_id": {"$ne": view.id}}
+        if await self._database.views.find_one(same, session=session, collation=ANY_CASE) is not None:
+            raise IdentityConflictError(TAKEN.format(user.username, view.name))
+
+    async def _own(self, id_: UUID, session: Session | None, versions: Collection[str] | None, author: Author) -> View:
+        user = _user_of(author)
+        view = await self._existing(id_, user, session)
+        if view.user_id != user.id and user.role is not Role.OWNER:
+            raise NotYourViewError
+        if versions is not None and view.version not in versions:
+            raise ChangedMeanwhileError(CHANGED)
+        return view
+
+    async def _existing(self, id_: UUID, user: User, session: Session | None) -> View:
+        document = await self._database.views.find_one({"_id": id_, **_seen_by(user)}, session=session)
+        if document is None:
+            raise UnknownIdentityError(UNKNOWN)
+        return View.of(document)
+
+    async def _audit(
+        self, session: Session | None, author: Author, action: Action, view: View, user: User, **detail: Any
+    ) -> None:
+        at = milliseconds(self._now())
+        said = {"view_id": view.id, "name": view.name, **detail}
+        await self._database.audit.insert_one(entry(author, action, user, at=at, **said), session=session)
+
+
+def _seen_by(user: User) -> dict[str, Any]:
+    return {"$or": [{"user_id": user.id}, {"shared": True}]}
+
+
+def _user_of(author: Author) -> User:
+    if author.user is None:
+        raise ValueError("a view is of a user")
+    return author.user

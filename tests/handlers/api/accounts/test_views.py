@@ -1,0 +1,174 @@
+"""Saved views by HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
+from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, NOT_A_SWITCH, SECRET, NewView
+from resources.bodies import InvalidBodyError
+from storage.accounts.users import Role
+from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
+
+VIEWS = "/api/v2/aibridge/views"
+QUERY = {"q": "model:gpt-5 token:abcdefghij", "range": "last-month", "by": "user,model"}
+KEY = "sk-ant-" + "0123456789abcdefghij"
+TOKEN = "abcdefghij-0123456789abcdefghijkl"
+
+
+@pytest.fixture
+def ask(running):
+    async def ask(method, path, body=None, headers=None, **more):
+        client = await running.client()
+        sent = (headers or running.headers) | {"Content-Type": "application/json"} | more
+        answer = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+        client.close()
+        return answer
+
+    return ask
+
+
+def told(answer):
+    return answer.status, json.loads(answer.body) if answer.body else None
+
+
+@pytest.mark.gen_test
+async def test_a_view_is_saved_shown_changed_and_removed(running, ask):
+    user = running.identity.user
+    added = await ask("POST", VIEWS, {"name": "Spend", "page": "explore", "query": QUERY | {"tz": ""}, "shared": True})
+    status, view = told(added)
+    made = {name: view.pop(name) for name in ("id", "created_at", "changed_at")}
+    assert (status, added.header("Location"), view) == (
+        201,
+        f"{VIEWS}/{made['id']}",
+        {
+            "name": "Spend",
+            "page": "explore",
+            "query": QUERY,
+            "shared": True,
+            "owner": {"id": str(user.id), "username": user.username},
+        },
+    )
+    assert made["created_at"] == made["changed_at"]
+    path, view = f"{VIEWS}/{made['id']}", view | made
+    assert told(await ask("GET", VIEWS)) == (200, {"count": 1, "results": [view]})
+    assert told(await ask("GET", f"{VIEWS}?page=sessions")) == (200, {"count": 0, "results": []})
+    seen = await ask("GET", path)
+    assert (told(seen), seen.header("ETag")) == ((200, view), added.header("ETag"))
+    changed = await ask(
+        "PATCH", path, {"name": "All", "page": "errors", "query": {}}, **{"If-Match": seen.header("ETag")}
+    )
+    after = view | {"name": "All", "page": "errors", "query": {}, "changed_at": json.loads(changed.body)["changed_at"]}
+    assert told(changed) == (200, after)
+    stale = 412, {"message": "The view was changed meanwhile; read it again."}
+    assert told(await ask("PATCH", path, {"name": "x"}, **{"If-Match": seen.header("ETag")})) == stale
+    assert told(await ask("DELETE", path, **{"If-Match": seen.header("ETag")})) == stale
+    assert told(await ask("DELETE", path, **{"If-Match": changed.header("ETag")})) == (204, None)
+    unknown = 404, {"message": "There is no view with this id that you may see."}
+    assert told(await ask("GET", path)) == told(await ask("PATCH", f"{VIEWS}/x", {})) == unknown
+
+
+@pytest.mark.gen_test
+async def test_others_see_a_shared_view_and_change_nothing_of_it(running, ask):
+    grace, rhea = await running.user("grace"), await running.user("rhea", Role.READER)
+    _, mine = told(await ask("POST", VIEWS, {"name": "mine", "page": "sessions"}, grace))
+    _, ours = told(await ask("POST", VIEWS, {"name": "ours", "page": "interceptions", "shared": True}, grace))
+    assert (mine["shared"], mine["query"], ours["owner"]["username"]) == (False, {}, "grace")
+    for headers in (rhea, running.headers):
+        assert told(await ask("GET", VIEWS, None, headers)) == (200, {"count": 1, "results": [ours]})
+    assert told(await ask("GET", VIEWS, None, grace)) == (200, {"count": 2, "results": [mine, ours]})
+    for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
+        assert told(await ask(method, f"{VIEWS}/{ours['id']}", body, rhea)) == (403, {"message": NOT_YOURS_TO_CHANGE})
+        assert (await ask(method, f"{VIEWS}/{mine['id']}", body)).status == 404
+    _, changed = told(await ask("PATCH", f"{VIEWS}/{ours['id']}", {"name": "theirs"}))
+    assert (changed["name"], changed["owner"]) == ("theirs", ours["owner"])
+    assert (await ask("DELETE", f"{VIEWS}/{ours['id']}")).status == 204
+
+
+@pytest.mark.gen_test
+async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, ask):
+    wrong = {"name": "", "page": "users", "query": [], "shared": "yes", "user": "ada"}
+    status, answer = told(await ask("POST", VIEWS, wrong))
+    assert status == 400
+    assert {one["field"]: one["detail"] for one in answer["validations"]} == {
+        "name": NOT_A_NAME,
+        "page": NOT_A_PAGE,
+        "query": NOT_A_QUERY,
+        "shared": NOT_A_SWITCH,
+        "user": "unknown field; allowed are name, page, query, shared",
+    }
+    _, answer = told(await ask("POST", VIEWS, {}))
+    assert [one["field"] for one in answer["validations"]] == ["name", "page"]
+    assert (await ask("GET", f"{VIEWS}?page=users")).status == 400
+    saved = {"name": "week", "page": "errors"}
+    assert (await ask("POST", VIEWS, saved)).status == 201
+    taken = f'A view of {running.identity.user.username} named "Week" exists already.'
+    assert told(await ask("POST", VIEWS, saved | {"name": "Week"})) == (409, {"message": taken})
+    assert json.loads((await ask("GET", VIEWS)).body)["count"] == 1
+
+
+def problems(**fields):
+    try:
+        NewView.of({"name": "week", "page": "explore"} | fields)
+    except InvalidBodyError as error:
+        return dict(error.problems)
+    return {}
+
+
+@pytest.mark.parametrize("name", ["x", "Ünïcode 💶", "n" * MAX_VIEW_NAME])
+def test_a_name_of_printable_characters_is_allowed(name):
+    assert problems(name=name) == {}
+
+
+@pytest.mark.parametrize("name", [" x", "x ", "a\nb", "n" * (MAX_VIEW_NAME + 1), "\u202e", " "])
+def test_another_name_is_refused(name):
+    assert problems(name=name) == {"name": NOT_A_NAME}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"Q": "x"},
+        {"": "x"},
+        {"q": 1},
+        {"q": None},
+        {"q": "a\tb"},
+        {"x" * 21: "x"},
+        {"q": "x" * MAX_VIEW_QUERY},
+        "q=x",
+        None,
+    ],
+)
+def test_a_query_that_is_no_address_is_refused(query):
+    assert problems(query=query) == {"query": NOT_A_QUERY}
+
+
+def test_a_query_may_be_as_long_as_is_said():
+    assert problems(query={"q": "x" * (MAX_VIEW_QUERY - 1)}) == {}
+
+
+@pytest.mark.parametrize("secret", [KEY, TOKEN, f"token:{TOKEN}", f"words {KEY}"])
+def test_what_looks_like_a_token_or_a_key_is_not_saved(secret):
+    assert problems(query={"q": secret}) == {"query": SECRET}
+    assert problems(query={"by": secret}) == {"query": SECRET}
+    assert problems(name=secret) == {"name": SECRET}
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=22), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(JSON_VALUES)
+def test_any_query_is_kept_as_it_is_or_refused(value):
+    given = {"name": "week", "page": "explore", "query": value}
+    if refused := problems(query=value):
+        assert refused.keys() == {"query"}
+    else:
+        assert NewView.of(given).query == {name: text for name, text in value.items() if text}
