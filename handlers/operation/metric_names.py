@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush, heapreplace
+
 OTHER = "other"
 # How much busier a name has to be than the least busy one whose place it takes: two that are alike do not take turns.
 MARGIN = 2
@@ -25,9 +28,10 @@ class BoundedNames:
         self._limit = limit
         self._max_ever = ever
         self._halved_after = halved_after
-        self._active: set[str] = set()
         self._ever: set[str] = set()
         self._uses: dict[str, int] = {}
+        self._active = _LeastUsed(self._uses)
+        self._others = _LeastUsed(self._uses)
         self._counted = 0
 
     def __call__(self, name: str) -> str:
@@ -38,24 +42,89 @@ class BoundedNames:
 
     def used(self, name: str) -> None:
         """Count a use, which may make the name active."""
-        if name not in self._uses and len(self._uses) >= 2 * self._limit:
-            self._uses[name] = self._uses.pop(min(self._uses.keys() - self._active, key=self._uses_of))
-        self._uses[name] = uses = self._uses_of(name) + 1
+        uses = self._uses.get(name)
+        if uses is None:
+            uses = self._replaced_uses() if len(self._uses) >= 2 * self._limit else 0
+            if name not in self._active:
+                self._others.add(name)
+        self._uses[name] = uses = uses + 1
         if name not in self._active and len(self._active) >= self._limit:
-            least = min(self._active, key=self._uses_of)
-            if uses > MARGIN * self._uses_of(least) and self._activate(name):
+            least = self._active.first()
+            if uses > MARGIN * self._uses.get(least, 0) and self._activate(name):
                 self._active.remove(least)
+                if least in self._uses:
+                    self._others.add(least)
         self._counted += 1
         if self._counted >= self._halved_after:
-            self._counted = 0
-            self._uses = {name: uses // 2 for name, uses in self._uses.items() if uses > 1}
+            self._halve()
+
+    def _replaced_uses(self) -> int:
+        """Forget the least used name that is not active; its uses count for the one that takes its place."""
+        least = self._others.first()
+        self._others.remove(least)
+        return self._uses.pop(least)
+
+    def _halve(self) -> None:
+        self._counted = 0
+        halved = {name: uses // 2 for name, uses in self._uses.items() if uses > 1}
+        self._uses.clear()
+        self._uses |= halved
+        self._active.renew(self._active)
+        self._others.renew(name for name in self._others if name in halved)
 
     def _activate(self, name: str) -> bool:
         if name not in self._ever and len(self._ever) >= self._max_ever:
             return False
+        self._others.remove(name)
         self._active.add(name)
         self._ever.add(name)
         return True
 
-    def _uses_of(self, name: str) -> int:
-        return self._uses.get(name, 0)
+
+class _LeastUsed:
+    """Names, of which the least used one is found without a look at each; of several the first in the order of text.
+
+    A name may stand more than once in the heap, and with fewer uses than it has by now: that is put right when it comes
+    to the top.
+
+    Args:
+        uses: How often each is used; none for those that are not there. Uses only grow, but for `renew`.
+    """
+
+    def __init__(self, uses: Mapping[str, int]) -> None:
+        self._uses = uses
+        self._names: set[str] = set()
+        self._heap: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def add(self, name: str) -> None:
+        self._names.add(name)
+        heappush(self._heap, (self._uses.get(name, 0), name))
+
+    def remove(self, name: str) -> None:
+        """Leave a name out, if it is there."""
+        self._names.discard(name)
+
+    def first(self) -> str:
+        """The least used name, of one or more."""
+        while True:
+            uses, name = self._heap[0]
+            if name not in self._names:
+                heappop(self._heap)
+            elif uses != (now := self._uses.get(name, 0)):
+                heapreplace(self._heap, (now, name))
+            else:
+                return name
+
+    def renew(self, names: Iterable[str]) -> None:
+        """Begin again with these names, after uses have become fewer."""
+        self._names = set(names)
+        self._heap = sorted((self._uses.get(name, 0), name) for name in self._names)

@@ -5,9 +5,60 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.operation.metric_names import OTHER, BoundedNames
+from handlers.operation.metric_names import MARGIN, OTHER, BoundedNames
 
 NAMES = st.text("abcdefghij", min_size=1, max_size=1)
+
+
+class Naive:
+    """Which names are active, worked out by a look at all of them."""
+
+    def __init__(self, limit, ever, halved_after):
+        self.limit, self.max_ever, self.halved_after = limit, ever, halved_after
+        self.active, self.ever, self.uses, self.counted = set(), set(), {}, 0
+
+    def rank(self, name):
+        return self.uses.get(name, 0), name
+
+    def activate(self, name):
+        if name not in self.ever and len(self.ever) >= self.max_ever:
+            return False
+        self.active.add(name)
+        self.ever.add(name)
+        return True
+
+    def __call__(self, name):
+        shown = name in self.active or (len(self.active) < self.limit and self.activate(name))
+        return name if shown else OTHER
+
+    def used(self, name):
+        if name not in self.uses and len(self.uses) >= 2 * self.limit:
+            self.uses[name] = self.uses.pop(min(self.uses.keys() - self.active, key=self.rank))
+        self.uses[name] = self.uses.get(name, 0) + 1
+        if name not in self.active and len(self.active) >= self.limit:
+            least = min(self.active, key=self.rank)
+            if self.uses[name] > MARGIN * self.uses.get(least, 0) and self.activate(name):
+                self.active.remove(least)
+        self.counted += 1
+        if self.counted >= self.halved_after:
+            self.counted = 0
+            self.uses = {name: uses // 2 for name, uses in self.uses.items() if uses > 1}
+
+
+@given(
+    st.lists(NAMES | st.sampled_from(["use a", "use b", "use c"]), max_size=300), st.integers(1, 3), st.integers(3, 9)
+)
+def test_the_names_shown_are_those_that_a_look_at_all_of_them_finds(steps, limit, ever):
+    names, naive = BoundedNames(limit, ever, 20), Naive(limit, ever, 20)
+    for step in steps:
+        name = step.removeprefix("use ")
+        if name != step:
+            assert names(name) == naive(name)
+        else:
+            names.used(name)
+            naive.used(name)
+        assert {one for one in "abcdefghij" if one in names._active} == naive.active
+        assert names._uses == naive.uses
 
 
 def bounded(limit=2, ever=100, halved_after=1000):
