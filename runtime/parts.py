@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from time import monotonic, monotonic_ns, time
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -32,10 +33,11 @@ from upstream.credentials.aws_credentials import (
 )
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.credentials.sigv4 import Scope
-from upstream.openid.profiles import Rules
-from upstream.openid.provider import Client, OpenIDProvider
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
+
+if TYPE_CHECKING:
+    from upstream.openid.provider import OpenIDProvider
 
 
 def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:
@@ -86,6 +88,10 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
     """The OpenID provider where people sign in; None where they do not."""
     if not settings.oidc_issuer_url:
         return None
+    # They bring a library for signatures, which takes 6 MB.
+    from upstream.openid.profiles import Rules  # noqa: PLC0415
+    from upstream.openid.provider import Client, OpenIDProvider  # noqa: PLC0415
+
     proxy = Network(Proxy.of(settings.upstream_proxy)) if settings.upstream_proxy not in {"", NO_PROXY} else DIRECT
 
     def network_of(url: str) -> Network:

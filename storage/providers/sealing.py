@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 """Of an encryption key."""
@@ -47,7 +48,7 @@ class Sealer:
     """
 
     def __init__(self, keys: Sequence[bytes] = (), random: Callable[[int], bytes] = os.urandom) -> None:
-        self._ciphers = {_id_of(key): AESGCM(key) for key in reversed(keys)}
+        self._ciphers = {_id_of(key): _cipher(key) for key in reversed(keys)}
         self._first = _id_of(keys[0]) if keys else None
         self._random = random
 
@@ -85,6 +86,8 @@ class Sealer:
         cipher = self._ciphers.get(head[len(VERSION) :])
         if head[: len(VERSION)] != VERSION or cipher is None or len(nonce) < NONCE_BYTES:
             raise SealError("sealed with an encryption key that this server does not have: add it to encryption-keys")
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - loaded by then
+
         try:
             return cipher.decrypt(nonce, rest, head + owner.bytes).decode()
         except (InvalidTag, ValueError) as error:
@@ -112,6 +115,13 @@ class Sealer:
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the first encryption key."""
         return self._first is not None and sealed.startswith(VERSION + self._first)
+
+
+def _cipher(key: bytes) -> AESGCM:
+    # The library takes 6 MB, which a server that seals nothing can do without.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(key)
 
 
 def _id_of(key: bytes) -> bytes:

@@ -15,8 +15,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from msgspec import Struct
 
-from upstream.openid.documents import SigningKey
 from upstream.openid.errors import SignInRefusedError, UnknownKeyError
+from upstream.openid.keys import SigningKey
 
 ALGORITHMS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

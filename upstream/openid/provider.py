@@ -15,10 +15,11 @@ from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
 from upstream.headers import Headers
 from upstream.openid.cached import CachedDocument
-from upstream.openid.documents import Metadata, SigningKey, read_keys, read_metadata
+from upstream.openid.documents import Metadata, read_metadata
 from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import Flow
 from upstream.openid.id_tokens import Expected, verify
+from upstream.openid.keys import SigningKey, read_keys
 from upstream.openid.profiles import Profile, Rules, find_claim, read_profile
 
 ANSWER_SECONDS = 10.0

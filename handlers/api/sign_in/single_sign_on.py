@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,7 +25,9 @@ from storage.accounts.users import Identity, Role
 from upstream.openid.errors import OpenIDError, ProviderUnavailableError
 from upstream.openid.flows import FLOW_SECONDS, CancelledError, FlowEndedError
 from upstream.openid.profiles import NotAllowedError
-from upstream.openid.provider import OpenIDProvider
+
+if TYPE_CHECKING:
+    from upstream.openid.provider import OpenIDProvider
 
 BEGIN = "/api/v2/aibridge/sign-in/oidc"
 CALLBACK = f"{BEGIN}/callback"

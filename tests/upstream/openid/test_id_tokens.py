@@ -18,9 +18,9 @@ from tests.upstream.openid.tokens import (
     published,
     signed,
 )
-from upstream.openid.documents import read_keys
 from upstream.openid.errors import SignInRefusedError, UnknownKeyError
 from upstream.openid.id_tokens import LEEWAY_SECONDS, Expected, verify
+from upstream.openid.keys import read_keys
 
 EXPECTED = Expected(ISSUER, CLIENT, NONCE)
 JSON = st.recursive(
