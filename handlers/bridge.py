@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from time import monotonic_ns
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from handlers.dataplane.shared.chat_usage import ChatUsage
@@ -58,13 +59,16 @@ from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
+from storage.recording.prices import Cost
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
-from upstream.openid.provider import OpenIDProvider
 from upstream.providers import Provider
 from upstream.table import Routing
+
+if TYPE_CHECKING:
+    from upstream.openid.provider import OpenIDProvider
 
 
 @dataclass(frozen=True)
@@ -156,11 +160,13 @@ class Bridge:
         """Their keys, by name of the provider."""
         return self.routing.table.key_pools
 
-    def count_end(self, user: User, start: Interception, ending: Ending) -> None:
-        """Count a recorded call of a user that ended. Returns at once."""
-        cost = self.recorder.cost(start, ending.reading)
+    def end(self, user: User, start: Interception, ending: Ending) -> Cost | None:
+        """Record, count and log that a call of a user ended, and return what it cost. Returns at once."""
+        cost = self.recorder.end(start, ending)
         spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
         self.metrics.ended(start, ending, spent)
+        self.record_log.ended(start, ending)
+        return cost
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""

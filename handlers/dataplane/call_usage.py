@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from handlers.dataplane.proxy import ProxyHandler
@@ -14,6 +14,7 @@ from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
 from limits.overload import OverloadedError
 from limits.policies.effective import Effective
+from storage.recording.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
@@ -70,10 +71,6 @@ class CallUsage:
         except OverloadedError as error:
             raise problem_of(error, handler.dialect, handler.bridge.now()) from error
 
-    def move(self, start: Interception) -> None:
-        """Charge what another provider takes: `start` is the start record with that one."""
-        self._start = start
-
     def _check(self, policy: Effective) -> None:
         """Refuse what no waiting helps, before anything is counted."""
         start, asked = self._start, self._max_output
@@ -93,18 +90,18 @@ class CallUsage:
             return True
         return self._handler.bridge.recorder.has_price(start.provider_name, start.model, start.started_at)
 
-    def charge(self, reading: Reading) -> None:
+    def charge(self, reading: Reading, cost: Cost | None) -> None:
         """Charge what the provider has told so far, and hold back no more than what may still come."""
         usages = reading.token_usages
         if usages and self._limited.is_charged:
-            self._limited.charge(self._amounts(reading), remaining(self._reserved, self._max_output, usages))
+            self._limited.charge(self._amounts(usages, cost), remaining(self._reserved, self._max_output, usages))
 
     def _reserve(self) -> Amounts:
-        usage = TokenUsage(provider_response_id="", output_tokens=self._max_output)
-        self._reserved = self._amounts(Reading(token_usages=(usage,)))
+        usages = (TokenUsage(provider_response_id="", output_tokens=self._max_output),)
+        cost = self._handler.bridge.recorder.cost(self._start, Reading(token_usages=usages))
+        self._reserved = self._amounts(usages, cost)
         return self._reserved
 
-    def _amounts(self, reading: Reading) -> Amounts:
-        cost = self._handler.bridge.recorder.cost(self._start, reading)
+    def _amounts(self, usages: Sequence[TokenUsage], cost: Cost | None) -> Amounts:
         cache_reads = self._handler.overload.settings.count_cache_reads
-        return amounts_of(reading.token_usages, cost and cost.usd, cache_reads=cache_reads)
+        return amounts_of(usages, cost and cost.usd, cache_reads=cache_reads)

@@ -35,6 +35,9 @@ MAX_TOKENS = 10**9
 MODELS_REMEMBERED = 1_000
 """Names of models that are remembered with what the table has of them, or with its having nothing."""
 
+RATES_REMEMBERED = 1_000
+"""Rates that are remembered as the database keeps them."""
+
 PRECISION = Decimal("1e-12")
 """What a cost is rounded to, in US dollars: as fine as the sum of all calls stays exact in the database's 34 digits."""
 
@@ -51,6 +54,11 @@ class InputRates(NamedTuple):
     written: Decimal
 
 
+@lru_cache(RATES_REMEMBERED)
+def _stored(rates: InputRates) -> Mapping[str, Decimal128]:
+    return {name: Decimal128(usd) for name, usd in rates._asdict().items()}
+
+
 class Cost(NamedTuple):
     """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from.
 
@@ -64,11 +72,7 @@ class Cost(NamedTuple):
     @property
     def stored(self) -> dict[str, Any]:
         """All of it as the database keeps it."""
-        rates = (
-            {}
-            if self.rates is None
-            else {"rates": {name: Decimal128(usd) for name, usd in self.rates._asdict().items()}}
-        )
+        rates = {} if self.rates is None else {"rates": _stored(self.rates)}
         return {"usd": Decimal128(self.usd), "prices": self.prices, **rates}
 
 
@@ -216,6 +220,7 @@ def _price(count: _Count, rate: _Rates) -> Decimal:
     return rate.call + tokens
 
 
+@lru_cache(RATES_REMEMBERED)
 def _input_rates(rates: _Rates) -> InputRates:
     return InputRates(
         *(EXACT.quantize(rate, PRECISION).normalize() for rate in (rates.plain, rates.read, rates.written))

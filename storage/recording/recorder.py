@@ -36,6 +36,8 @@ MAX_LOOKED_THROUGH = 256
 TEXT_SECONDS = 5.0
 """How long a server that stops waits until texts are looked through."""
 
+_Ended = tuple[Interception, Ending, Cost | None]
+
 _log = logging.getLogger(__name__)
 _NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
 
@@ -76,8 +78,8 @@ class Recorder:
         self._new_id = new_id
         self._prices = prices
         self._texts = texts or Texts()
-        self._looked_through: dict[asyncio.Task[None], tuple[Interception, Ending]] = {}
-        self._ended: list[tuple[Interception, Ending]] = []
+        self._looked_through: dict[asyncio.Task[None], _Ended] = {}
+        self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -105,37 +107,39 @@ class Recorder:
                 self._presume_end(operation, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
             raise
 
-    def end(self, interception: Interception, ending: Ending) -> None:
-        """Record an end. Never waits; it is on its way within `END_SECONDS`.
+    def end(self, interception: Interception, ending: Ending) -> Cost | None:
+        """Record an end, and return what the call cost. Never waits; it is on its way within `END_SECONDS`.
 
         Where a policy restricts its texts, they are looked through first, in a thread.
         """
+        cost = self.cost(interception, ending.reading)
         if interception.recording is None or not interception.recording.restricts:
-            self._add_end(interception, ending)
+            self._add_end(interception, ending, cost)
         elif len(self._looked_through) >= MAX_LOOKED_THROUGH:
-            self._add_end(*_without_texts(interception, ending))
+            self._add_end(*_without_texts(interception, ending), cost)
         else:
-            looking = asyncio.create_task(self._look_through(interception, ending))  # noqa: TID251 - it catches what fails
-            self._looked_through[looking] = interception, ending
+            looking = asyncio.create_task(self._look_through(interception, ending, cost))  # noqa: TID251 - it catches what fails
+            self._looked_through[looking] = interception, ending, cost
             looking.add_done_callback(self._looked_through.pop)
+        return cost
 
-    async def _look_through(self, interception: Interception, ending: Ending) -> None:
+    async def _look_through(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         try:
             kept = await asyncio.to_thread(self._texts.ended, interception, ending)
         except Exception:  # noqa: BLE001 - whatever it is, no text may pass that was not looked through
             _log.exception("texts of interception %s cannot be looked through and are not recorded", interception.id)
             kept = _without_texts(interception, ending)
-        self._add_end(*kept)
+        self._add_end(*kept, cost)
 
-    def _add_end(self, interception: Interception, ending: Ending) -> None:
-        self._ended.append((interception, ending))
+    def _add_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+        self._ended.append((interception, ending, cost))
         if len(self._ended) >= ENDS_TOGETHER:
             self._write_ends()
         elif self._ends_due is None:
             self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
 
-    def checkpoint(self, interception: Interception, reading: Reading) -> None:
-        """Record the usage so far of a call that goes on. Left out when there is too much else to write.
+    def checkpoint(self, interception: Interception, reading: Reading) -> Cost | None:
+        """Record the usage so far of a call that goes on, and return what it cost. Left out when there is too much else to write.
 
         `interception` is the start, of the provider that answers.
         """
@@ -148,6 +152,7 @@ class Recorder:
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
         self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
+        return cost
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
         """Price the calls of these from now on, see `Prices`."""
@@ -186,9 +191,9 @@ class Recorder:
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest."""
         await self._wait_for_texts(TEXT_SECONDS)
-        for looking, unread in list(self._looked_through.items()):
+        for looking, (interception, ending, cost) in list(self._looked_through.items()):
             looking.cancel()
-            self._add_end(*_without_texts(*unread))
+            self._add_end(*_without_texts(interception, ending), cost)
         self._write_ends()
         await self._writer.close(seconds)
         self._write_ends()  # of what came meanwhile it is logged that it is lost
@@ -222,14 +227,14 @@ class Recorder:
             self._ends_due.cancel()
             self._ends_due = None
         ended, self._ended = self._ended, []
-        for interception, ending in ended:
+        for interception, ending, cost in ended:
             try:
-                self._write_end(interception, ending)
+                self._write_end(interception, ending, cost)
             except Exception:  # noqa: BLE001 - the others are to be written all the same
                 _log.exception("the end of interception %s cannot be recorded", interception.id)
 
-    def _write_end(self, interception: Interception, ending: Ending) -> None:
-        fields = ending_fields(ending, new_id=self._new_id, cost=self.cost(interception, ending.reading))
+    def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+        fields = ending_fields(ending, new_id=self._new_id, cost=cost)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             fields["user_prompts"] = prompts_of(interception, self._new_id)
         if fields.get("credential_hint") == interception.credential_hint:

@@ -160,6 +160,4 @@ class _Results:
         )
         bridge.metrics.started(start)
         bridge.record_log.started(start)
-        bridge.recorder.end(start, ending)
-        bridge.count_end(self._user, start, ending)
-        bridge.record_log.ended(start, ending)
+        bridge.end(self._user, start, ending)

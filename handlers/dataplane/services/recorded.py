@@ -176,7 +176,6 @@ class RecordedCall:
         """Let the call be that of the provider that is asked in the end: it decides what the call costs."""
         if provider.name != self._start.provider_name:
             self._start = replace(self._start, provider=provider.type.value, provider_name=provider.name)
-            self._usage.move(self._start)
         if provider.name != self._requested:
             self._handler.stand_in = provider.name
             self._handler.set_header(PROVIDER_HEADER, provider.name)
@@ -195,8 +194,7 @@ class RecordedCall:
         if due:
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             reading = self._observation.reading()
-            self._bridge.recorder.checkpoint(self._start, reading)
-            self._usage.charge(reading)
+            self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def _read_in_pieces(self) -> None:
         await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)
@@ -226,8 +224,5 @@ class RecordedCall:
             tries=self._tries.record,
         )
         self._tries.settle(outcome_of(ending))
-        self._usage.charge(ending.reading)
-        bridge.recorder.end(start, ending)
-        bridge.count_end(self._handler.identity.user, start, ending)
-        bridge.record_log.ended(start, ending)
+        self._usage.charge(ending.reading, bridge.end(self._handler.identity.user, start, ending))
         self._handler.timer.recorded(start, ending)

@@ -116,7 +116,7 @@ async def test_ends_that_wait_for_others_are_written_down_when_the_recorder_clos
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
-        monkeypatch.setattr(recorder, "_prices", object())
+        monkeypatch.setattr(recorder, "_new_id", iter(()).__next__)  # ids are made for usages alone
         recorder.end(interception(), ending(reading=Reading(token_usages=(USAGE,))))
         recorder.end(interception(), ending(reading=Reading(response_id="resp_1")))
         assert (await settled(database, recorder))["response_id"] == "resp_1"

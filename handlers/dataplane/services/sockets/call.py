@@ -169,8 +169,7 @@ class SocketCall:
         if self._bridge.monotonic() >= self._checkpoint_due:
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             reading = self._observation.reading()
-            self._bridge.recorder.checkpoint(self._start, reading)
-            self._usage.charge(reading)
+            self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
         """Record the end, and give back what the call holds. Again is harmless.
@@ -236,10 +235,7 @@ class SocketCall:
         )
         if self._permit is not None:
             self._permit.settle(outcome_of(ending))
-        self._usage.charge(ending.reading)
-        bridge.recorder.end(self._start, ending)
-        bridge.count_end(self._handler.identity.user, self._start, ending)
-        bridge.record_log.ended(self._start, ending)
+        self._usage.charge(ending.reading, bridge.end(self._handler.identity.user, self._start, ending))
 
 
 # Between the tokens of JSON a line end is white space, and nowhere else may one stand.
