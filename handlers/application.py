@@ -26,6 +26,7 @@ from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, Webh
 from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.money.prices import PricesHandler
+from handlers.api.money.reconciliation import ReconciliationHandler
 from handlers.api.money.recosts import RecostHandler, RecostsHandler
 from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.checked import ProviderCheckHandler
@@ -167,6 +168,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
                 (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),
                 (CONTROL_PLANE + "spend/export", SpendExportHandler, context),
+                (CONTROL_PLANE + "spend/reconciliation", ReconciliationHandler, context),
                 (CONTROL_PLANE + "views", ViewsHandler, context),
                 (CONTROL_PLANE + "views/([^/]+)", ViewHandler, context),
                 (CONTROL_PLANE + "webhooks", WebhooksHandler, context),

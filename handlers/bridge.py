@@ -65,6 +65,7 @@ from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
 from upstream.providers import Provider
+from upstream.reports.reader import ReportReader
 from upstream.table import Routing
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Bridge:
     grouped: Grouped
     live: Live
     upstream: UpstreamClient
+    reports: ReportReader
     chat_usage: ChatUsage
     overload: OverloadProtection
     policies: FollowedPolicies

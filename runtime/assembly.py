@@ -36,6 +36,7 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
+from settings.reports import report_access
 from storage.accounts.group_names import GroupNames
 from storage.accounts.groups import Groups
 from storage.accounts.sign_in.devices import Devices
@@ -71,6 +72,7 @@ from storage.search.job import SearchJob
 from storage.search.sweep import Sweep
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
+from upstream.reports.reader import ReportReader
 from upstream.table import Routing
 
 DEVICE_STARTS = 20
@@ -168,6 +170,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         grouped=Grouped(database),
         live=live,
         upstream=upstream,
+        reports=ReportReader(upstream, report_access(settings)),
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
         policies=policies,

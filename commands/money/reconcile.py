@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import click
 
@@ -18,38 +15,19 @@ from resources.money.reconciliation import Figures, Reconciled, Verdict, reconci
 from resources.money.spend import GONE
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
-from settings.kinds import NO_PROXY
+from settings.reports import report_access
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.spending import NotRecordedError
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.money.reconciliation import read_recorded
 from upstream.client import UpstreamClient
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct
-from upstream.reports.anthropic import headers_of, read_anthropic
 from upstream.reports.exports import read_exports
-from upstream.reports.openai import read_openai
-from upstream.reports.pages import ReportPages
+from upstream.reports.reader import ReportReader
 from upstream.reports.reported import Reported, ReportError
+from upstream.reports.sources import SOURCES
 
 HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", "REASON")
-
-
-class _Source(NamedTuple):
-    """Types of the providers whose calls are in a provider's reports, and whether those are files."""
-
-    types: tuple[str, ...]
-    is_file: bool
-
-
-SOURCES: Final[Mapping[str, _Source]] = MappingProxyType(
-    {
-        "openai": _Source(("openai",), False),
-        "anthropic": _Source(("anthropic",), False),
-        "azure": _Source(("azure", "foundry"), True),
-        "bedrock": _Source(("bedrock", "bedrock-mantle"), True),
-    }
-)
 
 
 @click.command("reconcile", cls=SettingsCommand, params=[*declared(DATABASE, RECONCILIATION)])
@@ -123,28 +101,11 @@ def _cells(row: Reconciled) -> Sequence[str]:
 
 
 async def _ask(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
-    if provider == "openai":
-        url, key = settings.reconcile_openai_url, settings.reconcile_openai_key
-    else:
-        url, key = settings.reconcile_anthropic_url, settings.reconcile_anthropic_key
-    if not key:
-        raise ReportError(f"reconcile-{provider}-key is not set: give an admin key of {provider}")
-    headers = headers_of(key) if provider == "anthropic" else [("Authorization", f"Bearer {key}")]
     client = UpstreamClient(
         connect_timeout=settings.upstream_connect_timeout.total_seconds(),
         idle_timeout=settings.upstream_idle_timeout.total_seconds(),
     )
     try:
-        pages = ReportPages(client, url, headers, f"reconcile-{provider}-key", _network(settings, url))
-        read = read_anthropic if provider == "anthropic" else read_openai
-        return await read(pages, start, end)
+        return await ReportReader(client, report_access(settings)).read(provider, start, end)
     finally:
         await client.close()
-
-
-def _network(settings: Settings, url: str) -> Network:
-    """The way to reports is that to providers."""
-    proxy, parts = settings.upstream_proxy, urlsplit(url)
-    if proxy in {"", NO_PROXY} or parts.scheme != "https" or is_direct(parts.hostname or "", settings.no_proxy):
-        return DIRECT
-    return Network(Proxy.of(proxy))

@@ -7,6 +7,7 @@ import { Failure } from "./parts/states.js";
 import { takeCode, takeRefusal, useRoute } from "./router.js";
 import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
+import { Bill } from "./views/bill.js";
 import { Connect } from "./views/connect.js";
 import { Device } from "./views/device.js";
 import { Errors } from "./views/errors.js";
@@ -41,6 +42,7 @@ const VIEWS = {
   groups: Groups,
   policies: Policies,
   prices: Prices,
+  bill: Bill,
   webhooks: Webhooks,
   usage: Usage,
   audit: Audit,

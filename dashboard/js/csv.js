@@ -15,9 +15,31 @@ const SESSION = {
   cost_usd: (one) => one.cost_usd,
 };
 
+const RECONCILED = {
+  day: ({ day }) => day,
+  model: ({ model }) => model,
+  recorded_tokens: ({ recorded }) => recorded.tokens,
+  reported_tokens: ({ reported }) => reported.tokens,
+  difference_tokens: ({ difference }) => difference.tokens,
+  recorded_usd: ({ recorded }) => recorded.cost_usd,
+  reported_usd: ({ reported }) => reported.cost_usd,
+  difference_usd: ({ difference }) => difference.cost_usd,
+  verdict: ({ verdict }) => verdict,
+  reason: ({ reason }) => reason,
+};
+
 /** Sessions as CSV, without prompts. */
 export function sessionsCsv(sessions) {
-  const lines = [Object.keys(SESSION), ...sessions.map((session) => Object.values(SESSION).map((read) => read(session)))];
+  return table(SESSION, sessions);
+}
+
+/** Days and models of a comparison with the bill as CSV. */
+export function reconciledCsv(rows) {
+  return table(RECONCILED, rows);
+}
+
+function table(columns, rows) {
+  const lines = [Object.keys(columns), ...rows.map((row) => Object.values(columns).map((read) => read(row)))];
   return lines.map((cells) => cells.map(cell).join(",") + "\r\n").join("");
 }
 

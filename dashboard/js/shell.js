@@ -27,6 +27,7 @@ const MORE = [
   ["groups", "Groups"],
   ["policies", "Policies"],
   ["prices", "Prices"],
+  ["bill", "Bill"],
   ["webhooks", "Webhooks"],
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
@@ -34,7 +35,7 @@ const MORE = [
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
-const BELONGS_TO = { refusals: "interceptions", errors: "interceptions", groups: "users", policies: "users", prices: "users", webhooks: "users" };
+const BELONGS_TO = { refusals: "interceptions", errors: "interceptions", groups: "users", policies: "users", prices: "users", bill: "users", webhooks: "users" };
 const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
 const NOT_FOR_READERS = ["providers"];
 

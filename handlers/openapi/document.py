@@ -30,7 +30,7 @@ from handlers.openapi.paths.accounts import (
     views,
 )
 from handlers.openapi.paths.alerts import webhooks
-from handlers.openapi.paths.money import prices, recosts, spend
+from handlers.openapi.paths.money import prices, reconciliation, recosts, spend
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
 
 # In the order in which they are looked for; the first that is there counts.
@@ -92,6 +92,7 @@ PARTS = (
     prices,
     recosts,
     spend,
+    reconciliation,
     webhooks,
     users,
     tokens,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from storage.aggregation.recorded_day import RecordedDay
 from upstream.reports.names import model_key
@@ -59,6 +59,23 @@ class Reconciled(Struct, frozen=True):
     difference: Figures
     verdict: Verdict
     reason: Annotated[str, Meta(description="Why the sides may differ; empty where they agree.")]
+
+
+class Reconciliation(Struct, frozen=True):
+    """What was compared, and what came out: a row for each day and model, in their order."""
+
+    provider: str
+    from_: Annotated[str, Meta(description="The first day, in UTC.")] = field(name="from")
+    to: Annotated[str, Meta(description="The day after the last one.")]
+    agree: Annotated[int, Meta(ge=0, description="Rows that agree: within 0 tokens and 1 cent.")]
+    differ: Annotated[int, Meta(ge=0, description="Rows that differ.")]
+    results: list[Reconciled]
+
+    @classmethod
+    def of(cls, provider: str, start: date, end: date, rows: Sequence[Reconciled]) -> Reconciliation:
+        """Show the days in [start, end)."""
+        differ = sum(row.verdict is Verdict.DIFFERS for row in rows)
+        return cls(provider, start.isoformat(), end.isoformat(), len(rows) - differ, differ, list(rows))
 
 
 class _Side(Struct):

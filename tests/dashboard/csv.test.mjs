@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sessionsCsv } from "../../dashboard/js/csv.js";
+import { reconciledCsv, sessionsCsv } from "../../dashboard/js/csv.js";
 
 const SESSION = {
   id: "1", started_at: "2026-03-01T12:00:00.000Z", last_active_at: "2026-03-01T12:00:01.000Z", initiator: { username: '=1,"2' },
@@ -13,5 +13,15 @@ test("sessions are exported without prompts, and no cell is a formula", () => {
     sessionsCsv([SESSION]),
     "id,started_at,last_active_at,username,client,models,calls,failures,retries,cache_rate,lost_usd,cost_usd\r\n" +
       `1,2026-03-01T12:00:00.000Z,2026-03-01T12:00:01.000Z,"'=1,""2",,a b,3,0,1,0.5,,-1\r\n`,
+  );
+});
+
+test("what is compared with the bill is exported, day by day", () => {
+  const figures = (tokens, cost_usd) => ({ tokens, cost_usd });
+  const row = { day: "2026-09-01", model: "m", recorded: figures(3, 0.5), reported: figures(null, 1), difference: figures(null, 0.5), verdict: "differs", reason: "a, b" };
+  assert.equal(
+    reconciledCsv([row]),
+    "day,model,recorded_tokens,reported_tokens,difference_tokens,recorded_usd,reported_usd,difference_usd,verdict,reason\r\n" +
+      `2026-09-01,m,3,,,0.5,1,0.5,differs,"a, b"\r\n`,
   );
 });

@@ -27,6 +27,7 @@ VIEWS = {
     "groups/{group}": ".detail .token",
     "policies/groups%2F{group}": ".policy textarea",
     "prices": ".recosts form",
+    "bill": ".form.across",
     "webhooks/{webhook}": ".switches",
     "audit": ".entry",
     "refusals": ".refusal",

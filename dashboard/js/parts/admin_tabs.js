@@ -12,6 +12,7 @@ export function adminViews(user) {
     ["groups", "Groups", seesEveryone(user)],
     ["policies", "Policies", seesEverything(user)],
     ["prices", "Prices", seesEverything(user)],
+    ["bill", "Bill", seesEverything(user)],
     ["webhooks", "Webhooks", user.role === "owner"],
   ]
     .filter(([, , may]) => may)

@@ -10,6 +10,7 @@ import { End } from "../parts/end.js";
 import { Empty } from "../parts/states.js";
 import { useChange, usePages } from "../resource.js";
 import { go, href } from "../router.js";
+import { saveCsv } from "../save.js";
 import { lossOf, rateOf } from "../prompt_cache.js";
 import { Choice, Filters, useSearch } from "./filters.js";
 
@@ -76,11 +77,7 @@ function Export({ asked }) {
         ({ results: page } = await get("sessions", { ...asked, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
         rows.push(...page);
       }
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([sessionsCsv(rows)], { type: "text/csv" }));
-      link.download = "sessions.csv";
-      link.click();
-      URL.revokeObjectURL(link.href);
+      saveCsv(sessionsCsv(rows), "sessions.csv");
     });
   return html`
     <button type="button" disabled=${busy} onClick=${save}>${busy ? "Exporting …" : "Export CSV"}</button>

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from datetime import timedelta
+from unittest.mock import AsyncMock, patch
 from uuid import uuid4
 
 import pytest
@@ -36,6 +37,8 @@ from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.wire.conversations import conversations
+from upstream.reports.reader import ReportReader
+from upstream.reports.reported import ReportError
 
 pytest_plugins = ["tests.storage.outages"]
 
@@ -239,6 +242,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_views(running, ask, member | {"Content-Type": "application/json"})
     await let_programs_in(running, ask)
     await try_limits(running, ask)
+    await compare_with_the_bill(running, ask, member)
     await sign_in_and_out(running, ask)
     await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
@@ -295,6 +299,21 @@ async def try_limits(running, ask):
     path, headers = f"{LIMITS}/what-if", running.headers | {"Content-Type": "application/json"}
     body = b'{"from": "2026-11-01", "limits": {"together": {"concurrency": 1}}}'
     await ask("POST", path, 200, headers, body)
+    await ask("POST", path, 400, headers, b"{")
+    await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+    await ask("POST", path, 408, headers, late=True)
+    await ask("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await ask("POST", path, 401, {}, b"{}")
+
+
+async def compare_with_the_bill(running, ask, member):
+    path, headers, body = f"{CONTROL}/spend/reconciliation", running.headers, b'{"provider": "openai"}'
+    await ask("POST", path, 409, headers, body)
+    outcomes = {200: AsyncMock(return_value=[]), 502: AsyncMock(side_effect=ReportError("no"))}
+    for status, read in (outcomes | {504: AsyncMock(side_effect=TimeoutError)}).items():
+        with patch.object(ReportReader, "read", read):
+            await ask("POST", path, status, headers, body)
+    await ask("POST", path, 403, member, body)
     await ask("POST", path, 400, headers, b"{")
     await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
     await ask("POST", path, 408, headers, late=True)

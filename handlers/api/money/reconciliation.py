@@ -1,0 +1,87 @@
+"""`POST /api/v2/aibridge/spend/reconciliation`: where records and a provider's reports agree. For owners and auditors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Final
+
+from tornado.web import RequestHandler
+
+from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
+from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.control import database_problems
+from handlers.problems import Problem, ValidationProblem
+from resources.bodies import InvalidBodyError
+from resources.money.reconciliation import Reconciliation, reconcile
+from resources.money.reconciliation_body import Asked, ReconciliationBody
+from resources.money.spend import GONE
+from storage.queries.filters.grouped.spending import NotRecordedError
+from storage.queries.money.reconciliation import read_recorded
+from upstream.reports.reader import MissingKeyError
+from upstream.reports.reported import ReportError
+from upstream.reports.sources import SOURCES
+
+RECONCILE_SECONDS: Final = 50.0
+"""How long the reports may take, all pages together."""
+
+NOT_YOURS_TO_SEE = "Only owners and auditors may compare records with the bill."
+TOO_SLOW = "The reports of {} took longer than {:.0f} s. Ask for fewer days, or use the command line."
+NO_KEY = "reconcile-{}-key is not set. Give the server an admin key of {}, in its environment or a file."
+
+
+class ReconciliationHandler(ChangeHandler):
+    """The comparison, made when it is asked for. It changes nothing, but others are asked for it."""
+
+    BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
+    get = head = RequestHandler.get  # there is nothing to be read
+    _waiting: asyncio.Timeout | None = None
+
+    async def post(self) -> None:
+        """Answer with a row for each day and model.
+
+        Raises:
+            Problem: 403, a member or reader asks; 409, there is no key for the reports; 429, the user has a long request under
+                way; 502, the provider does not give its reports; 504, they take too long.
+            ValidationProblem: the body cannot be used, or the records are gone.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        asked = self._read_asked()
+        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        with database_problems():
+            self.write_json(await self._compare(asked))
+
+    async def _compare(self, asked: Asked) -> Reconciliation:
+        provider, start, end, names = asked
+        try:
+            recorded = await read_recorded(self.bridge.database, SOURCES[provider].types, names, start, end)
+            async with asyncio.timeout(RECONCILE_SECONDS) as self._waiting:
+                reported = await self.bridge.reports.read(provider, start, end)
+        except NotRecordedError as error:
+            raise ValidationProblem(INVALID_BODY, validations=[("from", GONE.format(error.since))]) from error
+        except MissingKeyError as error:
+            raise Problem(409, NO_KEY.format(provider, provider)) from error
+        except ReportError as error:
+            raise Problem(502, str(error)) from error
+        except TimeoutError as error:
+            raise Problem(504, TOO_SLOW.format(provider, RECONCILE_SECONDS)) from error
+        rows = reconcile(recorded, reported, self.bridge.now().date())
+        return Reconciliation.of(provider, start.date(), end.date(), rows)
+
+    def _read_asked(self) -> Asked:
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > self.max_body_bytes:
+            raise Problem(413, TOO_LARGE.format(self.max_body_bytes))
+        try:
+            return ReconciliationBody.read(bytes(self._body), self.bridge.now())
+        except InvalidBodyError as error:
+            detail = "" if error.problems else NO_OBJECT
+            raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error
+
+    def on_connection_close(self) -> None:
+        """The client left: nothing more is read for it."""
+        super().on_connection_close()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())

@@ -1,0 +1,62 @@
+"""Where records and a provider's reports agree."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, RECONCILE_SECONDS, TOO_SLOW
+from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.operations import JSON, Described, body, change, response
+from handlers.openapi.paths.money.prices import TAG
+from limits.protection.user_shares import MAX_EXPORTS
+from resources.money.reconciliation import Figures, Reconciled, Reconciliation, Verdict
+from resources.money.reconciliation_body import ReconciliationBody
+
+_ROW = Reconciled(
+    day="2026-11-02",
+    model="claude-opus-4-8",
+    recorded=Figures(17, 7, 7, 1, 2, 0.2),
+    reported=Figures(18, 8, 7, 1, 2, 0.2),
+    difference=Figures(1, 1, 0, 0, 0, 0.0),
+    verdict=Verdict.DIFFERS,
+    reason="calls past the bridge: more is reported than recorded",
+)
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/spend/reconciliation": {
+        "post": change(
+            "reconcileSpend",
+            "Compare records with what a provider reports and bills",
+            "A row for each day and model. The provider's reports are read while the request waits, with the admin key of the "
+            "settings. Nothing is changed. For owners and auditors.",
+            tag=TAG,
+            request=body(ReconciliationBody, november=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01")),
+            responses=CHANGE_WITH_BODY
+            | {
+                "200": response(
+                    "What came out.",
+                    {
+                        JSON: body(
+                            Reconciliation,
+                            compared=Reconciliation.of("anthropic", date(2026, 11, 1), date(2026, 12, 1), [_ROW]),
+                        )
+                    },
+                ),
+                "403": problem("A member or a reader asks.", NOT_YOURS_TO_SEE),
+                "409": problem("No key is set that may read the reports.", NO_KEY.format("anthropic", "anthropic")),
+                "429": problem(
+                    "A long request of the user is in progress.",
+                    TOO_MANY_OF_USER.format(MAX_EXPORTS),
+                    headers={"Retry-After": RETRY_AFTER},
+                ),
+                "502": problem(
+                    "The provider does not give its reports; the message says why.",
+                    "api.anthropic.com answers 401 to /v1/organizations/analytics/usage: it does not know the key; give an "
+                    "admin key in reconcile-anthropic-key",
+                ),
+                "504": problem("The reports take too long.", TOO_SLOW.format("anthropic", RECONCILE_SECONDS)),
+            },
+        )
+    }
+}

@@ -1,0 +1,121 @@
+"""What is asked of a comparison with a provider's reports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from resources.bodies import InvalidBodyError
+from resources.money.prices import read_day_or_time
+from storage.aggregation.rollup import Bucket
+from storage.queries.filters.time_ranges import ceiling
+from upstream.reports.sources import READABLE, SOURCES
+
+MAX_DAYS: Final = 93
+"""The days that one request may be about: a quarter."""
+
+MAX_NAMES: Final = 100
+READ_FROM_FILES = "has reports that are files: python server.py reconcile --provider {} --file .. compares with them"
+
+
+class Asked(NamedTuple):
+    """What is compared: the days in [start, end) of a provider, and the names of those whose calls are left."""
+
+    provider: str
+    start: datetime
+    end: datetime
+    names: tuple[str, ...]
+
+
+class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Whose reports are read, and for which days."""
+
+    provider: Literal["openai", "anthropic"]
+    from_: Annotated[
+        str,
+        Meta(description="The first day, such as `2026-11-01`, in UTC. Without it the first one of the month."),
+    ] = field(name="from", default="")
+    to: Annotated[
+        str,
+        Meta(description=f"The day after the last one, at most {MAX_DAYS} days later. Without it the present day."),
+    ] = ""
+    names: Annotated[
+        list[str],
+        Meta(
+            max_length=MAX_NAMES, description="Only calls of the providers with these names; of all where it is empty."
+        ),
+    ] = []
+
+    @classmethod
+    def read(cls, data: bytes, now: datetime) -> Asked:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBodyError([]) from error
+        allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
+        problems = [(name, f"unknown field; allowed are {', '.join(allowed)}") for name in given if name not in allowed]
+        values = {"provider": "", "names": (), **{name: given[name] for name in allowed if name in given}}
+        if "provider" not in given:
+            problems.append(("provider", "is required"))
+        for name in (name for name in allowed if name in given):
+            try:
+                values[name] = _READERS[name](given[name])
+            except ValueError as error:
+                problems.append((name, str(error)))
+        start = end = now
+        if not {name for name, _ in problems} & {"from", "to"}:
+            start, end = _days(values, now, problems)
+        if problems:
+            raise InvalidBodyError(problems)
+        return Asked(values["provider"], start, end, values["names"])
+
+
+def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
+    """Whole days; what is wrong with them is added to the problems."""
+    day = Bucket.DAY
+    try:
+        end = ceiling(day, values["to"]) if values.get("to") else day.floor(now)
+        start = day.floor(values.get("from") or (end - timedelta(days=1)).replace(day=1))
+    except OverflowError:
+        problems.append(("to", "is out of range"))
+        return now, now
+    if end <= start:
+        problems.append(("to", "must be after from"))
+    elif end - start > timedelta(days=MAX_DAYS):
+        problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
+    return start, end
+
+
+def _provider(value: object) -> str:
+    if isinstance(value, str) and value in READABLE:
+        return value
+    if isinstance(value, str) and value in SOURCES:
+        raise ValueError(READ_FROM_FILES.format(value))
+    raise ValueError(f"must be one of {', '.join(READABLE)}")
+
+
+def _day(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return read_day_or_time(value) if value else None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_NAMES or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"must be a list of at most {MAX_NAMES} names")
+    return tuple(dict.fromkeys(value))
+
+
+_READERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
+    {"provider": _provider, "from": _day, "to": _day, "names": _names}
+)

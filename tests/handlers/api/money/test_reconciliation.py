@@ -1,0 +1,189 @@
+"""Records beside a provider's reports, by HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from handlers.api.money import reconciliation
+from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, TOO_SLOW
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
+from storage.accounts.users import Role
+from storage.aggregation.rollup import TOKENS
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.prices import Cost
+from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
+from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
+from upstream.reports.reader import ReportReader
+
+PATH = "/api/v2/aibridge/spend/reconciliation"
+DAY = datetime(2026, 9, 1, tzinfo=UTC)
+ASKED = {"provider": "anthropic", "from": "2026-09-01", "to": "2026-09-03"}
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings, stand_in):  # noqa: F811 - the fixture
+    """The settings of a test, with the stand-in as both providers."""
+    reports = {
+        "reconcile_openai_url": stand_in.url,
+        "reconcile_openai_key": OPENAI_KEY,
+        "reconcile_anthropic_url": stand_in.url,
+        "reconcile_anthropic_key": ANTHROPIC_KEY,
+    }
+    return reports | bridge_settings
+
+
+@pytest.fixture
+def compare(running):
+    """Ask for a comparison: status and answer."""
+
+    async def compare(asked=ASKED, headers=running.headers):
+        client = await running.client()
+        sent = headers | {"Content-Type": "application/json"}
+        answer = await client.request("POST", PATH, sent, json.dumps(asked).encode())
+        client.close()
+        return answer.status, json.loads(answer.body)
+
+    return compare
+
+
+async def record(running, model, usage, usd):
+    start = Interception(
+        id=uuid4(),
+        initiator_id=running.identity.user.id,
+        api_key_id="token",
+        provider="anthropic",
+        provider_name="anthropic",
+        route="/v1/messages",
+        model=model,
+        streaming=False,
+        client=None,
+        client_session_id=None,
+        user_agent="",
+        credential_kind=CredentialKind.CENTRALIZED,
+        credential_hint="",
+        started_at=DAY,
+    )
+    counts = dict(zip(TOKENS, usage, strict=True))
+    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", **counts),))
+    ending = Ending(interception_id=start.id, end_reason=EndReason.COMPLETED, ended_at=DAY, reading=reading)
+    document = start_document(start, instance_id=uuid4(), new_id=uuid4)
+    document |= ending_fields(ending, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
+    await running.bridge.database.interceptions.insert_one(document)
+
+
+def figures(tokens, usd):
+    return {"tokens": sum(tokens), **dict(zip(TOKENS, tokens, strict=True)), "cost_usd": usd}
+
+
+@pytest.mark.gen_test
+async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in):  # noqa: F811
+    await record(running, "claude-opus-4-8", (10, 5, 3, 2), "0.5")
+    stand_in.entries = [
+        Entry(DAY.date(), "claude-opus-4-8", 10, 5, 3, 2, "0.5"),
+        Entry(DAY.date(), "claude-haiku-5", 4, 4, 0, 0, "0.01"),
+    ]
+    auditor = await running.user("eve", Role.AUDITOR)
+    assert await compare(ASKED, auditor) == (
+        200,
+        {
+            "provider": "anthropic",
+            "from": "2026-09-01",
+            "to": "2026-09-03",
+            "agree": 1,
+            "differ": 1,
+            "results": [
+                {
+                    "day": "2026-09-01",
+                    "model": "claude-haiku-5",
+                    "recorded": figures((0, 0, 0, 0), 0.0),
+                    "reported": figures((4, 4, 0, 0), 0.01),
+                    "difference": figures((4, 4, 0, 0), 0.01),
+                    "verdict": "differs",
+                    "reason": "calls past the bridge: none of this model is recorded on this day",
+                },
+                {
+                    "day": "2026-09-01",
+                    "model": "claude-opus-4-8",
+                    "recorded": figures((10, 5, 3, 2), 0.5),
+                    "reported": figures((10, 5, 3, 2), 0.5),
+                    "difference": figures((0, 0, 0, 0), 0.0),
+                    "verdict": "agrees",
+                    "reason": "",
+                },
+            ],
+        },
+    )
+    _, compared = await compare(ASKED | {"names": ["another", "third"]}, auditor)
+    assert [(row["recorded"]["tokens"], row["verdict"]) for row in compared["results"]] == [(0, "differs")] * 2
+    stand_in.entries = []
+    _, compared = await compare({"provider": "openai"}, auditor)
+    assert (compared["results"], compared["agree"], compared["differ"]) == ([], 0, 0)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
+async def test_members_and_readers_may_not_compare_and_nothing_is_read(running, compare, stand_in, role):  # noqa: F811
+    assert await compare(ASKED, await running.user("eve", role)) == (403, {"message": NOT_YOURS_TO_SEE})
+    assert stand_in.asked == []
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(reconcile_openai_key="")
+async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, stand_in):  # noqa: F811
+    stand_in.refusal = (401, {}, b"")
+    where = stand_in.url.removeprefix("http://").rstrip("/")
+    said = "it does not know the key; give an admin key in reconcile-anthropic-key"
+    answers = f"{where} answers 401 to /v1/organizations/analytics/usage"
+    assert await compare() == (502, {"message": f"{answers}: {said}"})
+    stand_in.refusal = (500, {}, b'{"error": {"message": "bad key %s"}}' % ANTHROPIC_KEY.encode())
+    status, problem = await compare()
+    assert (status, ANTHROPIC_KEY in str(problem)) == (502, False)
+    said = NO_KEY.format("openai", "openai")
+    assert await compare({"provider": "openai"}) == (409, {"message": said})
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """Reports that never come: what says that they were asked for, and that nobody waits for them any more."""
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def read(_reader, _provider, _start, _end):
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    monkeypatch.setattr(ReportReader, "read", read)
+    return asked, left
+
+
+@pytest.mark.gen_test
+async def test_reports_that_take_too_long_are_given_up(compare, silent, monkeypatch):
+    monkeypatch.setattr(reconciliation, "RECONCILE_SECONDS", 0.01)
+    assert await compare() == (504, {"message": TOO_SLOW.format("anthropic", 0.01)})
+    assert silent[1].is_set()
+
+
+@pytest.mark.gen_test
+async def test_nothing_more_is_read_for_a_client_that_leaves(running, silent):
+    asked, left = silent
+    client = await running.client()
+    await client.send("POST", PATH, running.headers, json.dumps(ASKED).encode())
+    await asked.wait()
+    client.close()
+    await left.wait()
+
+
+@pytest.mark.gen_test
+async def test_days_that_are_not_recorded_any_more_are_refused(running, compare):
+    rollup = {"_id": b"x", "level": "everyone", "bucket": "day", "at": DAY, "interceptions": 3}
+    await running.bridge.database.rollups.insert_one(rollup)
+    status, problem = await compare()
+    assert (status, [one["field"] for one in problem["validations"]]) == (400, ["from"])
