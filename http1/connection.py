@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import struct
 import time
-from asyncio import Future
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
 from http1.deadline import Deadline
-from http1.errors import BODY_TOO_LARGE, BODY_TOO_SLOW, HEAD_TOO_SLOW, HEADS_TOO_LARGE, InvalidRequestError
+from http1.delivery import Delivery
+from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, HEADS_TOO_LARGE, InvalidRequestError
 from http1.options import Options
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
@@ -29,10 +28,7 @@ LINGER_BYTES = 256 * 1024 * 1024
 LINGER_SECONDS = 30.0
 """For how long that is done."""
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
-
-logger = logging.getLogger(__name__)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -53,6 +49,7 @@ class ClientConnection(asyncio.Protocol):
         protocol: The scheme, for Tornado.
         writer: Takes what is written to the client.
         opened: Whether the connection was ever open.
+        parse_error: What is wrong with the bytes that arrived last.
     """
 
     protocol = "http"
@@ -76,8 +73,9 @@ class ClientConnection(asyncio.Protocol):
         self._on_close = on_close
         self._loop = loop = asyncio.get_running_loop()
         self._requests = Requests()
-        self._parse_error: InvalidRequestError | None = None
+        self.parse_error: InvalidRequestError | None = None
         self._cycle: RequestCycle | None = None
+        self._delivery: Delivery | None = None
         self._reading_paused = False
         self._head_bytes = 0
         self._linger_bytes = 0
@@ -111,17 +109,17 @@ class ClientConnection(asyncio.Protocol):
         if self._cycle is not None and self._cycle.receiver is not None:
             self._cycle.receiver(data)
             return
-        if self._parse_error is not None:
+        if self.parse_error is not None:
             return
         try:
             self._requests.feed(data)
         except InvalidRequestError as error:
-            self._parse_error = error
+            self.parse_error = error
         if self._cycle is None:
             self._count_head()
             self._start_next()
-        elif self._cycle.step is None:
-            self._deliver(self._cycle)
+        elif self._delivery is not None:
+            self._delivery.go_on()
         if self._requests.buffered_bytes > READ_AHEAD_BYTES:
             self.pause_reading()
 
@@ -137,8 +135,7 @@ class ClientConnection(asyncio.Protocol):
         self._options.heads.note(self, 0)
         self._on_close(self)
         self.writer.wake_waiters()
-        cycle, self._cycle = self._cycle, None
-        if cycle is not None:
+        if (cycle := self._release_cycle()) is not None:
             cycle.end(CONNECTION_LOST)
 
     def pause_writing(self) -> None:
@@ -174,6 +171,19 @@ class ClientConnection(asyncio.Protocol):
             self._reading_paused = False
             self._transport.resume_reading()
 
+    def resume_with_room(self) -> None:
+        """Read on, unless as much is buffered as may be."""
+        if self._requests.buffered_bytes <= READ_AHEAD_BYTES:
+            self.resume_reading()
+
+    def serves(self, cycle: RequestCycle) -> bool:
+        """Whether this request is the one being answered, and can still be."""
+        return self._cycle is cycle and not self.closed
+
+    def body_ended(self) -> None:
+        """Wait no longer for the body."""
+        self._body_deadline.cancel()
+
     def abort(self, *, reset: bool = False) -> None:
         """Close at once. With a reset the client cannot take it for an orderly end."""
         if reset and not self._transport.is_closing():
@@ -191,14 +201,14 @@ class ClientConnection(asyncio.Protocol):
         if self._loop.time() < until and not self.writer.ended:
             self._idle_deadline.move(until)
         elif self._head_bytes and not self.closed:
-            self._refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
+            self.refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
             self._transport.close()
         else:
             self.abort()
 
     def refuse_head(self) -> None:
         """Refuse the request whose head has not arrived yet."""
-        self._refuse(InvalidRequestError(HEADS_TOO_LARGE, Rule.TOO_MANY_HEADS))
+        self.refuse(InvalidRequestError(HEADS_TOO_LARGE, Rule.TOO_MANY_HEADS))
 
     def restart_body_deadline(self, cycle: RequestCycle) -> None:
         """Give the body its full time to arrive, from now on."""
@@ -208,7 +218,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse_late_body(self) -> None:
         cycle = self._cycle
         if cycle is not None and cycle.awaits_body and not cycle.request.whole:
-            self._refuse(InvalidRequestError(BODY_TOO_SLOW.format(cycle.body_timeout), Rule.LATE_BODY))
+            self.refuse(InvalidRequestError(BODY_TOO_SLOW.format(cycle.body_timeout), Rule.LATE_BODY))
 
     def _count_head(self) -> None:
         size = self._requests.head_bytes
@@ -226,8 +236,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._requests.request is not None:
             self._start(self._requests.request)
-        elif self._parse_error is not None:
-            self._refuse(self._parse_error)
+        elif self.parse_error is not None:
+            self.refuse(self.parse_error)
 
     def _start(self, request: Request) -> None:
         cycle = RequestCycle(
@@ -240,73 +250,20 @@ class ClientConnection(asyncio.Protocol):
             http_request = HTTPServerRequest(connection=cycle, start_line=request.start_line, headers=request.headers)
             cycle.delegate = self._options.find_handler(http_request)
         except HTTPInputError as error:
-            self._refuse(InvalidRequestError(str(error)))
+            self.refuse(InvalidRequestError(str(error)))
             return
         self._cycle = cycle
         self.restart_body_deadline(cycle)
-        prepared = cycle.delegate.headers_received(request.start_line, request.headers)
-        if prepared is None:
-            self._deliver_first(cycle)
-        else:
-            self._continue_after(prepared, cycle, self._deliver_first)
+        self._delivery = Delivery(self, cycle)
+        self._delivery.begin()
 
-    def _deliver_first(self, cycle: RequestCycle) -> None:
-        """Begin to deliver the body, now that the handler has said whether it wants one and how large it may be."""
-        request = cycle.request
-        if request.declared_bytes > cycle.max_body_size:
-            self._refuse_large_body(cycle)
-            return
-        if not cycle.wants_body:
-            self._end_request(cycle)
-        elif not request.whole and not cycle.started and request.headers.get("Expect", "").lower() == "100-continue":
-            self.writer.write(_CONTINUE)
-        self._deliver(cycle)
-
-    def _deliver(self, cycle: RequestCycle) -> None:
-        """Pass on what has arrived of the body, or discard it if the handler does not want it."""
-        request = cycle.request
-        if request.size:
-            piece = request.read_buffered()
-            cycle.received_bytes += len(piece)
-            if cycle.received_bytes > cycle.max_body_size:
-                self._refuse_large_body(cycle)
-                return
-            self._resume_reading()
-            if cycle.awaits_body and (delivered := cycle.delegate.data_received(piece)) is not None:
-                self._continue_after(delivered, cycle, self._deliver)
-                return
-        if not cycle.awaits_body:
-            return
-        if request.whole:
-            self._end_request(cycle)
-        elif self._parse_error is not None:
-            self._refuse(self._parse_error)
-
-    def _end_request(self, cycle: RequestCycle) -> None:
-        """Tell the handler that no more of the body comes, unless it knows."""
-        if cycle.awaits_body:
-            self._body_deadline.cancel()
-            cycle.end_request()
-
-    def _continue_after(self, step: Awaitable[None], cycle: RequestCycle, then: Callable[[RequestCycle], None]) -> None:
-        """Deliver no more of the body until the handler has finished a step."""
-        cycle.step = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
-        cycle.step.add_done_callback(lambda done: self._continue(done, cycle, then))
-
-    def _continue(self, done: Future[Any], cycle: RequestCycle, then: Callable[[RequestCycle], None]) -> None:
-        cycle.step = None
-        try:
-            done.result()
-            if self._cycle is cycle and not self.closed:
-                then(cycle)
-        except (Exception, asyncio.CancelledError):
-            logger.exception("unforeseen error")
-            self.abort()
+    def _release_cycle(self) -> RequestCycle | None:
+        cycle, self._cycle, self._delivery = self._cycle, None, None
+        return cycle
 
     def _end_cycle(self) -> None:
         """Go on to the next request, or close: the client has taken the whole response."""
-        cycle, self._cycle = self._cycle, None
-        if cycle is None:
+        if (cycle := self._release_cycle()) is None:
             return
         cycle.end(CONNECTION_LOST if self.closed else RESPONSE_READ)
         if self.closed:
@@ -320,21 +277,14 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._requests.next()
         except InvalidRequestError as error:
-            self._parse_error = error
+            self.parse_error = error
         self._count_head()
-        self._resume_reading()
+        self.resume_with_room()
         self._restart_idle_deadline()
-        if self._requests.request is not None or self._parse_error is not None:
+        if self._requests.request is not None or self.parse_error is not None:
             self._loop.call_soon(self._start_next)
 
-    def _resume_reading(self) -> None:
-        if self._requests.buffered_bytes <= READ_AHEAD_BYTES:
-            self.resume_reading()
-
-    def _refuse_large_body(self, cycle: RequestCycle) -> None:
-        self._refuse(InvalidRequestError(BODY_TOO_LARGE.format(cycle.max_body_size), Rule.BODY_TOO_LARGE))
-
-    def _refuse(self, error: InvalidRequestError) -> None:
+    def refuse(self, error: InvalidRequestError) -> None:
         """Respond in the place of a handler, and close. If a response has started, there is no room for another one."""
         cycle = self._cycle
         if cycle is not None and cycle.started:
@@ -345,7 +295,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._options.on_refusal(error, self.remote_ip)
         self.writer.write(error.response(int(time.time())))
-        self._cycle = None
+        self._release_cycle()
         self._linger()
         if cycle is not None:
             cycle.end(SERVER_REFUSES)
@@ -358,4 +308,4 @@ class ClientConnection(asyncio.Protocol):
         self._linger_bytes = LINGER_BYTES
         self.writer.end()
         self._idle_deadline.move(self._loop.time() + LINGER_SECONDS)
-        self._resume_reading()
+        self.resume_with_room()

@@ -89,8 +89,6 @@ class RequestCycle(HTTPConnection):
         max_body_size: How large the body of the request may be, in bytes.
         body_timeout: How long it may take to arrive, in seconds.
         wants_body: Whether the handler wants it.
-        step: What the handler does before it can be given more of the body; None if it can.
-        received_bytes: How much of the body has arrived.
         on_refusal: Called in place of the server's callback if the connection refuses the request. The handler sets it.
         receiver: Called with what the client sends after a 101. The handler sets it before it writes the head.
         state: How far the request and its response are.
@@ -106,11 +104,9 @@ class RequestCycle(HTTPConnection):
         "max_body_size",
         "on_close",
         "on_refusal",
-        "received_bytes",
         "receiver",
         "request",
         "state",
-        "step",
         "wants_body",
     )
     delegate: HTTPMessageDelegate
@@ -123,8 +119,6 @@ class RequestCycle(HTTPConnection):
         self.body_timeout = body_timeout
         self.wants_body = True
         self.state: State = RECEIVING
-        self.step: Future[None] | None = None
-        self.received_bytes = 0
         self.on_close: Callable[[], None] | None = None
         self.on_refusal: Callable[[InvalidRequestError], None] | None = None
         self.receiver: Callable[[bytes], None] | None = None
