@@ -1,6 +1,7 @@
 /** Why calls failed and were refused: a line for each kind of error, which leads to its calls. */
 
 import { html } from "htm/preact";
+import { SavedViews } from "../bar/saved_views.js";
 import { plural, time, whole } from "../format.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
@@ -24,6 +25,7 @@ export function Errors({ route, user }) {
     <${Filters} q=${q} since=${since} user=${user} onSearch=${search} statuses=${[]} example="initiator:me http:429 -end:client_disconnected" />
     <div class="toolbar">
       <p role="status" class="quiet">${saidOf(pages)}</p>
+      <${SavedViews} user=${user} />
     </div>
     <ol class="rows" aria-label="Errors, the most frequent first">
       ${pages.rows.map((row) => html`<${Row} key=${row.example_id} error=${row} since=${since || USUAL} />`)}

@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
+import { SavedViews } from "../bar/saved_views.js";
 import { DIMENSIONS, dimensionName } from "../groups.js";
 import { holdsSecret, terms } from "../query.js";
 import { PRESETS } from "../ranges.js";
@@ -33,6 +34,7 @@ export function ExploreBar({ asked, user, choose, csv }) {
         </select>
         <button type="button" aria-pressed=${compare} onClick=${() => choose({ compare: compare ? "no" : "" })}>Compare</button>
         <a class="button" href=${csv} download="explore.csv">CSV</a>
+        <${SavedViews} user=${user} />
       </div>
       <${Terms} q=${q} choose=${choose} />
     </div>

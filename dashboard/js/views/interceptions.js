@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { address, get } from "../api.js";
+import { SavedViews } from "../bar/saved_views.js";
 import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
@@ -45,6 +46,7 @@ export function Interceptions({ route, user }) {
     <${Filters} q=${q} since=${since} user=${user} onSearch=${search} />
     <div class="toolbar">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
+      <${SavedViews} user=${user} />
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
       <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
       <${Export} q=${sought} />

@@ -1,6 +1,7 @@
 /** What happened over time, at a glance. */
 
 import { html } from "htm/preact";
+import { SavedViews } from "../bar/saved_views.js";
 import { day, plural, time } from "../format.js";
 import { Segmented } from "../parts/segmented.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
@@ -52,6 +53,7 @@ export function Overview({ route, user }) {
       />
       ${custom && html`<span class="quiet">${time(span.from)} to ${time(span.to)}</span>`}
       <span class="grow"></span>
+      <${SavedViews} user=${user} />
       <span class="quiet" id="by">Split by</span>
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
     </div>

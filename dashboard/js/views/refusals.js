@@ -1,6 +1,7 @@
 /** Calls that the bridge refused, newest first, with the reason of each. */
 
 import { html } from "htm/preact";
+import { SavedViews } from "../bar/saved_views.js";
 import { duration, plural, time, whole } from "../format.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
@@ -24,6 +25,7 @@ export function Refusals({ route, user }) {
     <${Filters} q=${q} since=${since} user=${user} onSearch=${search} choices=${choices} example="rule:rate provider:openai status:429" />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
+      <${SavedViews} user=${user} />
     </div>
     <ol class="rows" aria-label="Refused calls, newest first">
       ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} />`)}

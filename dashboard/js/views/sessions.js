@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.js";
+import { SavedViews } from "../bar/saved_views.js";
 import { sessionsCsv } from "../csv.js";
 import { between, duration, plural, time, usd, whole } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
@@ -49,6 +50,7 @@ export function Sessions({ route, user }) {
     <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => show({ q: text, since: range })} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
+      <${SavedViews} user=${user} />
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>

@@ -1,0 +1,103 @@
+/** Addresses of the page under names, one's own and those that others share: a menu of them, and a button that saves one more. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { sendVersioned, getVersioned } from "../api.js";
+import { Confirm } from "../parts/dialog.js";
+import { Failure, Loading } from "../parts/states.js";
+import { useResource } from "../resource.js";
+import { useRoute } from "../router.js";
+import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
+import { ViewDialog } from "./view_dialog.js";
+
+const MOST = 1000;
+
+export function SavedViews({ user }) {
+  const shown = savedOf(useRoute());
+  const [open, setOpen] = useState(false);
+  const [asked, setAsked] = useState(null);
+  const [said, setSaid] = useState("");
+  const list = useResource(open ? "views" : null, { limit: MOST });
+  const done = (text) => {
+    setAsked(null);
+    setSaid(text);
+    list.reload();
+  };
+  const ask = (what, view) => setAsked({ what, view });
+  const close = () => setAsked(null);
+  return html`
+    <div class="saved">
+      <${Menu} open=${open} onOpen=${setOpen}>
+        ${list.error && html`<${Failure} error=${list.error} retry=${list.reload} />`}
+        ${!list.data && !list.error && html`<${Loading} />`}
+        ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet. “Save view” keeps what is shown under a name.</p>`}
+        ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} ask=${ask} onChosen=${() => setOpen(false)} />`)}</ul>`}
+      <//>
+      <button type="button" onClick=${() => ask("save")}>Save view</button>
+      <span class="done" role="status">${said}</span>
+      ${asked?.what === "save" && html`<${ViewDialog} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
+      ${asked?.what === "change" && html`<${ViewDialog} view=${asked.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
+      ${asked?.what === "remove" && html`<${Removal} view=${asked.view} onClose=${close} onDone=${() => done(`Removed “${asked.view.name}”.`)} />`}
+    </div>
+  `;
+}
+
+/** What opens below its button, and closes by Esc, or when one goes elsewhere. */
+function Menu({ open, onOpen, children }) {
+  const box = useRef(null);
+  useEffect(() => {
+    if (!open) return undefined;
+    const leave = ({ target }) => box.current?.contains(target) || target.closest?.("dialog") || onOpen(false);
+    addEventListener("pointerdown", leave);
+    addEventListener("focusin", leave);
+    return () => {
+      removeEventListener("pointerdown", leave);
+      removeEventListener("focusin", leave);
+    };
+  }, [open]);
+  const press = (event) => {
+    if (event.key !== "Escape" || !open || event.target.closest("dialog")) return;
+    event.preventDefault();
+    onOpen(false);
+    box.current.querySelector("button").focus();
+  };
+  return html`
+    <div class="menu" ref=${box} onKeyDown=${press}>
+      <button type="button" aria-expanded=${open} aria-controls="saved-views" onClick=${() => onOpen(!open)}>Saved views</button>
+      <section id="saved-views" class="menu-list" aria-label="Saved views" hidden=${!open}>${open && children}</section>
+    </div>
+  `;
+}
+
+function Line({ view, user, shown, ask, onChosen }) {
+  const { name, page, shared, owner } = view;
+  const isMine = owner.id === user.id;
+  const about = [PAGES[page], shared && (isMine ? "shared" : `shared by ${owner.username}`)].filter(Boolean).join(", ");
+  const mayChange = isMine || user.role === "owner";
+  return html`
+    <li>
+      <a href=${addressOf(view)} aria-current=${isSame(view, shown) ? "page" : undefined} onClick=${onChosen}>${name}<small class="quiet">${about}</small></a>
+      ${
+        mayChange &&
+        html`
+          <button type="button" class="plain" aria-label=${`Change ${name}`} onClick=${() => ask("change", view)}>Change</button>
+          <button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${() => ask("remove", view)}>Remove</button>
+        `
+      }
+    </li>
+  `;
+}
+
+function Removal({ view, onClose, onDone }) {
+  const path = `views/${view.id}`;
+  const remove = async () => {
+    const { version } = await getVersioned(path);
+    await sendVersioned("DELETE", path, undefined, version);
+    onDone();
+  };
+  return html`
+    <${Confirm} title=${`Remove “${view.name}”?`} verb="Remove" act=${remove} onClose=${onClose}>
+      <p>${view.shared ? "It is shared: nobody finds it in the menu any more." : "It is not found in the menu any more."} Calls and figures stay as they are.</p>
+    <//>
+  `;
+}
