@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -91,8 +91,21 @@ class Reader(Protocol):
         """Return what the bytes so far amount to, and read all of them for it. May be called again after more bytes."""
 
 
+@runtime_checkable
+class TextReader(Reader, Protocol):
+    """A reader of responses that have text."""
+
+    def keep_text(self) -> None:
+        """Keep the text of the response too, which it does not do by itself. Before the first bytes."""
+
+
 Header: TypeAlias = Callable[[str], str]
 """Gives a header of a response, by its name in any case; "" where there is none."""
+
+
+def no_header(_name: str) -> str:
+    """Stand for a head without headers."""
+    return ""
 
 
 class RequestParser(Protocol):
@@ -153,9 +166,19 @@ class Api:
             return self.event_stream_reader
         return self.body_reader
 
-    def reader_for(self, content_type: str, header: Header) -> Reader:
-        """A reader of a successful response: of a content type as before, with a head that gives these headers."""
+    def reader_for(self, content_type: str, header: Header = no_header, *, keep_text: bool = False) -> Reader:
+        """A reader of a successful response: of a content type as before, with a head that gives these headers.
+
+        Args:
+            content_type: Of the response.
+            header: Gives its headers.
+            keep_text: Whether its text is kept, where it has any.
+        """
         make = self.reader_of(content_type)
         if make is self.body_reader and self.metered_body_reader is not None:
-            return self.metered_body_reader(header)
-        return make()
+            reader = self.metered_body_reader(header)
+        else:
+            reader = make()
+        if keep_text and isinstance(reader, TextReader):
+            reader.keep_text()
+        return reader

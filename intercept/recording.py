@@ -28,38 +28,59 @@ class Recording(Struct, frozen=True, kw_only=True):
         prompts: The prompt of a user.
         tool_inputs: What a model gives to the tools that it calls.
         thoughts: What a model shows of its thinking.
-        responses: What is kept of other words of a response: messages of errors.
+        responses: The text that a model responds with, and messages of errors. None says nothing: then messages of errors are
+            kept, and the text of responses is not.
         patterns: What is redacted beside what the bridge finds by itself, see `intercept.secrets.own_patterns`.
         retention: Days after the start of a call after which its texts are removed; None keeps them as long as the call.
+        responses_retention: The same of the text of its response alone, which `retention` removes too.
     """
 
     prompts: Keep = Keep.FULL
     tool_inputs: Keep = Keep.FULL
     thoughts: Keep = Keep.FULL
-    responses: Keep = Keep.FULL
+    responses: Keep | None = None
     patterns: tuple[str, ...] = ()
     retention: int | None = None
+    responses_retention: int | None = None
+
+    @property
+    def response_text(self) -> Keep:
+        """What is kept of the text of a response."""
+        return Keep.NONE if self.responses is None else self.responses
+
+    @property
+    def error_messages(self) -> Keep:
+        """What is kept of messages of errors."""
+        return Keep.FULL if self.responses is None else self.responses
 
     @property
     def restricts(self) -> bool:
-        """Whether anything is kept in another way than in full."""
-        return any(getattr(self, name) is not Keep.FULL for name in KINDS)
+        """Whether anything that is recorded is kept in another way than in full."""
+        return any(getattr(self, name) not in (Keep.FULL, None) for name in KINDS)
 
 
 KINDS: Final = ("prompts", "tool_inputs", "thoughts", "responses")
+RETENTIONS: Final = ("retention", "responses_retention")
 _ORDER: Final = tuple(Keep)
 
 
 def strictest(recordings: Iterable[Recording]) -> Recording | None:
     """What holds where all of these apply: of each kind the strictest, every pattern, and the shortest retention.
 
-    None if they restrict nothing.
+    None if that is as without any of them.
     """
     all_of_them = list(recordings)
-    kept = {
-        kind: max((getattr(one, kind) for one in all_of_them), key=_ORDER.index, default=Keep.FULL) for kind in KINDS
-    }
+    said = {kind: [keep for one in all_of_them if (keep := getattr(one, kind)) is not None] for kind in KINDS}
+    kept = {kind: max(keeps, key=_ORDER.index) for kind, keeps in said.items() if keeps}
     patterns = tuple(dict.fromkeys(pattern for one in all_of_them for pattern in one.patterns))
-    retention = min((one.retention for one in all_of_them if one.retention is not None), default=None)
-    together = Recording(**kept, patterns=patterns, retention=retention)
-    return together if together.restricts or retention is not None else None
+    together = Recording(
+        **kept,
+        patterns=patterns,
+        retention=_shortest(one.retention for one in all_of_them),
+        responses_retention=_shortest(one.responses_retention for one in all_of_them),
+    )
+    return None if together == Recording(patterns=patterns) else together
+
+
+def _shortest(days: Iterable[int | None]) -> int | None:
+    return min((one for one in days if one is not None), default=None)

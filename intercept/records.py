@@ -147,6 +147,14 @@ class ModelThought(Struct, frozen=True, kw_only=True):
     kept: Keep = Keep.FULL
 
 
+class ModelResponse(Struct, frozen=True, kw_only=True):
+    """The text that the model responded with, where it is kept: without tool calls and thoughts."""
+
+    text: str
+    truncated: bool = False
+    kept: Keep = Keep.FULL
+
+
 class ProviderError(Struct, frozen=True, kw_only=True):
     """An error in the provider's own words."""
 
@@ -187,7 +195,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did.
     `open_ended` says that only the connection's end tells: all but the last mark of the end came, or bytes that could not
     be read (an unknown encoding, too many of them). `truncated` says that more was there to record than is kept of one
-    response.
+    response. `response` is None where the response has no text, and where its text is not kept.
     """
 
     response_id: str = ""
@@ -198,6 +206,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     token_usages: tuple[TokenUsage, ...] = ()
     tool_usages: tuple[ToolUsage, ...] = ()
     model_thoughts: tuple[ModelThought, ...] = ()
+    response: ModelResponse | None = None
 
 
 class Interception(Struct, frozen=True, kw_only=True):
@@ -238,6 +247,11 @@ class Interception(Struct, frozen=True, kw_only=True):
     tool_results: tuple[ToolResult, ...] = ()
     retry_count: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keeps_response(self) -> bool:
+        """Whether anything of the text of its response is kept."""
+        return self.recording is not None and self.recording.response_text is not Keep.NONE
 
 
 class Ending(Struct, frozen=True, kw_only=True):

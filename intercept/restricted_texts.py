@@ -17,6 +17,7 @@ from intercept.records import (
     Conversation,
     Ending,
     Interception,
+    ModelResponse,
     ModelThought,
     ProviderError,
     Reading,
@@ -108,6 +109,7 @@ class _Once:
             tool_usages=tuple(map(self.tool_usage, ending.reading.tool_usages)),
             model_thoughts=tuple(map(self.thought, ending.reading.model_thoughts)),
             error=self.error(ending.reading.error),
+            response=self.response(ending.reading.response),
         )
         tries = tuple(replace(one, error=self.error(one.error)) for one in ending.tries)
         return replace(ending, reading=reading, error=self.error(ending.error), tries=tries)
@@ -117,7 +119,7 @@ class _Once:
         kept = self._keep(usage.input, self._recording.tool_inputs)
         error = usage.invocation_error
         if error is not None:
-            error = self._keep(error, self._recording.responses).text
+            error = self._keep(error, self._recording.error_messages).text
         truncated = usage.truncated or kept.is_cut
         return replace(usage, input=kept.text, kept=kept.kept, truncated=truncated, invocation_error=error)
 
@@ -126,11 +128,18 @@ class _Once:
         kept = self._keep(thought.content, self._recording.thoughts)
         return replace(thought, content=kept.text, kept=kept.kept, truncated=thought.truncated or kept.is_cut)
 
+    def response(self, response: ModelResponse | None) -> ModelResponse | None:
+        """What is kept of the text of a response."""
+        if response is None:
+            return None
+        kept = self._keep(response.text, self._recording.response_text)
+        return replace(response, text=kept.text, kept=kept.kept, truncated=response.truncated or kept.is_cut)
+
     def error(self, error: ProviderError | None) -> ProviderError | None:
         """What is kept of an error."""
         if error is None:
             return None
-        return ProviderError(type=error.type, message=self._keep(error.message, self._recording.responses).text)
+        return ProviderError(type=error.type, message=self._keep(error.message, self._recording.error_messages).text)
 
     def _keep(self, text: str, keep: Keep) -> _Kept:
         match keep:
@@ -160,6 +169,5 @@ def without_restricted_words(recording: Recording | None, ending: Ending) -> End
     """Return an end without every text that is not kept in full."""
     if recording is None:
         return ending
-    nothing = {name: Keep.NONE for name in KINDS if getattr(recording, name) is not Keep.FULL}
-    once = _Once(Texts(), replace(Recording(), **nothing))
-    return once.ending(ending)
+    nothing = {name: Keep.NONE for name in KINDS if getattr(recording, name) not in (Keep.FULL, None)}
+    return _Once(Texts(), replace(recording, **nothing)).ending(ending)

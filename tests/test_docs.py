@@ -15,7 +15,7 @@ from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane import addresses, admission, proxy
 from handlers.dataplane.services import ownership, passthrough, recorded
 from handlers.operation.metrics import PREFIX
-from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
+from intercept.records import EndReason, ModelResponse, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
 from resources.recorded.export_formats import COLUMNS
@@ -215,6 +215,7 @@ def shown():
         token_usages=(TokenUsage(provider_response_id="resp_1"),),
         tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="", tool="", input=""),),
         model_thoughts=(ModelThought(content="", source="thinking"),),
+        response=ModelResponse(text=""),
     )
     start = start_document(interception(), instance_id=INSTANCE, new_id=new_id)
     return as_json(Interception.of, kept(start | ending_fields(ending(reading=reading), new_id=new_id)), {ADA.id: ADA})

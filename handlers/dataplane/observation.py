@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 from uuid import UUID
 
-from intercept.apis import Api, Reader
+from intercept.apis import EVENTS, Api, Reader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.formats.error_body import error_reader
@@ -64,15 +64,25 @@ class Observation:
         api: How the answer is read.
         now: The wall clock in UTC.
         secrets: What is replaced in everything that is recorded.
+        keep_text: Whether the text of the answer is recorded.
     """
 
-    def __init__(self, interception_id: UUID, api: Api, *, now: Callable[[], datetime], secrets: KnownSecrets) -> None:
+    def __init__(
+        self,
+        interception_id: UUID,
+        api: Api,
+        *,
+        now: Callable[[], datetime],
+        secrets: KnownSecrets,
+        keep_text: bool = False,
+    ) -> None:
         self.interception_id = interception_id
         self.status: int | None = None
         self.first_byte_at: datetime | None = None
         self._api = api
         self._now = now
         self._secrets = secrets
+        self._keep_text = keep_text
         self._reader: Reader = NOT_BEGUN
         self._request_id: str | None = None
         self._interruption: EndReason | None = None
@@ -98,7 +108,7 @@ class Observation:
     def accept(self, status: int) -> None:
         """The upstream takes the request on a connection where no head comes before the events."""
         self.status = status
-        self._reader = self._api.stream_reader()
+        self._reader = self._api.reader_for(EVENTS, keep_text=self._keep_text)
 
     def chunk(self, data: bytes) -> None:
         """Bytes of the body came."""
@@ -203,7 +213,7 @@ class Observation:
     def _reader_for(self, response: UpstreamResponse) -> Reader:
         if not FIRST_SUCCESS <= response.status < FIRST_REDIRECT:
             return error_reader(response.header(ERROR_TYPE_HEADER).partition(":")[0])
-        return self._api.reader_for(response.content_type, response.header)
+        return self._api.reader_for(response.content_type, response.header, keep_text=self._keep_text)
 
     def _drop_reader(self, error: Exception) -> None:
         self._reader = DROPPED

@@ -77,4 +77,5 @@ EXAMPLE = Interception(
     ],
     tool_usages=[],
     model_thoughts=[],
+    response=None,
 )

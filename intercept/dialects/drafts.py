@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from io import StringIO
 from typing import Any, Final, TypeVar
 
 from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
+from intercept.dialects.texts import CharacterBudget, ResponseText, Text
 from intercept.formats.json_text import read_object, read_struct, text_of
 from intercept.records import (
     ModelThought,
@@ -54,43 +54,6 @@ class _Error(Struct):
 
 
 _ERROR: Final = Decoder(_Error)
-
-
-class CharacterBudget:
-    """How many characters a reading may still keep."""
-
-    def __init__(self, characters: int = MAX_TEXT) -> None:
-        self.characters = characters
-
-
-class Text:
-    """Text that grows by pieces, up to its own cap and its reading's allowance. Nothing follows a cut."""
-
-    def __init__(self, cap: int, allowance: CharacterBudget) -> None:
-        self._room = cap
-        self._allowance = allowance
-        self._pieces = StringIO()
-        self.truncated = False
-
-    def add(self, piece: str | None) -> None:
-        """Append a piece."""
-        if not piece or self.truncated:
-            return
-        kept = piece[: min(self._room, self._allowance.characters)]
-        self.truncated = len(kept) < len(piece)
-        self._room -= len(kept)
-        self._allowance.characters -= len(kept)
-        self._pieces.write(kept)
-
-    def release(self) -> None:
-        """Give the allowance back: this text will not be kept."""
-        self._allowance.characters += self._pieces.tell()
-
-    def __bool__(self) -> bool:
-        return self._pieces.tell() > 0
-
-    def __str__(self) -> str:
-        return self._pieces.getvalue()
 
 
 class ToolCall:
@@ -146,7 +109,10 @@ P = TypeVar("P", ToolCall, Thought)
 
 
 class Draft:
-    """What a response amounts to so far. `tokens` is the last usage seen; its source is decided in the end."""
+    """What a response amounts to so far. `tokens` is the last usage seen; its source is decided in the end.
+
+    `text` is None unless the text of the response is kept.
+    """
 
     def __init__(self) -> None:
         self.response_id = ""
@@ -155,8 +121,13 @@ class Draft:
         self.truncated = False
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
+        self.text: ResponseText | None = None
         self._parts: dict[Hashable, ToolCall | Thought] = {}
-        self._allowance = CharacterBudget()
+        self._allowance = CharacterBudget(MAX_TEXT)
+
+    def keep_text(self) -> None:
+        """Keep the text of the response too."""
+        self.text = ResponseText()
 
     def identify(self, response_id: str | None) -> None:
         """Take the response's id; the first one stays."""
@@ -193,9 +164,11 @@ class Draft:
         return len(self._parts) >= MAX_PARTS
 
     def clear_parts(self) -> None:
-        """Forget all tool calls and thoughts."""
+        """Forget all tool calls and thoughts, and the text."""
         self._parts = {}
-        self._allowance = CharacterBudget()
+        self._allowance = CharacterBudget(MAX_TEXT)
+        if self.text is not None:
+            self.keep_text()
 
     def reading(self) -> Reading:
         """Return the reading that the draft amounts to."""
@@ -213,6 +186,7 @@ class Draft:
                 part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name
             ),
             model_thoughts=tuple(part.record() for part in parts if isinstance(part, Thought) and part.text),
+            response=None if self.text is None else self.text.record(),
         )
 
     def _has_room(self, key: Hashable) -> bool:
@@ -224,6 +198,8 @@ class Draft:
         replaced = self._parts.get(key)
         for text in replaced.texts if replaced else ():
             text.release()
+        if self.text is not None and replaced is None:
+            self.text.interrupt()
         self._parts[key] = part
         return part
 

@@ -72,6 +72,10 @@ class StreamReader(SteppingReader):
         self._draft = Draft()
         self._unread = bytearray()  # not pieces: of a few bytes each they would take many times as much
 
+    def keep_text(self) -> None:
+        """Keep the text of the response too. Before the first bytes."""
+        self._draft.keep_text()
+
     @property
     def behind(self) -> bool:
         """Whether more is held than is read at once."""
@@ -135,7 +139,12 @@ class BodyReader(SteppingReader):
         self._add_event = add
         self._room = max_body_bytes
         self._body = bytearray()
+        self._keeps_text = False
         self._reading: Reading | None = None
+
+    def keep_text(self) -> None:
+        """Keep the text of the response too. Before the first bytes."""
+        self._keeps_text = True
 
     def feed(self, chunk: bytes) -> None:
         """Add the next bytes of the body."""
@@ -167,6 +176,8 @@ class BodyReader(SteppingReader):
             self._reading = Reading(open_ended=True, truncated=True)
         else:
             draft = Draft()
+            if self._keeps_text:
+                draft.keep_text()
             draft.complete = self._add_event(body, draft)
             self._reading = draft.reading()
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from intercept.recording import KINDS, Keep, Recording
-from intercept.secrets.own_patterns import InvalidPatternError, own_pattern
 from limits.limit import Period
+from limits.policies.invalid_field import InvalidFieldError
+from limits.policies.recording_rules import RecordingRules
 
 MAX_REQUESTS: Final = 1_000_000
 """The largest maximum of concurrency and of a rate."""
@@ -30,11 +30,6 @@ MAX_WINDOW_SECONDS: Final = 31 * 86_400
 MAX_PATTERNS: Final = 100
 """How many patterns a list may have."""
 
-MAX_OWN_PATTERNS: Final = 20
-"""How many patterns of what is to be redacted a policy may have."""
-
-MAX_RETENTION: Final = 3650
-"""The most days that a policy may keep texts for."""
 MAX_PATTERN: Final = 200
 """How many characters a pattern may have."""
 
@@ -52,15 +47,7 @@ NOT_MONEY: Final = (
 )
 EMPTY_ALLOW: Final = 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'
 NOTHING_LEFT: Final = "deny has this pattern, or one that means more: it would match nothing"
-TOO_MANY_OWN: Final = f"must have at most {MAX_OWN_PATTERNS} patterns"
 TOO_MANY: Final = f"must have at most {MAX_PATTERNS} patterns"
-
-
-class InvalidFieldError(ValueError):
-    """A field has a value that is not allowed. The text is `field: rule`, which `reading.py` takes apart."""
-
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__(f"{field}: {rule}")
 
 
 Wildcard = Annotated[
@@ -224,55 +211,6 @@ Byok = Annotated[
     Literal["allow", "deny"],
     Meta(description="Whether a user's own key for a provider may be used. `deny` holds whatever others allow."),
 ]
-
-
-Retention = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=MAX_RETENTION,
-        description="Days after which the texts of a call are removed; what is counted of it stays.",
-    ),
-]
-
-
-class RecordingRules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is kept of texts in records. Bodies on their way are never changed."""
-
-    prompts: Annotated[Keep | UnsetType, Meta(description="Of the prompt of a user.")] = UNSET
-    tool_inputs: Annotated[Keep | UnsetType, Meta(description="Of what a model gives to the tools that it calls.")] = (
-        UNSET
-    )
-    thoughts: Annotated[Keep | UnsetType, Meta(description="Of what a model shows of its thinking.")] = UNSET
-    responses: Annotated[
-        Keep | UnsetType, Meta(description="Of other words of a response: the messages of errors.")
-    ] = UNSET
-    patterns: Annotated[
-        list[str] | UnsetType,
-        Meta(
-            description="What is redacted beside credentials, cards and mail addresses: sequences of characters, sets, "
-            "`\\d`, `\\w`, `\\s`, `\\b`, `.`, each with a bounded repeat such as `{5}` or `{1,40}`."
-        ),
-    ] = UNSET
-
-    retention: Retention | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        """Check the patterns."""
-        if len(self.patterns or []) > MAX_OWN_PATTERNS:
-            raise InvalidFieldError("patterns", TOO_MANY_OWN)
-        for number, pattern in enumerate(self.patterns or []):
-            try:
-                own_pattern(pattern)
-            except InvalidPatternError as error:
-                raise InvalidFieldError(f"patterns[{number}]", str(error)) from error
-
-    @property
-    def recording(self) -> Recording:
-        """What is kept of each kind of text."""
-        kept = {name: value for name in KINDS if (value := getattr(self, name)) is not UNSET}
-        retention = None if self.retention is UNSET else self.retention
-        return Recording(**kept, patterns=tuple(self.patterns or ()), retention=retention)
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

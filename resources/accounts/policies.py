@@ -104,20 +104,35 @@ class RecordingRule(Struct):
     prompts: Keep
     tool_inputs: Keep
     thoughts: Keep
-    responses: Keep
+    responses: Annotated[Keep, Meta(description="Of the text of responses; `none` where no policy says it.")]
+    errors: Annotated[
+        Keep, Meta(description="Of messages of errors: as of responses, and `full` where no policy says it.")
+    ]
     patterns: Annotated[list[str], Meta(description="What is redacted beside what the bridge finds by itself.")]
     retention: Annotated[
         Count | None, Meta(description="Days after which texts are removed; null if they stay as long as their call.")
     ]
+    responses_retention: Annotated[
+        Count | None,
+        Meta(description="The same of the text of responses; null if it stays as long as the other texts."),
+    ]
 
     @classmethod
     def of(cls, effective: Effective | None) -> Self | None:
-        """Show what holds; None where everything is kept."""
+        """Show what holds; None where no policy says anything of it."""
         if effective is None or (kept := effective.recording) is None:
             return None
         sources = [PolicySource.of(source) for source, policy in effective.policies if policy.recording is not UNSET]
         return cls(
-            sources, kept.prompts, kept.tool_inputs, kept.thoughts, kept.responses, list(kept.patterns), kept.retention
+            sources,
+            kept.prompts,
+            kept.tool_inputs,
+            kept.thoughts,
+            kept.response_text,
+            kept.error_messages,
+            list(kept.patterns),
+            kept.retention,
+            kept.responses_retention,
         )
 
 
@@ -196,7 +211,8 @@ class Explanation(Struct):
         PolicySource | None, Meta(description="Who forbids a key of the user's own; null if nobody does.")
     ]
     recording: Annotated[
-        RecordingRule | None, Meta(description="What is kept of texts in records; null if that is everything.")
+        RecordingRule | None,
+        Meta(description="What is kept of texts in records; null if that is everything but the text of responses."),
     ]
     limits: list[LimitRule]
 

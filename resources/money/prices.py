@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
-from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
+from limits.policies.invalid_field import InvalidFieldError
+from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, Readers
 from resources.fields import Time
 from storage.prices.documents import KeptPrices

@@ -14,11 +14,13 @@ _TEXTS: Mapping[str, str] = {"user_prompts": "prompt", "tool_usages": "input", "
 def without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of an interception with empty texts, each marked `withheld`.
 
-    The texts are prompts, inputs of tools, thoughts, and the messages of errors: providers quote requests in them.
+    The texts are prompts, inputs of tools, thoughts, responses, and the messages of errors: providers quote requests in them.
     """
     shown = dict(document)
     for name, text in _TEXTS.items():
         shown[name] = [_withheld(entry, text) for entry in document.get(name, ())]
+    if response := document.get("response"):
+        shown["response"] = _withheld(response, "text")
     if error := document.get("error"):
         shown["error"] = {**error, "message": ""}
     if tries := document.get("tries"):
@@ -28,7 +30,7 @@ def without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def has_texts(document: Mapping[str, Any]) -> bool:
     """Say whether there is anything in the document of an interception that `without_texts` would withhold."""
-    return any(document.get(name) for name in _TEXTS) or bool(document.get("error"))
+    return any(document.get(name) for name in _TEXTS) or bool(document.get("response") or document.get("error"))
 
 
 def _withheld(entry: Mapping[str, Any], text: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from resources.recorded.parts import (
     Document,
     EarlierCost,
     Metadata,
+    ModelResponse,
     ModelThought,
     ProviderCost,
     RecordedError,
@@ -102,6 +103,10 @@ class Interception(Struct):
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
     model_thoughts: list[ModelThought]
+    response: Annotated[
+        ModelResponse | None,
+        Meta(description="The text of the response; null where there is none, or no policy says that it is recorded."),
+    ]
     earlier_costs: Annotated[
         list[EarlierCost] | UnsetType,
         Meta(description="What it cost before it was priced again, the last at the end; absent if it never was."),
@@ -158,6 +163,7 @@ class Interception(Struct):
             [UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
             [ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
             [ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
+            (response := get("response")) and ModelResponse.of(response),
             [EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
         )
 

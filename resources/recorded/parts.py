@@ -207,6 +207,18 @@ class ModelThought(Struct):
         return of_fields(cls, thought, interception_id=interception_id, metadata=ThoughtMetadata(**thought["metadata"]))
 
 
+class ModelResponse(Struct):
+    """The text that the model responded with, where a policy says that it is recorded."""
+
+    text: Annotated[str, Meta(description="Of all its parts, without tool calls and thoughts.")]
+    metadata: TextMetadata
+
+    @classmethod
+    def of(cls, response: Document) -> Self:
+        """Show the `response` of a document."""
+        return cls(response["text"], TextMetadata(**response["metadata"]))
+
+
 class Agent(Struct):
     """Which agent of Claude Code asked."""
 

@@ -54,6 +54,7 @@ BY_FINGERPRINT: Keys = (("fingerprint", ASCENDING), ("ended_at", ASCENDING))
 
 # Whose texts are to be removed, and when.
 TEXTS_UNTIL: Keys = (("texts_until", ASCENDING), ("_id", ASCENDING))
+RESPONSE_UNTIL: Keys = (("response_until", ASCENDING), ("_id", ASCENDING))
 
 # What waits to be counted, and to be given to a session: oldest first.
 UNCOUNTED: Keys = (("uncounted", ASCENDING), ("_id", ASCENDING))
@@ -146,6 +147,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 partialFilterExpression={"status": "failed", "fingerprint": {"$exists": True}},
             ),
             IndexModel(TEXTS_UNTIL, name="texts_until", partialFilterExpression={"texts_until": {"$exists": True}}),
+            IndexModel(
+                RESPONSE_UNTIL, name="response_until", partialFilterExpression={"response_until": {"$exists": True}}
+            ),
             IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
             IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),
             IndexModel(UNCOUNTED, name="uncounted", partialFilterExpression={"uncounted": {"$exists": True}}),

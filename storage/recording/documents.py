@@ -4,9 +4,10 @@ A document looks like its API resource (`resources.recorded.interceptions`), wit
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
-the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
+the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `response`, the text of the response, only where it is
+kept; `blocks`, packed
 checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`, a digest of them with user and model;
-`tags` only where the client gave any; `texts_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
+`tags` only where the client gave any; `texts_until` and `response_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
 `storage.aggregation.sessions.retries` finds them; what
 `storage.aggregation.sessions.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`), `ungrouped` (`storage.aggregation.sessions.session_job`) and `unindexed`
@@ -29,10 +30,11 @@ import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
-from intercept.recording import Keep
+from intercept.recording import Keep, Recording
 from intercept.records import (
     Ending,
     Interception,
+    ModelResponse,
     ModelThought,
     Status,
     TokenUsage,
@@ -130,11 +132,21 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
         fields["tags"] = dict(interception.tags)
     if interception.retry_count:
         fields["retry_count"] = interception.retry_count
-    if interception.recording is not None and (days := interception.recording.retention) is not None:
-        fields["texts_until"] = interception.started_at + timedelta(days=days)
+    if interception.recording is not None:
+        fields |= _times_of_removal(interception.recording, interception)
     if agent.id or agent.parent_id or agent.hints:
         fields["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     return fields
+
+
+def _times_of_removal(recording: Recording, interception: Interception) -> dict[str, datetime]:
+    """Return when texts are removed, and when the response is if that is earlier."""
+    times, texts, response = {}, recording.retention, recording.responses_retention
+    if texts is not None:
+        times["texts_until"] = interception.started_at + timedelta(days=texts)
+    if response is not None and interception.keeps_response and (texts is None or response < texts):
+        times["response_until"] = interception.started_at + timedelta(days=response)
+    return times
 
 
 def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
@@ -173,6 +185,9 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "ungrouped": at,
         "unindexed": at,
     }
+    if (response := reading.response) is not None:
+        truncated = {"truncated": True} if response.truncated else {}
+        fields["response"] = {"text": response.text, "metadata": truncated | _kept(response)}
     if price := _provider_cost(usages):
         fields["provider_cost"] = price
     if ending.credential_hint:
@@ -270,7 +285,7 @@ def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: dateti
     }
 
 
-def _kept(text: UserPrompt | ToolUsage | ModelThought) -> dict[str, str]:
+def _kept(text: UserPrompt | ToolUsage | ModelThought | ModelResponse) -> dict[str, str]:
     return {} if text.kept is Keep.FULL else {"recording": text.kept.value}
 
 

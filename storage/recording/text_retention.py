@@ -1,9 +1,11 @@
 """Removes the texts of calls when a policy says they have been kept for long enough. What is counted of the calls stays.
 
-A call under such a policy has `texts_until` in its document from its start on. A run finds those whose time has come by an
-index, empties their texts, and takes the mark away: so any number of servers may run at the same time, stop and go on.
+A call under such a policy has `texts_until` in its document from its start on, and `response_until` where the text of its
+response goes earlier. A run finds those whose time has come by an index, empties their texts, and takes the mark away: so any
+number of servers may run at the same time, stop and go on.
 
-Texts are prompts, inputs of tools, thoughts and messages of errors, and the prompts that a session shows of these calls.
+Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
+calls.
 Checksums and digests of them go too, by which somebody could try whether a text is a certain one. A call in flight waits for
 its end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool.
 """
@@ -13,13 +15,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pymongo import UpdateOne
 
 from intercept.records import Status
 from storage.mongo.database import Database
-from storage.mongo.indexes import TEXTS_UNTIL
+from storage.mongo.indexes import RESPONSE_UNTIL, TEXTS_UNTIL, Keys
 
 PASS_SECONDS: Final = 60.0
 """From the end of one pass to the beginning of the next."""
@@ -39,6 +41,16 @@ PRESUMED_PAUSE: Final = timedelta(days=1)
 _OPERATION: Final = "remove texts"
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
 _DIGESTS: Final = ("blocks", "fingerprint", "conversation", "continues")
+
+
+class _Removal(NamedTuple):
+    """What is removed at a time: the mark that says when, its index, and the changes, see `_without_texts`."""
+
+    mark: str
+    by: Keys
+    fields: Mapping[str, Any]
+    dropped: tuple[str, ...] = ()
+    is_of_prompts: bool = False
 
 
 class TextRetention:
@@ -83,50 +95,41 @@ class TextRetention:
             DatabaseUnavailableError: Not all were removed.
         """
         until, removed = self._now(), 0
-        while number := await self._batch(until):
-            removed += number
-            await self._pause(BATCH_PAUSE_SECONDS)
+        for removal in _REMOVALS:
+            while number := await self._batch(removal, until):
+                removed += number
+                await self._pause(BATCH_PAUSE_SECONDS)
         return removed
 
-    async def _batch(self, until: datetime) -> int:
-        due = {"texts_until": {"$lte": until}, "status": {"$in": _ENDED}}
+    async def _batch(self, removal: _Removal, until: datetime) -> int:
+        due = {removal.mark: {"$lte": until}, "status": {"$in": _ENDED}}
         wanted = dict.fromkeys(("session_id", "started_at", "presumed"), True)
         async with self._database.within(BATCH_SECONDS, _OPERATION):
-            cursor = self._database.interceptions.find(due, wanted, sort=list(TEXTS_UNTIL), hint=list(TEXTS_UNTIL))
+            cursor = self._database.interceptions.find(due, wanted, sort=list(removal.by), hint=list(removal.by))
             calls = await cursor.limit(BATCH).to_list(BATCH)
             if not calls:
                 return 0
             # Sessions first: should this stop in between, the marks are still there.
-            shown = [change for call in calls for change in _without_prompts(call)]
+            shown = [change for call in calls for change in _without_prompts(call)] if removal.is_of_prompts else []
             if shown:
                 await self._database.sessions.bulk_write(shown, ordered=False)
-            changes = [_without_texts(call, until) for call in calls]
+            changes = [_without_texts(removal, call, until) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
         return len(calls)
 
 
-def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:
+def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) -> UpdateOne:
     """Empty the texts of a call, unless another server was first."""
-    removed = {"metadata": {"$mergeObjects": ["$$this.metadata", {"removed": True}]}}
-    quoted = _emptied("$$this.invocation_error")
-    fields: dict[str, Any] = {
-        "user_prompts": _each("user_prompts", {"prompt": "", **removed}),
-        "tool_usages": _each("tool_usages", {"input": "", "checksum": None, "invocation_error": quoted, **removed}),
-        "model_thoughts": _each("model_thoughts", {"content": "", **removed}),
-        "tries": _each("tries", {"error": _without_message("$$this.error")}),
-        "error": _without_message("$error"),
-        # The search index has digests of its words until it was indexed again.
-        "unindexed": until,
-        "indexed": True,
-    }
-    dropped = list(_DIGESTS)
+    # The search index has digests of its words until it was indexed again.
+    fields = {**removal.fields, "unindexed": until, "indexed": True}
+    dropped = list(removal.dropped)
     if call.get("presumed"):
-        fields["texts_until"] = until + PRESUMED_PAUSE
+        fields[removal.mark] = until + PRESUMED_PAUSE
     else:
-        dropped.append("texts_until")
-    marked = {"_id": call["_id"], "texts_until": {"$lte": until}}
-    return UpdateOne(marked, [{"$set": fields}, {"$unset": dropped}])
+        dropped.append(removal.mark)
+    marked = {"_id": call["_id"], removal.mark: {"$lte": until}}
+    return UpdateOne(marked, [{"$set": fields}, *([{"$unset": dropped}] if dropped else [])])
 
 
 def _each(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +144,37 @@ def _without_message(error: str) -> dict[str, Any]:
 
 def _emptied(text: str) -> dict[str, Any]:
     return {"$cond": [{"$gt": [text, None]}, "", text]}
+
+
+def _removed(metadata: str) -> dict[str, Any]:
+    return {"metadata": {"$mergeObjects": [metadata, {"removed": True}]}}
+
+
+_OF_ENTRY: Final = _removed("$$this.metadata")
+_RESPONSE: Final = {
+    "response": {
+        "$cond": [
+            {"$gt": ["$response", None]},
+            {"$mergeObjects": ["$response", {"text": "", **_removed("$response.metadata")}]},
+            "$response",
+        ]
+    }
+}
+_TEXTS: Final = {
+    "user_prompts": _each("user_prompts", {"prompt": "", **_OF_ENTRY}),
+    "tool_usages": _each(
+        "tool_usages",
+        {"input": "", "checksum": None, "invocation_error": _emptied("$$this.invocation_error"), **_OF_ENTRY},
+    ),
+    "model_thoughts": _each("model_thoughts", {"content": "", **_OF_ENTRY}),
+    "tries": _each("tries", {"error": _without_message("$$this.error")}),
+    "error": _without_message("$error"),
+    **_RESPONSE,
+}
+_REMOVALS: Final = (
+    _Removal("response_until", RESPONSE_UNTIL, _RESPONSE),
+    _Removal("texts_until", TEXTS_UNTIL, _TEXTS, _DIGESTS, is_of_prompts=True),
+)
 
 
 def _without_prompts(call: Mapping[str, Any]) -> list[UpdateOne]:

@@ -70,7 +70,7 @@ def _texts(owner: dict[str, Any], marked: dict[str, Any]) -> Iterator[tuple[int,
         if isinstance(value, str):
             yield len(value.encode()), owner, key, marked
         elif isinstance(value, dict):
-            yield from _texts(value, marked)
+            yield from _texts(value, value.get("metadata", marked))
         elif isinstance(value, list):
             for item in value:
                 if isinstance(item, dict):

@@ -7,7 +7,16 @@ from msgspec.structs import replace
 
 from intercept import restricted_texts
 from intercept.recording import KINDS, Keep, Recording, strictest
-from intercept.records import Conversation, ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
+from intercept.records import (
+    Conversation,
+    ModelResponse,
+    ModelThought,
+    ProviderError,
+    Reading,
+    ToolUsage,
+    Try,
+    UserPrompt,
+)
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from tests.storage.records import ending, interception
 
@@ -27,7 +36,10 @@ def call(**kept):
     )
     error = ProviderError(type="invalid", message=f"error {MAIL}")
     reading = Reading(
-        tool_usages=(tool,), model_thoughts=(ModelThought(content=f"thought {MAIL}", source="thinking"),), error=error
+        tool_usages=(tool,),
+        model_thoughts=(ModelThought(content=f"thought {MAIL}", source="thinking"),),
+        error=error,
+        response=ModelResponse(text=f"response {MAIL}"),
     )
     return start, ending(
         error=error, reading=reading, tries=(Try(provider_name="a", error=error), Try(provider_name="b"))
@@ -38,25 +50,42 @@ def words(start, end):
     (tool,), (thought,) = end.reading.tool_usages, end.reading.model_thoughts
     assert end.error == end.reading.error == end.tries[0].error
     assert end.tries[1].error is None
-    return [start.user_prompt.prompt, tool.input, thought.content, tool.invocation_error, end.error.message]
+    texts = [start.user_prompt.prompt, tool.input, thought.content]
+    return [*texts, end.reading.response.text, tool.invocation_error, end.error.message]
 
 
 def test_each_kind_of_text_is_kept_as_the_policy_says():
-    redacted = [f"{kind} [redacted]" for kind in ("prompt", "tool", "thought")] + ["[redacted]", "error [redacted]"]
-    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.REDACTED)))) == redacted
-    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.NONE)))) == [""] * 5
-    assert words(*TEXTS.ended(*call())) == words(*call())
+    redacted = [f"{kind} [redacted]" for kind in ("prompt", "tool", "thought", "response")]
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.REDACTED)))) == [
+        *redacted,
+        "[redacted]",
+        "error [redacted]",
+    ]
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.NONE)))) == [""] * 6
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.FULL)))) == words(*call())
     for number, kind in enumerate(KINDS[:3]):
-        kept = words(*TEXTS.ended(*call(**{kind: Keep.NONE})))
+        kept = words(*TEXTS.ended(*call(**{"responses": Keep.FULL, kind: Keep.NONE})))
         assert kept == [*words(*call())[:number], "", *words(*call())[number + 1 :]]
-    assert words(*TEXTS.ended(*call(responses=Keep.NONE))) == [*words(*call())[:3], "", ""]
+    assert words(*TEXTS.ended(*call(responses=Keep.NONE))) == [*words(*call())[:3], "", "", ""]
+
+
+def test_where_nothing_is_said_of_responses_errors_are_kept_and_their_text_is_not():
+    said = Recording(), Recording(responses=Keep.REDACTED)
+    assert [(one.response_text, one.error_messages) for one in said] == [
+        (Keep.NONE, Keep.FULL),
+        (Keep.REDACTED, Keep.REDACTED),
+    ]
+    assert words(*TEXTS.ended(*call(retention=1))) == [*words(*call())[:3], "", *words(*call())[4:]]
+    for kept, keeps in (({}, False), ({"responses": Keep.NONE}, False), ({"responses": Keep.HASHED}, True)):
+        assert call(**kept)[0].keeps_response is keeps
+    assert not interception().keeps_response
 
 
 def test_equal_texts_have_equal_hashes_which_nobody_can_make_without_the_secret():
     start, end = TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))
     hashes = words(start, end)
     assert all(text.startswith("hmac-sha256:") and len(text) == 12 + 64 for text in hashes)
-    assert len(set(hashes)) == 5
+    assert len(set(hashes)) == 6
     assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))) == hashes
     assert set(words(*Texts(b"other").ended(*call(**dict.fromkeys(KINDS, Keep.HASHED))))).isdisjoint(hashes)
     assert (
@@ -67,8 +96,8 @@ def test_equal_texts_have_equal_hashes_which_nobody_can_make_without_the_secret(
 
 def test_without_a_secret_nothing_is_kept_instead_of_a_hash():
     start, end = Texts().ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))
-    assert words(start, end) == [""] * 5
-    assert start.user_prompt.kept is end.reading.tool_usages[0].kept is Keep.NONE
+    assert words(start, end) == [""] * 6
+    assert start.user_prompt.kept is end.reading.tool_usages[0].kept is end.reading.response.kept is Keep.NONE
 
 
 @pytest.mark.parametrize("keep", [Keep.REDACTED, Keep.HASHED, Keep.NONE])
@@ -94,6 +123,7 @@ def test_what_is_beyond_the_bounds_is_cut_and_said_to_be(monkeypatch):
     monkeypatch.setattr(restricted_texts, "MAX_CALL", 14)
     start, end = TEXTS.ended(*call(prompts=Keep.REDACTED, tool_inputs=Keep.REDACTED))
     (tool,) = end.reading.tool_usages
+    assert end.reading.response.truncated is False
     assert (start.user_prompt.prompt, start.user_prompt.truncated) == ("prompt ada", True)
     assert (tool.input, tool.truncated) == ("tool", True)
 
@@ -101,7 +131,9 @@ def test_what_is_beyond_the_bounds_is_cut_and_said_to_be(monkeypatch):
 def test_where_texts_cannot_be_looked_through_none_that_is_restricted_is_left():
     start, end = call(prompts=Keep.REDACTED, thoughts=Keep.HASHED, responses=Keep.REDACTED)
     bare = without_restricted_texts(start), without_restricted_words(start.recording, end)
-    assert words(*bare) == ["", f"tool {MAIL}", "", "", ""]
+    assert words(*bare) == ["", f"tool {MAIL}", "", "", "", ""]
+    kept = without_restricted_words(Recording(responses=Keep.FULL, prompts=Keep.NONE), end)
+    assert kept.reading.response == end.reading.response
     assert without_restricted_words(None, end) is end
     assert TEXTS.ended(replace(start, recording=None), end) == (replace(start, recording=None), end)
 
@@ -114,9 +146,11 @@ def test_a_call_without_errors_has_none():
 
 levels = st.builds(
     Recording,
-    **dict.fromkeys(KINDS, st.sampled_from(Keep)),
+    **dict.fromkeys(KINDS[:3], st.sampled_from(Keep)),
+    responses=st.none() | st.sampled_from(Keep),
     patterns=st.lists(st.text()).map(tuple),
     retention=st.none() | st.integers(1, 9),
+    responses_retention=st.none() | st.integers(1, 9),
 )
 
 
@@ -125,9 +159,12 @@ def test_the_strictest_level_of_each_kind_holds(recordings):
     together = strictest(recordings)
     order = list(Keep)
     for kind in KINDS:
-        kept = getattr(together, kind) if together else Keep.FULL
-        assert kept == order[max((order.index(getattr(one, kind)) for one in recordings), default=0)]
+        kept = getattr(together or Recording(), kind)
+        said = [order.index(keep) for one in recordings if (keep := getattr(one, kind)) is not None]
+        assert kept == (order[max(said)] if said else getattr(Recording(), kind))
+    for days in ("retention", "responses_retention"):
+        shortest = min((one for each in recordings if (one := getattr(each, days))), default=None)
+        assert getattr(together or Recording(), days) == shortest
     if together:
         assert set(together.patterns) == {pattern for one in recordings for pattern in one.patterns}
-        assert together.retention == min((one.retention for one in recordings if one.retention), default=None)
         assert strictest([together]) == together

@@ -15,6 +15,7 @@ from intercept.records import (
     Ending,
     EndReason,
     Interception,
+    ModelResponse,
     ModelThought,
     ProviderError,
     Reading,
@@ -120,6 +121,7 @@ tool_usages = st.builds(
     truncated=st.booleans(),
 )
 model_thoughts = st.builds(ModelThought, content=texts, source=texts, truncated=st.booleans())
+model_responses = st.builds(ModelResponse, text=texts, truncated=st.booleans())
 readings = st.builds(
     Reading,
     response_id=texts,
@@ -128,6 +130,7 @@ readings = st.builds(
     token_usages=st.lists(token_usages, max_size=3).map(tuple),
     tool_usages=st.lists(tool_usages, max_size=3).map(tuple),
     model_thoughts=st.lists(model_thoughts, max_size=3).map(tuple),
+    response=st.none() | model_responses,
 )
 interceptions = st.builds(
     Interception,

@@ -49,6 +49,8 @@ class RecordLog:
         for kind in ("token_usage", "tool_usage", "model_thought"):
             for record in reading[kind + "s"]:
                 _write(kind, about | record)
+        if (response := reading["response"]) is not None:
+            _write("model_response", about | response)
         _write("interception_ended", end | {"status": ending.end_reason.status.value})
 
 

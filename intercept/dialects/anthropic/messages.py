@@ -50,6 +50,10 @@ class _Block(Struct):
     thinking: str | None = None
 
 
+class _TextBlock(_Block):
+    text: str | None = None
+
+
 class _Message(Struct):
     id: str | None = None
     content: list[_Block] | None = None
@@ -57,10 +61,18 @@ class _Message(Struct):
     error: Raw = Raw()
 
 
+class _TextMessage(_Message):
+    content: list[_TextBlock] | None = None  # type: ignore[assignment]  # nobody adds others
+
+
 class _Delta(Struct):
     stop_reason: str | None = None
     partial_json: str | None = None
     thinking: str | None = None
+
+
+class _TextDelta(_Delta):
+    text: str | None = None
 
 
 class _Event(Struct):
@@ -73,10 +85,17 @@ class _Event(Struct):
     error: Raw = Raw()
 
 
+class _TextEvent(_Event):
+    content_block: _TextBlock | None = None
+    delta: _TextDelta | None = None
+
+
 _REQUEST: Final = Decoder(_Request)
 _METADATA: Final = Decoder(_Metadata)
 _MESSAGE: Final = Decoder(_Message)
 _EVENT: Final = Decoder(_Event)
+_TEXT_MESSAGE: Final[Decoder[_Message]] = Decoder(_TextMessage)
+_TEXT_EVENT: Final[Decoder[_Event]] = Decoder(_TextEvent)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
@@ -134,9 +153,15 @@ class MessageStream(StreamReader):
         super().__init__(events)
         self._usage: dict[str, Any] = {}
         self._open_blocks = 0
+        self._decoder = _EVENT
+
+    def keep_text(self) -> None:
+        """Keep the text of the message too."""
+        super().keep_text()
+        self._decoder = _TEXT_EVENT
 
     def _add_event(self, event: Event) -> None:
-        data = read_struct(event.data, _EVENT)
+        data = read_struct(event.data, self._decoder)
         if data is None:
             return
         match data.type or event.name:
@@ -169,6 +194,8 @@ class MessageStream(StreamReader):
             part.input.add(delta.partial_json)
         elif isinstance(part, Thought):
             part.text.add(delta.thinking)
+        elif self._draft.text is not None and isinstance(delta, _TextDelta):
+            self._draft.text.add(delta.text)
 
     def _add_usage(self, usage: Raw) -> None:
         counts = {name: value for name, value in self._draft.read_usage(usage).items() if value is not None}
@@ -191,7 +218,7 @@ def body_reader() -> Reader:
 
 def add_body(body: bytes, draft: Draft) -> bool:
     """Add a blocking message to a draft; return whether it is one whole JSON object."""
-    message = read_struct(body, _MESSAGE)
+    message = read_struct(body, _MESSAGE if draft.text is None else _TEXT_MESSAGE)
     if message is None:
         return False
     draft.identify(message.id)
@@ -209,6 +236,11 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.initial.add(bytes(block.input).decode("utf-8", "replace"))
     elif block.type == "thinking" and (thought := draft.begin_thought(index, "thinking")):
         thought.text.add(block.thinking)
+    elif draft.text is not None:
+        if isinstance(block, _TextBlock) and block.type == "text":
+            draft.text.add(block.text)
+        else:
+            draft.text.interrupt()
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

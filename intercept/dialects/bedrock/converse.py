@@ -14,7 +14,8 @@ from intercept.apis import Reader
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.formats.json_text import read_struct
+from intercept.dialects.texts import ResponseText
+from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
 from intercept.tokens import count, storable
@@ -47,12 +48,27 @@ class _Reasoning(Struct, rename="camel"):
     reasoning_text: _ReasoningText | None = None
 
 
+class _Piece(Struct):
+    text: Raw = Raw()
+
+
+class _Citations(Struct):
+    """Text with its sources."""
+
+    content: list[_Piece] | None = None
+
+
 class _Block(Struct, rename="camel"):
+    """A content block. Its text is decoded only where it is kept."""
+
+    text: Raw = Raw()
+    citations_content: _Citations | None = None
     tool_use: _ToolUse | None = None
     reasoning_content: _Reasoning | None = None
 
 
 class _Delta(Struct, rename="camel"):
+    text: Raw = Raw()
     tool_use: _ToolInput | None = None
     reasoning_content: _ReasoningText | None = None
 
@@ -140,6 +156,16 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.initial.add(bytes(tool.input).decode("utf-8", "replace"))
     if reasoning and reasoning.reasoning_text:
         _add_thought(reasoning.reasoning_text.text, index, draft)
+    if draft.text is not None:
+        _add_text(block, draft.text)
+
+
+def _add_text(block: _Block, text: ResponseText) -> None:
+    cited = (block.citations_content or _Citations()).content or ()
+    if not block.text and not cited:
+        text.interrupt()
+    for piece in (block.text, *(one.text for one in cited)):
+        text.add(text_of(piece))
 
 
 def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
@@ -148,6 +174,8 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     part = draft.part(index)
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)
+    if draft.text is not None:
+        draft.text.add(text_of(delta.text))
 
 
 def _add_thought(text: str | None, index: int, draft: Draft) -> None:

@@ -122,6 +122,8 @@ class _Assembly:
     def _add_text(self, text: str, *, is_thought: bool) -> None:
         if not is_thought:
             self._thought = None
+            if self._draft.text is not None:
+                self._draft.text.add(text)
             return
         if self._thought is None:
             self._thought = self._draft.begin_thought(self._next(), "thinking")
@@ -207,6 +209,10 @@ class _Body:
 
     def __init__(self) -> None:
         self._inner: StreamReader | BodyReader | None = None
+        self._keeps_text = False
+
+    def keep_text(self) -> None:
+        self._keeps_text = True
 
     @property
     def behind(self) -> bool:
@@ -218,6 +224,8 @@ class _Body:
                 return
             is_array = chunk.lstrip(_SPACE).startswith(b"[")
             self._inner = _Stream(ArrayDecoder()) if is_array else BodyReader(_add_body)
+            if self._keeps_text:
+                self._inner.keep_text()
         self._inner.feed(chunk)
 
     def step(self) -> bool:

@@ -17,6 +17,7 @@ from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_e
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import read_results, results_of_message
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
@@ -56,11 +57,30 @@ class _Message(Struct):
     reasoning: str | None = None
 
 
+class _TextMessage(_Message):
+    """The same with its text, which is a string or, as Mistral has it, a list of parts."""
+
+    content: str | list[Raw] | None = None
+    refusal: str | None = None
+
+
+class _Part(Struct):
+    text: str | None = None
+
+
 class _Choice(Struct):
     index: int | None = None
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
+
+
+class _TextChoice(_Choice):
+    """The same with its text, which legacy completions have here."""
+
+    message: _TextMessage | None = None
+    delta: _TextMessage | None = None
+    text: str | None = None
 
 
 class _Completion(Struct):
@@ -72,8 +92,14 @@ class _Completion(Struct):
     error: Raw = Raw()
 
 
+class _TextCompletion(_Completion):
+    choices: list[_TextChoice] | None = None  # type: ignore[assignment]  # nobody adds others
+
+
 _REQUEST: Final = Decoder(_Request)
 _COMPLETION: Final = Decoder(_Completion)
+_TEXT_COMPLETION: Final[Decoder[_Completion]] = Decoder(_TextCompletion)
+_PART: Final = Decoder(_Part)
 _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 
@@ -116,16 +142,23 @@ class _Stream(StreamReader):
     def __init__(self) -> None:
         super().__init__()
         self._open_calls: dict[int, ToolCall] = {}
+        self._decoder = _COMPLETION
+
+    def keep_text(self) -> None:
+        super().keep_text()
+        self._decoder = _TEXT_COMPLETION
 
     def _add_event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
             self._draft.complete = True
-        elif chunk := read_struct(event.data, _COMPLETION):
+        elif chunk := read_struct(event.data, self._decoder):
             _add_envelope(chunk, self._draft)
             if choice := _first_choice(chunk):
                 self._add_choice(choice)
 
     def _add_choice(self, choice: _Choice) -> None:
+        if self._draft.text is not None:
+            _add_text(choice, self._draft.text)
         if choice.delta:
             _add_thought(choice.delta, self._draft)
             for delta in choice.delta.tool_calls or ():
@@ -159,11 +192,13 @@ def body_reader() -> Reader:
 
 
 def _add_body(body: bytes, draft: Draft) -> bool:
-    completion = read_struct(body, _COMPLETION)
+    completion = read_struct(body, _COMPLETION if draft.text is None else _TEXT_COMPLETION)
     if completion is None:
         return False
     _add_envelope(completion, draft)
     choice = _first_choice(completion)
+    if choice and draft.text is not None:
+        _add_text(choice, draft.text)
     if choice and choice.message:
         _add_thought(choice.message, draft)
         for delta in choice.message.tool_calls or ():
@@ -196,6 +231,19 @@ def _add_thought(message: _Message, draft: Draft) -> None:
         thought = draft.part(_THOUGHT) or draft.begin_thought(_THOUGHT, "reasoning")
         if isinstance(thought, Thought):
             thought.text.add(text)
+
+
+def _add_text(choice: _Choice, text: ResponseText) -> None:
+    if not isinstance(choice, _TextChoice):
+        return
+    text.add(choice.text)
+    for message in filter(None, (choice.message, choice.delta)):
+        if isinstance(message.content, list):
+            for part in filter(None, (read_struct(raw, _PART) for raw in message.content)):
+                text.add(part.text)
+        else:
+            text.add(message.content)
+        text.add(message.refusal)
 
 
 def _add_call(delta: _Call, call: ToolCall) -> None:

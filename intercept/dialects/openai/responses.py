@@ -48,7 +48,10 @@ class _Request(RequestBody):
 
 
 class _Part(Struct):
+    """A part of a message or a summary. A message in which the model declines has `refusal`."""
+
     text: str | None = None
+    refusal: str | None = None
 
 
 class _Item(Struct):
@@ -140,8 +143,8 @@ class _Stream(StreamReader):
     def _add_known(self, kind: str, data: _Event) -> None:
         draft, index = self._draft, data.output_index or 0
         match kind:
-            case "response.output_text.delta":
-                _add(data.delta, draft.part((index, data.content_index or 0)))
+            case "response.output_text.delta" | "response.refusal.delta":
+                _add_text_delta(data.delta, draft.part((index, data.content_index or 0)), index, draft)
             case "response.output_item.added" | "response.output_item.done":
                 if data.item:
                     _add_item(data.item, index, draft)
@@ -211,6 +214,18 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
             _add_thoughts(item.summary or [], index, "reasoning_summary", draft)
         case "message" if item.phase == "commentary":
             _add_thoughts(item.content or [_Part()], index, "commentary", draft)
+        case "message" if draft.text is not None and draft.text.begin(index):
+            for part in item.content or ():
+                draft.text.add(part.text or part.refusal)
+
+
+def _add_text_delta(delta: str | None, part: ToolCall | Thought | None, index: int, draft: Draft) -> None:
+    """Add to a commentary, or to the text of the response."""
+    if part is not None:
+        _add(delta, part)
+    elif draft.text is not None:
+        draft.text.begin(index)
+        draft.text.add(delta)
 
 
 def _add_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) -> None:

@@ -42,7 +42,8 @@ class Text(Struct, frozen=True):
 TEXT_FIELDS: Final = (
     *("user_prompts.prompt", "user_prompts.metadata.recording"),
     *("tool_usages.input", "tool_usages.metadata.recording", "tool_usages.invocation_error"),
-    *("model_thoughts.content", "model_thoughts.metadata.recording", "error"),
+    *("model_thoughts.content", "model_thoughts.metadata.recording"),
+    *("response.text", "response.metadata.recording", "error"),
 )
 """The fields that `texts_of` reads."""
 
@@ -76,6 +77,8 @@ def texts_of(document: Mapping[str, Any]) -> Iterator[Text]:
     for index, thought in enumerate(document.get("model_thoughts", ())):
         if _is_kept(thought):
             yield Text(f"model_thoughts[{index}].content", thought["content"])
+    if (response := document.get("response")) and _is_kept(response):
+        yield Text("response.text", response["text"])
     if error := document.get("error"):
         yield from _unhashed("error.message", error["message"])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import zlib
 
-from intercept.apis import Reader
+from intercept.apis import Reader, TextReader
 from intercept.catalog import BY_PATH
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
+from intercept.dialects.texts import MAX_RESPONSE
 from intercept.formats.content_encoding import InflatingReader, decoded
 from intercept.formats.error_body import error_reader
 from intercept.records import Reading
@@ -68,6 +69,7 @@ WORDS = [
         b'"message_stop"',
         b'"output_tokens":',
     ),
+    *(b'"text":"x"', b'"content":"x"', b'"text_delta"', b'"response.output_text.delta"', b'"output_text"'),
     *(b'"response.completed"', b'"output":[', b'"item":{', b'"summary":[', b'"output_index":', b'"response":{'),
     *(rb"\ud83d", rb"\ude80", b"\xff", b"1e999", b"9223372036854775808", b'"$x":', rb'"\u0000":', b"[[[[", b"{}"),
 ]
@@ -81,7 +83,7 @@ def check(data: bytes) -> None:
     if len(data) < 2:
         return
     make, encoding, body = _READERS[data[0] % len(_READERS)], _ENCODINGS[data[1] % len(_ENCODINGS)], data[2:]
-    readers = [decoded(make(), encoding) for _ in range(3)]
+    readers = [decoded(_keeping_text(make()), encoding) for _ in range(3)]
     readings = [_reading(*each) for each in zip(readers, ([body], cut(body), single_bytes(body)), strict=True)]
     if not any(isinstance(reader, InflatingReader) and reader._lost for reader in readers):
         assert readings == [readings[0]] * 3
@@ -89,11 +91,20 @@ def check(data: bytes) -> None:
         _check_bounds(reading)
 
 
+def _keeping_text(reader: Reader) -> Reader:
+    if isinstance(reader, TextReader):
+        reader.keep_text()
+    return reader
+
+
 def _check_bounds(reading: Reading) -> None:
     texts = [call.input + call.tool + call.provider_tool_call_id for call in reading.tool_usages]
     texts += [thought.content for thought in reading.model_thoughts]
     assert sum(map(len, texts)) <= MAX_TEXT
     assert len(texts) <= MAX_PARTS
+    if reading.response is not None:
+        assert 0 < len(reading.response.text) <= MAX_RESPONSE
+        texts.append(reading.response.text)
     assert is_storable([*texts, reading.response_id, *(usage.usage for usage in reading.token_usages)])
     assert reading.error is None or is_storable([reading.error.type, reading.error.message])
 

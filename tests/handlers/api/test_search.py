@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from intercept.recording import Keep, Recording
-from intercept.records import EndReason, ProviderError, Reading, Status, ToolUsage, UserPrompt
+from intercept.records import EndReason, ModelResponse, ProviderError, Reading, Status, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
 from storage.search.job import SearchJob
@@ -19,7 +19,7 @@ from tests.storage.records import ending, interception
 LIST = "/api/v2/aibridge/interceptions"
 
 
-async def record(running, number, prompt, *, initiator_id=None, tool="", error=None, **changes):
+async def record(running, number, prompt, *, initiator_id=None, tool="", error=None, response="", **changes):
     """Record a call that was made now."""
     started = now()
     tools = (ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=tool),) if tool else ()
@@ -35,7 +35,7 @@ async def record(running, number, prompt, *, initiator_id=None, tool="", error=N
         ended_at=started,
         error=error and ProviderError(type="invalid_request_error", message=error),
         end_reason=EndReason.UPSTREAM_ERROR if error else EndReason.COMPLETED,
-        reading=Reading(tool_usages=tools),
+        reading=Reading(tool_usages=tools, response=ModelResponse(text=response) if response else None),
     )
     await running.bridge.recorder.start(start)
     running.bridge.recorder.end(start, end)
@@ -57,7 +57,7 @@ async def found(running, q, headers=None, more=""):
 @pytest.mark.gen_test
 async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and_later(running):
     await record(running, 1, "My password is hunter2, please log in.")
-    await record(running, 2, "Say hello")
+    await record(running, 2, "Say hello", response="It is in the harbour.")
     for step in ("not indexed", "indexed"):
         status, answer = await running.get(f"{LIST}?q=password")
         assert status == 200
@@ -71,6 +71,9 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
                 "after": " is hunter2, please log in.",
             }
         ]
+        _, of_response = await running.get(f"{LIST}?q=harbour")
+        place = {"field": "response.text", "before": "It is in the ", "text": "harbour", "after": "."}
+        assert [one["matches"] for one in of_response["results"]] == [[place]]
         assert answer["indexing"] == ({"done": 0, "total": 0} if step == "not indexed" else None)
         await index(running)
     assert await found(running, '"password is"') == (1, [1])
@@ -124,7 +127,8 @@ async def test_searches_of_what_others_wrote_are_audited(running):
 @pytest.mark.gen_test
 async def test_nothing_is_found_of_what_a_policy_does_not_keep(running, kept, number):
     recording = Recording(prompts=kept, tool_inputs=kept, thoughts=kept, responses=kept, patterns=("hunter2",))
-    await record(running, 1, "hunter2", tool='{"x": "hunter2"}', error="hunter2", recording=recording)
+    texts = {"tool": '{"x": "hunter2"}', "error": "hunter2", "response": "hunter2"}
+    await record(running, 1, "hunter2", **texts, recording=recording)
     for _ in range(2):
         assert (await found(running, "hunter2"))[0] == number
         await index(running)

@@ -15,11 +15,11 @@ from limits.policies.policy import (
     Models,
     Policy,
     Rate,
-    RecordingRules,
     SharedLimits,
     SharedPolicy,
     Tokens,
 )
+from limits.policies.recording_rules import RecordingRules
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES

@@ -15,17 +15,16 @@ from intercept.dialects.drafts import (
     MAX_THOUGHT,
     MAX_TOOL_INPUT,
     MAX_USAGE_BYTES,
-    CharacterBudget,
     Draft,
-    Text,
     name_error,
     read_error,
 )
+from intercept.dialects.texts import CharacterBudget, Text
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 
 
 def test_text_grows_by_pieces_that_may_be_missing():
-    text = Text(100, CharacterBudget())
+    text = Text(100, CharacterBudget(100))
     for piece in ("né", None, "", " 🚀"):
         text.add(piece)
     assert (str(text), text.truncated, bool(text)) == ("né 🚀", False, True)

@@ -17,11 +17,11 @@ from limits.policies.policy import (
     Models,
     Policy,
     Rate,
-    RecordingRules,
     SharedLimits,
     SharedPolicy,
     Tokens,
 )
+from limits.policies.recording_rules import RecordingRules
 
 SECOND = 1_000_000_000
 EVERYONE = Source(Level.EVERYONE)

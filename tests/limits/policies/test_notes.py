@@ -10,11 +10,11 @@ from limits.policies.policy import (
     Models,
     Policy,
     Rate,
-    RecordingRules,
     SharedLimits,
     SharedPolicy,
     Tokens,
 )
+from limits.policies.recording_rules import RecordingRules
 
 NOTHING = Limits(concurrency=0, rate=Rate(0, "1m"), tokens=Tokens(0, "1h"), budget=Budget("0.00", "day"))
 

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 
-from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
+from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
 from resources.recorded.figures import session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
 from storage.recording.documents import ending_fields, start_document
@@ -36,6 +36,7 @@ def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
             reading=Reading(
                 tool_usages=(ToolUsage(input=f'{{"a": "{WORD}"}}', truncated=True, **tool),),
                 model_thoughts=(ModelThought(content=WORD, source="thinking"),),
+                response=ModelResponse(text=WORD, truncated=True),
             ),
         ),
     )
@@ -44,6 +45,7 @@ def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
     seen["user_prompts"][0] |= {"prompt": "", "metadata": {"synthetic": True, "withheld": True}}
     seen["tool_usages"][0] |= {"input": "", "invocation_error": "", "metadata": {"truncated": True, "withheld": True}}
     seen["model_thoughts"][0] |= {"content": "", "metadata": {"source": "thinking", "withheld": True}}
+    seen["response"] = {"text": "", "metadata": {"truncated": True, "withheld": True}}
     seen["tries"][0]["error"] = {"type": "x", "message": ""}
     seen["error"] = {"type": "invalid_request_error", "message": ""}
     assert figures == seen
@@ -57,6 +59,7 @@ def test_no_record_shows_a_text_to_readers(start, end):
         *(prompt["prompt"] for prompt in figures["user_prompts"]),
         *(tool["input"] for tool in figures["tool_usages"]),
         *(thought["content"] for thought in figures["model_thoughts"]),
+        (figures["response"] or {"text": ""})["text"],
         (figures["error"] or {"message": ""})["message"],
     ]
     assert set(texts) <= {""}

@@ -9,9 +9,11 @@ from bson.int64 import Int64
 from hypothesis import given
 
 from intercept.callers.agents import Agent
+from intercept.recording import Keep, Recording
 from intercept.records import (
     Connecting,
     EndReason,
+    ModelResponse,
     ModelThought,
     ProviderError,
     ProviderPrice,
@@ -100,6 +102,7 @@ def test_an_interception_in_flight_shows_every_key():
         ),
         ("tool_usages", []),
         ("model_thoughts", []),
+        ("response", None),
     ]
 
 
@@ -164,6 +167,7 @@ def test_an_ended_interception_shows_what_was_read():
             ),
         ),
         model_thoughts=(ModelThought(content="Hm", source="reasoning_summary"),),
+        response=ModelResponse(text="Hi", truncated=True),
     )
     end = ending(
         end_reason=EndReason.UPSTREAM_STREAM_ERROR,
@@ -225,6 +229,7 @@ def test_an_ended_interception_shows_what_was_read():
         "model_thoughts": [
             {"id": number(5), "content": "Hm", "metadata": {"source": "reasoning_summary"}, **common},
         ],
+        "response": {"text": "Hi", "metadata": {"truncated": True}},
     }
     assert {key: result[key] for key in expected} == expected
     assert result["user_prompts"][0]["provider_response_id"] == "resp_1"
@@ -448,3 +453,21 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
     assert as_json(Interception.of, kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
     assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())
+
+
+@pytest.mark.parametrize(
+    ("rules", "days"),
+    [
+        ({"retention": 9, "responses_retention": 2}, (9, 2)),
+        ({"responses_retention": 2}, (None, 2)),
+        ({"retention": 2, "responses_retention": 9}, (2, None)),
+        ({"retention": 2, "responses_retention": 2}, (2, None)),
+    ],
+)
+def test_a_call_says_when_its_response_goes_where_that_is_before_its_other_texts(rules, days):
+    started = interception(recording=Recording(responses=Keep.FULL, **rules))
+    document = start_document(started, instance_id=INSTANCE, new_id=counting_ids())
+    times = [None if one is None else started.started_at + timedelta(days=one) for one in days]
+    assert [document.get(name) for name in ("texts_until", "response_until")] == times
+    without = start_document(interception(recording=Recording(**rules)), instance_id=INSTANCE, new_id=counting_ids())
+    assert "response_until" not in without

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from intercept.recording import KINDS, Keep, Recording
-from intercept.records import Conversation, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from intercept.records import Conversation, ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from intercept.restricted_texts import Texts
 from storage.recording import recorder as recorder_module
 from tests.storage.recording.test_recorder import opened, settled
@@ -19,7 +19,8 @@ TEXT = f"{WORD} of {MAIL}"
 
 def call(**kept):
     tool = ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=TEXT)
-    reading = Reading(tool_usages=(tool,), model_thoughts=(ModelThought(content=TEXT, source="thinking"),))
+    thought, response = ModelThought(content=TEXT, source="thinking"), ModelResponse(text=TEXT)
+    reading = Reading(tool_usages=(tool,), model_thoughts=(thought,), response=response)
     start = interception(
         user_prompt=UserPrompt(prompt=TEXT),
         client_session_id=None,
@@ -30,8 +31,8 @@ def call(**kept):
 
 
 def texts_of(document):
-    entries = [document[name][0] for name in ("user_prompts", "tool_usages", "model_thoughts")]
-    texts = [entry[name] for entry, name in zip(entries, ("prompt", "input", "content"), strict=True)]
+    entries = [*(document[name][0] for name in ("user_prompts", "tool_usages", "model_thoughts")), document["response"]]
+    texts = [entry[name] for entry, name in zip(entries, ("prompt", "input", "content", "text"), strict=True)]
     return [*texts, document["error"]["message"]], [entry["metadata"].get("recording") for entry in entries]
 
 
@@ -65,7 +66,7 @@ async def test_the_end_brings_what_is_kept_of_each_text(database, tmp_path):
         assert document["user_prompts"][0]["metadata"] == {"recording": "redacted"}
         recorder.end(start, end)
         document = await settled(database, recorder)
-    assert texts_of(document) == ([f"{WORD} of [redacted]"] * 4, ["redacted"] * 3)
+    assert texts_of(document) == ([f"{WORD} of [redacted]"] * 5, ["redacted"] * 4)
 
 
 @pytest.mark.parametrize("keep", [Keep.HASHED, Keep.NONE])
@@ -115,7 +116,7 @@ async def test_a_server_that_stops_records_the_end_without_what_was_not_looked_t
     texts.may.set()
     (document,) = await database.interceptions.find().to_list(None)
     assert document["status"] == "completed"
-    assert texts_of(document)[0] == [""] * 4
+    assert texts_of(document)[0] == [""] * 5
 
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.recorder: texts of interception \S+ cannot be looked through")
@@ -128,15 +129,15 @@ async def test_texts_that_cannot_be_looked_through_are_not_recorded(database, tm
         await recorder.start(start)
         recorder.end(start, end)
         document = await settled(database, recorder)
-    assert texts_of(document)[0] == [""] * 4
+    assert texts_of(document)[0] == [""] * 5
 
 
 @pytest.mark.gen_test
 async def test_more_than_can_wait_are_recorded_without_restricted_texts(database, tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "MAX_LOOKED_THROUGH", 0)
-    start, end = call(prompts=Keep.REDACTED)
+    start, end = call(prompts=Keep.REDACTED, responses=Keep.FULL)
     async with opened(database, tmp_path) as recorder:
         await recorder.start(start)
         recorder.end(start, end)
         document = await settled(database, recorder)
-    assert texts_of(document)[0] == ["", TEXT, TEXT, TEXT]
+    assert texts_of(document)[0] == ["", TEXT, TEXT, TEXT, TEXT]

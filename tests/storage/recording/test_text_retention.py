@@ -7,10 +7,11 @@ from uuid import UUID, uuid5
 import pytest
 
 from intercept.blocks import read_blocks
-from intercept.recording import Recording
+from intercept.recording import Keep, Recording
 from intercept.records import (
     Conversation,
     EndReason,
+    ModelResponse,
     ModelThought,
     ProviderError,
     Reading,
@@ -40,6 +41,7 @@ READING = Reading(
         ),
     ),
     model_thoughts=(ModelThought(content=SECRET, source="thinking"),),
+    response=ModelResponse(text=SECRET, truncated=True),
 )
 ERROR = ProviderError(type="overloaded", message=SECRET)
 DAY = timedelta(days=1)
@@ -68,11 +70,11 @@ def retention(database, clock, removed):
     return TextRetention(database, now=clock, removed=removed.append, pause=pause)
 
 
-async def keep(calls, *numbers, days=1, session="s", end=True):
+async def keep(calls, *numbers, days=1, session="s", end=True, recording=None):
     for number in numbers:
         await calls.start(
             number,
-            recording=Recording(retention=days) if days else None,
+            recording=recording or (Recording(retention=days) if days else None),
             client_session_id=session,
             user_prompt=UserPrompt(prompt=f"{SECRET} {number}"),
             conversation=Conversation(key=b"1" * 16, continues=b"2" * 16),
@@ -107,15 +109,42 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert after["tool_usages"] == [usage | emptied]
     thought = before[1]["model_thoughts"][0]
     assert after["model_thoughts"] == [thought | {"content": "", "metadata": {"source": "thinking", "removed": True}}]
+    assert after["response"] == {"text": "", "metadata": {"truncated": True, "removed": True}}
     assert after["error"] == {"type": "overloaded", "message": ""}
     assert [one["error"] for one in after["tries"]] == [{"type": "overloaded", "message": ""}, None]
     assert (after["unindexed"], after["indexed"]) == (clock.time, True)
-    changed = {"user_prompts", "tool_usages", "model_thoughts", "error", "tries", "unindexed", "indexed"}
+    changed = {"user_prompts", "tool_usages", "model_thoughts", "response", "error", "tries", "unindexed", "indexed"}
     assert {name: after[name] for name in after.keys() - changed} == {
         name: before[1][name] for name in before[1].keys() - changed - gone
     }
     assert [await document(database, number) for number in (2, 3)] == [before[2], before[3]]
     assert (await retention.remove_due(), removed) == (0, [1])
+
+
+@pytest.mark.gen_test
+async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
+    database, calls, retention, clock, removed
+):
+    for_a_day = Recording(responses=Keep.FULL, responses_retention=1)
+    await keep(calls, 1, recording=Recording(responses=Keep.FULL, responses_retention=1, retention=3))
+    await keep(calls, 2, recording=for_a_day)
+    await keep(calls, 3, days=3)
+    await keep(calls, 4, recording=for_a_day, end=False)
+    await calls.presume(4)
+    before = {number: await document(database, number) for number in (1, 2)}
+    clock.time = NOON + timedelta(seconds=2) + DAY
+    assert await retention.remove_due() == 2
+    changes = {"unindexed": clock.time, "indexed": True}
+    changes["response"] = {"text": "", "metadata": {"truncated": True, "removed": True}}
+    for number in (1, 2):
+        after = await document(database, number)
+        assert after == {name: value for name, value in before[number].items() if name != "response_until"} | changes
+    clock.time = NOON + timedelta(seconds=4) + 3 * DAY
+    assert await retention.remove_due() == 3
+    assert SECRET not in str([await document(database, number) for number in (1, 3)])
+    late = await document(database, 4)
+    assert (late["response_until"], "response" in late) == (clock.time + PRESUMED_PAUSE, False)
+    assert removed == [2, 1, 2]
 
 
 @pytest.mark.gen_test

@@ -128,7 +128,9 @@ class SocketCall:
         start = start_of(handler, self._to, self._api, summary, self._sent)
         recording = self.policy.recording if self.policy else None  # of now, not of the handshake
         self._start: Interception = secrets.hide(replace(start, recording=recording))
-        self._observation = Observation(self._start.id, self._api, now=bridge.now, secrets=secrets)
+        self._observation = Observation(
+            self._start.id, self._api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
+        )
         self._observation.accept(ACCEPTED)
         self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
         try:

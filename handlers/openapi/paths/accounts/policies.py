@@ -66,7 +66,9 @@ EXPLANATION = Explanation(
     models=[ModelRule(_RESEARCH, ["claude-*"], None, "deny")],
     max_tokens=MaxTokensRule(_ADA, 32000),
     own_key_denied_by=_ADA,
-    recording=RecordingRule([_ADA], Keep.REDACTED, Keep.NONE, Keep.FULL, Keep.FULL, [r"EMP-\d{5}"], 30),
+    recording=RecordingRule(
+        [_ADA], Keep.REDACTED, Keep.NONE, Keep.FULL, Keep.REDACTED, Keep.REDACTED, [r"EMP-\d{5}"], 30, 7
+    ),
     limits=[
         LimitRule(
             source=_ADA,

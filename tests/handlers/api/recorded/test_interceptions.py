@@ -47,7 +47,7 @@ FIELDS = {
     ),
     *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
     *("ended_at", "metadata", "cache"),
-    *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
+    *("token_usages", "user_prompts", "tool_usages", "model_thoughts", "response"),
 }
 
 

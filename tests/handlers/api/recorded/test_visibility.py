@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
@@ -39,7 +39,8 @@ async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(runn
     word, id_ = "xylophone", UUID(int=7)
     error = ProviderError(type="invalid_request_error", message=word)
     tool = ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=word)
-    reading = Reading(tool_usages=(tool,), model_thoughts=(ModelThought(content=word, source="thinking"),))
+    thought, response = ModelThought(content=word, source="thinking"), ModelResponse(text=word)
+    reading = Reading(tool_usages=(tool,), model_thoughts=(thought,), response=response)
     start = interception(id=id_, initiator_id=running.identity.user.id, user_prompt=UserPrompt(prompt=word))
     await running.bridge.recorder.start(start)
     running.bridge.recorder.end(start, ending(interception_id=id_, error=error, reading=reading))

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from storage.queries.filters.texts import CONTEXT, MAX_MATCHES, Match, TextQuery, texts_of, words_of
 
 
-def document(*prompts, recording=None, error=None):
+def document(*prompts, recording=None, error=None, response=None):
     metadata = {} if recording is None else {"recording": recording}
     return {
         "user_prompts": [{"prompt": prompt, "metadata": metadata} for prompt in prompts],
+        "response": response and {"text": response, "metadata": metadata},
         "error": error and {"type": "t", "message": error},
     }
 
@@ -35,7 +36,7 @@ def test_words_are_letters_and_digits_in_one_form(text, words):
 @pytest.mark.parametrize("recording", ["none", "hashed"])
 def test_what_a_policy_does_not_keep_is_no_text(recording):
     digest = "hmac-sha256:" + "0" * 64
-    assert list(texts_of(document("secret", recording=recording, error=digest))) == []
+    assert list(texts_of(document("secret", recording=recording, error=digest, response="secret"))) == []
     assert [one.text for one in texts_of(document("[redacted]", recording="redacted", error="why"))] == [
         "[redacted]",
         "why",
@@ -48,6 +49,11 @@ def test_phrases_have_their_words_side_by_side_in_one_text():
     assert not query.matches(document("password my"))
     assert not query.matches(document("this is my", "password"))
     assert not TextQuery((), (("my", "password"),)).matches(document("my password"))
+
+
+def test_the_text_of_a_response_is_one():
+    (place,) = TextQuery((("harbour",),)).places(document("Where?", response="In the harbour."))
+    assert place == Match("response.text", "In the ", "harbour", ".")
 
 
 def test_places_have_the_text_around_them():

@@ -1,0 +1,83 @@
+"""Texts under way: they grow by pieces, and are bounded."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Final
+
+from intercept.records import ModelResponse
+
+MAX_RESPONSE: Final = 256 * 1024
+"""Characters of the text of a response."""
+
+_APART: Final = "\n\n"
+
+
+class CharacterBudget:
+    """How many characters may still be kept."""
+
+    def __init__(self, characters: int) -> None:
+        self.characters = characters
+
+
+class Text:
+    """Text that grows by pieces, up to its own cap and its reading's allowance. Nothing follows a cut."""
+
+    def __init__(self, cap: int, allowance: CharacterBudget) -> None:
+        self._room = cap
+        self._allowance = allowance
+        self._pieces = StringIO()
+        self.truncated = False
+
+    def add(self, piece: str | None) -> None:
+        """Append a piece."""
+        if not piece or self.truncated:
+            return
+        kept = piece[: min(self._room, self._allowance.characters)]
+        self.truncated = len(kept) < len(piece)
+        self._room -= len(kept)
+        self._allowance.characters -= len(kept)
+        self._pieces.write(kept)
+
+    def release(self) -> None:
+        """Give the allowance back: this text will not be kept."""
+        self._allowance.characters += self._pieces.tell()
+
+    def __bool__(self) -> bool:
+        return self._pieces.tell() > 0
+
+    def __str__(self) -> str:
+        return self._pieces.getvalue()
+
+
+class ResponseText:
+    """The text of a response, with an allowance of its own. Parts with something else between them stand apart."""
+
+    def __init__(self) -> None:
+        self._text = Text(MAX_RESPONSE, CharacterBudget(MAX_RESPONSE))
+        self._is_interrupted = False
+        self._part: int | None = None
+        self._part_is_empty = True
+
+    def interrupt(self) -> None:
+        """Note that something else came, such as a tool call."""
+        self._is_interrupted = True
+
+    def begin(self, part: int) -> bool:
+        """Go to a part that stands apart from the one before; return whether nothing of it came yet."""
+        if part != self._part:
+            self._part, self._part_is_empty, self._is_interrupted = part, True, True
+        return self._part_is_empty
+
+    def add(self, piece: str | None) -> None:
+        """Append a piece."""
+        if not piece:
+            return
+        if self._is_interrupted and self._text:
+            self._text.add(_APART)
+        self._is_interrupted = self._part_is_empty = False
+        self._text.add(piece)
+
+    def record(self) -> ModelResponse | None:
+        """Return the text as far as it is known; None if there is none."""
+        return ModelResponse(text=str(self._text), truncated=self._text.truncated) if self._text else None
