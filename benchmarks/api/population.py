@@ -52,12 +52,31 @@ MODELS = (
     *(("openai", f"in-house-{number}") for number in range(14)),
 )
 CLIENTS = ("Claude Code", "Codex", "Cursor", "Zed", "Unknown", "GitHub Copilot (VS Code)")
+TOOLS = (
+    "Bash",
+    "Read",
+    "Edit",
+    "Grep",
+    "Write",
+    "Glob",
+    "WebFetch",
+    "TodoWrite",
+    "Task",
+    "mcp__tracker__search",
+    "shell",
+)
+PROJECTS = tuple(f"project-{number}" for number in range(40))
+TAGGED = 0.6
+"""The share of sessions whose client sends tags."""
+
 _WITHOUT_SESSION = {"Cursor", "Unknown"}
 _FAILURES = (
-    EndReason.CLIENT_DISCONNECTED,
-    EndReason.UPSTREAM_ERROR,
-    EndReason.UPSTREAM_STREAM_ERROR,
-    EndReason.UPSTREAM_TIMEOUT,
+    (EndReason.CLIENT_DISCONNECTED, 200, None),
+    (EndReason.UPSTREAM_ERROR, 529, ProviderError(type="overloaded_error", message="Overloaded")),
+    (EndReason.UPSTREAM_ERROR, 429, ProviderError(type="rate_limit_error", message="Too many requests")),
+    (EndReason.UPSTREAM_ERROR, 400, ProviderError(type="invalid_request_error", message="The prompt is too long")),
+    (EndReason.UPSTREAM_STREAM_ERROR, 200, ProviderError(type="api_error", message="Internal server error")),
+    (EndReason.UPSTREAM_TIMEOUT, None, ProviderError(type="upstream_timeout", message="The provider did not answer")),
 )
 _WORDS = [
     "why",
@@ -129,6 +148,7 @@ class _Session:
     model: str
     client: str
     client_session_id: str | None
+    tags: dict[str, str]
 
 
 class Population:
@@ -140,6 +160,7 @@ class Population:
         self._until = until
         self._users = users
         self._user, self._model, self._client = Zipf(len(users)), Zipf(len(MODELS)), Zipf(len(CLIENTS))
+        self._tool, self._project = Zipf(len(TOOLS)), Zipf(len(PROJECTS))
         rare = random_words(self._random)
         self._pool = [next(rare) if self._random.random() < 0.3 else self._random.choice(_WORDS) for _ in range(_POOL)]
         self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
@@ -183,6 +204,7 @@ class Population:
             model=model,
             client=client,
             client_session_id=None if client in _WITHOUT_SESSION else str(self.new_id(start)),
+            tags=self._tags() if random.random() < TAGGED else {},
         )
         previous: dict[str, Any] | None = None
         for _ in range(1 + int(random.expovariate(1 / (CALLS_PER_SESSION - 1)))):
@@ -194,12 +216,19 @@ class Population:
             previous = document
             start = document["ended_at"] + timedelta(milliseconds=random.randrange(200, 60_000))
 
+    def _tags(self) -> dict[str, str]:
+        return {
+            "project": PROJECTS[self._project.draw(self._random)],
+            "env": self._random.choice(("dev", "ci", "prod")),
+        }
+
     def _call(self, session: _Session, start: datetime) -> dict[str, Any]:
         random = self._random
         start = start.replace(microsecond=start.microsecond // 1000 * 1000)
         first_byte = start + timedelta(milliseconds=int(random.lognormvariate(6.5, 0.6)))
         end = first_byte + timedelta(milliseconds=int(random.lognormvariate(8.3, 1.0)))
-        reason = random.choice(_FAILURES) if random.random() < FAILED else EndReason.COMPLETED
+        is_failed = random.random() < FAILED
+        reason, status, error = random.choice(_FAILURES) if is_failed else (EndReason.COMPLETED, 200, None)
         interception = Interception(
             id=self.new_id(start),
             api_key_id="benchmark1",
@@ -215,6 +244,7 @@ class Population:
             credential_kind=CredentialKind.CENTRALIZED,
             credential_hint="sk-a...wxyz",
             started_at=start,
+            tags=session.tags,
             user_prompt=UserPrompt(prompt=self._prompt()),
         )
         ending = Ending(
@@ -223,9 +253,9 @@ class Population:
             ended_at=end,
             upstream_asked_at=start + timedelta(milliseconds=3),
             first_byte_at=first_byte,
-            upstream_status=200 if reason is not EndReason.UPSTREAM_ERROR else 529,
+            upstream_status=status,
             upstream_request_id=f"req_{random.getrandbits(64):016x}",
-            error=ProviderError(type="overloaded_error", message="Overloaded") if reason.status == "failed" else None,
+            error=error,
             reading=self._reading(),
         )
         new_id = partial(self.new_id, start)
@@ -247,7 +277,7 @@ class Population:
         call = ToolUsage(
             provider_response_id=response_id,
             provider_tool_call_id=f"toolu_{random.getrandbits(64):016x}",
-            tool="Bash",
+            tool=TOOLS[self._tool.draw(random)],
             input=f'{{"command": "{self._text(3, 20)}"}}',
         )
         return Reading(

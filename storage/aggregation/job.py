@@ -22,7 +22,8 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from functools import partial
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
@@ -51,6 +52,8 @@ TRIES = 3
 """Tries of a transaction in one run."""
 
 _WRITE_CONFLICT = 112
+
+T = TypeVar("T")
 
 Pending: TypeAlias = dict[str, Any]
 """The note of a run: `true` has the ids of what was added for good, `presumed` the `_id` of the others and what their documents keep."""
@@ -199,7 +202,7 @@ class ExactlyOnceJob(ABC):
         # Fewer next time, should this not succeed.
         self._batch_limit = max(limit // 2, 1)
         run = await self._next_run()
-        pending = await self._try_to_transact(run, limit)
+        pending = await self._try_to_transact(run, partial(self._add_noted, limit))
         self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
         if pending is None:
             return 0
@@ -218,11 +221,14 @@ class ExactlyOnceJob(ABC):
             await self._unmark(run, job_state["note"])
         return run + 1
 
-    async def _try_to_transact(self, run: int, limit: int) -> Pending | None:
-        """Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run."""
+    async def _try_to_transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
+        """Do a change as this run, in one transaction; return what it returns, None if another server has this run.
+
+        Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run.
+        """
         for _ in range(TRIES):
             try:
-                return await self._transact(run, limit)
+                return await self._transact(run, change)
             except OperationFailure as error:
                 if not error.has_error_label("TransientTransactionError"):
                     raise
@@ -230,15 +236,15 @@ class ExactlyOnceJob(ABC):
                     break
         return None
 
-    async def _transact(self, run: int, limit: int) -> Pending | None:
-        """Add in one transaction; return what was added, None if another server has this run."""
+    async def _transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
         async with self._database.transaction() as session:
             before = {**self.job_state, "turn": run - 1}
             changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
-            if not changed.modified_count:
-                return None
-            pending = await self._add(limit, session)
-            await self._job_states.update_one(self.job_state, {"$set": {"note": pending}}, session=session)
+            return await change(session) if changed.modified_count else None
+
+    async def _add_noted(self, limit: int, session: Session) -> Pending:
+        pending = await self._add(limit, session)
+        await self._job_states.update_one(self.job_state, {"$set": {"note": pending}}, session=session)
         return pending
 
     async def _unmark(self, run: int, pending: Pending) -> None:

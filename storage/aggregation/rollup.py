@@ -20,11 +20,11 @@ A field that is absent is zero, and one that is zero may be there. Pure: no I/O,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -77,6 +77,14 @@ class Breakdown(StrEnum):
     USER_COMBINATION = "initiator"
     TOKEN = "token"  # noqa: S105 - a word
     GROUP = "group"
+    OUTCOME = "outcome"
+    MODEL_OUTCOME = "model outcome"
+    USER_OUTCOME = "user outcome"
+    TOOL = "tool"
+    MODEL_TOOL = "model tool"
+    TAG = "tag"
+    MODEL_TAG = "model tag"
+    USER_TAG = "user tag"
 
 
 class Bucket(StrEnum):
@@ -124,6 +132,9 @@ NO_GROUP = UUID(int=0)
 """Stands in rollups for the group of calls whose user was in none."""
 
 _COMBINATION = ("provider", "provider_name", "model", "client")
+_MODEL = ("provider", "provider_name", "model")
+_OUTCOME = ("end_reason", "upstream_status", "error_type", "streaming")
+_TAG = ("tag", "tag_value")
 
 DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
     {
@@ -136,17 +147,34 @@ DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
         Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
         Breakdown.TOKEN: ("initiator_id", "api_key_id", "group_ids"),
         Breakdown.GROUP: ("group_id",),
+        Breakdown.OUTCOME: _OUTCOME,
+        Breakdown.MODEL_OUTCOME: (*_MODEL, *_OUTCOME),
+        Breakdown.USER_OUTCOME: ("initiator_id", *_OUTCOME),
+        Breakdown.TOOL: ("tool",),
+        Breakdown.MODEL_TOOL: (*_MODEL, "tool"),
+        Breakdown.TAG: _TAG,
+        Breakdown.MODEL_TAG: (*_MODEL, *_TAG),
+        Breakdown.USER_TAG: ("initiator_id", *_TAG),
     }
 )
 """The fields of a rollup, and of its interceptions, that say what these have in common.
 
 The groups of a call are a part of `TOKEN`: they seldom change, so there are hardly more rollups, and they tell what one
 user's calls of each group add up to. A call is in as many rollups of `GROUP` as its user was in groups, at least in one.
+It is in as many of `TOOL` as it called different tools, at least in one, whose tool is None; and in as many of `TAG` as it has
+tags, in none without.
 """
+
+OF_OUTCOMES = frozenset({Breakdown.OUTCOME, Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME})
+OF_TOOLS = frozenset({Breakdown.TOOL, Breakdown.MODEL_TOOL})
+OF_TAGS = frozenset({Breakdown.TAG, Breakdown.MODEL_TAG, Breakdown.USER_TAG})
+DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
+"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.aggregation.details`."""
 
 BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
     dict.fromkeys(Breakdown, tuple(Bucket))
     | {Breakdown.COMBINATION: (Bucket.DAY,), Breakdown.USER: (Bucket.HOUR, Bucket.DAY)}
+    | dict.fromkeys(DETAILS, (Bucket.HOUR, Bucket.DAY))
 )
 """The buckets of each breakdown. Where there would be almost as many rollups as interceptions, some are left out."""
 
@@ -174,24 +202,25 @@ class RollupKey(NamedTuple):
 
 
 RollupTotals: TypeAlias = dict[RollupKey, Totals]
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def rollups_of(
     minutes: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]]
 ) -> RollupTotals:
-    """Return every rollup to which the minutes contribute.
+    """Return every rollup to which the minutes contribute, aside from `DETAILS`.
 
     Args:
         minutes: Keys of the breakdown `USER_COMBINATION` and the bucket `MINUTE`; each may come more than once.
         by_token: The same calls, by keys of the breakdown `TOKEN`.
     """
-    tokens = _buckets(_summed(by_token))
-    initiators = _buckets(_summed(minutes))
+    tokens = _buckets(summed(by_token))
+    initiators = _buckets(summed(minutes))
     combinations = _common(initiators, Breakdown.COMBINATION)
     rollups = initiators | combinations | _common(initiators, Breakdown.USER)
     for breakdown in (Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL):
         rollups |= _common(combinations, breakdown)
-    rollups |= tokens | _summed(_by_group(tokens))
+    rollups |= tokens | summed(_by_group(tokens))
     return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
 
 
@@ -233,8 +262,9 @@ def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
     return changes | {name: Decimal128(value) for name, value in changes.items() if name in MONEY}
 
 
-def _summed(parts: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
-    rollups: RollupTotals = {}
+def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:
+    """Add up what has the same key."""
+    rollups: dict[_Key, Totals] = {}
     for key, totals in parts:
         if key in rollups:
             add(rollups[key], totals)
@@ -245,10 +275,15 @@ def _summed(parts: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
 
 def _buckets(minutes: RollupTotals) -> RollupTotals:
     """Return these rollups and those of the hours and days that they are in."""
-    hours, days = Bucket.HOUR, Bucket.DAY
-    by_hour = _summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
-    by_day = _summed((key._replace(bucket=days, at=days.floor(key.at)), part) for key, part in by_hour.items())
-    return minutes | by_hour | by_day
+    hours = Bucket.HOUR
+    by_hour = summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
+    return minutes | by_hour | days_of(by_hour)
+
+
+def days_of(hours: RollupTotals) -> RollupTotals:
+    """Add rollups of hours up to those of the days that these are in."""
+    days = Bucket.DAY
+    return summed((key._replace(bucket=days, at=days.floor(key.at)), part) for key, part in hours.items())
 
 
 def _by_group(tokens: RollupTotals) -> Iterator[tuple[RollupKey, Totals]]:
@@ -266,4 +301,4 @@ def _common(rollups: RollupTotals, breakdown: Breakdown) -> RollupTotals:
             positions = [DIMENSIONS[key.breakdown].index(name) for name in DIMENSIONS[breakdown]]
         values = tuple(key.values[position] for position in positions)
         parts.append((RollupKey(breakdown, key.bucket, key.at, values), totals))
-    return _summed(parts)
+    return summed(parts)

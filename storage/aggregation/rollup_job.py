@@ -5,19 +5,25 @@ says, and its document keeps that as `counted`.
 
 Documents of the first schema had no marks. They get them here, together with the number of the current schema: so each gets
 them once, whichever server does it. Rollups outlive the interceptions that they count.
+
+Of calls that were counted without details (`storage.aggregation.details`) these are made afterwards, see
+`storage.aggregation.detail_state`: once nothing waits, the newest first, one batch in a transaction of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from pymongo import UpdateOne
 
 from intercept.records import Status
+from storage.aggregation import detail_state
+from storage.aggregation.detail_state import DETAIL_STATE, DetailState
+from storage.aggregation.details import Detail, rollups_of_details
 from storage.aggregation.histograms import pack, unpack
 from storage.aggregation.job import AT_ONCE, BATCH_SECONDS, ExactlyOnceJob, Pending
 from storage.aggregation.rollup import (
@@ -84,12 +90,21 @@ class RollupJob(ExactlyOnceJob):
         super().__init__(database, database.rollups, pause=pause)
         self._rollups = database.rollups
         self._now = now
+        self._is_behind = False
+
+    async def _run_in_time(self) -> bool:
+        # Details of earlier calls hurry nobody.
+        return await super()._run_in_time() or self._is_behind
 
     async def _run_once(self) -> tuple[int, bool]:
         async with self._database.within(BATCH_SECONDS, self.verb):
             marked = await self._mark_first_schema()
         number, is_all = await super()._run_once()
-        return number, is_all and not marked
+        is_all = is_all and not marked
+        if is_all:
+            async with self._database.within(BATCH_SECONDS, self.verb):
+                self._is_behind = await self._add_details()
+        return number, is_all and not self._is_behind
 
     async def _mark_first_schema(self) -> int:
         """Mark some of what has ended without marks; return how many were found."""
@@ -108,13 +123,38 @@ class RollupJob(ExactlyOnceJob):
         )
         documents = await cursor.to_list(None)
         await self._rollups.update_one(_WITHOUT_SINCE, _set_since(self._now()), session=session)
-        state = await self._rollups.find_one(JOB_STATE, {SINCE: True}, session=session)
+        state = await self._rollups.find_one(
+            JOB_STATE, {SINCE: True, "turn": True, DETAIL_STATE: True}, session=session
+        )
+        state = state or {"turn": 1}
+        details = DetailState.of(state, state["turn"])
+        await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
         # In a thread, as it takes some 100 ms.
-        since = (state or {}).get(SINCE)
-        rollups, pending = await asyncio.to_thread(_worked_out, documents, self._now(), since)
+        rollups, pending = await asyncio.to_thread(_worked_out, documents, self._now(), state.get(SINCE), details)
+        await self._change_all(rollups, session)
+        return pending
+
+    async def _add_details(self) -> bool:
+        """Make some of the details that calls were counted without; say whether more are missing."""
+        state = await self._rollups.find_one(JOB_STATE, {"turn": True, DETAIL_STATE: True})
+        if DetailState.left(state).is_whole:
+            return False
+        found = await self._try_to_transact(await self._next_run(), self._detail_batch)
+        return found is None or not found.is_whole
+
+    async def _detail_batch(self, session: Session) -> DetailState:
+        state = await self._rollups.find_one(JOB_STATE, {"turn": True, DETAIL_STATE: True}, session=session) or {}
+        details = DetailState.of(state, state["turn"])
+        details, rollups = await detail_state.step(
+            self._interceptions, self._rollups, details, self._batch_limit, session
+        )
+        await self._change_all(rollups, session)
+        await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
+        return details
+
+    async def _change_all(self, rollups: Sequence[tuple[bytes, Rollup]], session: Session) -> None:
         for begin in range(0, len(rollups), AT_ONCE):
             await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
-        return pending
 
     async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
         """Add to the rollups with these ids."""
@@ -130,7 +170,7 @@ def _set_since(now: datetime) -> list[dict[str, Any]]:
 
 
 def _worked_out(
-    documents: Iterable[Mapping[str, Any]], now: datetime, since: datetime | None
+    documents: Iterable[Mapping[str, Any]], now: datetime, since: datetime | None, details: DetailState
 ) -> tuple[list[tuple[bytes, Rollup]], Pending]:
     """Return what is added to the rollups, by their ids, and the note of it.
 
@@ -147,6 +187,7 @@ def _worked_out(
             if since is None or row.counted is None or row.key.at >= since
         ),
     )
+    rollups |= rollups_of_details(part for row in rows if details.has(row.key.at) for part in _detailed(row))
     changed = [
         (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
     ]
@@ -182,6 +223,14 @@ def _contribution(row: Row) -> Totals:
     totals = dict(row.totals)
     add(totals, totals_of(row.counted), -1)
     return totals
+
+
+def _detailed(row: Row) -> Iterator[tuple[Detail, Totals]]:
+    """Return what a row adds to its details, and what is taken away of it from those that it had before."""
+    yield row.detail, row.totals
+    if row.counted is not None:
+        before = totals_of(row.counted)
+        yield row.detail.counted_as(row.counted), {name: -value for name, value in before.items()}
 
 
 def _expired(key: RollupKey, now: datetime) -> bool:

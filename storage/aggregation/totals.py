@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
+from storage.aggregation.details import Detail
 from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.aggregation.rollup import (
     DIMENSIONS,
@@ -30,6 +30,14 @@ from storage.recording.prices import MAX_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
 _OF_TOKEN = ("api_key_id", "group_ids")
+_DETAIL: Mapping[str, Any] = {
+    "end_reason": "$end_reason",
+    "upstream_status": {"$ifNull": ["$upstream_status", None]},
+    "error_type": {"$ifNull": ["$error.type", None]},
+    "streaming": "$streaming",
+    "tools": {"$setUnion": [{"$ifNull": ["$tool_usages.tool", []]}, []]},
+    "tags": {"$objectToArray": {"$ifNull": ["$tags", {}]}},
+}
 _COUNTS = ("priced", "unpriced", "no_usage")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -44,6 +52,7 @@ class Row(NamedTuple):
         ids: Which ones, as BSON holds them.
         key: The smallest rollup that they belong to.
         token_key: The smallest one by token and groups.
+        detail: How they ended, what they called and how they are tagged.
         totals: What they add up to.
         counted: What the single one has contributed so far, None if nothing.
         presumed: Its end may still be replaced, so what it contributes has to be kept.
@@ -52,6 +61,7 @@ class Row(NamedTuple):
     ids: list[Binary]
     key: RollupKey
     token_key: RollupKey
+    detail: Detail
     totals: Totals
     counted: Mapping[str, Any] | None
     presumed: bool
@@ -72,14 +82,15 @@ def rows(alone: Any) -> list[dict[str, Any]]:
     """Make documents for `row_of` of interceptions: those with the same value of the expression `alone` may share one."""
     dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
     minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
-    kept = dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "end_reason", "counted", "presumed"), True)
+    kept = dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "counted", "presumed"), True)
+    details = {name: f"${name}" for name in _DETAIL}
     return [
-        *figures({**kept, "at": minute, "alone": alone}),
+        *figures({**kept, **_DETAIL, "at": minute, "alone": alone}),
         {
             "$group": {
-                "_id": {"at": "$at", **dimensions, "alone": "$alone"},
+                "_id": {"at": "$at", **dimensions, **details, "alone": "$alone"},
                 **{name: {"$sum": f"${name}"} for name in (*TOKENS, *MONEY, *_COUNTS)},
-                **{name: {"$push": f"${name}"} for name in ("end_reason", *HISTOGRAMS)},
+                **{name: {"$push": f"${name}"} for name in HISTOGRAMS},
                 "ids": {"$push": "$_id"},
                 "counted": {"$first": "$counted"},
                 "presumed": {"$first": "$presumed"},
@@ -147,10 +158,17 @@ def row_of(document: Mapping[str, Any]) -> Row:
     groups = tuple(group_id.as_uuid() for group_id in alike.get("group_ids") or ())
     by_token = (values["initiator_id"], alike.get("api_key_id"), groups)
     token_key = RollupKey(Breakdown.TOKEN, Bucket.MINUTE, alike["at"], by_token)
-    ends = Counter(document["end_reason"])
-    completed = ends[EndReason.COMPLETED]
+    reason = alike["end_reason"]
+    detail = Detail(
+        alike["at"],
+        key.values,
+        (reason, alike["upstream_status"], alike["error_type"], alike.get("streaming")),
+        tuple(alike["tools"]),
+        tuple((tag["k"], tag["v"]) for tag in alike["tags"]),
+    )
+    completed = len(ids) if reason == EndReason.COMPLETED else 0
     totals: Totals = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
-    totals |= {f"ends.{reason}": number for reason, number in ends.items() if number}
+    totals[f"ends.{reason}"] = len(ids)
     totals |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
     if document["priced"]:
         totals["cost"] = read_decimal(document["cost"])
@@ -158,7 +176,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     if any(isinstance(document[name], Decimal128) for name in KINDS):
         totals |= {name: read_decimal(document[name]) for name in MONEY}
     totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
-    return Row(ids, key, token_key, totals, document.get("counted"), bool(document.get("presumed")))
+    return Row(ids, key, token_key, detail, totals, document.get("counted"), bool(document.get("presumed")))
 
 
 def all_tokens() -> dict[str, Any]:

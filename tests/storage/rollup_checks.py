@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from intercept.records import EndReason, Reading, TokenUsage
+from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
 from storage.aggregation.histograms import bucket_index, histogram
 from storage.aggregation.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
 from storage.recording.documents import ending_fields, start_document
@@ -37,6 +37,8 @@ class Call:
     client: str = "Codex"
     token: str = "abcdefghij"
     groups: tuple[UUID, ...] = ()
+    tools: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self):
@@ -57,6 +59,7 @@ class Call:
             started_at=self.started_at,
             api_key_id=self.token,
             group_ids=self.groups,
+            tags=dict(self.tags),
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
         return Operation(Action.START, document.pop("_id"), document)
@@ -68,7 +71,8 @@ class Call:
 
     def presumed_end(self, took=2):
         fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
-        kept = {name: value for name, value in fields.items() if name not in {"token_usages", "cost"}}
+        times = ("upstream_asked_at", "first_byte_at", "ended_at", "uncounted", "ungrouped", "unindexed")
+        kept = {name: fields[name] for name in ("schema_version", "status", "end_reason", *times)}
         return Operation(Action.AMEND, self.id, {**kept, **PRESUMED})
 
     def end(self, tokens=7, **changes):
@@ -81,7 +85,15 @@ class Call:
             end_reason=end_reason,
             ended_at=self.started_at + timedelta(seconds=took),
             first_byte_at=None if first_byte is None else self.started_at + timedelta(seconds=first_byte),
-            reading=Reading(token_usages=() if tokens is None else (usage,)),
+            upstream_status=200 if end_reason is EndReason.COMPLETED else 529,
+            error=None if end_reason is EndReason.COMPLETED else ProviderError(type="overloaded_error", message="Busy"),
+            reading=Reading(
+                token_usages=() if tokens is None else (usage,),
+                tool_usages=tuple(
+                    ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool=tool, input="{}")
+                    for tool in self.tools
+                ),
+            ),
         )
         cost = (
             Cost(Decimal(tokens).scaleb(-6).quantize(PRECISION), "table 1", RATES if tokens % 5 == 0 else None)
@@ -110,17 +122,36 @@ async def read_rollups(database):
     return {about: totals for about, totals in found.items() if totals}
 
 
-async def expected(database):
+def belongs_to(document, breakdown):
+    """What a call has in common with others of each rollup of a breakdown that it is in."""
+    error = document.get("error") or {}
+    common = {
+        **document,
+        "group_ids": tuple(document.get("group_ids", ())),
+        "upstream_status": document.get("upstream_status"),
+        "error_type": error.get("type"),
+    }
+    names = DIMENSIONS[breakdown]
+    owns = [{}]
+    if "group_id" in names:
+        owns = [{"group_id": group} for group in common["group_ids"] or (NO_GROUP,)]
+    if "tool" in names:
+        owns = [{"tool": tool} for tool in {one["tool"] for one in document.get("tool_usages", ())} or {None}]
+    if "tag" in names:
+        owns = [{"tag": tag, "tag_value": value} for tag, value in document.get("tags", {}).items()]
+    for own in owns:
+        values = common | own
+        yield tuple(values[name] if name in names else None for name in NAMES)
+
+
+async def expected(database, breakdowns=tuple(Breakdown)):
     """What the interceptions that have ended add up to."""
     sums = {}
     async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
-        for breakdown, names in DIMENSIONS.items():
+        for breakdown in breakdowns:
             for bucket in BUCKETS[breakdown]:
                 at = bucket.floor(document["started_at"])
-                groups = tuple(document.get("group_ids", ()))
-                for group_id in (groups or (NO_GROUP,)) if breakdown is Breakdown.GROUP else (None,):
-                    values = {**document, "group_ids": groups, "group_id": group_id}
-                    named = tuple(values[name] if name in names else None for name in NAMES)
+                for named in belongs_to(document, breakdown):
                     add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals_of_call(document))
     return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}
 

@@ -11,7 +11,9 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from bson.decimal128 import Decimal128
+from msgspec.structs import replace as replace_found
 
+from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import NO_GROUP, Breakdown, Bucket, Totals
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
@@ -22,8 +24,9 @@ from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED, Keys
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
-from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery, plan
+from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.grouped.other_sources import Sessions, of_refusals
 from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Source
 
@@ -59,13 +62,14 @@ class Reading:
         self._session = session
         self._scans = scans
         self._until = until
-        self._since: datetime | None = None
+        self._since = Since()
 
     async def answer(self, query: GroupQuery) -> Answer:
         """Read what is asked."""
         if query.of is Subject.CALLS and self._session is not None:
-            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True}, session=self._session)
-            self._since = (job_state or {}).get(SINCE)
+            asked = {SINCE: True, "turn": True, DETAIL_STATE: True}
+            job_state = await self._database.rollups.find_one(JOB_STATE, asked, session=self._session)
+            self._since = Since((job_state or {}).get(SINCE), DetailState.left(job_state).since)
         sources = self._sources(query)
         if sources is None:
             return Answer(0, [], Found((), {}, {}))
@@ -159,11 +163,28 @@ class Reading:
     ) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one."""
         found = await self._sums(query, source, keys)
+        if isinstance(source, Rollups) and keys is not None:
+            found |= await self._untagged(source, keys)
         if losses is not None:
             lost = await self._sums(replace(query, period=Period.ALL), losses, keys)
             for key in lost.keys() & found.keys():
                 found[key].total |= lost[key].total
         return found
+
+    async def _untagged(self, source: Rollups, keys: Sequence[Key]) -> dict[Key, Found]:
+        """Read what calls add up to that do not have the tag of their groups."""
+        at, asked = source.tag, source.untagged
+        if asked is None or at is None:
+            return {}
+        wanted = {(*key[:at], *key[at + 1 :]): key for key in keys if key[at] is None}
+        if not wanted:
+            return {}
+        query, every, tagged = asked
+        found = await self._sums(query, every, list(wanted))
+        others = await self._sums(query, tagged, list(wanted))
+        return {
+            wanted[key]: _without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
+        }
 
     async def _sums(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
@@ -249,6 +270,17 @@ def _sum_of(groups: Iterable[Found]) -> Found:
         for at, point in group.points.items():
             _add(total.points.setdefault(at, {}), point)
     return total
+
+
+def _without(found: Found, others: Found | None) -> Found:
+    """Take others away from a group that has them too."""
+    if others is None:
+        return found
+    _add(found.total, {name: -value for name, value in others.total.items()})
+    for at, point in others.points.items():
+        _add(found.points[at], {name: -value for name, value in point.items()})
+    found.points = {at: point for at, point in found.points.items() if point["interceptions"]}
+    return found
 
 
 def _totals(row: Mapping[str, Any]) -> Totals:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
@@ -21,9 +22,10 @@ from storage.mongo.indexes import (
     SPENDERS,
     Keys,
 )
-from storage.queries.filters.grouped.dimensions import Order, expression, has_many
-from storage.queries.filters.grouped.grouping import GroupQuery, RollupPlan
+from storage.queries.filters.grouped.dimensions import Dimension, Order, expression, has_many
+from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
+from storage.queries.filters.grouped.rollup_plan import RollupPlan, without_tag
 from storage.queries.filters.selection import Selection, is_one_of
 
 Stages = list[dict[str, Any]]
@@ -136,6 +138,7 @@ class Rollups(Source):
     def __init__(self, query: GroupQuery, plan: RollupPlan) -> None:
         super().__init__(query)
         self._plan = plan
+        self.tag = next((position for position, by in enumerate(query.by) if by.dimension is Dimension.TAG), None)
         self._fields = [plan.fields[by] for by in query.by]
 
     @property
@@ -143,8 +146,23 @@ class Rollups(Source):
         return {f"k{position}": f"${field}" for position, field in enumerate(self._fields)}
 
     @property
+    def _unwound(self) -> Stages:
+        return super()._unwound if "group_ids" in self._fields else []
+
+    @property
     def _documents(self) -> Stages:
         return [{"$match": self._plan.filter}, *([{"$set": self._keys}] if self._fields else [])]
+
+    @property
+    def untagged(self) -> tuple[GroupQuery, Rollups, Rollups] | None:
+        """Of groups by a tag: how to ask without it, where all calls are then, and where those are that have it.
+
+        What the one adds up to without the other is the group of calls that do not have the tag.
+        """
+        if self._plan.rest is None:
+            return None
+        query = replace(self._query, by=without_tag(self._query.by))
+        return query, Rollups(query, self._plan.rest), Rollups(query, self._plan)
 
     def stages(self, keys: Sequence[Key] | None) -> Stages:
         """See `Source`. The groups that are meant bound what is read, too."""
@@ -162,6 +180,8 @@ class Rollups(Source):
         """See `Source`. Nothing stands between what is found and its groups, where that can be: it takes half as long."""
         if self._unwound:
             return super().ranking(order)
+        if self._plan.rest is not None:
+            return self._ranking_with_rest(self._plan.rest, order)
         group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
         if not self._ranks_from_index:
             return [{"$match": self._plan.filter}, group]
@@ -170,6 +190,24 @@ class Rollups(Source):
             return parts
         rest = {"$unionWith": {"coll": self.collection, "pipeline": [{"$match": others}, group]}}
         return [*parts, rest, {"$group": {"_id": "$_id", "most": {"$sum": "$most"}}}]
+
+    def _ranking_with_rest(self, rest: RollupPlan, order: Order) -> Stages:
+        """Rank by tags: calls without it are all calls but those that have it."""
+
+        def part(plan: RollupPlan, tag: Any, sign: int) -> Stages:
+            fields = {f"k{at}": f"${plan.fields[by]}" for at, by in enumerate(self._query.by) if at != self.tag}
+            sums = {"most": self.orders[order], "number": "$interceptions"}
+            added = {name: {"$sum": {"$multiply": [value, sign]}} for name, value in sums.items()}
+            return [{"$match": plan.filter}, {"$group": {"_id": {**fields, f"k{self.tag}": tag}, **added}}]
+
+        nothing = {"$literal": None}
+        others = [part(rest, nothing, 1), part(self._plan, nothing, -1)]
+        return [
+            *part(self._plan, "$tag_value", 1),
+            *({"$unionWith": {"coll": self.collection, "pipeline": one}} for one in others),
+            {"$group": {"_id": "$_id", "most": {"$sum": "$most"}, "number": {"$sum": "$number"}}},
+            {"$match": {"number": {"$gt": 0}}},
+        ]
 
     @property
     def _ranks_from_index(self) -> bool:

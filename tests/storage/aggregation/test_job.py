@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from functools import partial
 from random import Random
 
 import pytest
@@ -90,9 +91,9 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
     run = await late._next_run()
     assert await early.add_pending() == 1
     await end(database, task.call(3))
-    note = await early._transact(await early._next_run(), 10)
+    note = await early._transact(await early._next_run(), partial(early._add_noted, 10))
     assert {name: which for name, which in note.items() if which} == {"true": [binary(task.call(3).id)]}
-    assert await late._transact(run, 10) is None
+    assert await late._transact(run, partial(late._add_noted, 10)) is None
     assert await late.add_pending() == 0
     await task.is_done(database)
 
@@ -101,7 +102,7 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
 async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database, name, task):
     database, random = private_database, Random(7)
     # A transaction that nobody goes on with is ended by MongoDB, after a minute otherwise.
-    await database.rollups.database.client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 1})
+    await database.rollups.database.client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 3})
     await end(database, *map(task.call, range(3_000)))
     where = private_mongodb.uri, database.rollups.database.name
     command = (sys.executable, "-m", "tests.storage.aggregation.job_worker", name, *where)

@@ -17,9 +17,9 @@ from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_al
 NOON = MIDNIGHT + timedelta(hours=12)
 DIVERSE = [
     Call(1),
-    Call(2, second=59.999),
-    Call(3, second=60, model="$b.c", client=""),
-    Call(4, second=3_600, initiator=UUID(int=5)),
+    Call(2, second=59.999, tools=("Bash", "Read", "Bash")),
+    Call(3, second=60, model="$b.c", client="", tags=(("project", "apollo"), ("env", "ci"))),
+    Call(4, second=3_600, initiator=UUID(int=5), tools=("$a.b",), tags=(("project", "zeus"),)),
     Call(5, second=86_400, provider_name="openai-eu"),
 ]
 
@@ -34,7 +34,7 @@ async def test_every_call_that_has_ended_is_counted_once(database, rollups):
     await write(database, *(call.start for call in DIVERSE), *(call.end(call.number) for call in DIVERSE[:4]))
     assert await rollups.add_pending() == 4
     await has_counted_all(database)
-    assert len(await read_rollups(database)) == 56
+    assert len(await read_rollups(database)) == 104
     assert await rollups.add_pending() == 0
     await write(database, DIVERSE[4].end(priced=False, first_byte=None, end_reason=EndReason.CLIENT_DISCONNECTED))
     assert await rollups.add_pending() == 1

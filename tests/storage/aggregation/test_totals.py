@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason
+from storage.aggregation.details import Detail
 from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram
 from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
 from storage.aggregation.totals import Row, pipeline, row_of
@@ -28,19 +29,18 @@ async def rows(database, most=EVERYTHING):
 async def test_calls_that_are_alike_are_one_row(database):
     first, second, third = Call(1), Call(2, second=59.999), Call(3)
     await write(database, *(call.start for call in (first, second, third)))
-    failed = {"end_reason": EndReason.UPSTREAM_TIMEOUT, "first_byte": None, "priced": False}
-    await write(database, first.end(5), second.end(6, took=0), third.end(None, **failed))
+    await write(database, first.end(5), second.end(6, took=0), third.end(None, first_byte=None, priced=False))
     (row,) = await rows(database)
     assert row._replace(ids=sorted(row.ids)) == Row(
         ids=[first.id, second.id, third.id],
         key=PLACE,
         token_key=RollupKey(Breakdown.TOKEN, Bucket.MINUTE, MIDNIGHT, (ADA.id, "abcdefghij", ())),
+        detail=Detail(MIDNIGHT, PLACE.values, ("completed", 200, None, True)),
         totals={
             "interceptions": 3,
-            "completed": 2,
-            "failed": 1,
-            "ends.completed": 2,
-            "ends.upstream_timeout": 1,
+            "completed": 3,
+            "failed": 0,
+            "ends.completed": 3,
             "input_tokens": 11,
             "output_tokens": 2,
             "cache_read_input_tokens": 0,
@@ -91,6 +91,24 @@ async def test_what_differs_is_another_row(database, other):
     assert first.key == PLACE
     values = (other.initiator, "openai", other.provider_name, other.model, other.client)
     assert second.key == PLACE._replace(at=Bucket.MINUTE.floor(other.started_at), values=values)
+
+
+@pytest.mark.gen_test
+async def test_calls_that_end_otherwise_or_have_other_tools_or_tags_are_other_rows(database):
+    calls = [
+        *(Call(1), Call(2), Call(3, tools=("Read", "Bash", "Read"))),
+        Call(4, tags=(("project", "apollo"), ("env", "ci"))),
+    ]
+    await write(database, *(call.start for call in calls))
+    await write(database, *(call.end() for call in calls[1:]), calls[0].end(end_reason=EndReason.UPSTREAM_ERROR))
+    completed = ("completed", 200, None, True)
+    found = {row.ids[0].int: row.detail for row in await rows(database)}
+    assert found == {
+        1: Detail(MIDNIGHT, PLACE.values, ("upstream_error", 529, "overloaded_error", True)),
+        2: Detail(MIDNIGHT, PLACE.values, completed),
+        3: Detail(MIDNIGHT, PLACE.values, completed, tools=("Bash", "Read")),
+        4: Detail(MIDNIGHT, PLACE.values, completed, tags=(("project", "apollo"), ("env", "ci"))),
+    }
 
 
 @pytest.mark.gen_test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -126,7 +127,7 @@ def test_however_much_is_counted_each_count_and_page_is_right(
             await rollups.add_pending()
         elif counted_again == "stopped":
             # What is counted is still marked, and some of it is counted with an end that has been replaced since.
-            await rollups._transact(await rollups._next_run(), BATCH)
+            await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, BATCH))
             await write(database, *(call.end() for call in calls))
         oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
         await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
@@ -184,7 +185,7 @@ async def test_a_true_end_that_is_not_counted_yet_takes_the_place_of_the_presume
     await live(database, Call(2, second=5), "presumed")
     await live(database, call, "presumed")
     if stopped:
-        await rollups._transact(await rollups._next_run(), BATCH)
+        await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, BATCH))
     else:
         await rollups.add_pending()
     for status, wanted in (("completed", []), ("failed", [1, 2])):

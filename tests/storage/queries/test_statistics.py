@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -209,7 +210,7 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
     for visible_to, uncounted in ((None, 2), (BOB, 1), (ADA, 0)):
         assert (await Statistics(database).read(DAYS, visible_to=visible_to))[0] == uncounted
     rollups = RollupJob(database, now=now)
-    await rollups._transact(await rollups._next_run(), 10)
+    await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, 10))
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.total["interceptions"]) == (0, 3)
 

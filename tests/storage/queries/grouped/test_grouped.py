@@ -18,8 +18,9 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
-from storage.queries.filters.grouped.grouping import GroupQuery, plan
+from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import reading as reading_module
@@ -62,10 +63,19 @@ def keys_of(document, dimensions):
         Dimension.END_REASON: document["end_reason"],
         Dimension.STREAMING: document["streaming"],
         Dimension.SESSION: document.get("session_id", document["_id"]),
+        Dimension.HTTP_STATUS: document["upstream_status"],
+        Dimension.ERROR_TYPE: (document["error"] or {}).get("type"),
+    }
+    several = {
+        Dimension.GROUP: document.get("group_ids") or [None],
+        Dimension.TOOL: sorted({one["tool"] for one in document["tool_usages"]}) or [None],
     }
     keys = [()]
     for one in dimensions:
-        values = document.get("group_ids") or [None] if one.dimension is Dimension.GROUP else [single[one.dimension]]
+        if one.dimension is Dimension.TAG:
+            values = [document.get("tags", {}).get(one.tag)]
+        else:
+            values = several.get(one.dimension) or [single[one.dimension]]
         keys = [(*key, value) for key in keys for value in values]
     return keys
 
@@ -88,15 +98,26 @@ CALLS = st.lists(
         st.sampled_from("xy"),
         st.sampled_from(["laptop", "server"]),
         st.sampled_from([(), (RESEARCH,), (RESEARCH, OPS)]),
+        st.sampled_from([(), ("Bash",), ("Bash", "Read", "Bash")]),
+        st.sampled_from([(), (("project", "apollo"),), (("project", "zeus"), ("env", "ci"))]),
     ),
     max_size=8,
 )
 ENDS = st.tuples(st.sampled_from([None, 0, 5, 7, 10]), st.sampled_from([EndReason.COMPLETED, EndReason.UPSTREAM_ERROR]))
 DIMENSIONS = st.lists(
-    st.sampled_from(["user", "model", "provider", "client", "token", "group", "end_reason", "streaming", "session"]),
+    st.sampled_from(
+        [
+            *("user", "model", "provider", "client", "token", "group", "end_reason", "streaming", "session"),
+            *("http_status", "error_type", "tool", "tag.project", "tag.env"),
+        ]
+    ),
     max_size=2,
     unique=True,
 )
+SEARCHES = [
+    *("", "-model:a", "client:x,y provider_name:eu", "status:failed", "end:completed model:a", "http:529,200"),
+    *("tool:Bash", "tag:project=apollo", "-tag:project=apollo", "status:failed -error:other", "streaming:true"),
+]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -104,7 +125,7 @@ DIMENSIONS = st.lists(
     calls=CALLS,
     names=DIMENSIONS,
     visible_to=st.sampled_from([None, ADA]),
-    q=st.sampled_from(["", "model:a", "-model:a", "client:x,y provider_name:eu", "status:failed"]),
+    q=st.sampled_from(SEARCHES),
     period=st.sampled_from([Period.ALL, Period.HOUR, Period.DAY, Period.WEEK]),
     zone=st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")]),
     order=st.sampled_from([Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED]),
@@ -190,7 +211,7 @@ async def test_the_slowest_groups_come_first(database):
 
 
 @pytest.mark.gen_test
-async def test_tools_tags_errors_and_sessions_are_read_from_records(database):
+async def test_tools_tags_errors_and_agents_are_told_by_records_without_details(database):
     await count(database, Call(1), Call(2), Call(3), ends=[{}, {}, {"end_reason": EndReason.UPSTREAM_ERROR}])
     tools = [{"tool": "Bash"}, {"tool": "Read"}, {"tool": "Bash"}]
     first = {"tool_usages": tools, "tags": {"project": "apollo"}, "agent": {"id": "a1"}, "upstream_status": 200}
@@ -198,6 +219,7 @@ async def test_tools_tags_errors_and_sessions_are_read_from_records(database):
     await database.interceptions.update_one(
         {"_id": UUID(int=3)}, {"$set": {"error": {"type": "overloaded", "message": "secret"}, "upstream_status": 529}}
     )
+    await database.rollups.update_one({"_id": "counting"}, {"$unset": {"details": ""}})
     found = {}
     for name in ("tool", "tag.project", "error_type", "http_status", "agent"):
         answer = await Grouped(database).read(replace(THREE_DAYS, by=by(name)))
@@ -241,7 +263,7 @@ async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
     await write(database, Call(3).start, Call(3).end())
     by_model = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
     assert (by_model.uncounted, by_model.total.total["interceptions"], by_model.recorded_since) == (1, 2, None)
-    by_end = replace(THREE_DAYS, by=by("end_reason"))
+    by_end = replace(THREE_DAYS, by=by("agent"))
     assert (await Grouped(database).read(by_end)).total.total["interceptions"] == 3
     await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})
     answer = await Grouped(database).read(by_end)
@@ -253,8 +275,8 @@ async def test_before_calls_were_counted_by_token_records_tell(database):
     await count(database, Call(1))
     by_token = replace(THREE_DAYS, by=by("token"))
     since = MIDNIGHT + timedelta(days=1)
-    assert plan(by_token, None).breakdown == "token"
-    assert plan(by_token, since) is None
+    assert plan(by_token).breakdown == "token"
+    assert plan(by_token, Since(by_token=since)) is None
     await database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": since}}, upsert=True)
     answer = await Grouped(database).read(by_token)
     assert [group.key for group in answer.groups] == [("abcdefghij",)]

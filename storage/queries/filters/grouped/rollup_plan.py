@@ -1,0 +1,268 @@
+"""Which rollups tell what is asked about groups. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace as replace_struct
+
+from intercept.records import EndReason
+from storage.aggregation.rollup import (
+    BUCKETS,
+    DETAILS,
+    DIMENSIONS,
+    OF_OUTCOMES,
+    OF_TAGS,
+    OF_TOOLS,
+    Breakdown,
+    Bucket,
+)
+from storage.queries.filters.grouped import calendar
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.selection import ENDED, Selection
+from storage.queries.filters.time_ranges import TimeRange, split
+
+
+class Since(NamedTuple):
+    """Since when calls are in some rollups; None from the first on."""
+
+    by_token: datetime | None = None
+    details: datetime | None = None
+
+
+class RollupPlan(Struct, frozen=True):
+    """The rollups that tell it.
+
+    Attributes:
+        breakdown: What these have in common.
+        ranges: Their buckets.
+        values: What is asked of their dimensions.
+        fields: Where they have what groups are made by.
+        rest: Of groups by a tag the rollups that have those calls too that do not have it; None where there is no such group.
+    """
+
+    breakdown: Breakdown
+    ranges: Sequence[TimeRange]
+    values: Mapping[str, Any]
+    fields: Mapping[By, str]
+    rest: RollupPlan | None = None
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """What MongoDB finds them by. All of it is in each part: what stands beside an `$or` does not bound the index."""
+        return self._filter(self.ranges)
+
+    @property
+    def days(self) -> dict[str, Any] | None:
+        """The same of the days alone; None where there are none."""
+        days = [one for one in self.ranges if one.bucket is Bucket.DAY]
+        return self._filter(days) if days else None
+
+    @property
+    def beside_days(self) -> dict[str, Any] | None:
+        """The same of all that is no day; None where there is nothing."""
+        others = [one for one in self.ranges if one.bucket is not Bucket.DAY]
+        return self._filter(others) if others else None
+
+    def _level(self, part: TimeRange) -> str:
+        """The breakdown of a part: what has no rollups of hours is summed from those that have more in common."""
+        has_it = part.bucket in BUCKETS[self.breakdown]
+        return (self.breakdown if has_it else Breakdown.USER_COMBINATION).value
+
+    def _filter(self, ranges: Sequence[TimeRange]) -> dict[str, Any]:
+        parts = [
+            {
+                "level": self._level(one),
+                "bucket": one.bucket,
+                "at": {"$gte": one.start, "$lt": one.end},
+                **self.values,
+            }
+            for one in ranges
+        ]
+        return {"$or": parts} if len(parts) != 1 else parts[0]
+
+
+_FIELDS: Final = MappingProxyType(
+    {
+        Dimension.USER: "initiator_id",
+        Dimension.TOKEN: "api_key_id",
+        Dimension.MODEL: "model",
+        Dimension.PROVIDER: "provider_name",
+        Dimension.CLIENT: "client",
+        Dimension.END_REASON: "end_reason",
+        Dimension.HTTP_STATUS: "upstream_status",
+        Dimension.ERROR_TYPE: "error_type",
+        Dimension.STREAMING: "streaming",
+        Dimension.TOOL: "tool",
+        Dimension.TAG: "tag_value",
+    }
+)
+_BY_SIZE: Final = (
+    Breakdown.ALL,
+    Breakdown.PROVIDER,
+    Breakdown.MODEL,
+    Breakdown.CLIENT,
+    Breakdown.GROUP,
+    Breakdown.OUTCOME,
+    Breakdown.TOOL,
+    Breakdown.TAG,
+    Breakdown.COMBINATION,
+    Breakdown.USER,
+    Breakdown.TOKEN,
+    Breakdown.USER_COMBINATION,
+    Breakdown.MODEL_OUTCOME,
+    Breakdown.MODEL_TOOL,
+    Breakdown.MODEL_TAG,
+    Breakdown.USER_OUTCOME,
+    Breakdown.USER_TAG,
+)
+_LONGEST_FIRST: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
+_BY_TOKEN: Final = frozenset({Breakdown.GROUP, Breakdown.TOKEN})
+_TAGS: Final = "tags."
+_RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages.tool": "tool"})
+
+
+def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noqa: B008 - it is frozen
+    """Choose the fewest rollups that tell it exactly; None where only the records do.
+
+    Args:
+        query: What is asked of calls.
+        since: Since when calls are in them.
+    """
+    selection = query.selection
+    if selection is None or not all(map(_is_plain, selection.values.values())):
+        return None
+    for breakdown in _BY_SIZE:
+        fields = {one: _field(breakdown, one) for one in query.by}
+        values = _values(breakdown, selection, query)
+        if None in fields.values() or values is None:
+            continue
+        if not _has_since(breakdown, since, selection.start):
+            continue
+        ranges = list(split(selection.start, selection.end, _buckets(query, breakdown)))
+        if not all(one.bucket for one in ranges):
+            continue
+        known = {one: field for one, field in fields.items() if field}
+        found = RollupPlan(breakdown, ranges, values, known)
+        if breakdown in OF_TAGS and "tag_value" not in values:
+            return _with_rest(found, query, since)
+        return found
+    return None
+
+
+def _with_rest(found: RollupPlan, query: GroupQuery, since: Since) -> RollupPlan | None:
+    """Add where those calls are that do not have the tag by which groups are made."""
+    rest = plan(replace(query, by=without_tag(query.by)), since)
+    # How slow these are is told by records alone: histograms are not subtracted where groups are ranked.
+    return None if rest is None or query.order is Order.P95 else replace_struct(found, rest=rest)
+
+
+def without_tag(by: Sequence[By]) -> tuple[By, ...]:
+    """Return the other dimensions."""
+    return tuple(one for one in by if one.dimension is not Dimension.TAG)
+
+
+def _has_since(breakdown: Breakdown, since: Since, start: datetime) -> bool:
+    """Whether all calls from a time on are in a breakdown."""
+    first = since.details if breakdown in DETAILS else since.by_token if breakdown in _BY_TOKEN else None
+    return first is None or start >= first
+
+
+def _field(breakdown: Breakdown, by: By) -> str | None:
+    if by.dimension is Dimension.GROUP:
+        return {Breakdown.GROUP: "group_id", Breakdown.TOKEN: "group_ids"}.get(breakdown)
+    field = _FIELDS.get(by.dimension)
+    return field if field in DIMENSIONS[breakdown] else None
+
+
+def _values(breakdown: Breakdown, selection: Selection, query: GroupQuery) -> dict[str, Any] | None:
+    """Return what rollups of a breakdown must have to be of these calls; None where they do not tell."""
+    values = dict(selection.values)
+    tags = {name: values.pop(name) for name in list(values) if name.startswith(_TAGS)}
+    values = {_RECORDED_AS.get(name, name): value for name, value in values.items()}
+    if breakdown in OF_OUTCOMES:
+        values = _of_end(values, selection)
+    elif set(selection.statuses or ()) != set(ENDED):
+        return None
+    if breakdown in OF_TAGS:
+        return _of_tag(values, tags, query, breakdown)
+    if tags or not values.keys() <= set(DIMENSIONS[breakdown]):
+        return None
+    return values if breakdown not in OF_TOOLS else _of_tool(values, query)
+
+
+def _of_end(values: dict[str, Any], selection: Selection) -> dict[str, Any]:
+    """Ask for a status by the end reasons that it has."""
+    if set(selection.statuses or ()) == set(ENDED):
+        return values
+    wanted = values.get("end_reason", {})
+    condition = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
+    reasons = [
+        one.value
+        for one in EndReason
+        if one.status in (selection.statuses or ())
+        and one.value in condition.get("$in", [one.value])
+        and one.value not in condition.get("$nin", ())
+        and one.value != condition.get("$ne")
+    ]
+    return {**values, "end_reason": {"$in": reasons}}
+
+
+def _of_tool(values: dict[str, Any], query: GroupQuery) -> dict[str, Any] | None:
+    """A call is in the rollups of each of its tools: one is asked for, or groups are made of all."""
+    is_by = any(one.dimension is Dimension.TOOL for one in query.by)
+    if "tool" not in values:
+        return values if is_by else None
+    one = _only(values["tool"])
+    return None if is_by or one is None else {**values, "tool": one}
+
+
+def _of_tag(
+    values: dict[str, Any], tags: dict[str, Any], query: GroupQuery, breakdown: Breakdown
+) -> dict[str, Any] | None:
+    """A call is in the rollups of each of its tags: values of one are asked for, or groups are made of one."""
+    names = {one.tag for one in query.by if one.dimension is Dimension.TAG} | {
+        name.removeprefix(_TAGS) for name in tags
+    }
+    if len(names) != 1 or not values.keys() <= set(DIMENSIONS[breakdown]):
+        return None
+    for wanted in tags.values():
+        if isinstance(wanted, Mapping) and wanted.keys() != {"$in"}:
+            return None
+        values["tag_value"] = wanted
+    return {**values, "tag": names.pop()}
+
+
+def _only(condition: Any) -> Any:
+    """The one value that a condition is true of; None where there may be others."""
+    if not isinstance(condition, Mapping):
+        return condition
+    return condition["$in"][0] if condition.keys() == {"$in"} and len(condition["$in"]) == 1 else None
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, Mapping) or value.keys() <= {"$in", "$nin", "$ne"}
+
+
+def _buckets(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
+    """The buckets of rollups that are whole in those that are asked for, longest first."""
+    kept = {*BUCKETS[breakdown]} | ({Bucket.HOUR} if breakdown is Breakdown.COMBINATION else set())
+    there = [one for one in _LONGEST_FIRST if one in kept]
+    match query.period:
+        case Period.ALL:
+            return [one for one in there if one is not Bucket.MINUTE]
+        case Period.MINUTE:
+            return [one for one in there if one is Bucket.MINUTE]
+    clock = calendar.offsets(query.start, query.end, query.zone)
+    if not calendar.are_whole_hours(clock):
+        return []
+    is_utc = all(not one.ahead for one in clock)
+    fit = {Bucket.HOUR} if query.period is Period.HOUR or not is_utc else {Bucket.HOUR, Bucket.DAY}
+    return [one for one in there if one in fit]
