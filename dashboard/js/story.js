@@ -83,7 +83,7 @@ export function retriesOf({ calls, amplification }) {
   return calls ? `${plural(calls, "retry").replace("retrys", "retries")}, ${amplification} calls for each` : "";
 }
 
-/** Whether every word of a search is in what was said in a call: prompts, thoughts, tools and their inputs, the error. */
+/** Whether every word of a search is in what was said in a call: prompts, thoughts, response, tools and their inputs, the error. */
 export function isFound(call, search) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return true;
@@ -91,6 +91,7 @@ export function isFound(call, search) {
     ...call.user_prompts.map(({ prompt }) => prompt),
     ...call.model_thoughts.map(({ content }) => content),
     ...call.tool_usages.flatMap(({ tool, input }) => [tool, input]),
+    call.response?.text ?? "",
     call.error?.message ?? "",
     call.model,
   ];

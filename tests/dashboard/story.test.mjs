@@ -46,9 +46,9 @@ test("how tools ended and which try it is are said in words", () => {
 test("a search finds steps by all that was said in them", () => {
   const step = {
     model: "m", user_prompts: [{ prompt: "Fix IT" }], model_thoughts: [{ content: "hm" }], tool_usages: [{ tool: "Bash", input: "pytest" }],
-    error: { message: "overloaded" },
+    error: { message: "overloaded" }, response: { text: "Done, in main.py" },
   };
-  for (const search of ["", "fix", "bash pytest", "HM", "overloaded", " it  m "]) assert.ok(isFound(step, search), search);
+  for (const search of ["", "fix", "bash pytest", "HM", "overloaded", "done main.py", " it  m "]) assert.ok(isFound(step, search), search);
   assert.ok(!isFound(step, "fix something"));
-  assert.ok(isFound({ ...step, error: null }, "fix"));
+  assert.ok(isFound({ ...step, error: null, response: null }, "fix"));
 });

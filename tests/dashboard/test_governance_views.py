@@ -113,11 +113,16 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.find("fieldset:last-of-type .field", "Budget in US dollars").click()
     page.type("0")
     page.choose("a period of", "a month", "fieldset:last-of-type")
+    page.click(".policy summary", "What is kept of texts")
+    page.choose("Responses", "redacted", ".policy details")
+    page.find(".policy .field", "Days for responses, if fewer").click()
+    page.type("7")
     page.click(".policy button", "Save")
     page.find("[role=status]", "limits.together.budget.usd: 0 refuses every call that the bridge would pay for")
     assert site.get(owner, f"policies/groups/{group}") == {
         "models": {"allow": ["demo"]},
         "limits": {"together": {"budget": {"usd": "0.00", "period": "month"}}},
+        "recording": {"responses": "redacted", "responses_retention": 7},
     }
     is_for_everybody(page, axe)
     put(site, owner, f"policies/groups/{group}", {"byok": "deny"})

@@ -4,6 +4,8 @@ from uuid import uuid4
 
 import pytest
 
+from storage.accounts.users import Role
+
 READ_FILE = {"name": "read_file", "input_schema": {"properties": {"path": {"const": "main.py"}}}}
 
 
@@ -163,3 +165,30 @@ def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorte
     page.click("a.session")
     page.find(".session-head .cache-line", ", lost $0.")
     assert "part of the system prompt 1 changed" in page.find(".cache-break").text
+
+
+def test_a_response_is_shown_folded_when_long_and_found_in_its_session(page, site, axe):
+    name, token = site.user()
+    site.send(site.user(role=Role.OWNER)[1], "PUT", f"policies/users/{name}", recording={"responses": "full"})
+    while not site.get(token, "users/me/policy")["recording"]:
+        pass
+    session_of_claude_code(site, token)
+    session = whole(site, token)
+    page.open("interceptions?q=machine", token)
+    page.find(".place", "response: ")
+    last = site.get(token, "interceptions")["results"][0]
+    text = f"{'A long story. ' * 100}The harbour at last."
+    site.change(last["id"], response={"text": text, "metadata": {"truncated": True}})
+    page.open(f"sessions/{session['id']}", token)
+    page.find("input[type=search]").send_keys("harbour last")
+    page.find(".toolbar", "1 of 3 steps found")
+    assert page.texts(".step .response .text") == [text]
+    page.click(".step details p a")
+    assert page.find(".detail .response h3").text == "Response cut"
+    assert page.find(".detail .response .text").text == f"{text[:600]}…"
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        assert page.axe(axe) == []
+    page.click(".response button", "Show all 1,420 characters")
+    assert page.find(".detail .response .text").text == text
+    page.find(".response button", "Show the beginning alone")

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { why } from "../ends.js";
 import { duration, size, time, UNKNOWN, usd, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
+import { Folded } from "../parts/folded.js";
 import { Json } from "../parts/json.js";
 import { Pane } from "../parts/pane.js";
 import { Failure, Loading } from "../parts/states.js";
@@ -57,9 +58,9 @@ function Tries({ tries }) {
   `;
 }
 
-/** Prompt, thoughts and tool calls, in the order in which they were said. */
-export function Said({ interception }) {
-  const { user_prompts: prompts, model_thoughts: thoughts, tool_usages: tools } = interception;
+/** Prompt, thoughts, response and tool calls, in the order in which they are said. A long response is folded, unless `open`. */
+export function Said({ interception, open }) {
+  const { user_prompts: prompts, model_thoughts: thoughts, response, tool_usages: tools } = interception;
   return html`
     ${prompts.map(
       ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><${Text} text=${prompt} metadata=${metadata} /></section>`,
@@ -68,6 +69,7 @@ export function Said({ interception }) {
       ({ id, content, metadata }) =>
         html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
     )}
+    ${response && html`<section class="said-by response"><h3>Response<${Cut} metadata=${response.metadata} /></h3><${Text} text=${response.text} metadata=${response.metadata} as=${Folded} open=${open} /></section>`}
     ${tools.map(
       ({ id, tool, input, metadata, result }) =>
         html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /><${Outcome} result=${result} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
@@ -81,11 +83,11 @@ export function Outcome({ result }) {
   return html` <small class=${result.is_error ? "bad" : ""}>${result.is_error ? "failed, " : ""}${size(result.bytes)}</small>`;
 }
 
-function Text({ text, metadata, as = Plain }) {
+function Text({ text, metadata, as = Plain, open }) {
   if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
   if (metadata.removed) return html`<p class="quiet">Removed: its retention is over.</p>`;
   if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
-  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} />`;
+  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} open=${open} />`;
 }
 
 function Plain({ text }) {

@@ -9,6 +9,15 @@ import { Failure, Loading } from "../parts/states.js";
 import { patternsText } from "../policy_form.js";
 import { useResource } from "../resource.js";
 
+// What of, in words, and what holds where no policy says it.
+const KEPT = [
+  ["prompts", "prompts", "full"],
+  ["tool_inputs", "tool inputs", "full"],
+  ["thoughts", "thoughts", "full"],
+  ["responses", "responses", "none"],
+  ["errors", "messages of errors", "full"],
+];
+
 /** `of` is the username, or `me`; with `limits` the limits are shown too. */
 export function Explained({ of, limits = false }) {
   const [typed, setTyped] = useState("");
@@ -47,8 +56,9 @@ function Facts({ told: { models, max_tokens: most, own_key_denied_by: denied, re
     ]),
     most && ["Most output of a request", `${whole(most.maximum)} tokens`, most.source],
     denied && ["A key of one's own", "denied", denied],
-    ...(recording ? ["prompts", "tool_inputs", "thoughts", "responses"].map((kind) => recording[kind] !== "full" && [`Kept of ${kind.replace("_", " ")}`, recording[kind], null]) : []),
+    ...(recording ? KEPT.map(([kind, words, usual]) => recording[kind] !== usual && [`Kept of ${words}`, recording[kind], null]) : []),
     recording?.retention && ["Texts are removed after", plural(recording.retention, "day"), null],
+    recording?.responses_retention && ["Responses are removed after", plural(recording.responses_retention, "day"), null],
     recording?.patterns.length > 0 && ["Redacted besides", recording.patterns.join(" "), null],
   ].filter(Boolean);
   if (!lines.length) return html`<p class="quiet">Every model may be used; nothing else is restricted.</p>`;

@@ -25,7 +25,13 @@ const TEXTS = [
   ["prompts", "Prompts"],
   ["tool_inputs", "Inputs of tools"],
   ["thoughts", "Thoughts"],
-  ["responses", "Responses"],
+];
+const RESPONSES = [["", "not recorded, unless another policy says so"], ...KEPT.slice(1)];
+const OF_RESPONSES = "The text that a model responds with, and messages of errors. If no policy says it, only messages of errors are recorded.";
+
+const RETENTIONS = [
+  ["retention", "Days after which texts are removed"],
+  ["responses_retention", "Days for responses, if fewer"],
 ];
 
 /** `shared`: the policy is of many, and has limits in two parts. `onPolicy` gets the policy after each change. */
@@ -46,7 +52,10 @@ export function PolicyFields({ policy, shared, onPolicy }) {
     <details>
       <summary>What is kept of texts</summary>
       <div class="pairs">${TEXTS.map(([kind, label]) => html`<${ChoiceField} key=${kind} label=${label} value=${fieldAt(policy, ["recording", kind]) ?? ""} options=${KEPT} onChoose=${(value) => set(["recording", kind], value)} />`)}</div>
-      <${TextField} label="Days after which texts are removed" inputmode="numeric" value=${fieldAt(policy, ["recording", "retention"]) ?? ""} onText=${(text) => set(["recording", "retention"], slotsOf(text))} />
+      <${ChoiceField} label="Responses" hint=${OF_RESPONSES} value=${fieldAt(policy, ["recording", "responses"]) ?? ""} options=${RESPONSES} onChoose=${(value) => set(["recording", "responses"], value)} />
+      <div class="pairs">
+        ${RETENTIONS.map(([name, label]) => html`<${TextField} key=${name} label=${label} inputmode="numeric" value=${fieldAt(policy, ["recording", name]) ?? ""} onText=${(text) => set(["recording", name], slotsOf(text))} />`)}
+      </div>
     </details>
   `;
 }

@@ -8,7 +8,7 @@ import { Status } from "../parts/status.js";
 import { costOf, usageOf, UsageShort } from "../parts/usage.js";
 import { href } from "../router.js";
 
-const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", error: "error" };
+const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", response: "response", error: "error" };
 
 /** What the columns are; a row says the same to whom cannot see it. */
 export function RowHead() {

@@ -132,7 +132,7 @@ function Step({ interception, open, loop }) {
           <span class="figures-of-step">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
         </summary>
         <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} /></p>
-        <${Said} interception=${interception} />
+        <${Said} interception=${interception} open=${open} />
       </details>
       ${error && html`<p class="text bad">${error.message}</p>`}
       ${cache?.broke && html`<${Break} cache=${cache} />`}
@@ -140,13 +140,13 @@ function Step({ interception, open, loop }) {
   `;
 }
 
-function What({ interception: { user_prompts: prompts, tool_usages: tools, model_thoughts: thoughts } }) {
+function What({ interception: { user_prompts: prompts, tool_usages: tools, model_thoughts: thoughts, response } }) {
   const prompt = prompts.at(-1);
   const asked = prompt?.metadata.withheld ? "not for your role" : prompt?.prompt.slice(0, 200);
   return html`
     ${asked && html`<q class=${prompt.metadata.synthetic ? "synthetic" : ""}>${asked}</q>`}
     ${tools.map(({ id, tool, result }) => html`<span class="tool" key=${id}><code>${tool}</code>${result && html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`}</span>`)}
-    ${!asked && !tools.length && html`<em>${thoughts.length ? "thought" : "answered"}</em>`}
+    ${!asked && !tools.length && html`<em>${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
   `;
 }
 
