@@ -14,11 +14,11 @@ from random import Random
 from intercept.refusals import Rule
 from limits.kinds.rate_window import RateWindow
 from limits.limit import Kind, Limit, Of
-from storage.admission.kinds.account import Times
+from storage.admission.kinds.terms import Times
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.presence.shares import Alone, Share
-from storage.admission.round import Round, Snapshot
+from storage.admission.round import Outcome, Round, Snapshot
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.
@@ -112,7 +112,7 @@ def cluster(*, unavailable: bool = False) -> Limiter:
             found = {name: ledgers[name] for name in round_.names if name in ledgers}
             changes = round_.plan(Snapshot(found, clock[0] // MS, "", clock[0]))
             ledgers.update({change.name: (change.ledger, change.after) for change in changes})
-            round_.settle({change.name for change in changes})
+            round_.settle(Outcome({change.name for change in changes}))
 
     def admit(now: int) -> bool:
         if now * TICK_NS // HEARTBEAT_NS > clock[0] // HEARTBEAT_NS:

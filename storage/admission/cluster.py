@@ -22,15 +22,16 @@ import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.asking import ask_database
-from storage.admission.kinds.account import MS, Times
-from storage.admission.ledger_store import BEAT_MS, Document, LedgerStore
+from storage.admission.kinds.terms import MS, Times
+from storage.admission.ledger_documents import Document
+from storage.admission.ledger_store import BEAT_MS, LedgerStore
 from storage.admission.ledger_usage import busiest, state_of
 from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
 from storage.admission.presence.heartbeats import Presence
 from storage.admission.presence.members import Members
 from storage.admission.presence.standing import Standing, State
-from storage.admission.round import Round
+from storage.admission.round import Outcome, Round
 from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
@@ -266,7 +267,7 @@ class ClusterAuthority:
     async def _make_rounds(self) -> None:
         failures = pauses = 0
         try:
-            while self._standing.state is not State.ALONE and (round_ := Round.begin(self._permits)) is not None:
+            while self._standing.state is not State.ALONE and (round_ := self._next_round()) is not None:
                 try:
                     await self._make(round_)
                 except (OwnPauseError, DatabaseUnavailableError) as error:
@@ -291,12 +292,15 @@ class ClusterAuthority:
         self._rounds = None
         self._work()
 
+    def _next_round(self) -> Round | None:
+        return Round.begin(self._permits, timed=self._store.clock.read() is not None)
+
     async def _make(self, round_: Round) -> None:
         async def exchange() -> None:
-            changes = round_.plan(await self._store.read(round_.names))
-            planned.append(await self._store.write(changes) if changes else set())
+            changes = round_.plan(await self._store.look(round_.names))
+            planned.append(await self._store.write(changes) if changes else Outcome())
 
-        planned: list[set[str]] = []
+        planned: list[Outcome] = []
         await asyncio.sleep(0)  # what this event loop iteration brings waits for the next round together
         await self._ask(exchange())
         round_.settle(planned[0])

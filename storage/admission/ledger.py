@@ -158,7 +158,7 @@ class Ledger:
             if report.amount >= 0:
                 self.enter(max(span.now - report.at, span.begin) if span.window else span.begin, report.amount, span)
             elif report.clock == self.clock and report.at >= span.begin:
-                self._remove(report.at, -report.amount)
+                self.remove(report.at, -report.amount)
 
     def next_at(self, free: int) -> int | None:
         """The entry that has to leave before so much is free; None if it need not, or if all entries are not enough.
@@ -173,7 +173,7 @@ class Ledger:
                 return at if free > 0 else None
         return None
 
-    def _remove(self, at: int, count: int) -> None:
+    def remove(self, at: int, count: int) -> None:
         """Remove permits that were entered at a time; they may have been moved to a later one since."""
         entries = self.entries
         place = bisect_left(entries, (at,))

@@ -4,6 +4,7 @@
 {
   _id: "rate:60000:user:<id>" | "concurrency:server" | ..,   see `storage.admission.kinds.account.name_of`
   version: "<server>.<number>",           of the last write, never the same again
+  base: "<server>.<number>",              where the last write only added something: the version that it was added to
   clock: "<host>:<port>",                 the member of the replica set whose clock the times are of
   log: [at, count, at, count, ..],        in milliseconds since 1970
   members: {<server>: [held, report, write, at]},
@@ -13,30 +14,30 @@
 ```
 
 Reading tells the primary's time (`$$NOW`). A write that was given up may still be made later: only if nothing was written in
-between, so it does no harm.
+between, or if there is room for what it adds and its server wrote nothing since, so it does no harm.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from pymongo import DESCENDING, InsertOne, ReplaceOne
+from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError
 
-from limits.limit import UNLIMITED, Limit
-from storage.admission.kinds.account import span_of
-from storage.admission.ledger import Ledger, Member
+from limits.limit import Limit
+from storage.admission.database_clock import DatabaseClock, Told
+from storage.admission.kinds.terms import span_of
+from storage.admission.ledger import Ledger
+from storage.admission.ledger_documents import EPOCH, HELD_MS, Document, ledger_of, milliseconds, statement_of
 from storage.admission.presence.members import Said
 from storage.admission.presence.shares import Share
-from storage.admission.round import Change, Snapshot
+from storage.admission.round import Change, Outcome, Snapshot
 from storage.mongo.database import Database
-
-HELD_MS = 86_400_000
-"""How long a ledger is kept in which something is held, in milliseconds. It is written again more often."""
 
 BEAT_MS = 1_000
 """How many milliseconds after it read the others a heartbeat may be written."""
@@ -45,11 +46,6 @@ DUPLICATE_KEY = 11000
 
 LEDGERS_LOOKED_AT = 1_000
 """Of how many ledgers, those that matter longest, usage is told."""
-
-Document = dict[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 
 class Heard(NamedTuple):
@@ -78,6 +74,7 @@ class LedgerStore:
 
     Attributes:
         commands: How many commands were sent to MongoDB.
+        clock: The primary's clock.
     """
 
     def __init__(self, database: Database, process: UUID, now_ns: Callable[[], int]) -> None:
@@ -88,6 +85,12 @@ class LedgerStore:
         self._now_ns = now_ns
         self._beat = 0
         self.commands = 0
+        self.clock = DatabaseClock(now_ns)
+
+    async def look(self, names: Sequence[str]) -> Snapshot:
+        """Read ledgers, if there are any to read; what time it is may be known."""
+        told = None if names else self.clock.read()
+        return await self.read(names) if told is None else Snapshot({}, *told)
 
     async def read(self, names: Sequence[str]) -> Snapshot:
         """Read ledgers, and what time it is."""
@@ -97,48 +100,60 @@ class LedgerStore:
         cursor = self._ledgers.find({"_id": {"$in": [*names, self._id]}}, _PROJECTION)
         documents = await cursor.to_list(None)
         while not documents:
-            await self.beat(Said(0), {}, Heard({}, {}, _EPOCH))
+            await self.beat(Said(0), {}, Heard({}, {}, EPOCH))
             documents = await self._ledgers.find({"_id": self._id}, _PROJECTION).to_list(None)
-        now = _milliseconds(documents[0]["now"])
+        now = milliseconds(documents[0]["now"])
         clock = self._clock_of(cursor)
-        ledgers = {one["_id"]: (_ledger(one), one["version"]) for one in documents if "version" in one}
-        return Snapshot(ledgers, now, clock, read_at)
+        self.clock.note(Told(now, clock, read_at))
+        ledgers = {one["_id"]: (ledger_of(one), one["version"]) for one in documents if "version" in one}
+        return Snapshot(ledgers, now, clock, read_at, {one["_id"]: one["base"] for one in documents if "base" in one})
 
     def _clock_of(self, cursor: Any) -> str:
         return "" if self._database.is_sharded else ":".join(map(str, cursor.address or ()))
 
-    async def write(self, changes: Sequence[Change]) -> set[str]:
-        """Write ledgers that nobody changed meanwhile; the names of those that were written."""
-        requests: list[InsertOne[Document] | ReplaceOne[Document]] = []
-        for change in changes:
-            document = _document(change)
-            if change.before is None:
-                requests.append(InsertOne(document))
-            else:
-                requests.append(ReplaceOne({"_id": change.name, "version": change.before}, document))
-        self.commands += len({type(request) for request in requests})  # a command has one kind of write
+    async def write(self, changes: Sequence[Change]) -> Outcome:
+        """Write ledgers that nobody changed meanwhile, and add to others what they have room for."""
+        names = [change.name for change in changes if change.room is not None]
+        self.commands += 1
+        if not names:
+            return await self._outcome(changes, await self._send(changes))
+        done, seen = await asyncio.gather(self._send(changes), self.read(names), return_exceptions=True)
+        if isinstance(done, BaseException):
+            raise done
+        outcome = await self._outcome(changes, done)
+        if isinstance(seen, BaseException):
+            return outcome
+        return outcome._replace(seen={name: (*one, seen.bases.get(name, "")) for name, one in seen.ledgers.items()})
+
+    async def _send(self, changes: Sequence[Change]) -> Mapping[str, Any]:
+        statements = [statement_of(change, self._process) for change in changes]
         try:
-            done: Mapping[str, Any] = (await self._ledgers.bulk_write(requests, ordered=False)).bulk_api_result
+            return (await self._ledgers.bulk_write(statements, ordered=False)).bulk_api_result
         except BulkWriteError as error:
-            done = error.details
+            done: Mapping[str, Any] = error.details
             if done["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in done["writeErrors"]):
                 raise
-        names = {change.name for change in changes}
-        if done["nInserted"] + done["nMatched"] == len(changes):
-            return names
-        return {change.name for change in changes} & await self._written(changes)
+            return done
 
-    async def _written(self, changes: Sequence[Change]) -> set[str]:
+    async def _outcome(self, changes: Sequence[Change], done: Mapping[str, Any]) -> Outcome:
+        failed = {changes[one["index"]].name for one in done["writeErrors"]}
+        new = {changes[one["index"]].name for one in done["upserted"]}
+        counted = {change.name for change in changes if change.name not in failed}
+        added = {change.name: change.after for change in changes if change.room is not None}
+        unsure = {name: added[name] for name in added.keys() & counted - new}
+        if lacking := len(counted - new) - done["nModified"]:  # for some that were to be added there was no room
+            counted -= unsure.keys()
+            counted |= await self._written(unsure) if lacking < len(unsure) else set()
+        return Outcome(counted, new & counted)
+
+    async def _written(self, versions: Mapping[str, str]) -> set[str]:
         """Find out which of several writes counted: others may have changed the ledgers again since."""
         self.commands += 1
-        versions = {change.name: change.after for change in changes}
         own = f"members.{self._process}"
         written = set()
         async for one in self._ledgers.find({"_id": {"$in": list(versions)}}, {"version": 1, own: 1}):
             member = one.get("members", {}).get(self._process)
-            if one["version"] == versions[one["_id"]] or (
-                member is not None and versions[one["_id"]] == f"{self._process}.{member[2]}"
-            ):
+            if member is not None and versions[one["_id"]] == f"{self._process}.{member[2]}":
                 written.add(one["_id"])
         return written
 
@@ -183,13 +198,16 @@ class LedgerStore:
     async def servers(self) -> Heard:
         """The last heartbeat and report of every server, this one included."""
         self.commands += 1
+        asked_at = self._now_ns()
         # The server's time comes with a document. There is always one: the first heartbeat makes it.
         cursor = self._ledgers.find({"_id": {"$regex": "^process:"}}, _BEATS)
         found = await cursor.to_list(None)
-        heard = Heard({}, {}, found[0]["now"] if found else _EPOCH, self._clock_of(cursor))
+        heard = Heard({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
+        if found:
+            self.clock.note(Told(milliseconds(heard.now), heard.clock, asked_at))
         for one in found:
             name = one["_id"].removeprefix("process:")
-            age: int | None = _milliseconds(one["now"]) - _milliseconds(one["expires_at"]) + HELD_MS
+            age: int | None = milliseconds(one["now"]) - milliseconds(one["expires_at"]) + HELD_MS
             age = age if one.get("clock") == heard.clock else None
             share = Share(one.get("servers", 2), one.get("rank", 0))
             heard.said[name] = Said(one["beat"], share, one.get("alone", False), age)
@@ -201,7 +219,7 @@ class LedgerStore:
         cursor = self._ledgers.find({"limit": {"$exists": True}}, _PROJECTION | {"limit": 1})
         found: list[tuple[Limit, Ledger, int]] = []
         for one in await cursor.sort("expires_at", DESCENDING).limit(LEDGERS_LOOKED_AT).to_list(None):
-            limit, ledger, now = msgspec.convert(one["limit"], Limit), _ledger(one), _milliseconds(one["now"])
+            limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), milliseconds(one["now"])
             ledger.advance(span_of(limit, now), ledger.clock, is_dead)
             found.append((limit, ledger, now))
         return found
@@ -209,35 +227,4 @@ class LedgerStore:
 
 _SAID = ("beat", "servers", "rank", "alone", "clock", "report", "expires_at")
 _BEATS: Document = {**dict.fromkeys(_SAID, 1), "now": "$$NOW"}
-_PROJECTION: Document = {"version": 1, "clock": 1, "log": 1, "members": 1, "now": "$$NOW"}
-
-
-def _ledger(document: Mapping[str, Any]) -> Ledger:
-    log = document["log"]
-    members = {name: Member(*said) for name, said in document["members"].items()}
-    return Ledger(document["clock"], list(zip(log[::2], log[1::2], strict=True)), members)
-
-
-def _document(change: Change) -> Document:
-    ledger, limit = change.ledger, change.limit
-    now = max([member.at for member in ledger.members.values()], default=0)
-    last = ledger.entries[-1][0] if ledger.entries else now
-    span = span_of(limit, now)
-    until = max(last + span.window, span.end, now)
-    if any(member.held for member in ledger.members.values()):
-        until = max(until, now + HELD_MS)
-    document = {
-        "_id": change.name,
-        "version": change.after,
-        "clock": ledger.clock,
-        "log": [number for entry in ledger.entries for number in entry],
-        "members": {name: [one.held, one.report, one.write, one.at] for name, one in ledger.members.items()},
-        "expires_at": _EPOCH + until * _MS,
-    }
-    if limit.maximum != UNLIMITED:
-        document["limit"] = msgspec.to_builtins(limit)
-    return document
-
-
-def _milliseconds(time: datetime) -> int:
-    return (time - _EPOCH) // _MS
+_PROJECTION: Document = {"version": 1, "base": 1, "clock": 1, "log": 1, "members": 1, "now": "$$NOW"}

@@ -13,10 +13,11 @@ from itertools import count
 from msgspec import structs
 
 from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
-from storage.admission.kinds.account import MS, Account, Times, name_of
+from storage.admission.kinds.account import Account
 from storage.admission.kinds.amount_account import AmountAccount
 from storage.admission.kinds.rate_account import RateAccount
 from storage.admission.kinds.slot_account import SlotAccount
+from storage.admission.kinds.terms import MS, Times, name_of
 from storage.admission.presence.shares import Absent, Alone
 from storage.admission.waiting import Need, Waiting
 
@@ -201,6 +202,8 @@ class Permits:
     def look_again(self) -> None:
         """Compare all that is held with its ledgers: after a pause of this server others may have taken it for dead."""
         self._due |= self._lively
+        for account in self._lively.values():
+            account.versions.must_read = True
 
     def begin_alone(self, alone: Alone) -> None:
         """Decide alone from now on, for those that wait too."""
@@ -248,10 +251,20 @@ class Permits:
         """Have requests wait for the next round, before all others."""
         self._queue.extendleft(reversed(list(waiting)))
 
-    def conclude(self, waiting: Waiting, failed: Collection[str]) -> bool:
-        """Answer a request at the end of a round; False if it has to wait for another one."""
+    def conclude(self, waiting: Waiting, failed: Collection[str], unread: Collection[str] = ()) -> bool:
+        """Answer a request at the end of a round; False if it has to wait for another one.
+
+        Args:
+            waiting: The request.
+            failed: The ledgers whose writes do not count.
+            unread: The ledgers that were not read: nothing is refused for them.
+        """
         if waiting.gone:
             return True
+        if doubted := [need.account for need in waiting.blocked if need.account.name in unread]:
+            for account in doubted:
+                account.versions.must_read = True
+            return False
         if refusing := waiting.refusing:
             if any(need.account.name in failed for need in waiting.blocked):
                 return False

@@ -1,103 +1,21 @@
 """One limit as a server of a cluster knows it: what it may use of it by itself, and what it has to tell its ledger.
 
-An account takes part in rounds. In a round ledgers are read (`open`), it is planned which of the waiting requests start
-(`fits`, `plan`), ledgers are written (`close`), and it is known which of these writes counted (`settle`). Between rounds an
-account admits requests by itself as far as it can (`fits`, `take`). Pure: the clock is injected.
+An account takes part in rounds. In a round it goes by some ledger (`basis`, `begin`), it is planned which of the waiting
+requests start (`fits`, `plan`), ledgers are written (`close`), and it is known which of these writes counted (`settle`, then
+`keep`, `lose` or `leave`). Between rounds an account admits requests by itself as far as it can (`fits`, `take`). Pure: the
+clock is injected.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import NamedTuple
 
-from limits.kinds.calendar import bounds_of
-from limits.limit import SLOT_RETRY_NS, Kind, Limit, LimitState
-from storage.admission.ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
+from limits.limit import SLOT_RETRY_NS, Limit, LimitState
+from storage.admission.kinds.basis import Basis, Versions
+from storage.admission.kinds.terms import MS, NEVER_READ, Read, Times, name_of, span_of
+from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
-
-MS = 1_000_000
-"""Nanoseconds in a millisecond."""
-
-SHARE = 5
-"""Where less than a limit divided by this is left, every request is decided by the ledger."""
-
-SMALL = 20
-"""Of a limit that is smaller nothing is taken ahead."""
-
-LIVES = 12
-"""How many lives of a permit that is taken ahead fit into a window at least."""
-
-NEVER_READ = -(2**62)
-
-
-def name_of(limit: Limit) -> str:
-    """The name of the ledger of a limit: limits that agree in kind, key and window or period have one together."""
-    if limit.kind is Kind.BUDGET:
-        return f"budget:{limit.period}:{limit.zone}:{limit.key}"
-    if limit.kind is Kind.CONCURRENCY:
-        return f"concurrency:{limit.key}"
-    return f"{limit.kind}:{window_of(limit)}:{limit.key}"
-
-
-def window_of(limit: Limit) -> int:
-    """The window of a limit in milliseconds, rounded up."""
-    return -(-limit.window_ns // MS)
-
-
-def span_of(limit: Limit, now: int) -> Span:
-    """What counts for a limit at a time of the database, in milliseconds."""
-    if limit.kind is Kind.BUDGET:
-        begin, end = bounds_of(limit.period, limit.zone, now * MS)
-        return Span(now, begin // MS, end=end // MS)
-    return Span.of_window(now, window_of(limit) or 1)
-
-
-def near(left: int, maximum: int) -> bool:
-    """Whether so little of a limit is left that nothing is taken ahead."""
-    return left * SHARE < maximum
-
-
-def ahead_of(left: int, maximum: int, wanted: int) -> int:
-    """How much of what is left may be taken ahead: what is wanted, and at most half of what others do not need to ask for."""
-    if maximum < SMALL:
-        return 0
-    return max(0, min(wanted, (left - -(-maximum // SHARE)) // 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long things last, in nanoseconds.
-
-    Attributes:
-        answer: A permit that the ledger granted is used at most so long after it was asked for, or given back.
-        fresh: What is known of amounts may be so old.
-        renew: What is held for longer is written down again, so that nobody removes the ledger.
-    """
-
-    answer: int = 500 * MS
-    fresh: int = 1_000 * MS
-    renew: int = 3_600_000 * MS
-
-
-class Read(NamedTuple):
-    """How ledgers were read.
-
-    Attributes:
-        now: The database's time then, in milliseconds.
-        clock: Whose clock that was.
-        at: When the reading began, by this server's clock.
-        is_dead: Whether a server does not hold any more what it held.
-        absent: The servers that may be deciding alone.
-    """
-
-    now: int
-    clock: str
-    at: int
-    is_dead: Callable[[str], bool]
-    absent: Absent = MappingProxyType({})
 
 
 class Account(ABC):
@@ -117,6 +35,7 @@ class Account(ABC):
         used_at: When it was last used.
         expires_at: When permits end that others might want; 0 if that is noted, or there are none.
         lacking: Whether a request waits for a round because of it.
+        versions: What is known of the version of its ledger.
     """
 
     def __init__(
@@ -128,6 +47,7 @@ class Account(ABC):
         self.lacking = False
         self.expires_at = 0
         self.used_at = now_ns()
+        self.versions = Versions()
         self._process = process
         self._now_ns = now_ns
         self._next_number = next_number
@@ -136,7 +56,10 @@ class Account(ABC):
         self._ledger = Ledger()
         self._absent: Absent = {}
         self._span = span_of(limit, 0)
-        self._read_at = NEVER_READ
+        self._read_at = self._known_at = NEVER_READ
+        self._basis = Basis.READ
+        self._before = self._ledger
+        self._complete = True
         self._moved = False
         self._told = 0
         self._first = self._total = 0
@@ -202,10 +125,41 @@ class Account(ABC):
 
     # -- in a round
 
+    def basis(self, *, asked: bool) -> Basis:
+        """By which ledger to go in the next round.
+
+        Args:
+            asked: Whether requests wait for it; if not, there is only something to tell.
+        """
+        return self.versions.basis(may_add=asked and not self._reports and self._may_add)
+
+    @property
+    @abstractmethod
+    def _may_add(self) -> bool:
+        """Whether nothing would be taken ahead, nor anything but waiting requests told."""
+
+    def begin(self, basis: Basis, ledger: Ledger, version: str, read: Read) -> None:
+        """Begin a round.
+
+        Args:
+            basis: The ledger to go by.
+            ledger: As it was read; a new one if there is none, or it was not read. It belongs to this account from now on.
+            version: Of that ledger.
+            read: What else was read.
+        """
+        self._basis, self._before = basis, self._ledger
+        if basis is Basis.READ:
+            self.versions.seen(version)
+            self.versions.must_read = False
+            self._known_at = read.at
+        self.open(self._ledger if basis is Basis.REMEMBERED else ledger, read)
+
     def open(self, ledger: Ledger, read: Read) -> None:
-        """Begin a round with the ledger as it was read; a new one if there is none. It belongs to this account from now on."""
+        """Go by a ledger."""
         self._span = span_of(self.limit, read.now)
+        members = len(ledger.members)
         self._moved = ledger.advance(self._span, read.clock, read.is_dead)
+        self._complete = len(ledger.members) == members
         self._absent = read.absent
         ledger.report(self._process, self._reports, self._span)
         self._told = self._reports[-1].number if self._reports else 0
@@ -229,6 +183,64 @@ class Account(ABC):
     @abstractmethod
     def settle(self, *, counts: bool) -> None:
         """End a round. Whether what was written counts; if nobody knows, it does not."""
+
+    @abstractmethod
+    def room(self, lowest: int) -> int:
+        """How much others may use at most for what is to be added, where no ledger was seen.
+
+        Args:
+            lowest: The least maximum of the requests that wait.
+        """
+
+    def keep(self, version: str, seen: tuple[Ledger, str, str] | None, *, new: bool) -> None:
+        """What was written counts.
+
+        Args:
+            version: Of the ledger as it was written.
+            seen: Where something was added: the ledger at about that time, its version and base; None if there was none.
+            new: Whether there was no ledger before.
+        """
+        self._known_at = self._read_at
+        if self._basis is not Basis.UNSEEN or new:
+            self.versions.written(version)
+            return
+        added, (self._ledger, known, base) = self._ledger, seen or (self._before, "", "")
+        if known == version:
+            self.versions.seen(base)
+            self.versions.written(version)
+        else:
+            self._add(added)
+            self.versions.seen(known)
+            self.versions.written(version if known else "", known)
+        self._count_again()
+        self._look()
+
+    def lose(self) -> None:
+        """What was written does not count, or nobody knows."""
+        if self._basis is Basis.UNSEEN:
+            self._ledger = self._before
+            self._count_again()
+            self.versions.must_read = True
+        self.versions.lost()
+
+    def leave(self) -> None:
+        """Nothing was written."""
+        if self._basis is Basis.UNSEEN:
+            self._ledger = self._before
+            self._count_again()
+        elif not self._complete:
+            self.versions.forget()
+
+    def _look(self) -> None:  # noqa: B027 - some kinds note nothing
+        """Note how much is left by the ledger."""
+
+    def _add(self, added: Ledger) -> None:
+        for at, count in added.entries:
+            self._ledger.enter(at, count, self._span)
+        for name, member in added.members.items():
+            before = self._ledger.members.get(name)
+            member.report = max(member.report, before.report if before else 0)
+            self._ledger.members[name] = member
 
     def give_back(self) -> None:  # noqa: B027 - most kinds have nothing to put back
         """Give back what was granted in this round and is not used by those that waited."""
@@ -285,8 +297,3 @@ class Account(ABC):
             return 0
         span = self._span
         return max(0, (at + span.window if span.window else span.end) - self.now) * MS
-
-
-def life_of(limit: Limit) -> int:
-    """How long a permit taken ahead lives, in milliseconds: a fraction of the window, and `MAX_LIFE_MS` at most."""
-    return min(MAX_LIFE_MS, window_of(limit) // LIVES)

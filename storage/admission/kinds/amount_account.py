@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
-from storage.admission.kinds.account import MS, NEVER_READ, Account, Read, Times
+from storage.admission.kinds.account import Account
+from storage.admission.kinds.basis import Basis
+from storage.admission.kinds.terms import MS, NEVER_READ, Read, Times
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
 
@@ -27,6 +29,7 @@ class AmountAccount(Account):
         self._target = 0
         self._in_round = False
         self._planned = 0
+        self._asked = False
         self._written_at = now_ns()
         # What was spent at least, as the records say, in the period that began then. The ledger has yet to be told.
         self._spent: tuple[int, int] | None = None
@@ -35,7 +38,7 @@ class AmountAccount(Account):
 
     def fits(self, limit: Limit, need: int) -> bool:
         """Whether as much is left as a request needs. What is known may not be old."""
-        fresh = self._in_round or self._now_ns() - self._read_at <= self._times.fresh
+        fresh = self._in_round or self._is_fresh
         return fresh and (need or 1) <= limit.maximum - self._known()
 
     def take(self, need: int) -> None:
@@ -79,10 +82,25 @@ class AmountAccount(Account):
             self._moved = True  # it must be written
         self._in_round = True
         self._planned = 0
+        self._asked = False
+
+    def basis(self, *, asked: bool) -> Basis:
+        """By which ledger to go. Where there is nothing to tell, it is read what others charged."""
+        told = bool(self._charges or self._reports) or self._reserved != self._written
+        return super().basis(asked=asked) if asked or told else Basis.READ
+
+    @property
+    def _may_add(self) -> bool:
+        return not self._charges and self._spent is None
+
+    def room(self, lowest: int) -> int:
+        """How much others may have used and reserved at most. Something has to be left, also if nothing is reserved."""
+        return lowest - self._target - 1
 
     def plan(self, need: int) -> None:
         """Have one more start."""
         self._planned += need
+        self._asked = True
 
     def close(self, number: int) -> Ledger | None:
         """Write what was charged, and what is reserved."""
@@ -90,7 +108,9 @@ class AmountAccount(Account):
         self._target = self._reserved + self._planned
         ledger = self.written(number, self._target)
         now = self._now_ns()
-        if ledger is None and self._target and now - self._written_at >= self._times.renew:
+        renewed = self._target and now - self._written_at >= self._times.renew
+        # Only a write that counts says that nobody changed a ledger that was not read.
+        if ledger is None and (renewed or (self._asked and (self._basis is Basis.UNSEEN or not self._is_fresh))):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
             self._written_at = now
@@ -145,6 +165,10 @@ class AmountAccount(Account):
     def report_uncounted(self) -> None:
         """Have the ledger told what was charged meanwhile."""
         self.urgent = True
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._now_ns() - self._known_at <= self._times.fresh
 
     @property
     def _spent_is_due(self) -> bool:

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
-from storage.admission.kinds.account import MS, NEVER_READ, Account, Read, Times, ahead_of, life_of, near
+from storage.admission.kinds.account import Account
+from storage.admission.kinds.basis import Basis
+from storage.admission.kinds.terms import MS, NEVER_READ, SMALL, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
@@ -45,7 +47,7 @@ class RateAccount(Account):
         super().__init__(limit, process, now_ns, next_number, times)
         self._blocks: deque[_Block] = deque()
         self._granted: list[_Block] = []
-        self._planned = 0
+        self._planned = self._wanted = 0
         self._free = 0
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
@@ -78,7 +80,7 @@ class RateAccount(Account):
         self._blocks[0].left -= 1
         self.used_at = self._now_ns()
         self._taken += 1
-        self._add(self._own)
+        self._count_one(self._own)
         if left <= self._low and not self._near:
             self._low = 0
             self._is_low = self.urgent = True  # the next ones are asked for before these are used up
@@ -100,8 +102,10 @@ class RateAccount(Account):
         wanted = max(0, self._planned - self.left())
         left = self._free - wanted
         ahead = ahead_of(left, maximum, self._ahead(wanted)) if wanted or self._is_low else 0
+        ahead = 0 if self._basis is Basis.UNSEEN else ahead
         self._is_low = False
         self._near = near(left, maximum)
+        self._wanted = wanted
         self._granted = []
         if wanted:
             ledger.enter(span.now, wanted, span)
@@ -116,11 +120,26 @@ class RateAccount(Account):
         self._count_again()
         return self._with_member(number, 0) if self._granted else self.written(number, 0)
 
+    @property
+    def _may_add(self) -> bool:
+        asked_lately = self._now_ns() - self._asked_at <= 2 * life_of(self.limit) * MS
+        return self._near or not asked_lately or self.limit.maximum < SMALL
+
+    def room(self, lowest: int) -> int:
+        """How much others may use at most."""
+        return min(self._room(self.limit), lowest - left_to(self._absent, self.limit.maximum)) - self._wanted
+
+    def _look(self) -> None:
+        self._near = near(self._room(self.limit) - self._ledger.used, self.limit.maximum)
+
     def settle(self, *, counts: bool) -> None:
         """Have what was granted."""
         granted, self._granted = self._granted, []
         self._free = self._planned = 0
         if not counts:
+            for block in granted:  # it is not used, so it does not count here, whatever the ledger says
+                self._ledger.remove(block.at, block.left)
+            self._count_again()
             return
         self._forget_reports()
         self._low = 0
@@ -192,9 +211,9 @@ class RateAccount(Account):
             return
         self.used_at = self._now_ns()
         for requests in (self._own, self._alone, self._untold):
-            self._add(requests)
+            self._count_one(requests)
 
-    def _add(self, requests: deque[tuple[int, int]]) -> None:
+    def _count_one(self, requests: deque[tuple[int, int]]) -> None:
         """Count one more request of now. Those of a part of the window count as made together at its end."""
         now = self.used_at
         if requests and now <= requests[-1][0]:

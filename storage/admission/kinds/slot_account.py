@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
-from storage.admission.kinds.account import NEVER_READ, Account, Read, Times, ahead_of, near
+from storage.admission.kinds.account import Account
+from storage.admission.kinds.basis import Basis
+from storage.admission.kinds.terms import NEVER_READ, Read, Times, ahead_of, near
 from storage.admission.ledger import Ledger
-from storage.admission.presence.shares import Alone
+from storage.admission.presence.shares import Alone, left_to
 
 
 class SlotAccount(Account):
@@ -73,14 +75,29 @@ class SlotAccount(Account):
         self._near = near(left, self.limit.maximum)
         self.lacking = False
         self._free = 0  # until the write counts, there is only what there was before
-        self._target = needed + ahead_of(left, self.limit.maximum, wanted)
+        unseen = self._basis is Basis.UNSEEN
+        self._target = needed + (0 if unseen else ahead_of(left, self.limit.maximum, wanted))
         self._held = min(self._held, self._target)
         ledger = self.written(number, self._target)
-        if ledger is None and self._target and now - self._written_at >= self._times.renew:
+        renewed = self._target and now - self._written_at >= self._times.renew
+        # A write of which nobody knows may arrive yet: it must not find the ledger as it was.
+        if ledger is None and (unseen or self._unknown or renewed):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
             self._written_at = now
         return ledger
+
+    @property
+    def _may_add(self) -> bool:
+        return self._near or self._now_ns() - self._asked_at >= 2 * self._times.fresh
+
+    def room(self, lowest: int) -> int:
+        """How many others may hold at most."""
+        return lowest - left_to(self._absent, self.limit.maximum) - self._target
+
+    def _look(self) -> None:
+        left = self.limit.maximum - self._taken_elsewhere(self.limit) - self._target
+        self._near = near(left, self.limit.maximum)
 
     def settle(self, *, counts: bool) -> None:
         """Hold what was written."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
-from storage.admission.ledger_store import Document, LedgerStore
+from storage.admission.ledger_documents import Document
+from storage.admission.ledger_store import LedgerStore
 from storage.admission.presence.last_member import LastMember
 from storage.admission.presence.members import Members, Said
 from storage.admission.presence.standing import Standing, State

@@ -16,10 +16,11 @@ from intercept.refusals import Rule
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, Of, Period
 from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
-from storage.admission.kinds.account import MS
 from storage.admission.kinds.amount_account import TOLD_NS
+from storage.admission.kinds.terms import MS
 from storage.admission.ledger_store import BEAT_MS
 from storage.admission.own_pauses import OwnPauseError, answer_within
+from storage.admission.round import Snapshot
 from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until
 
@@ -118,6 +119,31 @@ async def test_far_from_a_limit_nobody_is_asked(database):
         for _ in range(2_000):
             assert (await one.start([rate(100_000)])).ticket is not None
         assert await commands(database) - before < 200
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(database, monkeypatch):
+    async with servers(2, database) as (ada, bob):
+        looks = []
+        for one in (ada, bob):
+            look = one._store.look
+            monkeypatch.setattr(one._store, "look", lambda names, look=look: looks.append(list(names)) or look(names))
+        limits = [slots(50), tokens(1_000), budget(5_000), rate(12)]
+        both = [await one.start(limits) for one in (ada, bob)]  # new to each of them
+        assert [decision.states[3].remaining for decision in both] == [11, 10]
+        assert looks == [[], []]
+        for nth, one in enumerate((ada, bob, ada, bob, ada), 3):  # each changes once what the other one remembers
+            assert (await one.start([rate(12)])).states[0].used == nth
+        assert looks == [[]] * (2 + 2 + 2 + 3)
+        before = ada.commands
+        for nth in range(8, 13):  # nobody else changes it any more
+            assert (await ada.start([rate(12)])).states[0].used == nth
+        assert ada.commands - before == 6
+        looks.clear()
+        assert (await ada.start([rate(12)])).refused_by.remaining == 0
+        assert (await bob.start([rate(12)])).refused_by.remaining == 0
+        name = "rate:60000:token:a"
+        assert [one for one in looks if one] == [[name], [name]]
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -283,8 +309,14 @@ async def test_what_is_reserved_elsewhere_is_held_back(database):
 class Cut:
     """The database as a server sees it that is cut off from it."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        self.clock = clock
         self.asked = 0
+
+    async def look(self, names):
+        """What time it is can be known without the database."""
+        told = self.clock.read()
+        return Snapshot({}, *told) if told is not None and not names else await self.read(names)
 
     def __getattr__(self, name):
         async def ask(*_):
@@ -295,7 +327,8 @@ class Cut:
 
 
 def cut_off(server):
-    server._store = server._presence._store = cut = Cut()
+    cut = Cut(server._store.clock)
+    server._store = server._presence._store = cut
     return cut
 
 
@@ -416,6 +449,22 @@ async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(databas
         assert admitted(await burst([ada], 100, [rate(60), slots(30)])) == 30
         assert ada.unavailable
         assert admitted(await burst([ada], 100, [rate(60)])) == 10
+        assert admitted(await burst([ada], 100, [rate(60, key="token:new")])) == 60
+
+
+@pytest.mark.parametrize("maximum", [60, 1_000])
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=30)
+async def test_what_was_asked_for_when_the_database_was_lost_is_not_used_up(database, maximum):
+    async with servers(1, database) as (ada,):
+        assert admitted(await burst([ada], 20, [rate(maximum)])) == 20
+        cut_off(ada)
+        keys = [[rate(maximum)], [rate(maximum, key="token:new")]]
+        first = await asyncio.gather(*(burst([ada], 15, limits) for limits in keys))
+        assert [admitted(one) for one in first] == [15, 15]
+        assert ada.unavailable
+        rest = [admitted(await burst([ada], maximum, limits)) for limits in keys]
+        assert rest == [maximum - 35, maximum - 15]
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -20,12 +20,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
-from storage.admission.kinds.account import MS, Times
+from storage.admission.database_clock import DatabaseClock, Told
+from storage.admission.kinds.terms import MS, Times, window_of
+from storage.admission.ledger import Ledger, Member
 from storage.admission.ledger_store import BEAT_MS
 from storage.admission.permits import Permits
 from storage.admission.presence.members import Members, Said
 from storage.admission.presence.standing import Standing, State
-from storage.admission.round import Round, Snapshot
+from storage.admission.round import Outcome, Round, Snapshot
 
 ANSWER_MS = 500
 LEASE_MS = 5_000
@@ -46,6 +48,7 @@ class Register:
         self.skews = skews
         self.primary = 0
         self.ledgers = {}
+        self.bases = {}
         self.beats = {}
         self.numbers = count(1)
 
@@ -73,14 +76,45 @@ class Register:
         if self.time <= beat.until:
             self.beats[beat.name] = beat._replace(at=self.time)
 
-    def write(self, changes):
-        counted = set()
+    def write(self, changes, process):
+        """Make changes as `storage.admission.ledger_documents` has the database make them."""
+        counted, new = set(), set()
         for change in changes:
-            version = self.ledgers[change.name][1] if change.name in self.ledgers else None
-            if version == change.before:
-                self.ledgers[change.name] = (deepcopy(change.ledger), change.after)
+            ledger, version = self.ledgers.get(change.name, (None, None))
+            base = self.bases.get(change.name, "")
+            if version is None:
+                written, base = deepcopy(change.ledger), ""
+                new.add(change.name)
+            elif change.room is not None:
+                written, base = added(ledger, change, process), version
+            elif version == change.before and change.base in {"", base}:
+                written, base = deepcopy(change.ledger), ""
+            else:
+                continue
+            if written is not None:
+                self.ledgers[change.name], self.bases[change.name] = (written, change.after), base
                 counted.add(change.name)
-        return counted
+        return Outcome(counted, new)
+
+    def seen(self, changes):
+        names = [change.name for change in changes if change.room is not None]
+        return {
+            name: (*deepcopy(self.ledgers[name]), self.bases.get(name, "")) for name in names if name in self.ledgers
+        }
+
+
+def added(ledger, change, process):
+    """A ledger with what is to be added; None if there is no room for it."""
+    begin = change.ledger.members[process].at - (window_of(change.limit) or 1)
+    used = sum(count for at, count in ledger.entries if at > begin)
+    own, before = change.ledger.members[process], ledger.members.get(process, Member())
+    if ledger.clock != change.ledger.clock or before.write >= own.write:
+        return None
+    if used + ledger.held(but=process) > change.room:
+        return None
+    entries = sorted(ledger.entries + change.ledger.entries)
+    member = Member(own.held, before.report, own.write, own.at)
+    return Ledger(ledger.clock, entries, deepcopy(ledger.members) | {process: member})
 
 
 class Beat(NamedTuple):
@@ -105,10 +139,11 @@ class Server:
         hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
         self.standing = Standing(self.now_ns, lease_ns=LEASE_MS * MS, hidden_ns=hidden_ns)
         self.permits = Permits(self.name, self.now_ns, self.members.is_dead, self.members.absent, TIMES)
+        self.clock = DatabaseClock(self.now_ns)
         self.cut = False
         self.beat_fate = "ok"
         self.flights = []
-        self.counted = None
+        self.outcome = None
         self.tickets = []
 
     def now_ns(self):
@@ -137,6 +172,7 @@ class Server:
             self.fail()
             return None
         self.members.look(self.register.hear(), self.now_ns())
+        self.clock.note(Told(self.register.time, self.register.clock, self.now_ns()))
         share, alone = self.members.share, self.permits.untold or self.standing.state is not State.SHARED
         self.standing.read(share)
         said = Said(next(self.register.numbers), share, alone)
@@ -163,23 +199,33 @@ class Server:
 
     def read(self):
         """Begin a round, and plan it by what the database says now."""
-        round_ = Round.begin(self.permits)
+        round_ = Round.begin(self.permits, timed=self.clock.read() is not None)
         if round_ is not None:
-            self.flights.append((round_, round_.plan(self.register.read(round_.names, self.now_ns()))))
+            snapshot = self.register.read(round_.names, self.now_ns())
+            if not round_.names:
+                snapshot = Snapshot({}, *self.clock.read())
+            changes = round_.plan(snapshot)
+            self.flights.append((round_, changes, self.register.seen(changes), snapshot))
 
     def write(self):
         """Have the round's writes arrive; the answer is on its way until `finish`."""
-        if self.flights and self.counted is None:
-            self.counted = self.register.write(self.flights[0][1])
+        if self.flights and self.outcome is None:
+            _, changes, seen, _ = self.flights[0]
+            # The ledgers that something is added to are read at the same time: it may be before or after.
+            early = next(self.register.numbers) % 2
+            outcome = self.register.write(changes, self.name)
+            self.outcome = outcome._replace(seen=seen if early else self.register.seen(changes))
 
     def finish(self, *, written=True, told=True):
         if self.flights:
             if written:
                 self.write()
-            round_, changes = self.flights.pop(0)
-            counted, self.counted = self.counted or set(), None
+            round_, changes, _, snapshot = self.flights.pop(0)
+            outcome, self.outcome = self.outcome or Outcome(), None
             if told:
-                round_.settle(counted)
+                if round_.names:
+                    self.clock.note(Told(snapshot.now, snapshot.clock, snapshot.read_at))
+                round_.settle(outcome)
             else:
                 round_.fail()
             return changes
@@ -269,14 +315,14 @@ class Cluster(RuleBasedStateMachine):
             one.write()
             return
         if fate == "late write" and one.flights:
-            self.late.append(deepcopy(one.flights[0][1]))
+            self.late.append((deepcopy(one.flights[0][1]), one.name))
         if fate != "slow":
             one.finish(written=fate in {"ok", "lost answer"}, told=fate == "ok")
 
     @precondition(lambda self: self.late)
     @rule()
     def late_write_arrives(self):
-        self.register.write(self.late.pop(0))
+        self.register.write(*self.late.pop(0))
 
     def end(self, server, number):
         for _ in range(number):

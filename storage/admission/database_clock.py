@@ -1,0 +1,60 @@
+"""What time it is by the database's clock, without asking: a time that has certainly passed there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+MAX_ASKED_NS = 100_000_000
+"""An answer that took longer says too little of the time; the one before is used further."""
+
+MAX_AGE_NS = 10_000_000_000
+"""How long an answer is used; clocks may differ in pace by a thousandth."""
+
+
+class Told(NamedTuple):
+    """The database's time.
+
+    Attributes:
+        now: In milliseconds.
+        clock: Whose clock that is.
+        at: When it was that there, or later, by this server's clock.
+    """
+
+    now: int
+    clock: str
+    at: int
+
+
+class DatabaseClock:
+    """The clock of the primary, as one server knows it by the answers that it gets anyway.
+
+    It says what the primary's clock certainly shows by now. A primary whose clock was set since does not matter: what counts is
+    how much time passed, and that is measured by this server.
+
+    Args:
+        now_ns: This server's clock, monotonic, in nanoseconds.
+    """
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self._told: Told | None = None
+        self._answered_at = 0
+
+    def note(self, told: Told) -> None:
+        """An answer has just come, to what was asked `told.at`."""
+        now = self._now_ns()
+        if now - told.at <= MAX_ASKED_NS:
+            self._told, self._answered_at = told, now
+        elif self._told is not None and self._told.clock != told.clock:
+            self._told = None
+
+    def read(self) -> Told | None:
+        """The latest time that has certainly passed; None if that is not known well enough."""
+        if self._told is None:
+            return None
+        age = self._now_ns() - self._answered_at
+        if age > MAX_AGE_NS:
+            return None
+        passed = (age - age // 1_000) // 1_000_000
+        return Told(self._told.now + passed, self._told.clock, self._told.at + passed * 1_000_000)

@@ -1,0 +1,62 @@
+"""The database's time without asking."""
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from storage.admission.database_clock import MAX_AGE_NS, MAX_ASKED_NS, DatabaseClock, Told
+from storage.admission.kinds.terms import MS
+from tests.limits.clock import SECOND, Clock
+
+UNTIL_BOOT_MS = 9_000_000
+
+
+def told(at, *, read_at, clock="a"):
+    """What the database says that was asked then, and read its clock then."""
+    return Told(UNTIL_BOOT_MS + read_at // MS, clock, at)
+
+
+@given(
+    asked=st.integers(0, MAX_ASKED_NS),
+    answered=st.integers(0, MAX_ASKED_NS),
+    passed=st.integers(0, MAX_AGE_NS),
+    pace=st.integers(-500, 500),
+)
+def test_the_time_that_is_read_has_passed_and_is_not_older_than_the_answer_took(asked, answered, passed, pace):
+    clock = Clock()
+    began = clock()
+    database = DatabaseClock(clock)
+    clock.advance(min(asked, MAX_ASKED_NS - answered))
+    said = told(began, read_at=clock())
+    clock.advance(answered)
+    database.note(said)
+    clock.advance(passed)
+    read = database.read()
+    since = clock() - began - min(asked, MAX_ASKED_NS - answered)
+    true = said.now * MS + since + since * pace // 1_000_000  # a clock that is slewed
+    assert read.clock == "a"
+    assert read.now * MS <= true + MS
+    assert read.now * MS >= said.now * MS + passed - passed // 1_000 - MS
+    assert read.at - began == (read.now - said.now) * MS
+
+
+def test_nothing_is_known_at_first_or_for_long():
+    clock = Clock()
+    database = DatabaseClock(clock)
+    assert database.read() is None
+    database.note(told(clock(), read_at=clock()))
+    clock.advance(MAX_AGE_NS)
+    assert database.read() is not None
+    clock.advance(1)
+    assert database.read() is None
+
+
+def test_a_slow_answer_says_nothing_but_that_there_is_another_primary():
+    clock = Clock()
+    database = DatabaseClock(clock)
+    database.note(told(clock(), read_at=clock()))
+    first, asked_at = database.read(), clock()
+    clock.advance(SECOND)
+    database.note(told(asked_at, read_at=clock()))
+    assert first.now < database.read().now <= first.now + 1_000
+    database.note(told(asked_at, read_at=clock(), clock="b"))
+    assert database.read() is None
