@@ -23,6 +23,7 @@ from http1.response_writer import ResponseWriter
 from http1.states import (
     AWAITING_BODY,
     BODY_INCOMPLETE,
+    ENDS,
     FINISHED,
     INCOMPLETE,
     NOT_STARTED,
@@ -177,6 +178,11 @@ class RequestCycle(HTTPConnection):
     def finished(self) -> bool:
         """Whether the handler has finished the response. The client may not have taken all of it yet."""
         return self.state in FINISHED
+
+    @property
+    def ended(self) -> bool:
+        """Whether the exchange is over, also where the client left or the connection was cut: nothing more can be sent."""
+        return self.state in ENDS
 
     def pause_reading(self) -> None:
         """Let the client wait with what it sends after a 101."""

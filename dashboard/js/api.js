@@ -27,6 +27,44 @@ export function get(path, params, signal) {
   return ask(address(path, params), { signal });
 }
 
+/**
+ * Get a resource that may take long, and is told how far it is. Throws ApiError; being aborted is thrown as it is.
+ *
+ * @param {(progress: Object) => void} onProgress
+ */
+export function getTold(path, params, signal, onProgress) {
+  return askTold(address(path, params), { signal }, onProgress);
+}
+
+/** Ask for lines of progress and at last a result, which is returned. Throws ApiError; being aborted is thrown as it is. */
+export async function askTold(url, options, onProgress) {
+  let failed = BROKEN_OFF;
+  try {
+    const response = await fetch(url, { ...options, headers: { ...options.headers, Accept: "application/x-ndjson, application/json" } });
+    if (!response.headers.get("Content-Type")?.startsWith("application/x-ndjson")) return await read(response);
+    for await (const line of lines(response)) {
+      const { progress, result, error } = JSON.parse(line);
+      if (error) throw new ApiError(response.status, error.message, error);
+      if (result) return result;
+      onProgress(progress);
+    }
+  } catch (error) {
+    if (error.name === "AbortError" || error instanceof ApiError) throw error;
+    failed = UNREACHABLE;
+  }
+  throw new ApiError(0, failed);
+}
+
+async function* lines(response) {
+  const stream = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) {
+    const found = (rest + value).split("\n");
+    rest = found.pop();
+    yield* found;
+  }
+}
+
 /** Change something; `body` is an object of texts, or nothing. Throws ApiError. */
 export function send(method, path, body) {
   const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -91,14 +129,23 @@ export function onSignedOut(callback) {
 
 async function ask(url, options, look = () => {}) {
   let response;
-  let body;
   try {
     response = await fetch(url, options);
     look(response);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, UNREACHABLE);
+  }
+  return read(response);
+}
+
+async function read(response) {
+  let body;
+  try {
     body = response.status === 204 ? null : await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(response?.status ?? 0, response ? UNREADABLE : UNREACHABLE);
+    throw new ApiError(response.status, UNREADABLE);
   }
   if (response.ok) return body;
   if (response.status === 401) dispatchEvent(new Event(SIGNED_OUT));
@@ -106,4 +153,5 @@ async function ask(url, options, look = () => {}) {
 }
 
 const UNREACHABLE = "The server cannot be reached. Is it running, and are you online?";
+const BROKEN_OFF = "The answer was broken off. Try again.";
 const UNREADABLE = "The server's answer could not be read. A proxy in between may have answered instead.";

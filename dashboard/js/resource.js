@@ -1,7 +1,7 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get } from "./api.js";
+import { get, getTold } from "./api.js";
 
 // Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
 const MOST_LIVE = 1000;
@@ -12,20 +12,22 @@ const MOST_LIVE = 1000;
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
  * @param {{every?: number | ((data) => number)}} options `every`: load again after so many milliseconds, while the page is
- *   looked at; 0 is never.
+ *   looked at; 0 is never. `told`: the answer may take long, and `progress` says meanwhile how far it is.
  */
-export function useResource(path, params = {}, { every = 0 } = {}) {
-  const [state, setState] = useState({ data: null, error: null, loading: true, key: "" });
+export function useResource(path, params = {}, { every = 0, told = false } = {}) {
+  const [state, setState] = useState({ data: null, error: null, loading: true, key: "", progress: null });
   const [turn, setTurn] = useState(0);
   const key = path && path + JSON.stringify(params);
   useEffect(() => {
     if (!path) return undefined;
     const aborter = new AbortController();
-    setState((before) => ({ ...before, loading: true }));
-    get(path, params, aborter.signal).then(
-      (data) => setState({ data, error: null, loading: false, key }),
+    setState((before) => ({ ...before, loading: true, progress: null }));
+    const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, progress }));
+    const asked = told ? getTold(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
+    asked.then(
+      (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
-        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, key }));
+        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, key, progress: null }));
       },
     );
     return () => aborter.abort();

@@ -87,7 +87,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
 
     async def _decide(self, replay: Replay, page: list[PastCall]) -> None:
         for start in range(0, len(page), CHUNK):
-            if self.cycle.incomplete:
+            if self.cycle.ended:
                 raise StreamClosedError
             for call in page[start : start + CHUNK]:
                 await self._step_through(replay.add(call))
@@ -95,7 +95,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
 
     async def _step_through(self, steps: Iterator[None]) -> None:
         for _ in steps:
-            if self.cycle.incomplete:
+            if self.cycle.ended:
                 raise StreamClosedError
             await asyncio.sleep(0)
 

@@ -230,6 +230,27 @@ class GroupedStatistics(Struct, kw_only=True):
     groups: list[StatisticsGroup]
 
 
+class ReadingProgress(Struct):
+    """How far an answer is that is read from records."""
+
+    read: Annotated[Count, Meta(description="Calls that were read, each as often as it is read for the answer.")]
+    of: Annotated[Count, Meta(description="How many are read in all, about.")]
+    seconds_left: Annotated[float, Meta(description="About how long the rest will take.", ge=0)]
+
+    @classmethod
+    def of_records(cls, read: int, of: int, seconds: float, usual: int) -> Self:
+        """Work out how long the rest takes.
+
+        Args:
+            read: Calls that were read.
+            of: Those that are to be read in all.
+            seconds: How long that took.
+            usual: How many a second are read as a rule, for the beginning.
+        """
+        speed = read / seconds if read and seconds > 0 else usual
+        return cls(read, of, round(max(of - read, 0) / speed, 1))
+
+
 def show_group(
     subject: Subject, by: tuple[By, ...], found: Found, names: GroupNames, period: Period
 ) -> StatisticsGroup:

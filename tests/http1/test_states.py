@@ -253,3 +253,10 @@ def test_no_sequence_of_events_leaves_the_table_or_ends_a_request_twice(monkeypa
     run_random_plays(seen, monkeypatch)
     table = {(state, event, after) for state, row in TRANSITIONS.items() for event, after in row.items()}
     assert seen | {(State.RESPONDING, Event.RESPONSE_CONTINUES, State.RESPONDING)} == table
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_exchange_is_over_once_nothing_more_can_be_sent(state):
+    cycle = request_cycle.RequestCycle.__new__(request_cycle.RequestCycle)
+    cycle.state = state
+    assert cycle.ended is (state in {State.DONE, State.UNDELIVERED, State.INCOMPLETE, State.ABORTED})

@@ -1,10 +1,21 @@
 /** What stands where nothing is yet, nothing is at all, or something went wrong. */
 
 import { html } from "htm/preact";
+import { percent, plural } from "../format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {
   return html`<p class="note" role="status">${what} …</p>`;
+}
+
+/** How far something is that reads calls, and how long the rest takes: nothing while nobody has told. */
+export function Reading({ progress }) {
+  if (!progress) return null;
+  const { read, of, seconds_left: left } = progress;
+  return html`<p class="note reading">
+    <progress value=${of ? read / of : 0} aria-label="Calls read"></progress>
+    <span>${`Calls are read one by one: ${percent(read, of || 1)}, about ${plural(Math.max(Math.ceil(left), 1), "second")} left.`}</span>
+  </p>`;
 }
 
 /** There is nothing, and why; children say what to do. */

@@ -6,7 +6,7 @@ import { address } from "../api.js";
 import { duration, plural, short, time } from "../format.js";
 import { chartRows, dimensionName, exactUsd } from "../groups.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, Failure, Loading } from "../parts/states.js";
+import { Empty, Failure, Loading, Reading } from "../parts/states.js";
 import { withTerm } from "../query.js";
 import { bucketOf, bucketsOf, presetRange } from "../ranges.js";
 import { useResource } from "../resource.js";
@@ -57,8 +57,8 @@ export function Explore({ route, user }) {
   const common = { ...span, group_by: by.join(","), q, order_by: order };
   const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
   const bucket = bucketOf(range);
-  const table = useResource("stats", wanted);
-  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART });
+  const table = useResource("stats", wanted, { told: true });
+  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART }, { told: true });
   const choose = (change) => go(href("explore", "", { ...params, ...change }));
   const error = table.error ?? drawn.error;
   const retry = () => {
@@ -75,7 +75,8 @@ export function Explore({ route, user }) {
     <${ExploreBar} asked=${asked} user=${user} choose=${choose} csv=${csv} />
     <p class="quiet explore-range">${`${moment(range.from, tz)} to ${moment(range.to, tz)}, ${tz}`}</p>
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
-    ${!error && !table.data && html`<${Loading} />`}
+    ${!error && !table.data && !table.progress && html`<${Loading} />`}
+    <${Reading} progress=${table.progress ?? drawn.progress} />
     ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
     ${isCurrent && !table.data.total.interceptions && html`<${Empty} title="No calls in this time"><p>Choose another range, or take a filter away.</p><//>`}
     ${isCurrent &&

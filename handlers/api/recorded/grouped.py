@@ -11,15 +11,27 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
+import msgspec
 from msgspec import UNSET
+from tornado.iostream import StreamClosedError
 
 from handlers.api.choices import choice, time
 from handlers.api.pagination import INVALID, MAX_LIMIT, MAX_OFFSET, whole_number
-from handlers.api.recorded.visibility import INVALID_SEARCH, VisibilityHandler, parsed_search, refuse_texts
-from handlers.problems import ValidationProblem
+from handlers.api.recorded.visibility import INVALID_SEARCH, parsed_search, refuse_texts
+from handlers.api.recorded.watched import WatchedHandler
+from handlers.lifecycle import SHUTTING_DOWN
+from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
-from resources.recorded.groups import GroupedStatistics, GroupNames, GroupPoint, GroupTotals, Histograms, show_group
+from resources.recorded.groups import (
+    GroupedStatistics,
+    GroupNames,
+    GroupPoint,
+    GroupTotals,
+    Histograms,
+    ReadingProgress,
+    show_group,
+)
 from storage.aggregation.rollup import GroupBy
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
@@ -28,7 +40,8 @@ from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooManyPointsError, TooMuchError
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.grouped.grouped import SECONDS
+from storage.queries.grouped.grouped import SECONDS, STREAM_SECONDS
+from storage.queries.grouped.row_reader import OnProgress, Progress
 from storage.queries.sessions import session_filter
 
 OWN_PARAMETERS: Final = ("of", "q", "order_by", "limit", "offset", "tz", "compare", "format")
@@ -39,6 +52,7 @@ USUAL_SPAN: Final = timedelta(hours=24)
 OLDEST_MINUTE: Final = timedelta(days=7)
 """How old requested minutes may be. They are kept for a little longer."""
 
+LINES: Final = "application/x-ndjson"
 FORMATS: Final = ("json", "csv", "rows")
 PREVIOUS: Final = "previous"
 READ_PER_SECOND: Final = 20_000
@@ -64,27 +78,29 @@ class Question:
     q: str
 
 
-class GroupedHandler(VisibilityHandler):
-    """Answers with groups: owners, auditors and readers of all calls, members of their own."""
+class GroupedHandler(WatchedHandler):
+    """Answers with groups: owners, auditors and readers of all calls, members of their own.
+
+    With `Accept: application/x-ndjson` an answer is lines: how far the records are read, and at last the result. It may take
+    longer then.
+    """
+
+    _began = 0.0
 
     async def write_groups(self, values: Mapping[str, str]) -> None:
         """Answer what is asked.
 
         Raises:
             ValidationProblem: a parameter cannot be used, or it would take too long.
+            Problem: 503, the server stops.
         """
         asked = parse_question(values, self.bridge.now())
         query = replace(asked.query, visible_to=self.visible_to)
         query = replace(query, conditions=await self._conditions(query.of, asked.q))
-        try:
-            answer = await self.bridge.grouped.read(query)
-        except NotAskedError as error:
-            raise ValidationProblem(INVALID, validations=[("order_by", str(error))]) from error
-        except TooManyPointsError as error:
-            detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
-            raise ValidationProblem(INVALID, validations=[("limit", detail)]) from error
-        except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
+        if asked.format == FORMATS[0] and LINES in self.request.headers.get("Accept", ""):
+            await self._write_lines(query, asked)
+            return
+        answer = await self._read(query, self._check_client)
         names = await self._names_of(query.by, answer)
         if asked.format == "json":
             self.write_json(_shown(query, asked.tz, answer, names))
@@ -97,6 +113,51 @@ class GroupedHandler(VisibilityHandler):
         self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="stats.csv"')
         self.finish(csv_text(columns(query.of, query.period, query.by, compare=query.compare), rows))
+
+    def end(self) -> None:
+        """Break the answer off."""
+        self.cut()
+
+    async def _write_lines(self, query: GroupQuery, asked: Question) -> None:
+        if self.bridge.lifecycle.draining:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self.bridge.lifecycle.enter(self)
+        self._began = self.bridge.monotonic()
+        try:
+            async with self.watched():
+                answer = await self._read(query, self._tell, seconds=STREAM_SECONDS)
+        except ValidationProblem as problem:
+            if not self.cycle.started:
+                raise
+            self.write(b'{"error":' + self.error_body(problem) + b"}\n")
+            return
+        names = await self._names_of(query.by, answer)
+        self.set_header("Content-Type", LINES)
+        self.write(msgspec.json.encode({"result": _shown(query, asked.tz, answer, names)}) + b"\n")
+
+    async def _check_client(self, _progress: Progress) -> None:
+        """End the reading when the client has left."""
+        if self.cycle.ended:
+            raise StreamClosedError
+
+    async def _tell(self, progress: Progress) -> None:
+        await self._check_client(progress)
+        self.set_header("Content-Type", LINES)
+        shown = ReadingProgress.of_records(*progress, self.bridge.monotonic() - self._began, READ_PER_SECOND)
+        self.write(msgspec.json.encode({"progress": shown}) + b"\n")
+        await self.send()
+
+    async def _read(self, query: GroupQuery, on_progress: OnProgress, *, seconds: float | None = None) -> Answer:
+        try:
+            return await self.bridge.grouped.read(query, on_progress, seconds=seconds)
+        except NotAskedError as error:
+            raise ValidationProblem(INVALID, validations=[("order_by", str(error))]) from error
+        except TooManyPointsError as error:
+            detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
+            raise ValidationProblem(INVALID, validations=[("limit", detail)]) from error
+        except TooMuchError as error:
+            within = SECONDS if seconds is None else seconds
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls, within))]) from error
 
     async def _conditions(self, of: Subject, q: str) -> dict[str, Any]:
         """The filter of a search, in the language of the list of the same things."""
@@ -122,14 +183,14 @@ class GroupedHandler(VisibilityHandler):
         return GroupNames(await self.bridge.identities.users_by_id(users), groups, tokens)
 
 
-def too_much(calls: int) -> str:
-    """Say that it would take too long, and about how long."""
+def too_much(calls: int, seconds: float = SECONDS) -> str:
+    """Say that it would take longer than so many seconds, and about how long."""
     about = (
         f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
     )
     of_it = f": {about}" if calls else ""
     return (
-        f"takes longer than the {SECONDS:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
+        f"takes longer than the {seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
         "by user, provider, model and client alone, in whole hours"
     )
 

@@ -15,18 +15,26 @@ from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
 from storage.queries.grouped.reading import Reading, other_source
+from storage.queries.grouped.row_reader import OnProgress, Progress, RowReader
 
 SECONDS: Final = 20.0
 """How long the database may take for one answer."""
 
 SCANS: Final = 2
-"""How many answers a process reads from records at a time; the others wait, and their time goes on."""
+"""How many slices of records a process reads at a time. Others wait for their turn, and their time goes on."""
+
+STREAM_SECONDS: Final = 240.0
+"""How long an answer may take that tells its progress. MongoDB keeps a moment to read in for five minutes."""
 
 _SLACK_SECONDS: Final = 2.0
 _TOO_LONG: Final = 50
 """MaxTimeMSExpired"""
 _TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
 """A document that grows too large, or too much for memory."""
+
+
+async def told_to_nobody(_progress: Progress) -> None:
+    """Do nothing."""
 
 
 class Grouped:
@@ -36,8 +44,15 @@ class Grouped:
         self._database = database
         self._scans = asyncio.Semaphore(SCANS)
 
-    async def read(self, query: GroupQuery) -> Answer:
+    async def read(
+        self, query: GroupQuery, on_progress: OnProgress = told_to_nobody, *, seconds: float | None = None
+    ) -> Answer:
         """Read what is asked.
+
+        Args:
+            query: What is asked.
+            on_progress: Is told how far that is while records are read; what it raises ends the reading.
+            seconds: How long it may take; None is `SECONDS`.
 
         Raises:
             NotAskedError: Something is asked that its subject does not tell.
@@ -49,15 +64,17 @@ class Grouped:
         health = self._database.health
         if not health.available:
             raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
-        until = monotonic() + SECONDS
+        seconds = SECONDS if seconds is None else seconds
+        until = monotonic() + seconds
         try:
             async with (
-                asyncio.timeout(SECONDS + _SLACK_SECONDS),
+                asyncio.timeout(seconds + _SLACK_SECONDS),
                 self._database.within(None),
                 self._database.snapshot() as session,
             ):
-                return await Reading(self._database, session, self._scans, until).answer(query)
-        except TimeoutError as error:
+                rows = RowReader(self._database, session, self._scans, until, on_progress)
+                return await Reading(rows).answer(query)
+        except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self._counted(query)) from error
         except OperationFailure as error:
             if error.code not in _TOO_LARGE:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from bson.decimal128 import Decimal128
@@ -15,26 +13,27 @@ from msgspec.structs import replace as replace_found
 
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import NO_GROUP, Breakdown, Bucket, Totals
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.codec import read_decimal
-from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
-from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
-from storage.queries.filters.grouped.groups import Answer, Found, Key, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.grouped.other_sources import Sessions, of_refusals
-from storage.queries.grouped.sources import ENDS, Losses, Records, Rollups, Source
+from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources import Losses, Records, Rollups, Source
+from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
 
 MAX_HISTOGRAMS: Final = 200_000
 """Most parts of histograms that are read for one answer."""
 
-_AT_ONCE: Final = 250
-"""Rows that are read in one iteration of the event loop."""
+MAX_RANKED: Final = 500_000
+"""Most groups that are ranked for one answer of records."""
 
 MAX_UNCOUNTED: Final = 10_000
 """How many of the calls that are not counted yet are looked at."""
@@ -55,13 +54,15 @@ def other_source(query: GroupQuery) -> Source:
 
 
 class Reading:
-    """The answer to one question, as of one moment."""
+    """The answer to one question, as of one moment.
 
-    def __init__(self, database: Database, session: Session | None, scans: asyncio.Semaphore, until: float) -> None:
-        self._database = database
-        self._session = session
-        self._scans = scans
-        self._until = until
+    Args:
+        rows: Reads what it needs.
+    """
+
+    def __init__(self, rows: RowReader) -> None:
+        self._rows = rows
+        self._database, self._session = rows.database, rows.session
         self._since = Since()
 
     async def answer(self, query: GroupQuery) -> Answer:
@@ -73,8 +74,16 @@ class Reading:
         sources = self._sources(query)
         if sources is None:
             return Answer(0, [], Found((), {}, {}))
-        async with self._scans if isinstance(sources.groups, Records) else nullcontext():
-            return await self._read(query, sources)
+        if isinstance(sources.groups, Records):
+            await self._plan_progress(query, sources.groups)
+        return await self._read(query, sources)
+
+    async def _plan_progress(self, query: GroupQuery, source: Records) -> None:
+        """Work out how much there is to be read."""
+        calls = await self._rows.calls_of(source) * (3 if query.by else 1)
+        if query.compare and (before := self._sources(query.previous)) and isinstance(before.groups, Records):
+            calls += await self._rows.calls_of(before.groups) * (2 if query.by else 1)
+        await self._rows.tell(of=calls)
 
     def _sources(self, query: GroupQuery) -> _Sources | None:
         """Where groups are read, and where all of it as one; None where there is surely nothing."""
@@ -98,9 +107,11 @@ class Reading:
     async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
         count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
+            if isinstance(sources.groups, Records):  # they are read once less
+                await self._rows.tell(of=-await self._rows.calls_of(sources.groups))
             groups = await self._found(query, sources.groups, sources.losses, keys)
-            total = _sum_of(groups.values())
-            _check_points(keys, total)
+            total = sum_of(groups.values())
+            check_points(keys, total)
         else:
             groups, total = await self._figures(query, sources, keys)
         if query.compare:
@@ -126,33 +137,49 @@ class Reading:
         """Read what groups add up to, and all as one."""
         alone = replace(query, by=())
         total = (await self._found(alone, sources.whole, sources.all_losses, None)).get((), Found((), {}, {}))
-        _check_points(keys, total)
+        check_points(keys, total)
         return await self._found(query, sources.groups, sources.losses, keys) if keys else {}, total
 
     async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
             return await self._ranked_by_p95(query, source)
+        if isinstance(source, Records):
+            return await self._ranked_slice_by_slice(query, source)
         page: list[dict[str, Any]] = [{"$skip": query.offset}] if query.offset else []
         pipeline = [
             *source.ranking(query.order),
             {"$sort": {"most": -1, "_id": 1}},
             {"$facet": {"page": [*page, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
         ]
-        (found,) = await self._aggregate(source, pipeline, source.ranking_hint)
+        (found,) = await self._rows.aggregate(source, pipeline, source.ranking_hint)
         counted = found["count"]
-        return (int(counted[0]["number"]) if counted else 0), [_key(query, row["_id"]) for row in found["page"]]
+        return (int(counted[0]["number"]) if counted else 0), [key_of(query, row["_id"]) for row in found["page"]]
+
+    async def _ranked_slice_by_slice(self, query: GroupQuery, source: Records) -> tuple[int, list[Key]]:
+        most: dict[Key, Any] = {}
+        async for row in self._rows.read(source, lambda part: part.ranking(query.order)):
+            key, number = key_of(query, row["_id"]), row["most"]
+            most[key] = most.get(key, 0) + (read_decimal(number) if isinstance(number, Decimal128) else number)
+            if len(most) > MAX_RANKED:
+                raise TooMuchError
+        # As MongoDB sorts: nothing comes before anything. In a thread, as there may be many.
+        ranked = await asyncio.to_thread(
+            sorted, most, key=lambda key: (-most[key], [(value is not None, value) for value in key])
+        )
+        return len(ranked), ranked[query.offset : query.offset + query.limit]
 
     async def _ranked_by_p95(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
-        group = {"_id": {**_id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
+        group = {"_id": {**id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
         durations: dict[Key, int] = {}
-        rows = await self._aggregate(
-            source, [*source.stages(None), {"$group": group}], source.hint(None), MAX_HISTOGRAMS
-        )
-        for number, row in enumerate(rows):
-            if not number % _AT_ONCE:
-                await asyncio.sleep(0)  # others have their turn
-            key = _key(query, row["_id"])
+        number = 0
+        async for row in self._rows.read(
+            source, lambda part: [*part.stages(None), {"$group": group}], most=MAX_HISTOGRAMS
+        ):
+            number += 1
+            if number > MAX_HISTOGRAMS:
+                raise TooMuchError
+            key = key_of(query, row["_id"])
             durations[key] = durations.get(key, 0) + source.histogram(row["durations"])
         slowest = {key: (quantiles(found, (0.95,)) or [0.0])[0] for key, found in durations.items()}
         ranked = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
@@ -183,45 +210,30 @@ class Reading:
         found = await self._sums(query, every, list(wanted))
         others = await self._sums(query, tagged, list(wanted))
         return {
-            wanted[key]: _without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
+            wanted[key]: without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
         }
 
     async def _sums(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
-        id_ = _id_of(query)
+        id_ = id_of(query)
         if clock:
             id_["at"] = calendar.label(query.period, clock, "$at")
         if source.histograms:
             id_["part"] = source.part
         pushed = {name: {"$push": f"${name}"} for name in source.histograms}
-        pipeline = [*source.stages(keys), {"$group": {"_id": id_, **source.sums, **pushed}}]
+        grouped = {"$group": {"_id": id_, **source.sums, **pushed}}
         found: dict[Key, Found] = {}
         wanted = None if keys is None else set(keys)
-        for number, row in enumerate(await self._aggregate(source, pipeline, source.hint(keys))):
-            if not number % _AT_ONCE:
-                await asyncio.sleep(0)  # others have their turn
-            key = _key(query, row["_id"])
+        async for row in self._rows.read(source, lambda part: [*part.stages(keys), grouped], keys):
+            key = key_of(query, row["_id"])
             if wanted is not None and key not in wanted:
                 continue
             histograms = {name: source.histogram(row.pop(name)) for name in source.histograms}
-            totals = _totals(row)
+            figures = totals(row)
             group = found.setdefault(key, Found(key, {}, {}))
-            _add(group.total, {**totals, **histograms})
+            add(group.total, {**figures, **histograms})
             if clock:
-                _add(group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {}), totals)
-        return found
-
-    async def _aggregate(
-        self, source: Source, pipeline: list[dict[str, Any]], index: Keys, most: int | None = None
-    ) -> list[dict[str, Any]]:
-        collection: Collection = getattr(self._database, source.collection)
-        left = max(1, int((self._until - monotonic()) * 1000))
-        cursor = collection.aggregate(
-            pipeline, hint=dict(index), session=self._session, allowDiskUse=True, maxTimeMS=left
-        )
-        found = await cursor.to_list(None if most is None else most + 1)
-        if most is not None and len(found) > most:
-            raise TooMuchError
+                add(group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {}), figures)
         return found
 
     async def _uncounted(self, query: GroupQuery) -> int:
@@ -246,54 +258,3 @@ class Reading:
         gone = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": earlier}
         found = await self._database.rollups.find_one(gone, {"_id": True}, hint=dict(ROLLUPS), session=self._session)
         return first if found else None
-
-
-def _id_of(query: GroupQuery) -> dict[str, Any]:
-    return {f"k{position}": f"$k{position}" for position in range(len(query.by))}
-
-
-def _key(query: GroupQuery, id_: Mapping[str, Any]) -> Key:
-    values = (id_.get(f"k{position}") for position in range(len(query.by)))
-    return tuple(None if value == NO_GROUP else value for value in values)
-
-
-def _check_points(keys: Sequence[Key], total: Found) -> None:
-    if len(keys) * len(total.points) > MAX_POINTS:
-        raise TooManyPointsError
-
-
-def _sum_of(groups: Iterable[Found]) -> Found:
-    """Return all groups as one, where nothing is in two of them."""
-    total = Found((), {}, {})
-    for group in groups:
-        _add(total.total, group.total)
-        for at, point in group.points.items():
-            _add(total.points.setdefault(at, {}), point)
-    return total
-
-
-def _without(found: Found, others: Found | None) -> Found:
-    """Take others away from a group that has them too."""
-    if others is None:
-        return found
-    _add(found.total, {name: -value for name, value in others.total.items()})
-    for at, point in others.points.items():
-        _add(found.points[at], {name: -value for name, value in point.items()})
-    found.points = {at: point for at, point in found.points.items() if point["interceptions"]}
-    return found
-
-
-def _totals(row: Mapping[str, Any]) -> Totals:
-    totals: Totals = {}
-    for name, value in row.items():
-        if name == "_id" or value is None:
-            continue
-        number = read_decimal(value) if isinstance(value, Decimal128) else value
-        if number:
-            totals[f"ends.{ENDS[name]}" if name in ENDS else name] = number
-    return totals
-
-
-def _add(total: Totals, totals: Mapping[str, Any]) -> None:
-    for name, value in totals.items():
-        total[name] = total.get(name, 0) + value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
@@ -51,6 +52,7 @@ class Source:
         sums: The figures, as `$group` adds them up.
         orders: What groups can be sorted by, as an expression.
         histograms: Which there are.
+        is_scan: Whether it takes long.
         part: Of what `$push` collects them apart, as a document of MongoDB has at most 16 MiB.
     """
 
@@ -59,6 +61,7 @@ class Source:
     orders: ClassVar[Mapping[Any, Any]] = {}
     histograms: ClassVar[Sequence[str]] = ()
     part: ClassVar[Any] = None
+    is_scan: ClassVar[bool] = False
 
     def __init__(self, query: GroupQuery) -> None:
         self._query = query
@@ -251,10 +254,20 @@ class Records(Source):
     }
     histograms: ClassVar[Sequence[str]] = HISTOGRAMS
     part: ClassVar[Any] = {"$dateTrunc": {"date": "$at", "unit": "day"}}
+    is_scan: ClassVar[bool] = True
 
     def __init__(self, query: GroupQuery, selection: Selection) -> None:
         super().__init__(query)
         self._selection = selection
+
+    @property
+    def times(self) -> tuple[datetime, datetime]:
+        """The time range in which the calls started."""
+        return self._selection.start, self._selection.end
+
+    def within(self, start: datetime, end: datetime) -> Records:
+        """Return where those of the calls are read that started in [start, end)."""
+        return type(self)(self._query, self._selection.within(start, end))
 
     @property
     def are_apart(self) -> bool:
@@ -295,6 +308,7 @@ class Losses(Records):
 
     sums: ClassVar[Mapping[Any, Any]] = {name: {"$sum": f"$cache_loss.{name}"} for name in LOSS}
     histograms: ClassVar[Sequence[str]] = ()
+    is_scan: ClassVar[bool] = False
 
     @property
     def _documents(self) -> Stages:

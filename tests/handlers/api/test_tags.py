@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from storage.aggregation.rollup_job import RollupJob
 from tests.handlers.conversations import CHAT
 
 API = "/api/v2/aibridge"
@@ -54,6 +55,7 @@ async def test_tags_are_recorded_found_and_told_apart_and_go_no_further(running)
     assert await found("-tag:project=apollo,env=ci") == [{}, second]
     status, told = await running.get(f"{API}/interceptions?q=tag:project")
     assert (status, told["validations"][0]["field"]) == (400, "tag")
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     _, stats = await running.get(f"{API}/stats?group_by=tag.project")
     groups = {one["group"]["tag.project"]: one["total"]["interceptions"] for one in stats["groups"]}
     assert groups == {"apollo": 1, "zeus": 1, None: 1}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, structs
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
-from handlers.api.recorded.grouped import DEFAULT_GROUPS, MAX_BUCKETS
+from handlers.api.recorded.grouped import DEFAULT_GROUPS, LINES, MAX_BUCKETS
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
@@ -111,6 +112,10 @@ _ONE_OF = {
     "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (Statistics, GroupedStatistics, FlatRows)]
 }
 
+_LINES = (
+    '{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}\n'
+    f'{{"result":{msgspec.json.encode(_GROUPED).decode()}}}\n'
+)
 SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
 """The bodies of an answer, of which it has one."""
 
@@ -177,6 +182,7 @@ PATHS: dict[str, Described] = {
                         },
                     },
                     "text/csv": {"schema": str},
+                    LINES: {"schema": str, "example": _LINES},
                 },
             )
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -11,16 +12,20 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.grouped import MAX_BUCKETS, OWN_PARAMETERS, asks_for_groups, parse_question, too_much
+from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.calendar import Period, starts
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
-from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
-from storage.queries.grouped.grouped import Grouped
+from storage.queries.filters.grouped.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.grouped import slices
+from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
+from storage.queries.grouped.row_reader import Progress
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
@@ -250,7 +255,7 @@ async def test_a_search_narrows_every_subject(running):
 )
 @pytest.mark.gen_test
 async def test_what_is_too_much_is_told(running, monkeypatch, error, field, detail):
-    async def fails(*_):
+    async def fails(*_, **_options):
         raise error
 
     monkeypatch.setattr(Grouped, "read", fails)
@@ -258,3 +263,71 @@ async def test_what_is_too_much_is_told(running, monkeypatch, error, field, deta
         400,
         {"message": INVALID, "validations": [{"field": field, "detail": detail}]},
     )
+
+
+@pytest.mark.gen_test
+async def test_progress_is_told_in_lines_while_records_are_read(running, monkeypatch):
+    monkeypatch.setattr(slices, "SLICE_CALLS", 1)
+    await record(running, model="a")
+    await counted(running)
+    client = await running.client()
+    lines = {"Accept": "application/x-ndjson", **running.headers}
+    answer = await client.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, answer.body.splitlines())
+    assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (1, 2), (2, 2)]
+    assert progress[-1]["progress"]["seconds_left"] == 0
+    assert last["result"] == await stats(running, group_by="agent", q="model:a")
+    (only,) = (await client.request("GET", f"{STATS}?group_by=model&bucket=all", lines)).body.splitlines()
+    assert json.loads(only)["result"]["count"] == 1
+
+
+@pytest.mark.gen_test
+async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
+    async def fails(_grouped, _query, on_progress, **_):
+        await on_progress(Progress(0, 40_000))
+        raise TooMuchError(3)
+
+    monkeypatch.setattr(Grouped, "read", fails)
+    client = await running.client()
+    lines = {"Accept": "application/x-ndjson", **running.headers}
+    answer = await client.request("GET", f"{STATS}?group_by=agent", lines)
+    progress, error = map(json.loads, answer.body.splitlines())
+    assert (answer.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
+    told = {"message": INVALID, "validations": [{"field": "from", "detail": too_much(3, STREAM_SECONDS)}]}
+    assert error == {"error": told}
+
+    async def refuses(*_, **_options):
+        raise NotAskedError("sessions cannot be sorted by p95")
+
+    monkeypatch.setattr(Grouped, "read", refuses)
+    assert (await client.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
+    running.bridge.lifecycle.draining = True
+    answer = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    assert (answer.status, json.loads(answer.body)) == (503, {"message": SHUTTING_DOWN})
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accept):
+    began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def reads(_grouped, _query, on_progress, **_):
+        began.set()
+        for read in range(100_000):
+            try:
+                await on_progress(Progress(read, 100_000))
+            except StreamClosedError:
+                ended.set_result(read)
+                raise
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Grouped, "read", reads)
+    client = await running.client()
+    asked = asyncio.ensure_future(
+        client.request("GET", f"{STATS}?group_by=agent", {"Accept": accept, **running.headers})
+    )
+    await began.wait()
+    asked.cancel()
+    client.close()
+    assert await asyncio.wait_for(ended, 20) < 100_000

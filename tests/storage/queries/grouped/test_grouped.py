@@ -24,6 +24,9 @@ from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import reading as reading_module
+from storage.queries.grouped import row_reader as row_reader_module
+from storage.queries.grouped import slices as slices_module
+from storage.queries.grouped import sums as sums_module
 from storage.queries.grouped.grouped import Grouped
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
@@ -132,9 +135,10 @@ SEARCHES = [
     data=st.data(),
 )
 def test_every_group_is_what_its_calls_add_up_to(
-    io_loop, database, *, calls, names, visible_to, q, period, zone, order, data
+    io_loop, database, monkeypatch, *, calls, names, visible_to, q, period, zone, order, data
 ):
     ends = [data.draw(ENDS) for _ in calls]
+    monkeypatch.setattr(slices_module, "SLICE_CALLS", 2)
 
     async def compare():
         await database.interceptions.delete_many({})
@@ -327,25 +331,65 @@ async def test_sessions_are_added_up_by_when_they_started(database):
 @pytest.mark.gen_test
 async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypatch):
     await count(database, Call(1), Call(2, model="b"))
-    monkeypatch.setattr(reading_module, "MAX_POINTS", 1)
+    monkeypatch.setattr(sums_module, "MAX_POINTS", 1)
     with pytest.raises(TooManyPointsError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
     monkeypatch.setattr(reading_module, "MAX_HISTOGRAMS", 0)
     with pytest.raises(TooMuchError):
-        await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason"), order=Order.P95))
+        await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
     for code in (50, 10334):
 
         async def fails(*_, code=code):
             raise OperationFailure("of the database", code)
 
         with monkeypatch.context() as patch:
-            patch.setattr(reading_module.Reading, "_aggregate", fails)
+            patch.setattr(row_reader_module.RowReader, "aggregate", fails)
             with pytest.raises(TooMuchError) as told:
                 await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")))
         assert told.value.calls == 2
+    monkeypatch.setattr(reading_module, "MAX_RANKED", 1)
+    with pytest.raises(TooMuchError):
+        await Grouped(database).read(replace(THREE_DAYS, by=by("agent", "model")))
     monkeypatch.setattr(grouped_module, "SECONDS", -2.0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
     database.health.lose("gone")
     with pytest.raises(DatabaseUnavailableError, match="gone"):
         await Grouped(database).read(THREE_DAYS)
+
+
+@pytest.mark.gen_test
+async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
+    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
+    await count(database, Call(1), Call(2, second=HOUR), Call(3, second=-DAY), Call(4, second=-2 * DAY))
+    told = []
+
+    async def on_progress(progress):
+        told.append(tuple(progress))
+
+    query = replace(THREE_DAYS, by=by("agent"), compare=True)
+    answer = await Grouped(database).read(query, on_progress)
+    assert answer.total.total["interceptions"] == 2
+    assert answer.total.previous["interceptions"] == 2
+    # Ranked, then added up, once less than it could have been; and the time before, all as one and by group.
+    assert told == [(0, 10), (1, 10), (2, 10), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (8, 8)]
+    told.clear()
+    await Grouped(database).read(replace(query, by=(MODEL,)), on_progress)
+    assert told == []
+
+
+@pytest.mark.gen_test
+async def test_what_progress_raises_ends_the_reading(database, monkeypatch):
+    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
+    await count(database, *(Call(number, second=number * HOUR) for number in range(5)))
+    told = []
+
+    async def leaves(progress):
+        told.append(progress.read)
+        if progress.read == 2:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        await Grouped(database).read(replace(THREE_DAYS, by=by("session")), leaves)
+    assert told == [0, 1, 2]
+    assert (await Grouped(database).read(replace(THREE_DAYS, by=by("session")))).total.total["interceptions"] == 5

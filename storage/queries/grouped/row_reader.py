@@ -1,0 +1,120 @@
+"""Reads rows of groups from MongoDB: from records slice by slice, so that it is known how far that is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from storage.mongo.database import Collection, Database, Session
+from storage.mongo.indexes import Keys
+from storage.queries.filters.grouped.groups import Key, TooMuchError
+from storage.queries.grouped.slices import Slice, slices
+from storage.queries.grouped.sources import Records, Source, Stages
+
+_AT_ONCE: Final = 250
+"""Rows that are read in one iteration of the event loop."""
+
+
+class Progress(NamedTuple):
+    """How far the records are read: calls, each as often as it is read for the answer."""
+
+    read: int
+    of: int
+
+
+OnProgress: TypeAlias = Callable[[Progress], Awaitable[None]]
+
+
+class RowReader:
+    """Reads for one answer, as of one moment.
+
+    Args:
+        database: Where it is read.
+        session: Of the moment.
+        scans: Bounds how many slices of records are read at a time.
+        until: When it has to have ended, on the clock of `monotonic`.
+        on_progress: Is told before and after each slice of records. What it raises ends the reading.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        session: Session | None,
+        scans: asyncio.Semaphore,
+        until: float,
+        on_progress: OnProgress,
+    ) -> None:
+        self.database = database
+        self.session = session
+        self._scans = scans
+        self._until = until
+        self._on_progress = on_progress
+        self._progress = Progress(0, 0)
+        self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
+
+    async def tell(self, *, read: int = 0, of: int = 0) -> None:
+        """Tell that more was read, or is to be."""
+        self._progress = Progress(self._progress.read + read, self._progress.of + of)
+        await self._on_progress(self._progress)
+
+    async def calls_of(self, source: Records) -> int:
+        """Say about how many calls are read of a source."""
+        return sum(one.calls for one in await self._slices_of(source))
+
+    async def read(
+        self,
+        source: Source,
+        pipeline: Callable[[Source], Stages],
+        keys: Sequence[Key] | None = None,
+        most: int | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Read rows; a group may have several.
+
+        Args:
+            source: Where they are read.
+            pipeline: Makes the rows of a part of the source.
+            keys: The groups that are read; None are all.
+            most: How many rows a part may have.
+        """
+        parts: list[tuple[Source, int]] = [(source, 0)]
+        if isinstance(source, Records) and source.is_scan:
+            cuts = await self._slices_of(source)
+            parts = [(source.within(one.start, one.end), one.calls) for one in cuts]
+        for part, calls in parts:
+            async with self._scans if source.is_scan else nullcontext():
+                rows = await self.aggregate(part, pipeline(part), part.hint(keys), most)
+            for number, row in enumerate(rows):
+                if not number % _AT_ONCE:
+                    await asyncio.sleep(0)  # others have their turn
+                yield row
+            if source.is_scan:
+                await self.tell(read=calls)
+
+    async def aggregate(
+        self, source: Source, pipeline: Stages, index: Keys, most: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Read the rows of a pipeline.
+
+        Raises:
+            TooMuchError: There are more than `most`, or the time is over.
+        """
+        collection: Collection = getattr(self.database, source.collection)
+        left = int((self._until - monotonic()) * 1000)
+        if left <= 0:
+            raise TooMuchError
+        cursor = collection.aggregate(
+            pipeline, hint=dict(index), session=self.session, allowDiskUse=True, maxTimeMS=left
+        )
+        found = await cursor.to_list(None if most is None else most + 1)
+        if most is not None and len(found) > most:
+            raise TooMuchError
+        return found
+
+    async def _slices_of(self, source: Records) -> list[Slice]:
+        if source.times not in self._slices:
+            self._slices[source.times] = await slices(self.database, self.session, *source.times)
+        return self._slices[source.times]
