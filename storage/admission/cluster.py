@@ -4,7 +4,7 @@ Requests that a server cannot admit by itself wait for a round; what one event l
 the last round, goes into the next one. A round that fails is made again. Only when another one fails, begun after the
 first, and this process was not paused meanwhile, the database counts as unavailable. When the other servers have had the
 time to notice that they do not hear of this one, and leave it its share, it decides alone, until heartbeats have succeeded
-for a lease. By then the other servers too have told the ledgers what they admitted alone.
+for a moment. Then it goes by the ledgers, and leaves the others their shares until they have told the ledgers too.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ HEARTBEAT_SECONDS = 1.0
 HEARTBEAT_PATIENCE = 4
 """A heartbeat, which nobody waits for, may take so many times as long as a round."""
 
-LEASE_SECONDS = 5.0
+RETURN_SECONDS = 2.0
 """For how long heartbeats have to succeed until a server that decided alone asks the ledgers again."""
+
+LEASE_SECONDS = 5.0
+"""So long after its last heartbeat a server is dead that knew of no other, or was never heard of."""
 
 MISSING_SECONDS = 4.0
 """So long after its last heartbeat a server may be deciding alone: the others leave it its share from then on."""
@@ -72,10 +75,12 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 def uptime_ns() -> int:
     """Nanoseconds that never go back, and also pass while the machine sleeps."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime_ns(_CLOCK)
 
 
 class ClusterAuthority:
@@ -85,7 +90,7 @@ class ClusterAuthority:
         database: Where the ledgers are.
         process: This server; a new id each time it starts.
         patience: How long a round may take, in seconds.
-        lease: For how many seconds heartbeats have to succeed until the ledgers decide again.
+        lease: After how many seconds without a heartbeat a server is dead that knew of no other.
         missing: So many seconds after its last heartbeat a server may be deciding alone.
         dead: After how many seconds without a heartbeat a server is dead.
         folder: Of this server. One that starts there later frees at once what this one held, if it was killed.
@@ -115,7 +120,7 @@ class ClusterAuthority:
         self._members = Members(
             str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
         )
-        self._standing = Standing(now_ns, lease_ns=lease_ns, hidden_ns=hidden_ns)
+        self._standing = Standing(now_ns, lease_ns=round(1000 * RETURN_SECONDS) * MS, hidden_ns=hidden_ns)
         self._permits = Permits(str(process), now_ns, self._members.is_dead, self._members.absent, times)
         self._presence = Presence(process, self._store, self._members, self._standing, folder)
         self._lease_ns = lease_ns
@@ -187,7 +192,7 @@ class ClusterAuthority:
     # -- decisions
 
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
-        """Decide on a request, if that is possible without waiting; None if it is not, and nothing is counted."""
+        """Decide on a request if that is possible without waiting; else None, and nothing is counted."""
         decision = self._permits.start(limits, reserve, waits=False).decision
         self._work()
         return decision
@@ -267,7 +272,7 @@ class ClusterAuthority:
     async def _make_rounds(self) -> None:
         failures = pauses = 0
         try:
-            while self._standing.state is not State.ALONE and (round_ := self._next_round()) is not None:
+            while self._standing.state is not State.ALONE and (round_ := self._round()) is not None:
                 try:
                     await self._make(round_)
                 except (OwnPauseError, DatabaseUnavailableError) as error:
@@ -292,8 +297,8 @@ class ClusterAuthority:
         self._rounds = None
         self._work()
 
-    def _next_round(self) -> Round | None:
-        return Round.begin(self._permits, timed=self._store.clock.read() is not None)
+    def _round(self) -> Round | None:
+        return Round.begin(self._permits, timed=self._store.clock.read() is not None, only=self.servers == 1)
 
     async def _make(self, round_: Round) -> None:
         async def exchange() -> None:

@@ -86,11 +86,6 @@ class Permits:
         return bool(self._queue or self._due)
 
     @property
-    def keys(self) -> int:
-        """How many limits are remembered."""
-        return len(self._accounts)
-
-    @property
     def untold(self) -> bool:
         """Whether requests were admitted of which the ledgers do not know yet."""
         return any(account.untold for account in self._lively.values())

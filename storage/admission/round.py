@@ -83,7 +83,13 @@ class Round:
     """
 
     def __init__(
-        self, permits: Permits, accounts: Mapping[str, Account], waiting: Sequence[Waiting], *, timed: bool
+        self,
+        permits: Permits,
+        accounts: Mapping[str, Account],
+        waiting: Sequence[Waiting],
+        *,
+        timed: bool,
+        only: bool,
     ) -> None:
         asked = {need.account.name for one in waiting for need in one.needs}
         self._basis = {
@@ -94,18 +100,20 @@ class Round:
         self._accounts = accounts
         self._waiting = waiting
         self._changes: dict[str, Change] = {}
+        self._only = only
         self._opened = False
 
     @classmethod
-    def begin(cls, permits: Permits, *, timed: bool = False) -> Self | None:
+    def begin(cls, permits: Permits, *, timed: bool = False, only: bool = False) -> Self | None:
         """Begin a round; None if nothing waits for one.
 
         Args:
             permits: What waits.
             timed: Whether the database's time is known without reading.
+            only: Whether there is no other server: then there is no ledger yet that this one does not know, most likely.
         """
         accounts, waiting = permits.next_for_round()
-        return cls(permits, accounts, waiting, timed=timed) if accounts else None
+        return cls(permits, accounts, waiting, timed=timed, only=only) if accounts else None
 
     def plan(self, snapshot: Snapshot) -> list[Change]:
         """Plan which requests start, and say what has to be written for that."""
@@ -127,7 +135,9 @@ class Round:
             changed = account.close(number)
             if changed is None:
                 continue
-            if self._basis[name] is Basis.UNSEEN:
+            if self._basis[name] is Basis.UNSEEN and self._only and account.versions.none_known:
+                self._changes[name] = Change(name, None, after, changed, account.limit)
+            elif self._basis[name] is Basis.UNSEEN:
                 room = account.room(lowest.get(name, account.limit.maximum))
                 self._changes[name] = Change(name, None, after, changed, account.limit, room)
             else:

@@ -35,6 +35,11 @@ class Versions:
             return Basis.REMEMBERED
         return Basis.UNSEEN if may_add and not self.must_read else Basis.READ
 
+    @property
+    def none_known(self) -> bool:
+        """Whether no version was ever known."""
+        return not self._last
+
     def seen(self, version: str) -> None:
         """The ledger was read; the version is empty if there is none."""
         self.shared = bool(self._last) and version != self._last

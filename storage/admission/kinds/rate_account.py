@@ -67,7 +67,7 @@ class RateAccount(Account):
             block = blocks.popleft()
             if block.left:
                 self._give_back(block)
-        return sum([block.left for block in blocks])
+        return sum([block.left for block in blocks]) if blocks else 0
 
     def fits(self, limit: Limit, _need: int) -> bool:
         """Whether there is a permit, or in a round the ledger has one more."""
@@ -225,6 +225,8 @@ class RateAccount(Account):
 
     def _count(self, requests: deque[tuple[int, int]]) -> int:
         """How many there are in the window."""
+        if not requests:
+            return 0
         begin = self._now_ns() - self.limit.window_ns
         return sum([count for at, count in requests if at > begin])
 
@@ -238,9 +240,9 @@ class RateAccount(Account):
     def tick(self) -> bool:
         """Give back what was not used, where others might want it."""
         self.left()
-        return self.urgent or any(
-            -report.amount * WORTH >= self.limit.maximum or self._near for report in self._reports
-        )
+        if self.urgent or not self._reports:
+            return self.urgent
+        return self._near or any(-report.amount * WORTH >= self.limit.maximum for report in self._reports)
 
     @property
     def idle(self) -> bool:

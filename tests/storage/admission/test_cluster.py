@@ -15,7 +15,7 @@ import pytest
 from intercept.refusals import Rule
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, Of, Period
-from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
+from storage.admission.cluster import RETURN_SECONDS, ClusterAuthority, uptime_ns
 from storage.admission.kinds.amount_account import TOLD_NS
 from storage.admission.kinds.terms import MS
 from storage.admission.ledger_store import BEAT_MS
@@ -383,7 +383,7 @@ async def test_servers_that_return_one_after_the_other_do_not_exceed_a_limit(pri
         assert ada.unavailable
         assert admitted(await burst([ada], 100, [rate(100)])) == 0
         await beat(bob)
-        later[0] += round(LEASE_SECONDS * 1000) * MS
+        later[0] += round(RETURN_SECONDS * 1000) * MS
         while ada.unavailable or bob.unavailable:
             await beat(ada, bob)
         assert [state.used for state in await ada.usage(9)] == [100]
@@ -512,6 +512,45 @@ async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_f
         assert admitted(await burst([ada], 8, [slots(8)])) == 8
         assert admitted(await burst([ada], 100, [rate(100)])) == 50
         await again.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_is_left_to_a_dead_server_is_free_when_its_heartbeat_is_removed(database):
+    later = [0]
+    async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
+        killed = ClusterAuthority(database, process=uuid4(), pause=lambda _: ada._beat())
+        await killed.open()
+        await beat(ada)
+        assert admitted(await burst([killed], 8, [slots(8)])) == 8
+        later[0] = round(MISSING_SECONDS * 1000) * MS
+        assert admitted(await burst([ada], 100, [slots(8), rate(100)])) == 0
+        await database.limit_ledgers.delete_one({"_id": killed._store._id})
+        await beat(ada)
+        assert admitted(await burst([ada], 8, [slots(8)])) == 8
+        assert admitted(await burst([ada], 100, [rate(100)])) == 100
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_that_returns_first_grants_a_new_key_its_share(private_database, private_mongodb):
+    async with two_with_a_clock(private_database) as (ada, bob, later):
+        private_mongodb.freeze()
+        later[0] = HIDDEN_NS
+        keys = [rate(100), rate(100, key="token:new")]
+        assert admitted(await burst([ada, bob], 1, keys[:1])) == 0
+        later[0] += 61_000 * MS
+        assert admitted(await burst([bob], 100, keys[:1])) == 50
+        private_mongodb.thaw()
+        while ada.unavailable:
+            await beat(ada)
+            later[0] += 500 * MS
+        assert bob.unavailable  # and nobody knows yet what it admitted
+        assert [admitted(await burst([ada], 100, [one])) for one in keys] == [50, 50]
+        while bob.unavailable or bob._permits.untold:
+            await beat(bob, ada)
+            later[0] += 500 * MS
+        await beat(bob, ada)
+        assert [admitted(await burst([ada, bob], 100, [one])) for one in keys] == [0, 50]
 
 
 @pytest.mark.gen_test

@@ -31,6 +31,7 @@ from storage.admission.round import Outcome, Round, Snapshot
 
 ANSWER_MS = 500
 LEASE_MS = 5_000
+RETURN_MS = 2_000
 MISSING_MS = 4_000
 DEAD_MS = 600_000
 TIMES = Times(answer=ANSWER_MS * MS)
@@ -137,7 +138,7 @@ class Server:
         times = {"lease_ns": LEASE_MS * MS, "missing_ns": MISSING_MS * MS, "dead_ns": DEAD_MS * MS}
         self.members = Members(self.name, self.now_ns, **times)
         hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
-        self.standing = Standing(self.now_ns, lease_ns=LEASE_MS * MS, hidden_ns=hidden_ns)
+        self.standing = Standing(self.now_ns, lease_ns=RETURN_MS * MS, hidden_ns=hidden_ns)
         self.permits = Permits(self.name, self.now_ns, self.members.is_dead, self.members.absent, TIMES)
         self.clock = DatabaseClock(self.now_ns)
         self.cut = False
