@@ -51,9 +51,13 @@ class Text:
 
 
 class ResponseText:
-    """The text of a response, with an allowance of its own. Parts with something else between them stand apart."""
+    """The text of a response, with an allowance of its own. Parts with something else between them stand apart.
+
+    `truncated` says that some of it was left out.
+    """
 
     def __init__(self) -> None:
+        self.truncated = False
         self._text = Text(MAX_RESPONSE, CharacterBudget(MAX_RESPONSE))
         self._is_interrupted = False
         self._part: int | None = None
@@ -80,4 +84,5 @@ class ResponseText:
 
     def record(self) -> ModelResponse | None:
         """Return the text as far as it is known; None if there is none."""
-        return ModelResponse(text=str(self._text), truncated=self._text.truncated) if self._text else None
+        truncated = self.truncated or self._text.truncated
+        return ModelResponse(text=str(self._text), truncated=truncated) if self._text else None

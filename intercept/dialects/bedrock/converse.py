@@ -15,7 +15,7 @@ from intercept.dialects.bedrock.events import ERROR, BedrockEvents
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.texts import ResponseText
-from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
 from intercept.tokens import count, storable
@@ -49,7 +49,7 @@ class _Reasoning(Struct, rename="camel"):
 
 
 class _Piece(Struct):
-    text: Raw = Raw()
+    text: str | None = None
 
 
 class _Citations(Struct):
@@ -59,16 +59,14 @@ class _Citations(Struct):
 
 
 class _Block(Struct, rename="camel"):
-    """A content block. Its text is decoded only where it is kept."""
-
-    text: Raw = Raw()
+    text: str | None = None
     citations_content: _Citations | None = None
     tool_use: _ToolUse | None = None
     reasoning_content: _Reasoning | None = None
 
 
 class _Delta(Struct, rename="camel"):
-    text: Raw = Raw()
+    text: str | None = None
     tool_use: _ToolInput | None = None
     reasoning_content: _ReasoningText | None = None
 
@@ -161,11 +159,13 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
 
 
 def _add_text(block: _Block, text: ResponseText) -> None:
-    cited = (block.citations_content or _Citations()).content or ()
-    if not block.text and not cited:
+    if block.text is not None:
+        text.add(block.text)
+    elif block.citations_content:
+        for piece in block.citations_content.content or ():
+            text.add(piece.text)
+    else:
         text.interrupt()
-    for piece in (block.text, *(one.text for one in cited)):
-        text.add(text_of(piece))
 
 
 def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
@@ -175,7 +175,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)
     if draft.text is not None:
-        draft.text.add(text_of(delta.text))
+        draft.text.add(delta.text)
 
 
 def _add_thought(text: str | None, index: int, draft: Draft) -> None:

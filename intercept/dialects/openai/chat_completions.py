@@ -24,6 +24,9 @@ from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
+MAX_CONTENT_PARTS: Final = 64
+"""Parts of the content of a message whose text is kept, where it is a list."""
+
 
 class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
@@ -157,7 +160,7 @@ class _Stream(StreamReader):
                 self._add_choice(choice)
 
     def _add_choice(self, choice: _Choice) -> None:
-        if self._draft.text is not None:
+        if self._draft.text is not None and isinstance(choice, _TextChoice):
             _add_text(choice, self._draft.text)
         if choice.delta:
             _add_thought(choice.delta, self._draft)
@@ -197,7 +200,7 @@ def _add_body(body: bytes, draft: Draft) -> bool:
         return False
     _add_envelope(completion, draft)
     choice = _first_choice(completion)
-    if choice and draft.text is not None:
+    if draft.text is not None and isinstance(choice, _TextChoice):
         _add_text(choice, draft.text)
     if choice and choice.message:
         _add_thought(choice.message, draft)
@@ -233,14 +236,13 @@ def _add_thought(message: _Message, draft: Draft) -> None:
             thought.text.add(text)
 
 
-def _add_text(choice: _Choice, text: ResponseText) -> None:
-    if not isinstance(choice, _TextChoice):
-        return
+def _add_text(choice: _TextChoice, text: ResponseText) -> None:
     text.add(choice.text)
     for message in filter(None, (choice.message, choice.delta)):
         if isinstance(message.content, list):
-            for part in filter(None, (read_struct(raw, _PART) for raw in message.content)):
-                text.add(part.text)
+            for raw in message.content[:MAX_CONTENT_PARTS]:
+                text.add((read_struct(raw, _PART) or _Part()).text)
+            text.truncated = text.truncated or len(message.content) > MAX_CONTENT_PARTS
         else:
             text.add(message.content)
         text.add(message.refusal)

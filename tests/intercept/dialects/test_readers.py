@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.catalog import BY_PATH
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, CONVERSE, MESSAGES, RESPONSES
 from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.formats.content_encoding import MAX_RATIO, decoded
 from intercept.formats.json_text import read_object
@@ -286,6 +286,21 @@ def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
     data = FULL[name]
     assert not holds_up(api.body_reader, [data], 0.02)
     assert not holds_up(api.stream_reader, [b"data: ", data, b"\n\n"], 0.02)
+
+
+TEXTS = {
+    "content": (CHAT_COMPLETIONS, b'{"choices":[{"message":{"content":%b}}]}' % NUMBERS),
+    "text blocks": (MESSAGES, b'{"content":%b}' % repeated(b'{"type":"text","text":"x"}', MOST // 3)),
+    "messages": (RESPONSES, b'{"output":%b}' % repeated(b'{"type":"message","content":[{"text":"x"}]}', MOST // 4)),
+    "blocks": (CONVERSE, b'{"output":{"message":{"content":%b}}}' % repeated(b'{"text":"x"}', MOST // 2)),
+}
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_text_that_is_kept_is_read_for_long(name):
+    api, data = TEXTS[name]
+    assert not holds_up(lambda: api.reader_for("application/json", keep_text=True), [data], 0.03)
 
 
 def test_a_large_body_cut_in_a_pair_is_read_to_its_end():

@@ -1,5 +1,6 @@
 """The text of a response is kept where that is asked for, of every dialect, as far as it came."""
 
+import gzip
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from intercept.apis import EVENT_STREAM, EVENTS
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS, CONVERSE, GENERATE_CONTENT, INVOKE, MESSAGES, RESPONSES
 from intercept.dialects import texts
+from intercept.dialects.openai.chat_completions import MAX_CONTENT_PARTS
 from intercept.formats.content_encoding import decoded
 from intercept.records import ModelResponse
 from tests.event_streams import chunk, event
@@ -157,8 +159,8 @@ BODIES = {
 ALL = STREAMS | {f"{name}, blocking": (api, JSON, json.dumps(body).encode()) for name, (api, body) in BODIES.items()}
 
 
-def reading(api, content_type, pieces, keep_text=True):
-    reader = decoded(api.reader_for(content_type, keep_text=keep_text), "")
+def reading(api, content_type, pieces, keep_text=True, encoding=""):
+    reader = decoded(api.reader_for(content_type, keep_text=keep_text), encoding)
     for piece in pieces:
         reader.feed(piece)
     return reader.result()
@@ -186,9 +188,11 @@ def test_wherever_a_stream_is_cut_its_text_is_a_beginning_of_the_whole(name):
 @given(data=st.data())
 def test_the_text_is_the_same_however_the_bytes_come(data):
     api, content_type, body = ALL[data.draw(st.sampled_from(list(ALL)))]
+    encoding = data.draw(st.sampled_from(["", "gzip"]))
+    body = gzip.compress(body) if encoding else body
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
-    assert reading(api, content_type, pieces).response == ModelResponse(text=TEXT)
+    assert reading(api, content_type, pieces, encoding=encoding).response == ModelResponse(text=TEXT)
 
 
 @given(st.lists(st.text(), max_size=6), st.integers(1, 12))
@@ -209,6 +213,23 @@ def test_a_response_of_many_parts_takes_nothing_from_tool_calls():
     kept = reading(MESSAGES, JSON, [body])
     assert [call.input for call in kept.tool_usages] == ["{}"]
     assert kept.response == ModelResponse(text="x" * texts.MAX_RESPONSE, truncated=True)
+
+
+def test_of_a_content_of_very_many_parts_the_first_are_kept():
+    parts_ = [{"type": "text", "text": "x"}] * (MAX_CONTENT_PARTS + 1)
+    for name, content_type in ("delta", EVENTS), ("message", JSON):
+        chunk_ = {"choices": [{name: {"content": parts_}}]}
+        body = sse(chunk_) if content_type == EVENTS else json.dumps(chunk_).encode()
+        kept = reading(CHAT_COMPLETIONS, content_type, [body]).response
+        assert kept == ModelResponse(text="x" * MAX_CONTENT_PARTS, truncated=True)
+
+
+def test_empty_text_is_no_response():
+    for content in ("", [], None, 1):
+        body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+        assert reading(CHAT_COMPLETIONS, JSON, [body]).response is None
+    blocks = {"output": {"message": {"content": [{"text": "a"}, {"text": ""}, {"text": "b"}, {"image": {}}]}}}
+    assert reading(CONVERSE, JSON, [json.dumps(blocks).encode()]).response == ModelResponse(text="ab")
 
 
 def test_a_finished_response_replaces_the_text_that_was_assembled():

@@ -8,7 +8,11 @@ import logging
 import pytest
 
 from handlers.dataplane.shared.record_log import logger
+from intercept.recording import Keep
+from limits.policies.policy import SharedPolicy
+from limits.policies.recording_rules import RecordingRules
 from tests.handlers.conversations import MESSAGES
+from tests.handlers.dataplane.test_policies import hold
 
 KEY = "sk-ant-api03-abcdefghijklmnop"
 
@@ -60,3 +64,13 @@ async def test_a_prompt_is_scrubbed_before_it_becomes_json(running, lines):
 async def test_nothing_is_written_while_it_is_off(running, lines):
     await call(running)
     assert lines() == []
+
+
+@pytest.mark.bridge(structured_logging=True)
+@pytest.mark.parametrize(("keep", "text"), [(Keep.FULL, "Grüße"), (Keep.REDACTED, "")])
+@pytest.mark.gen_test
+async def test_a_response_that_is_recorded_in_full_is_a_line_too(running, lines, keep, text):
+    hold(running, SharedPolicy(recording=RecordingRules(responses=keep)))
+    await call(running)
+    (line,) = [line for line in lines() if line["record"] == "model_response"]
+    assert (line["text"], line["truncated"]) == (text, False)
