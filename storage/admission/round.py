@@ -101,6 +101,7 @@ class Round:
         self._waiting = waiting
         self._changes: dict[str, Change] = {}
         self._only = only
+        self._number = 0
         self._opened = False
 
     @classmethod
@@ -117,7 +118,7 @@ class Round:
 
     def plan(self, snapshot: Snapshot) -> list[Change]:
         """Plan which requests start, and say what has to be written for that."""
-        number = self._permits.next_number()
+        self._number = number = self._permits.next_number()
         self._opened = True
         permits = self._permits
         read = Read(snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead, permits.absent())
@@ -176,6 +177,7 @@ class Round:
         """End it where nobody knows what was written. Those that waited wait for the next one."""
         for account in self._accounts.values():
             if self._opened:
+                account.doubt(self._number)
                 account.settle(counts=False)
                 account.lose()
                 account.versions.must_read = True

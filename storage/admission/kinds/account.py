@@ -215,6 +215,9 @@ class Account(ABC):
         self._count_again()
         self._look()
 
+    def doubt(self, number: int, /) -> None:  # noqa: B027 - most kinds write what they hold again
+        """Nobody knows whether the write with this number counts."""
+
     def lose(self) -> None:
         """What was written does not count, or nobody knows."""
         if self._basis is Basis.UNSEEN:

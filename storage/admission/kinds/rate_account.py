@@ -47,6 +47,7 @@ class RateAccount(Account):
         super().__init__(limit, process, now_ns, next_number, times)
         self._blocks: deque[_Block] = deque()
         self._granted: list[_Block] = []
+        self._doubtful: tuple[int, list[_Block]] = 0, []
         self._planned = self._wanted = 0
         self._free = 0
         self._near = True
@@ -92,6 +93,8 @@ class RateAccount(Account):
     def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         self.left()
+        if self._basis is Basis.READ:
+            self._give_back_doubtful(ledger)
         super().open(ledger, read)
         self._free = self._room(self.limit) - ledger.used
         self._planned = 0
@@ -131,6 +134,17 @@ class RateAccount(Account):
 
     def _look(self) -> None:
         self._near = near(self._room(self.limit) - self._ledger.used, self.limit.maximum)
+
+    def doubt(self, number: int) -> None:
+        """What this write granted is not used."""
+        self._doubtful = number, self._granted
+
+    def _give_back_doubtful(self, ledger: Ledger) -> None:
+        (number, blocks), self._doubtful = self._doubtful, (0, [])
+        member = ledger.members.get(self._process)
+        if member is not None and member.write == number:
+            for block in blocks:
+                self._give_back(block)
 
     def settle(self, *, counts: bool) -> None:
         """Have what was granted."""

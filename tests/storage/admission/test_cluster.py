@@ -570,6 +570,27 @@ async def test_one_late_answer_does_not_open_a_limit(database, monkeypatch):
         assert not one.unavailable
 
 
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.gen_test
+async def test_what_was_granted_without_an_answer_is_used_after_all(database, monkeypatch, before, written):
+    async with servers(1, database) as (one,):
+        assert admitted(await burst([one], before, [rate(10)])) == before
+        write, failed = one._store.write, []
+
+        async def late(changes):
+            if failed:
+                return await write(changes)
+            failed.append(await write(changes) if written else True)
+            raise TimeoutError
+
+        monkeypatch.setattr(one._store, "write", late)
+        assert admitted(await burst([one], 20, [rate(10)])) == 10 - before
+        assert failed
+        assert admitted(await burst([one], 5, [rate(10)])) == 0
+        assert not one.unavailable
+
+
 @pytest.mark.gen_test
 async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
     async with servers(1, database) as (one,):
