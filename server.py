@@ -24,6 +24,7 @@ import click
 from tornado.netutil import bind_sockets
 
 from commands.break_glass import break_glass as make_link
+from commands.examples import examples
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
@@ -235,6 +236,7 @@ main.add_command(users)
 main.add_command(groups)
 main.add_command(people)
 main.add_command(policies)
+main.add_command(examples)
 main.add_command(prices)
 main.add_command(spend)
 main.add_command(reconcile_command)

@@ -24,6 +24,7 @@ from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.accounts.views import ViewHandler, ViewsHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DOCS, DashboardFiles, DashboardHandler
+from handlers.api.examples import ExamplesHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.money.prices import PricesHandler
 from handlers.api.money.reconciliation import ReconciliationHandler
@@ -92,6 +93,7 @@ CONTROL_RESOURCES = frozenset(
             "stats",
             "limits",
             "errors",
+            "examples",
         ),
         *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit", "views"),
     }
@@ -175,6 +177,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "webhooks/([^/]+)", WebhookHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)/deliveries", DeliveriesHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)/test", WebhookTestHandler, context),
+                (CONTROL_PLANE + "examples", ExamplesHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

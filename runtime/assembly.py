@@ -48,6 +48,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
+from storage.examples.job import ExampleJob
 from storage.live.user_changes import UserChanges
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
@@ -208,6 +209,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         now=now,
     )
     process.start("recosting", recosting.run)
+    process.start("examples", ExampleJob(database, holder=process.id, now=now).run)
     budgets = PolicyBudgets(
         *(database, bridge.policies, bridge.identities, bridge.overload.authority),
         zone=process.settings.budget_timezone,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from intercept.example_ids import is_example
 from intercept.ids import format_id
 from limits.authority import Authority
 from limits.charges import amounts_of
@@ -153,7 +154,7 @@ def spend_by_key(
             keys.append((Of.USER, f"member:{format_id(user_id)}"))
         if Level.TOKEN in levels:
             keys.append((Of.TOKEN, f"key:{token}"))
-        if "" in groups:
+        if "" in groups and not is_example(user_id):
             keys.append((Of.GROUP, f"group:{Level.EVERYONE}"))
         user = users.get(user_id)
         own = set(map(format_id, user.group_ids)) if user else set()

@@ -3,6 +3,7 @@
 import click
 from click.testing import CliRunner
 
+from commands.examples import examples
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.money.reconcile import reconcile_command
@@ -24,7 +25,7 @@ def main():
 
 
 add_check(providers, make_managed)
-for group in (users, groups, people, policies, prices, spend, webhooks, tokens, providers, interceptions):
+for group in (examples, users, groups, people, policies, prices, spend, webhooks, tokens, providers, interceptions):
     main.add_command(group)
 main.add_command(reconcile_command)
 

@@ -11,6 +11,7 @@ import { Bill } from "./views/bill.js";
 import { Connect } from "./views/connect.js";
 import { Device } from "./views/device.js";
 import { Errors } from "./views/errors.js";
+import { Examples } from "./views/examples.js";
 import { Explore } from "./views/explore.js";
 import { Groups } from "./views/groups.js";
 import { Interceptions } from "./views/interceptions.js";
@@ -48,6 +49,7 @@ const VIEWS = {
   audit: Audit,
   tokens: OwnTokens,
   connect: Connect,
+  examples: Examples,
   device: ({ route }) => html`<${Device} key=${route.id} route=${route} />`,
 };
 

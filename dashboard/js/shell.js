@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { signOut } from "./api.js";
 import { useKeys, VIEW_KEYS } from "./keys.js";
 import { Help } from "./parts/help.js";
+import { Invented } from "./parts/invented.js";
 import { RefusedKeys } from "./parts/refused_keys.js";
 import { go, href } from "./router.js";
 import { chooseTheme, THEMES, useTheme } from "./theme.js";
@@ -32,6 +33,7 @@ const MORE = [
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
   ["device", "Sign in a program"],
+  ["examples", "Invented company"],
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
@@ -84,9 +86,10 @@ export function Shell({ route, user, children }) {
     <main ref=${main} tabindex="-1" id="main" class=${`view ${route.view}`}>
       <h1 class="said">${title}</h1>
       <${RefusedKeys} />
+      ${seesEveryone(user) && html`<${Invented} user=${user} />`}
       ${children}
     </main>
-    <footer class="foot quiet">AI Bridge ${VERSION} · <a href="docs">API</a></footer>
+    <footer class="foot quiet">AI Bridge ${VERSION} · <a href="docs">API</a>${user.role === "owner" && html` · <a href=${href("examples")}>Invented company</a>`}</footer>
     ${help.shown}
   `;
 }

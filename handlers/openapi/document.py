@@ -16,7 +16,7 @@ from handlers.identity.credentials import (
 )
 from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
-from handlers.openapi.paths import calls, dashboard, limits, probes, providers
+from handlers.openapi.paths import calls, dashboard, examples, limits, probes, providers
 from handlers.openapi.paths.accounts import (
     all_tokens,
     audit,
@@ -68,6 +68,7 @@ TAGS = {
     "groups": "Groups of users.",
     "views": "Views of the dashboard under a name.",
     "audit": "Who changed what.",
+    "examples": "An invented company, to look around in.",
     "data plane": "Calls to providers, for AI clients.",
     "operation": "For those who run the bridge; without a token.",
     "dashboard": "A web page.",
@@ -102,6 +103,7 @@ PARTS = (
     all_tokens,
     views,
     audit,
+    examples,
     calls,
     probes,
     dashboard,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from intercept.example_ids import is_example
 from intercept.times import format_time
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User
@@ -35,8 +37,8 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
         if known == [end]:
             return []
         start = end - timedelta(days=7)
-        by_user = await _rows(spending, start, end, Dimension.USER)
-        by_model = await _rows(spending, start, end, Dimension.MODEL)
+        rows = await _rows(spending, start, end)
+        by_user, by_model = _summed(rows, Dimension.USER), _summed(rows, Dimension.MODEL)
         names = await users({row.values[Dimension.USER] for row in by_user[:MOST]})
         known[:] = [end]
         if not by_model:
@@ -53,16 +55,20 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
     return find
 
 
-async def _rows(spending: Spending, start: datetime, end: datetime, dimension: Dimension) -> list[SpendRow]:
-    """What the calls of a week add up to, those that cost most first. A week in two months has two parts."""
+async def _rows(spending: Spending, start: datetime, end: datetime) -> list[SpendRow]:
+    """What calls of a week add up to by user and model, without what is invented. A week in two months has two parts."""
+    query = SpendQuery(start, end, (Dimension.USER, Dimension.MODEL), Span.MONTH)
+    return [row async for page in spending.pages(query) for row in page if not is_example(row.values[Dimension.USER])]
+
+
+def _summed(rows: Iterable[SpendRow], dimension: Dimension) -> list[SpendRow]:
+    """The same by one of both, those that cost most first."""
     sums: dict[Any, SpendRow] = {}
-    async for page in spending.pages(SpendQuery(start, end, (dimension,), Span.MONTH)):
-        for row in page:
-            before = sums.get(row.values[dimension])
-            if before is not None:
-                counts = {name: number + before.counts[name] for name, number in row.counts.items()}
-                row = SpendRow(row.at, row.values, counts, row.usd + before.usd)  # noqa: PLW2901 - the sum of both
-            sums[row.values[dimension]] = row
+    for row in rows:
+        value = row.values[dimension]
+        before = sums.get(value, SpendRow(row.at, {dimension: value}, {}, Decimal()))
+        counts = {name: number + before.counts.get(name, 0) for name, number in row.counts.items()}
+        sums[value] = SpendRow(before.at, before.values, counts, row.usd + before.usd)
     return sorted(sums.values(), key=lambda row: (-row.usd, str(row.values[dimension])))
 
 

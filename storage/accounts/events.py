@@ -52,6 +52,8 @@ class Action(StrEnum):
     VIEW_REMOVED = "view.removed"
     RECOST_REQUESTED = "recost.requested"
     RECOST_CANCELLED = "recost.cancelled"
+    EXAMPLES_FILLED = "examples.filled"
+    EXAMPLES_REMOVED = "examples.removed"
 
 
 class Reason(StrEnum):

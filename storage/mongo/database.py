@@ -98,6 +98,7 @@ class Database:
         search_parts: What is in them.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
         refusal_totals: How many requests were refused, by rule, user and time range.
+        examples: The state of the invented company, one document while there is one, see `storage.examples.documents`.
     """
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
@@ -131,6 +132,7 @@ class Database:
         self.search_parts: Collection = self._database["search_parts"]
         self.refusals: Collection = self._database["refusals"]
         self.refusal_totals: Collection = self._database["refusal_totals"]
+        self.examples: Collection = self._database["examples"]
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Self:

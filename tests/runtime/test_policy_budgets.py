@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from decimal import Decimal
+from random import Random
+from uuid import UUID
 
 import pytest
 
@@ -13,9 +16,10 @@ from limits.limit import Kind, Of, Period
 from limits.limiter import Limiter
 from limits.policies.effective import Level, Source, budget_limit
 from limits.policies.policy import Budget, Limits, Policy, Rate, SharedLimits, SharedPolicy
-from runtime.policy_budgets import PolicyBudgets
+from runtime.policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
+from storage.examples.ids import example_id
 from storage.policies.documents import KeptPolicy
 from storage.policies.followed import FollowedPolicies
 from tests.runtime.test_budgets import NOON
@@ -82,6 +86,15 @@ async def test_a_new_budget_counts_what_was_spent_before_it(world):
     world.hold(Source(Level.TOKEN, "token", "token"), Policy(limits=Limits(budget=BUDGET)))
     await world.budgets.restore()
     assert world.used(Of.GROUP, "group:everyone") == 90
+
+
+def test_what_is_invented_counts_for_no_budget_of_everyone():
+    invented = example_id(Random(1))
+    wanted = {(Source(Level.EVERYONE), "together"), (Source(Level.EVERYONE), "each_member")}
+    spend = {(invented, "token"): Decimal(3), (UUID(int=1), "token"): Decimal(2)}
+    spent = spend_by_key(spend, {}, wanted)
+    assert spent[Of.GROUP, "group:everyone"] == 2
+    assert spent[Of.USER, f"member:{format_id(invented)}"] == 3
 
 
 @pytest.mark.gen_test

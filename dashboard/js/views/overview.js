@@ -60,7 +60,7 @@ export function Overview({ route, user }) {
     ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && html`<${Loading} />`}
-    ${loaded && html`<${Body} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
   `;
 }
 
@@ -69,7 +69,7 @@ function boundsOf({ from, to }, custom) {
   return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
-function Body({ all, split, by, drill, drillRefused, onZoom }) {
+function Body({ isOwner, all, split, by, drill, drillRefused, onZoom }) {
   const figures = all.series[0]?.total;
   if (!figures?.interceptions) {
     if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
@@ -77,6 +77,7 @@ function Body({ all, split, by, drill, drillRefused, onZoom }) {
       <${Empty} title="No calls in this time">
         <p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>
         <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
+        ${isOwner && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: two months of calls, removed again by a click.</p>`}
       <//>
       ${all.refusals.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
     `;

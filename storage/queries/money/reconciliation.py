@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from intercept.example_ids import FIRST, LAST
 from intercept.records import CredentialKind, Status
 from storage.aggregation.recorded_day import RecordedDay
 from storage.aggregation.rollup import TOKENS
@@ -48,6 +49,7 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
         "status": {"$ne": Status.IN_FLIGHT.value},
         "credential_kind": CredentialKind.CENTRALIZED.value,
         "provider": {"$in": list(types)},
+        "initiator_id": {"$not": {"$gte": FIRST, "$lte": LAST}},  # no provider bills what is invented
     }
     if names:
         match["provider_name"] = {"$in": list(names)}

@@ -73,6 +73,7 @@ WRONG = {
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
     f"{CONTROL}/webhooks": "q=x",
+    f"{CONTROL}/examples": "q=x",
     f"{CONTROL}/views": "page=x",
     f"{CONTROL}/prices/recosts": "q=x",
     f"{CONTROL}/spend/export": "format=xml",
@@ -243,6 +244,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await let_programs_in(running, ask)
     await try_limits(running, ask)
     await compare_with_the_bill(running, ask, member)
+    await invent_a_company(running, ask, member)
     await sign_in_and_out(running, ask)
     await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
@@ -319,6 +321,20 @@ async def compare_with_the_bill(running, ask, member):
     await ask("POST", path, 408, headers, late=True)
     await ask("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
     await ask("POST", path, 401, {}, b"{}")
+
+
+async def invent_a_company(running, ask, member):
+    path = f"{CONTROL}/examples"
+    for method in ("POST", "DELETE"):
+        await ask(method, path, 401, {})
+        await ask(method, path, 403, member)
+    await ask("DELETE", path, 404)
+    await ask("POST", path, 202)
+    await ask("POST", path, 409)
+    shown = json.loads((await ask("GET", path, 200, member)).body)
+    assert (shown["state"], shown["calls"], shown["requested_by"]) == ("filling", 0, "ada")
+    await ask("DELETE", path, 202)
+    assert json.loads((await ask("GET", path, 200)).body)["state"] == "removing"
 
 
 async def change_groups(running, ask, member):

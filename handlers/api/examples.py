@@ -1,0 +1,59 @@
+"""`/api/v2/aibridge/examples`: an invented company, to look around in. For owners to fill and to remove."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.pagination import single_values
+from resources.examples import ExampleData
+from storage.examples.store import ExampleStore
+
+NOT_YOURS_TO_CHANGE = "Only owners may fill in an invented company, or remove it."
+
+
+class ExamplesHandler(ChangeHandler):
+    """The invented company of the database. The servers on it do the work, also when this one stops."""
+
+    BODY_METHODS: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def _store(self) -> ExampleStore:
+        return ExampleStore(self.bridge.database, now=self.bridge.now)
+
+    async def get(self) -> None:
+        """Answer whether it is there.
+
+        Raises:
+            ValidationProblem: there is a query.
+        """
+        await self.identify()
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            self.write_json(ExampleData.of(await self._store.read()))
+
+    head = get
+
+    async def post(self) -> None:
+        """Have it filled in: 202.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 409, it is there, or cannot be.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        with change_problems():
+            examples = await self._store.fill(author=self.author)
+        self.set_status(202)
+        self.write_json(ExampleData.of(examples))
+
+    async def delete(self) -> None:
+        """Have it removed: 202.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, it is not there.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        with change_problems():
+            examples = await self._store.remove(author=self.author)
+        self.set_status(202)
+        self.write_json(ExampleData.of(examples))

@@ -1,0 +1,56 @@
+"""An invented company, to look around in."""
+
+from __future__ import annotations
+
+from handlers.api.examples import NOT_YOURS_TO_CHANGE
+from handlers.openapi.errors import ALWAYS, CHANGE, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, response
+from resources.examples import ExampleData
+from storage.examples.documents import ExampleState
+from storage.examples.store import NOT_THERE, THERE
+
+_SHOWN = ExampleData(
+    state=ExampleState.FILLING,
+    calls=8_120,
+    progress=0.354,
+    requested_at="2026-11-24T23:50:31.877Z",
+    requested_by="ada",
+)
+_REQUESTED = response("It is requested.", {JSON: body(ExampleData, company=_SHOWN)})
+_NOT_OWNER = problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)
+_TAG = "examples"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/examples": get(
+        "getExamples",
+        "Whether there is an invented company",
+        "Its people, groups, calls and refusals are shown among all others while it is there. Its users are called like "
+        "`ada@example.com`, and all its ids begin with `6578616d-706c-8`.",
+        tag=_TAG,
+        responses={"200": response("Where it stands.", {JSON: body(ExampleData, company=_SHOWN)})} | ALWAYS,
+    )
+    | {
+        "post": change(
+            "fillExamples",
+            "Fill in an invented company",
+            "Two months of calls of 25 people. For owners. A server on the database does it, within a minute or two. Nothing "
+            "goes to a provider, and nothing counts for budgets, limits, metrics or alerts of anybody else.",
+            tag=_TAG,
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", _sentence(THERE))} | CHANGE,
+        ),
+        "delete": change(
+            "removeExamples",
+            "Remove the invented company",
+            "All of it: people, groups, policies, calls, sessions, refusals, totals and the search index. What is not of it "
+            "stays exactly as it is. For owners.",
+            tag=_TAG,
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("It is not there.", _sentence(NOT_THERE))}
+            | CHANGE,
+        ),
+    }
+}

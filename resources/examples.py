@@ -1,0 +1,39 @@
+"""An invented company, to look around in: whether it is there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from msgspec import Meta, Struct
+
+from intercept.times import format_time
+from resources.fields import Count, Time
+from storage.examples.documents import Examples, ExampleState
+
+_COUNTED = 0.9
+"""The share of the work that recording the calls is; the rest is adding them up."""
+
+
+class ExampleData(Struct, kw_only=True):
+    """The invented company."""
+
+    state: Annotated[
+        ExampleState,
+        Meta(description="`none` where it is not there; `filling` and `removing` while a server is at it."),
+    ]
+    calls: Annotated[Count, Meta(description="How many calls of it are recorded.")]
+    progress: Annotated[float, Meta(ge=0, le=1, description="How far filling is.")]
+    requested_at: Time | None
+    requested_by: Annotated[str | None, Meta(description="The name of an owner; null is the command line.")]
+
+    @classmethod
+    def of(cls, examples: Examples) -> Self:
+        """Show it."""
+        progress = 1.0 if examples.state is ExampleState.FILLED else round(examples.days / examples.total * _COUNTED, 3)
+        return cls(
+            state=examples.state,
+            calls=examples.calls,
+            progress=progress,
+            requested_at=None if examples.requested_at is None else format_time(examples.requested_at),
+            requested_by=examples.requested_by,
+        )

@@ -1,0 +1,74 @@
+"""What is known of the invented company, as one document: whether it is there, or on its way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from intercept.example_ids import FIRST, LAST
+
+DAYS: Final = 61
+"""How many days there are, the present one included, where calls are kept for longer."""
+
+ID: Final = "company"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+RANGE: Final[Mapping[str, UUID]] = {"$gte": FIRST, "$lte": LAST}
+"""Finds ids of what is invented."""
+
+
+class ExampleState(StrEnum):
+    """Where the invented company stands."""
+
+    NONE = "none"
+    FILLING = "filling"
+    FILLED = "filled"
+    REMOVING = "removing"
+
+
+ACTIVE: Final = (ExampleState.FILLING.value, ExampleState.REMOVING.value)
+"""The states in which there is something to be done."""
+
+
+class Examples(Struct, frozen=True, kw_only=True):
+    """The invented company.
+
+    Attributes:
+        state: Where it stands.
+        seed: What it is made from.
+        until: When its last calls end.
+        total: How many days it has, the present one included.
+        days: How many of them are recorded.
+        calls: How many calls these have.
+        requested_at: When it was asked to be filled; None where it is not there.
+        requested_by: By whom; None is the command line.
+    """
+
+    state: ExampleState = ExampleState.NONE
+    seed: int = 0
+    until: datetime = _EPOCH
+    total: int = DAYS
+    days: int = 0
+    calls: int = 0
+    requested_at: datetime | None = None
+    requested_by: str | None = None
+
+
+def read_examples(document: Mapping[str, Any] | None) -> Examples:
+    """Read the document; there is none where nothing is invented."""
+    if document is None:
+        return Examples()
+    return Examples(
+        state=ExampleState(document["state"]),
+        seed=document["seed"],
+        until=document["until"],
+        total=document["total"],
+        days=document["days"],
+        calls=document["calls"],
+        requested_at=document["requested_at"],
+        requested_by=document["requested_by"],
+    )

@@ -1,0 +1,145 @@
+"""The job that fills a database with the invented company, and removes it. One process at a time has it, by a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from pymongo import ReturnDocument
+
+from storage.aggregation.job import ExactlyOnceJob
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.examples.documents import ACTIVE, ID, RANGE, Examples, ExampleState, read_examples
+from storage.examples.filling import Filling
+from storage.examples.removal import STEP_SECONDS, Removal
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.errors import DatabaseRefusalError
+from storage.mongo.indexes import UNCOUNTED, UNGROUPED, UNINDEXED
+from storage.search.job import SearchJob
+
+IDLE_SECONDS: Final = 2.0
+"""From one look for work to the next."""
+
+STEP_PAUSE_SECONDS: Final = 0.01
+"""From one step to the next, so that calls come first."""
+
+LEASE_SECONDS: Final = 60.0
+"""How long a process has the work after its last step."""
+
+_MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED), ("unindexed", UNINDEXED))
+
+_log = logging.getLogger(__name__)
+
+
+class ExampleJob:
+    """Does what was asked of the invented company of a database.
+
+    Args:
+        database: Where it is.
+        holder: This process.
+        now: The wall clock, in UTC.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        holder: UUID,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._holder = holder
+        self._now = now
+        self._pause = pause
+        self._filling = Filling(database)
+        self._removal = Removal(database, now=now)
+        self._counting: tuple[ExactlyOnceJob, ...] = (
+            RollupJob(database, now=now),
+            SessionJob(database),
+            SearchJob(database),
+        )
+
+    async def run(self) -> None:
+        """Do what is asked, until cancelled."""
+        while True:
+            await self._database.health.wait_until_back()
+            seconds = IDLE_SECONDS
+            try:
+                if await self.step():
+                    seconds = STEP_PAUSE_SECONDS
+            except DatabaseUnavailableError as error:
+                if isinstance(error, DatabaseRefusalError):
+                    _log.warning("the invented company waits: %s", error)
+            await self._pause(seconds)
+
+    async def step(self) -> bool:
+        """Look for work and do some of it; say whether there may be more.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        examples = await self._claim()
+        if examples.state is ExampleState.NONE:
+            await self._expire()
+        if examples.state is ExampleState.FILLING:
+            await self._fill(examples)
+        elif examples.state is ExampleState.REMOVING and not await self._removal.step():
+            async with self._database.within(STEP_SECONDS):
+                await self._database.examples.delete_one({"_id": ID, **self._ours(examples)})
+            _log.info("the invented company is removed")
+        return examples.state is not ExampleState.NONE
+
+    async def _claim(self) -> Examples:
+        """Take the work that there is, or keep it; it is of no state where there is none for this process."""
+        now = self._now()
+        free = {"$or": [{"holder": self._holder}, {"lease_until": None}, {"lease_until": {"$lt": now}}]}
+        lease = {"holder": self._holder, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
+        async with self._database.within(STEP_SECONDS):
+            document = await self._database.examples.find_one_and_update(
+                {"_id": ID, "state": {"$in": ACTIVE}, **free}, {"$set": lease}, return_document=ReturnDocument.AFTER
+            )
+        return read_examples(document)
+
+    async def _expire(self) -> None:
+        """Have it removed before retention takes the first of its calls."""
+        over = {"_id": ID, "state": ExampleState.FILLED.value, "expires_at": {"$lte": self._now()}}
+        async with self._database.within(STEP_SECONDS):
+            await self._database.examples.update_one(over, {"$set": {"state": ExampleState.REMOVING.value}})
+
+    async def _fill(self, examples: Examples) -> None:
+        if examples.days == 0:
+            await self._filling.add_people(examples)
+        if examples.days < examples.total:
+            calls = await self._filling.add_day(examples)
+            await self._set(examples, {"days": examples.days + 1, "calls": examples.calls + calls})
+            return
+        for job in self._counting:
+            await job.add_pending()
+        if await self._is_behind():
+            return
+        await self._filling.add_policies(examples)
+        ended = {"state": ExampleState.FILLED.value, "lease_until": None}
+        await self._set(examples, ended)
+        _log.info("the invented company is there: calls=%d", examples.calls)
+
+    async def _is_behind(self) -> bool:
+        async with self._database.within(STEP_SECONDS):
+            for mark, index in _MARKS:
+                waiting = {mark: {"$exists": True}, "_id": dict(RANGE)}
+                if await self._database.interceptions.find_one(waiting, {"_id": True}, hint=list(index)) is not None:
+                    return True
+        return False
+
+    async def _set(self, examples: Examples, fields: dict[str, Any]) -> None:
+        async with self._database.within(STEP_SECONDS):
+            await self._database.examples.update_one({"_id": ID, **self._ours(examples)}, {"$set": fields})
+
+    def _ours(self, examples: Examples) -> dict[str, Any]:
+        return {"state": examples.state.value, "holder": self._holder}

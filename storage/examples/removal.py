@@ -1,0 +1,188 @@
+"""Removes what is invented, and leaves everything else exactly as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import product
+from typing import Any, Final
+
+from bson.binary import Binary
+from pymongo import ReturnDocument
+
+from intercept.example_ids import BEGIN, FIRST
+from storage.accounts.users import milliseconds
+from storage.aggregation.rollup import TOKENS
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions import session_job
+from storage.aggregation.sessions.prompt_cache import lines_id
+from storage.examples.documents import RANGE
+from storage.examples.totals import delete_counted, take_out
+from storage.mongo.codec import binary
+from storage.mongo.database import Database, Session, with_plain_ids
+from storage.mongo.indexes import UNCOUNTED
+from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
+from storage.search.segments import ID_BYTES, IDS, OTHER_PARTS, Segment, Source, merge
+
+STEP_SECONDS: Final = 30.0
+"""How long the database may take for one step."""
+
+CALLS_AT_ONCE: Final = 1_000
+"""Calls that are deleted in one step."""
+
+SESSIONS_AT_ONCE: Final = 500
+"""The same of sessions."""
+
+_TAKE: Final = "remove what is invented"
+_POLICIES: Final = {"_id": {"$regex": f"^(groups|users)/{str(FIRST)[:13]}"}}
+
+
+class Removal:
+    """Removes it from a database, step by step; what is done again changes nothing.
+
+    Args:
+        database: Where it is.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._steps = (
+            self._lift_policies,
+            self._delete_calls,
+            self._take_out_totals,
+            self._delete_sessions,
+            self._delete_from_index,
+            self._delete_people,
+        )
+
+    async def step(self) -> bool:
+        """Do some of it; say whether something is left.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        for step in self._steps:
+            if await step():
+                return True
+        return False
+
+    async def _lift_policies(self) -> bool:
+        """Have policies say nothing before they go, so that every server notices."""
+        saying = {**_POLICIES, "policy": {"$ne": {}}}
+        nothing = {"$set": {"policy": {}, "version": "removed", "changed_at": milliseconds(self._now())}}
+        async with self._database.within(STEP_SECONDS, _TAKE):
+            changed = await self._database.policies.update_many(saying, nothing)
+        return bool(changed.modified_count)
+
+    async def _delete_calls(self) -> bool:
+        """Delete some calls, with what only they tell of totals: so all of them have to be counted before."""
+        interceptions = with_plain_ids(self._database.interceptions)
+        async with self._database.within(STEP_SECONDS, _TAKE):
+            uncounted = {"uncounted": {"$exists": True}, "_id": _binary_range()}
+            if await interceptions.find_one(uncounted, {"_id": True}, hint=list(UNCOUNTED)) is not None:
+                await RollupJob(self._database, now=self._now).add_pending()
+                return True
+            calls = (
+                await interceptions.find({"_id": _binary_range()}, {"_id": True})
+                .limit(CALLS_AT_ONCE)
+                .to_list(CALLS_AT_ONCE)
+            )
+            ids = [call["_id"] for call in calls]
+            await self._database.together(lambda session: delete_counted(self._database, ids, session))
+        return bool(calls)
+
+    async def _take_out_totals(self) -> bool:
+        return await take_out(self._database)
+
+    async def _delete_sessions(self) -> bool:
+        own = {"initiator_id": {name: binary(id_) for name, id_ in RANGE.items()}}
+        sessions, lines = with_plain_ids(self._database.sessions), with_plain_ids(self._database.cache_lines)
+
+        async def delete(session: Session | None) -> bool:
+            for change in ({"$set": {"held": True}}, {"$unset": {"held": ""}}):  # no run of grouping beside this
+                await sessions.update_one(session_job.JOB_STATE, change, session=session)
+            shown = dict.fromkeys(("provider_names", "models"), True)
+            found = await sessions.find(own, shown, session=session).limit(SESSIONS_AT_ONCE).to_list(SESSIONS_AT_ONCE)
+            await lines.delete_many({"_id": {"$in": [line for one in found for line in _lines(one)]}}, session=session)
+            await sessions.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
+            return bool(found)
+
+        async with self._database.within(STEP_SECONDS, _TAKE):
+            return await self._database.together(delete)
+
+    async def _delete_from_index(self) -> bool:
+        """Make one segment that has invented calls again without them; say whether there was one."""
+        segments, parts = self._database.search_segments, self._database.search_parts
+
+        async def make_again(session: Session | None) -> bool:
+            held = await segments.find_one_and_update(
+                JOB_STATE, {"$set": {"held": True}}, return_document=ReturnDocument.AFTER, session=session
+            )
+            await segments.update_one(JOB_STATE, {"$unset": {"held": ""}}, session=session)
+            found = segments.find({"_id": {"$ne": JOB_STATE["_id"]}}, session=session)
+            for segment in [read_segment(document) async for document in found]:
+                ids = await parts.find_one({"_id": part_id(segment, IDS)}, session=session)
+                invented = [] if ids is None else positions_of(ids["data"])
+                if held is None or not invented:
+                    continue
+                await self._rewrite(segment, invented, session)
+                return True
+            return False
+
+        async with self._database.within(STEP_SECONDS, _TAKE):
+            return await self._database.together(make_again)
+
+    async def _rewrite(self, segment: Segment, invented: list[int], session: Session | None) -> None:
+        segments, parts = self._database.search_segments, self._database.search_parts
+        ids = {"_id": {"$in": [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]}}
+        data = {read_part_id(one["_id"])[1]: one["data"] async for one in parts.find(ids, session=session)}
+        await parts.delete_many(ids, session=session)
+        await segments.delete_one({"_id": segment.number}, session=session)
+        kept = Segment(
+            number=segment.number,
+            calls=segment.calls,
+            bits=segment.bits,
+            first=segment.first,
+            last=segment.last,
+            gone=tuple({*segment.gone, *invented}),
+        )
+        state = await segments.find_one_and_update(
+            JOB_STATE, {"$inc": {"segments": 1}}, return_document=ReturnDocument.AFTER, session=session
+        )
+        made = await asyncio.to_thread(merge, int(state["segments"]), [Source(kept, data)])
+        if made is not None:
+            new, new_parts = made
+            await parts.insert_many(part_documents(new, new_parts), ordered=False, session=session)
+            await segments.insert_one(segment_document(new), session=session)
+
+    async def _delete_people(self) -> bool:
+        database, of_user = self._database, {"initiator_id": dict(RANGE)}
+        async with database.within(STEP_SECONDS, _TAKE):
+            await database.refusals.delete_many(of_user)
+            await database.refusal_totals.delete_many(of_user)
+            await database.token_uses.delete_many({"user_id": dict(RANGE)})
+            await database.tokens.delete_many({"user_id": dict(RANGE)})
+            await database.policies.delete_many(_POLICIES)
+            await database.users.delete_many({"_id": dict(RANGE)})
+            await database.groups.delete_many({"_id": dict(RANGE)})
+        return False
+
+
+def _lines(session: Mapping[str, Any]) -> Iterator[Binary]:
+    """The ids of the documents with which calls of a session were compared; no invented call names an agent."""
+    for name, model in product(session["provider_names"], session["models"]):
+        call = {"provider_name": name, "model": model, "blocks": b"", **dict.fromkeys(TOKENS, 1)}
+        if (id_ := lines_id(session["_id"], call)) is not None:
+            yield id_
+
+
+def positions_of(ids: bytes) -> list[int]:
+    """Return which calls of a segment are invented, by the ids that it has."""
+    return [at // ID_BYTES for at in range(0, len(ids), ID_BYTES) if ids.startswith(BEGIN, at)]
+
+
+def _binary_range() -> dict[str, Any]:
+    return {name: binary(id_) for name, id_ in RANGE.items()}

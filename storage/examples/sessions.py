@@ -1,0 +1,279 @@
+"""What invented sessions are: calls one after the other, each with a start, an end, and the call whose tools it answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from intercept.blocks import Blocks
+from intercept.callers.agents import Agent
+from intercept.records import (
+    CredentialKind,
+    Ending,
+    EndReason,
+    Interception,
+    ModelThought,
+    Reading,
+    TokenUsage,
+    ToolResult,
+    ToolUsage,
+    UserPrompt,
+)
+from storage.examples.ids import example_id
+from storage.examples.kinds import FAILURES, PROJECTS, TOO_LONG, Kind
+from storage.examples.people import Person
+from storage.examples.texts import FOLLOW_UPS, PROMPTS, QUESTIONS, THOUGHTS
+
+FAILS: Final = 0.018
+"""The share of calls that fail at first."""
+
+BREAKS: Final = 0.03
+"""The share of calls whose beginning is another one than before, so that the prompt cache is of no use."""
+
+_LIFETIME: Final = timedelta(minutes=5)
+_BLOCK_BYTES: Final = 8
+
+
+class Call(NamedTuple):
+    """An invented call.
+
+    Attributes:
+        root: The first call of its thread, if it is another one.
+        answers: The call whose tools it has the results of.
+    """
+
+    start: Interception
+    ending: Ending
+    root: UUID | None
+    answers: UUID | None
+
+
+class _Said(NamedTuple):
+    """What is new in a request: a prompt, or the results of tools. A retry says the same."""
+
+    prompt: UserPrompt | None
+    results: tuple[ToolResult, ...]
+
+
+class Session:
+    """A session, made call by call.
+
+    Args:
+        random: Decides everything.
+        person: Whose it is.
+        kind: How they work.
+        at: When it begins.
+        trouble: The share of calls that fail at first.
+    """
+
+    def __init__(self, random: Random, person: Person, kind: Kind, at: datetime, trouble: float = FAILS) -> None:
+        self._random, self._person, self._kind, self._at = random, person, kind, at
+        self._trouble = trouble
+        self._name = str(example_id(random)) if kind.names_session else None
+        self._model = random.choices(list(kind.models), list(kind.models.values()))[0]
+        self._tools = self._new_blocks(random.randint(12, 22) if kind.tools else 0)
+        self._system = self._new_blocks(2)
+        self._messages: tuple[bytes, ...] = ()
+        self._context = random.randint(9_000, 19_000) if kind.tools else random.randint(300, 4_000)
+        self._cached, self._cached_at = 0, at
+        self._root: UUID | None = None
+        self._pending: tuple[UUID, tuple[ToolUsage, ...]] | None = None
+        self._is_first = True
+
+    def calls(self) -> Iterator[Call]:
+        """Make the calls, in the order of their starts."""
+        usual, most = self._kind.steps
+        steps = min(most, max(1, round(self._random.lognormvariate(0, 0.6) * usual)))
+        for step in range(steps):
+            yield from self._step(is_last=step == steps - 1)
+
+    def _step(self, *, is_last: bool) -> Iterator[Call]:
+        random = self._random
+        typed = self._pending is None
+        added = random.randint(20, 400) if typed else random.randint(100, 2_600)
+        self._messages += self._new_blocks(1)
+        is_broken = self._cached > 0 and self._break()
+        said = _Said(UserPrompt(prompt=self._prompt()), ()) if typed else _Said(None, tuple(self._results()))
+        attempt = 0
+        while random.random() < self._trouble and attempt < 3:
+            yield self._failed(said, attempt)
+            attempt += 1
+            self._at += timedelta(seconds=random.uniform(0.6, 2.5) * 2**attempt)
+        yield self._answered(said, added, attempt, is_broken=is_broken, is_last=is_last)
+        self._is_first = False
+
+    def _prompt(self) -> str:
+        if not self._kind.tools:
+            return self._random.choice(QUESTIONS)
+        return self._random.choice(PROMPTS if self._is_first else FOLLOW_UPS)
+
+    def _results(self) -> Iterator[ToolResult]:
+        random = self._random
+        for one in self._pending[1] if self._pending else ():
+            size = int(random.lognormvariate(7, 1.3))
+            yield ToolResult(id=one.provider_tool_call_id, bytes=size, is_error=random.random() < 0.06)
+
+    def _break(self) -> bool:
+        """Whether the beginning of the request changes now, or was forgotten."""
+        random = self._random
+        if self._at - self._cached_at > _LIFETIME:
+            return True
+        if random.random() >= BREAKS:
+            return False
+        match random.choice(("system", "system", "tools", "messages", "evicted")):
+            case "system":  # a clock in the system prompt
+                self._system = (*self._system[:-1], *self._new_blocks(1))
+            case "tools":
+                self._tools = tuple(random.sample(self._tools, len(self._tools)))
+            case "messages":  # a compaction
+                self._messages = (*self._new_blocks(1), *self._messages[-2:])
+                self._context = max(9_000, self._context // 3)
+        return True
+
+    def _start(self, said: _Said, attempt: int) -> Interception:
+        random, person, kind = self._random, self._person, self._kind
+        tags = {"project": PROJECTS[person.team]}
+        if not kind.tools:
+            tags["env"] = "production" if person.team == "support" else "ci"
+        return Interception(
+            id=example_id(random),
+            api_key_id=person.token_id,
+            initiator_id=person.id,
+            provider=kind.provider,
+            provider_name=kind.provider,
+            route=kind.route,
+            model=self._model,
+            streaming=bool(kind.tools),
+            client=kind.client,
+            client_session_id=self._name,
+            user_agent=kind.user_agent,
+            credential_kind=CredentialKind.CENTRALIZED,
+            credential_hint="",
+            started_at=_whole(self._at),
+            agent=Agent(),
+            user_prompt=said.prompt,
+            answered_tool_call_id=said.results[-1].id if said.results else None,
+            group_ids=person.group_ids,
+            blocks=Blocks(self._tools, self._system, self._messages).pack(),
+            tool_results=said.results,
+            retry_count=attempt,
+            tags=tags,
+        )
+
+    def _failed(self, said: _Said, attempt: int) -> Call:
+        random = self._random
+        start = self._start(said, attempt)
+        asked = self._at + timedelta(milliseconds=random.uniform(3, 25))
+        if attempt == 0 and self._context > 190_000:
+            status, error = TOO_LONG
+        else:
+            status, error = random.choice(FAILURES[self._kind.provider])
+        answered = asked + timedelta(seconds=random.uniform(0.15, 1.4))
+        self._at = answered
+        ending = Ending(
+            interception_id=start.id,
+            end_reason=EndReason.UPSTREAM_ERROR,
+            ended_at=_whole(answered),
+            upstream_asked_at=_whole(asked),
+            first_byte_at=_whole(answered),
+            upstream_status=status,
+            upstream_request_id=f"req_{start.id.hex[-16:]}",
+            error=error,
+        )
+        return self._placed(start, ending)
+
+    def _answered(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
+        random, kind = self._random, self._kind
+        start = self._start(said, attempt)
+        asked = self._at + timedelta(milliseconds=random.lognormvariate(1.9, 0.6))
+        first = asked + timedelta(seconds=random.lognormvariate(0.1, 0.55))
+        output = int(random.lognormvariate(5.6 if kind.tools else 5.0, 0.8)) + 5
+        ended = first + timedelta(seconds=output / random.uniform(45, 95))
+        response = f"{'msg' if kind.provider == 'anthropic' else 'resp'}_{start.id.hex[-20:]}"
+        self._context += added
+        usage = self._usage(response, output, 0 if is_broken else self._cached)
+        left = random.random() < 0.012
+        reason = EndReason.CLIENT_DISCONNECTED if left else EndReason.COMPLETED
+        usages = () if is_last or not kind.tools or left else self._tool_usages(response)
+        thoughts: tuple[ModelThought, ...] = ()
+        if kind.thinks and random.random() < 0.3:
+            thoughts = (ModelThought(content=random.choice(THOUGHTS), source=kind.thinks),)
+        self._context += output
+        reading = Reading(
+            response_id=response,
+            complete=not left,
+            token_usages=(usage,),
+            tool_usages=usages,
+            model_thoughts=thoughts,
+        )
+        ending = Ending(
+            interception_id=start.id,
+            end_reason=reason,
+            ended_at=_whole(ended),
+            upstream_asked_at=_whole(asked),
+            first_byte_at=_whole(first),
+            upstream_status=200,
+            upstream_request_id=f"req_{start.id.hex[-16:]}",
+            reading=reading,
+        )
+        call = self._placed(start, ending)
+        self._cached_at = self._at
+        self._pending = (start.id, usages) if usages else None
+        if usages:
+            if call.root is None:
+                self._root = start.id
+            self._at = ended + timedelta(seconds=random.lognormvariate(0.7, 1.0))
+        else:
+            self._root = None
+            self._at = ended + timedelta(seconds=random.lognormvariate(4.3, 0.9))
+        self._messages += self._new_blocks(1)
+        return call
+
+    def _placed(self, start: Interception, ending: Ending) -> Call:
+        if self._pending is None:
+            return Call(start, ending, None, None)
+        return Call(start, ending, self._root, self._pending[0])
+
+    def _usage(self, response: str, output: int, cached: int) -> TokenUsage:
+        prompt = self._context
+        if self._kind.writes and self._kind.tools:
+            fresh = self._random.randint(3, 60)
+            self._cached = prompt - fresh
+            counts = fresh, cached, max(self._cached - cached, 0)
+        elif self._kind.tools:
+            read = cached // 128 * 128
+            self._cached = prompt
+            counts = prompt - read, read, 0
+        else:
+            counts = prompt, 0, 0
+        return TokenUsage(
+            provider_response_id=response,
+            input_tokens=counts[0],
+            output_tokens=output,
+            cache_read_input_tokens=counts[1],
+            cache_write_input_tokens=counts[2],
+        )
+
+    def _tool_usages(self, response: str) -> tuple[ToolUsage, ...]:
+        random = self._random
+        names = random.choices(list(self._kind.tools), k=1 if random.random() < 0.85 else 2)
+        return tuple(
+            ToolUsage(
+                provider_response_id=response,
+                provider_tool_call_id=f"call_{random.getrandbits(64):016x}",
+                tool=name,
+                input=random.choice(self._kind.tools[name]),
+            )
+            for name in names
+        )
+
+    def _new_blocks(self, number: int) -> tuple[bytes, ...]:
+        return tuple(self._random.randbytes(4) + self._random.randint(200, 4_000).to_bytes(4) for _ in range(number))
+
+
+def _whole(at: datetime) -> datetime:
+    """In whole milliseconds."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

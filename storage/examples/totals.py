@@ -1,0 +1,133 @@
+"""Takes what is invented out of the totals: its own are deleted, and those that it shares with others are made smaller.
+
+The totals of invented users say exactly what these added to those of all users, of models, providers and clients. What they added
+to those by end, tool and tag their calls say, in the transaction that deletes these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pymongo import DeleteOne, ReplaceOne
+
+from storage.aggregation.detail_state import DetailState
+from storage.aggregation.details import rollups_of_details
+from storage.aggregation.rollup import (
+    BUCKETS,
+    DIMENSIONS,
+    HISTOGRAMS,
+    MONEY,
+    NO_GROUP,
+    PLAIN,
+    Breakdown,
+    Bucket,
+    RollupKey,
+    RollupTotals,
+    add,
+    document_of,
+    totals_of,
+)
+from storage.aggregation.rollup_job import JOB_STATE
+from storage.aggregation.totals import row_of, rows
+from storage.examples.documents import RANGE
+from storage.mongo.database import Database, Session, with_plain_ids
+
+REMOVE_SECONDS: Final = 30.0
+"""How long the database may take for one batch."""
+
+BATCH: Final = 1_000
+"""Most totals of invented users that are taken out in one transaction."""
+
+_SHARED: Final = (Breakdown.COMBINATION, Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL)
+_TOTALS: Final = frozenset((*PLAIN, "ends", *HISTOGRAMS, *MONEY))
+_OWN: Final = (Breakdown.USER, Breakdown.USER_COMBINATION, Breakdown.TOKEN)
+
+
+async def take_out(database: Database) -> bool:
+    """Take out one batch; say whether something is left. Exactly once, whatever is interrupted.
+
+    Raises:
+        DatabaseUnavailableError: The database is unavailable, or it takes too long.
+    """
+    async with database.within(REMOVE_SECONDS, "take out totals"):
+        return await database.together(lambda session: _batch(database, session))
+
+
+async def _batch(database: Database, session: Session | None) -> bool:
+    rollups = database.rollups
+    await _hold(database, session)
+    found: list[dict[str, Any]] = []
+    for level in _OWN:
+        for bucket in BUCKETS[level]:
+            own = {"level": level.value, "bucket": bucket.value, "initiator_id": dict(RANGE)}
+            found += await rollups.find(own, session=session).limit(BATCH - len(found)).to_list(BATCH)
+            if len(found) >= BATCH:
+                break
+        if len(found) >= BATCH:
+            break
+    await _subtract(database, shared_by(found), session)
+    if found:
+        await rollups.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
+    groups = {"level": Breakdown.GROUP.value, "group_id": dict(RANGE)}
+    await rollups.delete_many(groups, session=session)
+    return bool(found)
+
+
+async def delete_counted(database: Database, ids: Sequence[Any], session: Session | None) -> None:
+    """Delete calls that are counted, and take them out of the totals by how they ended, what they called and their tags.
+
+    These have not all a user, so only the calls tell what they added.
+    """
+    await _hold(database, session)
+    details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))
+    interceptions = with_plain_ids(database.interceptions)
+    pipeline = [{"$match": {"_id": {"$in": list(ids)}}}, *rows(alone=None)]
+    counted = [row_of(one) for one in await interceptions.aggregate(pipeline, session=session).to_list(None)]
+    parts = [(row.detail, row.totals) for row in counted if details.has(row.key.at)]
+    await _subtract(database, rollups_of_details(parts), session)
+    await interceptions.delete_many({"_id": {"$in": list(ids)}}, session=session)
+
+
+async def _subtract(database: Database, totals: RollupTotals, session: Session | None) -> None:
+    """Take totals away from those that are there."""
+    by_id = {key.id: part for key, part in totals.items()}
+    kept = await database.rollups.find({"_id": {"$in": list(by_id)}}, session=session).to_list(None)
+    if changes := [_without(document, by_id[document["_id"]]) for document in kept]:
+        await database.rollups.bulk_write(changes, ordered=False, session=session)
+
+
+async def _hold(database: Database, session: Session | None) -> None:
+    """Let no run of counting commit beside this one: its state is written to, and then as it was."""
+    await database.rollups.update_one(JOB_STATE, {"$set": {"held": True}}, session=session)
+    await database.rollups.update_one(JOB_STATE, {"$unset": {"held": ""}}, session=session)
+
+
+def shared_by(documents: Iterable[Mapping[str, Any]]) -> RollupTotals:
+    """Return what totals of users added to the totals that they share with others."""
+    shared: RollupTotals = {}
+    for document in documents:
+        for key in _shared_keys(document):
+            add(shared.setdefault(key, {}), totals_of(document))
+    return shared
+
+
+def _shared_keys(document: Mapping[str, Any]) -> Iterable[RollupKey]:
+    bucket, at = Bucket(document["bucket"]), document["at"]
+    match Breakdown(document["level"]):
+        case Breakdown.USER_COMBINATION:
+            for breakdown in _SHARED:
+                if bucket in BUCKETS[breakdown]:
+                    values = tuple(document.get(name) for name in DIMENSIONS[breakdown])
+                    yield RollupKey(breakdown, bucket, at, values)
+        case Breakdown.TOKEN if not document.get("group_ids"):
+            yield RollupKey(Breakdown.GROUP, bucket, at, (NO_GROUP,))
+
+
+def _without(document: Mapping[str, Any], totals: Mapping[str, Any]) -> DeleteOne | ReplaceOne[dict[str, Any]]:
+    left = totals_of(document)
+    add(left, totals, -1)
+    if not left.get("interceptions"):
+        return DeleteOne({"_id": document["_id"]})
+    fields = {name: value for name, value in document.items() if name not in _TOTALS}
+    return ReplaceOne({"_id": document["_id"]}, {**fields, **document_of(left)})

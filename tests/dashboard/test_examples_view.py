@@ -1,0 +1,58 @@
+"""An invented company, in a real browser."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from storage.accounts.identities import Role
+from storage.examples.documents import ID
+from storage.mongo.database import Database
+from tests.dashboard.test_governance_views import is_for_everybody
+
+
+@pytest.fixture
+def owner(site):
+    return site.user(role=Role.OWNER)[1]
+
+
+def test_an_owner_fills_in_an_invented_company_and_removes_it(page, site, owner, axe):
+    page.open("overview?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z", owner)
+    page.click(".empty a", "fill in an invented company")
+    page.click(".examples button", "Fill it in")
+    page.find(".invented", "An invented company is being filled in.")
+    while not site.get(owner, "examples")["calls"]:
+        pass
+    page.find(".invented .track")
+    is_for_everybody(page, axe)
+    page.click(".invented button", "Remove the invented company")
+    while site.get(owner, "examples")["state"] != "none":
+        pass
+    page.gone(".invented")
+    page.find(".examples button", "Fill it in")
+
+
+def test_every_view_says_that_figures_are_invented(page, site, owner, axe):
+    async def keep(document):
+        database = Database.connect(site.uri, site.database)
+        await database.examples.delete_many({})
+        if document:
+            await database.examples.insert_one(document)
+        database.close()
+
+    shown = {"_id": ID, "state": "filled", "seed": 1, "total": 61, "days": 61, "calls": 20_000, "requested_at": None}
+    site.run(keep(shown | {"until": datetime.now(UTC), "requested_by": None}))
+    try:
+        for view in ("overview", "users", "nowhere"):
+            page.open(view, owner)
+            page.find(".invented", "Figures of an invented company are shown.")
+        is_for_everybody(page, axe)
+        page.open("overview", site.user(role=Role.READER)[1])
+        page.find(".invented")
+        assert page.all(".invented button") == []
+        page.open("examples", site.user(role=Role.MEMBER)[1])
+        page.find(".empty", "Only owners may see this.")
+        assert page.all(".invented") == []
+    finally:
+        site.run(keep(None))

@@ -1,0 +1,305 @@
+"""An invented company comes, and goes without a trace."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from bson.decimal128 import Decimal128
+
+from intercept.example_ids import is_example
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage, UserPrompt
+from intercept.refusals import Refusal, Rule
+from storage.accounts.groups import Groups
+from storage.accounts.identities import Identities, Role
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError
+from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.examples import job as job_module
+from storage.examples import store as store_module
+from storage.examples.documents import ExampleState
+from storage.examples.job import LEASE_SECONDS, ExampleJob
+from storage.examples.store import ExampleStore
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.queries.money.reconciliation import read_recorded
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.prices import Cost, InputRates
+from storage.search.documents import JOB_STATE, part_id, read_segment
+from storage.search.job import SearchJob
+from storage.search.segments import ID_BYTES, IDS
+
+REAL = UUID("11111111-1111-4111-8111-111111111111")
+BOOKKEEPING = {"counting", "grouping", "indexing"}
+
+
+def whole(at):
+    return at.replace(microsecond=0)
+
+
+NOW = whole(datetime.now(UTC))
+
+
+def real_call(number, at, **fields):
+    """A call that somebody made: some use models, providers and clients of the invented ones, in the same minutes."""
+    given = {
+        "id": UUID(int=number, version=4),
+        "api_key_id": "abcdefghij",
+        "initiator_id": REAL,
+        "provider": "anthropic",
+        "provider_name": "anthropic",
+        "route": "/v1/messages",
+        "model": ("claude-sonnet-5", "claude-opus-4-8", "mine")[number % 3],
+        "streaming": True,
+        "client": "Claude Code",
+        "client_session_id": f"session {number % 4}",
+        "user_agent": "",
+        "credential_kind": CredentialKind.CENTRALIZED,
+        "credential_hint": "",
+        "started_at": at,
+        "user_prompt": UserPrompt(prompt=f"word{number}"),
+    }
+    start = Interception(**(given | fields))
+    usage = TokenUsage(provider_response_id="r", input_tokens=number, output_tokens=7, cache_read_input_tokens=3)
+    ending = Ending(
+        interception_id=start.id,
+        end_reason=EndReason.COMPLETED if number % 5 else EndReason.UPSTREAM_ERROR,
+        ended_at=at + timedelta(seconds=number % 9),
+        upstream_asked_at=at,
+        first_byte_at=at,
+        reading=Reading(token_usages=(usage,)),
+    )
+    rates = InputRates(Decimal("0.000003"), Decimal("0.0000003"), Decimal("0.00000375"))
+    cost = Cost(Decimal(number) / 1000, "table", rates)
+    document = start_document(start, instance_id=REAL, new_id=lambda: REAL)
+    return document | ending_fields(ending, new_id=lambda: REAL, cost=cost)
+
+
+async def make_real_calls(database, numbers):
+    calls = [real_call(number, NOW - timedelta(minutes=97 * number)) for number in numbers]
+    await database.interceptions.insert_many(calls)
+    for job in (RollupJob(database, now=lambda: NOW), SessionJob(database), SearchJob(database)):
+        await job.add_pending()
+
+
+async def refuse_somebody(database):
+    recorder = RefusalRecorder(database, now=lambda: NOW)
+    recorder.note(Refusal(rule=Rule.USER_RATE, status=429, initiator_id=REAL))
+    await recorder.flush()
+
+
+async def fill(database, now=lambda: NOW):
+    await ExampleStore(database, now=now).fill()
+    job = ExampleJob(database, holder=uuid4(), now=now)
+    while (shown := await ExampleStore(database, now=now).read()).state is ExampleState.FILLING:
+        await job.step()
+    assert shown.state is ExampleState.FILLED
+    return shown
+
+
+async def remove(database, now=lambda: NOW):
+    await ExampleStore(database, now=now).remove()
+    job = ExampleJob(database, holder=uuid4(), now=now)
+    while await job.step():
+        pass
+
+
+def plain(value):
+    """A value without the forms in which equal numbers are kept."""
+    if isinstance(value, Decimal128):
+        return value.to_decimal().normalize()
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+async def everything(database):
+    """All that a database holds, but for the state of jobs, what is audited of the examples, and how the index is cut."""
+    held = {}
+    for name in await database._database.list_collection_names():
+        documents = await database._database[name].find().to_list(None)
+        kept = {one["_id"]: plain(one) for one in documents if one["_id"] not in BOOKKEEPING}
+        if name == "audit":
+            kept = {id_: one for id_, one in kept.items() if not one["action"].startswith("examples.")}
+        if name not in {"search_segments", "search_parts"} and kept:
+            held[name] = kept
+    held["indexed"] = await indexed(database)
+    return held
+
+
+async def indexed(database):
+    """The ids in the search index."""
+    ids = []
+    async for document in database.search_segments.find({"_id": {"$ne": JOB_STATE["_id"]}}):
+        segment = read_segment(document)
+        part = await database.search_parts.find_one({"_id": part_id(segment, IDS)})
+        every = [part["data"][at : at + ID_BYTES] for at in range(0, len(part["data"]), ID_BYTES)]
+        ids += [UUID(bytes=one) for at, one in enumerate(every) if at not in segment.gone]
+    return sorted(ids)
+
+
+@pytest.fixture
+def untouched(io_loop, mongodb_uri, database_name):
+    """A database in which nothing is ever invented."""
+    database = Database.connect(mongodb_uri, f"{database_name}-2")
+    io_loop.run_sync(lambda: database.prepare(retention=None))
+    yield database
+    io_loop.run_sync(lambda: database._client.drop_database(f"{database_name}-2"))
+    database.close()
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_after_its_removal_a_database_is_as_if_it_had_never_been_there(database, untouched):
+    for one in (database, untouched):
+        await make_real_calls(one, range(1, 15))
+    await refuse_somebody(database)
+    for name in ("refusals", "refusal_totals"):  # they have ids of their writer
+        await untouched._database[name].insert_many(await database._database[name].find().to_list(None))
+    shown = await fill(database)
+    assert await database.interceptions.count_documents({}) == shown.calls + 14
+    for one in (database, untouched):
+        await make_real_calls(one, range(15, 25))
+    held = await everything(database)
+    assert {name for name in held if any(is_example(id_) for id_ in held[name] if isinstance(id_, UUID))} >= {
+        *("interceptions", "users", "groups", "indexed"),
+    }
+    assert len(held["users"]) == 25
+    assert len(held["policies"]) == 3
+    assert len(held["sessions"]) > 50
+    total = await database.rollups.find_one({"level": "everyone", "bucket": "day"}, sort=[("interceptions", -1)])
+    assert total["interceptions"] > 100
+    await remove(database)
+    for one in (database, untouched):
+        await make_real_calls(one, range(25, 30))
+    after, expected = await everything(database), await everything(untouched)
+    assert after.keys() == expected.keys()
+    for name in expected:
+        assert after[name] == expected[name], name
+    audited = [one["action"] async for one in database.audit.find()]
+    assert audited == ["examples.filled", "examples.removed"]
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_it_is_removed_while_it_is_filled_in_and_after_a_process_was_killed(database):
+    clock = [NOW]
+    store = ExampleStore(database, now=lambda: clock[0])
+    await store.fill()
+    killed = ExampleJob(database, holder=uuid4(), now=lambda: clock[0])
+    assert await killed.step()
+    assert (await store.read()).days == 1
+    other = ExampleJob(database, holder=uuid4(), now=lambda: clock[0])
+    assert not await other.step()
+    await store.remove()
+    assert (await store.remove()).state is ExampleState.REMOVING
+    assert not await other.step()
+    clock[0] += timedelta(seconds=LEASE_SECONDS + 1)
+    while await other.step():
+        pass
+    assert (await store.read()).state is ExampleState.NONE
+    assert await everything(database) == {"indexed": []}
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_a_day_that_was_half_written_is_written_once(database):
+    store = ExampleStore(database, now=lambda: NOW)
+    await store.fill()
+    job = ExampleJob(database, holder=uuid4(), now=lambda: NOW)
+    await job.step()
+    first = await store.read()
+    await database.examples.update_one({}, {"$set": {"days": 0, "calls": 0}})
+    await job.step()
+    assert await store.read() == first
+    assert await database.interceptions.count_documents({}) == first.calls
+
+
+@pytest.mark.gen_test
+async def test_it_is_there_once_and_never_beside_a_user_of_the_same_name(database):
+    store = ExampleStore(database, now=lambda: NOW)
+    with pytest.raises(UnknownIdentityError, match="there is no invented company"):
+        await store.remove()
+    identities = Identities(database, now=lambda: NOW, monotonic=lambda: 0.0)
+    await identities.add_user("Ada@example.com", role=Role.OWNER)
+    with pytest.raises(IdentityConflictError, match=r'there is a user named "Ada@example\.com"'):
+        await store.fill()
+    await identities.remove_user("Ada@example.com")
+    await store.fill()
+    with pytest.raises(IdentityConflictError, match="there already"):
+        await store.fill()
+
+
+@pytest.mark.gen_test
+async def test_a_group_of_the_same_name_stays_and_the_invented_one_has_another(database):
+    identities = Identities(database, now=lambda: NOW, monotonic=lambda: 0.0)
+    await Groups(database, identities, now=lambda: NOW).add("Data")
+    await ExampleStore(database, now=lambda: NOW).fill()
+    await ExampleJob(database, holder=uuid4(), now=lambda: NOW).step()
+    names = sorted([one["name"] async for one in database.groups.find()])
+    assert names == ["Data", "data-example", "mobile", "platform", "research", "support"]
+
+
+@pytest.mark.gen_test
+async def test_it_is_removed_by_itself_before_retention_takes_its_calls(database, monkeypatch):
+    await database.prepare(retention=timedelta(days=20))
+    clock = [NOW]
+    store = ExampleStore(database, now=lambda: clock[0])
+    with pytest.raises(IdentityConflictError, match="needs a retention of 28 days or more"):
+        await store.fill()
+    monkeypatch.setattr(store_module, "FEWEST_DAYS", 2)
+    monkeypatch.setattr(store_module, "DAYS", 61)
+    assert (await store.fill()).total == 6
+    await database.examples.update_one({}, {"$set": {"state": "filled"}})
+    job = ExampleJob(database, holder=uuid4(), now=lambda: clock[0])
+    assert not await job.step()
+    assert (await store.read()).state is ExampleState.FILLED
+    clock[0] = NOW.replace(hour=0, minute=0, second=0) + timedelta(days=20 - 5)
+    assert not await job.step()
+    assert (await store.read()).state is ExampleState.REMOVING
+    while await job.step():
+        pass
+    assert (await store.read()).state is ExampleState.NONE
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_is_refused(single_server):
+    with pytest.raises(IdentityConflictError, match="no replica set"):
+        await ExampleStore(single_server, now=lambda: NOW).fill()
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_no_provider_is_said_to_have_billed_it(database):
+    await ExampleStore(database, now=lambda: NOW).fill()
+    job = ExampleJob(database, holder=uuid4(), now=lambda: NOW)
+    await job.step()
+    await database.interceptions.insert_one(real_call(1, NOW - timedelta(days=1)))
+    end = whole(NOW).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    rows = await read_recorded(database, ["anthropic", "openai", "gemini"], (), end - timedelta(days=10), end)
+    assert [(row.calls, row.model) for row in rows] == [(1, "claude-opus-4-8")]
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.gen_test
+async def test_the_job_waits_for_work_and_goes_on_after_an_outage(database, monkeypatch):
+    pauses, outcomes = [], [False, DatabaseUnavailableError("away"), True]
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise StoppedError
+
+    async def step():
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    job = ExampleJob(database, holder=uuid4(), now=lambda: NOW, pause=pause)
+    monkeypatch.setattr(job, "step", step)
+    with pytest.raises(StoppedError):
+        await job.run()
+    assert pauses == [job_module.IDLE_SECONDS, job_module.IDLE_SECONDS, job_module.STEP_PAUSE_SECONDS]
+    assert store_module.SEED == 1
