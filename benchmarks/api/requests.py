@@ -221,14 +221,35 @@ _GROUPED: dict[str, Parameters] = {
     "user and model, per day in Berlin": {"group_by": "user,model", "bucket": "day", "limit": 8, "tz": "Europe/Berlin"},
     "user by p95": {"group_by": "user", "order_by": "p95"},
 }
+_BY_DETAILS: dict[str, Parameters] = {
+    "HTTP status": {"group_by": "http_status"},
+    "end reason, before": {"group_by": "end_reason", "compare": "previous"},
+    "error type, of failed calls": {"group_by": "error_type", "q": "status:failed"},
+    "model and error type, of failed calls": {"group_by": "model,error_type", "q": "status:failed"},
+    "user and HTTP status": {"group_by": "user,http_status"},
+    "tool": {"group_by": "tool"},
+    "tool, per day": {"group_by": "tool", "bucket": "day"},
+    "model, of one tool": {"group_by": "model", "q": "tool:Read"},
+    "project": {"group_by": "tag.project", "order_by": "cost"},
+    "project and model by cost": {"group_by": "tag.project,model", "order_by": "cost"},
+    "user by cost, of one project": {"group_by": "user", "order_by": "cost", "q": "tag:project=project-1"},
+    "rule of refusals": {"of": "refusals", "group_by": "rule"},
+    "user of sessions": {"of": "sessions", "group_by": "user", "order_by": "cost"},
+    "model of sessions, per day": {"of": "sessions", "group_by": "model", "bucket": "day"},
+}
 # Of these, rollups do not tell.
-_OF_RECORDS: dict[str, Parameters] = {"tool": {"group_by": "tool"}, "HTTP status": {"group_by": "http_status"}}
+_OF_RECORDS: dict[str, Parameters] = {
+    "session": {"group_by": "session"},
+    "client and tool": {"group_by": "client,tool"},
+}
 
 
 def _groups() -> Iterator[Shape]:
     for days in (7, 30):
         for name, parameters in _GROUPED.items():
             yield Shape(f"groups of {days} days by {name}", "/stats", _in_days(days, parameters), target_ms=SUM_MS)
+    for name, parameters in _BY_DETAILS.items():
+        yield Shape(f"groups of 30 days by {name}", "/stats", _in_days(30, parameters), target_ms=SUM_MS)
     for name, parameters in _OF_RECORDS.items():
         yield Shape(f"groups of 1 day by {name}", "/stats", _in_days(1, parameters), target_ms=SUM_MS)
 

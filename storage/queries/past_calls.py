@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING
 from typing import Any, Final
 from uuid import UUID
 
+from bson.decimal128 import Decimal128
 from pymongo import ASCENDING
 
 from intercept.records import CredentialKind
 from limits.charges import MAX_AMOUNT
 from limits.limit import Amounts
 from limits.past_calls import PastCall
-from storage.mongo.codec import read_decimal
 from storage.mongo.database import Database
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
@@ -26,14 +25,8 @@ _OLDEST_FIRST = Paging("interception", "started_at", ASCENDING)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTED = ("input_tokens", "output_tokens", "cache_write_input_tokens")
 _CACHE_READS = "cache_read_input_tokens"
-_NEEDED = {
-    "started_at": True,
-    "ended_at": True,
-    "initiator_id": True,
-    "credential_kind": True,
-    "cost.usd": True,
-    **{f"token_usages.{name}": True for name in (*_COUNTED, _CACHE_READS)},
-}
+_MILLISECOND_NS = 1_000_000
+_MICRO = Decimal128("1000000")
 
 
 class PastCalls:
@@ -65,46 +58,54 @@ class PastCalls:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
         selection = Selection.of(search_filter, visible_to)
-        counted = (*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED
+        figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
         last: Position | None = None
         while selection is not None:
-            page = await self._page(selection.within(start, end), last)
+            page = await self._page(selection.within(start, end), last, figures)
             if not page:
                 return
-            yield [_past_call(document, counted) for document in page]
-            last = Position(page[-1]["started_at"], page[-1]["_id"])
+            calls = [_past_call(document) for document in page]
+            yield calls
+            last = Position(_EPOCH + timedelta(milliseconds=page[-1]["started"]), calls[-1].id)
 
-    async def _page(self, selection: Selection, last: Position | None) -> list[dict[str, Any]]:
+    async def _page(
+        self, selection: Selection, last: Position | None, figures: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         after = [] if last is None else [_OLDEST_FIRST.behind(last)]
         ended = {} if selection.statuses is not None else {"status": {"$in": list(ENDED)}}
         async with self._database.query():
-            cursor = self._collection.find(
-                {"$and": [selection.filter, ended, *after]},
-                _NEEDED,
-                sort=_OLDEST_FIRST.order,
-                hint=selection.index,
-                limit=-PAGE,
-                batch_size=PAGE,
-            )
+            pipeline: list[dict[str, Any]] = [
+                {"$match": {"$and": [selection.filter, ended, *after]}},
+                {"$sort": dict(_OLDEST_FIRST.order)},
+                {"$limit": PAGE},
+                {"$project": figures},
+            ]
+            cursor = self._collection.aggregate(pipeline, hint=dict(selection.index), batchSize=PAGE)
             return await cursor.to_list(PAGE)
 
 
-def _past_call(document: Mapping[str, Any], counted: tuple[str, ...]) -> PastCall:
-    started_ns = _ns(document["started_at"])
-    usages = document.get("token_usages", ())
-    tokens = sum(int(usage.get(name) or 0) for usage in usages for name in counted)
-    usd = (document.get("cost") or {}).get("usd")
+def _figures(counted: tuple[str, ...]) -> dict[str, Any]:
+    """Have MongoDB work out the figures of a call: it takes a quarter of the time that reading all of it takes here."""
+    tokens = {"$add": [{"$sum": f"$token_usages.{name}"} for name in counted]}
     # As a call is charged: rounded up.
-    micro_dollars = 0 if usd is None else int((read_decimal(usd) * 1_000_000).to_integral_value(ROUND_CEILING))
+    micro_dollars = {"$ceil": {"$multiply": [{"$ifNull": ["$cost.usd", 0]}, _MICRO]}}
+    return {
+        "started": {"$toLong": "$started_at"},
+        "ended": {"$toLong": "$ended_at"},
+        "user": "$initiator_id",
+        "tokens": {"$toLong": {"$min": [tokens, MAX_AMOUNT]}},
+        "micro_dollars": {"$toLong": {"$min": [micro_dollars, MAX_AMOUNT]}},
+        "pays": {"$eq": ["$credential_kind", CredentialKind.BYOK.value]},
+    }
+
+
+def _past_call(document: Mapping[str, Any]) -> PastCall:
+    started, ended = document["started"], document["ended"]
     return PastCall(
         document["_id"],
-        started_ns,
-        max(started_ns, _ns(document["ended_at"])),
-        document["initiator_id"],
-        Amounts(min(tokens, MAX_AMOUNT), min(micro_dollars, MAX_AMOUNT)),
-        document.get("credential_kind") == CredentialKind.BYOK,
+        started * _MILLISECOND_NS,
+        max(started, ended) * _MILLISECOND_NS,
+        document["user"],
+        Amounts(document["tokens"], document["micro_dollars"]),
+        document["pays"],
     )
-
-
-def _ns(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1) * 1_000_000
