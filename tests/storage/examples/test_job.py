@@ -77,9 +77,12 @@ def real_call(number, at, **fields):
     return document | ending_fields(ending, new_id=lambda: REAL, cost=cost)
 
 
+def real_calls(numbers):
+    return [real_call(number, NOW - timedelta(minutes=97 * number)) for number in numbers]
+
+
 async def make_real_calls(database, numbers):
-    calls = [real_call(number, NOW - timedelta(minutes=97 * number)) for number in numbers]
-    await database.interceptions.insert_many(calls)
+    await database.interceptions.insert_many(real_calls(numbers))
     for job in (RollupJob(database, now=lambda: NOW), SessionJob(database), SearchJob(database)):
         await job.add_pending()
 
@@ -157,8 +160,10 @@ async def test_after_its_removal_a_database_is_as_if_it_had_never_been_there(dat
     await refuse_somebody(database)
     for name in ("refusals", "refusal_totals"):  # they have ids of their writer
         await untouched._database[name].insert_many(await database._database[name].find().to_list(None))
+    await make_real_calls(untouched, range(40, 44))
+    await database.interceptions.insert_many(real_calls(range(40, 44)))  # are indexed with invented ones
     shown = await fill(database)
-    assert await database.interceptions.count_documents({}) == shown.calls + 14
+    assert await database.interceptions.count_documents({}) == shown.calls + 18
     for one in (database, untouched):
         await make_real_calls(one, range(15, 25))
     held = await everything(database)
