@@ -56,12 +56,6 @@ export function withTerm(q, key, value) {
   return words.join(" ");
 }
 
-/** The search with the time at which a relative range begins; a time that the search itself has comes first. */
-export function sinceNow(q, seconds, now) {
-  if (!seconds || valueOf(q, "started_after") || valueOf(q, "since")) return q;
-  return withTerm(q, "started_after", new Date((Math.floor(now) - seconds) * 1000).toISOString());
-}
-
 /** A search of several keys; those without a value are left out. */
 export function searchFor(values) {
   return Object.entries(values).reduce((q, [key, value]) => withTerm(q, key, value), "");

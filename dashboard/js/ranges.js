@@ -13,12 +13,20 @@ export const PRESETS = {
   "last-month": "Last month",
   "this-quarter": "This quarter",
   "last-quarter": "Last quarter",
+  "1h": "Last hour",
   "24h": "Last 24 hours",
   "7d": "Last 7 days",
   "30d": "Last 30 days",
+  "90d": "Last 90 days",
 };
 
-const HOURS = { "24h": 24, "7d": 7 * 24, "30d": 30 * 24 };
+/** Presets that end now, in hours. */
+const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24, "90d": 90 * 24 };
+
+/** Whether a preset is so long before now. */
+export function isRolling(preset) {
+  return Object.hasOwn(HOURS, preset);
+}
 
 /** The date in a zone: `{year, month, day}`, months from 1. */
 export function dateIn(zone, at) {
@@ -37,7 +45,7 @@ export function midnight(zone, year, month, day) {
 /** From when until when a preset is, `null` where it is none: until the next hour where it goes on. */
 export function presetRange(preset, zone, now) {
   const until = Math.ceil(now / HOUR) * HOUR;
-  if (Object.hasOwn(HOURS, preset)) return { from: until - HOURS[preset] * HOUR, to: until };
+  if (isRolling(preset)) return { from: until - HOURS[preset] * HOUR, to: until };
   const { year, month, day } = dateIn(zone, now);
   const monday = day - ((new Date(Date.UTC(year, month - 1, day)).getUTCDay() + 6) % 7);
   const quarter = month - ((month - 1) % 3);
@@ -55,6 +63,13 @@ export function presetRange(preset, zone, now) {
   if (!Object.hasOwn(ranges, preset)) return null;
   const [first, last] = ranges[preset];
   return { from: at(first), to: last ? at(last) : until };
+}
+
+/** From when until when a preset is at this moment; `to` is null where it goes on. `null` where it is none. */
+export function presetSpan(preset, zone, now) {
+  if (isRolling(preset)) return { from: Math.floor(now / 1000) * 1000 - HOURS[preset] * HOUR, to: null };
+  const range = presetRange(preset, zone, now);
+  return range && { from: range.from, to: range.to > now ? null : range.to };
 }
 
 /** The bucket that shows a range best. */

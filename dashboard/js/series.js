@@ -1,10 +1,11 @@
 /** From an answer of the statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
+import { betweenDays, daysOf, spanOfRange } from "./bar/range.js";
+import { isRolling } from "./ranges.js";
+
 export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
 const MAX_SERIES = 7;
 const MINUTES_KEPT = 7 * BUCKETS.day;
-
-export const RANGES = { "1h": BUCKETS.hour, "24h": BUCKETS.day, "7d": 7 * BUCKETS.day, "30d": 30 * BUCKETS.day, "90d": 90 * BUCKETS.day };
 
 /** The bucket that shows a span of seconds best; those of a minute are kept for a week only. */
 export function bucketFor(from, to, now) {
@@ -12,15 +13,24 @@ export function bucketFor(from, to, now) {
   return to - from <= 14 * BUCKETS.day ? "hour" : "day";
 }
 
-/** What to ask of the statistics: a range of RANGES up to `now`, or between two times of the address. */
-export function spanOf({ range, from, to }, now) {
-  const start = Date.parse(from) / 1000;
-  const end = Date.parse(to) / 1000;
-  if (start < end) return { from: iso(start), to: iso(end), bucket: bucketFor(start, end, now) };
-  const seconds = RANGES[Object.hasOwn(RANGES, range ?? "") ? range : "24h"];
-  const bucket = bucketFor(now - seconds, now, now);
+/**
+ * What to ask of the statistics for a chosen range at a moment in milliseconds, and the zone whose days these are: buckets of a day
+ * are days of UTC. `to` is empty where the range goes on.
+ */
+export function spanOf(chosen, now) {
+  const inZone = spanIn(chosen, chosen.tz, now);
+  if (inZone.bucket !== "day") return inZone;
+  const { custom, tz } = chosen;
+  const isOfDays = !custom || [custom.from, custom.to].every((at) => at % (1000 * BUCKETS.day) === 0);
+  return spanIn(isOfDays ? chosen : { ...chosen, custom: betweenDays(...daysOf(custom, tz), "UTC") }, "UTC", now);
+}
+
+function spanIn(chosen, tz, now) {
+  const { from, to } = spanOfRange({ ...chosen, tz }, now);
+  const bucket = bucketFor(from / 1000, (to ?? now) / 1000, now / 1000);
   const step = BUCKETS[bucket];
-  return { from: iso(Math.floor((now - seconds) / step) * step + step), to: "", bucket };
+  const start = isRolling(chosen.preset) ? Math.floor(from / 1000 / step) * step + step : from / 1000;
+  return { from: iso(start), to: to === null ? "" : iso(to / 1000), bucket, tz };
 }
 
 /** The time of the API for so many seconds. */

@@ -35,6 +35,7 @@ from tests.server_process import PatientServerProcess
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 AT_ONCE = 8
+START_SECONDS = 150  # beside browsers of other tests
 API = "/api/v2/aibridge"
 
 
@@ -156,7 +157,7 @@ def serving(
     arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
     server = PatientServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, **environment)
     try:
-        server.stdout.find("what was recorded of them|to see the dashboard")
+        server.stdout.find("what was recorded of them|to see the dashboard", START_SECONDS)
         link = re.search(r"http\S+/#/sign-in/\S+", "".join(server.stdout.so_far()))
         yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name, link[0] if link else "")
     finally:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PRESETS, bucketOf, bucketsOf, dateIn, midnight, presetRange } from "../../dashboard/js/ranges.js";
+import { PRESETS, bucketOf, bucketsOf, dateIn, midnight, presetRange, presetSpan } from "../../dashboard/js/ranges.js";
 
 const NOW = Date.parse("2026-03-30T09:12:00Z"); // a Monday, the day after clocks were changed in Europe
 const DAY = 86_400_000;
@@ -21,6 +21,18 @@ test("presets are those of the zone, and go on until the next hour", () => {
     const { from, to } = presetRange(preset, "America/Sao_Paulo", NOW);
     assert.ok(from < to);
   }
+});
+
+test("a list has the moment, and no end where the range goes on", () => {
+  const span = (preset) => {
+    const { from, to } = presetSpan(preset, "Europe/Berlin", NOW + 1234);
+    return [new Date(from).toISOString().slice(0, 19), to && new Date(to).toISOString().slice(0, 16)];
+  };
+  assert.deepEqual(span("24h"), ["2026-03-29T09:12:01", null]);
+  assert.deepEqual(span("today"), ["2026-03-29T22:00:00", null]);
+  assert.deepEqual(span("this-quarter"), ["2025-12-31T23:00:00", null]);
+  assert.deepEqual(span("yesterday"), ["2026-03-28T23:00:00", "2026-03-29T22:00"]);
+  assert.equal(presetSpan("", "UTC", NOW), null);
 });
 
 test("days begin at midnight of any zone", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { chosenRange } from "../../dashboard/js/bar/range.js";
 import { bucketAt, bucketFor, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
 
 const HOUR = 3600;
@@ -13,18 +14,33 @@ function series(group, counts, other = false) {
   return { group, other, points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
 }
 
+const chosen = (params, tz = "UTC") => chosenRange({ ...params, tz }, "24h");
+const at = (params, tz) => spanOf(chosen(params, tz), NOW * 1000);
+
 test("a range ends in the bucket that is under way", () => {
-  assert.deepEqual(spanOf({}, NOW), { from: "2026-11-24T13:00:00.000Z", to: "", bucket: "hour" });
-  assert.deepEqual(spanOf({ range: "1h" }, NOW), { from: "2026-11-25T11:35:00.000Z", to: "", bucket: "minute" });
-  assert.deepEqual(spanOf({ range: "30d" }, NOW), { from: "2026-10-27T00:00:00.000Z", to: "", bucket: "day" });
-  assert.deepEqual(spanOf({ range: "constructor" }, NOW), spanOf({}, NOW));
+  assert.deepEqual(at({}), { from: "2026-11-24T13:00:00.000Z", to: "", bucket: "hour", tz: "UTC" });
+  assert.deepEqual(at({ range: "1h" }), { from: "2026-11-25T11:35:00.000Z", to: "", bucket: "minute", tz: "UTC" });
+  assert.deepEqual(at({ range: "30d" }, "Asia/Tokyo"), { from: "2026-10-27T00:00:00.000Z", to: "", bucket: "day", tz: "UTC" });
+  assert.deepEqual(at({ range: "constructor" }), at({}));
 });
 
 test("a range that was drawn has both ends, and nonsense none", () => {
   const drawn = { from: "2026-11-20T00:00:00Z", to: "2026-11-20T01:00:00Z" };
-  assert.deepEqual(spanOf(drawn, NOW), { from: "2026-11-20T00:00:00.000Z", to: "2026-11-20T01:00:00.000Z", bucket: "minute" });
-  assert.deepEqual(spanOf({ from: drawn.to, to: drawn.from }, NOW), spanOf({}, NOW));
-  assert.deepEqual(spanOf({ from: "x", to: "y" }, NOW), spanOf({}, NOW));
+  assert.deepEqual(at(drawn), { from: "2026-11-20T00:00:00.000Z", to: "2026-11-20T01:00:00.000Z", bucket: "minute", tz: "UTC" });
+  assert.deepEqual(at({ from: drawn.to, to: drawn.from }), at({}));
+  assert.deepEqual(at({ from: "x", to: "y" }), at({}));
+});
+
+test("a range by name is that of the zone, and where bars are days that of UTC", () => {
+  assert.deepEqual(at({ range: "today" }, "Europe/Berlin"), { from: "2026-11-24T23:00:00.000Z", to: "", bucket: "hour", tz: "Europe/Berlin" });
+  assert.deepEqual(at({ range: "last-week" }, "Europe/Berlin"), { from: "2026-11-15T23:00:00.000Z", to: "2026-11-22T23:00:00.000Z", bucket: "hour", tz: "Europe/Berlin" });
+  assert.deepEqual(at({ range: "last-month" }, "Europe/Berlin"), { from: "2026-10-01T00:00:00.000Z", to: "2026-11-01T00:00:00.000Z", bucket: "day", tz: "UTC" });
+});
+
+test("days of a zone that were chosen are these days of UTC where bars are days, and drawn bars are what they are", () => {
+  const days = { bucket: "day", tz: "UTC", from: "2026-10-01T00:00:00.000Z", to: "2026-11-01T00:00:00.000Z" };
+  assert.deepEqual(at({ from: "2026-10-01T04:00:00Z", to: "2026-11-01T04:00:00Z" }, "America/New_York"), days);
+  assert.deepEqual(at({ from: days.from, to: days.to }, "America/New_York"), days);
 });
 
 test("no bucket is asked for that is not kept, and never more than the server answers", () => {

@@ -17,7 +17,7 @@ def test_the_call_in_which_somebody_pasted_a_password_is_found_by_a_word(page, s
     page.find("#q").send_keys(f"password {name}\n")
     page.shows("a.row .place mark", ["password"])
     assert page.find("a.row").get_attribute("data-id") == pasted
-    assert page.find("[role=status]").text == "1 call found"
+    assert page.find(".toolbar [role=status]").text == "1 call found"
     assert page.axe(axe) == []
 
 

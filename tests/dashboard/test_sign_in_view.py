@@ -44,7 +44,7 @@ def test_the_view_that_was_asked_for_is_shown_after_signing_in(page, site):
     _, token = site.user()
     page.open("interceptions?q=model%3Ademo")
     fill_in(page, token)
-    assert page.find("#q").get_attribute("value") == "model:demo"
+    page.find(".chip", "model:demo")
 
 
 def test_a_token_that_is_none_is_refused_in_words(page):

@@ -1,6 +1,7 @@
 /** The lists of calls: those that were made, those that were refused, and why either went wrong. */
 
 import { html } from "htm/preact";
+import { rangeParams } from "../bar/range.js";
 import { go, href } from "../router.js";
 import { Segmented } from "./segmented.js";
 
@@ -10,9 +11,9 @@ const LISTS = [
   ["errors", "Errors"],
 ];
 
-/** `view` is the list that is shown; the time stays chosen. */
-export function ListTabs({ view, since }) {
+/** The time stays chosen. */
+export function ListTabs({ route: { view, params } }) {
   return html`
-    <p class="list-tabs"><${Segmented} label="List" options=${LISTS} value=${view} onChoose=${(chosen) => chosen !== view && go(href(chosen, "", { since }))} /></p>
+    <p class="list-tabs"><${Segmented} label="List" options=${LISTS} value=${view} onChoose=${(chosen) => chosen !== view && go(href(chosen, "", rangeParams(params)))} /></p>
   `;
 }

@@ -3,11 +3,12 @@
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { address } from "../api.js";
+import { chooser } from "../bar/bar.js";
+import { chosenRange, rangeText } from "../bar/range.js";
 import { duration, plural, short, time } from "../format.js";
 import { chartRows, dimensionName, exactUsd } from "../groups.js";
 import { Chart } from "../parts/chart.js";
 import { Empty, Failure, Loading, Reading } from "../parts/states.js";
-import { withTerm } from "../query.js";
 import { bucketOf, bucketsOf, presetRange } from "../ranges.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
@@ -18,7 +19,6 @@ import { ExploreTable } from "./explore_table.js";
 const PAGE = 50;
 const MOST = 1000;
 const IN_CHART = 7;
-const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 const AMOUNTS = {
   cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
   calls: { title: "Calls", pick: ({ interceptions }) => interceptions, format: short, nothing: "No calls." },
@@ -26,21 +26,13 @@ const AMOUNTS = {
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
 };
 
-/** A time in a zone: 1 Nov 00:00. */
-function moment(at, timeZone) {
-  return new Date(at).toLocaleString("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "");
-}
-
 /** What an address asks for. */
 function askedBy(params, user, now) {
-  const tz = params.tz || OWN_ZONE;
-  const [from, to] = [Date.parse(params.from), Date.parse(params.to)];
-  const custom = from < to;
-  const preset = custom ? "" : params.range || "7d";
-  const range = custom ? { from, to } : (presetRange(preset, tz, now) ?? presetRange("7d", tz, now));
+  const chosen = chosenRange(params, "7d");
+  const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
   const usual = seesEveryone(user) ? "user,model" : "model";
   const by = (params.by || usual).split(",").filter((name) => name && name !== "nothing");
-  return { tz, custom, preset, range, by, order: params.order || "cost", q: params.q ?? "", compare: params.compare !== "no" };
+  return { chosen, tz: chosen.tz, range, by, order: params.order || "cost", q: params.q ?? "", compare: params.compare !== "no" };
 }
 
 export function Explore({ route, user }) {
@@ -59,21 +51,19 @@ export function Explore({ route, user }) {
   const bucket = bucketOf(range);
   const table = useResource("stats", wanted, { told: true });
   const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART }, { told: true });
-  const choose = (change) => go(href("explore", "", { ...params, ...change }));
+  const choose = chooser(route);
   const error = table.error ?? drawn.error;
   const retry = () => {
     table.reload();
     drawn.reload();
   };
-  // The last moment belongs to the next range, and a search includes both ends.
-  const bounds = (from, to) => ({ started_after: new Date(from).toISOString(), started_before: new Date(to - 1).toISOString() });
   const callsOf = (terms, from = range.from, to = range.to) =>
-    href("interceptions", "", { q: Object.entries(bounds(from, to)).reduce((found, [key, value]) => withTerm(found, key, value), terms) });
+    href("interceptions", "", { q: terms, from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
   const csv = address("stats", { ...wanted, limit: MOST, format: "csv" });
   const isCurrent = table.data && table.data.group_by.join(",") === by.join(",");
   return html`
-    <${ExploreBar} asked=${asked} user=${user} choose=${choose} csv=${csv} />
-    <p class="quiet explore-range">${`${moment(range.from, tz)} to ${moment(range.to, tz)}, ${tz}`}</p>
+    <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
+    <p class="quiet explore-range">${`${rangeText(range, tz)}, ${tz}`}</p>
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !table.data && !table.progress && html`<${Loading} />`}
     <${Reading} progress=${table.progress ?? drawn.progress} />

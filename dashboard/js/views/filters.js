@@ -1,92 +1,50 @@
-/** A search, written by hand or by choosing; either way it stands in the address. */
+/** The bar of a list: a search, written by hand or by choosing, and a range; either way it stands in the address. */
 
 import { html } from "htm/preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
+import { Bar, chooser } from "../bar/bar.js";
+import { chosenRange, searchWithin } from "../bar/range.js";
 import { useResource } from "../resource.js";
-import { completions, holdsSecret, isSearchable, isToken, sinceNow, valueOf, withTerm } from "../query.js";
-import { RANGES } from "../series.js";
+import { isSearchable, valueOf, withTerm } from "../query.js";
+import { go, href } from "../router.js";
 import { seesEveryone } from "../shell.js";
-import { useFoundToken } from "./found_token.js";
 
 const STATUSES = [
   ["completed", "Completed"],
   ["failed", "Failed"],
   ["in_flight", "In flight"],
 ];
-const SINCE = [
-  ["1h", "Last hour"],
-  ["24h", "Last 24 hours"],
-  ["7d", "Last 7 days"],
-  ["30d", "Last 30 days"],
-];
 
-/** What to ask the API for an address: `since` stays relative there, and means the moment at which it was opened. */
-export function useSearch({ q = "", since = "" }) {
-  return useMemo(() => sinceNow(q, Object.hasOwn(RANGES, since) ? RANGES[since] : 0, Date.now() / 1000), [q, since]);
+/** What to ask the API for an address: a range stays relative there, and means the moment at which it was opened. */
+export function useSearch(params, usual = "") {
+  const { q = "", range, since, from, to, tz } = params;
+  return useMemo(() => searchWithin(q, chosenRange(params, usual), Date.now()), [q, range, since, from, to, tz]);
 }
 
 /**
- * `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text.
- * `choices` draws others than those of calls; it gets what puts a value for a key into the search.
+ * `statuses` are pairs of value and text. `choices` draws others than those of calls; it gets what puts a value for a key into the
+ * search. `usual` is the range without one in the address, all time if it is empty. `keep` are parameters that "Clear" leaves.
  */
-export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
-  const [text, setText] = useState(q);
-  const [refused, setRefused] = useState(false);
-  const found = useFoundToken();
+export function Filters({ route, user, onSearch, usual = "", keep = [], statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
+  const { params } = route;
+  const { q = "" } = params;
   const known = useNames(!choices);
-  useEffect(() => setText(q), [q]);
-  const submit = (event) => {
-    event.preventDefault();
-    const secret = holdsSecret(text);
-    const mayLook = user.role === "owner" && isToken(text);
-    setRefused(secret && !mayLook);
-    found.forget();
-    if (secret) setText(q);
-    if (mayLook) found.look(text.trim());
-    if (!secret) onSearch(...withRange(text.trim(), since));
-  };
-  const put = (key, value) => onSearch(withTerm(q, key, value), since);
+  const choose = chooser(route);
+  const put = (key, value) => choose({ q: withTerm(q, key, value) });
+  const clear = () => go(href(route.view, "", Object.fromEntries(keep.map((name) => [name, params[name]]))));
+  const isNarrowed = Object.keys(params).some((name) => params[name] && !keep.includes(name));
+  const isMine = valueOf(q, "initiator") === "me";
   return html`
-    <form class="filters" role="search" onSubmit=${submit}>
-      <input
-        id="q"
-        type="search"
-        aria-label="Search"
-        placeholder=${`Search: ${example}`}
-        spellcheck=${false}
-        autocomplete="off"
-        autocapitalize="off"
-        list=${choices ? undefined : "completions"}
-        value=${text}
-        onInput=${(event) => setText(event.target.value)}
-      />
-      ${!choices && html`<datalist id="completions">${completions(text, known).map(({ text: value, label }) => html`<option key=${value} value=${value} label=${label} />`)}</datalist>`}
-      <div class="choices">
-        ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
-        <${Since} q=${q} since=${since} onSearch=${onSearch} />
-        ${seesEveryone(user) &&
-        html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
-        ${(q || since) && html`<button type="button" class="plain" onClick=${() => onSearch("", "")}>Clear</button>`}
-      </div>
-      ${refused &&
-      html`<p class="failure" role="alert">
-        That looks like a token or a key, so it was not searched for: a secret must not stand in an address. Owners are told whose a
-        token of the bridge is; its calls are found by the part before its hyphen, as in <code>token:ID</code>.
-      </p>`}
-      ${found.shown}
-    </form>
+    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }} onSearch=${onSearch}>
+      ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
+      ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("initiator", isMine ? "" : "me")}>Mine</button>`}
+      ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}
+    <//>
   `;
 }
 
-/** The search and the range for an address. A range that the search names takes the place of the chosen one. */
-function withRange(text, since) {
-  const named = valueOf(text, "since");
-  if (SINCE.some(([value]) => value === named)) return [withTerm(text, "since", ""), named];
-  return [text, named || valueOf(text, "started_after") ? "" : since];
-}
-
 /** What was ever recorded, by the key that asks for it. */
-function useNames(wanted) {
+export function useNames(wanted = true) {
   const names = { model: "models", provider_name: "providers", client: "clients" };
   const lists = Object.values(names).map((path) => useResource(wanted ? path : null, { limit: 200 }).data ?? []);
   return Object.fromEntries(Object.keys(names).map((key, index) => [key, lists[index].filter(isSearchable)]));
@@ -105,15 +63,6 @@ function OfCalls({ q, statuses, known, put }) {
 function Known({ label, name, values, q, put }) {
   const options = values.map((value) => [value, value]);
   return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
-}
-
-function Since({ q, since, onSearch }) {
-  const ago = valueOf(q, "since");
-  const at = ago || valueOf(q, "started_after");
-  const from = () => new Date(at).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" });
-  const known = at ? [[at, ago ? `Last ${ago}` : `Since ${from()}`]] : [];
-  const choose = (value) => value !== at && onSearch(withTerm(withTerm(q, "started_after", ""), "since", ""), value);
-  return html`<${Choice} label="Time" value=${at || since} options=${[...known, ...SINCE]} onChoose=${choose} />`;
 }
 
 /** The current value is among the options even if nobody knows it. */

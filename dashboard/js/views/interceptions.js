@@ -3,7 +3,6 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { address, get } from "../api.js";
-import { SavedViews } from "../bar/saved_views.js";
 import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
@@ -22,31 +21,30 @@ const LINKS = ".rows a.row";
 const LIVE = { off: "", connecting: "Connecting …", live: "Live", lost: "Interrupted, trying again." };
 
 export function Interceptions({ route, user }) {
-  const { q = "", since = "" } = route.params;
+  const kept = href("interceptions", "", route.params).split("?")[1] ?? "";
   const sought = useSearch(route.params);
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
   const live = useLive(tail, sought, pages.merge, pages.reload);
-  const search = (text, range) => {
-    const show = (id = "") => go(href("interceptions", id, { q: text, since: range }));
+  // An id opens its call, whatever the range.
+  const search = (text, show) => {
     if (!idOf(text)) return show();
-    return get("interceptions", { q: text, limit: 1 }).then(({ results: [call] }) => show(call?.id), () => show());
+    const open = ({ results: [call] }) => (call ? go(href("interceptions", call.id, { q: text })) : show());
+    return get("interceptions", { q: text, limit: 1 }).then(open, show);
   };
   const close = () => {
-    go(href("interceptions", "", { q, since }));
+    go(href("interceptions", "", route.params));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());
   };
   useKeys({
     ...listKeys(LINKS),
-    "/": () => document.getElementById("q").focus(),
     ...(route.id ? { Escape: close } : {}),
   });
   return html`
-    <${ListTabs} view="interceptions" since=${since} />
-    <${Filters} q=${q} since=${since} user=${user} onSearch=${search} />
+    <${ListTabs} route=${route} />
+    <${Filters} route=${route} user=${user} onSearch=${search} />
     <div class="toolbar">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
-      <${SavedViews} user=${user} />
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
       <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
       <${Export} q=${sought} />
@@ -55,9 +53,9 @@ export function Interceptions({ route, user }) {
       <section class="list" aria-label="Calls">
         <${RowHead} />
         <ol class="rows">
-          ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} since=${since} chosen=${row.id === route.id} />`)}
+          ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} search=${kept} chosen=${row.id === route.id} />`)}
         </ol>
-        <${End} pages=${pages}><${Nothing} q=${sought} onSearch=${search} /><//>
+        <${End} pages=${pages}><${Nothing} q=${sought} /><//>
       </section>
       ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
     </div>
@@ -73,12 +71,12 @@ function countOf({ count, rest: { count_is_exact: isExact, indexing } }, sought)
   return `${number}. Older calls cannot be searched for words yet: ${Math.min(share, 99)} % done.`;
 }
 
-function Nothing({ q, onSearch }) {
+function Nothing({ q }) {
   if (q) {
     return html`
       <${Empty} title="Nothing matches">
         <p>No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.</p>
-        <button type="button" onClick=${() => onSearch("", "")}>Show all</button>
+        <button type="button" onClick=${() => go(href("interceptions"))}>Show all</button>
       <//>
     `;
   }

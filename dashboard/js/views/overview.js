@@ -1,14 +1,15 @@
 /** What happened over time, at a glance. */
 
 import { html } from "htm/preact";
-import { SavedViews } from "../bar/saved_views.js";
+import { Bar, chooser } from "../bar/bar.js";
+import { chosenRange, rangeText } from "../bar/range.js";
 import { day, plural, time } from "../format.js";
 import { Segmented } from "../parts/segmented.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { searchFor } from "../query.js";
 import { useResource } from "../resource.js";
-import { go, href } from "../router.js";
-import { iso, justBefore, RANGES, spanOf } from "../series.js";
+import { href } from "../router.js";
+import { iso, justBefore, spanOf } from "../series.js";
 import { seesEveryone } from "../shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
@@ -29,38 +30,31 @@ const SPLITS = [
 
 export function Overview({ route, user }) {
   const { params } = route;
-  const span = spanOf(params, Date.now() / 1000);
+  const chosen = chosenRange(params, "24h");
+  const { tz, ...span } = spanOf(chosen, Date.now());
   const custom = Boolean(span.to);
   const every = (data) => (data?.uncounted ? COUNTING_MS : custom ? 0 : EVERY_MS);
   const all = useResource("stats", span, { every });
   const split = useResource("stats", { ...span, group_by: params.by || "model" }, { every });
   const loaded = all.data && split.data;
   const failure = all.error ?? split.error;
-  const choose = (change) => go(href("overview", "", { ...params, ...change }));
+  const choose = chooser(route);
   const retry = () => {
     all.reload();
     split.reload();
   };
   const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
+  const ends = { from: Date.parse(span.from), to: custom ? Date.parse(span.to) : Date.now() };
   const drillInto = (view) => (terms) => href(view, "", { q: searchFor({ ...boundsOf(all.data, custom), ...terms }) });
   return html`
-    <div class="toolbar overview-bar">
-      <${Segmented}
-        label="Time range"
-        options=${Object.keys(RANGES).map((range) => [range, range])}
-        value=${custom ? null : (params.range ?? "24h")}
-        onChoose=${(range) => choose({ range, from: "", to: "" })}
-      />
-      ${custom && html`<span class="quiet">${time(span.from)} to ${time(span.to)}</span>`}
-      <span class="grow"></span>
-      <${SavedViews} user=${user} />
-      <span class="quiet" id="by">Split by</span>
+    <${Bar} route=${route} user=${user} chosen=${chosen}>
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
-    </div>
+    <//>
+    <p class="quiet explore-range">${`${rangeText(ends, tz)}, ${tz}`}</p>
     ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && html`<${Loading} />`}
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;
 }
 

@@ -9,6 +9,7 @@ import { Empty, Failure, Loading, NotForYou } from "../parts/states.js";
 import { Pane } from "../parts/pane.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
+import { chosenRange } from "../bar/range.js";
 import { spanOf } from "../series.js";
 import { seesEverything } from "../shell.js";
 import { AddProvider } from "./add_provider.js";
@@ -25,7 +26,8 @@ export function Providers({ route, user }) {
 function List({ chosen, me }) {
   const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
-  const stats = useResource("stats", { ...spanOf({ range: "24h" }, Date.now() / 1000), group_by: "provider" }, { every: EVERY_MS });
+  const { tz, ...span } = spanOf(chosenRange({ range: "24h" }), Date.now());
+  const stats = useResource("stats", { ...span, group_by: "provider" }, { every: EVERY_MS });
   const latest = useResource("providers/performance", {}, { every: EVERY_MS });
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);

@@ -1,7 +1,6 @@
 /** Calls that the bridge refused, newest first, with the reason of each. */
 
 import { html } from "htm/preact";
-import { SavedViews } from "../bar/saved_views.js";
 import { duration, plural, time, whole } from "../format.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
@@ -9,23 +8,21 @@ import { Empty } from "../parts/states.js";
 import { valueOf } from "../query.js";
 import { reasonOf, titleOf, TITLES } from "../refusals.js";
 import { usePages } from "../resource.js";
-import { go, href } from "../router.js";
+import { href } from "../router.js";
 import { Choice, Filters, useSearch } from "./filters.js";
 
 const PAGE = 100;
 
 export function Refusals({ route, user }) {
-  const { q = "", since = "" } = route.params;
+  const { q = "" } = route.params;
   const sought = useSearch(route.params);
   const pages = usePages("refusals", { q: sought }, "after_id", PAGE);
-  const search = (text, range) => go(href("refusals", "", { q: text, since: range }));
   const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${TITLES} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
-    <${ListTabs} view="refusals" since=${since} />
-    <${Filters} q=${q} since=${since} user=${user} onSearch=${search} choices=${choices} example="rule:rate provider:openai status:429" />
+    <${ListTabs} route=${route} />
+    <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
-      <${SavedViews} user=${user} />
     </div>
     <ol class="rows" aria-label="Refused calls, newest first">
       ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} />`)}

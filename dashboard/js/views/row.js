@@ -21,13 +21,13 @@ export function RowHead() {
   `;
 }
 
-export const Row = memo(function Row({ interception, q, since, chosen }) {
+export const Row = memo(function Row({ interception, search, chosen }) {
   const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
   const problem = problemOf(interception);
   const places = interception.matches ?? [];
   return html`
     <li>
-      <a class="row" href=${href("interceptions", id, { q, since })} data-id=${id} aria-current=${chosen ? "true" : undefined}>
+      <a class="row" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
         <span class="at">${time(started)}</span>
         <span class="user">${initiator.username}</span>
         <span class="model">${model}</span>

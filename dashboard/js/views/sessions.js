@@ -3,14 +3,14 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.js";
-import { SavedViews } from "../bar/saved_views.js";
+import { chooser } from "../bar/bar.js";
 import { sessionsCsv } from "../csv.js";
 import { between, duration, plural, time, usd, whole } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { End } from "../parts/end.js";
 import { Empty } from "../parts/states.js";
 import { useChange, usePages } from "../resource.js";
-import { go, href } from "../router.js";
+import { href } from "../router.js";
 import { saveCsv } from "../save.js";
 import { lossOf, rateOf } from "../prompt_cache.js";
 import { Choice, Filters, useSearch } from "./filters.js";
@@ -32,7 +32,7 @@ const ORDERS = [
 const LINKS = ".rows a.session";
 
 export function Sessions({ route, user }) {
-  const { q = "", since = "", order = "", single = "" } = route.params;
+  const { order = "", single = "" } = route.params;
   const sought = useSearch(route.params);
   const asked = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
   const pages = usePages("sessions", asked, "after_session_id", PAGE);
@@ -44,13 +44,12 @@ export function Sessions({ route, user }) {
     const timer = setInterval(() => document.hidden || latest.current(), LIVE_MS);
     return () => clearInterval(timer);
   }, [live]);
-  const show = (changes) => go(href("sessions", "", { q, since, order, single, ...changes }));
-  useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
+  const show = chooser(route);
+  useKeys(listKeys(LINKS));
   return html`
-    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => show({ q: text, since: range })} />
+    <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order", "single"]} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
-      <${SavedViews} user=${user} />
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>

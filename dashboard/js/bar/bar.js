@@ -1,0 +1,42 @@
+/** What is above every list and all figures: the time, the filters as chips, and saved views. All of it stands in the address. */
+
+import { html } from "htm/preact";
+import { go, href } from "../router.js";
+import { isTimed, withoutTimes, withRangeApart } from "./range.js";
+import { RangePicker } from "./range_picker.js";
+import { SavedViews } from "./saved_views.js";
+import { Search } from "./search.js";
+
+/** What changes the address of a view. An open call is closed. */
+export function chooser({ view, params }) {
+  const { q, since, range = since, from, to, tz, ...others } = params;
+  return (change) => go(href(view, "", { q, range, from, to, tz, ...others, ...change }));
+}
+
+/**
+ * `chosen` is the range, see `chosenRange`; with `isEver` all time may be chosen, too. `search` has what `Search` needs, or is
+ * undefined where nothing can be filtered. `onSearch` takes the place of what puts a search into the address. Children are what else
+ * there is to choose.
+ */
+export function Bar({ route, user, chosen, isEver, isZoned = true, search, onSearch, children }) {
+  const { q = "" } = route.params;
+  const choose = chooser(route);
+  const timed = search && isTimed(q);
+  const pick = (change) => choose(timed && ("range" in change || "from" in change) ? { ...change, q: withoutTimes(q) } : change);
+  const find = (text) => {
+    const { q: found, range } = withRangeApart(text);
+    choose({ q: found, ...(range ? { range, from: "", to: "" } : {}) });
+  };
+  return html`
+    <div class="view-bar filters">
+      <div class="bar-line">
+        <div class="choices">
+          <${RangePicker} chosen=${chosen} isEver=${isEver} isZoned=${isZoned} isTimed=${timed} choose=${pick} />
+          ${children}
+        </div>
+        <${SavedViews} user=${user} />
+      </div>
+      ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => (onSearch ?? ((_, show) => show()))(text, () => find(text))} />`}
+    </div>
+  `;
+}

@@ -1,0 +1,95 @@
+/** The range of an address, the same in every view, and what it asks of a search. Pure; times are milliseconds since the epoch. */
+
+import { valueOf, withTerm } from "../query.js";
+import { midnight, PRESETS, presetSpan } from "../ranges.js";
+
+export const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+/** What an address has of a range. */
+export const PARAMETERS = ["range", "from", "to", "tz"];
+
+const TIMES = ["since", "until", "started_after", "started_before"];
+const DAY = 86_400_000;
+
+/**
+ * The range of an address as `{preset, custom, tz}`: a name of PRESETS, or two times, or neither, which is all time. `usual` is what
+ * an address means without one. Earlier versions wrote `since` for `range`.
+ */
+export function chosenRange({ range, since, from, to, tz }, usual = "") {
+  const named = [range, since].find((one) => Object.hasOwn(PRESETS, one ?? ""));
+  const [start, end] = [Date.parse(from), Date.parse(to)];
+  const custom = start < end ? { from: start, to: end } : null;
+  return { preset: custom ? "" : (named ?? usual), custom, tz: isZone(tz) ? tz : OWN_ZONE };
+}
+
+/** From when until when that is; `to` is null where it goes on, and all is null for all time. */
+export function spanOfRange({ preset, custom, tz }, now) {
+  return custom ?? presetSpan(preset, tz, now);
+}
+
+/** What of an address carries its range over to another view. */
+export function rangeParams(params) {
+  const { range, since } = params;
+  return { ...Object.fromEntries(PARAMETERS.map((name) => [name, params[name]])), range: range || since };
+}
+
+/** The search within a range; times that the search itself has come first. A search includes both ends. */
+export function searchWithin(q, chosen, now) {
+  const span = spanOfRange(chosen, now);
+  if (!span || isTimed(q)) return q;
+  const after = withTerm(q, "started_after", new Date(span.from).toISOString());
+  return span.to === null ? after : withTerm(after, "started_before", new Date(span.to - 1).toISOString());
+}
+
+/** Whether a search has a time of its own. */
+export function isTimed(q) {
+  return TIMES.some((key) => valueOf(q, key));
+}
+
+/** The search without its times. */
+export function withoutTimes(q) {
+  return TIMES.reduce((found, key) => withTerm(found, key, ""), q);
+}
+
+/** A search as it is put into an address: a relative time that is a preset becomes the range. Returns `{q, range}`, `range` undefined where there is none. */
+export function withRangeApart(q) {
+  const named = valueOf(q, "since");
+  return Object.hasOwn(PRESETS, named) ? { q: withTerm(q, "since", ""), range: named } : { q };
+}
+
+/** The range between two days of a zone, written as 2026-11-27, both of them included; a last day before the first one is the first one. */
+export function betweenDays(first, last, tz) {
+  const at = (text, more = 0) => {
+    const [year, month, day] = text.split("-").map(Number);
+    return midnight(tz, year, month, day + more);
+  };
+  const from = at(first);
+  return { from, to: Math.max(at(last, 1), at(first, 1)) };
+}
+
+/** The days of a range in its zone, as a field for days has them. */
+export function daysOf({ from, to }, tz) {
+  const text = (at) => new Intl.DateTimeFormat("en-CA", { timeZone: tz, year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
+  return [text(from), text(to - 1)];
+}
+
+/** The range that stands where somebody begins to choose days. */
+export function aboutNow(chosen, now) {
+  const { from, to } = spanOfRange(chosen, now) ?? { from: now - 7 * DAY, to: null };
+  const [first, last] = daysOf({ from, to: to ?? now }, chosen.tz);
+  return betweenDays(first, last, chosen.tz);
+}
+
+/** A range as text: 1 Nov 00:00 to 30 Nov 12:00. */
+export function rangeText({ from, to }, timeZone) {
+  return [from, to].map((at) => new Date(at).toLocaleString("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "")).join(" to ");
+}
+
+function isZone(name) {
+  if (!name) return false;
+  try {
+    return Boolean(Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
+}

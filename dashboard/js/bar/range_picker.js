@@ -1,0 +1,46 @@
+/** A time range: by a name that stays relative, or between two days of a zone. */
+
+import { html } from "htm/preact";
+import { PRESETS } from "../ranges.js";
+import { aboutNow, betweenDays, daysOf, rangeText } from "./range.js";
+
+const DAYS = "days";
+const IN_SEARCH = "search";
+const zones = () => (Intl.supportedValuesOf ? Intl.supportedValuesOf("timeZone") : []);
+
+/** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
+export function RangePicker({ chosen, isEver, isZoned, isTimed, choose }) {
+  const { preset, custom, tz } = chosen;
+  const value = isTimed ? IN_SEARCH : custom ? DAYS : preset;
+  const put = ({ from, to }) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() });
+  const pick = (name) => {
+    if (name === DAYS) put(aboutNow(chosen, Date.now()));
+    else if (name !== IN_SEARCH) choose({ range: name, from: "", to: "" });
+  };
+  return html`
+    <select aria-label="Time range" class=${isEver && value ? "chosen" : undefined} value=${value} onChange=${({ target }) => pick(target.value)}>
+      ${isTimed && html`<option value=${IN_SEARCH}>As filtered</option>`}
+      ${isEver && html`<option value="">All time</option>`}
+      ${Object.entries(PRESETS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}
+      <option value=${DAYS}>Between days</option>
+    </select>
+    ${!isTimed && custom && html`<${Days} range=${custom} tz=${tz} put=${put} />`}
+    ${
+      isZoned &&
+      html`<select aria-label="Time zone" value=${tz} onChange=${({ target }) => choose({ tz: target.value })}>
+        ${[...new Set([tz, "UTC", ...zones()])].map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+      </select>`
+    }
+  `;
+}
+
+function Days({ range, tz, put }) {
+  const [first, last] = daysOf(range, tz);
+  const change = (days) => days.every(Boolean) && put(betweenDays(...days, tz));
+  return html`
+    <span class="days" title=${rangeText(range, tz)}>
+      <input type="date" aria-label="First day" value=${first} onChange=${({ target }) => change([target.value, last])} />
+      <input type="date" aria-label="Last day" value=${last} onChange=${({ target }) => change([first, target.value])} />
+    </span>
+  `;
+}

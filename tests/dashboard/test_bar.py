@@ -1,0 +1,126 @@
+"""The bar above lists and figures: one range and filters as chips, the same in every view."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_plus
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.accounts.identities import Role
+from tests.dashboard.test_governance_views import is_for_everybody
+
+LISTS = ("interceptions", "refusals", "errors", "sessions")
+FIGURES = ("overview", "explore")
+
+
+def chips(page):
+    return [text[:-1] for text in page.texts(".chip")]
+
+
+@pytest.mark.parametrize("view", [*LISTS, *FIGURES])
+def test_a_range_is_chosen_alike_in_every_view(page, site, view):
+    _, token = site.user(role=Role.OWNER)
+    page.open(f"{view}?tz=UTC", token)
+    page.choose("Time range", "Last month")
+    page.until(lambda: page.address == f"{view}?range=last-month&tz=UTC", "the range was to be in the address")
+    page.choose("Time range", "Between days")
+    first = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=1)
+    page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == f"{first:%Y-%m-%d}", "its days")
+    assert f"from={first:%Y-%m-%d}T00:00:00.000Z" in unquote_plus(page.address)
+    page.choose("Time range", "Last 7 days")
+    page.gone("[aria-label='First day']")
+    assert page.address == f"{view}?range=7d&tz=UTC"
+
+
+@pytest.mark.parametrize("view", ["interceptions", "errors"])
+def test_an_earlier_address_keeps_its_range(page, site, view):
+    _, token = site.user()
+    page.open(f"{view}?since=24h", token)
+    script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
+    page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
+
+
+def test_the_days_of_a_list_are_chosen_by_hand(page, site):
+    _, token = site.user()
+    old, _ = site.call(token, "Old"), site.call(token, "New")
+    site.recorded(token, 2)
+    day = datetime.now(UTC) - timedelta(days=40)
+    site.change(old, started_at=day)
+    page.open("interceptions?tz=UTC", token)
+    page.choose("Time range", "Between days")
+    page.shows("a.row .prompt", ["New"])
+    for label in ("First day", "Last day"):
+        page.browser.execute_script(
+            """const field = document.querySelector(`[aria-label="${arguments[0]}"]`)
+            field.value = arguments[1]
+            field.dispatchEvent(new Event("change", {bubbles: true}))""",
+            label,
+            f"{day:%Y-%m-%d}",
+        )
+        page.until(lambda: f"{day:%Y-%m-%d}" in unquote_plus(page.address), "the day was to be in the address")
+    page.shows("a.row .prompt", ["Old"])
+    page.click("[aria-label='List'] button", "Errors")
+    assert f"{day:%Y-%m-%d}" in unquote_plus(page.address)
+
+
+def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site, axe):
+    _, token = site.user()
+    site.call(token, "Hello", model="demo")
+    site.call(token, "Hello", model="demo-error")
+    site.recorded(token, 2)
+    page.open("interceptions", token)
+    page.find("#q").send_keys('status:failed "Hello"', Keys.ENTER)
+    page.until(lambda: chips(page) == ["status:failed", '"Hello"'], "two chips")
+    page.choose("Model", "demo-error")
+    page.until(lambda: chips(page)[2:] == ["model:demo-error"], "a third one")
+    page.shows("a.row .model", ["demo-error"])
+    is_for_everybody(page, axe)
+    page.find("#q").send_keys(Keys.BACKSPACE)
+    page.until(lambda: page.find("#q").get_attribute("value") == "model:demo-error", "it was to be text again")
+    page.find("#q").send_keys(Keys.ENTER)
+    page.until(lambda: len(chips(page)) == 3, "it was to be a chip again")
+    page.browser.execute_script("document.querySelectorAll('.chip button')[2].focus()")
+    page.type(Keys.ENTER)
+    page.until(lambda: chips(page) == ["status:failed", '"Hello"'], "a key was to remove it")
+    assert page.focused() in {"Add a filter", "q"}
+    page.click(".chip button")
+    page.until(lambda: chips(page) == ['"Hello"'], "a click was to remove it")
+    page.shows("a.row .model", ["demo-error", "demo"])
+
+
+def test_a_time_in_the_filters_comes_first_until_another_is_chosen(page, site):
+    _, token = site.user()
+    site.call(token)
+    site.recorded(token, 1)
+    page.open("interceptions?q=started_before%3A%222026-01-01T00%3A00%3A00Z%22&range=24h", token)
+    page.find(".empty h2", "Nothing matches")
+    page.choose("Time range", "All time")
+    page.find("a.row")
+    assert page.address == "interceptions"
+    page.find("#q").send_keys("since:24h", Keys.ENTER)
+    page.until(lambda: page.address == "interceptions?range=24h", "it was to become the range")
+
+
+def test_a_number_in_explore_leads_to_its_calls_with_the_same_range(page, site):
+    name, token = site.user()
+    site.call(token)
+    site.counted(token, 1)
+    page.open("explore?range=today&tz=UTC&by=model", token)
+    page.click(".groups tbody td a", "demo")
+    page.find("a.row")
+    assert page.address.startswith("interceptions?q=model%3Ademo&from=")
+    assert chips(page) == ["model:demo"]
+    assert page.find("[aria-label='First day']").get_attribute("value") == f"{datetime.now(UTC):%Y-%m-%d}"
+    assert name in page.text()
+
+
+@pytest.mark.parametrize("view", ["sessions", "explore"])
+def test_the_bar_fits_a_phone(page, site, axe, view):
+    _, token = site.user(role=Role.OWNER)
+    page.open(
+        f"{view}?q=status%3Afailed%20model%3A{'x' * 200}&from=2026-10-01T00:00:00Z&to=2026-10-04T00:00:00Z", token
+    )
+    page.find("[aria-label='Last day']")
+    is_for_everybody(page, axe)
