@@ -206,7 +206,7 @@ def _proxy_url(text: str) -> str:
 
 RESERVED_NAMES = (
     "audit", "clients", "demo", "device", "errors", "examples", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
-    "refusals", "sessions", "sign-in", "spend", "stats", "tokens", "users", "views", "webhooks",
+    "refusals", "sessions", "sign-in", "spend", "stats", "tags", "tokens", "users", "views", "webhooks",
 )  # fmt: skip
 
 

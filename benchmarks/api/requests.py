@@ -189,7 +189,7 @@ def _sessions(deep: int) -> Iterator[Shape]:
 def _sums() -> Iterator[Shape]:
     make = partial(Shape, target_ms=SUM_MS)
     for caller in ("owner", "member"):
-        for name in ("models", "clients", "providers"):
+        for name in ("models", "clients", "providers", "tags"):
             yield make(f"{name}, {caller}", f"/{name}", _nothing, caller=caller)
         for group_by in (None, "model", "provider", "client", "initiator"):
             for days, bucket in ((1 / 24, "minute"), (1, "hour"), (7, "hour"), (DAYS, "day")):

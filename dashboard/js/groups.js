@@ -21,6 +21,11 @@ export const DIMENSIONS = {
 
 const TAG = "tag.";
 
+/** The dimension of a tag. */
+export function tagDimension(name) {
+  return TAG + name;
+}
+
 /** What a dimension is called, a tag by its own name. */
 export function dimensionName(by) {
   return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : (DIMENSIONS[by]?.name ?? by);

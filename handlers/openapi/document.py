@@ -56,7 +56,7 @@ SECURITY_SCHEMES = {
 TAGS = {
     "interceptions": "What was recorded.",
     "sessions": "Calls that belong together.",
-    "names": "Which models, clients and providers there are.",
+    "names": "Which models, clients, providers and tags there are.",
     "providers": "Where calls go.",
     "refusals": "Calls that the bridge refused.",
     "statistics": "What calls add up to.",

@@ -112,7 +112,7 @@ SPENDERS: Keys = (
 NAMES: Mapping[str, Keys] = MappingProxyType(
     {
         level: (("level", ASCENDING), ("bucket", ASCENDING), (name, ASCENDING))
-        for level, name in (("model", "model"), ("client", "client"), ("provider", "provider_name"))
+        for level, name in (("model", "model"), ("client", "client"), ("provider", "provider_name"), ("tag", "tag"))
     }
 )
 """Of the day rollups of these breakdowns, to find each name once."""

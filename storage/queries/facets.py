@@ -1,4 +1,4 @@
-"""The names that occur: of models, clients and providers, for who chooses one."""
+"""The names that occur: of models, clients, providers and tags, for who chooses one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ MAX_UNCOUNTED = 10_000
 
 
 class Facet(StrEnum):
-    """What has a name: its value is a field of an interception and of a rollup."""
+    """What has a name: its value is a field of a rollup, and but for tags of an interception."""
 
     MODEL = "model"
     CLIENT = "client"
     PROVIDER = "provider_name"
+    TAG = "tag"
 
     @property
     def breakdown(self) -> Breakdown:
@@ -64,21 +65,35 @@ class Facets:
 
     async def _counted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
         if "initiator_id" in conditions:
-            breakdown, index = Breakdown.USER_COMBINATION, ROLLUPS_BY_INITIATOR
+            breakdown = Breakdown.USER_TAG if facet is Facet.TAG else Breakdown.USER_COMBINATION
+            index = ROLLUPS_BY_INITIATOR
         else:
             breakdown, index = facet.breakdown, NAMES[facet.breakdown]
         rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
         return await _distinct(self._rollups, [{"$match": rollups}], facet, index, session)
 
     async def _uncounted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
-        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}, {"$match": conditions}]
-        return await _distinct(self._interceptions, waiting, facet, UNCOUNTED, session)
+        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}]
+        named = [*waiting, *_names_of(facet), {"$match": conditions}]
+        return await _distinct(self._interceptions, named, facet, UNCOUNTED, session)
 
     async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
         """Look at every interception, where there are no rollups."""
-        ended = {**conditions, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
+        ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
         index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
-        return await _distinct(self._interceptions, [{"$match": ended}], facet, index)
+        if facet is not Facet.TAG:
+            return await _distinct(self._interceptions, [{"$match": ended | conditions}], facet, index)
+        own = {name: value for name, value in conditions.items() if name != facet}
+        named = [{"$match": ended | own}, *_names_of(facet), {"$match": conditions}]
+        return await _distinct(self._interceptions, named, facet, index)
+
+
+def _names_of(facet: Facet) -> list[dict[str, Any]]:
+    """Return the stages that make of a call what is told of it: as many as it has tags."""
+    if facet is not Facet.TAG:
+        return []
+    names = {"$map": {"input": {"$objectToArray": {"$ifNull": ["$tags", {}]}}, "in": "$$this.k"}}
+    return [{"$project": {"initiator_id": True, "tag": names}}, {"$unwind": "$tag"}]
 
 
 def _beginning_with(prefix: str) -> dict[str, Any]:

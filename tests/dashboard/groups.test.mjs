@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, exactUsd, searchOfGroup, termOf, valueName } from "../../dashboard/js/groups.js";
+import { changeOf, chartRows, compared, dimensionName, exactUsd, searchOfGroup, tagDimension, termOf, valueName } from "../../dashboard/js/groups.js";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };
+
+test("a tag is a dimension that is called by its name", () => {
+  assert.equal(tagDimension("project"), "tag.project");
+  assert.equal(dimensionName(tagDimension("project")), "Tag project");
+});
 
 test("values are called what people call them", () => {
   const values = [ADA, { id: "Q3GaWIRIfD", name: "laptop", username: "ada" }, { id: "x", name: "research" }, { id: null, name: "" }, null, true, 429, "gpt-5"];

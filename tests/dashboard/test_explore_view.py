@@ -85,8 +85,10 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     for scheme in ("light", "dark"):
         page.prefer(scheme)
         assert page.axe(axe) == []
-    page.open("explore?by=tag.user_id", token)
+    page.open("explore", token)
+    page.choose("Group by", "Tag user_id")
     page.find(".groups tbody td a", "u-42")
+    assert page.address.startswith("explore?by=tag.user_id")
     page.open("explore", token)
     page.find(".groups tbody tr")
     assert "User" not in page.texts(".groups th")

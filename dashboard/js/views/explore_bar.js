@@ -2,11 +2,13 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../bar/bar.js";
-import { DIMENSIONS, dimensionName } from "../groups.js";
+import { DIMENSIONS, dimensionName, tagDimension } from "../groups.js";
+import { useResource } from "../resource.js";
 import { seesEveryone } from "../shell.js";
 import { useNames } from "./filters.js";
 
 const FOR_ALL = ["user", "group"];
+const MOST_TAGS = 100;
 const EXAMPLE = "model:gpt-5 tag:project=apollo -status:failed";
 
 /** `csv` is the address of the table as CSV. */
@@ -14,7 +16,8 @@ export function ExploreBar({ route, asked, user, csv }) {
   const { by, chosen, compare } = asked;
   const known = useNames();
   const choose = chooser(route);
-  const names = Object.keys(DIMENSIONS).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name));
+  const tags = useResource("tags", { limit: MOST_TAGS }).data ?? [];
+  const names = [...Object.keys(DIMENSIONS).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...tags.map(tagDimension)];
   const put = (index, name) => {
     const next = [by[0] ?? "", by[1] ?? ""];
     next[index] = name;

@@ -1,4 +1,4 @@
-"""`GET /api/v2/aibridge/models`, `/clients` and `/providers`: the names that occur."""
+"""`GET /api/v2/aibridge/models`, `/clients`, `/providers` and `/tags`: the names that occur."""
 
 from __future__ import annotations
 

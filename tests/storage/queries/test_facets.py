@@ -17,12 +17,12 @@ from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 CALLS = [
-    Call(1, model="gpt-5", client="Codex", initiator=ADA),
-    Call(2, model="gpt-5-mini", client="Codex", initiator=BOB),
+    Call(1, model="gpt-5", client="Codex", initiator=ADA, tags=(("project", "apollo"), ("env", "ci"))),
+    Call(2, model="gpt-5-mini", client="Codex", initiator=BOB, tags=(("project", "gemini"),)),
     Call(3, model="GPT", client="Zed", initiator=BOB, second=5 * 86_400),
     Call(4, model="$gpt.*", provider_name="own", initiator=ADA),
     Call(5, model="gpt-5", client="Codex", initiator=ADA, second=90_000),
-    Call(6, model="ünï", client="Codex", initiator=ADA),
+    Call(6, model="ünï", client="Codex", initiator=ADA, tags=(("project", "apollo"), ("x-team", "a"))),
     Call(7, model="gq", client="Codex", initiator=BOB),
 ]
 
@@ -45,6 +45,8 @@ async def test_each_name_is_told_once_sorted_whether_it_is_counted_or_not(databa
     assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
     assert await names.find(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
     assert await names.find(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
+    assert await names.find(Facet.TAG, "", visible_to=None) == ["env", "project", "x-team"]
+    assert await names.find(Facet.TAG, "p", visible_to=None) == ["project"]
 
 
 @pytest.mark.parametrize("counted", [None, 4, 7])
@@ -55,6 +57,8 @@ async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
     assert await names.find(Facet.CLIENT, "Z", visible_to=ADA) == []
     assert await names.find(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
     assert await names.find(Facet.PROVIDER, "", visible_to=UUID(int=7)) == []
+    assert await names.find(Facet.TAG, "", visible_to=ADA) == ["env", "project", "x-team"]
+    assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +99,8 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
     asked = {"ns": database.rollups.full_name, "command.aggregate": "rollups"}
     work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
     plans = [(query["planSummary"].split(" ")[0], query["docsExamined"]) for query in work]
-    assert plans == [("DISTINCT_SCAN", 0), ("IXSCAN", 0)] * 3
-    assert [query["keysExamined"] for query in work[::2]] == [6, 2, 2]
+    assert plans == [("DISTINCT_SCAN", 0), ("IXSCAN", 0)] * 3 + [("DISTINCT_SCAN", 0), ("IXSCAN", 3)]
+    assert [query["keysExamined"] for query in work[::2]] == [6, 2, 2, 3]
 
 
 @pytest.mark.gen_test
@@ -112,6 +116,7 @@ async def test_a_single_server_has_lists_and_names_and_no_statistics(single_serv
     names = Facets(database)
     assert await names.find(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
     assert await names.find(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
+    assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
     count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
     assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)

@@ -1,4 +1,4 @@
-"""The names that occur: of models, clients and providers."""
+"""The names that occur: of models, clients, providers and tags."""
 
 from __future__ import annotations
 
@@ -25,5 +25,6 @@ def _names(operation_id: str, what: str, *examples: str) -> Described:
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/models": _names("listModels", "models", "claude-sonnet-4-5", "gpt-5"),
     "/api/v2/aibridge/clients": _names("listClients", "clients", "Claude Code", "Codex"),
+    "/api/v2/aibridge/tags": _names("listTags", "names of tags", "env", "project"),
     "/api/v2/aibridge/providers": _names("listProviders", "names of providers", "anthropic", "openai") | ADD,
 }

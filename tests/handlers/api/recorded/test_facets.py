@@ -1,4 +1,4 @@
-"""The names of models, clients and providers, of what was really recorded."""
+"""The names of models, clients, providers and tags, of what was really recorded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_names_are_searched_and_paged(running):
         assert await running.get(f"{PREFIX}models?{query}") == (200, names), query
 
 
-@pytest.mark.parametrize("resource", ["models", "clients", "providers"])
+@pytest.mark.parametrize("resource", ["models", "clients", "providers", "tags"])
 @pytest.mark.gen_test
 async def test_what_cannot_be_asked_is_refused_by_name(running, resource):
     unknown = "unknown query parameter; allowed are limit, offset, q"
