@@ -25,7 +25,7 @@ WATCH_SECONDS = 0.5
 
 @click.group("examples")
 def examples() -> None:
-    """Fill in an invented company, with two months of calls, and remove it again."""
+    """Fill in an invented company, with up to two months of calls, and remove it again."""
 
 
 @command(examples, "fill")

@@ -14,6 +14,7 @@ VIEWS = {
     "overview": ".charts canvas",
     "overview?by=initiator&range=7d": ".charts canvas",
     "explore": ".groups tbody tr",
+    "examples": "main button",
     "interceptions": "a.row",
     "interceptions/{id}": ".detail .facts",
     "sessions?single=show": "a.session",

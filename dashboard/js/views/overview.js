@@ -71,7 +71,7 @@ function Body({ isOwner, all, split, by, drill, drillRefused, onZoom }) {
       <${Empty} title="No calls in this time">
         <p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>
         <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
-        ${isOwner && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: two months of calls, removed again by a click.</p>`}
+        ${isOwner && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: up to two months of calls, removed again by a click.</p>`}
       <//>
       ${all.refusals.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
     `;
