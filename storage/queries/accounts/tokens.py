@@ -112,6 +112,8 @@ class Tokens:
         return details
 
     async def _filter(self, text: str) -> dict[str, Any]:
+        if "\0" in text:  # no name has it, and no pattern may
+            return {"_id": text}
         part = {"$regex": re.escape(text), "$options": "i"}
         users = self._database.users.find({"username": part}, {"_id": True}).limit(MAX_USERS)
         groups = self._database.groups.find({"name": part}, {"_id": True}).limit(MAX_USERS)

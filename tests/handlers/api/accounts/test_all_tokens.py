@@ -47,7 +47,7 @@ async def test_owners_and_auditors_find_tokens_of_all_users(running, change, fou
     for headers in (None, auditor):
         assert await found(laptop["id"], headers) == await found("lapTOP (", headers) == [laptop["id"]]
         assert await found("HOPPER", headers) == [laptop["id"], id_of(grace)]
-        assert await found("laptop.", headers) == []
+        assert await found("laptop.", headers) == await found("lap\0top", headers) == []
         assert await found("", headers) == [laptop["id"], id_of(grace), id_of(auditor), running.identity.token_id]
     user = await running.bridge.identities.find_user("grace.hopper")
     token = (await running.bridge.identities.list_tokens("grace.hopper"))[1]
