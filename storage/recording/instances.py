@@ -129,6 +129,7 @@ class Instances:
             self._heartbeat = asyncio.ensure_future(  # noqa: TID251 - the future of the driver's thread
                 self._instances.update_one({"_id": self._id}, changes, upsert=True)
             )
+            self._heartbeat.add_done_callback(_look_at)
             await asyncio.shield(self._heartbeat)
 
     async def unregister(self) -> None:
@@ -235,3 +236,9 @@ def _runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in {"Z", "X"}
+
+
+def _look_at(heartbeat: asyncio.Future[Any]) -> None:
+    """Take note of how a heartbeat ended, as who was interrupted does not ask any more."""
+    if not heartbeat.cancelled():
+        heartbeat.exception()

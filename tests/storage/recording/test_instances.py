@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import ServerSelectionTimeoutError
 from pymongo.monitoring import CommandListener
 
 from intercept.records import EndReason, Reading, TokenUsage
@@ -171,6 +172,30 @@ async def test_a_heartbeat_that_is_under_way_does_not_outlast_unregistering(data
     await asyncio.gather(leaving, asyncio.to_thread(heartbeat.arrived.wait))
     assert await ids(database) == set()
     client.close()
+
+
+class LostHeartbeats:
+    """A collection whose driver is still at work when nobody waits for it any more."""
+
+    def __init__(self):
+        self.sent = asyncio.get_running_loop().create_future()
+
+    def update_one(self, *_, **__):
+        return self.sent
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_that_fails_when_nobody_waits_for_it_is_no_unseen_error(watcher, monkeypatch):
+    lost = LostHeartbeats()
+    monkeypatch.setattr(watcher, "_instances", lost)
+    waiting = asyncio.create_task(watcher.register())
+    await until(lambda: lost.sent._callbacks)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    lost.sent.set_exception(ServerSelectionTimeoutError("nobody is there"))
+    await asyncio.sleep(0)
+    assert not lost.sent._log_traceback  # or the loop logs an error when it is collected
 
 
 @pytest.mark.gen_test
