@@ -80,8 +80,9 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     address = page.find("a", "CSV").get_attribute("href")
     with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as answer:
         rows = list(csv.DictReader(io.StringIO(answer.read().decode(), newline="")))
-    assert sum(int(row["calls"]) for row in rows if row["user_username"] == name) == 4
-    assert [row["previous_calls"] for row in rows] == ["0"] * len(rows)
+    theirs = [row for row in rows if row["user_username"] == name]  # others may have called two months ago
+    assert sum(int(row["calls"]) for row in theirs) == 4
+    assert [row["previous_calls"] for row in theirs] == ["0"] * len(theirs)
     assert not {"prompt", "user_prompts"} & set(rows[0])
     for scheme in ("light", "dark"):
         page.prefer(scheme)
