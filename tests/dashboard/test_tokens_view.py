@@ -128,7 +128,7 @@ def test_the_tokens_are_reached_from_everywhere(page, site):
     page.open("connect", token)
     page.click(".prose a", "a token")
     page.find("h2", "Your tokens")
-    assert page.browser.title == "Your tokens · AI Bridge"
+    page.until(lambda: page.browser.title == "Your tokens · AI Bridge", "the title was to be that of the view")
     page.open("interceptions")
     page.click(".me a", "Tokens")
     page.find("h2", "Your tokens")
