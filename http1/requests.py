@@ -9,13 +9,14 @@ nothing after it. The end of a body is found here.
 
 from __future__ import annotations
 
+import re
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from http1.chunks import Chunks
 from http1.errors import InvalidRequestError
 from http1.headers import add_checked
-from http1.targets import origin_form
 from intercept.refusals import Rule
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -29,6 +30,7 @@ TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
 UNKNOWN_CODING = "the only transfer coding that is understood is chunked"
 _VERSIONS = {"1.0", "1.1"}
 _HEAD_END = b"\r\n\r\n"
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Request:
@@ -239,7 +241,7 @@ class _Head:
         if version == "1.0" and "Transfer-Encoding" in headers:
             raise InvalidRequestError("HTTP/1.0 has no transfer codings")
         method = parser.get_method().decode()
-        target = origin_form(method, self._target.decode("latin-1"), headers)
+        target = _origin_form(method, self._target.decode("latin-1"), headers)
         # After CONNECT a client sends data for a tunnel, and there is none.
         keeps_connection = parser.should_keep_alive() and method != "CONNECT"
         self.request = Request(RequestStartLine(method, target, f"HTTP/{version}"), headers, keeps_connection)
@@ -247,3 +249,24 @@ class _Head:
     def _refuse_more(self) -> None:
         if self._whole:
             raise InvalidRequestError("its head ends before its empty line")
+
+
+def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
+    """Return the path and query of a target (section 3.2). If it is an absolute URL, `Host` is set to its host (section 3.2.2).
+
+    `*` and the target of CONNECT are returned unchanged. A request without `Host`, or with several, is refused later.
+
+    Raises:
+        InvalidRequestError: The target is a URL that is not http or https, has no host, or has a user name.
+    """
+    if target[:1] == "/" or target == "*" or method == "CONNECT":
+        return target
+    parts = _ABSOLUTE.fullmatch(target)
+    if parts is None:
+        raise InvalidRequestError("its target is neither a path nor an address that begins with http:// or https://")
+    authority, rest = parts.groups()
+    if not authority or "@" in authority:
+        raise InvalidRequestError("its target has no host, or a user's name before it")
+    if len(headers.get_list("Host")) == 1:
+        headers["Host"] = authority
+    return rest if rest.startswith("/") else "/" + rest

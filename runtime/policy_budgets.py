@@ -12,8 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from intercept.example_ids import is_example
-from intercept.ids import format_id
+from intercept.ids import format_id, is_example
 from limits.authority import Authority
 from limits.charges import amounts_of
 from limits.kinds.calendar import bounds_of

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from intercept.example_ids import is_example
+from intercept.ids import is_example
 from intercept.times import format_time
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User

@@ -10,14 +10,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from intercept.example_ids import FIRST, LAST
+from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 
 DAYS: Final = 61
 """How many days there are, the present one included, where calls are kept for longer."""
 
 ID: Final = "company"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-RANGE: Final[Mapping[str, UUID]] = {"$gte": FIRST, "$lte": LAST}
+RANGE: Final[Mapping[str, UUID]] = {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}
 """Finds ids of what is invented."""
 
 

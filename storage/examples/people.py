@@ -8,8 +8,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from intercept.example_ids import TOKEN_PREFIX
-from intercept.ids import format_id
+from intercept.ids import EXAMPLE_TOKEN_PREFIX, format_id
 from limits.policies.effective import Level, Source
 from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
 from storage.accounts.tokens.text import digest
@@ -72,7 +71,7 @@ def company_of(seed: int) -> Company:
     people: list[Person] = []
     for team, (cost_centre, names) in _TEAMS.items():
         for name in names:
-            token_id = TOKEN_PREFIX + f"{len(people):03d}"
+            token_id = EXAMPLE_TOKEN_PREFIX + f"{len(people):03d}"
             role = _ROLES.get(name, Role.MEMBER)
             people.append(Person(example_id(random), name, team, (groups[team],), token_id, cost_centre, role))
     return Company(tuple(people), groups)

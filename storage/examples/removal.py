@@ -11,7 +11,7 @@ from typing import Any, Final
 from bson.binary import Binary
 from pymongo import ReturnDocument
 
-from intercept.example_ids import BEGIN, FIRST
+from intercept.ids import EXAMPLE_BYTES, FIRST_EXAMPLE
 from storage.accounts.users import milliseconds
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob
@@ -35,7 +35,7 @@ SESSIONS_AT_ONCE: Final = 500
 """The same of sessions."""
 
 _TAKE: Final = "remove what is invented"
-_POLICIES: Final = {"_id": {"$regex": f"^(groups|users)/{str(FIRST)[:13]}"}}
+_POLICIES: Final = {"_id": {"$regex": f"^(groups|users)/{str(FIRST_EXAMPLE)[:13]}"}}
 
 
 class Removal:
@@ -181,7 +181,7 @@ def _lines(session: Mapping[str, Any]) -> Iterator[Binary]:
 
 def positions_of(ids: bytes) -> list[int]:
     """Return which calls of a segment are invented, by the ids that it has."""
-    return [at // ID_BYTES for at in range(0, len(ids), ID_BYTES) if ids.startswith(BEGIN, at)]
+    return [at // ID_BYTES for at in range(0, len(ids), ID_BYTES) if ids.startswith(EXAMPLE_BYTES, at)]
 
 
 def _binary_range() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from intercept.example_ids import FIRST, LAST
+from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.records import CredentialKind, Status
 from storage.aggregation.recorded_day import RecordedDay
 from storage.aggregation.rollup import TOKENS
@@ -49,7 +49,7 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
         "status": {"$ne": Status.IN_FLIGHT.value},
         "credential_kind": CredentialKind.CENTRALIZED.value,
         "provider": {"$in": list(types)},
-        "initiator_id": {"$not": {"$gte": FIRST, "$lte": LAST}},  # no provider bills what is invented
+        "initiator_id": {"$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}},  # no provider bills what is invented
     }
     if names:
         match["provider_name"] = {"$in": list(names)}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.blocks import unpack
-from intercept.example_ids import FIRST, LAST, is_example
+from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE, is_example
 from intercept.records import EndReason
 from storage.accounts.tokens.text import split_token
 from storage.accounts.users import Role, checked_group_name, checked_username
@@ -40,7 +40,7 @@ def test_ids_of_what_is_invented_tell_it_from_everything_else(seed):
     random = Random(seed)
     assert all(is_example(example_id(random)) for _ in range(20))
     assert not is_example(uuid4())
-    assert FIRST < example_id(random) < LAST
+    assert FIRST_EXAMPLE < example_id(random) < LAST_EXAMPLE
     assert example_id(random).version == 8
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from bson.decimal128 import Decimal128
 
-from intercept.example_ids import is_example
+from intercept.ids import is_example
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage, UserPrompt
 from intercept.refusals import Refusal, Rule
 from storage.accounts.groups import Groups
