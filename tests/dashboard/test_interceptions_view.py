@@ -397,9 +397,11 @@ def test_a_keyboard_is_enough(page, site):
     assert "Prompt 0" in page.focused()
     page.type(Keys.ENTER)
     page.find(".detail .user .text", "Prompt 0")
+    page.type("k", Keys.ENTER)
+    page.find(".detail .user .text", "Prompt 1")
     page.type(Keys.ESCAPE)
     page.gone(".detail")
-    page.until(lambda: "Prompt 0" in page.focused(), "the row was to have the focus again")
+    page.until(lambda: "Prompt 1" in page.focused(), "the row was to have the focus again")
     page.type("/")
     assert page.browser.execute_script("return document.activeElement.id") == "q"
     page.type("jk")

@@ -1,14 +1,15 @@
 /** What has to be answered before anything else. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useChange } from "../resource.js";
 import { Failure } from "./states.js";
 
 /** Over everything, with the focus kept in it; Esc closes it, and the focus goes back to where it was. */
 export function Dialog({ title, onClose, children }) {
   const box = useRef(null);
-  useEffect(() => {
+  // Before the next key, which is meant for it.
+  useLayoutEffect(() => {
     const dialog = box.current;
     dialog.showModal();
     return () => dialog.close();

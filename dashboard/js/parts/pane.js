@@ -1,12 +1,13 @@
 /** What is known of one thing, beside its list or over it. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** `mark` stands beside the title, which has the focus at first. */
 export function Pane({ label, title, mark, onClose, children }) {
   const heading = useRef(null);
-  useEffect(() => heading.current.focus({ preventScroll: true }), []);
+  // Before the next key: an effect that waits for a paint would take the focus from the row to which that key went.
+  useLayoutEffect(() => heading.current.focus({ preventScroll: true }), []);
   return html`
     <aside class="detail" aria-label=${label} tabindex="-1">
       <header>

@@ -1,7 +1,7 @@
 /** A token that is to be, and one that has just been made. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { send } from "../api.js";
 import { plural, time } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
@@ -57,7 +57,7 @@ function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }
 /** The token itself, which only its creation's answer has. */
 export function CreatedToken({ token: { name, token }, onDone }) {
   const heading = useRef(null);
-  useEffect(() => heading.current.focus(), []);
+  useLayoutEffect(() => heading.current.focus(), []);
   return html`
     <section class="created" aria-label="New token">
       <h3 ref=${heading} tabindex="-1">Copy it now: it will not be shown again</h3>
