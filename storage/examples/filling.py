@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from bson.decimal128 import Decimal128
 from pymongo import InsertOne, ReplaceOne
-from pymongo.errors import BulkWriteError
 
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.examples.days import calls_of, refusals_of
-from storage.examples.documents import RANGE, Examples
+from storage.examples.documents import ID, RANGE, Examples, ExampleState
 from storage.examples.ids import example_id
 from storage.examples.people import (
     company_of,
@@ -27,7 +26,8 @@ from storage.examples.people import (
     user_documents,
 )
 from storage.examples.sessions import Call
-from storage.mongo.database import Collection, Database
+from storage.mongo.database import Collection, Database, Session
+from storage.mongo.indexes import ANY_CASE
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Prices
 
@@ -39,45 +39,47 @@ _PROVIDERS: Final = {
     "openai": ("openai", "https://api.openai.com/v1/"),
     "gemini": ("gemini", "https://generativelanguage.googleapis.com/"),
 }
-_DUPLICATE_KEY: Final = 11000
+_TAKE: Final = "take what is invented"
+
+_Writes: TypeAlias = tuple[Collection, Sequence[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]]]
+"""What is written to a collection."""
+
+
+class _LostError(Exception):
+    """The work is not this process's any more."""
 
 
 class Filling:
-    """Fills a database. Whatever is done again changes nothing.
+    """Fills a database. What is written is one with how far the work is, so nothing is written twice, or after a removal.
 
     Args:
         database: Where it is written.
+        holder: This process, which has the work.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, holder: UUID) -> None:
         self._database = database
+        self._holder = holder
         self._prices: Prices | None = None
 
-    async def add_people(self, examples: Examples) -> None:
-        """Write users, groups, and tokens that nobody can use."""
-        company, at = company_of(examples.seed), first_day(examples)
-        begin = datetime.combine(at, time(), UTC)
-        async with self._database.within(WRITE_SECONDS, "take what is invented"):
-            real = {"removed_at": None, "_id": {"$not": dict(RANGE)}}
-            taken = {one["name"].lower() async for one in self._database.groups.find(real, {"name": True})}
-            await _insert(self._database.groups, group_documents(company, taken, begin))
-            await _insert(self._database.users, user_documents(company, begin))
-            await _insert(self._database.tokens, token_documents(company, begin))
+    async def add_day(self, examples: Examples) -> None:
+        """Write the calls of the next day, with the first one people, and then its refusals.
 
-    async def add_day(self, examples: Examples) -> int:
-        """Write the calls and refusals of the next day; return how many calls there are."""
+        Refusals have no transaction: a process that is killed here leaves those of a day out.
+        """
         day = first_day(examples) + timedelta(days=examples.days)
-        documents, uses = await asyncio.to_thread(self._documents, examples, day)
-        async with self._database.within(WRITE_SECONDS, "take what is invented"):
-            await _insert(self._database.interceptions, documents)
-            if uses:
-                latest = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in uses]
-                await self._database.token_uses.bulk_write(latest, ordered=False)
-        await self._refuse(examples, day)
-        return len(documents)
+        calls, uses = await asyncio.to_thread(self._documents, examples, day)
+        people = await self._people(examples) if examples.days == 0 else []
+        done = {"days": examples.days + 1, "calls": examples.calls + len(calls)}
+        latest = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in uses]
+        database = self._database
+        if await self._write(
+            examples, done, [*people, (database.interceptions, _new(calls)), (database.token_uses, latest)]
+        ):
+            await self._refuse(examples, day)
 
-    async def add_policies(self, examples: Examples) -> None:
-        """Write the policies, whose budget depends on what was spent."""
+    async def add_policies(self, examples: Examples) -> bool:
+        """Write the policies, whose budget depends on what was spent, as the last; say whether it was this process's to do."""
         company, until = company_of(examples.seed), examples.until
         month = until.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         group_id = next(iter(company.groups.values()))
@@ -85,12 +87,50 @@ class Filling:
             {"$match": {"_id": dict(RANGE), "started_at": {"$gte": month}, "group_ids": group_id}},
             {"$group": {"_id": None, "usd": {"$sum": "$cost.usd"}}},
         ]
-        async with self._database.within(WRITE_SECONDS, "take what is invented"):
+        async with self._database.within(WRITE_SECONDS, _TAKE):
             sums = await self._database.interceptions.aggregate(spent).to_list(1)
             groups = await self._database.groups.find({"_id": dict(RANGE)}).to_list(None)
-            usd = sums[0]["usd"] if sums else 0
-            dollars = int(usd.to_decimal()) if isinstance(usd, Decimal128) else 0
-            await _insert(self._database.policies, policy_documents(company, dollars, names_of(groups), until))
+        usd = sums[0]["usd"] if sums else 0
+        dollars = int(usd.to_decimal()) if isinstance(usd, Decimal128) else 0
+        policies = policy_documents(company, dollars, names_of(groups), until)
+        ended = {"state": ExampleState.FILLED.value, "lease_until": None}
+        return await self._write(examples, ended, [(self._database.policies, _new(policies))])
+
+    async def _people(self, examples: Examples) -> list[_Writes]:
+        """Make users, groups, and tokens that nobody can use. Who came first with a name of theirs keeps it."""
+        company, database = company_of(examples.seed), self._database
+        begin = datetime.combine(first_day(examples), time(), UTC)
+        users = user_documents(company, begin)
+        real: dict[str, Any] = {"removed_at": None, "_id": {"$not": dict(RANGE)}}
+        same = {**real, "username": {"$in": [one["username"] for one in users]}}
+        async with database.within(WRITE_SECONDS, _TAKE):
+            taken = {one["name"].lower() async for one in database.groups.find(real, {"name": True})}
+            namesakes = {one["username"].lower() async for one in database.users.find(same, collation=ANY_CASE)}
+        return [
+            (database.groups, _new(group_documents(company, taken, begin))),
+            (database.users, _new(one for one in users if one["username"] not in namesakes)),
+            (database.tokens, _new(token_documents(company, begin))),
+        ]
+
+    async def _write(self, examples: Examples, done: Mapping[str, Any], writes: Sequence[_Writes]) -> bool:
+        """Write all of this and how far the work is; nothing of it, and False, if it is not this process's any more."""
+        ours = {"_id": ID, "state": ExampleState.FILLING.value, "holder": self._holder, "days": examples.days}
+
+        async def write(session: Session | None) -> None:
+            if await self._database.examples.find_one(ours, session=session) is None:
+                raise _LostError
+            for collection, changes in writes:
+                if changes:
+                    await collection.bulk_write(changes, ordered=False, session=session)
+            # Last, so that who asks for the removal meanwhile hardly has to wait.
+            await self._database.examples.update_one(ours, {"$set": dict(done)}, session=session)
+
+        try:
+            async with self._database.within(WRITE_SECONDS, _TAKE):
+                await self._database.together(write)
+        except _LostError:
+            return False
+        return True
 
     def _documents(self, examples: Examples, day: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Make the documents of the calls of a day, and of the last uses of tokens."""
@@ -157,12 +197,5 @@ def _recorded(prices: Prices, calls: Iterable[Call], random: Random) -> Iterable
     return documents.values()
 
 
-async def _insert(collection: Collection, documents: list[dict[str, Any]]) -> None:
-    """Write documents; those that are there stay."""
-    if not documents:
-        return
-    try:
-        await collection.bulk_write([InsertOne(one) for one in documents], ordered=False)
-    except BulkWriteError as error:
-        if any(one["code"] != _DUPLICATE_KEY for one in (error.details or {}).get("writeErrors", [])):
-            raise
+def _new(documents: Iterable[dict[str, Any]]) -> list[InsertOne[dict[str, Any]]]:
+    return [InsertOne(one) for one in documents]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from pymongo import ReturnDocument
@@ -58,7 +58,7 @@ class ExampleJob:
         self._holder = holder
         self._now = now
         self._pause = pause
-        self._filling = Filling(database)
+        self._filling = Filling(database, holder=holder)
         self._removal = Removal(database, now=now)
         self._counting: tuple[ExactlyOnceJob, ...] = (
             RollupJob(database, now=now),
@@ -92,7 +92,9 @@ class ExampleJob:
             await self._fill(examples)
         elif examples.state is ExampleState.REMOVING and not await self._removal.step():
             async with self._database.within(STEP_SECONDS):
-                await self._database.examples.delete_one({"_id": ID, **self._ours(examples)})
+                await self._database.examples.delete_one(
+                    {"_id": ID, "state": examples.state.value, "holder": self._holder}
+                )
             _log.info("the invented company is removed")
         return examples.state is not ExampleState.NONE
 
@@ -114,20 +116,15 @@ class ExampleJob:
             await self._database.examples.update_one(over, {"$set": {"state": ExampleState.REMOVING.value}})
 
     async def _fill(self, examples: Examples) -> None:
-        if examples.days == 0:
-            await self._filling.add_people(examples)
         if examples.days < examples.total:
-            calls = await self._filling.add_day(examples)
-            await self._set(examples, {"days": examples.days + 1, "calls": examples.calls + calls})
+            await self._filling.add_day(examples)
             return
         for job in self._counting:
             await job.add_pending()
         if await self._is_behind():
             return
-        await self._filling.add_policies(examples)
-        ended = {"state": ExampleState.FILLED.value, "lease_until": None}
-        await self._set(examples, ended)
-        _log.info("the invented company is there: calls=%d", examples.calls)
+        if await self._filling.add_policies(examples):
+            _log.info("the invented company is there: calls=%d", examples.calls)
 
     async def _is_behind(self) -> bool:
         async with self._database.within(STEP_SECONDS):
@@ -136,10 +133,3 @@ class ExampleJob:
                 if await self._database.interceptions.find_one(waiting, {"_id": True}, hint=list(index)) is not None:
                     return True
         return False
-
-    async def _set(self, examples: Examples, fields: dict[str, Any]) -> None:
-        async with self._database.within(STEP_SECONDS):
-            await self._database.examples.update_one({"_id": ID, **self._ours(examples)}, {"$set": fields})
-
-    def _ours(self, examples: Examples) -> dict[str, Any]:
-        return {"state": examples.state.value, "holder": self._holder}

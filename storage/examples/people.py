@@ -138,7 +138,7 @@ def policy_documents(company: Company, spent: int, names: dict[UUID, str], at: d
     Args:
         company: Whose they are.
         spent: What the first team spent this month, in whole dollars.
-        names: The groups' names.
+        names: The names of the groups that are there.
         at: The time.
     """
     budget = Budget(max(round(spent / 0.93), 1), "month")
@@ -150,7 +150,7 @@ def policy_documents(company: Company, spent: int, names: dict[UUID, str], at: d
     return [
         document_of(KeptPolicy(Source(Level.GROUP, format_id(id_), names[id_]), of_team[team], "example", at))
         for team, id_ in company.groups.items()
-        if team in of_team
+        if team in of_team and id_ in names
     ]
 
 

@@ -75,18 +75,20 @@ async def _batch(database: Database, session: Session | None) -> bool:
 
 
 async def delete_counted(database: Database, ids: Sequence[Any], session: Session | None) -> None:
-    """Delete calls that are counted, and take them out of the totals by how they ended, what they called and their tags.
+    """Delete calls, and take them out of the totals by how they ended, what they called and their tags.
 
-    These have not all a user, so only the calls tell what they added.
+    These have not all a user, so only the calls tell what they added. One that waits to be counted stays: it may have been priced
+    again meanwhile, and then it tells what it costs now.
     """
     await _hold(database, session)
     details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))
     interceptions = with_plain_ids(database.interceptions)
-    pipeline = [{"$match": {"_id": {"$in": list(ids)}}}, *rows(alone=None)]
+    counted_ones = {"_id": {"$in": list(ids)}, "uncounted": {"$exists": False}}
+    pipeline = [{"$match": counted_ones}, *rows(alone=None)]
     counted = [row_of(one) for one in await interceptions.aggregate(pipeline, session=session).to_list(None)]
     parts = [(row.detail, row.totals) for row in counted if details.has(row.key.at)]
     await _subtract(database, rollups_of_details(parts), session)
-    await interceptions.delete_many({"_id": {"$in": list(ids)}}, session=session)
+    await interceptions.delete_many(counted_ones, session=session)
 
 
 async def _subtract(database: Database, totals: RollupTotals, session: Session | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -20,10 +21,14 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.examples import job as job_module
 from storage.examples import store as store_module
-from storage.examples.documents import ExampleState
+from storage.examples.documents import RANGE, ExampleState
 from storage.examples.job import LEASE_SECONDS, ExampleJob
 from storage.examples.store import ExampleStore
+from storage.examples.totals import delete_counted
+from storage.mongo.codec import binary
 from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.prices.recosting import BATCH, SETTLE_SECONDS, Recosting
+from storage.prices.recosts import Recosts
 from storage.queries.money.reconciliation import read_recorded
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Cost, InputRates
@@ -207,16 +212,69 @@ async def test_it_is_removed_while_it_is_filled_in_and_after_a_process_was_kille
 
 
 @pytest.mark.gen_test(timeout=240)
-async def test_a_day_that_was_half_written_is_written_once(database):
+@pytest.mark.parametrize("days", [0, 1, 4])
+async def test_who_hung_until_it_was_removed_writes_nothing_more(database, days):
+    clock = [NOW]
+    store = ExampleStore(database, now=lambda: clock[0])
+    await store.fill()
+    hung = ExampleJob(database, holder=uuid4(), now=lambda: clock[0])
+    for _ in range(days):
+        assert await hung.step()
+    claimed = await hung._claim()
+    await store.remove()
+    clock[0] += timedelta(seconds=LEASE_SECONDS + 1)
+    other = ExampleJob(database, holder=uuid4(), now=lambda: clock[0])
+    while await other.step():
+        pass
+    await hung._fill(claimed)
+    assert await everything(database) == {"indexed": []}
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_a_day_is_written_once_with_its_refusals_by_who_has_the_work(database):
     store = ExampleStore(database, now=lambda: NOW)
     await store.fill()
     job = ExampleJob(database, holder=uuid4(), now=lambda: NOW)
-    await job.step()
-    first = await store.read()
-    await database.examples.update_one({}, {"$set": {"days": 0, "calls": 0}})
-    await job.step()
-    assert await store.read() == first
-    assert await database.interceptions.count_documents({}) == first.calls
+    claimed = await job._claim()
+    await job._fill(claimed)
+    first = await everything(database)
+    assert (len(first["interceptions"]), len(first["users"])) == ((await store.read()).calls, 25)
+    await job._fill(claimed)
+    assert await everything(database) == first
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_a_call_that_was_priced_again_meanwhile_is_counted_before_it_is_removed(database):
+    await make_real_calls(database, range(1, 4))
+    before = await everything(database)
+    await fill(database)
+    ids = [binary(one["_id"]) async for one in database.interceptions.find({"_id": dict(RANGE)}, {"_id": True})]
+    clock = [NOW]
+    await Recosts(database, now=lambda: clock[0]).request(NOW - timedelta(days=9), NOW - timedelta(days=1))
+    recosting = Recosting(
+        database,
+        lambda *_: Cost(Decimal("0.5"), "another table"),
+        lambda: asyncio.sleep(0, "v1"),
+        holder=uuid4(),
+        now=lambda: clock[0],
+    )
+    repriced = {"_id": dict(RANGE), "uncounted": {"$exists": True}}
+    while not await database.interceptions.count_documents(repriced):
+        await recosting.step()
+        clock[0] += timedelta(seconds=SETTLE_SECONDS)
+    await database.together(lambda session: delete_counted(database, ids, session))
+    assert await database.interceptions.count_documents({"_id": dict(RANGE)}) == BATCH
+    await remove(database)
+    assert (await everything(database))["rollups"] == before["rollups"]
+
+
+@pytest.mark.gen_test
+async def test_a_user_who_comes_with_a_name_of_theirs_before_they_do_keeps_it(database):
+    await ExampleStore(database, now=lambda: NOW).fill()
+    await Identities(database, now=lambda: NOW, monotonic=lambda: 0.0).add_user("Ada@example.com", role=Role.MEMBER)
+    await ExampleJob(database, holder=uuid4(), now=lambda: NOW).step()
+    names = [one["username"] async for one in database.users.find()]
+    assert (len(names), "Ada@example.com" in names, "ada@example.com" in names) == (25, True, False)
 
 
 @pytest.mark.gen_test
