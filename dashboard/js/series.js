@@ -1,6 +1,6 @@
 /** From an answer of the statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
-import { betweenDays, daysOf, spanOfRange } from "./bar/range.js";
+import { betweenDays, daysOf, isOfDays, spanOfRange } from "./bar/range.js";
 import { isRolling } from "./ranges.js";
 
 export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
@@ -21,8 +21,7 @@ export function spanOf(chosen, now) {
   const inZone = spanIn(chosen, chosen.tz, now);
   if (inZone.bucket !== "day") return inZone;
   const { custom, tz } = chosen;
-  const isOfDays = !custom || [custom.from, custom.to].every((at) => at % (1000 * BUCKETS.day) === 0);
-  return spanIn(isOfDays ? chosen : { ...chosen, custom: betweenDays(...daysOf(custom, tz), "UTC") }, "UTC", now);
+  return spanIn(!custom || isOfDays(custom, "UTC") ? chosen : { ...chosen, custom: betweenDays(...daysOf(custom, tz), "UTC") }, "UTC", now);
 }
 
 function spanIn(chosen, tz, now) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { aboutNow, betweenDays, chosenRange, daysOf, OWN_ZONE, rangeParams, rangeText, searchWithin, withoutTimes, withRangeApart } from "../../dashboard/js/bar/range.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, isOfDays, OWN_ZONE, rangeParams, rangeText, searchWithin, withoutTimes, withRangeApart } from "../../dashboard/js/bar/range.js";
 
 const NOW = Date.parse("2026-11-25T12:34:56.789Z");
 const BERLIN = { tz: "Europe/Berlin" };
@@ -19,6 +19,13 @@ test("an address of an earlier version says since for range", () => {
   assert.equal(chosenRange({ since: "24h" }).preset, "24h");
   assert.equal(chosenRange({ since: "24h", range: "7d" }).preset, "7d");
   assert.deepEqual(rangeParams({ since: "24h", q: "x" }), { range: "24h", from: undefined, to: undefined, tz: undefined });
+});
+
+test("a range that is carried to another view is a name or two times, and what is usual in the first one", () => {
+  const times = { from: "2026-11-01T00:00:00Z", to: "2026-11-02T00:00:00Z" };
+  assert.deepEqual(rangeParams({ q: "x", ...times, tz: "UTC" }, "7d"), { range: "", ...times, tz: "UTC" });
+  assert.equal(rangeParams({}, "7d").range, "7d");
+  assert.equal(rangeParams({}).range, "");
 });
 
 test("a search within a range has its first and its last moment, but for times of its own", () => {
@@ -44,6 +51,9 @@ test("days that are chosen are whole days of the zone, also when clocks are chan
   assert.deepEqual(daysOf(days, "Europe/Berlin"), ["2026-10-25", "2026-10-25"]);
   assert.deepEqual(betweenDays("2026-10-25", "2026-10-01", "Europe/Berlin"), days);
   assert.equal(rangeText(days, "Europe/Berlin"), "25 Oct 00:00 to 26 Oct 00:00");
+  assert.ok(isOfDays(days, "Europe/Berlin"));
+  assert.ok(!isOfDays(days, "UTC"));
+  assert.ok(!isOfDays({ ...days, to: days.to - 3_600_000 }, "Europe/Berlin"));
 });
 
 test("who begins to choose days has those of the range before, and else the last week", () => {

@@ -61,8 +61,19 @@ def test_the_days_of_a_list_are_chosen_by_hand(page, site):
         )
         page.until(lambda: f"{day:%Y-%m-%d}" in unquote_plus(page.address), "the day was to be in the address")
     page.shows("a.row .prompt", ["Old"])
+    page.choose("Time zone", "Asia/Tokyo")
+    page.until(lambda: "tz=Asia/Tokyo" in unquote_plus(page.address), "the zone was to be in the address")
+    assert f"from={day - timedelta(days=1):%Y-%m-%d}T15:00:00.000Z&to={day:%Y-%m-%d}T15" in unquote_plus(page.address)
     page.click("[aria-label='List'] button", "Errors")
     assert f"{day:%Y-%m-%d}" in unquote_plus(page.address)
+
+
+def test_a_range_of_hours_is_not_called_by_its_day(page, site):
+    _, token = site.user()
+    page.open("interceptions?from=2026-11-26T14:00:00Z&to=2026-11-26T15:00:00Z&tz=UTC", token)
+    script = "return document.querySelector('[aria-label=\"Time range\"]').selectedOptions[0].text"
+    page.find("[aria-label='First day']")
+    assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
 
 
 def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site, axe):

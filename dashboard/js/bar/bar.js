@@ -18,7 +18,7 @@ export function chooser({ view, params }) {
  * undefined where nothing can be filtered. `onSearch` takes the place of what puts a search into the address. Children are what else
  * there is to choose.
  */
-export function Bar({ route, user, chosen, isEver, isZoned = true, search, onSearch, children }) {
+export function Bar({ route, user, chosen, isEver, search, onSearch, children }) {
   const { q = "" } = route.params;
   const choose = chooser(route);
   const timed = search && isTimed(q);
@@ -31,10 +31,10 @@ export function Bar({ route, user, chosen, isEver, isZoned = true, search, onSea
     <div class="view-bar filters">
       <div class="bar-line">
         <div class="choices">
-          <${RangePicker} chosen=${chosen} isEver=${isEver} isZoned=${isZoned} isTimed=${timed} choose=${pick} />
+          <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
           ${children}
         </div>
-        <${SavedViews} user=${user} />
+        <${SavedViews} route=${route} user=${user} />
       </div>
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => (onSearch ?? ((_, show) => show()))(text, () => find(text))} />`}
     </div>

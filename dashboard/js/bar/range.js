@@ -5,9 +5,6 @@ import { midnight, PRESETS, presetSpan } from "../ranges.js";
 
 export const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
-/** What an address has of a range. */
-export const PARAMETERS = ["range", "from", "to", "tz"];
-
 const TIMES = ["since", "until", "started_after", "started_before"];
 const DAY = 86_400_000;
 
@@ -27,10 +24,10 @@ export function spanOfRange({ preset, custom, tz }, now) {
   return custom ?? presetSpan(preset, tz, now);
 }
 
-/** What of an address carries its range over to another view. */
-export function rangeParams(params) {
-  const { range, since } = params;
-  return { ...Object.fromEntries(PARAMETERS.map((name) => [name, params[name]])), range: range || since };
+/** What of an address carries its range over to another view; `usual` as for `chosenRange`. */
+export function rangeParams(params, usual) {
+  const { from, to, tz } = params;
+  return { range: chosenRange(params, usual).preset, from, to, tz };
 }
 
 /** The search within a range; times that the search itself has come first. A search includes both ends. */
@@ -71,6 +68,12 @@ export function betweenDays(first, last, tz) {
 export function daysOf({ from, to }, tz) {
   const text = (at) => new Intl.DateTimeFormat("en-CA", { timeZone: tz, year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
   return [text(from), text(to - 1)];
+}
+
+/** Whether a range begins and ends with days of a zone. */
+export function isOfDays(range, tz) {
+  const whole = betweenDays(...daysOf(range, tz), tz);
+  return whole.from === range.from && whole.to === range.to;
 }
 
 /** The range that stands where somebody begins to choose days. */

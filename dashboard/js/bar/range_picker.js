@@ -2,35 +2,34 @@
 
 import { html } from "htm/preact";
 import { PRESETS } from "../ranges.js";
-import { aboutNow, betweenDays, daysOf, rangeText } from "./range.js";
+import { aboutNow, betweenDays, daysOf, isOfDays, rangeText } from "./range.js";
 
 const DAYS = "days";
 const IN_SEARCH = "search";
 const zones = () => (Intl.supportedValuesOf ? Intl.supportedValuesOf("timeZone") : []);
 
 /** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
-export function RangePicker({ chosen, isEver, isZoned, isTimed, choose }) {
+export function RangePicker({ chosen, isEver, isTimed, choose }) {
   const { preset, custom, tz } = chosen;
   const value = isTimed ? IN_SEARCH : custom ? DAYS : preset;
-  const put = ({ from, to }) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() });
+  const days = custom && isOfDays(custom, tz) ? daysOf(custom, tz) : null;
+  const put = ({ from, to }, more) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...more });
   const pick = (name) => {
     if (name === DAYS) put(aboutNow(chosen, Date.now()));
     else if (name !== IN_SEARCH) choose({ range: name, from: "", to: "" });
   };
+  const pickZone = (name) => (days ? put(betweenDays(...days, name), { tz: name }) : choose({ tz: name }));
   return html`
     <select aria-label="Time range" class=${isEver && value ? "chosen" : undefined} value=${value} onChange=${({ target }) => pick(target.value)}>
       ${isTimed && html`<option value=${IN_SEARCH}>As filtered</option>`}
       ${isEver && html`<option value="">All time</option>`}
       ${Object.entries(PRESETS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}
-      <option value=${DAYS}>Between days</option>
+      <option value=${DAYS}>${custom && !days ? rangeText(custom, tz) : "Between days"}</option>
     </select>
     ${!isTimed && custom && html`<${Days} range=${custom} tz=${tz} put=${put} />`}
-    ${
-      isZoned &&
-      html`<select aria-label="Time zone" value=${tz} onChange=${({ target }) => choose({ tz: target.value })}>
-        ${[...new Set([tz, "UTC", ...zones()])].map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
-      </select>`
-    }
+    <select aria-label="Time zone" value=${tz} onChange=${({ target }) => pickZone(target.value)}>
+      ${[...new Set([tz, "UTC", ...zones()])].map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+    </select>
   `;
 }
 

@@ -73,12 +73,8 @@ function isLong(params) {
 
 /** Where the calls of an error are listed. */
 function callsOf({ kind, provider, model, status, end_reason: end, type, rule }, params) {
-  const range = { range: USUAL, ...definite(rangeParams(params)) };
+  const range = rangeParams(params, USUAL);
   const known = Object.fromEntries(Object.entries({ model, error: type }).filter(([, value]) => isSearchable(value ?? "")));
   if (kind === "refusal") return href("refusals", "", { q: searchFor({ rule, provider, status: String(status) }), ...range });
   return href("interceptions", "", { q: searchFor({ status: "failed", provider_name: provider, ...known, http: status ? String(status) : "", end }), ...range });
-}
-
-function definite(params) {
-  return Object.fromEntries(Object.entries(params).filter(([, value]) => value));
 }
