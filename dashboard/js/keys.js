@@ -10,9 +10,11 @@ export function useKeys(actions) {
   useLayoutEffect(() => {
     const press = (event) => {
       const action = actions[`${before.current} ${event.key}`] ?? actions[event.key];
-      before.current = event.key;
-      if (!action || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      before.current = "";
+      if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (event.key !== "Escape" && event.target.closest?.("input, select, textarea")) return;
+      before.current = event.key;
+      if (!action) return;
       event.preventDefault();
       action(event);
     };

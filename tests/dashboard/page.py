@@ -129,6 +129,24 @@ class Page:
         )
         Select(found).select_by_visible_text(option)
 
+    def hold(self, part: str) -> None:
+        """Keep back what the page asks for with that in its address, until `release`."""
+        script = """
+            const [real, part] = [window.fetch, arguments[0]]
+            window.held = []
+            window.fetch = (url, options) => !String(url).includes(part) ? real(url, options) :
+                new Promise((resolve, reject) => window.held.push(() => real(url, options).then(resolve, reject)))"""
+        self.browser.execute_script(script, part)
+
+    def release(self, at: int = 0) -> None:
+        """Let one go that is kept back, as soon as there is one, and come back when the page has drawn its answer."""
+        script = """
+            const [at, done] = arguments
+            const drawn = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
+            window.held[at]().then(drawn).then(drawn).then(drawn).then(done)"""
+        self.until(lambda: self.browser.execute_script("return window.held.length") > at, "it was to be asked for")
+        self.browser.execute_async_script(script, at)
+
     def gone(self, css: str) -> None:
         self.until(lambda: not self.all(css), f"{css} was to go")
 

@@ -76,6 +76,16 @@ def test_a_range_of_hours_is_not_called_by_its_day(page, site):
     assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
 
 
+def test_what_is_half_typed_stays_when_a_filter_is_chosen(page, site):
+    _, token = site.user()
+    page.open("interceptions", token)
+    page.find("#q").send_keys("half")
+    page.choose("Status", "Failed")
+    page.until(lambda: chips(page) == ["status:failed"], "it was to be a chip")
+    page.find(".empty h2", "Nothing matches")
+    assert page.find("#q").get_attribute("value") == "half"
+
+
 def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site, axe):
     _, token = site.user()
     site.call(token, "Hello", model="demo")

@@ -56,6 +56,10 @@ def test_a_question_mark_shows_the_keys_and_g_goes_to_a_view(page, site, axe):
     page.until(lambda: page.address == "sessions", "g s was to lead to the sessions")
     press(page, "g", "j", "o")  # no view has j, and after it o is a key as any other
     assert page.address == "sessions"
+    page.find("#q").send_keys("g")
+    page.browser.execute_script("document.activeElement.blur()")
+    press(page, "o")  # a text that ends with g is no first key
+    assert page.address == "sessions"
 
 
 def test_a_chart_is_read_and_used_by_keys(page, site):

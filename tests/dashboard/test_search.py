@@ -52,6 +52,34 @@ def test_a_pasted_id_opens_its_call(page, site):
     page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
 
 
+def test_an_id_that_is_found_late_opens_nothing_elsewhere(page, site):
+    _, token = site.user()
+    id_ = site.call(token, "Hello")
+    site.recorded(token, 1)
+    page.open("interceptions", token)
+    page.find("a.row")
+    page.hold(f"q={id_}")
+    page.find("#q").send_keys(f"{id_}\n")
+    page.click("nav a", "Sessions")
+    page.find("main.sessions .saved")
+    page.release()
+    assert page.address == "sessions"
+
+
+def test_of_two_tokens_that_are_pasted_the_last_one_is_shown(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    (first, one), (last, another) = site.user(), site.user()
+    page.open("interceptions", owner)
+    page.find("#q")
+    page.hold("tokens/lookup")
+    page.find("#q").send_keys(f"{one}\n", f"{another}\n")
+    page.release(1)
+    page.find(".found-token [role=status]", last)
+    page.release(0)
+    assert page.find(".found-token [role=status]", last)
+    assert first not in page.text()
+
+
 def test_why_calls_failed_is_one_view_with_what_was_refused(page, site, axe):
     _, token = site.user()
     failed = site.call(token, "Hello", model="demo-error")

@@ -1,7 +1,7 @@
 /** Whose a token is that was pasted, where it was used last, and how to revoke it. The token itself is in no address and no state. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { send } from "../api.js";
 import { time } from "../format.js";
 import { Confirm } from "../parts/dialog.js";
@@ -12,12 +12,20 @@ import { href } from "../router.js";
 /** Looks up tokens; `look` takes the text of one, and `shown` is what is known of the last. */
 export function useFoundToken() {
   const [state, setState] = useState(null);
-  const look = (text) =>
-    send("POST", "tokens/lookup", { token: text }).then(
-      (token) => setState({ token }),
-      (error) => setState({ error }),
+  const turn = useRef(0);
+  const forget = () => {
+    turn.current += 1;
+    setState(null);
+  };
+  const look = (text) => {
+    forget();
+    const asked = turn.current;
+    const tell = (found) => asked === turn.current && setState(found);
+    return send("POST", "tokens/lookup", { token: text }).then(
+      (token) => tell({ token }),
+      (error) => tell({ error }),
     );
-  const forget = () => setState(null);
+  };
   const revoked = () => setState(({ token }) => ({ token: { ...token, revoked_at: new Date().toISOString() } }));
   return { look, forget, shown: state && html`<${FoundToken} ...${state} onRevoked=${revoked} onClose=${forget} />` };
 }

@@ -2,18 +2,17 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { sendVersioned, getVersioned } from "../api.js";
+import { send } from "../api.js";
 import { Confirm } from "../parts/dialog.js";
 import { Failure, Loading } from "../parts/states.js";
 import { useResource } from "../resource.js";
-import { useRoute } from "../router.js";
 import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
 import { ViewDialog } from "./view_dialog.js";
 
 const MOST = 1000;
 
-export function SavedViews({ user }) {
-  const shown = savedOf(useRoute());
+export function SavedViews({ route, user }) {
+  const shown = savedOf(route);
   const [open, setOpen] = useState(false);
   const [asked, setAsked] = useState(null);
   const [said, setSaid] = useState("");
@@ -56,7 +55,7 @@ function Menu({ open, onOpen, children }) {
     };
   }, [open]);
   const press = (event) => {
-    if (event.key !== "Escape" || !open || event.target.closest("dialog")) return;
+    if (event.key !== "Escape" || !open) return;
     event.preventDefault();
     onOpen(false);
     box.current.querySelector("button").focus();
@@ -89,12 +88,7 @@ function Line({ view, user, shown, ask, onChosen }) {
 }
 
 function Removal({ view, onClose, onDone }) {
-  const path = `views/${view.id}`;
-  const remove = async () => {
-    const { version } = await getVersioned(path);
-    await sendVersioned("DELETE", path, undefined, version);
-    onDone();
-  };
+  const remove = () => send("DELETE", `views/${view.id}`).then(onDone);
   return html`
     <${Confirm} title=${`Remove “${view.name}”?`} verb="Remove" act=${remove} onClose=${onClose}>
       <p>${view.shared ? "It is shared: nobody finds it in the menu any more." : "It is not found in the menu any more."} Calls and figures stay as they are.</p>

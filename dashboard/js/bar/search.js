@@ -1,7 +1,7 @@
 /** The filters of a view: a chip each, and a line that adds one. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../keys.js";
 import { completions, holdsSecret, idOf, isToken, terms } from "../query.js";
 import { useFoundToken } from "./found_token.js";
@@ -12,11 +12,6 @@ export function Search({ q, user, onSearch, example, known }) {
   const [refused, setRefused] = useState(false);
   const found = useFoundToken();
   const line = useRef(null);
-  const takenBack = useRef("");
-  useEffect(() => {
-    setText(takenBack.current);
-    takenBack.current = "";
-  }, [q]);
   const all = terms(q);
   useKeys({ "/": () => line.current.focus() });
   const without = (index) => all.filter((_, at) => at !== index).map((term) => term.text).join(" ");
@@ -39,7 +34,7 @@ export function Search({ q, user, onSearch, example, known }) {
   const takeBack = (event) => {
     if (event.key !== "Backspace" || text || !all.length) return;
     event.preventDefault();
-    takenBack.current = all.at(-1).text;
+    setText(all.at(-1).text);
     onSearch(without(all.length - 1));
   };
   return html`

@@ -34,18 +34,19 @@ export function ViewDialog({ view, shown, onClose, onDone }) {
     const fields = { name: name.trim(), shared, ...(view && !moved ? {} : shown) };
     run(async () => onDone(view ? (await sendVersioned("PATCH", path, fields, kept.version)).data : await send("POST", "views", fields)));
   };
+  const isRead = !view || kept;
   const canMove = view && Object.hasOwn(PAGES, shown.page) && !isSame(view, shown);
   return html`
     <${Dialog} title=${view ? "Change a saved view" : "Save view"} onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
-        <${TextField} label="Name" value=${name} maxlength=${MOST} required onText=${setName} />
-        <label class="tick"><input type="checkbox" checked=${shared} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
+        <${TextField} label="Name" value=${name} maxlength=${MOST} required readonly=${!isRead} onText=${setName} />
+        <label class="tick"><input type="checkbox" checked=${shared} disabled=${!isRead} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
         ${canMove && html`<label class="tick"><input type="checkbox" checked=${moved} onChange=${({ target }) => setMoved(target.checked)} /> Let it open what is shown now</label>`}
         <p class="quiet">${whatOpens(view && !moved ? view : shown)}</p>
-        ${error && html`<${Failure} error=${error} retry=${view && (error.status === 412 || !kept) ? load : undefined} />`}
+        ${error && html`<${Failure} error=${error} retry=${view && (error.status === 412 || !isRead) ? load : undefined} />`}
         <div class="buttons">
           <button type="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class="primary" disabled=${busy || (view && !kept)}>Save</button>
+          <button type="submit" class="primary" disabled=${busy || !isRead}>Save</button>
         </div>
       </form>
     <//>

@@ -1,7 +1,7 @@
 /** Every call that one may see: a list on the left, the chosen one beside it. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { address, get } from "../api.js";
 import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
@@ -26,11 +26,15 @@ export function Interceptions({ route, user }) {
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
   const live = useLive(tail, sought, pages.merge, pages.reload);
-  // An id opens its call, whatever the range.
+  // An id opens its call, whatever the range, unless one goes elsewhere first.
+  const asking = useRef(null);
+  useEffect(() => () => asking.current?.abort(), [route]);
   const search = (text, show) => {
+    asking.current?.abort();
     if (!idOf(text)) return show();
+    asking.current = new AbortController();
     const open = ({ results: [call] }) => (call ? go(href("interceptions", call.id, { q: text })) : show());
-    return get("interceptions", { q: text, limit: 1 }).then(open, show);
+    return get("interceptions", { q: text, limit: 1 }, asking.current.signal).then(open, (error) => error.name === "AbortError" || show());
   };
   const close = () => {
     go(href("interceptions", "", route.params));
