@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
+from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub_quoted
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import DIRECT, Network
@@ -65,6 +66,7 @@ class ReportPages:
         self._client = client
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
         self._headers: Headers = [("Accept", "application/json"), ("User-Agent", "aibridge"), *headers]
+        self._secrets = KnownSecrets(value.removeprefix("Bearer ") for _, value in headers)
         self._key_setting = key_setting
         self._network = network
         self._host = urlsplit(base_url).netloc
@@ -139,7 +141,5 @@ class ReportPages:
             message = msgspec.json.decode(body, type=_Refusal).error.message
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
-        for _, value in self._headers:
-            message = message.replace(value, "***") if len(value) > 8 else message  # noqa: PLR2004 - no word is so long
-        text = scrub_quoted(" ".join(message.split()))[:_MAX_TOLD]
+        text = scrub_quoted(self._secrets.hide(" ".join(message.split())))[:_MAX_TOLD]
         return f": {text}" if text else ""

@@ -175,6 +175,16 @@ async def test_a_refusal_is_said_with_what_helps_and_without_the_key(stand_in, o
 
 
 @pytest.mark.gen_test
+async def test_a_key_of_no_known_form_is_not_repeated_from_a_refusal(stand_in, client):
+    stand_in.refusal = (500, JSON, b'{"error": {"message": "no plain-words-of-mine here"}}')
+    for name, value in ("Authorization", "Bearer plain-words-of-mine"), ("x-api-key", "plain-words-of-mine"):
+        pages = ReportPages(client, stand_in.url, [(name, value)], "reconcile-openai-key")
+        with pytest.raises(ReportError) as refused:
+            await read_openai(pages, START, START + timedelta(days=1))
+        assert str(refused.value).endswith(": no [scrubbed] here")
+
+
+@pytest.mark.gen_test
 async def test_an_organization_without_any_report_of_anthropics_is_told_so(stand_in, anthropic):
     stand_in.refusal = (404, JSON, b"{}")
     with pytest.raises(ReportError, match=r"404 to /v1/organizations/usage_report/messages: it has no such report"):
