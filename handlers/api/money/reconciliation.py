@@ -49,14 +49,17 @@ class ReconciliationHandler(ChangeHandler):
             raise Problem(403, NOT_YOURS_TO_SEE)
         asked = self._read_asked()
         self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        if self.cycle.ended:
+            return
         with database_problems():
             self.write_json(await self._compare(asked))
 
     async def _compare(self, asked: Asked) -> Reconciliation:
         provider, start, end, names = asked
         try:
-            recorded = await read_recorded(self.bridge.database, SOURCES[provider].types, names, start, end)
-            async with asyncio.timeout(RECONCILE_SECONDS) as self._waiting:
+            async with asyncio.timeout(None) as self._waiting:
+                recorded = await read_recorded(self.bridge.database, SOURCES[provider].types, names, start, end)
+                self._bound(RECONCILE_SECONDS)
                 reported = await self.bridge.reports.read(provider, start, end)
         except NotRecordedError as error:
             raise ValidationProblem(INVALID_BODY, validations=[("from", GONE.format(error.since))]) from error
@@ -66,6 +69,8 @@ class ReconciliationHandler(ChangeHandler):
             raise Problem(502, str(error)) from error
         except TimeoutError as error:
             raise Problem(504, TOO_SLOW.format(provider, RECONCILE_SECONDS)) from error
+        finally:
+            self._waiting = None
         rows = reconcile(recorded, reported, self.bridge.now().date())
         return Reconciliation.of(provider, start.date(), end.date(), rows)
 
@@ -83,5 +88,9 @@ class ReconciliationHandler(ChangeHandler):
     def on_connection_close(self) -> None:
         """The client left: nothing more is read for it."""
         super().on_connection_close()
+        self._bound(0)
+
+    def _bound(self, seconds: float) -> None:
+        """Bound what is left of the reading; nothing is left where the client is gone."""
         if self._waiting is not None and not self._waiting.expired():
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+            self._waiting.reschedule(asyncio.get_running_loop().time() + (0 if self.cycle.ended else seconds))

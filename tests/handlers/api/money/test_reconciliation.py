@@ -17,6 +17,7 @@ from storage.accounts.users import Role
 from storage.aggregation.rollup import TOKENS
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Cost
+from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.reports.reader import ReportReader
@@ -148,37 +149,42 @@ async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, 
     assert await compare({"provider": "openai"}) == (409, {"message": said})
 
 
-@pytest.fixture
-def silent(monkeypatch):
-    """Reports that never come: what says that they were asked for, and that nobody waits for them any more."""
-    asked, left = asyncio.Event(), asyncio.Event()
+class Silent:
+    """Something that is read and never comes: says that it was asked for, and that nobody waits for it any more."""
 
-    async def read(_reader, _provider, _start, _end):
-        asked.set()
+    def __init__(self):
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    async def read(self, *_):
+        self.asked.set()
         try:
             await asyncio.Event().wait()
         finally:
-            left.set()
-
-    monkeypatch.setattr(ReportReader, "read", read)
-    return asked, left
+            self.left.set()
 
 
 @pytest.mark.gen_test
-async def test_reports_that_take_too_long_are_given_up(compare, silent, monkeypatch):
+async def test_reports_that_take_too_long_are_given_up(compare, monkeypatch):
+    silent = Silent()
+    monkeypatch.setattr(ReportReader, "read", silent.read)
     monkeypatch.setattr(reconciliation, "RECONCILE_SECONDS", 0.01)
     assert await compare() == (504, {"message": TOO_SLOW.format("anthropic", 0.01)})
-    assert silent[1].is_set()
+    assert silent.left.is_set()
 
 
 @pytest.mark.gen_test
-async def test_nothing_more_is_read_for_a_client_that_leaves(running, silent):
-    asked, left = silent
+@pytest.mark.parametrize(
+    "where", [(ReportReader, "read"), (reconciliation, "read_recorded")], ids=["reports", "records"]
+)
+async def test_nothing_more_is_read_for_a_client_that_leaves(running, monkeypatch, where):
+    silent = Silent()
+    monkeypatch.setattr(*where, silent.read)
     client = await running.client()
     await client.send("POST", PATH, running.headers, json.dumps(ASKED).encode())
-    await asked.wait()
+    await silent.asked.wait()
     client.close()
-    await left.wait()
+    await silent.left.wait()
+    await until(lambda: len(running.bridge.shares.exports) == 0)
 
 
 @pytest.mark.gen_test
