@@ -3,7 +3,7 @@
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-/** What ranges are called, in groups. */
+/** What ranges are called, in the order of a list. */
 export const PRESETS = {
   today: "Today",
   yesterday: "Yesterday",

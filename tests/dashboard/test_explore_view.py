@@ -75,7 +75,7 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     page.click("nav a", "Explore")
     page.choose("Time range", "Last month")
     first = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=1)
-    page.find(".explore-range", f"{first:1 %b} 00:00 to")
+    page.find(".range-text", f"{first:1 %b} 00:00 to")
     page.until(lambda: "new" in page.texts(".groups td:nth-child(7)"), "nothing was to be before last month")
     address = page.find("a", "CSV").get_attribute("href")
     with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as answer:

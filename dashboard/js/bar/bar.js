@@ -28,7 +28,7 @@ export function Bar({ route, user, chosen, isEver, search, onSearch, children })
     choose({ q: found, ...(range ? { range, from: "", to: "" } : {}) });
   };
   return html`
-    <div class="view-bar filters">
+    <div class="view-bar">
       <div class="bar-line">
         <div class="choices">
           <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />

@@ -18,7 +18,7 @@ export function RangePicker({ chosen, isEver, isTimed, choose }) {
     if (name === DAYS) put(aboutNow(chosen, Date.now()));
     else if (name !== IN_SEARCH) choose({ range: name, from: "", to: "" });
   };
-  const pickZone = (name) => (days ? put(betweenDays(...days, name), { tz: name }) : choose({ tz: name }));
+  const pickZone = (name) => (days && !isTimed ? put(betweenDays(...days, name), { tz: name }) : choose({ tz: name }));
   return html`
     <select aria-label="Time range" class=${isEver && value ? "chosen" : undefined} value=${value} onChange=${({ target }) => pick(target.value)}>
       ${isTimed && html`<option value=${IN_SEARCH}>As filtered</option>`}

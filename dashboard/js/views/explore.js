@@ -63,7 +63,7 @@ export function Explore({ route, user }) {
   const isCurrent = table.data && table.data.group_by.join(",") === by.join(",");
   return html`
     <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
-    <p class="quiet explore-range">${`${rangeText(range, tz)}, ${tz}`}</p>
+    <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !table.data && !table.progress && html`<${Loading} />`}
     <${Reading} progress=${table.progress ?? drawn.progress} />

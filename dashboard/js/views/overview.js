@@ -50,7 +50,7 @@ export function Overview({ route, user }) {
     <${Bar} route=${route} user=${user} chosen=${chosen}>
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
     <//>
-    <p class="quiet explore-range">${`${rangeText(ends, tz)}, ${tz}`}</p>
+    <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
     ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && html`<${Loading} />`}
