@@ -11,7 +11,7 @@ from pymongo import ReplaceOne, UpdateOne
 
 from limits.limit import UNLIMITED
 from storage.admission.kinds.terms import span_of
-from storage.admission.ledger import MAX_ENTRIES, Ledger, Member
+from storage.admission.ledger import MAX_ENTRIES, MAX_SKEW_MS, Ledger, Member
 from storage.admission.round import Change
 
 HELD_MS = 86_400_000
@@ -51,7 +51,7 @@ def document_of(change: Change) -> Document:
         "clock": ledger.clock,
         "log": [number for entry in ledger.entries for number in entry],
         "members": {name: [one.held, one.report, one.write, one.at] for name, one in ledger.members.items()},
-        "expires_at": EPOCH + until * _MS,
+        "expires_at": EPOCH + (until + MAX_SKEW_MS) * _MS,  # the clock of another primary may decide
     }
     if limit.maximum != UNLIMITED:
         document["limit"] = msgspec.to_builtins(limit)
@@ -79,12 +79,13 @@ def _adding(change: Change, room: int, document: Document, process: str) -> list
     fits = {
         "$and": [
             {"$eq": ["$clock", {"$literal": change.ledger.clock}]},
+            {"$lte": [EPOCH + own.at * _MS, "$$NOW"]},  # else the clock was set back, and less would seem to count
             {"$lte": [{"$size": "$log"}, 2 * MAX_ENTRIES]},
             {"$lt": [{"$arrayElemAt": [before, 2]}, own.write]},
             {"$lte": [{"$add": [used, others]}, room]},
         ]
     }
-    member = [own.held, {"$arrayElemAt": [before, 1]}, own.write, own.at]
+    member = [own.held, {"$max": [{"$arrayElemAt": [before, 1]}, own.report]}, own.write, own.at]
     added = {
         "version": {"$literal": document["version"]},
         "base": "$version",

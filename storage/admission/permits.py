@@ -107,6 +107,8 @@ class Permits:
         elif waits:
             for account in lacking:
                 account.lacking = True
+            for need in waiting.needs:
+                need.account.used_at = self._now_ns()  # it is kept until it is decided, and what it then has too
             self._queue.append(waiting)
         return waiting
 

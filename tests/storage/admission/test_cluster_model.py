@@ -9,243 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import deepcopy
-from itertools import count
 from random import Random
-from typing import NamedTuple
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of
-from storage.admission.database_clock import DatabaseClock, Told
-from storage.admission.kinds.terms import MS, Times, window_of
-from storage.admission.ledger import Ledger, Member
-from storage.admission.ledger_store import BEAT_MS
-from storage.admission.permits import Permits
-from storage.admission.presence.members import Members, Said
-from storage.admission.presence.standing import Standing, State
-from storage.admission.round import Outcome, Round, Snapshot
-
-ANSWER_MS = 500
-LEASE_MS = 5_000
-RETURN_MS = 2_000
-MISSING_MS = 4_000
-DEAD_MS = 600_000
-TIMES = Times(answer=ANSWER_MS * MS)
-
+from limits.limit import Kind
+from storage.admission.presence.standing import State
+from tests.storage.admission.model import ANSWER_MS, Register, Server, rate, slots
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
 FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "late answer", "late answer", "slow", "slow", "hangs"]
-
-
-class Register:
-    """The database: ledgers with versions, and the clocks of its members."""
-
-    def __init__(self, skews):
-        self.now = 10_000_000
-        self.skews = skews
-        self.primary = 0
-        self.ledgers = {}
-        self.bases = {}
-        self.beats = {}
-        self.numbers = count(1)
-
-    @property
-    def clock(self):
-        return f"member {self.primary}"
-
-    def read(self, names, read_at):
-        found = {name: deepcopy(self.ledgers[name]) for name in names if name in self.ledgers}
-        return Snapshot(found, self.now + self.skews[self.primary], self.clock, read_at)
-
-    @property
-    def time(self):
-        return self.now + self.skews[self.primary]
-
-    def hear(self):
-        """The heartbeats of all servers."""
-        return {
-            name: beat.said._replace(age_ms=self.time - beat.at if beat.clock == self.clock else None)
-            for name, beat in self.beats.items()
-        }
-
-    def put(self, beat):
-        """Write a heartbeat, unless it is too late."""
-        if self.time <= beat.until:
-            self.beats[beat.name] = beat._replace(at=self.time)
-
-    def write(self, changes, process):
-        """Make changes as `storage.admission.ledger_documents` has the database make them."""
-        counted, new = set(), set()
-        for change in changes:
-            ledger, version = self.ledgers.get(change.name, (None, None))
-            base = self.bases.get(change.name, "")
-            if version is None:
-                written, base = deepcopy(change.ledger), ""
-                new.add(change.name)
-            elif change.room is not None:
-                written, base = added(ledger, change, process), version
-            elif version == change.before and change.base in {"", base}:
-                written, base = deepcopy(change.ledger), ""
-            else:
-                continue
-            if written is not None:
-                self.ledgers[change.name], self.bases[change.name] = (written, change.after), base
-                counted.add(change.name)
-        return Outcome(counted, new)
-
-    def seen(self, changes):
-        names = [change.name for change in changes if change.room is not None]
-        return {
-            name: (*deepcopy(self.ledgers[name]), self.bases.get(name, "")) for name in names if name in self.ledgers
-        }
-
-
-def added(ledger, change, process):
-    """A ledger with what is to be added; None if there is no room for it."""
-    begin = change.ledger.members[process].at - (window_of(change.limit) or 1)
-    used = sum(count for at, count in ledger.entries if at > begin)
-    own, before = change.ledger.members[process], ledger.members.get(process, Member())
-    if ledger.clock != change.ledger.clock or before.write >= own.write:
-        return None
-    if used + ledger.held(but=process) > change.room:
-        return None
-    entries = sorted(ledger.entries + change.ledger.entries)
-    member = Member(own.held, before.report, own.write, own.at)
-    return Ledger(ledger.clock, entries, deepcopy(ledger.members) | {process: member})
-
-
-class Beat(NamedTuple):
-    """A heartbeat on its way, which is written until a certain time."""
-
-    name: str
-    said: Said
-    clock: str
-    until: int
-    at: int = 0
-
-
-class Server:
-    """One server of the model, by a monotonic clock of its own."""
-
-    def __init__(self, number, register):
-        self.name = f"server {number}"
-        self.register = register
-        self.start_ns = 1_000_000_007 * (number + 1) - register.now * MS
-        times = {"lease_ns": LEASE_MS * MS, "missing_ns": MISSING_MS * MS, "dead_ns": DEAD_MS * MS}
-        self.members = Members(self.name, self.now_ns, **times)
-        hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
-        self.standing = Standing(self.now_ns, lease_ns=RETURN_MS * MS, hidden_ns=hidden_ns)
-        self.permits = Permits(self.name, self.now_ns, self.members.is_dead, self.members.absent, TIMES)
-        self.clock = DatabaseClock(self.now_ns)
-        self.cut = False
-        self.beat_fate = "ok"
-        self.flights = []
-        self.outcome = None
-        self.tickets = []
-
-    def now_ns(self):
-        return self.start_ns + self.register.now * MS
-
-    def start(self, limits, admitted):
-        waiting = self.permits.start(limits)
-
-        def note(decision):
-            if decision.ticket is not None:
-                self.tickets.append((decision.ticket, limits))
-                admitted(limits)
-            else:
-                assert decision.retry_after_ns > 0
-                assert decision.refused_by.remaining == 0
-
-        waiting.done = note
-        if waiting.decision is not None:
-            note(waiting.decision)
-        return waiting
-
-    def beat(self):
-        """Hear of the others and send a heartbeat, as `storage.admission.presence.heartbeats` does; return one that is late."""
-        fate, self.beat_fate = self.beat_fate, "ok"
-        if self.cut or fate == "lost":
-            self.fail()
-            return None
-        self.members.look(self.register.hear(), self.now_ns())
-        self.clock.note(Told(self.register.time, self.register.clock, self.now_ns()))
-        share, alone = self.members.share, self.permits.untold or self.standing.state is not State.SHARED
-        self.standing.read(share)
-        said = Said(next(self.register.numbers), share, alone)
-        beat = Beat(self.name, said, self.register.clock, self.register.time + BEAT_MS)
-        if fate == "late":
-            self.fail()
-            return beat
-        self.register.put(beat)
-        if fate == "lost answer":
-            self.fail()
-            return None
-        self.standing.written()
-        if self.standing.share_again():
-            self.permits.end_alone()
-        elif self.standing.state is not State.SHARED:
-            self.permits.report_uncounted()
-        return None
-
-    def fail(self):
-        """The database does not answer: decide alone, if that may be."""
-        if self.standing.may_be_alone:
-            self.standing.lose()
-            self.permits.begin_alone(self.standing.alone)
-
-    def read(self):
-        """Begin a round, and plan it by what the database says now."""
-        round_ = Round.begin(self.permits, timed=self.clock.read() is not None)
-        if round_ is not None:
-            snapshot = self.register.read(round_.names, self.now_ns())
-            if not round_.names:
-                snapshot = Snapshot({}, *self.clock.read())
-            changes = round_.plan(snapshot)
-            self.flights.append((round_, changes, self.register.seen(changes), snapshot))
-
-    def write(self):
-        """Have the round's writes arrive; the answer is on its way until `finish`."""
-        if self.flights and self.outcome is None:
-            _, changes, seen, _ = self.flights[0]
-            # The ledgers that something is added to are read at the same time: it may be before or after.
-            early = next(self.register.numbers) % 2
-            outcome = self.register.write(changes, self.name)
-            self.outcome = outcome._replace(seen=seen if early else self.register.seen(changes))
-
-    def finish(self, *, written=True, told=True):
-        if self.flights:
-            if written:
-                self.write()
-            round_, changes, _, snapshot = self.flights.pop(0)
-            outcome, self.outcome = self.outcome or Outcome(), None
-            if told:
-                if round_.names:
-                    self.clock.note(Told(snapshot.now, snapshot.clock, snapshot.read_at))
-                round_.settle(outcome)
-            else:
-                round_.fail()
-            return changes
-        return []
-
-    def run(self, rounds=50):
-        while self.permits.pending and rounds:
-            self.read()
-            self.finish()
-            rounds -= 1
-        assert rounds
-
-
-def rate(maximum, window_ms, key="token:a"):
-    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=window_ms * MS)
-
-
-def slots(maximum):
-    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum)
 
 
 class Cluster(RuleBasedStateMachine):
@@ -421,9 +197,7 @@ def test_slots_that_are_being_given_back_are_not_used_any_more():
         for _ in range(20):
             one.start([slots(40)], lambda _: None)
         one.run()
-        for ticket, _ in one.tickets:
-            one.permits.end(ticket)
-        one.tickets.clear()
+        one.end_all()
         register.now += 200
     for _ in range(2):
         one.permits.tick()

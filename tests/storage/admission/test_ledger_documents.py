@@ -1,6 +1,7 @@
 """What the database makes of the statements, compared with what the model says it should."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import hypothesis.strategies as st
@@ -9,12 +10,12 @@ from hypothesis import given, settings
 
 from intercept.refusals import Rule
 from limits.limit import UNLIMITED, Kind, Limit, Of, Period
-from storage.admission.kinds.terms import name_of, window_of
-from storage.admission.ledger import Ledger, Member
+from storage.admission.kinds.terms import MS, name_of, window_of
+from storage.admission.ledger import MAX_SKEW_MS, Ledger, Member
 from storage.admission.ledger_documents import document_of, ledger_of, statement_of
 from storage.admission.ledger_store import LedgerStore
 from storage.admission.round import Change
-from tests.storage.admission.test_cluster_model import added, rate, slots
+from tests.storage.admission.model import added, rate, slots
 
 OWN = str(uuid4())
 OTHERS = [str(uuid4()) for _ in range(2)]
@@ -30,8 +31,8 @@ ledgers = st.builds(
 )
 
 
-def adding(limit, room, count, held, number=5):
-    ledger = Ledger("a", [(NOW, count)] if count else [], {OWN: Member(held, 0, number, NOW)})
+def adding(limit, room, count, held, *, number=5, report=0, now=NOW):
+    ledger = Ledger("a", [(now, count)] if count else [], {OWN: Member(held, report, number, now)})
     return Change(name_of(limit), None, f"{OWN}.{number}", ledger, limit, room)
 
 
@@ -56,13 +57,13 @@ async def test_the_database_adds_what_there_is_room_for_and_nothing_else(databas
         st.sampled_from([rate(100, WINDOW_MS), slots(40), rate(UNLIMITED, WINDOW_MS)]),
         st.none() | ledgers,
         st.integers(0, 40),
-        st.integers(0, 4),
+        st.tuples(st.integers(0, 4), st.integers(0, 4)),
         st.integers(0, 4),
     )
-    def compare(limit, before, room, count, held):
-        change = adding(limit, room, count, held)
+    def compare(limit, before, room, count_and_held, report):
+        change = adding(limit, room, *count_and_held, report=report)
         done, document = asyncio.run_coroutine_threadsafe(write(limit, before, change), loop).result()
-        expected = change.ledger if before is None else added(before, change, OWN)
+        expected = change.ledger if before is None else added(before, change, OWN, NOW)
         found.append(expected is None)
         counted = expected is not None
         assert done["nModified"] + done["nUpserted"] == counted
@@ -70,7 +71,8 @@ async def test_the_database_adds_what_there_is_room_for_and_nothing_else(databas
         ledger = ledger_of(document)
         assert ledger == (expected if counted else before)
         last = max([at for at, _ in ledger.entries], default=0)
-        assert document["expires_at"].timestamp() * 1000 >= last + (window_of(limit) if ledger.entries else 0)
+        least = last + window_of(limit) + MAX_SKEW_MS if ledger.entries else 0
+        assert document["expires_at"].timestamp() * 1000 >= least
         if before is not None:
             assert (document.get("base") == "other.1") is counted
 
@@ -117,6 +119,17 @@ async def test_what_is_added_late_does_not_undo_what_its_server_wrote_since(data
     assert not (await store.write([adding(slots(8), 8, 0, 3, number=6)])).counted
     document = await database.limit_ledgers.find_one({"_id": "concurrency:server"})
     assert ledger_of(document).held() == 6
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_added_at_a_time_that_the_database_has_yet_to_reach(database):
+    store = LedgerStore(database, OWN, lambda: 0)
+    soon = time.time_ns() // MS + 60_000  # as a server believes that heard from the clock before it was set back
+    before = Ledger("a", [(soon - 60_000, 10)], {OTHERS[0]: Member(0, 0, 1, soon - 60_000)})
+    await database.limit_ledgers.insert_one(document_of(writing(rate(10, WINDOW_MS), before, "other.1")))
+    for now, number in ((soon, 0), (soon - 120_000, 1)):
+        change = adding(rate(20, WINDOW_MS), 10, 1, 0, now=now)
+        assert len((await store.write([change])).counted) == number
 
 
 @pytest.mark.gen_test
