@@ -97,7 +97,7 @@ class Permits:
 
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, *, waits: bool = True) -> Waiting:
         """Decide on a request, or have it wait for a round if it does that; see `limits.limiter.Limiter.start`."""
-        waiting = Waiting([self._need(limit, reserve) for limit in limits], reserve)
+        waiting = Waiting(self._needs(limits, reserve), reserve)
         if self.alone is not None:
             self._decide_alone(waiting, self.alone)
             return waiting
@@ -114,14 +114,14 @@ class Permits:
 
     def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
         """Count a request that was admitted elsewhere, whatever the limits say; see `limits.limiter.Limiter.count`."""
-        needs = {need.account.name: need for need in [self._need(limit, reserve) for limit in limits]}
-        for account, _, amount in needs.values():
+        needs = Waiting(self._needs(limits, reserve), reserve).taking
+        for account, _, amount in needs:
             account.take_alone(amount)
             if self.alone is None:
                 account.report_uncounted()
             self.note(account)
         ticket = self._numbers()
-        self._tickets[ticket] = _Ticket(list(needs.values()), reserve)
+        self._tickets[ticket] = _Ticket(needs, reserve)
         self.charge(ticket, charged)
         return ticket
 
@@ -269,8 +269,7 @@ class Permits:
                 return False  # one that was to start has left
             self._refuse(waiting, refusing)
             return True
-        blocked = {need.account.name for need in waiting.blocked}
-        if any(not n.account.fits(n.limit, n.amount) for n in waiting.needs if n.account.name not in blocked):
+        if any(not need.account.fits(need.limit, need.amount) for need in waiting.needs if need not in waiting.blocked):
             return False
         self._admit(waiting)
         return True
@@ -289,6 +288,13 @@ class Permits:
         self._due[account.name] = account
 
     # -- decisions
+
+    def _needs(self, limits: Sequence[Limit], reserve: Amounts) -> list[Need]:
+        needs = [self._need(limit, reserve) for limit in limits]
+        if len({need.account.name for need in needs}) < len(needs):  # some count together
+            for need in sorted(needs, key=lambda one: (one.limit.shadow, one.limit.maximum), reverse=True):
+                need.account.limit = need.limit
+        return needs
 
     def _need(self, limit: Limit, reserve: Amounts) -> Need:
         name = name_of(limit)
@@ -328,15 +334,11 @@ class Permits:
 
     def _refuse(self, waiting: Waiting, refusing: Sequence[Need]) -> None:
         states = tuple([self._refusing_state(need, waiting) for need in waiting.needs])
-        names = {(need.account.name, need.limit.rule) for need in refusing}
-        shadow_names = {(n.account.name, n.limit.rule) for n in waiting.blocked if n.limit.shadow}
-        told = [
-            (state, (need.account.name, need.limit.rule)) for state, need in zip(states, waiting.needs, strict=True)
-        ]
-        against = [state for state, name in told if name in names]
+        told = list(zip(states, waiting.needs, strict=True))
+        against = [state for state, need in told if need in refusing]
         refused_by = max(against, key=lambda state: (state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns))
         longest = max(state.retry_after_ns for state in against)
-        shadow = tuple([state for state, name in told if name in shadow_names])
+        shadow = tuple([state for state, need in told if need in waiting.blocked and need.limit.shadow])
         waiting.answer(Decision(None, states, refused_by, longest, shadow))
 
     def _refusing_state(self, need: Need, waiting: Waiting) -> LimitState:

@@ -46,7 +46,7 @@ class Change(NamedTuple):
     """A ledger to be written: if its version is still `before`, or, where that is None, if there is none yet.
 
     With `room` the entries and this server's member are added to the ledger, whatever its version is: if all that counts in
-    it, without this server's member, is at most `room`, and its times are of the same clock.
+    it, without this server's member, is at most `room`, and its times are of the same clock, which was not set back.
 
     Attributes:
         base: What its version was before `before`, if that only added something; empty if that does not matter.
@@ -128,8 +128,9 @@ class Round:
         for waiting in self._waiting:
             waiting.blocked = [need for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
             if not waiting.refusing and not any(need.account.name in self._unread for need in waiting.blocked):
-                for account, limit, amount in waiting.taking:
+                for account, _, amount in waiting.taking:
                     account.plan(amount)
+                for account, limit, _ in waiting.needs:  # several may be of one account
                     lowest[account.name] = min(limit.maximum, lowest.get(account.name, limit.maximum))
         after = f"{self._permits.process}.{number}"
         for name, account in self._accounts.items():

@@ -42,9 +42,13 @@ class Waiting:
 
     @property
     def taking(self) -> list[Need]:
-        """What it takes as it starts: of each account that does not block it, once."""
-        blocked = {need.account.name for need in self.blocked}
-        return list({need.account.name: need for need in self.needs if need.account.name not in blocked}.values())
+        """What it takes as it starts: of each account once, by a limit that has room for it, and reserves if one does."""
+        fitting = [need for need in self.needs if need not in self.blocked] if self.blocked else self.needs
+        taking: dict[str, Need] = {}
+        for need in fitting:
+            if need.account.name not in taking or need.limit.reserve:
+                taking[need.account.name] = need
+        return list(taking.values())
 
     def answer(self, decision: Decision) -> None:
         """Tell the decision."""

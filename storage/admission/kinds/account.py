@@ -30,7 +30,7 @@ class Account(ABC):
 
     Attributes:
         name: The name of its ledger.
-        limit: The limit as it was last asked for.
+        limit: The limit as it was last asked for. Of several that count together, the least one that refuses.
         urgent: Whether something should be written with the next round, which begins at once for it.
         used_at: When it was last used.
         expires_at: When permits end that others might want; 0 if that is noted, or there are none.
@@ -59,6 +59,7 @@ class Account(ABC):
         self._read_at = self._known_at = NEVER_READ
         self._basis = Basis.READ
         self._before = self._ledger
+        self._in_round = False
         self._complete = True
         self._moved = False
         self._told = 0
@@ -166,6 +167,7 @@ class Account(ABC):
         self._ledger = ledger
         self._read_at = read.at
         self._count_again()
+        self._in_round = True
         self.urgent = False
 
     @abstractmethod

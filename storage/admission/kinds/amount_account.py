@@ -27,7 +27,6 @@ class AmountAccount(Account):
         self._reserved = 0
         self._written = 0
         self._target = 0
-        self._in_round = False
         self._planned = 0
         self._asked = False
         self._written_at = now_ns()
@@ -80,7 +79,6 @@ class AmountAccount(Account):
             ledger.enter(self._span.begin, missing, self._span)
             self._count_again()
             self._moved = True  # it must be written
-        self._in_round = True
         self._planned = 0
         self._asked = False
 

@@ -72,8 +72,10 @@ class RateAccount(Account):
 
     def fits(self, limit: Limit, _need: int) -> bool:
         """Whether there is a permit, or in a round the ledger has one more."""
-        lowered = max(0, self.limit.maximum - limit.maximum)
-        return self.left() + max(0, self._free - lowered) > self._planned
+        left, above = self.left(), self.limit.maximum - limit.maximum
+        if above > 0 and not self._in_round:  # a permit at hand is not enough: it was granted for a greater limit
+            return left > self._planned and self._room(limit) - self._used() + left > self._planned
+        return max(left if above <= 0 else 0, left + self._free - above if self._in_round else 0) > self._planned
 
     def take(self, _need: int) -> None:
         """Use a permit."""
@@ -119,7 +121,7 @@ class RateAccount(Account):
             ledger.enter(span.now + life, ahead, span)
             expires_at = self._read_at + life * MS
             self._granted.append(_Block(ahead, span.now + life, ledger.clock, expires_at, ahead=True))
-        self._free = 0  # until the write counts, there is only what there was before
+        self._in_round = False  # until the write counts, there is only what there was before
         self._count_again()
         return self._with_member(number, 0) if self._granted else self.written(number, 0)
 
@@ -149,7 +151,7 @@ class RateAccount(Account):
     def settle(self, *, counts: bool) -> None:
         """Have what was granted."""
         granted, self._granted = self._granted, []
-        self._free = self._planned = 0
+        self._planned = 0
         if not counts:
             for block in granted:  # it is not used, so it does not count here, whatever the ledger says
                 self._ledger.remove(block.at, block.left)

@@ -37,8 +37,11 @@ class SlotAccount(Account):
 
     def fits(self, limit: Limit, _need: int) -> bool:
         """Whether there is a slot, or in a round the ledger has one more."""
-        lowered = max(0, self.limit.maximum - limit.maximum)
-        return max(self._held, self.in_use + self._free - lowered) > self.in_use + self._planned
+        needed, above = self.in_use + self._planned, self.limit.maximum - limit.maximum
+        if not self._in_round and (above <= 0 or self._held <= needed):
+            return self._held > needed
+        room = limit.maximum - self._taken_elsewhere(limit)
+        return max(self._held if above <= 0 else 0, room) > needed  # what is held may be for a greater limit
 
     def take(self, _need: int) -> None:
         """Take a slot."""
@@ -74,7 +77,7 @@ class SlotAccount(Account):
             wanted = 0 if self._near else min(self._kept, self._held) - needed
         self._near = near(left, self.limit.maximum)
         self.lacking = False
-        self._free = 0  # until the write counts, there is only what there was before
+        self._in_round = False  # until the write counts, there is only what there was before
         unseen = self._basis is Basis.UNSEEN
         self._target = needed + (0 if unseen else ahead_of(left, self.limit.maximum, wanted))
         self._held = min(self._held, self._target)
@@ -102,7 +105,7 @@ class SlotAccount(Account):
     def settle(self, *, counts: bool) -> None:
         """Hold what was written."""
         self._unknown = not counts
-        self._free = self._planned = 0
+        self._planned = 0
         if counts:
             self._held = self._target
             self._forget_reports()
