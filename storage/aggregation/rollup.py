@@ -28,10 +28,9 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
-from bson.decimal128 import Decimal128
 
 from storage.aggregation.histograms import pack, unpack
-from storage.mongo.codec import read_decimal
+from storage.mongo.codec import read_decimal, write_decimal
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""
@@ -101,8 +100,10 @@ class Bucket(StrEnum):
 
     def floor(self, at: datetime) -> datetime:
         """Return when the bucket began that this time, in UTC, is in."""
-        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        return day + (at - day) // self.length * self.length
+        whole = at.replace(second=0, microsecond=0)
+        if self is Bucket.MINUTE:
+            return whole
+        return whole.replace(minute=0) if self is Bucket.HOUR else whole.replace(hour=0, minute=0)
 
 
 class GroupBy(StrEnum):
@@ -259,7 +260,7 @@ def document_of(totals: Mapping[str, Any]) -> dict[str, Any]:
 def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the database adds to a rollup's document: no zeros and no histograms."""
     changes = {name: value for name, value in totals.items() if value and name not in HISTOGRAMS}
-    return changes | {name: Decimal128(value) for name, value in changes.items() if name in MONEY}
+    return changes | {name: write_decimal(value) for name, value in changes.items() if name in MONEY}
 
 
 def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:

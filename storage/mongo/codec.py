@@ -11,7 +11,8 @@ from bson.decimal128 import Decimal128
 EXACT = Context(prec=34)
 """Arithmetic that is exact in as many digits as a `Decimal128` holds."""
 
-_COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
+_COEFFICIENT_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 113, 126, 127, 6_176
+_EXPONENTS = range(-_EXPONENT_BIAS, 6_112)
 
 
 def binary(id_: UUID) -> Binary:
@@ -29,3 +30,17 @@ def read_decimal(number: Decimal128) -> Decimal:
         return number.to_decimal()  # negative, or no number
     exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
     return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, EXACT)
+
+
+def write_decimal(number: Decimal) -> Decimal128:
+    """Return `Decimal128(number)`, in the same layout: 2 us instead of 8. What is counted of a call has about 30 of them.
+
+    Raises:
+        decimal.Inexact: It has more digits than there is room for.
+    """
+    sign, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or exponent not in _EXPONENTS or len(digits) > EXACT.prec:
+        return Decimal128(number)  # no number, or perhaps too long
+    coefficient = int(number.copy_abs().scaleb(-exponent, EXACT))
+    bits = sign << _SIGN_BIT | (exponent + _EXPONENT_BIAS) << _COEFFICIENT_BITS | coefficient
+    return Decimal128.from_bid(bits.to_bytes(16, "little"))

@@ -23,7 +23,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
-from storage.mongo.codec import EXACT
+from storage.mongo.codec import EXACT, write_decimal
 from storage.recording.own_prices import OwnPrice, OwnPrices
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Cost(NamedTuple):
     def stored(self) -> dict[str, Any]:
         """All of it as the database keeps it."""
         rates = {} if self.rates is None else {"rates": _stored(self.rates)}
-        return {"usd": Decimal128(self.usd), "prices": self.prices, **rates}
+        return {"usd": write_decimal(self.usd), "prices": self.prices, **rates}
 
 
 class _Rates(NamedTuple):

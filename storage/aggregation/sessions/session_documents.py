@@ -22,7 +22,7 @@ from intercept.ids import format_id
 from intercept.records import Status
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.sessions.prompt_cache import saved_usd
-from storage.mongo.codec import EXACT, binary, read_decimal
+from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MAX_TOKENS
 
@@ -69,7 +69,7 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
         "lost_tokens": loss.get("lost_tokens", 0),
         "retries": int("retry" in call),
         "cost": cost["usd"] if cost else _NOTHING,
-        "saved": Decimal128(saved_usd(read, cost["rates"])) if read and cost and "rates" in cost else _NOTHING,
+        "saved": write_decimal(saved_usd(read, cost["rates"])) if read and cost and "rates" in cost else _NOTHING,
         "lost": loss.get("lost") or _NOTHING,
         "retry_cost": ((call.get("retried") or {}).get("cost") or {}).get("usd", _NOTHING),
     }
@@ -130,7 +130,7 @@ def _sums(
         return dict(added[0])
     sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
     with localcontext(EXACT):
-        money = {name: Decimal128(_usd((known, *added), name) - _usd(replaced, name)) for name in MONEY}
+        money = {name: write_decimal(_usd((known, *added), name) - _usd(replaced, name)) for name in MONEY}
     return {**sums, **money}
 
 

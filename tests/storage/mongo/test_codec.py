@@ -1,4 +1,4 @@
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from uuid import UUID
 
 import bson
@@ -8,7 +8,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.mongo.codec import EXACT, binary, read_decimal
+from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
 
 FINITE = st.builds(
     lambda digits, exponent: Decimal(digits).scaleb(exponent, EXACT),
@@ -27,6 +27,18 @@ def test_a_decimal_is_read_as_the_driver_reads_it(value):
 def test_a_cost_is_read_as_it_was_written(number):
     cost = EXACT.scaleb(Decimal(number), -12)
     assert read_decimal(Decimal128(cost)) == cost
+
+
+@given(FINITE | st.decimals())
+def test_a_decimal_is_written_as_the_driver_writes_it(value):
+    assert _or_error(write_decimal, value) == _or_error(Decimal128, value)
+
+
+def _or_error(write, value):
+    try:
+        return write(value).bid
+    except (DecimalException, ValueError) as error:
+        return type(error)
 
 
 def test_an_id_is_written_as_the_driver_writes_it():
