@@ -1,4 +1,7 @@
-"""A process that does a task until it is killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`."""
+"""A process that does a task until it is killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`.
+
+It says `added` after the first calls that it added.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,24 @@ import sys
 from storage.mongo.database import Database
 from tests.storage.aggregation.tasks import ALL
 
+BATCH = 100
+"""Most calls that it adds at once."""
+
 
 async def run_job(task, uri, name):
+    ALL[task].kind.batch = BATCH
     job = ALL[task].make_job(Database.connect(uri, name))
-    sys.stdout.write("begun\n")
-    sys.stdout.flush()
+    said = False
+
+    def on_added(number):
+        nonlocal said
+        if number and not said:
+            sys.stdout.write("added\n")
+            sys.stdout.flush()
+            said = True
+
     while True:
-        await job.add_pending()
+        await job.add_pending(on_added)
 
 
 if __name__ == "__main__":

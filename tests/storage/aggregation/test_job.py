@@ -18,6 +18,7 @@ from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.aggregation.interruptions import Interrupted
+from tests.storage.aggregation.job_worker import BATCH
 from tests.storage.aggregation.tasks import TASKS
 from tests.storage.rollup_checks import marked, write
 
@@ -99,18 +100,20 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database, name, task):
+async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database, name, task, monkeypatch):
     database, random = private_database, Random(7)
     # A transaction that nobody goes on with is ended by MongoDB, after a minute otherwise.
-    await database.rollups.database.client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 3})
-    await end(database, *map(task.call, range(3_000)))
+    await database.rollups.database.client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 1})
+    # So small that a process is killed at any point of a run, not always in the transaction of its first one.
+    monkeypatch.setattr(task.kind, "batch", BATCH)
     where = private_mongodb.uri, database.rollups.database.name
     command = (sys.executable, "-m", "tests.storage.aggregation.job_worker", name, *where)
-    for _ in range(4):
+    for first in range(0, 1_200, 300):
+        await end(database, *map(task.call, range(first, first + 300)))
         worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert await worker.stdout.readline() == b"begun\n"
+        assert await worker.stdout.readline() == b"added\n"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wait(), random.uniform(0.05, 0.5))
+            await asyncio.wait_for(worker.wait(), random.uniform(0, 0.2))
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
     # So that there is a run, though the last one may have been stopped with nothing but its note left.
