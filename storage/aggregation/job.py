@@ -182,9 +182,15 @@ class ExactlyOnceJob(ABC):
             DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
         """
         limit = self._batch_limit
+        number = await self._in_time(self._run_batch)
+        return number, number < limit
+
+    async def _in_time(self, work: Callable[[int], Awaitable[T]]) -> T:
+        """Do work of about so many interceptions within `BATCH_SECONDS`; what is raised is in `_run_once`."""
+        limit = self._batch_limit
         try:
             async with self._database.within(BATCH_SECONDS, self.verb):
-                number = await self._run_batch(limit)
+                return await work(limit)
         except DatabaseUnavailableError as error:
             if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in NO_TRANSACTIONS:
                 raise NoTransactionsError(
@@ -194,20 +200,24 @@ class ExactlyOnceJob(ABC):
                 raise
             text = f"a batch of {limit} took longer than {BATCH_SECONDS:g} s: the next one has {self._batch_limit}"
             raise TooSlowError(text) from error
-        return number, number < limit
 
     async def _run_batch(self, limit: int) -> int:
         if await self._interceptions.find_one(self.marked, {"_id": True}, hint=self.index) is None:
             return 0
-        # Fewer next time, should this not succeed.
-        self._batch_limit = max(limit // 2, 1)
-        run = await self._next_run()
-        pending = await self._try_to_transact(run, partial(self._add_noted, limit))
-        self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
+        run, pending = await self._try_batch(limit, self._add_noted)
         if pending is None:
             return 0
         await self._unmark(run, pending)
         return self._number_of(pending)
+
+    async def _try_batch(self, limit: int, change: Callable[[int, Session], Awaitable[T]]) -> tuple[int, T | None]:
+        """Do a change of so many as the next run; return the run and what it returns, None if another server has it."""
+        # Fewer next time, should this not succeed.
+        self._batch_limit = max(limit // 2, 1)
+        run = await self._next_run()
+        done = await self._try_to_transact(run, partial(change, limit))
+        self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
+        return run, done
 
     async def _next_run(self) -> int:
         """Finish the run before, if it left work; return the number of the next one."""

@@ -102,8 +102,7 @@ class RollupJob(ExactlyOnceJob):
         number, is_all = await super()._run_once()
         is_all = is_all and not marked
         if is_all:
-            async with self._database.within(BATCH_SECONDS, self.verb):
-                self._is_behind = await self._add_details()
+            self._is_behind = await self._in_time(self._add_details)
         return number, is_all and not self._is_behind
 
     async def _mark_first_schema(self) -> int:
@@ -134,20 +133,18 @@ class RollupJob(ExactlyOnceJob):
         await self._change_all(rollups, session)
         return pending
 
-    async def _add_details(self) -> bool:
+    async def _add_details(self, limit: int) -> bool:
         """Make some of the details that calls were counted without; say whether more are missing."""
         state = await self._rollups.find_one(JOB_STATE, {"turn": True, DETAIL_STATE: True})
         if DetailState.left(state).is_whole:
             return False
-        found = await self._try_to_transact(await self._next_run(), self._detail_batch)
+        _, found = await self._try_batch(limit, self._detail_batch)
         return found is None or not found.is_whole
 
-    async def _detail_batch(self, session: Session) -> DetailState:
+    async def _detail_batch(self, limit: int, session: Session) -> DetailState:
         state = await self._rollups.find_one(JOB_STATE, {"turn": True, DETAIL_STATE: True}, session=session) or {}
         details = DetailState.of(state, state["turn"])
-        details, rollups = await detail_state.step(
-            self._interceptions, self._rollups, details, self._batch_limit, session
-        )
+        details, rollups = await detail_state.step(self._interceptions, self._rollups, details, limit, session)
         await self._change_all(rollups, session)
         await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
         return details

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo.errors import ExecutionTimeout
 
 from intercept.records import EndReason
 from storage.aggregation import detail_state
@@ -137,6 +138,26 @@ async def test_details_of_earlier_calls_hurry_nobody(database, monkeypatch):
         await RollupJob(database, now=lambda: NOON, pause=pause).run()
     assert len(pauses) > 2
     assert set(pauses) == {1.0}
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_details_that_take_too_long_are_made_of_fewer_calls_at_once(database, monkeypatch):
+    await write(database, *(call.start for call in CALLS), *(call.end() for call in CALLS))
+    await job(database).add_pending()
+    await forget(database)
+    monkeypatch.setattr(RollupJob, "batch", 8)
+    step, sizes = detail_state.step, []
+
+    async def slow_step(interceptions, rollups, details, limit, session):
+        sizes.append(limit)
+        if limit > 2:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+        return await step(interceptions, rollups, details, limit, session)
+
+    monkeypatch.setattr(detail_state, "step", slow_step)
+    await job(database).add_pending()
+    assert sizes[:3] == [8, 4, 2]
     await has_counted_all(database)
 
 
