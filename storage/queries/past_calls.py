@@ -85,7 +85,7 @@ class PastCalls:
 
 
 def _figures(counted: tuple[str, ...]) -> dict[str, Any]:
-    """Have MongoDB work out the figures of a call: it takes a quarter of the time that reading all of it takes here."""
+    """Have MongoDB work out the figures of a call: to read all of it here takes twice as long, see docs/performance.md."""
     tokens = {"$add": [{"$sum": f"$token_usages.{name}"} for name in counted]}
     # As a call is charged: rounded up.
     micro_dollars = {"$ceil": {"$multiply": [{"$ifNull": ["$cost.usd", 0]}, _MICRO]}}
