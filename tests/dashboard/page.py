@@ -10,7 +10,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from selenium.common.exceptions import ElementClickInterceptedException
+from selenium.common.exceptions import ElementClickInterceptedException, TimeoutException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -92,7 +92,10 @@ class Page:
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for something; a page that is redrawn meanwhile is read again."""
         wait = WebDriverWait(self.browser, SECONDS, EVERY_SECONDS)
-        return wait.until(lambda _: condition(), f"{what}, but the page says: {self.text()}")
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"{what}, but the page says: {self.text()}") from None
 
     def all(self, css: str) -> list[WebElement]:
         return self.browser.find_elements(By.CSS_SELECTOR, css)
@@ -157,10 +160,7 @@ class Page:
 
     def shows(self, css: str, texts: list[str]) -> None:
         """Wait until these elements say that."""
-        try:
-            self.until(lambda: self.texts(css) == texts, f"{css} was to say {texts}")
-        finally:
-            assert self.texts(css) == texts
+        self.until(lambda: self.texts(css) == texts, f"{css} was to say {texts}")
 
     def text(self) -> str:
         return str(self.browser.execute_script("return document.body.innerText"))

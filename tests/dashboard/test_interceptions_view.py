@@ -137,11 +137,11 @@ def test_a_token_that_is_pasted_into_the_search_does_not_get_into_the_address(pa
     _, token = site.user()
     page.open(view, token)
     page.find("#q").send_keys(token, Keys.ENTER)
-    assert page.find(".filters [role=alert]").text.startswith("That looks like a token or a key")
+    assert page.find(".view-bar [role=alert]").text.startswith("That looks like a token or a key")
     assert page.find("#q").get_attribute("value") == ""
     assert page.address == view
     page.find("#q").send_keys("initiator:me", Keys.ENTER)
-    page.gone(".filters [role=alert]")
+    page.gone(".view-bar [role=alert]")
     assert page.address == f"{view}?q=initiator%3Ame"
 
 
