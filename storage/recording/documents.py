@@ -1,17 +1,23 @@
 """How an interception is kept as one MongoDB document. Pure: no I/O, no clock.
 
-A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
-initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
-no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
-`billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
-the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `response`, the text of the response, only where it is
-kept; `blocks`, packed
-checksums of what the provider may cache (`intercept.blocks`), and `fingerprint`, a digest of them with user and model;
-`tags` only where the client gave any; `texts_until` and `response_until` where texts are removed before the call is (`storage.recording.text_retention`); `retry_count` only where there were tries before; `attempt`, `attempts`, `retry_of` and `retried` as
-`storage.aggregation.sessions.retries` finds them; what
-`storage.aggregation.sessions.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
-`uncounted` (`storage.aggregation.rollup_job`), `ungrouped` (`storage.aggregation.sessions.session_job`) and `unindexed`
-(`storage.search.job`), with the time of the end.
+A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs. Its parts are made
+by `storage.recording.parts`. These fields differ from the resource:
+
+- `initiator_id` is the initiator, and `request_ids` has every id that `request_id` finds the interception by.
+- `usage`, the provider's own object, is JSON text, since no key or number of a provider's may disturb the database.
+- `truncated` says that the top level lost something.
+- `billed` is false where the API costs nothing, else absent.
+- Only some documents have `requested_provider_name` (several providers may serve the call), `tries` (there was more than one),
+  `connecting` (a connection was made), `response` (its text is kept), `tags` (the client gave any), and `retry_count` (there
+  were tries before).
+- `blocks` are packed checksums of what the provider may cache (`intercept.blocks`), and `fingerprint` is a digest of them with
+  user and model.
+- `texts_until` and `response_until` say when texts are removed before the call is (`storage.recording.text_retention`).
+- `attempt`, `attempts`, `retry_of` and `retried` are as `storage.aggregation.sessions.retries` finds them.
+- `storage.aggregation.sessions.threads` works with `tool_call_ids`, `tool_results`, `conversation`, `continues`,
+  `previous_response_id` and `unlinked`.
+- Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.aggregation.rollup_job`),
+  `ungrouped` (`storage.aggregation.sessions.session_job`) and `unindexed` (`storage.search.job`).
 """
 
 from __future__ import annotations
@@ -21,28 +27,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
-from zlib import crc32
 
-import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
-from intercept.recording import Keep, Recording
-from intercept.records import (
-    Ending,
-    Interception,
-    ModelResponse,
-    ModelThought,
-    Status,
-    TokenUsage,
-    ToolResult,
-    ToolUsage,
-    Try,
-    UserPrompt,
-)
+from intercept.recording import Recording
+from intercept.records import Ending, Interception, Status, TokenUsage, Try
+from storage.recording import parts
 from storage.recording.prices import Cost
 
 SCHEMA_VERSION = 2
@@ -53,11 +46,6 @@ MAX_LIST = 2_000
 
 MAX_ID = 256
 """Longest id, in characters, that an interception is found by."""
-
-USAGE_BYTES = 64 << 10
-"""Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
-
-USAGE_DEPTH = 16
 
 FINGERPRINT_BYTES = 16
 """Size of a fingerprint."""
@@ -103,7 +91,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     document |= conversation
     is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
     continues = is_tool_result or not conversation.keys().isdisjoint(("continues", "previous_response_id"))
-    results = [_tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
+    results = [parts.tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
     if results:
         document["tool_results"] = results
     if continues or results:
@@ -158,7 +146,7 @@ def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
 def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[dict[str, Any]]:
     """Make the prompts of the document of an interception."""
     prompt = interception.user_prompt
-    return [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)]
+    return [] if prompt is None else [parts.user_prompt(prompt, new_id, interception.started_at)]
 
 
 def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
@@ -177,17 +165,16 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "ended_at": at,
         "response_id": reading.response_id,
         "request_ids": _request_ids(ending),
-        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
-        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
-        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
+        "token_usages": [parts.token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
+        "tool_usages": [parts.tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
+        "model_thoughts": [parts.model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
         "cost": None if cost is None else cost.stored,
         "uncounted": at,
         "ungrouped": at,
         "unindexed": at,
     }
     if (response := reading.response) is not None:
-        truncated = {"truncated": True} if response.truncated else {}
-        fields["response"] = {"text": response.text, "metadata": truncated | _kept(response)}
+        fields["response"] = parts.model_response(response)
     if price := _provider_cost(usages):
         fields["provider_cost"] = price
     if ending.credential_hint:
@@ -230,82 +217,6 @@ def _conversation_fields(interception: Interception) -> dict[str, Any]:
         "previous_response_id": next(iter(_distinct_ids(interception.previous_response_id)), None),
     }
     return {name: value for name, value in conversation.items() if value}
-
-
-def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "prompt": prompt.prompt,
-        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)} | _kept(prompt),
-        "created_at": at,
-    }
-
-
-def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    text = _usage_text(usage.usage)
-    return {
-        "id": new_id(),
-        "provider_response_id": usage.provider_response_id,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_input_tokens": usage.cache_read_input_tokens,
-        "cache_write_input_tokens": usage.cache_write_input_tokens,
-        "source": usage.source.value,
-        "metadata": {"truncated": True} if text is None else {"usage": text},
-        "created_at": at,
-    }
-
-
-def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "provider_response_id": usage.provider_response_id,
-        "provider_tool_call_id": usage.provider_tool_call_id,
-        "server_url": usage.server_url,
-        "tool": usage.tool,
-        "input": usage.input,
-        "injected": usage.injected,
-        "invocation_error": usage.invocation_error,
-        "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
-        "created_at": at,
-        **({"checksum": crc32(usage.input.encode(errors="replace"))} if usage.input else {}),
-    }
-
-
-def _tool_result(result: ToolResult) -> dict[str, Any]:
-    return {"id": result.id, "bytes": result.bytes, "is_error": result.is_error}
-
-
-def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "content": thought.content,
-        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {}), **_kept(thought)},
-        "created_at": at,
-    }
-
-
-def _kept(text: UserPrompt | ToolUsage | ModelThought | ModelResponse) -> dict[str, str]:
-    return {} if text.kept is Keep.FULL else {"recording": text.kept.value}
-
-
-def _usage_text(usage: dict[str, Any]) -> str | None:
-    """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
-    try:
-        text = msgspec.json.encode(usage) if _is_shallow(usage) else b""
-    except (ValueError, OverflowError):
-        return None
-    return text.decode() if 0 < len(text) <= USAGE_BYTES else None
-
-
-def _is_shallow(usage: dict[str, Any]) -> bool:
-    level: list[Any] = [usage]
-    for _ in range(USAGE_DEPTH):
-        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
-        level = [item for item in items if isinstance(item, (dict, list))]
-        if not level:
-            return True
-    return False
 
 
 def _request_ids(ending: Ending) -> list[str]:

@@ -1,8 +1,8 @@
 """Removes the texts of calls when a policy says they have been kept for long enough. What is counted of the calls stays.
 
 A call under such a policy has `texts_until` in its document from its start on, and `response_until` where the text of its
-response goes earlier. A run finds those whose time has come by an index, empties their texts, and takes the mark away: so any
-number of servers may run at the same time, stop and go on.
+response goes earlier. A run finds those whose time has come by an index, empties their texts, and takes the mark away: so
+any number of servers may run at the same time, stop and go on.
 
 Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
 calls.

@@ -27,7 +27,7 @@ from intercept.records import (
 )
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
-from storage.recording import documents
+from storage.recording import documents, parts
 from storage.recording import truncation as fitting
 from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
 from storage.recording.prices import Cost
@@ -362,7 +362,7 @@ def deep(levels):
 
 @pytest.mark.parametrize(
     "usage",
-    [deep(documents.USAGE_DEPTH + 1), deep(900), {"a": "x" * documents.USAGE_BYTES}, {"a": "\ud800"}],
+    [deep(parts.USAGE_DEPTH + 1), deep(900), {"a": "x" * parts.USAGE_BYTES}, {"a": "\ud800"}],
     ids=["too deep", "far too deep", "too large", "half a character"],
 )
 def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
@@ -372,7 +372,7 @@ def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
 
 
 def test_a_usage_object_at_the_limits_is_kept():
-    usage = {"a": deep(documents.USAGE_DEPTH - 2), "b": 2**70}
+    usage = {"a": deep(parts.USAGE_DEPTH - 2), "b": 2**70}
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", usage=usage),))
     assert shown(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
 
