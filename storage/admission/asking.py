@@ -8,11 +8,33 @@ from typing import Any, TypeVar
 import pymongo
 from pymongo.errors import PyMongoError
 
-from storage.admission.own_pauses import answer_within
+from storage.admission.own_pauses import OwnPauseError, answer_within
 from storage.mongo.database import database_errors
 from storage.mongo.errors import DatabaseUnavailableError
 
+FAILURES = 2
+"""So many answers in a row have to be missing until the database counts as unavailable."""
+
+OWN_PAUSES = 10
+"""So many answers in a row may be missing because this process was paused or busy; the next one is a failure."""
+
+RETRY_SECONDS = 0.1
+"""From a question without an answer to the next one, while a server may not decide alone yet."""
+
 T = TypeVar("T")
+
+
+class Silence:
+    """How often in a row the database did not answer."""
+
+    def __init__(self) -> None:
+        self._failures = self._pauses = 0
+
+    def note(self, error: Exception) -> bool:
+        """There was no answer once more. Whether the database counts as unavailable."""
+        self._pauses += isinstance(error, OwnPauseError)
+        self._failures += not isinstance(error, OwnPauseError) or self._pauses > OWN_PAUSES
+        return self._failures >= FAILURES
 
 
 async def ask_database(seconds: float, ask: Coroutine[Any, Any, T]) -> T:

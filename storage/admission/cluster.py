@@ -1,10 +1,10 @@
 """The authority of a cluster: this server's permits, and the rounds with the ledgers in MongoDB.
 
-Requests that a server cannot admit by itself wait for a round; what one event loop iteration brings, and what came during
-the last round, goes into the next one. A round that fails is made again. Only when another one fails, begun after the
-first, and this process was not paused meanwhile, the database counts as unavailable. When the other servers have had the
-time to notice that they do not hear of this one, and leave it its share, it decides alone, until heartbeats have succeeded
-for a moment. Then it goes by the ledgers, and leaves the others their shares until they have told the ledgers too.
+Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A question that has no answer is
+asked again. Only when another one has none, asked after the first, and this process was not paused meanwhile, the database
+counts as unavailable. When the other servers have had the time to notice that they do not hear of this one, and leave it its
+share, it decides alone, until heartbeats have succeeded for a moment. Then it goes by the ledgers, and leaves the others their
+shares until they have told the ledgers too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from uuid import UUID
 import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
-from storage.admission.asking import ask_database
+from storage.admission.asking import RETRY_SECONDS, Silence, ask_database
 from storage.admission.kinds.terms import MS, Times
 from storage.admission.ledger_documents import Document
 from storage.admission.ledger_store import BEAT_MS, LedgerStore
@@ -31,18 +31,12 @@ from storage.admission.permits import Permits
 from storage.admission.presence.heartbeats import Presence
 from storage.admission.presence.members import Members
 from storage.admission.presence.standing import Standing, State
-from storage.admission.round import Outcome, Round
+from storage.admission.rounds import Rounds
 from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
 ANSWER_SECONDS = 0.4
 """How long a round may take, in seconds in which this process was running."""
-
-FAILURES = 2
-"""So many rounds in a row have to fail until the database counts as unavailable."""
-
-OWN_PAUSES = 10
-"""So many rounds in a row may fail because this process was paused or busy; the next one is a failure."""
 
 HEARTBEAT_SECONDS = 1.0
 """From one heartbeat to the next; also how often what is due is done."""
@@ -61,9 +55,6 @@ MISSING_SECONDS = 4.0
 
 DEAD_SECONDS = 600.0
 """A server is dead when its heartbeat has not changed for so long: what was left to it is free."""
-
-RETRY_SECONDS = 0.1
-"""From a round that failed to the next one, while a server may not decide alone yet."""
 
 WELCOMES = 24
 """How often a server that starts looks whether all others know of it."""
@@ -128,10 +119,15 @@ class ClusterAuthority:
         self._patience = patience
         self._now_ns = now_ns
         self._pause = pause
-        self._rounds: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._rounds = Rounds(
+            *(self._permits, self._store, self._standing),
+            is_only=lambda: self.servers == 1,
+            lose=self._begin_alone,
+            patience=patience,
+            now_ns=now_ns,
+            pause=pause,
+        )
         self._beaten_at = now_ns()
-        self._closing = False
 
     @property
     def unavailable(self) -> bool:
@@ -167,16 +163,12 @@ class ClusterAuthority:
 
     async def close(self) -> None:
         """Give all permits back and leave, once `run` has ended."""
-        self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._rounds.close()
         self._permits.tick()
         self._permits.tick()  # what was used since the last one is not any more
         if self._standing.state is not State.ALONE:
             self._permits.report_uncounted()
-            self._work()
-            if self._rounds is not None:
-                await asyncio.wait({self._rounds})
+            await self._rounds.finish()
             with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
                 await self._ask(self._store.leave())
         self._presence.close()
@@ -187,20 +179,20 @@ class ClusterAuthority:
             await self._pause(HEARTBEAT_SECONDS)
             self._permits.tick()
             await self._beat()
-            self._work()
+            self._rounds.work()
 
     # -- decisions
 
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
         """Decide on a request if that is possible without waiting; else None, and nothing is counted."""
         decision = self._permits.start(limits, reserve, waits=False).decision
-        self._work()
+        self._rounds.work()
         return decision
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, and count it for all its limits if they all admit it; see `limits.limiter.Limiter.start`."""
         waiting = self._permits.start(limits, reserve)
-        self._work()
+        self._rounds.work()
         if waiting.decision is not None:
             return waiting.decision
         return await self._decided(waiting)
@@ -208,7 +200,7 @@ class ClusterAuthority:
     def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
         """Count a request that was admitted elsewhere; see `limits.limiter.Limiter.count`."""
         ticket = self._permits.count(limits, reserve, charged)
-        self._work()
+        self._rounds.work()
         return ticket
 
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
@@ -218,12 +210,12 @@ class ClusterAuthority:
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request."""
         self._permits.end(ticket)
-        self._work()
+        self._rounds.work()
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
         """Have at least this much of a budget used in a period: by its ledger, however many servers say so."""
         self._permits.restore(limit, used, begin_ns)
-        self._work()
+        self._rounds.work()
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left, of all servers together; of this one while it decides alone."""
@@ -255,79 +247,18 @@ class ClusterAuthority:
                 self.end(waiting.decision.ticket)
             raise
 
-    # -- rounds
-
-    def _work(self) -> None:
-        due = self._permits.expire()
-        if due is not None and self._timer is None and not self._closing:
-            seconds = max(0.0, (due - self._now_ns()) / 1e9)
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
-        if self._rounds is None and self._permits.pending and self._standing.state is not State.ALONE:
-            self._rounds = asyncio.create_task(self._make_rounds())  # noqa: TID251 - requests wait for what it decides
-
-    def _expired(self) -> None:
-        self._timer = None
-        self._work()
-
-    async def _make_rounds(self) -> None:
-        failures = pauses = 0
-        try:
-            while self._standing.state is not State.ALONE and (round_ := self._round()) is not None:
-                try:
-                    await self._make(round_)
-                except (OwnPauseError, DatabaseUnavailableError) as error:
-                    round_.fail()
-                    pauses += isinstance(error, OwnPauseError)
-                    failures += isinstance(error, DatabaseUnavailableError) or pauses > OWN_PAUSES
-                    if failures >= FAILURES and not self._begin_alone(error):
-                        await self._pause(RETRY_SECONDS)
-                except BaseException:
-                    round_.fail()
-                    if not self.unavailable:
-                        self._permits.begin_alone(self._standing.alone)  # nobody is left waiting
-                        self._permits.end_alone()
-                    raise
-                else:
-                    failures = pauses = 0
-        except BaseException as error:
-            self._rounds = None
-            if isinstance(error, Exception):  # else the event loop ends, and nothing more is asked
-                self._work()
-            raise
-        self._rounds = None
-        self._work()
-
-    def _round(self) -> Round | None:
-        return Round.begin(self._permits, timed=self._store.clock.read() is not None, only=self.servers == 1)
-
-    async def _make(self, round_: Round) -> None:
-        async def exchange() -> None:
-            changes = round_.plan(await self._store.look(round_.names))
-            planned.append(await self._store.write(changes) if changes else Outcome())
-
-        planned: list[Outcome] = []
-        await asyncio.sleep(0)  # what this event loop iteration brings waits for the next round together
-        await self._ask(exchange())
-        round_.settle(planned[0])
-
-    async def _ask(self, ask: Coroutine[Any, Any, T], times: int = 1) -> T:
-        """Ask the database, which has to answer in so many times the patience of a round; see `ask_database`."""
-        return await ask_database(times * self._patience, ask)
-
-    # -- the database, and the other servers
+    # -- the other servers
 
     async def _beat(self) -> None:
         """Send a heartbeat, and look who else is alive."""
-        failures = pauses = 0
+        silence = Silence()
         while True:
             began = self._now_ns()
             try:
                 await self._ask(self._presence.beat(began, untold=self._permits.untold), HEARTBEAT_PATIENCE)
                 break
             except (OwnPauseError, DatabaseUnavailableError) as error:
-                pauses += isinstance(error, OwnPauseError)
-                failures += isinstance(error, DatabaseUnavailableError) or pauses > OWN_PAUSES
-                if failures >= FAILURES or self.unavailable:
+                if silence.note(error) or self.unavailable:
                     if self._begin_alone(error):
                         return
                     await self._pause(RETRY_SECONDS)
@@ -351,3 +282,6 @@ class ClusterAuthority:
             _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
             self._on_change()
         return True
+
+    async def _ask(self, ask: Coroutine[Any, Any, T], times: int = 1) -> T:
+        return await ask_database(times * self._patience, ask)

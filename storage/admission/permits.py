@@ -10,16 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from msgspec import structs
-
-from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
+from limits.limit import NOTHING, UNLIMITED, Amounts, Kind, Limit, LimitState
+from storage.admission.decisions import admission_of, refusal_of
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.amount_account import AmountAccount
 from storage.admission.kinds.rate_account import RateAccount
 from storage.admission.kinds.slot_account import SlotAccount
 from storage.admission.kinds.terms import MS, Times, name_of
 from storage.admission.presence.shares import Absent, Alone
-from storage.admission.waiting import Need, Waiting
+from storage.admission.waiting import Need, Ticket, Waiting
 
 ROUND_LEDGERS = 250
 """How many ledgers take part in one round, more only if a single request needs more."""
@@ -33,15 +32,6 @@ _KINDS: Mapping[Kind, type[Account]] = {
     Kind.TOKENS: AmountAccount,
     Kind.BUDGET: AmountAccount,
 }
-
-
-class _Ticket:
-    __slots__ = ("charged", "needs", "reserved")
-
-    def __init__(self, needs: Sequence[Need], reserved: Amounts) -> None:
-        self.needs = needs
-        self.reserved = reserved
-        self.charged = NOTHING
 
 
 class Permits:
@@ -77,7 +67,7 @@ class Permits:
         self._due: dict[str, Account] = {}
         self._queue: deque[Waiting] = deque()
         self._expiring: list[tuple[int, str]] = []
-        self._tickets: dict[int, _Ticket] = {}
+        self._tickets: dict[int, Ticket] = {}
         self._numbers = count(1).__next__
 
     @property
@@ -121,7 +111,7 @@ class Permits:
                 account.report_uncounted()
             self.note(account)
         ticket = self._numbers()
-        self._tickets[ticket] = _Ticket(needs, reserve)
+        self._tickets[ticket] = Ticket(needs, reserve)
         self.charge(ticket, charged)
         return ticket
 
@@ -267,7 +257,7 @@ class Permits:
                 return False
             if not all(need.account.state(need.limit, need.amount).retry_after_ns for need in refusing):
                 return False  # one that was to start has left
-            self._refuse(waiting, refusing)
+            waiting.answer(refusal_of(waiting, self.alone))
             return True
         if any(not need.account.fits(need.limit, need.amount) for need in waiting.needs if need not in waiting.blocked):
             return False
@@ -312,41 +302,23 @@ class Permits:
         for account, _, amount in taking:
             account.take(amount)
             self.note(account)
-        self._answer(waiting, taking)
+        self._start(waiting, taking)
 
     def _decide_alone(self, waiting: Waiting, alone: Alone) -> None:
         waiting.blocked = [n for n in waiting.needs if not n.account.fits_alone(n.limit, n.amount, alone)]
-        if refusing := waiting.refusing:
-            self._refuse(waiting, refusing)
+        if waiting.refusing:
+            waiting.answer(refusal_of(waiting, alone))
             return
         taking = waiting.taking
         for account, _, amount in taking:
             account.take_alone(amount)
             self._lively[account.name] = account
-        self._answer(waiting, taking)
+        self._start(waiting, taking)
 
-    def _answer(self, waiting: Waiting, needs: Sequence[Need]) -> None:
+    def _start(self, waiting: Waiting, taking: Sequence[Need]) -> None:
         ticket = self._numbers()
-        self._tickets[ticket] = _Ticket(needs, waiting.reserve)
-        shadow = [need.account.state(need.limit, need.amount) for need in waiting.blocked]
-        states = [need.account.state(need.limit, 0) for need in waiting.needs]
-        waiting.answer(Decision(ticket, tuple(states), None, 0, tuple(shadow)))
-
-    def _refuse(self, waiting: Waiting, refusing: Sequence[Need]) -> None:
-        states = tuple([self._refusing_state(need, waiting) for need in waiting.needs])
-        told = list(zip(states, waiting.needs, strict=True))
-        against = [state for state, need in told if need in refusing]
-        refused_by = max(against, key=lambda state: (state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns))
-        longest = max(state.retry_after_ns for state in against)
-        shadow = tuple([state for state, need in told if need in waiting.blocked and need.limit.shadow])
-        waiting.answer(Decision(None, states, refused_by, longest, shadow))
-
-    def _refusing_state(self, need: Need, waiting: Waiting) -> LimitState:
-        state = need.account.state(need.limit, need.amount)
-        if self.alone is None or need not in waiting.blocked or state.retry_after_ns:
-            return state
-        wait = need.account.wait_alone(need.limit, self.alone)
-        return structs.replace(state, remaining=0, retry_after_ns=wait)
+        self._tickets[ticket] = Ticket(taking, waiting.reserve)
+        waiting.answer(admission_of(waiting, ticket))
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:

@@ -1,11 +1,11 @@
-"""A request that waits for a decision, and what it needs."""
+"""A request that waits for a decision, what it needs, and what it holds when it was admitted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from limits.limit import Amounts, Decision, Limit
+from limits.limit import NOTHING, Amounts, Decision, Limit
 from storage.admission.kinds.account import Account
 
 
@@ -15,6 +15,17 @@ class Need(NamedTuple):
     account: Account
     limit: Limit
     amount: int
+
+
+class Ticket:
+    """What a request under way holds, and what is reserved and charged for it."""
+
+    __slots__ = ("charged", "needs", "reserved")
+
+    def __init__(self, needs: Sequence[Need], reserved: Amounts) -> None:
+        self.needs = needs
+        self.reserved = reserved
+        self.charged = NOTHING
 
 
 class Waiting:

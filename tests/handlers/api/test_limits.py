@@ -25,7 +25,7 @@ from storage.admission.cluster import ANSWER_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.overload_protection import protection
-from tests.storage.admission.test_cluster import PATIENCE_SECONDS
+from tests.storage.admission.servers import PATIENCE_SECONDS
 from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]
@@ -103,7 +103,7 @@ async def hold(bridge, gate):
 async def free(*bridges):
     """Wait until what was given back is free for every bridge."""
     await until(lambda: not any(bridge.bridge.lifecycle.in_flight for bridge in bridges))
-    await until(lambda: not any(bridge.bridge.cluster._rounds for bridge in bridges))
+    await until(lambda: not any(bridge.bridge.cluster._rounds.under_way for bridge in bridges))
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))

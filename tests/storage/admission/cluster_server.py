@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
-from tests.storage.admission.test_cluster import admitted, burst, rate
+from tests.storage.admission.servers import admitted, burst, rate
 
 
 async def serve(uri, name):

@@ -1,0 +1,126 @@
+"""The rounds of a server, one after the other, as long as something waits for one.
+
+What one event loop iteration brings, and what came during the last round, goes into the next one. A round that fails is made
+again, until the database counts as unavailable and this server may decide alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from storage.admission.asking import RETRY_SECONDS, Silence, ask_database
+from storage.admission.ledger_store import LedgerStore
+from storage.admission.own_pauses import OwnPauseError
+from storage.admission.permits import Permits
+from storage.admission.presence.standing import Standing, State
+from storage.admission.round import Outcome, Round
+from storage.mongo.database import DatabaseUnavailableError
+
+
+class Rounds:
+    """Makes the rounds of one server, on one event loop.
+
+    Args:
+        permits: What waits for rounds.
+        store: Where the ledgers are.
+        standing: Whether this server decides by the ledgers; alone it makes no rounds.
+        is_only: Whether there is no other server.
+        lose: Told why the database is unavailable. Whether this server decides alone now; if not, rounds go on.
+        patience: How long a round may take, in seconds.
+        now_ns: A monotonic clock, in nanoseconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        permits: Permits,
+        store: LedgerStore,
+        standing: Standing,
+        *,
+        is_only: Callable[[], bool],
+        lose: Callable[[Exception], bool],
+        patience: float,
+        now_ns: Callable[[], int],
+        pause: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._permits = permits
+        self._store = store
+        self._standing = standing
+        self._is_only = is_only
+        self._lose = lose
+        self._patience = patience
+        self._now_ns = now_ns
+        self._pause = pause
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether rounds are being made."""
+        return self._task is not None
+
+    def work(self) -> None:
+        """Do what is due: give back permits whose life is over, and begin a round if something waits for one."""
+        due = self._permits.expire()
+        if due is not None and self._timer is None and not self._closing:
+            seconds = max(0.0, (due - self._now_ns()) / 1e9)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
+        if self._task is None and self._permits.pending and self._standing.state is not State.ALONE:
+            self._task = asyncio.create_task(self._make_all())  # noqa: TID251 - requests wait for what it decides
+
+    def close(self) -> None:
+        """Do nothing more by itself."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def finish(self) -> None:
+        """Make the rounds that something waits for."""
+        self.work()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def _expired(self) -> None:
+        self._timer = None
+        self.work()
+
+    async def _make_all(self) -> None:
+        silence = Silence()
+        try:
+            while self._standing.state is not State.ALONE and (round_ := self._next()) is not None:
+                try:
+                    await self._make(round_)
+                except (OwnPauseError, DatabaseUnavailableError) as error:
+                    round_.fail()
+                    if silence.note(error) and not self._lose(error):
+                        await self._pause(RETRY_SECONDS)
+                except BaseException:
+                    round_.fail()
+                    if self._standing.state is State.SHARED:
+                        self._permits.begin_alone(self._standing.alone)  # nobody is left waiting
+                        self._permits.end_alone()
+                    raise
+                else:
+                    silence = Silence()
+        except BaseException as error:
+            self._task = None
+            if isinstance(error, Exception):  # else the event loop ends, and nothing more is asked
+                self.work()
+            raise
+        self._task = None
+        self.work()
+
+    def _next(self) -> Round | None:
+        return Round.begin(self._permits, timed=self._store.clock.read() is not None, only=self._is_only())
+
+    async def _make(self, round_: Round) -> None:
+        async def exchange() -> None:
+            changes = round_.plan(await self._store.look(round_.names))
+            planned.append(await self._store.write(changes) if changes else Outcome())
+
+        planned: list[Outcome] = []
+        await asyncio.sleep(0)  # what this event loop iteration brings waits for the next round together
+        await ask_database(self._patience, exchange())
+        round_.settle(planned[0])

@@ -1,0 +1,129 @@
+"""Answers that are late or lost, requests that leave, and servers that are paused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from storage.admission.own_pauses import OwnPauseError, answer_within
+from tests.storage.admission.servers import admitted, burst, rate, servers, slots
+from tests.storage.conditions import until
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.gen_test
+async def test_one_late_answer_does_not_open_a_limit(database, monkeypatch):
+    async with servers(1, database) as (one,):
+        read, failed = one._store.read, []
+
+        async def late(names):
+            if not failed:
+                failed.append(True)
+                raise TimeoutError
+            return await read(names)
+
+        monkeypatch.setattr(one._store, "read", late)
+        assert admitted(await burst([one], 20, [rate(10)])) == 10
+        assert failed
+        assert not one.unavailable
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.gen_test
+async def test_what_was_granted_without_an_answer_is_used_after_all(database, monkeypatch, before, written):
+    async with servers(1, database) as (one,):
+        assert admitted(await burst([one], before, [rate(10)])) == before
+        write, failed = one._store.write, []
+
+        async def late(changes):
+            if failed:
+                return await write(changes)
+            failed.append(await write(changes) if written else True)
+            raise TimeoutError
+
+        monkeypatch.setattr(one._store, "write", late)
+        assert admitted(await burst([one], 20, [rate(10)])) == 10 - before
+        assert failed
+        assert admitted(await burst([one], 5, [rate(10)])) == 0
+        assert not one.unavailable
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
+    async with servers(1, database) as (one,):
+        waiting = [asyncio.ensure_future(one.start([slots(3)])) for _ in range(3)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        await until(lambda: not one._rounds.under_way)
+        assert one._permits.requests == 0
+        assert admitted(await burst([one], 5, [slots(3)])) == 3
+
+
+@pytest.mark.gen_test
+async def test_an_event_loop_that_ends_is_given_nothing_more_to_do(database):
+    async with servers(1, database) as (one,):
+        waiting = [asyncio.ensure_future(one.start([slots(3)])) for _ in range(2)]
+        for _ in range(2):  # until it has begun
+            await asyncio.sleep(0)
+        rounds = one._rounds._task
+        rounds.cancel()
+        await asyncio.wait({rounds})
+        assert (rounds.cancelled(), one._rounds.under_way) == (True, False)
+        await asyncio.gather(*waiting)
+
+
+@pytest.mark.gen_test
+async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
+    async def silent():
+        await asyncio.Event().wait()
+
+    async def fails():
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 - this process is paused
+        raise ConnectionError
+
+    with pytest.raises(TimeoutError):
+        await answer_within(0.2, silent())
+    with pytest.raises(OwnPauseError):
+        await answer_within(0.2, fails())
+    asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+    with pytest.raises(OwnPauseError):
+        await answer_within(0.2, silent())
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_that_is_paused_four_times_never_opens_a_limit(mongodb_uri, database_name, database):
+    paused = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.storage.admission.cluster_server", mongodb_uri, database_name),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with servers(1, database) as (ada,):
+        running = asyncio.create_task(ada.run())
+        limits, mine = [rate(100, 60)], 0
+        for _ in range(4):
+            await paused.stdout.readline()
+            os.kill(paused.pid, signal.SIGSTOP)
+            mine += admitted(await burst([ada], 10, limits))
+            await asyncio.sleep(1.2)  # longer than any answer may take
+            os.kill(paused.pid, signal.SIGCONT)
+        paused.terminate()
+        out, _ = await paused.communicate()
+        theirs = json.loads(out.splitlines()[-1])
+        assert theirs["alone"] == 0
+        assert mine + theirs["admitted"] <= 100
+        assert mine + admitted(await burst([ada], 100, limits)) + theirs["admitted"] <= 100
+        assert theirs["admitted"] > 0
+        running.cancel()
+        await asyncio.wait({running})

@@ -1,0 +1,80 @@
+"""What a server that was killed leaves behind, and when it is free."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from storage.admission.cluster import ClusterAuthority, uptime_ns
+from storage.admission.kinds.terms import MS
+from tests.storage.admission.servers import (
+    MISSING_SECONDS,
+    PATIENCE_SECONDS,
+    admitted,
+    beat,
+    burst,
+    rate,
+    servers,
+    slots,
+)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(database):
+    async with servers(2, database, lease=0.3, dead=0.3) as (ada, dead):
+        assert admitted(await burst([dead], 8, [slots(8)])) == 8
+        began = time.monotonic()
+        while admitted(await burst([ada], 1, [slots(8)])) == 0:
+            await beat(ada)
+        assert 0.3 <= time.monotonic() - began < 5
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_one_that_starts_in_place_of_the_only_server_waits_until_that_is_dead(database):
+    async with servers(1, database) as (gone,):
+        assert admitted(await burst([gone], 8, [slots(8), rate(100)])) == 8
+        began = time.monotonic()
+        other = ClusterAuthority(database, process=uuid4(), patience=PATIENCE_SECONDS, lease=2.0)
+        await other.open()
+        assert time.monotonic() - began >= 2.0
+        assert admitted(await burst([other], 100, [rate(100)])) == 92
+        assert admitted(await burst([other], 9, [slots(8)])) == 8
+        await other.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_folder(database, tmp_path):
+    later = [0]
+    async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
+        killed = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        await killed.open()
+        await beat(ada)
+        assert admitted(await burst([killed], 8, [slots(8)])) == 8
+        later[0] = round(MISSING_SECONDS * 1000) * MS
+        assert admitted(await burst([ada], 8, [slots(8)])) == 0
+        assert admitted(await burst([ada], 100, [rate(100)])) == 50
+        killed._presence.close()
+        again = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        await again.open()
+        await beat(again, ada, again, ada)
+        assert admitted(await burst([ada], 8, [slots(8)])) == 8
+        assert admitted(await burst([ada], 100, [rate(100)])) == 50
+        await again.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_is_left_to_a_dead_server_is_free_when_its_heartbeat_is_removed(database):
+    later = [0]
+    async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
+        killed = ClusterAuthority(database, process=uuid4(), pause=lambda _: ada._beat())
+        await killed.open()
+        await beat(ada)
+        assert admitted(await burst([killed], 8, [slots(8)])) == 8
+        later[0] = round(MISSING_SECONDS * 1000) * MS
+        assert admitted(await burst([ada], 100, [slots(8), rate(100)])) == 0
+        await database.limit_ledgers.delete_one({"_id": killed._store._id})
+        await beat(ada)
+        assert admitted(await burst([ada], 8, [slots(8)])) == 8
+        assert admitted(await burst([ada], 100, [rate(100)])) == 100
