@@ -1,7 +1,8 @@
 """What calls cost as CSV: as the bridge has it, and by FOCUS. Pure.
 
-FOCUS is the FinOps Open Cost and Usage Specification; its column library (versions 1.2 and 1.3) says what is in a column. A
-row is a charge of the category `Usage`, a day long. No invoice says what calls cost, so the four costs are the same.
+FOCUS is the FinOps Open Cost and Usage Specification; version 1.4, dataset "Cost and Usage", says what is in a column. A row is
+a charge of the category `Usage`, a day long. No invoice says what calls cost, so the four costs are the same, and the columns of
+invoices are left out. A row has tokens of several kinds, each with a price of its own: so there are no columns of unit prices.
 """
 
 from __future__ import annotations
@@ -120,10 +121,10 @@ _FOCUS_COLUMNS: Final = (
     *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency"),
     *("BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription"),
     *("ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit"),
-    *("ContractedCost", "ContractedUnitPrice", "EffectiveCost", "HostProviderName", "InvoiceIssuerName"),
-    *("ListCost", "ListUnitPrice", "PricingCategory", "PricingQuantity", "PricingUnit", "ProviderName"),
-    *("PublisherName", "ResourceId", "ResourceName", "ResourceType", "ServiceCategory", "ServiceName"),
-    *("ServiceProviderName", "ServiceSubcategory", "SkuId", "SubAccountId", "SubAccountName", "SubAccountType"),
+    *("ContractedCost", "EffectiveCost", "HostProviderName", "InvoiceIssuerName", "ListCost"),
+    *("PricingCategory", "PricingQuantity", "PricingUnit", "ResourceId", "ResourceName", "ResourceType"),
+    *("ServiceCategory", "ServiceName", "ServiceProviderName", "ServiceSubcategory"),
+    *("SubAccountId", "SubAccountName", "SubAccountType"),
     *("Tags", "x_Calls", "x_UnpricedCalls", "x_InputTokens", "x_OutputTokens"),
     *("x_CacheReadInputTokens", "x_CacheWriteInputTokens"),
 )
@@ -160,13 +161,12 @@ def _focus_cells(query: SpendQuery, row: SpendRow, names: Names) -> Cells:
         "ConsumedUnit": "Tokens",
         "ContractedCost": usd,
         "EffectiveCost": usd,
+        "HostProviderName": provider,  # as of one that does not say where it runs
         "InvoiceIssuerName": provider,
         "ListCost": usd,
         "PricingCategory": "Standard",
         "PricingQuantity": tokens,
         "PricingUnit": "Tokens",
-        "ProviderName": provider,
-        "PublisherName": provider,
         "ResourceId": model,
         "ResourceName": model,
         "ResourceType": "Model",
@@ -174,7 +174,6 @@ def _focus_cells(query: SpendQuery, row: SpendRow, names: Names) -> Cells:
         "ServiceName": f"{provider} models",
         "ServiceProviderName": provider,
         "ServiceSubcategory": "Generative AI",
-        "SkuId": f"{provider}/{model}",
         "SubAccountId": str(user_id),
         "SubAccountName": user.username if user else "",
         "SubAccountType": "User",

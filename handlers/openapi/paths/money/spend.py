@@ -35,7 +35,7 @@ PATHS: dict[str, Described] = {
             query(
                 "format",
                 Literal["csv", "focus"],
-                "CSV (RFC 4180), or the columns of FOCUS (1.3, with those of 1.2), with a row for each day.",
+                "CSV (RFC 4180), or the columns of FOCUS 1.4, with a row for each day.",
                 default="csv",
             ),
         ),
