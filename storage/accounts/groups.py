@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group
+from storage.accounts.subject_policies import name_policy, remove_policies
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     EVERYONE,
@@ -181,6 +182,7 @@ class Groups:
                 raise ChangedMeanwhileError(CHANGED.format(before.name))
             detail: dict[str, Any] = {}
             if after.name != before.name:
+                await name_policy(self._database, before.id, after.name, session)
                 detail["group_before"] = before.name
             if after.display_name != before.display_name:
                 detail |= {"name": after.display_name, "name_before": before.display_name}
@@ -214,6 +216,7 @@ class Groups:
             )
             for theirs in (self._database.sign_in_sessions, self._database.views):
                 await theirs.delete_many({"user_id": found.id}, session=session)
+            await remove_policies(self._database, found.id, at, session)
             numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked.modified_count}
             await self._audit(session, author, Action.GROUP_REMOVED, found, **numbers)
             return found

@@ -14,6 +14,7 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group, service_of
+from storage.accounts.subject_policies import remove_policies
 from storage.accounts.users import (
     SERVICE_PREFIX,
     ChangedMeanwhileError,
@@ -200,7 +201,7 @@ class UserAccounts(Authentication):
         return user
 
     async def remove_user(self, username: str, *, author: Author = COMMAND_LINE) -> None:
-        """Remove a user with their views: all tokens die, the name becomes free, history keeps it.
+        """Remove a user with their views and policies: all tokens die, the name becomes free, history keeps it.
 
         Raises:
             UnknownIdentityError: There is no such user.
@@ -220,6 +221,7 @@ class UserAccounts(Authentication):
             )
             for theirs in (self._database.sign_in_sessions, self._database.views):
                 await theirs.delete_many({"user_id": user.id}, session=session)
+            await remove_policies(self._database, user.id, at, session)
             await self._audit(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
             return user
 

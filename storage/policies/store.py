@@ -169,11 +169,16 @@ class PolicyStore:
                     user = await self._accounts.existing_user(reference, None)
                     return Source(level, format_id(user.id), user.username), user
             document: dict[str, Any] | None = await self._database.tokens.find_one({"_id": reference})
-            if document is None or document["revoked_at"] is not None:
+            if document is None or (document["revoked_at"] is not None and not await self._is_kept(level, reference)):
                 raise UnknownIdentityError(_NO_TOKEN.format(reference))
             token = read_token(document)
             owners = await self._accounts.users_by_id([token.user_id])
             return Source(level, token.id, token.id), owners.get(token.user_id)
+
+    async def _is_kept(self, level: Level, key: str) -> bool:
+        """Whether there is a policy: that of a revoked token stays, as processes may remember the token for some seconds."""
+        saying: dict[str, Any] = {"_id": path_of(level, key), "policy": {"$ne": {}}}
+        return await self._database.policies.find_one(saying, {"_id": True}) is not None
 
 
 def _text_before(before: KeptPolicy) -> str:

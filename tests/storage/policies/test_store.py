@@ -13,6 +13,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
 from storage.policies.documents import KeptPolicy, document_of
+from storage.policies.followed import FollowedPolicies
 from storage.policies.store import NO_VERSION, PolicyStore
 from storage.queries.accounts.audit import Audit
 
@@ -97,21 +98,51 @@ async def test_of_whom_there_is_not_there_is_no_policy(store, database, level, r
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_was_revoked_has_no_policy_any_more(store):
+async def test_a_revoked_token_gets_no_policy_and_the_one_it_has_can_be_removed(store):
     await store.accounts.add_user("ada", role=Role.MEMBER)
     token, _ = await store.accounts.create_token("ada")
     await store.change(Level.TOKEN, token.id, lambda _: Policy(max_tokens=1))
     await store.accounts.revoke_token(token.id)
+    assert (await store.get(Level.TOKEN, token.id)).policy == Policy(max_tokens=1)
+    await store.change(Level.TOKEN, token.id, lambda _: Policy())
     with pytest.raises(UnknownIdentityError):
         await store.get(Level.TOKEN, token.id)
+    with pytest.raises(UnknownIdentityError):
+        await store.change(Level.TOKEN, token.id, lambda _: Policy(max_tokens=1))
 
 
 @pytest.mark.gen_test
-async def test_a_policy_follows_the_name_of_its_group(store):
+async def test_a_policy_follows_the_name_of_its_group(store, database):
     group = await store.groups.add("research")
     await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=1))
+    followed = FollowedPolicies(database, now=lambda: NOW)
+    await followed.read()
     await store.groups.change("research", name="science")
-    assert (await store.get(Level.GROUP, "science")).source == Source(Level.GROUP, str(group.id), "science")
+    science = Source(Level.GROUP, str(group.id), "science")
+    assert (await store.get(Level.GROUP, "science")).source == science
+    assert [one.source for one in (await store.page(limit=9, offset=0))[1]] == [science]
+    await followed._look()
+    assert [source for source, _ in followed.book] == [science]
+
+
+@pytest.mark.gen_test
+async def test_who_is_removed_leaves_no_policy(store, database):
+    await store.accounts.add_user("ada", role=Role.MEMBER)
+    await store.accounts.add_user("bob", role=Role.MEMBER)
+    await store.groups.add("ci")
+    tokens = [(await store.accounts.create_token(name))[0].id for name in ("ada", "bob", "groups/ci")]
+    subjects = [(Level.USER, "ada"), (Level.USER, "bob"), *((Level.TOKEN, id_) for id_ in tokens)]
+    for level, reference in subjects:
+        await store.change(level, reference, lambda _: Policy(max_tokens=1))
+    followed = FollowedPolicies(database, now=lambda: NOW)
+    await followed.read()
+    await store.accounts.remove_user("ada")
+    await store.groups.remove("ci")
+    left = {("bob", Level.USER), (tokens[1], Level.TOKEN)}
+    count, listed = await store.page(limit=9, offset=0)
+    assert (count, {(one.source.name, one.source.level) for one in listed}) == (2, left)
+    await followed._look()
+    assert {(source.name, source.level) for source, _ in followed.book} == left
 
 
 @pytest.mark.gen_test
