@@ -10,10 +10,10 @@ from uuid import UUID
 
 from intercept.times import format_time
 from limits.kinds.calendar import bounds_of
-from limits.limit import Kind, Limit, LimitState
+from limits.limit import Kind, Limit, LimitState, Of
 from resources.limits import PERIODS
 from runtime.alerts.watch import Alert
-from storage.accounts.users import User
+from storage.accounts.users import EVERYONE, SERVICE_PREFIX, User, read_id
 from storage.alerts.documents import AlertType
 
 SHARES: Final = (50, 80, 100)
@@ -37,7 +37,7 @@ class BudgetWatch:
 
     Args:
         states: Tells the states of limits as they are.
-        users: Finds users by id.
+        users: Finds users by id, and who calls with tokens of groups.
         now: The wall clock, in UTC.
     """
 
@@ -79,7 +79,7 @@ class BudgetWatch:
         for start in range(0, len(limits), AT_ONCE):
             states = await self._states(limits[start : start + AT_ONCE])
             reached += [state for state in states if state.used * 100 >= state.limit.maximum * SHARES[0]]
-        users = await self._users({id_ for state in reached if (id_ := _user_id(state.limit)) is not None})
+        users = await self._users({id_ for state in reached if (id_ := _holder_id(state.limit)) is not None})
         return [alert for state in reached for alert in _alerts(state, users, now)]
 
 
@@ -88,12 +88,15 @@ def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> lis
     moment = (now - _EPOCH) // timedelta(microseconds=1) * 1000
     begin, end = (_time(ns) for ns in bounds_of(limit.period, limit.zone, moment))
     of, _, id_ = limit.key.partition(":")
-    user_id = _user_id(limit)
-    user = None if user_id is None else users.get(user_id)
+    holder_id = _holder_id(limit)
+    holder = None if holder_id is None else users.get(holder_id)
+    name = holder.username if holder else id_ if id_ == EVERYONE else None
+    is_group = limit.of is Of.GROUP
     data: dict[str, Any] = {
         "of": limit.of.value,
         "id": id_,
-        "username": user and user.username,
+        "username": None if is_group else name,
+        "group": name.removeprefix(SERVICE_PREFIX) if is_group and name else None,
         "rule": limit.rule.value,
         "period": PERIODS[limit.period],
         "period_start": begin,
@@ -109,9 +112,10 @@ def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> lis
     ]
 
 
-def _user_id(limit: Limit) -> UUID | None:
+def _holder_id(limit: Limit) -> UUID | None:
+    """Of the user or the group whose budget it is; None of everyone and of a token."""
     of, _, id_ = limit.key.partition(":")
-    return UUID(id_) if of in {"user", "member"} else None
+    return read_id(id_) if of in {"user", "member", "group"} else None
 
 
 def _time(nanoseconds: int) -> str:

@@ -20,8 +20,9 @@ from runtime.alerts.budgets import WATCHED, BudgetWatch
 from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
 from runtime.alerts.digest import DELAY, weekly_digest
 from runtime.alerts.watch import Alert, Watch
+from storage.accounts.group_lookup import service_of
 from storage.accounts.identities import Identities
-from storage.accounts.users import Role
+from storage.accounts.users import Group, Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
@@ -48,8 +49,11 @@ def clock():
     return Clock()
 
 
-def budget(key, maximum=100_000_000, rule=Rule.USER_BUDGET, **more):
-    return Limit(Kind.BUDGET, rule, Of.USER, key, maximum, period=Period.MONTH, **more)
+LAB = service_of(Group(id=UUID(int=7), name="lab", display_name="Lab", created_at=NOON))
+
+
+def budget(key, maximum=100_000_000, rule=Rule.USER_BUDGET, of=Of.USER, **more):
+    return Limit(Kind.BUDGET, rule, of, key, maximum, period=Period.MONTH, **more)
 
 
 class Budgets:
@@ -63,7 +67,7 @@ class Budgets:
         return self.limiter.states(limits)
 
     async def users(self, ids):
-        return {ADA.id: ADA} if ADA.id in ids else {}
+        return {one.id: one for one in (ADA, LAB) if one.id in ids}
 
     def spend(self, limit, micro_dollars):
         decision = self.limiter.start([limit])
@@ -91,6 +95,7 @@ async def test_a_budget_has_an_alert_at_each_share_that_is_reached(clock):
             "of": "user",
             "id": str(ADA.id),
             "username": ADA.username,
+            "group": None,
             "rule": "user_budget",
             "period": "month",
             "period_start": "2026-11-01T00:00:00.000Z",
@@ -112,6 +117,23 @@ async def test_budgets_of_groups_and_tokens_count_and_shadow_ones_and_empty_ones
     for limit in (budget("group:lab"), budget("key:abc"), budget("key:shadow", shadow=True), budget("key:none", 0)):
         budgets.spend(limit, 80_000_000)
     assert await budgets.shares() == [("lab", 50), ("lab", 80), ("abc", 50), ("abc", 80)]
+
+
+@pytest.mark.gen_test
+async def test_whose_budget_it_is_is_told_by_name(clock):
+    budgets = Budgets(clock)
+    keys = {f"member:{ADA.id}": Of.USER, f"group:{LAB.id}": Of.GROUP, "group:everyone": Of.GROUP, "key:abc": Of.TOKEN}
+    for key, of in (keys | {f"member:{LAB.id}": Of.USER}).items():
+        budgets.spend(budget(key, of=of), 50_000_000)
+    assert [
+        (alert.data["of"], alert.data["username"], alert.data["group"]) for alert in await budgets.watch.find()
+    ] == [
+        ("user", ADA.username, None),
+        ("group", None, "lab"),
+        ("group", None, "everyone"),
+        ("token", None, None),
+        ("user", "groups/lab", None),
+    ]
 
 
 @pytest.mark.gen_test
