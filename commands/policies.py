@@ -9,6 +9,7 @@ import msgspec
 
 from commands.command import command, groups_of, identities_of, now, run
 from commands.output import format_time, json_option, show
+from commands.providers.work import provider_names
 from limits.policies.effective import Level
 from limits.policies.notes import notes_on
 from limits.policies.policy import AnyPolicy
@@ -76,12 +77,16 @@ def set_policy(of: tuple[Level, str], file: BinaryIO, merges: bool) -> None:
     def make(before: AnyPolicy) -> AnyPolicy:
         return read_policy(merge(fields_of(before), given) if merges else given, kind)
 
+    async def change(database: Database) -> tuple[KeptPolicy, frozenset[str]]:
+        providers = await provider_names(database)
+        return await _store(database).change(*of, make, uses_present=merges), providers
+
     try:
         given = read_object(file.read())
-        kept = run(lambda database: _store(database).change(*of, make, uses_present=merges))
+        kept, providers = run(change)
     except InvalidPolicyError as error:
         raise click.ClickException(f"nothing was changed: {error}") from error
-    for note in notes_on(kept.policy):
+    for note in notes_on(kept.policy, providers):
         click.echo(f"Note: {note}", err=True)
     _print(kept)
 

@@ -9,6 +9,7 @@ import click
 from commands.command import command, groups_of, identities_of, now, run, tokens_of
 from commands.people.plan import Step, There, What, plan
 from commands.people.reading import MAX_FILE_BYTES, InvalidPeopleError, People, read_people
+from commands.providers.work import provider_names
 from limits.policies.effective import Level
 from limits.policies.notes import notes_on
 from storage.accounts.users import Role
@@ -33,7 +34,7 @@ def apply_file(file: BinaryIO, dry_run: bool, removes: bool) -> None:
     """
     try:
         wanted = read_people(file.read(MAX_FILE_BYTES + 1))
-        steps = run(lambda database: _apply(database, wanted, dry_run=dry_run, removes=removes))
+        steps, providers = run(lambda database: _apply(database, wanted, dry_run=dry_run, removes=removes))
     except InvalidPeopleError as error:
         raise click.ClickException(f"nothing was changed: {error}") from error
     for step in steps:
@@ -42,12 +43,15 @@ def apply_file(file: BinaryIO, dry_run: bool, removes: bool) -> None:
     if not steps:
         click.echo("Nothing is different.")
     for (level, reference), policy in (wanted.policies or {}).items():
-        for note in notes_on(policy):
+        for note in notes_on(policy, providers):
             click.echo(f"Note: {level} {reference}: {note}".replace(" :", ":"), err=True)
 
 
-async def _apply(database: Database, wanted: People, *, dry_run: bool, removes: bool) -> list[Step]:
-    identities, groups = identities_of(database), groups_of(database)
+async def _apply(
+    database: Database, wanted: People, *, dry_run: bool, removes: bool
+) -> tuple[list[Step], frozenset[str]]:
+    """Do what is to be done, and return it with the names of the providers that are known."""
+    identities, groups, providers = identities_of(database), groups_of(database), await provider_names(database)
     store = PolicyStore(database, identities, groups, now=now)
     _, listed = await groups.page(limit=0, offset=0)
     _, policies = await store.page(limit=0, offset=0)
@@ -60,7 +64,7 @@ async def _apply(database: Database, wanted: People, *, dry_run: bool, removes: 
     if not dry_run:
         for step in steps:
             await _do(step, database, store)
-    return steps
+    return steps, providers
 
 
 async def _do(step: Step, database: Database, store: PolicyStore) -> None:

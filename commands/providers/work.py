@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from intercept.times import format_time
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import check_provider
 from resources.providers import KeyCondition
-from settings import settings_of
+from settings import flags_of, load, settings_of
+from storage.mongo.database import Database
 from storage.providers.documents import (
     ProviderConflictError,
     ProviderError,
@@ -24,6 +26,7 @@ from storage.providers.documents import (
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import credential_hint
+from upstream.presets import ProviderType
 
 T = TypeVar("T")
 
@@ -44,6 +47,14 @@ def work(do: Callable[[ManagedProviders], Awaitable[T]]) -> T:
         )
     except (ProviderError, ProviderConflictError, UnknownProviderError, SealError) as error:
         raise click.ClickException(str(error.args[0])) from error
+
+
+async def provider_names(database: Database) -> frozenset[str]:
+    """The names of providers that a command knows: those of its environment, of the database, and `demo`. Servers may have more."""
+    managed = ManagedProviders(database, Sealer(), check=check_provider, hint=credential_hint, now=now)
+    stored = [one.spec.name for one in await managed.list_all()]
+    configured = [one.name for one in load(flags_of(click.get_current_context()), os.environ).providers]
+    return frozenset([*configured, *stored, ProviderType.DEMO])
 
 
 def read_keys(files: Sequence[Path]) -> list[str]:

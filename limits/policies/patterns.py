@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from limits.policies.policy import Pattern
+from limits.policies.globs import Glob
+from limits.policies.policy import ModelPattern, Models, Pattern
 
 MAX_NAMED: Final = 10
 """How many patterns are named to who is refused."""
-
-
-class _Glob:
-    """A pattern, in lower case. Time is bounded by the length of the text times that of the pattern, whatever is in them."""
-
-    __slots__ = ("_head", "_inner", "_least", "_tail")
-
-    def __init__(self, pattern: str) -> None:
-        head, *rest = pattern.lower().split("*")
-        self._head = head
-        self._tail = rest.pop() if rest else None
-        self._inner = [part for part in rest if part]
-        self._least = len(head) + len(self._tail or "")
-
-    def match(self, text: str) -> bool:
-        """Whether all of a text in lower case is meant."""
-        if self._tail is None:
-            return text == self._head
-        if len(text) < self._least or not (text.startswith(self._head) and text.endswith(self._tail)):
-            return False
-        at, end = len(self._head), len(text) - len(self._tail)
-        for part in self._inner:  # each as early as possible leaves most for those that follow
-            at = text.find(part, at, end)
-            if at < 0:
-                return False
-            at += len(part)
-        return True
 
 
 class Patterns:
@@ -46,7 +20,7 @@ class Patterns:
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self.patterns = tuple(patterns)
         self._globs = tuple(
-            (None, _Glob(one)) if isinstance(one, str) else (_Glob(one.provider), _Glob(one.model)) for one in patterns
+            (None, Glob(one)) if isinstance(one, str) else (Glob(one.provider), Glob(one.model)) for one in patterns
         )
 
     def find(self, provider: str, model: str) -> Pattern | None:
@@ -61,3 +35,13 @@ class Patterns:
         named = ", ".join(map(str, self.patterns[:MAX_NAMED]))
         more = len(self.patterns) - MAX_NAMED
         return f"{named} and {more} more" if more > 0 else named
+
+
+def unknown_providers(models: Models, names: Collection[str]) -> Iterator[str]:
+    """The fields with a provider that is none of these names, such as `allow[0].provider`: such a pattern matches nothing."""
+    for field, patterns in (("allow", models.allow or []), ("deny", models.deny or [])):
+        for number, pattern in enumerate(patterns):
+            if isinstance(pattern, ModelPattern):
+                providers = Glob(pattern.provider)
+                if not any(providers.match(name.lower()) for name in names):
+                    yield f"{field}[{number}].provider"

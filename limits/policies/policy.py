@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from limits.limit import Period
+from limits.policies.globs import Glob
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.recording_rules import RecordingRules
 
@@ -115,10 +116,10 @@ class Models(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
                     _check_pattern(f"{name}[{number}]", pattern)
         if self.allow == []:
             raise InvalidFieldError("allow", EMPTY_ALLOW)
-        denied = {_parts(pattern) for pattern in self.deny or []}
+        denied = [tuple(map(Glob, _parts(pattern))) for pattern in self.deny or []]
         for number, pattern in enumerate(self.allow or []):
             provider, model = _parts(pattern)
-            if denied & {(provider, model), (provider, "*"), ("*", model), ("*", "*")}:
+            if any(providers.match(provider) and models.match(model) for providers, models in denied):
                 raise InvalidFieldError(f"allow[{number}]", NOTHING_LEFT)
 
 
@@ -265,7 +266,7 @@ def _check_pattern(field: str, pattern: str) -> None:
 
 
 def _parts(pattern: Any) -> tuple[str, str]:
-    """The provider and the model of a pattern, to compare."""
+    """The provider and the model of a pattern, in lower case."""
     if isinstance(pattern, str):
         return "*", pattern.lower()
     return pattern.provider.lower(), pattern.model.lower()

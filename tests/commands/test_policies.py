@@ -1,5 +1,6 @@
 import json
 
+from limits.policies.notes import NO_PROVIDER
 from tests.command_line import refused
 
 POLICY = {"models": {"allow": ["claude-*"]}, "limits": {"together": {"budget": {"usd": "50.00", "period": "month"}}}}
@@ -40,3 +41,16 @@ def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path
     for path in ("everyone/x", "users", "groups/", "moon/x"):
         code, text = refused(run("policies", "show", path))
         assert (code, f"'{path}' is not allowed; give everyone, groups/GROUP" in text) == (2, True)
+
+
+def test_a_provider_that_is_not_known_here_is_pointed_out_and_no_error(run, tmp_path):
+    file = tmp_path / "policy.json"
+    patterns = [{"provider": "opnai"}, {"provider": "OpenAI"}, {"provider": "dem*"}, "gpt-*"]
+    file.write_text(json.dumps({"models": {"deny": patterns}}))
+    known = NO_PROVIDER.format("anthropic, demo, openai")
+    result = run("policies", "set", "everyone", str(file))
+    assert (result.exit_code, result.stderr) == (0, f"Note: models.deny[0].provider: {known}\n")
+    people = tmp_path / "people.json"
+    people.write_text(json.dumps({"policies": {"everyone": {"models": {"allow": [{"provider": "nobody"}]}}}}))
+    result = run("people", "apply", str(people), "--dry-run")
+    assert (result.exit_code, result.stderr) == (0, f"Note: everyone: models.allow[0].provider: {known}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, ChangeHandler, change_problems
@@ -12,8 +12,8 @@ from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from limits.policies.effective import Level
 from limits.policies.notes import notes_on
-from limits.policies.patterns import Patterns
-from limits.policies.policy import AnyPolicy, ModelPattern
+from limits.policies.patterns import unknown_providers
+from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
 from resources.accounts.policies import ListedPolicy, PolicyList
 from storage.policies.documents import KeptPolicy, kind_of
@@ -163,17 +163,8 @@ def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:
     Raises:
         InvalidPolicyError: One means none.
     """
-    fields = fields_of(policy).get("models", {})
-    for name in ("allow", "deny"):
-        for number, pattern in enumerate(fields.get(name, ())):
-            if isinstance(pattern, dict) and not _is_of_any(pattern["provider"], providers):
-                rule = UNKNOWN_PROVIDER.format(", ".join(sorted(providers)))
-                raise InvalidPolicyError(f"models.{name}[{number}].provider", rule)
-
-
-def _is_of_any(pattern: str, providers: Iterable[str]) -> bool:
-    patterns = Patterns([ModelPattern(pattern)])
-    return any(patterns.find(name.lower(), "") is not None for name in providers)
+    if policy.models and (field := next(unknown_providers(policy.models, providers), "")):
+        raise InvalidPolicyError(f"models.{field}", UNKNOWN_PROVIDER.format(", ".join(sorted(providers))))
 
 
 def _problem(error: InvalidPolicyError) -> ValidationProblem:

@@ -2,11 +2,12 @@ import pytest
 from msgspec import UNSET
 
 from intercept.recording import Keep
-from limits.policies.notes import NEEDS_KEY, NO_BUDGET, NOTHING_ADMITTED, notes_on
+from limits.policies.notes import NEEDS_KEY, NO_BUDGET, NO_PROVIDER, NOTHING_ADMITTED, notes_on
 from limits.policies.policy import (
     Budget,
     Concurrency,
     Limits,
+    ModelPattern,
     Models,
     Policy,
     Rate,
@@ -76,3 +77,14 @@ def test_a_hash_needs_keys():
     rules = RecordingRules(prompts=Keep.HASHED, thoughts=Keep.NONE, responses=Keep.HASHED)
     assert notes_on(Policy(recording=rules)) == [f"recording.prompts: {NEEDS_KEY}", f"recording.responses: {NEEDS_KEY}"]
     assert notes_on(Policy(recording=RecordingRules(prompts=Keep.REDACTED))) == []
+
+
+def test_a_provider_that_is_not_known_is_named_where_the_known_ones_are_given():
+    patterns = ["gpt-*", ModelPattern("opnai"), ModelPattern("OPEN*", "gpt-5")]
+    policy = Policy(models=Models(allow=patterns, deny=[ModelPattern("x", "y")]))
+    said = NO_PROVIDER.format("anthropic, openai")
+    assert notes_on(policy, {"openai", "anthropic"}) == [
+        f"models.allow[1].provider: {said}",
+        f"models.deny[0].provider: {said}",
+    ]
+    assert notes_on(policy) == notes_on(Policy(), {"openai"}) == []

@@ -3,6 +3,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from limits.policies.globs import Glob
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
 
@@ -22,6 +23,15 @@ def means(pattern, text):
 @example("**", "")
 def test_a_star_stands_for_any_text(pattern, text):
     assert (Patterns([pattern]).find("p", text) is not None) is means(pattern, text)
+
+
+@given(GLOB, GLOB, TEXT, TEXT)
+@example("a*", "a*b", "", "")
+@example("*-*", "a*a", "-", "")
+def test_a_pattern_that_means_the_text_of_another_means_all_that_it_means(wider, other, one, more):
+    texts = [other.replace("*", one, 1).replace("*", more), other.replace("*", "x")]
+    assert Glob(wider).match(other) is means(wider, texts[1])
+    assert not Glob(wider).match(other) or means(wider, texts[0])
 
 
 @given(st.lists(GLOB | st.builds(ModelPattern, GLOB, GLOB), max_size=4), TEXT, TEXT)

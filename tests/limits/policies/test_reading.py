@@ -104,6 +104,12 @@ def test_a_policy_of_one_has_limits_in_one_part():
         ({"models": {"allow": []}}, "models.allow", shape.EMPTY_ALLOW),
         ({"models": {"allow": ["b", "gpt-5"], "deny": ["GPT-5"]}}, "models.allow[1]", shape.NOTHING_LEFT),
         ({"models": {"allow": [{"provider": "p"}], "deny": ["*"]}}, "models.allow[0]", shape.NOTHING_LEFT),
+        ({"models": {"allow": ["gpt-*", "gpt-5-*"], "deny": ["*-5-*"]}}, "models.allow[1]", shape.NOTHING_LEFT),
+        (
+            {"models": {"allow": [{"provider": "p1", "model": "m"}], "deny": [{"provider": "P*"}]}},
+            "models.allow[0]",
+            shape.NOTHING_LEFT,
+        ),
         ({"max_tokens": 0}, "max_tokens", "must be a whole number, 1 or more"),
         ({"byok": "maybe"}, "byok", "must be one of allow, deny"),
     ],
