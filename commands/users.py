@@ -81,7 +81,7 @@ def change_user(name: str, role: str | None, display_name: str | None, cost_cent
 @command(users, "list")
 @json_option
 def list_users(as_json: bool) -> None:
-    """List the users, by name. SPEND is what their calls of this month cost in US dollars, in UTC and at list prices."""
+    """List the users, by name. SPEND is what their calls of this month cost in US dollars, in UTC."""
     _, people = run(lambda database: people_of(database).page(limit=0, offset=0))
     found = [ListedUser.of(person) for person in people]
     rows = [

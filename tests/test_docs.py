@@ -18,6 +18,7 @@ from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelResponse, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
+from resources.accounts.audit import Detail
 from resources.recorded.export_formats import COLUMNS
 from resources.recorded.groups import GroupTotals
 from resources.recorded.interceptions import Interception
@@ -26,6 +27,8 @@ from resources.recorded.sessions import Session
 from resources.recorded.stats import Totals
 from runtime.assembly import open_bridge
 from settings import Settings, declared
+from storage.accounts.events import Action
+from storage.alerts.documents import AlertType
 from storage.queries.filters.interceptions import SEARCH_KEYS
 from storage.queries.filters.refusals import RefusalSearch
 from storage.recording.documents import ending_fields, start_document
@@ -190,6 +193,18 @@ def test_every_parameter_key_and_rule_of_refusals_is_described():
     assert first_cells(described, "key of the search") == list(RefusalSearch.__struct_fields__)
     assert first_cells(described, "key of a row") == list(Refusal.__struct_fields__)
     assert first_cells(described, "rule") == list(Rule)
+
+
+def test_every_action_and_detail_of_the_audit_trail_is_named():
+    described = section(API, "`GET /api/v2/aibridge/audit`")
+    assert [one.value for one in Action if f"`{one}`" not in described] == []
+    assert [name for name in Detail.__struct_fields__ if f"`{name.removesuffix('_before')}`" not in described] == []
+
+
+def test_every_type_of_alert_is_described():
+    described = section("docs/operations.md", "Budgets, alerts and money")
+    when, _, data = described.partition("| type | `data` |")
+    assert first_cells(when, "type") == [row[0].strip("`") for row in rows(data)[1:]] == list(AlertType)
 
 
 def test_every_parameter_and_key_of_sessions_is_described():

@@ -81,7 +81,10 @@ class ListedUser(User):
     ]
     spend_usd: Annotated[
         float,
-        Meta(ge=0, description="What their calls cost since the month began in UTC, at list prices, in US dollars."),
+        Meta(
+            ge=0,
+            description="What their calls cost since the month began in UTC, at own or list prices, in US dollars.",
+        ),
     ]
 
     @classmethod
