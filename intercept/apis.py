@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
@@ -134,6 +134,17 @@ class FormParser(Protocol):
         """
 
 
+class Asked(Enum):
+    """Which models a request asks for."""
+
+    ONE = auto()
+    """The one that is read of it."""
+    NONE = auto()
+    """None: it stores something, or moves it."""
+    UNREAD = auto()
+    """Several that are not read."""
+
+
 @dataclass(frozen=True)
 class Api:
     """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions.
@@ -143,6 +154,7 @@ class Api:
     tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
     `parse_form` reads a request that is a form with files, where the API takes one; `form_names_model` says that the form
     names the model. `caches_prompts` says that providers keep the beginning of a request, so that its blocks are read.
+    `asked` says which models a request asks for.
     """
 
     name: str
@@ -157,6 +169,7 @@ class Api:
     parse_form: FormParser | None = None
     form_names_model: bool = True
     caches_prompts: bool = False
+    asked: Asked = Asked.ONE
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

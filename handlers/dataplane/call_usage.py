@@ -8,6 +8,7 @@ from typing import Protocol
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of
 from handlers.problems import Problem
+from intercept.apis import Asked
 from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
@@ -17,6 +18,7 @@ from limits.policies.effective import Effective
 from storage.recording.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
+UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
 MAX_TOLD = 100
 """How much of the name of a model is said back, in characters."""
@@ -48,13 +50,22 @@ class CallUsage:
         handler: Of its connection.
         start: The start record.
         max_output: The most tokens that the request allows the model to write; None where it does not say.
+        asked: Which models it asks for.
     """
 
-    def __init__(self, limited: Limited, handler: ProxyHandler, start: Interception, max_output: int | None) -> None:
+    def __init__(
+        self,
+        limited: Limited,
+        handler: ProxyHandler,
+        start: Interception,
+        max_output: int | None,
+        asked: Asked = Asked.ONE,
+    ) -> None:
         self._limited = limited
         self._handler = handler
         self._start = start
         self._max_output = max_output or 0
+        self._asked = asked
         self._reserved = NOTHING
 
     async def count(self) -> None:
@@ -75,6 +86,11 @@ class CallUsage:
         """Refuse what no waiting helps, before anything is counted."""
         start, asked = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
+        if self._asked is Asked.UNREAD and (unread := policy.refuse_unread(provider_name)) is not None:
+            message = UNREAD_MODELS.format(provider_name, unread.rule)
+            raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
+        if self._asked is not Asked.ONE:
+            return
         if (refused := policy.refuse_model(provider_name, start.model, self._has_price)) is not None:
             message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))

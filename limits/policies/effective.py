@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from intercept.recording import strictest
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
+from limits.policies.globs import ANY_TEXT
 from limits.policies.patterns import Patterns
 from limits.policies.policy import AnyPolicy, Budget, Concurrency, Limits, Policy, window_ns
 
@@ -147,6 +148,16 @@ class Effective:
             return refused
         if (source := self.denies_unpriced) is not None and not has_price():
             return Refused(source, f"{source} denies models without a known price")
+        return None
+
+    def refuse_unread(self, provider: str) -> Refused | None:
+        """Which rule a call may break whose models are not read; None if every model of the provider may be used."""
+        provider = provider.lower()
+        for source, allow, deny in self._models:
+            if deny is not None and (pattern := deny.find_of(provider)) is not None:
+                return Refused(source, f"{source} denies {pattern}")
+            if allow is not None and allow.find(provider, ANY_TEXT) is None:
+                return Refused(source, f"{source} allows {allow}")
         return None
 
     def _refuse_by_name(self, provider: str, model: str) -> Refused | None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+ANY_TEXT: Final = "*"
+"""The pattern that means every text. Those that match it do, too."""
+
 
 class Glob:
     """A pattern: `*` stands for any text, and case makes no difference.

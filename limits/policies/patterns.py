@@ -30,6 +30,13 @@ class Patterns:
                 return pattern
         return None
 
+    def find_of(self, provider: str) -> Pattern | None:
+        """The first pattern that means some model of a provider in lower case; None if none does."""
+        for pattern, (providers, _) in zip(self.patterns, self._globs, strict=True):
+            if providers is None or providers.match(provider):
+                return pattern
+        return None
+
     def __str__(self) -> str:
         """As people are told: some of them."""
         named = ", ".join(map(str, self.patterns[:MAX_NAMED]))

@@ -112,7 +112,7 @@ class RecordedCall:
         self._observation = Observation(
             self._start.id, api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
-        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens)
+        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens, api.asked)
         self._checkpoint_due = 0.0
         handler.add_known(model=self._start.model, interception_id=self._start.id)
 

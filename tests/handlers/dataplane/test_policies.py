@@ -12,6 +12,7 @@ from limits.policies.effective import Level, Source
 from limits.policies.policy import (
     Budget,
     Limits,
+    ModelPattern,
     Models,
     Policy,
     Rate,
@@ -85,6 +86,35 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
 async def test_no_dialect_gets_round_the_models_of_a_policy(running, conversation):
     hold(running, SharedPolicy(models=Models(deny=["*"])))
     assert (await refused(running, conversation)).status == 403
+
+
+@pytest.mark.gen_test
+async def test_a_batch_whose_models_nobody_reads_gets_round_no_policy_of_models(running):
+    request = {"custom_id": "one", "params": MESSAGES.request}
+    batch = replace(MESSAGES, path="/v1/messages/batches", request={"requests": [request]}, body=b'{"id": "batch_1"}')
+    said = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
+    for models, provider, rule in (
+        (Models(deny=["x-*", ModelPattern("anthropic", "y")]), "anthropic", "everyone denies x-*"),
+        (Models(allow=["claude-*"]), "anthropic", "everyone allows claude-*"),
+    ):
+        hold(running, SharedPolicy(models=models))
+        answer = await refused(running, batch)
+        message = json.loads(answer.body)["error"]["message"]
+        assert (answer.status, message) == (403, said.format(provider, rule))
+    assert (await rows(running))[0] == ("model_not_allowed", 403, "everyone", None)
+    hold(running, SharedPolicy(models=Models(allow=["*"], deny=[ModelPattern("openai", "gpt-*")])))
+    running.upstream.play(whole(batch))
+    assert (await call(running, batch)).status == 200
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_file_is_no_model_and_may_be_sent_whatever_models_are_allowed(running):
+    upload = replace(CHAT, path="/v1/uploads", request={"filename": "a.pdf"}, body=b'{"id": "upload_1"}')
+    hold(running, SharedPolicy(models=Models(allow=["gpt-5*"], deny=["*-preview"])))
+    running.upstream.play(whole(upload))
+    assert (await call(running, upload)).status == 200
+    await running.ended(1)
 
 
 @pytest.mark.gen_test

@@ -1,6 +1,7 @@
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -9,11 +10,12 @@ from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
 from limits.policies.book import PolicyBook
-from limits.policies.effective import Caller, Level, Source
+from limits.policies.effective import Caller, Effective, Level, Refused, Source
 from limits.policies.policy import (
     Budget,
     Concurrency,
     Limits,
+    ModelPattern,
     Models,
     Policy,
     Rate,
@@ -147,6 +149,23 @@ def test_a_refused_model_is_told_the_rule():
     assert effective.refuse_model("openai", "o3") == (RESEARCH, "group research allows claude-*, gpt-5*")
     assert effective.refuse_model("openai", "gpt-5") == (TOKEN, "token t allows claude-haiku*")
     assert effective.refuse_model("anthropic", "claude-haiku-preview") == (EVERYONE, "everyone denies *-preview")
+
+
+@pytest.mark.parametrize(
+    ("models", "rule"),
+    [
+        (Models(), None),
+        (Models(allow=["*"]), None),
+        (Models(allow=["gpt-*", ModelPattern("OpenAI")]), None),
+        (Models(allow=["gpt-*", ModelPattern("anthropic")]), "group lab allows gpt-*, * of anthropic"),
+        (Models(deny=[ModelPattern("anthropic", "*"), "gpt-3*"]), "group lab denies gpt-3*"),
+        (Models(deny=[ModelPattern("anthropic", "*")]), None),
+    ],
+)
+def test_where_models_are_not_read_every_one_must_be_allowed(models, rule):
+    lab = Source(Level.GROUP, "1", "lab")
+    effective = Effective([(lab, SharedPolicy(models=models))], Caller("u", "t", ("1",)))
+    assert effective.refuse_unread("OpenAI") == (None if rule is None else Refused(lab, rule))
 
 
 def test_the_least_that_a_request_may_ask_for_counts():
