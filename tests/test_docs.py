@@ -12,7 +12,7 @@ from handlers import base, lifecycle, timer
 from handlers.api import pagination
 from handlers.api.recorded import export, facets, interceptions, live, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
-from handlers.dataplane import addresses, admission, proxy
+from handlers.dataplane import addresses, admission, call_usage, proxy
 from handlers.dataplane.services import ownership, passthrough, recorded
 from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelResponse, ModelThought, Reading, TokenUsage, ToolUsage
@@ -264,6 +264,11 @@ def test_the_example_of_an_interception_has_its_keys(shown):
         *(passthrough.OWN_KEY_ONLY, ownership.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
         *(base.UNIDENTIFIED, base.UNRECOGNISED, base.PROVIDER_KEY, base.TOO_MANY_FAILURES, base.IDENTITIES_UNAVAILABLE),
         *(lifecycle.SHUTTING_DOWN, admission.BYOK_DISABLED, recorded.NOT_RECORDABLE),
+        *(admission.POLICIES_UNKNOWN, admission.BYOK_DENIED.format("group research")),
+        overload.POLICY_REACHED.format("group research"),
+        call_usage.MODEL_NOT_ALLOWED.format("gpt-4o", "openai", "group research allows claude-*"),
+        call_usage.UNREAD_MODELS.format("openai", "group research allows claude-*"),
+        call_usage.TOO_MANY_TOKENS.format(9000, "group research", 8000),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),
         *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.UNSUPPORTED, live.TOO_MANY),
     ],
