@@ -75,7 +75,7 @@ class Running:
 
     def path(self, conversation: Any) -> str:
         """Where a conversation goes: to the provider of its dialect."""
-        provider = "anthropic" if conversation.path == "/v1/messages" else "openai"
+        provider = "anthropic" if conversation.path.startswith("/v1/messages") else "openai"
         return f"/api/v2/aibridge/{provider}{conversation.path}"
 
     async def client(self, *, receive_buffer: int | None = None) -> RawClient:

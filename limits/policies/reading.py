@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct, ValidationError
 
-from limits.policies.policy import AnyPolicy
+from limits.policies.policy import NOT_MONEY, AnyPolicy
 
 P = TypeVar("P", bound=Struct)
 
@@ -108,6 +108,8 @@ def _explain(text: str, kind: type[Struct]) -> InvalidPolicyError:
         path, rule = _join(path, inner[1]), "is required"
     elif inner := _INNER.fullmatch(rule):
         path, rule = _join(path, inner[1]), inner[2]
+    if path.endswith(".usd") and rule.startswith("Expected "):
+        rule = NOT_MONEY  # it may be of several types, of which only one is told
     return InvalidPolicyError(path, _plain(rule))
 
 
