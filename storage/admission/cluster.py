@@ -112,7 +112,11 @@ class ClusterAuthority:
             str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
         )
         self._standing = Standing(now_ns, lease_ns=round(1000 * RETURN_SECONDS) * MS, hidden_ns=hidden_ns)
-        self._permits = Permits(str(process), now_ns, self._members.is_dead, self._members.absent, times)
+        self._permits = Permits(
+            *(str(process), now_ns, self._members.is_dead, self._members.absent),
+            servers=lambda: self.servers,
+            times=times,
+        )
         self._presence = Presence(process, self._store, self._members, self._standing, folder)
         self._lease_ns = lease_ns
         self._on_change: Callable[[], None] = lambda: None

@@ -42,6 +42,7 @@ class Permits:
         now_ns: A monotonic clock, in nanoseconds, that also counts while the machine sleeps.
         is_dead: Whether another server does not hold any more what it held.
         absent: The servers that may be deciding alone.
+        servers: Among how many servers limits are shared, this one included.
         times: How long things last.
 
     Attributes:
@@ -54,12 +55,15 @@ class Permits:
         now_ns: Callable[[], int],
         is_dead: Callable[[str], bool],
         absent: Callable[[], Absent] = dict,
+        *,
+        servers: Callable[[], int] = lambda: 1,
         times: Times | None = None,
     ) -> None:
         self.process = process
         self.alone: Alone | None = None
         self.is_dead = is_dead
         self.absent = absent
+        self.servers = servers
         self._now_ns = now_ns
         self._times = times or Times()
         self._accounts: OrderedDict[str, Account] = OrderedDict()  # in the order of their last use

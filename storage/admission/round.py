@@ -121,7 +121,9 @@ class Round:
         self._number = number = self._permits.next_number()
         self._opened = True
         permits = self._permits
-        read = Read(snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead, permits.absent())
+        read = Read(
+            snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead, permits.absent(), permits.servers()
+        )
         for name, account in self._accounts.items():
             account.begin(self._basis[name], *snapshot.ledgers.get(name, (Ledger(), "")), read)
         lowest: dict[str, int] = {}

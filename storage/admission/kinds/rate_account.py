@@ -8,7 +8,7 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.terms import MS, NEVER_READ, SMALL, Read, Times, ahead_of, life_of, near
+from storage.admission.kinds.terms import AHEAD, MS, NEVER_READ, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
@@ -49,7 +49,7 @@ class RateAccount(Account):
         self._granted: list[_Block] = []
         self._doubtful: tuple[int, list[_Block]] = 0, []
         self._planned = self._wanted = 0
-        self._free = 0
+        self._free = self._most_ahead = 0
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
         self._alone: deque[tuple[int, int]] = deque()
@@ -99,6 +99,7 @@ class RateAccount(Account):
             self._give_back_doubtful(ledger)
         super().open(ledger, read)
         self._free = self._room(self.limit) - ledger.used
+        self._most_ahead = self.limit.maximum // (AHEAD * read.servers)
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
@@ -128,7 +129,7 @@ class RateAccount(Account):
     @property
     def _may_add(self) -> bool:
         asked_lately = self._now_ns() - self._asked_at <= 2 * life_of(self.limit) * MS
-        return self._near or not asked_lately or self.limit.maximum < SMALL
+        return self._near or not asked_lately or not self._most_ahead
 
     def room(self, lowest: int) -> int:
         """How much others may use at most."""
@@ -283,5 +284,5 @@ class RateAccount(Account):
         took, self._taken = self._taken + wanted, 0
         since, self._asked_at = now - self._asked_at, now
         if since > 2 * life:
-            return max(0, wanted - 1)
-        return int(took * life * AHEAD_FACTOR / max(since, MEASURE_NS)) - self.left()
+            return min(max(0, wanted - 1), self._most_ahead)
+        return min(int(took * life * AHEAD_FACTOR / max(since, MEASURE_NS)), self._most_ahead) - self.left()

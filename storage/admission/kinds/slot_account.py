@@ -7,7 +7,7 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.terms import NEVER_READ, Read, Times, ahead_of, near
+from storage.admission.kinds.terms import NEVER_READ, SMALL, Read, Times, ahead_of, near
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
@@ -70,7 +70,9 @@ class SlotAccount(Account):
         now = self._now_ns()
         needed = self.in_use + self._planned
         left = self._free - self._planned
-        if self.lacking:
+        if self.limit.maximum < SMALL:
+            wanted = 0
+        elif self.lacking:
             recent, self._asked_at = now - self._asked_at < 2 * self._times.fresh, now
             wanted = max(self._kept - needed, needed) if recent else 0
         else:

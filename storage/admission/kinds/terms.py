@@ -19,7 +19,10 @@ SHARE = 5
 """Where less than a limit divided by this is left, every request is decided by the ledger."""
 
 SMALL = 20
-"""Of a limit that is smaller nothing is taken ahead."""
+"""Of a limit of slots that is smaller nothing is taken ahead."""
+
+AHEAD = 20
+"""All servers together take at most a rate divided by this ahead: what they do not use is missing in a window."""
 
 LIVES = 12
 """How many lives of a permit that is taken ahead fit into a window at least."""
@@ -56,8 +59,6 @@ def near(left: int, maximum: int) -> bool:
 
 def ahead_of(left: int, maximum: int, wanted: int) -> int:
     """How much of what is left may be taken ahead: what is wanted, and at most half of what others do not need to ask for."""
-    if maximum < SMALL:
-        return 0
     return max(0, min(wanted, (left - -(-maximum // SHARE)) // 2))
 
 
@@ -85,6 +86,7 @@ class Read(NamedTuple):
         at: When the reading began, by this server's clock.
         is_dead: Whether a server does not hold any more what it held.
         absent: The servers that may be deciding alone.
+        servers: Among how many servers limits are shared.
     """
 
     now: int
@@ -92,6 +94,7 @@ class Read(NamedTuple):
     at: int
     is_dead: Callable[[str], bool]
     absent: Absent = MappingProxyType({})
+    servers: int = 1
 
 
 def life_of(limit: Limit) -> int:

@@ -123,7 +123,11 @@ class Server:
         self.members = Members(self.name, self.now_ns, **times)
         hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
         self.standing = Standing(self.now_ns, lease_ns=RETURN_MS * MS, hidden_ns=hidden_ns)
-        self.permits = Permits(self.name, self.now_ns, self.members.is_dead, self.members.absent, TIMES)
+        self.permits = Permits(
+            *(self.name, self.now_ns, self.members.is_dead, self.members.absent),
+            servers=lambda: self.members.share.servers,
+            times=TIMES,
+        )
         self.clock = DatabaseClock(self.now_ns)
         self.cut = False
         self.beat_fate = "ok"

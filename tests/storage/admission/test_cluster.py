@@ -62,14 +62,14 @@ async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(data
 @pytest.mark.gen_test(timeout=30)
 async def test_what_is_taken_ahead_and_not_used_is_given_back(database):
     async with servers(2, database) as (ada, bob):
-        await burst([ada], 10, [rate(100, 4)])
-        await burst([ada], 10, [rate(100, 4)])
+        await burst([ada], 4, [rate(1_000, 4)])
+        await burst([ada], 4, [rate(1_000, 4)])
         (account,) = ada._permits._accounts.values()
         ahead = account.left()
         assert ahead > 0
         await until(lambda: not account.left())
         await beat(ada)
-        assert admitted(await burst([bob], 100, [rate(100, 4)])) == 80
+        assert admitted(await burst([bob], 1_000, [rate(1_000, 4)])) == 992
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -28,7 +28,7 @@ class Cluster(RuleBasedStateMachine):
     """Three servers, two rates and slots; what is admitted is compared with the limits at every step."""
 
     @initialize(
-        maximum=st.sampled_from([1, 4, 10, 50, 100]),
+        maximum=st.sampled_from([1, 4, 50, 100, 400]),
         second=st.sampled_from([7, 60]),
         slots_=st.sampled_from([2, 10, 40]),
         window_ms=st.sampled_from([1_000, 4_000, 20_000]),
@@ -188,6 +188,24 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     windows = 10
     used = sum(at > register.now - windows * window_ms for at in admitted)
     assert 95 * windows <= used <= 100 * (windows + 1)
+
+
+@pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (100, 20), (1_000, 5), (1_000, 2)])
+def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, gap_ms):
+    register = Register([0, 0, 0])
+    servers, admitted = [Server(number, register) for number in range(3)], []
+    for server in servers * 2:
+        server.beat()
+    for step in range(3 * maximum // 10):  # all three are far from the limit, and take ahead
+        register.now += gap_ms if step % 3 == 0 else 0
+        servers[step % 3].start([rate(maximum, 20_000)], admitted.append)
+        servers[step % 3].run()
+    assert len(admitted) == 3 * maximum // 10
+    for step in range(2 * maximum):  # now one does nothing
+        register.now += step % 2
+        servers[1 + step % 2].start([rate(maximum, 20_000)], admitted.append)
+        servers[1 + step % 2].run()
+    assert 0.95 * maximum <= len(admitted) <= maximum
 
 
 def test_slots_that_are_being_given_back_are_not_used_any_more():
