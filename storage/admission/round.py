@@ -129,7 +129,8 @@ class Round:
         lowest: dict[str, int] = {}
         for waiting in self._waiting:
             waiting.blocked = [need for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
-            if not waiting.refusing and not any(need.account.name in self._unread for need in waiting.blocked):
+            doubtful = any(need.account.name in self._unread for need in waiting.blocked)
+            if not waiting.refusing and not doubtful and all(need.account.has_turn for need in waiting.needs):
                 for account, _, amount in waiting.taking:
                     account.plan(amount)
                 for account, limit, _ in waiting.needs:  # several may be of one account

@@ -170,6 +170,11 @@ class Account(ABC):
         self._in_round = True
         self.urgent = False
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether one more may start in this round; if not, it waits for the next one."""
+        return True
+
     @abstractmethod
     def plan(self, need: int, /) -> None:
         """Have a waiting request that fits start if the write counts."""

@@ -21,6 +21,9 @@ AHEAD_FACTOR = 1.5
 WORTH = 50
 """What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
 
+AT_ONCE = 25
+"""A round grants at most the limit divided by this."""
+
 PARTS = 20
 """Into how many parts of a window the requests fall that this server admitted."""
 
@@ -78,8 +81,8 @@ class RateAccount(Account):
         return max(left if above <= 0 else 0, left + self._free - above if self._in_round else 0) > self._planned
 
     def take(self, _need: int) -> None:
-        """Use a permit."""
-        left = self.left()
+        """Use the permit that `fits` found, also if its life has ended since."""
+        left = sum([block.left for block in self._blocks])
         self._blocks[0].left -= 1
         self.used_at = self._now_ns()
         self._taken += 1
@@ -87,6 +90,11 @@ class RateAccount(Account):
         if left <= self._low and not self._near:
             self._low = 0
             self._is_low = self.urgent = True  # the next ones are asked for before these are used up
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether this round would not grant too many, which are missing for the others if its answer comes too late."""
+        return self._planned < self.left() + max(1, self.limit.maximum // AT_ONCE)
 
     def plan(self, _need: int) -> None:
         """Have one more start."""

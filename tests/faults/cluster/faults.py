@@ -12,8 +12,9 @@ from tests.faults.cluster.network import Host
 from tests.faults.cluster.servers import Server
 from tests.faults.replica_set import ReplicaSet
 
-# How long a server is paused: less than a lease, as others may take the slots of one that hangs for longer.
-PAUSE_SECONDS = 3.0
+# A server that is paused is heard of in time; to one that hangs the others leave its share.
+PAUSE_SECONDS = 2.0
+HUNG_SECONDS = 6.0
 DOWN_SECONDS = 2.0
 CUT_SECONDS = 6.0
 # Until a server that is cut off decides alone, and for a window after that.
@@ -81,6 +82,7 @@ class Faults:
     def _server_faults(self, server: Server) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
         faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("paused", lambda: server.pause(PAUSE_SECONDS)),
+            ("hung", lambda: server.pause(HUNG_SECONDS)),
             ("killed", lambda: server.kill(DOWN_SECONDS)),
             ("reloaded", lambda: server.reload(DOWN_SECONDS)),
             ("restarted", lambda: server.restart(DOWN_SECONDS)),

@@ -215,13 +215,13 @@ def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, hap
 def _full_windows(requests: list[Span], refused: list[Span], happened: list[Happened]) -> list[Count]:
     """How many may have been admitted in the windows that were full, as somebody was refused.
 
-    Aside from those in which rates count for longer, or a share is left to a server that is cut off or was killed.
+    Aside from those in which rates count for longer, or a share is left to a server that is cut off, hangs or was killed.
     """
     longer = {"primary": MOVED_SECONDS + WINDOW_SECONDS}
     moved = [
         Span(one.begin, one.end + longer.get(one.whom, RETURNED_SECONDS + WINDOW_SECONDS))
         for one in happened
-        if one.whom == "primary" or one.what in {"cut off", "killed"}
+        if one.whom == "primary" or one.what in {"cut off", "killed", "hung"}
     ]
     told_soon = [one for one in refused if one.end - one.begin <= SOON_SECONDS]
     full = [one for one in told_soon if not any(one.touches(other) for other in moved)]

@@ -201,11 +201,38 @@ def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, 
         servers[step % 3].start([rate(maximum, 20_000)], admitted.append)
         servers[step % 3].run()
     assert len(admitted) == 3 * maximum // 10
-    for step in range(2 * maximum):  # now one does nothing
+    for _ in range(16):
+        servers[0].start([rate(maximum, 20_000)], admitted.append)
+    servers[0].read()
+    servers[0].write()  # now it is paused, and the answer too late
+    for step in range(2 * maximum):
         register.now += step % 2
         servers[1 + step % 2].start([rate(maximum, 20_000)], admitted.append)
         servers[1 + step % 2].run()
     assert 0.95 * maximum <= len(admitted) <= maximum
+
+
+class Restless(Register):
+    """A database whose time, and that of its servers, goes on with every look at it."""
+
+    @property
+    def now(self):
+        self._now += 1
+        return self._now
+
+    @now.setter
+    def now(self, now):
+        self._now = now
+
+
+@pytest.mark.parametrize("maximum", [400, 1_000, 20_000])
+def test_a_permit_may_end_while_a_request_is_admitted_with_it(maximum):
+    register = Restless([0])
+    server, admitted = Server(0, register), []
+    for _ in range(500):
+        server.start([rate(maximum, 1_200)], admitted.append)
+        server.run()
+    assert len(admitted) > 50
 
 
 def test_slots_that_are_being_given_back_are_not_used_any_more():
