@@ -208,7 +208,24 @@ class RefusedCalls(Refused, kw_only=True):
         )
 
 
-class Statistics(Struct):
+class EarlierCalls(Struct):
+    """What all calls of the time range before add up to."""
+
+    from_: Time = field(name="from")
+    to: Time
+    total: Totals
+    points: list[Point]
+
+    @classmethod
+    def between(
+        cls, start: datetime, end: datetime, total: Mapping[str, Any], points: Mapping[datetime, Mapping[str, Any]]
+    ) -> Self:
+        """Show the figures of a time range, all of them and by the start of a bucket."""
+        shown = [Point.of(points[at], at=format_time(at)) for at in sorted(points)]
+        return cls(format_time(start), format_time(end), Totals.of(total), shown)
+
+
+class Statistics(Struct, kw_only=True):
     """What ended calls add up to, by the time they started."""
 
     from_: Time = field(name="from")
@@ -216,8 +233,19 @@ class Statistics(Struct):
     bucket: Bucket
     group_by: GroupBy | None
     uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
-    refusals: RefusedCalls
+    refusals: Annotated[
+        RefusedCalls | UnsetType,
+        Meta(description="Absent with a search for anything but users: refused calls are not known to match it."),
+    ] = UNSET
     series: list[Series]
+    previous: Annotated[
+        EarlierCalls | UnsetType,
+        Meta(description="With `compare`: of the time range before, without groups."),
+    ] = UNSET
+    recorded_since: Annotated[
+        Time | UnsetType,
+        Meta(description="These figures need records, and those of calls before this time were removed."),
+    ] = UNSET
     since: Annotated[
         Time | UnsetType,
         Meta(

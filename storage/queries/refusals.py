@@ -15,6 +15,7 @@ from storage.aggregation.refusal_recorder import SHADOW
 from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.mongo.database import Database
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
+from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import Paging, visible
 from storage.queries.statistics import StatsQuery
 
@@ -109,12 +110,15 @@ class Refusals:
             found = self._totals.aggregate([{"$match": own}, {"$group": by_rule}], hint=dict(REFUSED_BY_INITIATOR))
             return {one["_id"]: int(one["count"]) async for one in found}
 
-    async def totals(self, query: StatsQuery, *, visible_to: UUID | None) -> RefusalTotals:
+    async def totals(
+        self, query: StatsQuery, *, visible_to: UUID | None, initiator: Mapping[str, Any] | None = None
+    ) -> RefusalTotals:
         """Add up what was refused.
 
         Args:
             query: The time range, and the length of its buckets; its groups do not matter.
             visible_to: The user whose refusals alone may be counted; None sees all.
+            initiator: Whose refusals are meant, as a condition on `initiator_id`; None are everybody's.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
@@ -122,7 +126,7 @@ class Refusals:
         conditions: dict[str, Any] = {
             "bucket": query.bucket.value,
             "at": {"$gte": query.start, "$lt": query.end},
-            **visible(visible_to),
+            "$and": [visible(visible_to), initiator or {}],
         }
         by_user: list[dict[str, Any]] = [
             {"$match": {"rule": {"$not": re.compile(f"^{SHADOW}")}}},
@@ -139,7 +143,8 @@ class Refusals:
         ]
         points: dict[datetime, dict[str, int]] = {}
         shadow: Counter[str] = Counter()
-        index = REFUSED_BY_TIME if visible_to is None else REFUSED_BY_INITIATOR
+        is_of_some = visible_to is not None or is_one_of((initiator or {}).get("initiator_id"))
+        index = REFUSED_BY_INITIATOR if is_of_some else REFUSED_BY_TIME
         options: dict[str, Any] = {"hint": dict(index)}
         async with self._database.query():
             by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -26,6 +26,7 @@ from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
+from storage.queries.filters.grouped import calendar
 from storage.queries.filters.time_ranges import split
 
 MAX_POINTS = 1_000
@@ -50,18 +51,29 @@ class TooManyRollupsError(Exception):
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """What is asked: of the calls that started in [start, end), both whole buckets in UTC."""
+    """What is asked: of the calls that started in [start, end), both whole buckets in UTC; with `compare` of the time before too."""
 
     start: datetime
     end: datetime
     bucket: Bucket
     group_by: GroupBy | None = None
+    compare: bool = False
 
     @property
     def max_groups(self) -> int:
         """How many groups have a series of their own."""
         buckets = (self.end - self.start) // self.bucket.length
         return min(MAX_GROUPS, max(FEWEST_GROUPS, MAX_POINTS // buckets))
+
+    @property
+    def previous(self) -> StatsQuery:
+        """The same of the time range before, without groups.
+
+        Raises:
+            OverflowError: That is before the year 1.
+        """
+        start, end = calendar.previous(self.start, self.end, UTC)
+        return StatsQuery(start, end, self.bucket)
 
 
 @dataclass(frozen=True)

@@ -5,30 +5,52 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec import UNSET
 
 from handlers.api.choices import choice, time
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.recorded.grouped import (
+from handlers.api.recorded.grouped import GroupedHandler
+from handlers.api.recorded.question import (
     MAX_BUCKETS,
     OLDEST_MINUTE,
     OWN_PARAMETERS,
+    PREVIOUS,
+    SERIES,
     USUAL_SPAN,
-    GroupedHandler,
     asks_for_groups,
 )
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
-from resources.recorded.stats import RefusedCalls, Statistics
+from resources.recorded.stats import EarlierCalls, RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import ceiling
+from storage.queries.grouped.row_reader import OnProgress
+from storage.queries.grouped.series import question_of, series_of
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
 
 PARAMETERS = ("from", "to", "bucket", "group_by", *OWN_PARAMETERS)
+OF_GROUPS = ("of", "order_by", "limit", "offset", "tz")
+"""What series do not take."""
+
+ANY_END = {"$in": list(ENDED)}
+"""What a search that asks for no status means."""
+
+
+class FoundSeries(NamedTuple):
+    """The series that were found, and that of all calls of the time range before, where it is asked for."""
+
+    series: Sequence[Series]
+    uncounted: int
+    earlier: Series | None
+    recorded_since: datetime | None = None
+    since: datetime | None = None
 
 
 class StatisticsHandler(GroupedHandler):
@@ -45,29 +67,65 @@ class StatisticsHandler(GroupedHandler):
             await self.write_groups(values)
             return
         query = parse_query(values, self.bridge.now())
+        q = values.get("q", "").strip()
+        conditions = await self.search_filter(q) if q else {}
+        read = partial(self._statistics, query, conditions)
+        if values.get("format") == SERIES:
+            await self.write_told(read)
+        else:
+            self.write_json(await read(self.check_client, None))
+
+    async def _statistics(
+        self, query: StatsQuery, conditions: Mapping[str, Any], on_progress: OnProgress, seconds: float | None
+    ) -> Statistics:
+        """Read the series of the calls that match, and what was refused of the same users, where that is all that is asked."""
+        if conditions:
+            found = await self._found(query, conditions, on_progress, seconds)
+        else:
+            found = await self._counted(query)
+        refused = None
+        if conditions.keys() <= {"initiator_id", "status"} and conditions.get("status", ANY_END) == ANY_END:
+            initiator = {name: value for name, value in conditions.items() if name == "initiator_id"}
+            refused = await self.bridge.refusals.totals(query, visible_to=self.visible_to, initiator=initiator)
+        names = await self._names(query.group_by, found.series, refused.initiators if refused else ())
+        return Statistics(
+            from_=format_time(query.start),
+            to=format_time(query.end),
+            bucket=query.bucket,
+            group_by=query.group_by,
+            uncounted=found.uncounted,
+            refusals=UNSET
+            if refused is None
+            else RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, refused.shadow, names.users),
+            series=[await _to_json(one, names) for one in found.series],
+            previous=UNSET if found.earlier is None else _earlier(query, found.earlier),
+            recorded_since=UNSET if found.recorded_since is None else format_time(found.recorded_since),
+            since=UNSET if found.since is None else format_time(found.since),
+        )
+
+    async def _counted(self, query: StatsQuery) -> FoundSeries:
+        """The series of all calls."""
+        statistics = self.bridge.statistics
         try:
-            uncounted, series = await self.bridge.statistics.read(query, visible_to=self.visible_to)
+            uncounted, series = await statistics.read(query, visible_to=self.visible_to)
+            earlier = None
+            if query.compare:
+                _, (earlier,) = await statistics.read(query.previous, visible_to=self.visible_to)
         except TooManyRollupsError as error:
             detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise ValidationProblem(INVALID, validations=[("from", detail)]) from error
-        refused = await self.bridge.refusals.totals(query, visible_to=self.visible_to)
-        names = await self._names(query.group_by, series, refused.initiators)
         by_token = query.group_by in {GroupBy.GROUP, GroupBy.TOKEN}
-        since = await self.bridge.statistics.by_token_since() if by_token else None
-        self.write_json(
-            Statistics(
-                from_=format_time(query.start),
-                to=format_time(query.end),
-                bucket=query.bucket,
-                group_by=query.group_by,
-                uncounted=uncounted,
-                refusals=RefusedCalls.by_rule(
-                    refused.rules, refused.initiators, refused.points, refused.shadow, names.users
-                ),
-                series=[await _to_json(one, names) for one in series],
-                since=UNSET if since is None else format_time(since),
-            )
-        )
+        since = await statistics.by_token_since() if by_token else None
+        return FoundSeries(series, uncounted, earlier, since=since)
+
+    async def _found(
+        self, query: StatsQuery, conditions: Mapping[str, Any], on_progress: OnProgress, seconds: float | None
+    ) -> FoundSeries:
+        """The series of the calls that match."""
+        asked = question_of(query, conditions, self.visible_to)
+        answer = await self.read_groups(asked, on_progress, seconds=seconds)
+        earlier = Series(None, answer.total.points_before) if query.compare else None
+        return FoundSeries(series_of(query, answer), answer.uncounted, earlier, answer.recorded_since)
 
     async def _names(
         self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]
@@ -93,25 +151,39 @@ def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
         ValidationProblem: it cannot be answered; every parameter that is wrong is named.
     """
     problems: list[tuple[str, str]] = []
-    bucket = Bucket(choice(Period, "bucket", values, problems) or Bucket.HOUR)
+    as_series = values.get("format") == SERIES
+    bucket = Bucket(choice(Bucket if as_series else Period, "bucket", values, problems) or Bucket.HOUR)
     group_by = choice(GroupBy, "group_by", values, problems)
     to = time("to", values, problems) or now
     start = time("from", values, problems)
+    compare = values.get("compare") or ""
+    if compare not in {"", PREVIOUS}:
+        problems.append(("compare", f"must be {PREVIOUS}"))
+    if as_series:
+        problems += [(name, "is of groups; series do not take it") for name in OF_GROUPS if values.get(name)]
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     try:
-        query = StatsQuery(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
+        first = bucket.floor(start or to - USUAL_SPAN)
+        query = StatsQuery(first, ceiling(bucket, to), bucket, group_by, bool(compare))
+        earliest = query.previous.start if query.compare else query.start
     except OverflowError as error:
         raise ValidationProblem(INVALID, validations=[("to", "is out of range")]) from error
     if query.start >= query.end or (start and start >= to):
         problems.append(("to", "must be after from"))
     elif (query.end - query.start) // bucket.length > MAX_BUCKETS:
         problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
-    if bucket is Bucket.MINUTE and query.start < now - OLDEST_MINUTE - bucket.length:
-        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
+    if bucket is Bucket.MINUTE and earliest < now - OLDEST_MINUTE - bucket.length:
+        which = "minutes, also of the time before," if query.compare else "minutes"
+        problems.append(("from", f"{which} are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     return query
+
+
+def _earlier(query: StatsQuery, series: Series) -> EarlierCalls:
+    before = query.previous
+    return EarlierCalls.between(before.start, before.end, series.total, series.points)
 
 
 async def _to_json(series: Series, names: resources.SeriesNames) -> resources.Series:

@@ -13,7 +13,7 @@ from msgspec.structs import replace as replace_found
 
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import Breakdown, Bucket
+from storage.aggregation.rollup import FIELDS, Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.codec import read_decimal
@@ -82,7 +82,7 @@ class Reading:
         """Work out how much there is to be read."""
         calls = await self._rows.calls_of(source) * (3 if query.by else 1)
         if query.compare and (before := self._sources(query.previous)) and isinstance(before.groups, Records):
-            calls += await self._rows.calls_of(before.groups) * (2 if query.by else 1)
+            calls += await self._rows.calls_of(before.groups) * (2 if query.by and not query.in_full else 1)
         await self._rows.tell(of=calls)
 
     def _sources(self, query: GroupQuery) -> _Sources | None:
@@ -120,8 +120,8 @@ class Reading:
             known: dict[Key, Found] = {}
             total.previous = {}
             if before is not None:
-                known, all_before = await self._figures(earlier, before, keys)
-                total.previous = all_before.total
+                known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
+                total.previous, total.points_before = all_before.total, all_before.points
             for key, found in groups.items():
                 found.previous = known[key].total if key in known else {}
         answer = Answer(count, [groups[key] for key in keys if key in groups], total)
@@ -192,7 +192,7 @@ class Reading:
         found = await self._sums(query, source, keys)
         if isinstance(source, Rollups) and keys is not None:
             found |= await self._untagged(source, keys)
-        if losses is not None:
+        if losses is not None and not query.in_full:
             lost = await self._sums(replace(query, period=Period.ALL), losses, keys)
             for key in lost.keys() & found.keys():
                 found[key].total |= lost[key].total
@@ -218,9 +218,10 @@ class Reading:
         id_ = id_of(query)
         if clock:
             id_["at"] = calendar.label(query.period, clock, "$at")
-        if source.histograms:
+        names = [one for one in source.histograms if one in FIELDS] if query.in_full else source.histograms
+        if names:
             id_["part"] = source.part
-        pushed = {name: {"$push": f"${name}"} for name in source.histograms}
+        pushed = {name: {"$push": f"${name}"} for name in names}
         grouped = {"$group": {"_id": id_, **source.sums, **pushed}}
         found: dict[Key, Found] = {}
         wanted = None if keys is None else set(keys)
@@ -228,12 +229,13 @@ class Reading:
             key = key_of(query, row["_id"])
             if wanted is not None and key not in wanted:
                 continue
-            histograms = {name: source.histogram(row.pop(name)) for name in source.histograms}
+            histograms = {name: source.histogram(row.pop(name)) for name in names}
             figures = totals(row)
             group = found.setdefault(key, Found(key, {}, {}))
             add(group.total, {**figures, **histograms})
             if clock:
-                add(group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {}), figures)
+                point = group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {})
+                add(point, {**figures, **histograms} if query.in_full else figures)
         return found
 
     async def _uncounted(self, query: GroupQuery) -> int:

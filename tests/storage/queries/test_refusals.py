@@ -89,6 +89,15 @@ async def test_totals_of_a_member_are_their_own(refusals):
 
 
 @pytest.mark.gen_test
+async def test_totals_of_some_users_are_theirs_alone(refusals):
+    some = {"initiator_id": {"$in": [ADA.id, GRACE]}}
+    totals = await refusals.totals(query(), visible_to=None, initiator=some)
+    assert set(totals.initiators) == {ADA.id, GRACE}
+    hidden = await refusals.totals(query(), visible_to=ADA.id, initiator={"initiator_id": {"$ne": ADA.id}})
+    assert (hidden.rules, hidden.initiators) == ({}, {})
+
+
+@pytest.mark.gen_test
 async def test_of_many_users_those_with_most_refusals_are_named(database):
     recorder = RefusalRecorder(database, now=lambda: NOON)
     for number in range(1, MAX_GROUPS + 6):

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, structs
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
-from handlers.api.recorded.grouped import DEFAULT_GROUPS, LINES, MAX_BUCKETS
+from handlers.api.recorded.grouped import LINES
+from handlers.api.recorded.question import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
@@ -26,6 +27,7 @@ from resources.recorded.groups import (
 )
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import (
+    EarlierCalls,
     Point,
     Quantiles,
     RefusedCalls,
@@ -60,7 +62,7 @@ _SERIES = Series(
     points=[Point(**structs.asdict(_TOTALS), at="2026-11-24T23:00:00.000Z")],
 )
 _USER = SeriesGroup(str(INTERCEPTION.initiator.id), INTERCEPTION.initiator.name, INTERCEPTION.initiator.username)
-_GROUP_TOTALS = GroupTotals(
+GROUP_TOTALS = GroupTotals(
     interceptions=1,
     failed=0,
     failures={},
@@ -90,6 +92,7 @@ _EXAMPLE = Statistics(
         points=[RefusedPoint("2026-11-24T23:00:00.000Z", total=13, rules={Rule.RATE: 13})],
     ),
     series=[_SERIES],
+    previous=EarlierCalls("2026-11-23T00:00:00.000Z", "2026-11-24T00:00:00.000Z", _TOTALS, []),
 )
 
 _GROUPED = GroupedStatistics(
@@ -102,10 +105,10 @@ _GROUPED = GroupedStatistics(
     order_by=Order.COST,
     count=1,
     uncounted=0,
-    total=_GROUP_TOTALS,
-    previous=_GROUP_TOTALS,
+    total=GROUP_TOTALS,
+    previous=GROUP_TOTALS,
     histograms=Histograms([HistogramBucket(72.9, 1)], [HistogramBucket(41.1, 1)], [HistogramBucket(1.0, 1)], []),
-    groups=[StatisticsGroup({"user": _USER, "model": INTERCEPTION.model}, _GROUP_TOTALS, _GROUP_TOTALS)],
+    groups=[StatisticsGroup({"user": _USER, "model": INTERCEPTION.model}, GROUP_TOTALS, GROUP_TOTALS)],
 )
 _ROWS = FlatRows(1, [{"model": INTERCEPTION.model, "calls": 1, "cost_usd": 0.001377}])
 _ONE_OF = {
@@ -116,6 +119,12 @@ _LINES = (
     '{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}\n'
     f'{{"result":{msgspec.json.encode(_GROUPED).decode()}}}\n'
 )
+IN_HOURS = (
+    query("from", Timestamp, "From then on, made earlier to a whole hour; without it 24 hours before `to`."),
+    query("to", Timestamp, "Until before then, made later to a whole hour; without it the end of the present hour."),
+)
+"""The time range of what is told by hours."""
+
 SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
 """The bodies of an answer, of which it has one."""
 
@@ -125,7 +134,8 @@ PATHS: dict[str, Described] = {
         "What calls add up to over time",
         "Counts, tokens, costs and durations of ended calls: `series` over time in buckets of UTC, each with its points. With "
         "any of `of`, `q`, `order_by`, `limit`, `offset`, `tz`, `compare`, `format`, a bucket `week`, `month` or `all`, or a "
-        "`group_by` that series do not have, the answer is `groups`: every group there is, page by page.",
+        "`group_by` that series do not have, the answer is `groups`: every group there is, page by page. With "
+        "`format=series` it is series, which take `q` and `compare` too.",
         tag="statistics",
         parameters=(
             query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
@@ -144,7 +154,7 @@ PATHS: dict[str, Described] = {
                 f"of refusals {', '.join(names_of(Subject.REFUSALS))}; of sessions {', '.join(names_of(Subject.SESSIONS))}.",
                 example="user,model",
             ),
-            query("of", Subject, "What is added up; without it calls."),
+            query("of", Subject, "What is added up in groups; without it calls."),
             query("q", str, "A search, in the language of the list of the same things.", example="model:gpt-5"),
             query("order_by", Order, "What comes first has most of it; without it calls."),
             query(
@@ -161,12 +171,14 @@ PATHS: dict[str, Described] = {
                 "compare",
                 Literal["previous"],
                 "Puts `previous` beside each total: what it was in the time range before. Before whole months these are as "
-                "many months, before whole days as many days, before anything else as much time.",
+                "many months, before whole days as many days, before anything else as much time. Series have one `previous`, of "
+                "all calls, with points.",
             ),
             query(
                 "format",
-                Literal["json", "csv", "rows"],
-                "`rows` and `csv` are flat: a row is a group; without it `json`.",
+                Literal["json", "csv", "rows", "series"],
+                "`rows` and `csv` are flat: a row is a group; without it `json`. `series` asks for series, also with `q` and "
+                "`compare`; it goes with none of `of`, `order_by`, `limit`, `offset` and `tz`.",
             ),
         ),
         responses={

@@ -36,6 +36,8 @@ class GroupQuery:
         offset: How many to leave out.
         compare: Whether the time range before is asked for too.
         visible_to: The user whose calls alone count; None are all.
+        in_full: Whether it is for series: buckets have the histograms that these show, and the time range before has buckets,
+            but no groups. What the prompt cache lost is left out.
     """
 
     start: datetime
@@ -50,12 +52,14 @@ class GroupQuery:
     offset: int = 0
     compare: bool = False
     visible_to: Any = None
+    in_full: bool = False
 
     @property
     def previous(self) -> GroupQuery:
-        """The same of the time range before, as one bucket."""
+        """The same of the time range before, as one bucket, or `in_full` as one group."""
         start, end = calendar.previous(self.start, self.end, self.zone)
-        return replace(self, start=start, end=end, period=Period.ALL, compare=False)
+        before = replace(self, start=start, end=end, compare=False)
+        return replace(before, by=()) if self.in_full else replace(before, period=Period.ALL)
 
     @property
     def selection(self) -> Selection | None:

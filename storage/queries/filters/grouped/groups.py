@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from storage.aggregation.rollup import Totals
@@ -34,12 +35,13 @@ class TooManyPointsError(Exception):
 
 
 class Found(Struct):
-    """What a group adds up to, the same over time by the start of a bucket, and what it did in the time range before."""
+    """What a group adds up to, the same over time by the start of a bucket, and both of the time range before."""
 
     key: Key
     total: Totals
     points: dict[datetime, Totals]
     previous: Totals | None = None
+    points_before: dict[datetime, Totals] = msgspec.field(default_factory=dict)
 
 
 class Answer(Struct):

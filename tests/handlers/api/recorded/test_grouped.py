@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.grouped import MAX_BUCKETS, OWN_PARAMETERS, asks_for_groups, parse_question, too_much
+from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.question import MAX_BUCKETS, OWN_PARAMETERS, asks_for_groups, parse_question
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
@@ -84,7 +85,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         ({"of": "money"}, "of", "must be one of calls, refusals, sessions"),
         ({"tz": "Mars/Olympus"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
         ({"tz": "../../etc/passwd"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
-        ({"format": "xml"}, "format", "must be one of json, csv, rows"),
+        ({"format": "xml"}, "format", "must be one of json, csv, rows, series"),
         ({"compare": "next"}, "compare", "must be previous"),
         ({"order_by": "name"}, "order_by", "must be one of calls, cost, tokens, failed, p95"),
         ({"bucket": "hour", "from": "2025-01-01T00:00:00Z"}, "bucket", "the range has more than 1,500 buckets"),
@@ -137,6 +138,7 @@ def test_any_values_are_a_bounded_question_or_are_refused(values):
 
 def test_what_series_tell_is_no_question_about_groups():
     assert not asks_for_groups({"bucket": "day", "group_by": "initiator", "q": ""})
+    assert not asks_for_groups({"format": "series", "q": "x", "compare": "previous", "group_by": "tool"})
     for values in ({"q": "x"}, {"bucket": "all"}, {"group_by": "user,model"}, {"group_by": "tool"}, {"limit": "5"}):
         assert asks_for_groups(values)
 

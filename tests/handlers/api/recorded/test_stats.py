@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api.recorded import stats as stats_module
-from handlers.api.recorded.grouped import MAX_BUCKETS
+from handlers.api.recorded.question import MAX_BUCKETS
 from handlers.api.recorded.stats import PARAMETERS, parse_query
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
@@ -46,6 +47,10 @@ def at(day, hour=0, minute=0):
             {"from": "2022-01-27T00:00:00Z", "bucket": "day"},
             StatsQuery(datetime(2022, 1, 27, tzinfo=UTC), at(6), Bucket.DAY),
         ),
+        (
+            {"format": "series", "q": "model:a", "compare": "previous", "group_by": "token"},
+            StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR, GroupBy.TOKEN, compare=True),
+        ),
     ],
 )
 def test_times_become_whole_buckets(values, query):
@@ -72,6 +77,24 @@ def test_times_become_whole_buckets(values, query):
             {"from": "2026-02-26T12:28:00Z", "to": "2026-02-26T13:00:00Z", "bucket": "minute"},
             [("from", "minutes are kept for 7 days; choose a longer bucket")],
         ),
+        (
+            {"from": "2026-02-26T13:00:00Z", "to": "2026-02-26T14:00:00Z", "bucket": "minute", "compare": "previous"},
+            [("from", "minutes, also of the time before, are kept for 7 days; choose a longer bucket")],
+        ),
+        (
+            {"format": "series", "bucket": "week", "limit": "5", "tz": "UTC", "compare": "next", "group_by": "tool"},
+            [
+                ("bucket", "must be one of minute, hour, day"),
+                ("group_by", "must be one of model, provider, client, initiator, group, token"),
+                ("compare", "must be previous"),
+                ("limit", "is of groups; series do not take it"),
+                ("tz", "is of groups; series do not take it"),
+            ],
+        ),
+        (
+            {"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z", "compare": "previous"},
+            [("to", "is out of range")],
+        ),
         ({"to": "9999-12-31T23:59:59Z"}, [("to", "is out of range")]),
         ({"to": "0001-01-01T01:00:00Z"}, [("to", "is out of range")]),
     ],
@@ -83,7 +106,8 @@ def test_what_cannot_be_asked_is_refused_by_name(values, problems):
 
 
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-texts = st.one_of(times.map(lambda time: time.isoformat()), st.sampled_from([*Bucket, *GroupBy]), st.text(max_size=30))
+words = st.sampled_from([*Bucket, *GroupBy, "series", "previous"])
+texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=30))
 
 
 @given(st.dictionaries(st.sampled_from(PARAMETERS), texts))
@@ -94,7 +118,7 @@ def test_any_values_are_a_bounded_question_or_are_refused(values):
         return
     length = query.bucket.length
     assert 1 <= (query.end - query.start) / length <= MAX_BUCKETS
-    for time in (query.start, query.end):
+    for time in (query.start, query.end, *([query.previous.start] if query.compare else [])):
         assert query.bucket.floor(time) == time
 
 
@@ -190,6 +214,71 @@ async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, c
     assert [one["total"]["interceptions"] for one in by_token["series"]] == [1, 1]
     await running.bridge.database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": MIDNIGHT}})
     assert (await stats(running, group_by="token"))["since"] == "2099-03-01T00:00:00.000Z"
+
+
+@pytest.mark.gen_test
+async def test_series_of_a_search_are_told_beside_the_time_before(running):
+    member = await running.user("grace")
+    for headers, model in ((running.headers, "a"), (running.headers, "b"), (member, "b")):
+        await record(running, headers, model=model)
+    await counted(running)
+    for q, models in (
+        ("model:b", [("b", 2)]),
+        ("-model:a took:>=0s", [("b", 2)]),
+        ("initiator:me", [("a", 1), ("b", 1)]),
+    ):
+        answer = await stats(running, format="series", q=q, group_by="model", compare="previous")
+        assert [(one["group"], one["total"]["interceptions"]) for one in answer["series"]] == models
+        assert answer["series"][0]["points"][0]["first_byte_ms"]["p50"] > 0
+        assert (answer["previous"]["to"], answer["previous"]["points"]) == (answer["from"], [])
+        assert answer["previous"]["total"]["interceptions"] == 0
+        assert ("refusals" in answer) == (q == "initiator:me")
+    alone = await stats(running, format="series", q="model:b")
+    assert (alone["series"][0]["group"], alone["series"][0]["total"]["interceptions"]) == (None, 2)
+    assert "previous" not in alone
+    of_all = await stats(running, format="series", compare="previous")
+    assert of_all["series"] == (await stats(running))["series"]
+    now = running.bridge.now()
+    later = {"from": (now + timedelta(hours=1)).isoformat(), "to": (now + timedelta(hours=2)).isoformat()}
+    for q in ("", "model:b"):
+        before = (await stats(running, format="series", compare="previous", q=q, **later))["previous"]
+        assert (before["total"]["interceptions"], len(before["points"])) == ((3, 1) if not q else (2, 1))
+    assert (await stats(running, member, format="series", q="model:b"))["series"][0]["total"]["interceptions"] == 1
+    status, told = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
+    assert (status, told["validations"][0]["field"]) == (400, "initiator")
+    status, told = await running.get(f"{STATS}?format=series&q=words")
+    assert (status, told["validations"][0]["field"]) == (400, "q")
+
+
+@pytest.mark.gen_test
+async def test_refusals_of_one_user_are_counted_beside_a_search_for_them(running):
+    member = await running.user("grace")
+    await running.get("/api/v2/aibridge/openai/v1/nowhere", member)
+    await running.bridge.refusal_recorder.flush()
+    found = {
+        q: await stats(running, format="series", q=q) for q in ("initiator:grace", "initiator:ada", "-initiator:ada")
+    }
+    assert {q: answer["refusals"]["total"] for q, answer in found.items()} == {
+        "initiator:grace": 1,
+        "initiator:ada": 0,
+        "-initiator:ada": 1,
+    }
+    hidden = await stats(running, member, format="series", q="-initiator:me")
+    assert (hidden["refusals"]["total"], hidden["series"][0]["total"]["interceptions"]) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_how_far_series_of_a_search_are_is_told_in_lines(running):
+    await record(running, model="a")
+    await counted(running)
+    client = await running.client()
+    lines = {"Accept": "application/x-ndjson", **running.headers}
+    answer = await client.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
+    *progress, last = map(json.loads, answer.body.splitlines())
+    assert (answer.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
+    assert last["result"] == await stats(running, format="series", q="took:>=0s")
+    (only,) = (await client.request("GET", f"{STATS}?format=series", lines)).body.splitlines()
+    assert json.loads(only)["result"]["series"][0]["total"]["interceptions"] == 1
 
 
 @pytest.mark.gen_test

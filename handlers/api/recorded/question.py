@@ -1,0 +1,174 @@
+"""What is asked of `GET /api/v2/aibridge/stats`, and the time ranges of other resources. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from handlers.api.choices import choice, time
+from handlers.api.pagination import INVALID, MAX_LIMIT, MAX_OFFSET, whole_number
+from handlers.problems import ValidationProblem
+from storage.aggregation.rollup import Bucket, GroupBy
+from storage.queries.filters.grouped import calendar
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Order, Subject, is_allowed, names_of, parse_by
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.time_ranges import ceiling
+
+OWN_PARAMETERS: Final = ("of", "q", "order_by", "limit", "offset", "tz", "compare", "format")
+MAX_BUCKETS: Final = 1_500
+MAX_DIMENSIONS: Final = 2
+DEFAULT_GROUPS: Final = 20
+USUAL_SPAN: Final = timedelta(hours=24)
+OLDEST_MINUTE: Final = timedelta(days=7)
+"""How old requested minutes may be. They are kept for a little longer."""
+
+FORMATS: Final = ("json", "csv", "rows")
+SERIES: Final = "series"
+"""The format of series, which groups do not have."""
+
+PREVIOUS: Final = "previous"
+_PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})
+
+
+def asks_for_groups(values: Mapping[str, str]) -> bool:
+    """Whether it is something that only groups answer: else it is series, as it is where these are asked for."""
+    if values.get("format") == SERIES:
+        return False
+    group_by = values.get("group_by") or GroupBy.MODEL
+    only_here = any(values.get(name) for name in OWN_PARAMETERS)
+    return only_here or values.get("bucket") in _PERIODS or group_by not in list(GroupBy)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and how the answer is written."""
+
+    query: GroupQuery
+    format: str
+    tz: str
+    q: str
+
+
+def parse_question(values: Mapping[str, str], now: datetime) -> Question:
+    """Read what is asked, at the time `now`; an empty value counts as not given.
+
+    Raises:
+        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    of = choice(Subject, "of", values, problems) or Subject.CALLS
+    period = choice(Period, "bucket", values, problems) or Period.ALL
+    order = choice(Order, "order_by", values, problems) or Order.CALLS
+    by = _by(values.get("group_by", ""), of, problems)
+    tz = values.get("tz") or "UTC"
+    zone = _zone(tz, problems)
+    written = values.get("format") or FORMATS[0]
+    if written not in FORMATS:
+        problems.append(("format", f"must be one of {', '.join((*FORMATS, SERIES))}"))
+    if values.get("compare") not in {None, "", PREVIOUS}:
+        problems.append(("compare", f"must be {PREVIOUS}"))
+    start, end = _range(values, period, zone, now, problems)
+    if problems:
+        raise ValidationProblem(INVALID, validations=problems)
+    query = GroupQuery(
+        start=start,
+        end=end,
+        of=of,
+        by=by,
+        period=period,
+        zone=zone,
+        order=order,
+        limit=_number(values, "limit", 1, MAX_LIMIT, DEFAULT_GROUPS),
+        offset=_number(values, "offset", 0, MAX_OFFSET, 0),
+        compare=values.get("compare") == PREVIOUS,
+    )
+    return Question(query, written, tz, values.get("q", ""))
+
+
+def _by(text: str, of: Subject, problems: list[tuple[str, str]]) -> tuple[By, ...]:
+    allowed = f"up to {MAX_DIMENSIONS} of {', '.join(names_of(of))}, separated by a comma"
+    found: list[By] = []
+    for name in filter(None, text.split(",")):
+        try:
+            by = parse_by(name)
+        except ValueError:
+            problems.append(("group_by", f"has {name!r}; it may have {allowed}"))
+            return ()
+        if not is_allowed(of, by):
+            problems.append(("group_by", f"has {name!r}, which {of} do not have; it may have {allowed}"))
+            return ()
+        if by not in found:
+            found.append(by)
+    if len(found) > MAX_DIMENSIONS:
+        problems.append(("group_by", f"may have {allowed}"))
+    return tuple(found)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(name: str, problems: list[tuple[str, str]]) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    if name in _zones():
+        return ZoneInfo(name)
+    problems.append(("tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'))
+    return UTC
+
+
+def _range(
+    values: Mapping[str, str], period: Period, zone: tzinfo, now: datetime, problems: list[tuple[str, str]]
+) -> tuple[datetime, datetime]:
+    """Read the time range, made larger to whole buckets; what is wrong with it is added to the problems."""
+    wrong = len(problems)
+    to = time("to", values, problems) or now
+    first = time("from", values, problems)
+    if len(problems) > wrong:
+        return now, now
+    try:
+        start = calendar.floor(period, first or to - USUAL_SPAN, zone)
+        end = calendar.ceiling(period, to, zone)
+        if start >= end or (first and first >= to):
+            problems.append(("to", "must be after from"))
+        elif len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
+            problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
+        calendar.previous(start, end, zone)
+    except OverflowError:
+        problems.append(("to", "is out of range"))
+        return now, now
+    if period is Period.MINUTE and start < now - OLDEST_MINUTE - timedelta(minutes=1):
+        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
+    return start, end
+
+
+def _number(values: Mapping[str, str], name: str, lowest: int, highest: int, usual: int) -> int:
+    text = values.get(name)
+    allowed = f"It must be a whole number from {lowest} to {highest}."
+    return whole_number(text, lowest, highest, name, allowed) if text else usual
+
+
+def whole_hours(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
+    """Read `from` and `to`, made larger to whole hours: without them the last 24 hours with the present one.
+
+    What is wrong is added to the problems.
+    """
+    wrong = len(problems)
+    to, start = time("to", values, problems), time("from", values, problems)
+    hour = Bucket.HOUR
+    try:
+        end = hour.floor(now) + hour.length if to is None else ceiling(hour, to)
+        first = end - USUAL_SPAN if start is None else hour.floor(start)
+    except OverflowError:
+        problems.append(("to", "is out of range"))
+        return now, now
+    if len(problems) == wrong and (first >= end or (start and to and start >= to)):
+        problems.append(("to", "must be after from"))
+    return first, end

@@ -1,0 +1,71 @@
+"""Series of calls that a search finds: the largest groups over time, from wherever groups are read. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from storage.aggregation.rollup import NO_GROUP, GroupBy, add
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Dimension
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Answer, Found
+from storage.queries.statistics import Points, Series, StatsQuery
+
+_DIMENSIONS: Final = MappingProxyType(
+    {
+        GroupBy.MODEL: Dimension.MODEL,
+        GroupBy.PROVIDER: Dimension.PROVIDER,
+        GroupBy.CLIENT: Dimension.CLIENT,
+        GroupBy.INITIATOR: Dimension.USER,
+        GroupBy.GROUP: Dimension.GROUP,
+        GroupBy.TOKEN: Dimension.TOKEN,
+    }
+)
+
+
+def question_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
+    """Ask for the groups that have a series, and for all of it as one.
+
+    Args:
+        query: What series are asked for.
+        conditions: What the calls must match beside their time, see `storage.queries.filters.interceptions`.
+        visible_to: The user whose calls alone count; None are all.
+    """
+    by = () if query.group_by is None else (By(_DIMENSIONS[query.group_by]),)
+    return GroupQuery(
+        start=query.start,
+        end=query.end,
+        conditions=conditions,
+        by=by,
+        period=Period(query.bucket.value),
+        limit=query.max_groups,
+        compare=query.compare,
+        visible_to=visible_to,
+        in_full=True,
+    )
+
+
+def series_of(query: StatsQuery, answer: Answer) -> list[Series]:
+    """Make series of the groups that were found, as `storage.queries.statistics.Statistics.read` returns them."""
+    if query.group_by is None:
+        return [Series(None, answer.total.points)]
+    by_group = query.group_by is GroupBy.GROUP
+    series = [
+        Series(NO_GROUP if found.key[0] is None else found.key[0], found.points)
+        for found in answer.groups
+        if by_group or found.key[0] is not None
+    ]
+    others = {} if by_group else _without(answer.total, series)
+    return series + ([Series(None, others, other=True)] if others else [])
+
+
+def _without(total: Found, series: list[Series]) -> Points:
+    """What all calls add up to without those of some groups, which no call is in two of."""
+    others = {at: dict(point) for at, point in total.points.items()}
+    for one in series:
+        for at, point in one.points.items():
+            if at in others:
+                add(others[at], point, -1)
+    return {at: point for at, point in others.items() if point.get("interceptions")}
