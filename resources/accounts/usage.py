@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from intercept.refusals import Rule
 from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.tokens import Token
 from resources.fields import Count, Time
 from resources.limits import LimitsScope, LimitsState
+from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
 from storage.accounts import users
 from storage.accounts.users import TokenUse
@@ -20,9 +21,6 @@ MAX_TOKENS: Final = 100
 
 MAX_REFUSALS: Final = 5
 """Refusals that are shown, the newest."""
-
-REFUSED_HOURS: Final = 24
-"""Of how many hours refusals are counted, those of the present one included."""
 
 
 class TokenUsage(Token):
@@ -46,19 +44,28 @@ class RuleCount(Struct):
 
 
 class UserRefusals(Struct):
-    """Which calls of a user the bridge refused lately."""
+    """Which calls of a user the bridge refused."""
 
-    since: Annotated[Time, Meta(description=f"{REFUSED_HOURS} hours, from the full hour.")]
-    count: Annotated[Count, Meta(description="How many calls were refused since then.")]
+    since: Annotated[Time, Meta(description="The same as `from`.")]
+    count: Annotated[Count, Meta(description="How many calls were refused in the time range.")]
     rules: Annotated[list[RuleCount], Meta(description="By which rules, that with most first.")]
-    latest: Annotated[list[Refusal], Meta(max_length=MAX_REFUSALS, description="The newest, whenever they were.")]
+    latest: Annotated[
+        list[Refusal],
+        Meta(
+            max_length=MAX_REFUSALS,
+            description="The newest: of the time range if one is asked for, else whenever they were.",
+        ),
+    ]
 
 
 class UserUsage(Struct):
-    """How near a user is to every limit."""
+    """How near a user is to every limit now, and what they did in a time range."""
 
     user: PolicyUser
     at: Time
+    from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
+    to: Annotated[Time, Meta(description="Its end, not included.")]
+    total: Annotated[GroupTotals, Meta(description="What their calls of the time range add up to.")]
     scope: LimitsScope
     state: LimitsState
     spend_usd: Annotated[

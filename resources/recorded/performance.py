@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, NamedTuple, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from intercept.times import format_time
 from limits.protection.circuit_breaker import State as CircuitState
 from resources.fields import Count, Time
 from resources.providers import ConfiguredProvider, ProviderKey
+from resources.recorded.groups import GroupTotals
 from storage.aggregation.performance import Health, ModelUse, Performance
+from storage.queries.filters.grouped.dimensions import Subject
 from upstream.providers import Availability
 
 MAX_MODELS = 50
@@ -82,8 +84,18 @@ class Up(StrEnum):
         return cls({True: "up", False: "down", None: "unknown"}[health.is_up])
 
 
+class UsedRange(NamedTuple):
+    """What all calls of a provider in [start, end) add up to, in all and by model; the latest ones started at `since` or later."""
+
+    start: datetime
+    end: datetime
+    since: datetime
+    total: Mapping[str, Any]
+    totals: Mapping[str, Mapping[str, Any]]
+
+
 class ModelPerformance(Struct):
-    """What the latest calls say of a model of a provider."""
+    """What calls say of a model of a provider."""
 
     model: str
     up: Up
@@ -103,10 +115,11 @@ class ModelPerformance(Struct):
     tokens_per_second: float | None
     answered_at: Annotated[Time | None, Meta(description="The start of the latest call that it answered.")]
     failed_at: Annotated[Time | None, Meta(description="The start of the latest call that it failed.")]
+    total: Annotated[GroupTotals, Meta(description="What all its calls of the time range add up to.")]
 
     @classmethod
-    def of(cls, model: str, use: ModelUse, circuit: CircuitState | None) -> Self:
-        """Show what was found of a model."""
+    def of(cls, model: str, use: ModelUse, circuit: CircuitState | None, total: Mapping[str, Any]) -> Self:
+        """Show what was found of a model, and what its calls add up to."""
         one, health = use.performance, use.health
         shown = ProviderPerformance.of("", one)
         return cls(
@@ -123,18 +136,27 @@ class ModelPerformance(Struct):
             shown.tokens_per_second,
             None if health.answered_at is None else format_time(health.answered_at),
             None if health.failed_at is None else format_time(health.failed_at),
+            GroupTotals.of(Subject.CALLS, total),
         )
 
 
 class ProviderUsage(Struct):
-    """How a provider and each of its models fare, by the latest calls."""
+    """How a provider and each of its models fare, by the latest calls, and what all calls of a time range add up to."""
 
     name: str
     state: Availability
     up: Up
     circuit: CircuitState | None
     keys: list[ProviderKey]
-    since: Annotated[Time, Meta(description="Calls that started then or later count.")]
+    from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
+    to: Annotated[Time, Meta(description="Its end, not included.")]
+    since: Annotated[
+        Time,
+        Meta(
+            description="The latest calls are those that started then or later: the same as `from`, or later where these are too many."
+        ),
+    ]
+    total: Annotated[GroupTotals, Meta(description="What all its calls of the time range add up to.")]
     models: Annotated[list[ModelPerformance], Meta(description="Those with most calls first.", max_length=MAX_MODELS)]
 
     @classmethod
@@ -143,7 +165,7 @@ class ProviderUsage(Struct):
         listed: ConfiguredProvider,
         found: Mapping[str, ModelUse],
         circuits: Mapping[str, CircuitState] | None,
-        since: datetime,
+        within: UsedRange,
     ) -> Self:
         """Show what was found; `circuits` are the worst of each model, None where there are none at all."""
         health = Health()
@@ -153,12 +175,30 @@ class ProviderUsage(Struct):
                 times = [at for one in (health, use.health) if (at := getattr(one, name)) is not None]
                 setattr(health, name, max(times, default=None))
         worst = None if circuits is None else worst_of(circuits.values())
-        most = sorted(found.items(), key=lambda one: (-one[1].performance.requests, one[0]))[:MAX_MODELS]
+        uses = {model: ModelUse() for model in within.totals} | dict(found)
+        calls = {model: total.get("interceptions", 0) for model, total in within.totals.items()}
+        most = sorted(uses, key=lambda one: (-calls.get(one, 0), -uses[one].performance.requests, one))[:MAX_MODELS]
         models = [
-            ModelPerformance.of(model, use, None if circuits is None else circuits.get(model, CircuitState.CLOSED))
-            for model, use in most
+            ModelPerformance.of(
+                model,
+                uses[model],
+                None if circuits is None else circuits.get(model, CircuitState.CLOSED),
+                within.totals.get(model, {}),
+            )
+            for model in most
         ]
-        return cls(listed.name, listed.state, Up.of(health, None), worst, listed.keys, format_time(since), models)
+        return cls(
+            listed.name,
+            listed.state,
+            Up.of(health, None),
+            worst,
+            listed.keys,
+            from_=format_time(within.start),
+            to=format_time(within.end),
+            since=format_time(within.since),
+            total=GroupTotals.of(Subject.CALLS, within.total),
+            models=models,
+        )
 
 
 def worst_of(states: Iterable[CircuitState]) -> CircuitState:

@@ -93,8 +93,8 @@ class Refusals:
             )
             return count, await found.to_list(limit)
 
-    async def rules_of(self, initiator_id: UUID, since: datetime) -> dict[str, int]:
-        """How many calls of a user were refused by each rule; `since` is the start of an hour.
+    async def rules_of(self, initiator_id: UUID, start: datetime, end: datetime) -> dict[str, int]:
+        """How many calls of a user were refused by each rule in [start, end), whole hours.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
@@ -102,7 +102,7 @@ class Refusals:
         own = {
             "initiator_id": initiator_id,
             "bucket": Bucket.HOUR.value,
-            "at": {"$gte": since},
+            "at": {"$gte": start, "$lt": end},
             "rule": {"$not": re.compile(f"^{SHADOW}")},
         }
         by_rule = {"_id": "$rule", "count": {"$sum": "$count"}}

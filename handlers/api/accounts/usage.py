@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from handlers.api.accounts.applied import (
     AppliedLimit,
@@ -14,49 +15,66 @@ from handlers.api.accounts.applied import (
 )
 from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.pagination import MAX_LIMIT, single_values
+from handlers.api.pagination import INVALID, MAX_LIMIT, single_values
+from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.question import whole_hours
 from handlers.limits_state import scope_of_limits, state_of_limits
+from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.usage import (
     MAX_REFUSALS,
     MAX_TOKENS,
-    REFUSED_HOURS,
     TokenUsage,
     UserRefusals,
     UserUsage,
     count_rules,
 )
+from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
 from storage.queries.accounts.tokens import TokenDetails
+from storage.queries.filters.grouped.dimensions import Subject
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import TooMuchError
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
+
+PARAMETERS = ("from", "to")
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
+class TimeRange(NamedTuple):
+    """Whole hours, and whether they were asked for or are the usual ones."""
+
+    start: datetime
+    end: datetime
+    is_asked: bool
+
+
 class UsageHandler(OwnHandler):
-    """What a user has used, what was refused them, and when there is more."""
+    """What a user has used, what they did and what was refused them in a time range, and when there is more."""
 
     async def get(self, username: str) -> None:
         """Answer it.
 
         Raises:
             Problem: 403, it is not for who asks; 404, there is no such user; 503, it cannot be known now.
-            ValidationProblem: there is a parameter.
+            ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
         role = self.identity.user.role
         name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
-        single_values(self.request.query_arguments, ())
+        within = self._time_range()
         bridge = self.bridge
         with change_problems():
             user = await find_user(bridge, name, self.identity.user)
             spend = await bridge.people.spend_of(user)
             sees_tokens = role.sees_everything or user.id == self.identity.user.id
             tokens = await self._tokens(user) if sees_tokens else []
-            refusals = await self._refusals(user)
+            refusals = await self._refusals(user, within)
+            total = await self._total(user, within)
         own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
         of_tokens = [limits_of_token(bridge, user, one.token.id) for one in tokens]
         states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
@@ -66,6 +84,9 @@ class UsageHandler(OwnHandler):
             UserUsage(
                 user=PolicyUser(user.id, user.username, user.display_name),
                 at=format_time(now),
+                from_=format_time(within.start),
+                to=format_time(within.end),
+                total=total,
                 scope=scope_of_limits(bridge.cluster, bridge.workers),
                 state=state_of_limits(bridge.cluster, bridge.workers),
                 spend_usd=float(spend),
@@ -97,9 +118,26 @@ class UsageHandler(OwnHandler):
         active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
         return active[:MAX_TOKENS]
 
-    async def _refusals(self, user: User) -> UserRefusals:
-        since = self.bridge.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=REFUSED_HOURS - 1)
-        rules = await self.bridge.refusals.rules_of(user.id, since)
-        _, rows = await self.bridge.refusals.page({}, visible_to=user.id, limit=MAX_REFUSALS)
+    def _time_range(self) -> TimeRange:
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        problems: list[tuple[str, str]] = []
+        start, end = whole_hours(values, self.bridge.now(), problems)
+        if problems:
+            raise ValidationProblem(INVALID, validations=problems)
+        return TimeRange(start, end, any(values.values()))
+
+    async def _total(self, user: User, within: TimeRange) -> GroupTotals:
+        """What their calls add up to. A user has totals of hours and days, so that it takes no time to speak of."""
+        query = GroupQuery(within.start, within.end, visible_to=user.id)
+        try:
+            answer = await self.bridge.grouped.read(query)
+        except TooMuchError as error:
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
+        return GroupTotals.of(Subject.CALLS, answer.total.total)
+
+    async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:
+        rules = await self.bridge.refusals.rules_of(user.id, within.start, within.end)
+        during = {"at": {"$gte": within.start, "$lt": within.end}} if within.is_asked else {}
+        _, rows = await self.bridge.refusals.page(during, visible_to=user.id, limit=MAX_REFUSALS)
         latest = [Refusal.of(row, {user.id: user}) for row in rows]
-        return UserRefusals(since=format_time(since), latest=latest, **count_rules(rules))
+        return UserRefusals(since=format_time(within.start), latest=latest, **count_rules(rules))

@@ -1,23 +1,48 @@
-"""`GET /api/v2/aibridge/providers/performance` and `/{name}/usage`: how providers fare, by the latest calls."""
+"""`GET /api/v2/aibridge/providers/performance` and `/{name}/usage`: how providers fare in a time range."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 
-from handlers.api.pagination import single_values
+from handlers.api.pagination import INVALID, single_values
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
+from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.question import whole_hours
 from handlers.control import ControlHandler, database_problems
-from handlers.problems import Problem
+from handlers.problems import Problem, ValidationProblem
 from limits.protection.circuit_breaker import State
-from resources.recorded.performance import ProviderPerformance, ProviderUsage, worst_of
+from resources.recorded.performance import MAX_MODELS, ProviderPerformance, ProviderUsage, UsedRange, worst_of
+from storage.queries.filters.grouped.dimensions import By, Dimension
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Answer, TooMuchError
 from storage.queries.performance import read_performance, read_provider
 
-LATEST = timedelta(hours=24)
+PARAMETERS = ("from", "to")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see how providers fare."
 
 
-class PerformanceHandler(ControlHandler):
+class TimeRangeHandler(ControlHandler):
+    """A resource of a time range in whole hours, for who sees everything."""
+
+    def time_range(self) -> tuple[datetime, datetime]:
+        """Read it.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: a parameter cannot be used.
+        """
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        problems: list[tuple[str, str]] = []
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        found = whole_hours(values, self.bridge.now(), problems)
+        if problems:
+            raise ValidationProblem(INVALID, validations=problems)
+        return found
+
+
+class PerformanceHandler(TimeRangeHandler):
     """All providers that may be called, for who sees everything."""
 
     async def respond(self) -> None:
@@ -25,17 +50,15 @@ class PerformanceHandler(ControlHandler):
 
         Raises:
             Problem: 403, a member asks; 503, the database is unavailable.
-            ValidationProblem: there is a parameter.
+            ValidationProblem: a parameter cannot be used.
         """
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        start, end = self.time_range()
         with database_problems():
-            found = await read_performance(self.bridge.database, self.bridge.now() - LATEST)
+            found = await read_performance(self.bridge.database, start, end)
         self.write_json([ProviderPerformance.of(name, found.get(name)) for name in self.bridge.providers])
 
 
-class ProviderUsageHandler(ControlHandler):
+class ProviderUsageHandler(TimeRangeHandler):
     """One provider and its models, for who sees everything."""
 
     async def respond(self) -> None:
@@ -43,20 +66,30 @@ class ProviderUsageHandler(ControlHandler):
 
         Raises:
             Problem: 403, a member asks; 404, there is no such provider; 503, the database is unavailable.
-            ValidationProblem: there is a parameter.
+            ValidationProblem: a parameter cannot be used.
         """
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        start, end = self.time_range()
         name, table = str(self.path_args[0]), self.bridge.routing.table
         provider = table.providers.get(name)
         if provider is None:
             raise Problem(404, UNKNOWN.format(name))
         listed = configured(provider, table.key_pools.get(name), self.bridge.key_health.find_refusals(provider))
-        since = self.bridge.now() - LATEST
         with database_problems():
-            found = await read_provider(self.bridge.database, name, since)
-        self.write_json(ProviderUsage.of(listed, found, self._circuits(name), since))
+            found, since = await read_provider(self.bridge.database, name, start, end)
+            answer = await self._totals(name, start, end)
+        totals = {one.key[0]: one.total for one in answer.groups}
+        within = UsedRange(start, end, since, answer.total.total, totals)
+        self.write_json(ProviderUsage.of(listed, found, self._circuits(name), within))
+
+    async def _totals(self, name: str, start: datetime, end: datetime) -> Answer:
+        """What all its calls add up to, by model."""
+        by_model = (By(Dimension.MODEL),)
+        try:
+            return await self.bridge.grouped.read(
+                GroupQuery(start, end, {"provider_name": name}, by=by_model, limit=MAX_MODELS)
+            )
+        except TooMuchError as error:
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
 
     def _circuits(self, name: str) -> dict[str, State] | None:
         """The worst circuit of each model; None where circuits are off."""

@@ -7,6 +7,7 @@ from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from limits.protection.circuit_breaker import State as CircuitState
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import (
@@ -67,8 +68,11 @@ _USAGE = ProviderUsage(
     Up.UP,
     CircuitState.CLOSED,
     [ProviderKey("sk-p...wxyz", "openai-key", 0, None)],
-    "2026-11-23T23:50:42.113Z",
-    [
+    from_="2026-11-24T00:00:00.000Z",
+    to="2026-11-25T00:00:00.000Z",
+    since="2026-11-24T00:00:00.000Z",
+    total=GROUP_TOTALS,
+    models=[
         ModelPerformance(
             *(
                 "gpt-5",
@@ -84,6 +88,7 @@ _USAGE = ProviderUsage(
                 71.4,
             ),
             *(_AT, "2026-11-24T09:10:11.120Z"),
+            total=GROUP_TOTALS,
         )
     ],
 )
@@ -129,9 +134,10 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/providers/performance": get(
         "listProviderPerformance",
         "How providers fare",
-        f"For owners and auditors, by the latest calls that have ended: those of the last 24 hours, at most {MAX_CALLS}, of "
-        "all users and providers together. What no call tells is null.",
+        f"For owners and auditors, by the latest calls of a time range that have ended, at most {MAX_CALLS}, of all users and "
+        "providers together. What no call tells is null.",
         tag=TAG,
+        parameters=IN_HOURS,
         responses={
             "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
             "403": problem("A member asks.", NOT_YOURS),
@@ -198,10 +204,11 @@ PATHS: dict[str, Described] = {
         "getProviderUsage",
         "How a provider and its models fare",
         "For owners and auditors: whether it is up, its circuit, its keys, and by model the waits for the bridge and the "
-        f"provider, speed and share of 429, by the calls of the last 24 hours that are among the latest {MAX_CALLS} of all "
-        "providers together. `up` is what became of the latest request.",
+        f"provider, speed and share of 429, by those calls of the time range that are among its latest {MAX_CALLS} of all "
+        "providers together; and what all its calls of the time range add up to. `up` is what became of the latest request "
+        "of these.",
         tag=TAG,
-        parameters=(NAME,),
+        parameters=(NAME, *IN_HOURS),
         responses={
             "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),
             "403": problem("A member asks.", NOT_YOURS),

@@ -48,7 +48,7 @@ def here(running):
     """A path with the id of something that is there."""
 
     async def here(path):
-        path = path.replace("{name}", "ada")
+        path = path.replace("{name}", "openai" if "/providers/" in path else "ada")
         if "{group}" in path:
             await running.bridge.groups.add("research")
             return path.replace("{group}", "research")

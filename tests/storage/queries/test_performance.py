@@ -33,9 +33,12 @@ def call(number, *, asked=4, first=104, ended=2104, **more):
     }
 
 
-async def found(database, *documents, since=NOON):
+END = NOON + timedelta(hours=1)
+
+
+async def found(database, *documents, since=NOON, end=END):
     await database.interceptions.insert_many(documents)
-    return await read_performance(database, since)
+    return await read_performance(database, since, end)
 
 
 @pytest.mark.gen_test
@@ -91,6 +94,10 @@ async def test_what_goes_on_or_is_older_does_not_count_nor_what_is_beyond_the_bo
         since=NOON + timedelta(seconds=3),
     )
     assert dict(by_name["east"].models) == {"m-4": 1, "m-5": 1}
+    uses, since = await read_provider(database, "east", NOON, END)
+    assert (set(uses), since) == ({"m-4", "m-5"}, NOON + timedelta(seconds=4))
+    uses, since = await read_provider(database, "east", NOON, NOON + timedelta(seconds=2))
+    assert (set(uses), since) == ({"m-1"}, NOON)
 
 
 def test_of_a_provider_that_nobody_called_nothing_is_known():
@@ -125,7 +132,8 @@ async def test_models_of_a_provider_are_told_apart_with_what_it_failed(database)
             moved(9, "circuit_open", model="third"),
         ]
     )
-    found = await read_provider(database, "east", NOON)
+    found, since = await read_provider(database, "east", NOON, END)
+    assert since == NOON
     at = [NOON + timedelta(seconds=number) for number in range(10)]
     assert {model: use.health for model, use in found.items()} == {
         "m": Health(at[3], at[7], 3),
@@ -140,9 +148,10 @@ async def test_models_of_a_provider_are_told_apart_with_what_it_failed(database)
     ]
     assert figures["m"].provider_ms == [100.0] * 3
     assert [found[model].health.is_up for model in ("m", "other", "third")] == [False, False, None]
-    assert set(await read_provider(database, "west", NOON)) == {"m", "other", "third"}
-    assert (await read_provider(database, "west", NOON))["m"].health == Health(at[7], None, 0)
-    assert await read_provider(database, "nobody", NOON) == {}
+    west, _ = await read_provider(database, "west", NOON, END)
+    assert set(west) == {"m", "other", "third"}
+    assert west["m"].health == Health(at[7], None, 0)
+    assert await read_provider(database, "nobody", NOON, END) == ({}, NOON)
 
 
 def test_a_provider_is_up_if_its_latest_request_was_answered():

@@ -131,6 +131,8 @@ async def test_a_row_is_shown_with_all_its_keys(refusals):
 @pytest.mark.gen_test
 async def test_what_was_refused_one_user_is_counted_by_rule(refusals):
     hour = Bucket.HOUR.floor(NOON)
-    assert await refusals.rules_of(ADA.id, hour) == {"rate": MINUTES}
-    assert await refusals.rules_of(GRACE, hour) == {"own_key_not_allowed": 2 * MINUTES}
-    assert await refusals.rules_of(ADA.id, hour + timedelta(hours=1)) == {}
+    later = hour + timedelta(hours=1)
+    assert await refusals.rules_of(ADA.id, hour, later) == {"rate": MINUTES}
+    assert await refusals.rules_of(GRACE, hour, later) == {"own_key_not_allowed": 2 * MINUTES}
+    assert await refusals.rules_of(ADA.id, later, later + timedelta(hours=1)) == {}
+    assert await refusals.rules_of(ADA.id, hour - timedelta(hours=1), hour) == {}

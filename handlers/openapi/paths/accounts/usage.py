@@ -9,10 +9,11 @@ from handlers.openapi.errors import ALWAYS, problem
 from handlers.openapi.operations import JSON, Described, body, get, in_path, response
 from handlers.openapi.paths.accounts.policies import EXPLANATION
 from handlers.openapi.paths.recorded.refused import REFUSAL
+from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from intercept.refusals import Rule
 from limits.limit import Kind, Of
 from resources.accounts.policies import PolicySource
-from resources.accounts.usage import REFUSED_HOURS, RuleCount, TokenUsage, UserRefusals, UserUsage
+from resources.accounts.usage import RuleCount, TokenUsage, UserRefusals, UserUsage
 
 _BUDGET = EXPLANATION.limits[0]
 _RATE = structs.replace(
@@ -42,6 +43,9 @@ _TOKEN = TokenUsage(
 _USAGE = UserUsage(
     user=EXPLANATION.user,
     at=EXPLANATION.at,
+    from_="2026-11-24T00:00:00.000Z",
+    to="2026-11-25T00:00:00.000Z",
+    total=GROUP_TOTALS,
     scope="server",
     state="ok",
     spend_usd=12.5,
@@ -54,10 +58,11 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}/usage": get(
         "getUsage",
         "How near a user is to every limit",
-        "What is used, what is left and when there will be more; their active tokens; what was refused in the last "
-        f"{REFUSED_HOURS} hours. Everybody may ask for `me`; owners, auditors and readers for all, readers without tokens.",
+        "What is used, what is left and when there will be more; their active tokens; and of a time range, what their calls "
+        "add up to and what was refused. Everybody may ask for `me`; owners, auditors and readers for all, readers without "
+        "tokens.",
         tag="limits",
-        parameters=(in_path("name", str, "The username, in any case, or `me`."),),
+        parameters=(in_path("name", str, "The username, in any case, or `me`."), *IN_HOURS),
         responses={
             "200": response("The usage.", {JSON: body(UserUsage, usage=_USAGE)}),
             "403": problem("A member asks about another user.", NOT_YOURS_TO_SEE),

@@ -9,9 +9,11 @@ import pytest
 
 from handlers.api.accounts.policies import store_of
 from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
+from intercept.times import format_time
 from limits.policies.effective import Level
 from limits.policies.reading import read_policy
 from storage.accounts.users import Role
+from storage.aggregation.rollup_job import RollupJob
 from storage.policies.documents import kind_of
 from tests.handlers.dataplane.test_usage_limits import OPUS, TOKENS_OF, call, whole
 
@@ -61,6 +63,53 @@ async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(run
     assert (refusals["count"], refusals["rules"]) == (1, [{"rule": "rate", "count": 1}])
     (latest,) = refusals["latest"]
     assert (latest["rule"], latest["status"], latest["initiator"]["username"]) == ("rate", 429, "ada")
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
+    bridge = running.bridge
+    running.upstream.play(whole(OPUS))
+    assert [(await call(running, OPUS)).status for _ in range(2)] == [200, 429]
+    await bridge.refusal_recorder.flush()
+    assert await bridge.recorder.flush(5)
+    await RollupJob(bridge.database, now=bridge.now).add_pending()
+    now = bridge.now()
+    path = f"{API}/users/me/usage"
+    for parameters in (
+        "",
+        f"?from={now:%Y-%m-%dT%H}:59:59Z",
+        f"?from={now:%Y-%m-%d}T00:00:00Z&to={now + timedelta(days=1):%Y-%m-%d}T00:00:00Z",
+    ):
+        status, usage = await running.get(path + parameters)
+        total, refusals = usage["total"], usage["refusals"]
+        assert (status, total["interceptions"], total["tokens"]) == (200, 1, sum(total["token_usage"].values()))
+        assert total["tokens"] >= TOKENS_OF[OPUS.path]
+        assert (refusals["count"], len(refusals["latest"]), refusals["since"]) == (1, 1, usage["from"])
+    _, usual = await running.get(path)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    assert usual["from"] == format_time(hour - timedelta(hours=23))
+    assert usual["to"] == format_time(hour + timedelta(hours=1))
+    status, before = await running.get(f"{path}?to={hour - timedelta(hours=1):%Y-%m-%dT%H}:00:00Z")
+    assert (before["total"]["interceptions"], before["refusals"]["count"], before["refusals"]["latest"]) == (0, 0, [])
+    assert before["spend_usd"] == usual["spend_usd"] > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "detail"),
+    [
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to", "must be after from"),
+        ("from=2999-01-02T00:00:00Z", "to", "must be after from"),
+        ("to=9999-12-31T23:59:59Z", "to", "is out of range"),
+        ("to=0001-01-01T01:00:00Z", "to", "is out of range"),
+        ("from=today", "from", 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'),
+        ("tz=UTC", "tz", "unknown query parameter; allowed are from, to"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_time_range_that_there_is_not_is_refused_by_name(running, parameters, field, detail):
+    status, told = await running.get(f"{API}/users/me/usage?{parameters}")
+    assert (status, told["validations"]) == (400, [{"field": field, "detail": detail}])
 
 
 @pytest.mark.gen_test

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from handlers.api.recorded.grouped import too_much
 from storage.accounts.identities import Role
+from storage.aggregation.rollup_job import RollupJob
+from storage.queries.filters.grouped.groups import TooMuchError
+from storage.queries.grouped.grouped import Grouped
 from tests.handlers.conversations import CHAT
 
 PATH = "/api/v2/aibridge/providers/performance"
@@ -93,6 +98,41 @@ async def test_a_provider_says_by_model_whether_it_is_up(running):
         1,
         None,
     )
+
+
+@pytest.mark.gen_test
+async def test_a_time_range_has_its_calls_in_all_and_by_model(running):
+    for model in ("one", "two", "two"):
+        await call(running, model, 200)
+    await running.ended(3)
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
+    now = running.bridge.now()
+    status, found = await running.get(f"{USAGE}?from={now:%Y-%m-%dT%H}:30:00Z")
+    assert (status, found["from"], found["since"]) == (200, f"{now:%Y-%m-%dT%H}:00:00.000Z", found["from"])
+    assert (found["total"]["interceptions"], found["total"]["failed"]) == (3, 0)
+    models = {one["model"]: (one["calls"], one["total"]["interceptions"]) for one in found["models"]}
+    assert models == {"two": (2, 2), "one": (1, 1)}
+    assert list(models) == ["two", "one"]
+    earlier = f"from={now - timedelta(days=2):%Y-%m-%d}T00:00:00Z&to={now - timedelta(days=1):%Y-%m-%d}T00:00:00Z"
+    status, before = await running.get(f"{USAGE}?{earlier}")
+    assert (status, before["total"]["interceptions"], before["models"]) == (200, 0, [])
+    assert (await running.get(f"{PATH}?{earlier}"))[1][0]["calls"] == 0
+    for path in (PATH, USAGE):
+        status, told = await running.get(f"{path}?from=now&to=2026-01-01T00:00:00Z")
+        assert (status, [one["field"] for one in told["validations"]]) == (400, ["from"])
+        status, told = await running.get(f"{path}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
+        assert (status, told["validations"]) == (400, [{"field": "to", "detail": "must be after from"}])
+
+
+@pytest.mark.gen_test
+async def test_a_range_that_takes_too_long_to_add_up_is_refused(running, monkeypatch):
+    async def fails(*_, **_options):
+        raise TooMuchError(3)
+
+    monkeypatch.setattr(Grouped, "read", fails)
+    for path in (USAGE, "/api/v2/aibridge/users/me/usage"):
+        status, told = await running.get(path)
+        assert (status, told["validations"]) == (400, [{"field": "from", "detail": too_much(3)}])
 
 
 @pytest.mark.gen_test
