@@ -217,7 +217,7 @@ class BridgeApplication(Application):
         if (problem := find_problem(self._bridge, name, request, path)) is not None:
             return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
         provider, pool = table.providers[name], table.key_pools.get(name)
-        if (api := find_socket(request, path)) is not None:
+        if (api := find_socket(provider, request, path)) is not None:
             socket = Destination(provider, Route(api.path, api.dialect, (), api), path, pool)
             return self._serve(request, dialect, ApiSocket(socket))
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)

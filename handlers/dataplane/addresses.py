@@ -32,6 +32,7 @@ UNAVAILABLE = {
 REMOVED = "The provider {} was removed. Please ask an owner of AI Bridge."
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 _SOCKETS = {api.path: api for api in (RESPONSES, REALTIME)}
+_RESPONSES, _REALTIME = "/responses", "/realtime"
 # First words of paths of the server that are no provider's, whatever providers are called.
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "docs", "healthz", "metrics", "openapi.json", "readyz"})
 # First words of paths of providers' APIs, which clients send whose base URL has no path, or not the provider's name.
@@ -56,12 +57,12 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
     if (unavailable := find_unavailability(bridge, name)) is not None:
         return unavailable
-    if (api := find_socket(request, path)) is not None:
+    if path != "/" and (fault := find_fault(path)):
+        return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
+    if (api := find_socket(provider, request, path)) is not None:
         options = bridge.options
         is_on = options.realtime_websocket if api is REALTIME else options.responses_websocket
         return None if is_on and provider.preset.has_websocket else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
-    if path != "/" and (fault := find_fault(path)):
-        return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     routes = provider.find_routes(path)
     if served := [route for route in routes if request.method in route.methods]:
         fault = provider.find_fault(served[0], path)
@@ -88,10 +89,21 @@ def find_unavailability(bridge: Bridge, name: str) -> Problem | None:
     return None
 
 
-def find_socket(request: HTTPServerRequest, path: str) -> Api | None:
-    """The API for which a request for `path` below a provider is the handshake of a WebSocket; None where it is none."""
-    upgrade = request.headers.get("Upgrade", "").lower()
-    return _SOCKETS.get(path) if upgrade == "websocket" and request.method == "GET" else None
+def find_socket(provider: Provider, request: HTTPServerRequest, path: str) -> Api | None:
+    """The API for which a request for `path` below a provider is the handshake of a WebSocket; None where it is none.
+
+    Each path on which the provider serves responses by POST may be one, and beside it that of the Realtime API: Azure has
+    them below `/openai` too.
+    """
+    if request.headers.get("Upgrade", "").lower() != "websocket" or request.method != "GET":
+        return None
+    if (api := _SOCKETS.get(path)) is not None:
+        return api
+    is_realtime = path.endswith(_REALTIME)
+    same = path.removesuffix(_REALTIME) + _RESPONSES if is_realtime else path
+    if not same.endswith(_RESPONSES) or all(route.api is not RESPONSES for route in provider.find_routes(same)):
+        return None
+    return REALTIME if is_realtime else RESPONSES
 
 
 def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:

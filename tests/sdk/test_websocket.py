@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from openai import AsyncAzureOpenAI, AsyncOpenAI
 
+from settings import ProviderSettings
 from tests.handlers.dataplane.socket_provider import USAGE, SocketProvider, event, events
 from tests.intercept.dialects.openai.test_realtime import USAGE as REALTIME_USAGE
+from upstream.presets import ProviderType
 
 
 @pytest.fixture
@@ -59,3 +63,64 @@ async def test_responses_of_the_realtime_api_of_the_sdk_are_recorded_one_by_one(
     (recorded,) = await running.ended(1)
     assert (recorded["user_prompts"][0]["prompt"], recorded["end_reason"]) == ("Say hello", "completed")
     assert running.tokens(recorded)["input_tokens"] == 68
+
+
+class TestOfAzure:
+    """A provider of the type `azure`: its clients put `/openai` before the paths."""
+
+    @pytest.fixture
+    def bridge_settings(self, bridge_settings):
+        azure = ProviderSettings("azure", ProviderType.AZURE, "", ("azure-key",))
+        return bridge_settings | {"further_providers": (azure,)}
+
+    @pytest.fixture
+    def address(self, running, provider):
+        """Where the bridge has it, without a scheme."""
+        providers = running.bridge.providers
+        providers["azure"] = replace(providers["azure"], base_url=provider.url.removesuffix("v1/"))
+        return f"127.0.0.1:{running.port}/api/v2/aibridge/azure"
+
+    @pytest.mark.gen_test(timeout=30)
+    async def test_the_client_of_azures_v1_api_gets_responses(self, running, address, provider):
+        async with (
+            AsyncOpenAI(base_url=f"http://{address}/openai/v1/", api_key=running.token) as client,
+            client.responses.connect() as connection,
+        ):
+            upstream = await provider.connections.get()
+            (request,) = provider.requests
+            assert (request.path, request.headers["Api-Key"]) == ("/openai/v1/responses", "azure-key")
+            assert running.token not in str(request.headers)
+            await connection.response.create(model="my-gpt", input="Hello")
+            await provider.received.get()
+            for one in events("resp_1"):
+                await upstream.send(one)
+            assert [(await connection.recv()).type for _ in range(3)][-1] == "response.completed"
+        (recorded,) = await running.ended(1)
+        assert (recorded["provider"], recorded["model"], recorded["end_reason"]) == ("azure", "my-gpt", "completed")
+
+    @pytest.mark.gen_test(timeout=30)
+    async def test_the_azure_client_opens_the_realtime_api_by_its_deployment(self, running, address, provider):
+        async with (
+            AsyncAzureOpenAI(
+                azure_endpoint=f"http://{address}",
+                websocket_base_url=f"ws://{address}/openai",  # by itself it takes TLS for granted here
+                api_version="2026-01-01",
+                api_key=running.token,
+            ) as client,
+            client.realtime.connect(model="my-realtime") as connection,
+        ):
+            upstream = await provider.connections.get()
+            (request,) = provider.requests
+            assert request.path == "/openai/realtime?api-version=2026-01-01&deployment=my-realtime"
+            await connection.response.create()
+            await provider.received.get()
+            await upstream.send(event("response.created", "resp_1"))
+            response = {"id": "resp_1", "status": "completed", "usage": REALTIME_USAGE, "output": []}
+            await upstream.send(json.dumps({"type": "response.done", "response": response}))
+            assert [(await connection.recv()).type for _ in range(2)] == ["response.created", "response.done"]
+        (recorded,) = await running.ended(1)
+        assert (recorded["provider"], recorded["model"], recorded["end_reason"]) == (
+            "azure",
+            "my-realtime",
+            "completed",
+        )

@@ -125,3 +125,19 @@ async def test_a_token_in_the_query_is_refused_and_another_credential_there_stay
     answer = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
     (request,) = types.upstream.requests
     assert (refused.status, answer.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(("/copilot/responses", 426), ("/bedrock-mantle/openai/v1/responses", 426), ("/vllm/v1/realtime", 426)),
+        *(("/azure/openai/v1/chat/completions", 405), ("/azure/openai/v1/nothing/realtime", 404)),
+        ("/azure/openai/v1/../v1/responses", 400),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_websocket_where_there_is_none_is_told_so_and_other_paths_stay_what_they_are(types, path, status):
+    client = await types.client()
+    answer = await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})
+    assert answer.status == status
+    assert types.upstream.requests == []

@@ -39,8 +39,8 @@ class RealtimeSession(SocketSession):
     _over_limit: Problem | None = None
 
     def _make_lanes(self) -> Turns[SocketCall]:
-        named = parse_qs(self._handler.request.query).get("model", [""])
-        return Turns(named[0])
+        named = parse_qs(self._handler.request.query)
+        return Turns((named.get("model") or named.get("deployment") or [""])[0])  # the latter is Azure's
 
     def _read_client_event(self, message: bytes) -> ClientEvent | None:
         event = read_client_event(message)
