@@ -209,6 +209,18 @@ class Reading(Struct, frozen=True, kw_only=True):
     response: ModelResponse | None = None
 
 
+class SocketOrigin(Struct, frozen=True, kw_only=True):
+    """Where a call came from that is one of several over a WebSocket.
+
+    `websocket_id` is the same for all of one WebSocket. `lane` is the client's name for those that follow one another, "" where
+    it gives none. A `warm_up` asks for an id alone, and has no output.
+    """
+
+    websocket_id: UUID
+    lane: str = ""
+    warm_up: bool = False
+
+
 class Interception(Struct, frozen=True, kw_only=True):
     """The start record: everything known before the first byte goes upstream.
 
@@ -218,6 +230,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
     `recording` says what is kept of its texts; None is everything. `tool_results` are those of calls of the response before.
     `retry_count` is how many tries its client says were before this one. `tags` are those of its client, by name.
+    `websocket` is None for a call over HTTP.
     """
 
     id: UUID
@@ -247,6 +260,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     tool_results: tuple[ToolResult, ...] = ()
     retry_count: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+    websocket: SocketOrigin | None = None
 
     @property
     def keeps_response(self) -> bool:

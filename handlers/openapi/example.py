@@ -42,6 +42,7 @@ EXAMPLE = Interception(
     upstream_asked_at="2026-11-24T23:50:40.373Z",
     first_byte_at="2026-11-24T23:50:40.406Z",
     ended_at="2026-11-24T23:50:40.437Z",
+    websocket=None,
     connecting=Connecting(dns_ms=0.412, connect_ms=8.031, tls_ms=17.94),
     attempt=0,
     retry_of=None,

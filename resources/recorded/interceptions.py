@@ -33,6 +33,7 @@ from resources.recorded.parts import (
     ToolUsage,
     Try,
     UserPrompt,
+    WebSocketOrigin,
     whole,
 )
 from resources.recorded.prompt_cache import CallCache
@@ -82,6 +83,7 @@ class Interception(Struct):
     ]
     first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
+    websocket: Annotated[WebSocketOrigin | None, Meta(description="Null where it came over HTTP.")]
     connecting: Annotated[
         Connecting | None, Meta(description="Null where the connection was there already, or no response came.")
     ]
@@ -150,6 +152,7 @@ class Interception(Struct):
             format_time(get("upstream_asked_at")),
             format_time(get("first_byte_at")),
             format_time(get("ended_at")),
+            (origin := get("websocket")) and WebSocketOrigin.of(origin),
             (made := get("connecting")) and Connecting(**made),
             int(get("attempt", get("retry_count", 0))),
             get("retry_of"),

@@ -254,6 +254,19 @@ class Try(Struct):
         return cls(one["provider_name"], one["credential_hint"], whole(one["status"]), error, int(one["ms"]))
 
 
+class WebSocketOrigin(Struct):
+    """Where a call came from that is one of several over a WebSocket."""
+
+    id: Annotated[UUID, Meta(description="That of the WebSocket, as in `X-AI-Bridge-WebSocket-Id` of its handshake.")]
+    lane: Annotated[str | None, Meta(description="Its `stream_id`; null where it has none.")]
+    warm_up: Annotated[bool, Meta(description="Whether it asked for an id alone.")]
+
+    @classmethod
+    def of(cls, origin: Document) -> Self:
+        """Show `websocket`."""
+        return cls(origin["id"], origin["lane"] or None, origin["warm_up"])
+
+
 class Connecting(Struct):
     """How long making the connection to the provider took, in milliseconds. The wait for the provider includes it."""
 

@@ -8,8 +8,8 @@ by `storage.recording.parts`. These fields differ from the resource:
 - `truncated` says that the top level lost something.
 - `billed` is false where the API costs nothing, else absent.
 - Only some documents have `requested_provider_name` (several providers may serve the call), `tries` (there was more than one),
-  `connecting` (a connection was made), `response` (its text is kept), `tags` (the client gave any), and `retry_count` (there
-  were tries before).
+  `connecting` (a connection was made), `response` (its text is kept), `tags` (the client gave any), `retry_count` (there
+  were tries before), and `websocket` (it came over one).
 - `blocks` are packed checksums of what the provider may cache (`intercept.blocks`), and `fingerprint` is a digest of them with
   user and model.
 - `texts_until` and `response_until` say when texts are removed before the call is (`storage.recording.text_retention`).
@@ -68,7 +68,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
         "instance_id": instance_id,
-        "request_ids": [format_id(interception.id)],
+        "request_ids": [format_id(interception.id), *websocket_ids(interception)],
         "api_key_id": interception.api_key_id,
         "initiator_id": interception.initiator_id,
         "provider": interception.provider,
@@ -118,6 +118,8 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
         fields["fingerprint"] = fingerprint_of(interception, interception.blocks)
     if interception.tags:
         fields["tags"] = dict(interception.tags)
+    if (origin := interception.websocket) is not None:
+        fields["websocket"] = {"id": origin.websocket_id, "lane": origin.lane, "warm_up": origin.warm_up}
     if interception.retry_count:
         fields["retry_count"] = interception.retry_count
     if interception.recording is not None:
@@ -228,6 +230,11 @@ def _request_ids(ending: Ending) -> list[str]:
         *[usage.provider_response_id for usage in reading.token_usages[:MAX_LIST]],
         *[usage.provider_response_id for usage in reading.tool_usages[:MAX_LIST]],
     )
+
+
+def websocket_ids(interception: Interception) -> list[str]:
+    """Return the id of the WebSocket that a call came over, by which it is found too; nothing for a call over HTTP."""
+    return [] if interception.websocket is None else [format_id(interception.websocket.websocket_id)]
 
 
 def _distinct_ids(*ids: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from intercept.recording import Keep
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.mongo.database import Database
-from storage.recording.documents import ending_fields, prompts_of, start_document
+from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
@@ -149,6 +149,7 @@ class Recorder:
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
         checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         checkpoint["checkpointed_at"] = fields["ended_at"]
+        checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
         self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
@@ -235,6 +236,7 @@ class Recorder:
 
     def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         fields = ending_fields(ending, new_id=self._new_id, cost=cost)
+        fields["request_ids"] += websocket_ids(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             fields["user_prompts"] = prompts_of(interception, self._new_id)
         if fields.get("credential_hint") == interception.credential_hint:

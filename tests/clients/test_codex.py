@@ -113,3 +113,5 @@ class TestOverAWebSocket:
         ended, began, warm_up = await running.ended(3)
         check_records(running, began, ended)
         assert (warm_up["end_reason"], warm_up["user_prompts"], warm_up["token_usages"]) == ("completed", [], [])
+        assert [one["websocket"]["warm_up"] for one in (warm_up, began, ended)] == [True, False, False]
+        assert len({one["websocket"]["id"] for one in (warm_up, began, ended)}) == 1

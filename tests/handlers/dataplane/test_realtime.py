@@ -97,6 +97,8 @@ async def test_each_response_that_a_client_requests_is_recorded_with_its_tokens(
     assert {(one["end_reason"], one["model"], one["client_session_id"]) for one in (first, second)} == {
         ("completed", "gpt-realtime", "sess_1")
     }
+    id_ = client.response.headers["X-AI-Bridge-WebSocket-Id"]
+    assert [one["websocket"] for one in (first, second)] == 2 * [{"id": id_, "lane": None, "warm_up": False}]
     assert running.tokens(first) == {
         "input_tokens": 68,
         "output_tokens": 121,

@@ -96,6 +96,28 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
 
 
 @pytest.mark.gen_test
+async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_marked(running, provider, opened):
+    client, upstream = await opened()
+    another, other_upstream = await opened()
+    for end, far_end, asked, lane in (
+        (client, upstream, {"generate": False}, {}),
+        (client, upstream, {}, {"stream_id": "main"}),
+        (another, other_upstream, {}, {}),
+    ):
+        await end.send(create("Hello", **asked, **lane))
+        await provider.received.get()
+        await send_all(far_end, events("resp_1", **lane))
+        await receive(end, 3)
+    await running.ended(3)
+    id_ = client.response.headers["X-AI-Bridge-WebSocket-Id"]
+    status, found = await running.get(f"/api/v2/aibridge/interceptions?q=request_id:{id_}")
+    assert (status, [one["websocket"] for one in found["results"]]) == (
+        200,
+        [{"id": id_, "lane": "main", "warm_up": False}, {"id": id_, "lane": None, "warm_up": True}],
+    )
+
+
+@pytest.mark.gen_test
 async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(running, provider, opened):
     client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
     (request,) = provider.requests

@@ -18,6 +18,7 @@ from intercept.records import (
     ProviderError,
     ProviderPrice,
     Reading,
+    SocketOrigin,
     TokenUsage,
     ToolResult,
     ToolUsage,
@@ -77,6 +78,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("upstream_asked_at", None),
         ("first_byte_at", None),
         ("ended_at", None),
+        ("websocket", None),
         ("connecting", None),
         ("attempt", 0),
         ("retry_of", None),
@@ -128,6 +130,14 @@ def test_a_call_of_two_providers_shows_who_answered_and_each_try():
         },
         {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
     ]
+
+
+def test_a_call_over_a_websocket_shows_which_one_and_where_on_it():
+    id_ = UUID(int=7)
+    warm_up = interception(websocket=SocketOrigin(websocket_id=id_, warm_up=True))
+    assert shown(warm_up)["websocket"] == {"id": str(id_), "lane": None, "warm_up": True}
+    in_a_lane = interception(websocket=SocketOrigin(websocket_id=id_, lane="a"))
+    assert shown(in_a_lane)["websocket"] == {"id": str(id_), "lane": "a", "warm_up": False}
 
 
 def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
+from intercept.records import EndReason, Reading, SocketOrigin, TokenUsage, ToolUsage
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.outbox.spool import Spool
@@ -193,6 +193,21 @@ async def test_a_checkpoint_of_another_provider_says_which_one_answers(database,
         document = await settled(database, recorder)
     names = [document[name] for name in ("provider", "provider_name", "requested_provider_name")]
     assert names == ["azure", "spare", "openai-eu"]
+
+
+@pytest.mark.gen_test
+async def test_a_call_over_a_websocket_is_found_by_its_id_at_all_times(database, tmp_path):
+    origin = SocketOrigin(websocket_id=UUID(int=7), lane="main")
+    call = interception(websocket=origin)
+    async with opened(database, tmp_path / "spool") as recorder:
+        await recorder.start(call)
+        documents = [await settled(database, recorder)]
+        recorder.checkpoint(call, Reading(response_id="resp_1", token_usages=(USAGE,)))
+        documents.append(await settled(database, recorder))
+        recorder.end(call, ending())
+        documents.append(await settled(database, recorder))
+    assert [str(UUID(int=7)) in document["request_ids"] for document in documents] == [True, True, True]
+    assert documents[-1]["websocket"] == {"id": UUID(int=7), "lane": "main", "warm_up": False}
 
 
 @pytest.mark.gen_test

@@ -23,7 +23,7 @@ from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
 from intercept.ids import format_id
-from intercept.records import EndReason, Interception
+from intercept.records import EndReason, Interception, SocketOrigin
 from intercept.refusals import Rule
 from limits.held import Held
 from limits.limit import Amounts
@@ -47,6 +47,7 @@ class SocketCall:
         to: Where the handshake went.
         sent: The handshake, which has the credential.
         api: How the response is read.
+        origin: Which WebSocket it is, and where on it.
 
     Attributes:
         refusal: What a limit says to a response that has begun already; None where it is within all limits.
@@ -54,12 +55,15 @@ class SocketCall:
         policy: What policies say of the caller; None if they say nothing.
     """
 
-    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest, api: Api) -> None:
+    def __init__(
+        self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest, api: Api, origin: SocketOrigin
+    ) -> None:
         self._handler = handler
         self._bridge = handler.bridge
         self._to = to
         self._sent = sent
         self._api = api
+        self._origin = origin
         self.refusal: Problem | None = None
         self.asked_at: datetime | None = None
         identity = handler.identity
@@ -127,7 +131,7 @@ class SocketCall:
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
         start = start_of(handler, self._to, self._api, summary, self._sent)
         recording = self.policy.recording if self.policy else None  # of now, not of the handshake
-        self._start: Interception = secrets.hide(replace(start, recording=recording))
+        self._start: Interception = secrets.hide(replace(start, recording=recording, websocket=self._origin))
         self._observation = Observation(
             self._start.id, self._api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )

@@ -20,6 +20,7 @@ from intercept.dialects.openai.realtime import (
     read_client_event,
     read_server_event,
 )
+from intercept.records import SocketOrigin
 from limits.overload import OverloadedError
 from resources.errors import OpenAIError
 
@@ -56,6 +57,9 @@ class RealtimeSession(SocketSession):
     def _lane_of(self, event: ClientEvent) -> str:
         return event.event_id
 
+    def _origin_of(self, event: ClientEvent) -> SocketOrigin:  # noqa: ARG002 - it has no lanes, and nothing to warm up
+        return SocketOrigin(websocket_id=self._id)
+
     async def _summarize(self, event: ClientEvent, message: bytes) -> RequestSummary:  # noqa: ARG002 - the event has all
         summary: RequestSummary = self._lanes.summarize(event)
         return summary
@@ -63,7 +67,7 @@ class RealtimeSession(SocketSession):
     async def _begin_by_provider(self, event: ServerEvent) -> SocketCall | None:
         if not event.begins_response or not event.responds_to:
             return None
-        call = SocketCall(self._handler, self._to, self._sent, self.api)
+        call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(NO_EVENT))
         refusal: Problem | None = None
         try:
             try:

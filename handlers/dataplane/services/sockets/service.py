@@ -22,6 +22,7 @@ from upstream.headers import to_client
 from upstream.response import SWITCHING_PROTOCOLS
 
 VERSION = "13"
+WEBSOCKET_ID_HEADER = "X-AI-Bridge-WebSocket-Id"
 NOT_A_HANDSHAKE = "This is no WebSocket handshake: it needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13."
 FOREIGN_ORIGIN = "A page of another origin may not open a WebSocket here."
 TOO_MANY_SOCKETS = "You have {} WebSockets open, the maximum for one user in this process."
@@ -100,6 +101,7 @@ class ApiSocket:
             add_checked(headers, name, value)
         handler.set_header("Upgrade", "websocket")
         handler.set_header("Connection", "Upgrade")
+        handler.set_header(WEBSOCKET_ID_HEADER, handler.request_id)
         handler.set_header("Sec-WebSocket-Accept", accept_key(handler.request.headers["Sec-WebSocket-Key"]))
         handler.set_server_timing()
         await handler.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -28,7 +29,7 @@ from intercept.dialects.openai.responses_socket import (
     read_server_event,
 )
 from intercept.formats.streams.websocket import GOING_AWAY, NO_STATUS
-from intercept.records import EndReason
+from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.overload import OverloadedError
 from resources.errors import OpenAIError
@@ -76,6 +77,7 @@ class SocketSession:
         self._sent = sent
         self._client = client
         self._provider = provider
+        self._id = UUID(handler.request_id)
         self._lanes: Any = self._make_lanes()
         self._error: UpstreamError | None = None
         self._is_beginning = False
@@ -150,7 +152,7 @@ class SocketSession:
 
     async def _begin(self, event: Any, message: bytes) -> bool:
         """Admit and record what a client asks for; say whether it may go to the provider. If not, the client is told why."""
-        call = SocketCall(self._handler, self._to, self._sent, self.api)
+        call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(event))
         self._is_beginning = True
         try:
             self._check_room()
@@ -180,6 +182,9 @@ class SocketSession:
 
     def _lane_of(self, event: Any) -> str:
         return str(event.stream_id[:MAX_LANE_CHARACTERS])
+
+    def _origin_of(self, event: Any) -> SocketOrigin:
+        return SocketOrigin(websocket_id=self._id, lane=self._lane_of(event), warm_up=not event.generate)
 
     async def _summarize(self, event: Any, message: bytes) -> RequestSummary:
         """What is recorded of a request.

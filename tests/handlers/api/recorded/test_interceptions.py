@@ -29,6 +29,7 @@ FIELDS = {
         "attempts",
         "tries",
         "connecting",
+        "websocket",
         "model",
         "client",
         "client_session_id",
