@@ -8,7 +8,7 @@ from intercept.apis import Api, Asked, Dialect
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
-from intercept.dialects.gemini import contents
+from intercept.dialects.gemini import contents, predictions
 from intercept.dialects.gemini import generate_content as gemini
 from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
@@ -153,6 +153,14 @@ EMBED_CONTENT: Final = Api(
     parse_request=contents.parse_plain_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
+)
+PREDICT: Final = Api(
+    name="predict",
+    path="/{version}/models/{model}:predict",
+    dialect=Dialect.GEMINI,
+    parse_request=contents.parse_plain_request,
+    stream_reader=gemini.stream_reader,
+    body_reader=predictions.body_reader,
 )
 # Bedrock streams in AWS's event stream alone.
 INVOKE: Final = Api(

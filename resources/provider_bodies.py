@@ -325,7 +325,7 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
     if type_ is ProviderType.VERTEX:
         problems += [
             (name, f"is required: the {name} of Google Cloud")
-            for name, given in (("project", spec.project), ("region", spec.region))
+            for name, given in (("project", spec.project or keys), ("region", spec.region))
             if not given
         ]
     if not problems and not spec.base_url and not preset.url_in(spec.region):

@@ -86,8 +86,10 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
         type_ = settings["type"].read({}, environ)
         preset = PRESETS[type_]
         if type_ is ProviderType.VERTEX:
-            settings["project"].default = settings["region"].default = None
-            settings["project"].read({}, environ)
+            settings["region"].default = None
+            if not settings["keys"].read({}, environ):  # a key of express mode stands for its project
+                settings["project"].default = None
+                settings["project"].read({}, environ)
         if preset.aws_service:
             settings["region"].default = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
             if not settings["region"].read({}, environ):

@@ -125,7 +125,7 @@ PRESETS = MappingProxyType(
             routes=VERTEX_ROUTES,
             base_url="https://{region}-aiplatform.googleapis.com/",
             credential=Credential.GOOGLE,
-            rewrites=(("/projects/", "/v1/projects/"),),
+            rewrites=(("/projects/", "/v1/projects/"), ("/publishers/", "/v1/publishers/")),
             prices="google",
         ),
         ProviderType.AZURE: Preset(

@@ -10,7 +10,7 @@ from intercept.apis import Dialect
 from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
 from upstream.presets import PRESETS, Preset, ProviderType
-from upstream.routes import Route, find_routes, guess_dialect
+from upstream.routes import EXPRESS_ROUTES, Route, find_routes, guess_dialect
 
 OPENAI_PREFIX = "/v1"
 # Names of query parameters that are credentials (Google's, and Amazon's signatures): they never go upstream.
@@ -102,6 +102,8 @@ class Provider:
         for name, own in ("project", self.project), ("location", self.region):
             if own and named.get(name, own) != own:
                 return f"the provider {self.name} serves the {name} {own} only"
+        if route in EXPRESS_ROUTES and self.authorizer is not None:
+            return f"the provider {self.name} needs the project and the location in the path; give them to your client"
         return ""
 
     def dialect_of(self, path: str) -> Dialect:

@@ -31,6 +31,7 @@ from intercept.catalog import (
     MESSAGES,
     MESSAGES_COUNT_TOKENS,
     MODERATIONS,
+    PREDICT,
     RERANK,
     RESPONSES,
     SPEECH,
@@ -40,8 +41,10 @@ from intercept.catalog import (
     UPLOADS,
 )
 
-# What is Google's and nobody else's: these versions, methods behind a colon, and projects.
-_OF_GOOGLE = re.compile(r"(/v1)*/v1(?:beta1?|alpha)/|(/v1)*/models/[^/]+(?::|%3A)\w+$|(/v1)*/projects/", re.IGNORECASE)
+# What is Google's and nobody else's: these versions, methods behind a colon, projects and publishers.
+_OF_GOOGLE = re.compile(
+    r"(/v1)*/v1(?:beta1?|alpha)/|(/v1)*/models/[^/]+(?::|%3A)\w+$|(/v1)*/(?:projects|publishers)/", re.IGNORECASE
+)
 
 READ = ("GET", "HEAD")
 POST = ("POST",)
@@ -224,6 +227,7 @@ GEMINI_ROUTES = (
     _recorded(COUNT_TOKENS),
     _recorded(EMBED_CONTENT),
     Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, EMBED_CONTENT),
+    _recorded(PREDICT),
     Route(_GEMINI, Dialect.GEMINI, READ),
     Route(_GEMINI + "/*", Dialect.GEMINI, READ),
 )
@@ -234,11 +238,22 @@ def _on_vertex(publisher: str, method: str, dialect: Dialect, api: Api | None, *
     return Route(pattern, dialect, POST, api, prefix="/{version}", streams=streams)
 
 
-VERTEX_ROUTES = (
+_OF_VERTEX = (
     _on_vertex("google", "{model}:generateContent", Dialect.GEMINI, GENERATE_CONTENT),
     _on_vertex("google", "{model}:streamGenerateContent", Dialect.GEMINI, GENERATE_CONTENT, streams=True),
     _on_vertex("google", "{model}:countTokens", Dialect.GEMINI, COUNT_TOKENS),
     _on_vertex("google", "{model}:embedContent", Dialect.GEMINI, EMBED_CONTENT),
+    _on_vertex("google", "{model}:batchEmbedContents", Dialect.GEMINI, EMBED_CONTENT),
+    _on_vertex("google", "{model}:predict", Dialect.GEMINI, PREDICT),
+)
+EXPRESS_ROUTES = tuple(
+    replace(route, pattern=route.pattern.removeprefix("/projects/{project}/locations/{location}"))
+    for route in _OF_VERTEX
+)
+"""Those of Vertex AI in express mode, where the key stands for the project."""
+VERTEX_ROUTES = (
+    *_OF_VERTEX,
+    *EXPRESS_ROUTES,
     _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, MESSAGES_COUNT_TOKENS),
     _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, MESSAGES),
     _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, MESSAGES, streams=True),

@@ -14,6 +14,7 @@ from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_generate_content import WHOLE
 from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
+from upstream.credentials.access import Credential
 from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
 from upstream.presets import ProviderType
 
@@ -23,6 +24,14 @@ pytestmark = [
             ProviderSettings("azure", ProviderType.AZURE, "", ("azure-key",)),
             ProviderSettings("foundry", ProviderType.FOUNDRY, "", ("foundry-key",)),
             ProviderSettings("vertex", ProviderType.VERTEX, "", project="mine", region="us-east5"),
+            ProviderSettings(
+                "express",
+                ProviderType.VERTEX,
+                "",
+                ("express-key",),
+                region="global",
+                credential=Credential.X_GOOG_API_KEY,
+            ),
         )
     ),
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession"),
@@ -42,7 +51,7 @@ CHUNKS = (
 def clouds(running):
     """The providers at the scripted upstream; that of Google with a token."""
     providers = running.bridge.providers
-    for name in ("azure", "foundry", "vertex"):
+    for name in ("azure", "foundry", "vertex", "express"):
         providers[name] = replace(providers[name], base_url=running.upstream.url, keyless=False)
     authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
     providers["vertex"] = replace(providers["vertex"], authorizer=authorizer)
@@ -107,16 +116,20 @@ async def test_anthropics_client_for_vertex(clouds):
     assert (recorded["model"], recorded["client"]) == ("claude-sonnet-4@20250514", "Anthropic SDK (Vertex)")
 
 
-@pytest.mark.gen_test
-async def test_googles_client_for_vertex(clouds):
-    clouds.upstream.play(*whole(WHOLE))
-    client = genai.Client(
+def google_client(clouds):
+    return genai.Client(
         vertexai=True,
         project="mine",
         location="us-east5",
         credentials=Credentials(clouds.token),
         http_options=types.HttpOptions(base_url=address(clouds, "vertex")),
-    ).aio
+    )
+
+
+@pytest.mark.gen_test
+async def test_googles_client_for_vertex(clouds):
+    clouds.upstream.play(*whole(WHOLE))
+    client = google_client(clouds).aio
     await client.models.generate_content(model="gemini-3-pro", contents="Hello")
     await client.aclose()
     target, credentials = sent(clouds)
@@ -124,3 +137,39 @@ async def test_googles_client_for_vertex(clouds):
     assert credentials == [("Authorization", "Bearer ya29.token")]
     (recorded,) = await clouds.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
+
+
+@pytest.mark.gen_test
+async def test_googles_client_in_express_mode_names_no_project(clouds):
+    clouds.upstream.play(*whole(WHOLE))
+    options = types.HttpOptions(base_url=address(clouds, "express"))
+    client = genai.Client(vertexai=True, api_key=clouds.token, http_options=options).aio
+    await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    await client.aclose()
+    target, credentials = sent(clouds)
+    assert target.endswith("/publishers/google/models/gemini-3-pro:generateContent")
+    assert (target.startswith("/v1"), credentials) == (True, [("X-Goog-Api-Key", "express-key")])
+    (recorded,) = await clouds.ended(1)
+    assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
+
+
+@pytest.mark.gen_test
+async def test_googles_client_for_vertex_embeds_in_each_of_its_ways(clouds):
+    statistics = [{"truncated": False, "token_count": count} for count in (3, 4)]
+    predictions = [{"embeddings": {"statistics": one, "values": [0.5]}} for one in statistics]
+    clouds.upstream.play(*whole({"predictions": predictions}))
+    clouds.upstream.play(*whole({"embedding": {"values": [0.5]}}))
+    clouds.upstream.play(*whole({"embeddings": [{"values": [0.5]}, {"values": [0.25]}]}))
+    client = google_client(clouds)
+    embed, texts = client.aio.models.embed_content, ["One", "Two"]
+    embedded = await embed(model="text-embedding-005", contents=texts)
+    assert [one.statistics.token_count for one in embedded.embeddings] == [3, 4]
+    await embed(model="gemini-embedding-2", contents="One")
+    await embed(model="gemini-embedding-001", contents=texts)
+    await client.aio.aclose()
+    ways = [request.target.rpartition(":")[2] for request in clouds.upstream.requests]
+    assert ways == ["predict", "embedContent", "batchEmbedContents"]
+    recorded = await clouds.ended(3)
+    assert {one["end_reason"] for one in recorded} == {"completed"}
+    (predicted,) = [one for one in recorded if one["model"] == "text-embedding-005"]
+    assert clouds.tokens(predicted)["input_tokens"] == 7

@@ -331,6 +331,12 @@ def test_the_address_of_vertex_is_that_of_its_region(region, address):
     assert (settings.base_url, settings.project, settings.has_credential) == (address, "my-project", True)
 
 
+def test_a_key_of_vertex_stands_for_the_project():
+    environ = provider(0, type="vertex", name="v", region="global", keys="express-key")
+    (settings,) = load({}, environ).further_providers
+    assert (settings.base_url, settings.project) == ("https://aiplatform.googleapis.com/", "")
+
+
 @pytest.mark.parametrize(
     ("environ", "region"),
     [

@@ -51,6 +51,9 @@ from upstream.providers import Provider, without_credentials
         ("bedrock-mantle", "http://h/", "/v1/chat/completions", "", "http://h/v1/chat/completions"),
         ("claude-aws", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
         ("chatgpt", "http://h/codex/", "/v1/responses", "", "http://h/codex/responses"),
+        ("vertex", "http://h/", "/projects/p/x", "", "http://h/v1/projects/p/x"),
+        ("vertex", "http://h/", "/publishers/google/x", "", "http://h/v1/publishers/google/x"),
+        ("vertex", "http://h/", "/v1beta1/publishers/google/x", "", "http://h/v1beta1/publishers/google/x"),
     ],
 )
 def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, query, url):
@@ -82,6 +85,28 @@ def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
     dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in asked]
     anthropic, openai = Dialect.ANTHROPIC, Dialect.OPENAI
     assert dialects == [Dialect.BEDROCK, Dialect.BEDROCK, anthropic, anthropic, openai, anthropic]
+
+
+class NoAuthorizer:
+    """In the place of one, where it is not asked."""
+
+
+def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
+    own = Provider("v", ProviderType.VERTEX, "http://h/", project="p", region="r", authorizer=NoAuthorizer())
+    express = Provider("e", ProviderType.VERTEX, "http://h/", keys=("k",))
+    model = "/publishers/google/models/m:generateContent"
+
+    def fault(provider, path):
+        return provider.find_fault(provider.find_routes(path)[0], path)
+
+    inside, outside = f"/projects/p/locations/r{model}", f"/v1/projects/q/locations/r{model}"
+    assert [fault(own, path) for path in (inside, outside, f"/v1{model}")] == [
+        "",
+        "the provider v serves the project p only",
+        "the provider v needs the project and the location in the path; give them to your client",
+    ]
+    assert [fault(express, path) for path in (inside, outside, model)] == ["", "", ""]
+    assert express.dialect_of(f"/v1{model}x") is Dialect.GEMINI
 
 
 @pytest.mark.parametrize(

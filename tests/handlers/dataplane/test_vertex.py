@@ -78,7 +78,8 @@ async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex,
 async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
     vertex.upstream.play(OK)
     answer = await call(vertex, f"{OWN}/anthropic/models/count-tokens:rawPredict", b'{"model": "claude"}')
-    assert (answer.status, await vertex.bridge.database.interceptions.count_documents({})) == (200, 0)
+    (recorded,) = await vertex.ended(1)
+    assert (answer.status, recorded["model"], recorded["end_reason"]) == (200, "claude", "completed")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,11 @@ async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
             GEMINI.replace("us-central1", "%65u"),
             404,
             "route not supported: the provider vertex serves the location us-central1 only.",
+        ),
+        (
+            "/v1/publishers/google/models/gemini-3:generateContent",
+            404,
+            "route not supported: the provider vertex needs the project and the location in the path; give them to your client.",
         ),
         (
             GEMINI.replace("mine", "mine/../another"),

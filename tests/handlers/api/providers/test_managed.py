@@ -391,6 +391,7 @@ async def test_each_change_is_audited_by_the_names_of_its_fields(running):
         ({"name": "east", "type": "azure"}, ["base_url"]),
         ({"name": "east", "type": "bedrock"}, ["region"]),
         ({"name": "east", "type": "vertex"}, ["project", "region"]),
+        ({"name": "east", "type": "vertex", "keys": ["express-key"]}, ["region"]),
         ({"name": "east", "type": "copilot", "keys": ["ghu_1234567890"]}, ["keys"]),
         ({"name": "east", "type": "openai", "credential": "none", "keys": ["sk-1"]}, ["keys"]),
     ],
