@@ -350,6 +350,22 @@ async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, pro
 
 
 @pytest.mark.gen_test
+async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009(
+    running, provider, opened, monkeypatch
+):
+    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
+    client, upstream = await opened()
+    await client.send(create("Hello"))
+    await provider.received.get()
+    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
+
+
+@pytest.mark.gen_test
 async def test_lanes_are_told_apart(running, provider, opened):
     client, upstream = await opened()
     for lane in "ab":

@@ -9,13 +9,14 @@ from collections import deque
 from tornado.iostream import StreamClosedError
 
 from http1.request_cycle import RequestCycle
+from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
 from intercept.formats.streams.websocket import CLIENT, SERVER, WebSocket
 from upstream.client import UpstreamResponse, UpstreamTruncatedError
 
 MAX_HELD_BYTES = 64 * 1024
 """How many bytes of messages of a client may wait before it is made to wait, beside the message on its way."""
-MAX_PROVIDER_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The largest message of a provider."""
+MAX_PROVIDER_MESSAGE_BYTES = MAX_EVENT_STREAM_BYTES
+"""The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
 TAKE_SECONDS = 300.0
 """How long a client may take for each message. One that reads nothing would hold its slot for ever."""
