@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import external_account
 
 from upstream.client import CredentialError
 from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token, google_fetcher
@@ -110,8 +111,17 @@ class TokenServer(BaseHTTPRequestHandler):
     def do_POST(self):
         sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
         granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer" in sent
-        body = json.dumps({"access_token": "ya29.token", "expires_in": 3600} if granted else {"error": "no"}).encode()
-        self.send_response(200 if granted else 400)
+        if "subject_token=platform.token" in sent:
+            granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" in sent
+        status, told = (200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else (400, {"error": "no"})
+        self.answer(status, told)
+
+    def do_GET(self):
+        self.answer(403, {"error": "no project is told"})
+
+    def answer(self, status, told):
+        body = json.dumps(told).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -161,6 +171,24 @@ def test_an_account_in_a_file_is_found_and_read_once(account, monkeypatch, tmp_p
     assert fetch().text == "ya29.token"
     file.unlink()
     assert fetch().text == "ya29.token"
+
+
+def test_a_workload_identity_gets_a_token_for_that_of_its_platform(token_server, monkeypatch, tmp_path):
+    (tmp_path / "platform-token").write_text("platform.token")
+    pool = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/providers/provider"
+    identity = {
+        "type": "external_account",
+        "audience": pool,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": token_server,
+        "credential_source": {"file": str(tmp_path / "platform-token")},
+    }
+    file = tmp_path / "identity.json"
+    file.write_text(json.dumps(identity))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    # google-auth asks for the name of the project too, which nothing here needs.
+    monkeypatch.setattr(external_account, "_CLOUD_RESOURCE_MANAGER", f"{token_server}/projects/")
+    assert google_fetcher(None)().text == "ya29.token"
 
 
 def test_where_nothing_is_found_the_reason_is_said(monkeypatch, tmp_path):
