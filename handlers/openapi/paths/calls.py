@@ -120,9 +120,11 @@ def _passed_on(kind: str, route: Route) -> Described:
 
 _SOCKET: Described = {
     "tags": [TAG],
-    "summary": "WebSocket, which is refused",
+    "summary": "A WebSocket for responses, each of which is recorded",
+    "description": "Of the types `openai` and `azure`, unless a setting is off. Others refuse it.",
     "security": SECURITY,
-    "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
+    "responses": {"101": {"description": "It is open. `X-AI-Bridge-WebSocket-Id` is its id."}}
+    | {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
 }
 
 
