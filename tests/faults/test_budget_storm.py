@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
+from pymongo import MongoClient
 
+from limits.policies.effective import Level, Source
+from limits.policies.policy import Budget, Limits, SharedLimits, SharedPolicy
+from storage.policies.documents import KeptPolicy, document_of
 from tests.fake_upstream import FakeUpstream
 from tests.faults.deployment import Deployment
 from tests.faults.waiting import until
@@ -47,13 +52,23 @@ def provider(io_loop):
     io_loop.run_sync(provider.stop)
 
 
+@pytest.fixture(params=["settings", "policy"])
+def environ(request, mongod):
+    """What servers are told of a budget: of each user, or by a policy in the database, of all together."""
+    usd = f"{CALLS_IN_BUDGET * CALL_MICRO_DOLLARS / MICRO_DOLLARS:.6f}"
+    if request.param == "settings":
+        return {"CODER_AIBRIDGE_USER_BUDGET_USD": usd}
+    policy = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "month"))))
+    document = document_of(KeptPolicy(Source(Level.EVERYONE), policy, "1", datetime.now(UTC)))
+    with MongoClient(mongod.uri) as client:
+        client["aibridge"]["policies"].insert_one(document)
+    return {}
+
+
 @pytest.fixture
-def deployments(io_loop, tmp_path, mongod, provider):
+def deployments(io_loop, tmp_path, mongod, provider, environ):
     """Three servers on one database."""
-    environ = {
-        "CODER_AIBRIDGE_LIMITS_SCOPE": "cluster",
-        "CODER_AIBRIDGE_USER_BUDGET_USD": f"{CALLS_IN_BUDGET * CALL_MICRO_DOLLARS / MICRO_DOLLARS:.6f}",
-    }
+    environ = environ | {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
     made = [Deployment(tmp_path / f"data-{number}", mongod.uri, provider.url, **environ) for number in range(SERVERS)]
     yield made
     for deployment in made:
