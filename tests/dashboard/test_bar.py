@@ -74,6 +74,15 @@ def test_a_range_of_hours_is_not_called_by_its_day(page, site):
     script = "return document.querySelector('[aria-label=\"Time range\"]').selectedOptions[0].text"
     page.find("[aria-label='First day']")
     assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
+    wide = """
+        const shown = document.querySelector("[aria-label='Time range']")
+        const apart = shown.cloneNode(true)
+        apart.value = shown.value
+        apart.style = "position: absolute; max-width: none"
+        const wanted = shown.parentNode.appendChild(apart).offsetWidth
+        apart.remove()
+        return shown.offsetWidth >= wanted"""
+    assert page.browser.execute_script(wide)
 
 
 def test_what_is_half_typed_stays_when_a_filter_is_chosen(page, site):
