@@ -10,7 +10,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from selenium.common.exceptions import ElementClickInterceptedException, TimeoutException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -90,8 +94,8 @@ class Page:
         return str(self.browser.execute_script("return location.hash")).removeprefix("#/")
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait for something; a page that is redrawn meanwhile is read again."""
-        wait = WebDriverWait(self.browser, SECONDS, EVERY_SECONDS)
+        """Wait for something. A page that is redrawn meanwhile, or has too few of something, is read again."""
+        wait = WebDriverWait(self.browser, SECONDS, EVERY_SECONDS, [StaleElementReferenceException, IndexError])
         try:
             return wait.until(lambda _: condition())
         except TimeoutException:
@@ -127,10 +131,13 @@ class Page:
             return [...document.querySelectorAll(arguments[0] + " select")].find((one) =>
                 (one.ariaLabel ?? one.labels[0].textContent).startsWith(arguments[1]) &&
                 [...one.options].some(({text}) => text === arguments[2])) ?? null"""
-        found = self.until(
-            lambda: self.browser.execute_script(script, within, label, option), f"{option!r} was to be an option"
-        )
-        Select(found).select_by_visible_text(option)
+
+        def chosen() -> bool:
+            if found := self.browser.execute_script(script, within, label, option):
+                Select(found).select_by_visible_text(option)
+            return found is not None
+
+        self.until(chosen, f"{option!r} was to be an option")
 
     def hold(self, part: str) -> None:
         """Keep back what the page asks for with that in its address, until `release`."""

@@ -229,7 +229,7 @@ def test_an_owner_also_sees_users_and_everybodys_refusals(page, site, token):
     site.refused(busy)
     page.open("overview?by=initiator", owner)
     page.find(".breakdown a", member)
-    page.find(".reasons a", "Unknown route").click()
+    page.click(".reasons a", "Unknown route")
     page.until(lambda: page.address.startswith("refusals?q=started_after"), "the reason was to lead to its calls")
     page.find(".refusal", member)
     page.open("overview", token)

@@ -34,7 +34,7 @@ def test_the_api_is_shown_and_can_be_asked(page, site, axe):
     page.find("#getMe pre", name)
     page.find("input[type=search]").send_keys("patch webhooks")
     page.until(lambda: len(page.all(".operation")) == 1, "one operation was to be left")
-    page.find(".operation summary code", "/webhooks/").click()
+    page.click(".operation summary code", "/webhooks/")
     page.find(".operation .fields")
     for scheme in ("light", "dark"):
         page.prefer(scheme)

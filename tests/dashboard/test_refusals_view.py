@@ -16,14 +16,14 @@ def refused(site):
 def test_the_list_of_calls_leads_to_the_refused_ones_with_their_reason(page, refused):
     name, token = refused
     page.open("interceptions", token)
-    page.find("[aria-label='List'] button", "Refused").click()
+    page.click("[aria-label='List'] button", "Refused")
     row = page.find(".refusal", "Unknown route").text
     for said in ("The provider has no such route.", "2 more within the minute", "404", name, f"token {token[:10]}"):
         assert said in row
     assert page.address == "refusals"
     assert page.browser.title == "Refused calls · AI Bridge"
     assert page.find("nav [aria-current]").text == "Calls"
-    page.find("[aria-label='List'] button", "Calls").click()
+    page.click("[aria-label='List'] button", "Calls")
     page.until(lambda: page.address == "interceptions", "the way back was to lead to the calls")
 
 
@@ -32,7 +32,7 @@ def test_refused_calls_are_narrowed_by_reason(page, refused):
     page.choose("Reason", "Token rate limited")
     page.find(".empty h2", "Nothing matches")
     assert unquote_plus(page.address) == "refusals?q=rule:rate"
-    page.find(".empty a", "Show all").click()
+    page.click(".empty a", "Show all")
     page.find(".refusal", "Unknown route")
 
 
