@@ -25,6 +25,28 @@ test("whose session was ended is said with the token it was made with", () => {
   assert.equal(said("session.ended", detail), "ended a session of grace, who had signed in with token d3W24SnZZB");
 });
 
+test("of a session that was made without a token no token is said", () => {
+  assert.equal(said("session.ended", { session_id: "kq3PzT0bXa" }), "ended a session of grace");
+});
+
+test("who signs in at a provider, and by which link, is said", () => {
+  assert.equal(said("user.linked", { issuer: "https://id.example" }), "linked grace to who signs in at https://id.example");
+  assert.equal(said("sign_in_link.created", {}), "made a link that signs grace in once");
+});
+
+test("prices, jobs, webhooks and examples are of nobody", () => {
+  const of = (action, detail = {}) => said(action, detail, null);
+  assert.equal(of("prices.changed", { prices_added: ["a", "b"], prices_removed: ["c"] }), "changed own prices: 2 prices came, 1 went");
+  const [start, end] = ["2026-11-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"];
+  assert.equal(of("recost.requested", { recost_id: "7", start, end }), `had calls from ${time(start)} until ${time(end)} priced again`);
+  assert.equal(of("recost.cancelled", { recost_id: "7" }), "stopped calls from being priced again");
+  assert.equal(of("webhook.added", { webhook_id: "7" }), "added the webhook 7");
+  assert.equal(of("webhook.changed", { webhook_id: "7", changes: ["url", "types"] }), "changed the webhook 7: url, types");
+  assert.equal(of("webhook.removed", { webhook_id: "7" }), "removed the webhook 7");
+  assert.equal(of("examples.filled"), "had the invented company filled in");
+  assert.equal(of("examples.removed"), "had the invented company removed");
+});
+
 test("a view is saved, changed and removed, by its user or by an owner", () => {
   assert.equal(said("view.added", { name: "week" }, ADA), "saved the view “week”");
   const renamed = { name: "month", name_before: "week", changes: ["name", "query"] };
