@@ -92,10 +92,13 @@ class ClientConnection(asyncio.Protocol):
         """Wait for the first request."""
         self.opened = True
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
-        self._transport.set_write_buffer_limits(0)
+        self.writer = ResponseWriter(self._transport)
         if transport.get_extra_info("ssl_object") is not None:
             self.protocol = "https"
-        self.writer = ResponseWriter(self._transport)
+            # TLS pauses at this many bytes already, others above it: at 0 it would pause with nothing to wait for.
+            self._transport.set_write_buffer_limits(1, 0)
+        else:
+            self._transport.set_write_buffer_limits(0)
         self._restart_idle_deadline()
         self._on_open(self)
 
