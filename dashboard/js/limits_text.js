@@ -50,7 +50,7 @@ export function limitNote({ kind, maximum, used, remaining, next_free_at: free, 
   return used && resets ? `All free again at ${time(resets, now)}, if unused` : "";
 }
 
-/** How many calls were refused, in a sentence. */
-export function refusedText({ count, since }, now = new Date()) {
-  return `${count ? `${plural(count, "call")} refused` : "Nothing refused"} since ${time(since, now)}`;
+/** How many calls were refused, in a sentence; `isOver` says that the time in which they were has ended. */
+export function refusedText({ count, since }, now = new Date(), isOver = false) {
+  return `${count ? `${plural(count, "call")} refused` : "Nothing refused"} ${isOver ? "in this time" : `since ${time(since, now)}`}`;
 }

@@ -7,9 +7,9 @@ export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
 const MAX_SERIES = 7;
 const MINUTES_KEPT = 7 * BUCKETS.day;
 
-/** The bucket that shows a span of seconds best; those of a minute are kept for a week only. */
+/** The bucket that shows a span of seconds best; those of a minute are kept for a week only, which has to do for the time before too. */
 export function bucketFor(from, to, now) {
-  if (to - from <= 6 * BUCKETS.hour && now - from < MINUTES_KEPT - BUCKETS.hour) return "minute";
+  if (to - from <= 6 * BUCKETS.hour && now - from < MINUTES_KEPT - 7 * BUCKETS.hour) return "minute";
   return to - from <= 14 * BUCKETS.day ? "hour" : "day";
 }
 
@@ -85,6 +85,14 @@ export function failedOf({ failures }) {
 export function parts(answer, series, picks, blank = 0) {
   const times = timeline(answer);
   return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
+}
+
+/** What all calls were in the time range before, as a row beside the buckets of now, first beside first; null without any. */
+export function earlier(answer, pick) {
+  const { previous } = answer;
+  if (!previous?.total.interceptions) return null;
+  const { values } = row(timeline({ ...previous, bucket: answer.bucket }), previous, pick, 0);
+  return { name: "Time before", values: timeline(answer).map((_, index) => values[index] ?? null), total: pick(previous.total) };
 }
 
 /** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */

@@ -35,4 +35,5 @@ test("a limit says when there is more", () => {
 test("refusals are counted in a sentence", () => {
   assert.equal(refusedText({ count: 1, since: at(6, 0) }, NOW), "1 call refused since 06:00:00");
   assert.equal(refusedText({ count: 0, since: at(6, 0) }, NOW), "Nothing refused since 06:00:00");
+  assert.equal(refusedText({ count: 2, since: at(6, 0) }, NOW, true), "2 calls refused in this time");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { aboutNow, betweenDays, chosenRange, daysOf, isOfDays, OWN_ZONE, rangeParams, rangeText, searchWithin, withoutTimes, withRangeApart } from "../../dashboard/js/bar/range.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, hoursOf, isOfDays, OWN_ZONE, rangeParams, rangeText, searchWithin, withoutTimes, withRangeApart } from "../../dashboard/js/bar/range.js";
 
 const NOW = Date.parse("2026-11-25T12:34:56.789Z");
 const BERLIN = { tz: "Europe/Berlin" };
@@ -60,4 +60,12 @@ test("who begins to choose days has those of the range before, and else the last
   assert.deepEqual(iso(aboutNow(chosenRange({ range: "last-month", tz: "UTC" }), NOW)), ["2026-10-01T00:00", "2026-11-01T00:00"]);
   assert.deepEqual(iso(aboutNow(chosenRange({ range: "today", tz: "UTC" }), NOW)), ["2026-11-25T00:00", "2026-11-26T00:00"]);
   assert.deepEqual(iso(aboutNow(chosenRange({ tz: "UTC" }), NOW)), ["2026-11-18T00:00", "2026-11-26T00:00"]);
+});
+
+test("a range in hours ends with the hour, or where it was drawn", () => {
+  const hours = (params) => hoursOf(chosenRange({ ...params, ...BERLIN }, "24h"), NOW);
+  assert.deepEqual(hours({}), { from: "2026-11-24T13:00:00.000Z", to: "2026-11-25T13:00:00.000Z" });
+  assert.deepEqual(hours({ range: "yesterday" }), { from: "2026-11-23T23:00:00.000Z", to: "2026-11-24T23:00:00.000Z" });
+  const drawn = { from: "2026-11-01T00:30:00.000Z", to: "2026-11-01T02:00:00.000Z" };
+  assert.deepEqual(hours(drawn), drawn);
 });

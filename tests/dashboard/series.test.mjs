@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chosenRange } from "../../dashboard/js/bar/range.js";
-import { bucketAt, bucketFor, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
+import { bucketAt, bucketFor, earlier, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -119,4 +119,18 @@ test("quantiles are not added up", () => {
 
 test("rows stand one on the other", () => {
   assert.deepEqual(stacked([{ values: [1, 2] }, { values: [3, null] }, { values: [0, 5] }]), [[1, 2], [4, 2], [4, 7]]);
+});
+
+test("the time before stands beside the buckets of now, first beside first", () => {
+  const point = (at, interceptions) => ({ at, interceptions });
+  const before = { from: "2026-11-24T21:00:00Z", to: "2026-11-25T00:00:00Z", total: { interceptions: 5 }, points: [point("2026-11-24T21:00:00Z", 2), point("2026-11-24T23:00:00Z", 3)] };
+  assert.deepEqual(earlier({ ...ANSWER, previous: before }, calls), { name: "Time before", values: [2, 0, 3, null], total: 5 });
+  assert.deepEqual(earlier({ ...ANSWER, to: "2026-11-25T02:00:00Z", previous: before }, calls).values, [2, 0]);
+  assert.equal(earlier({ ...ANSWER, previous: { ...before, total: { interceptions: 0 } } }, calls), null);
+  assert.equal(earlier(ANSWER, calls), null);
+});
+
+test("minutes are asked for only where those of the time before are kept too", () => {
+  assert.equal(bucketFor(NOW - 6.7 * DAY, NOW - 6.7 * DAY + HOUR, NOW), "minute");
+  assert.equal(bucketFor(NOW - 6.8 * DAY, NOW - 6.8 * DAY + HOUR, NOW), "hour");
 });

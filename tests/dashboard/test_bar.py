@@ -12,7 +12,9 @@ from storage.accounts.identities import Role
 from tests.dashboard.test_governance_views import is_for_everybody
 
 LISTS = ("interceptions", "refusals", "errors", "sessions")
-FIGURES = ("overview", "explore")
+FIGURES = ("overview", "explore", "usage", "providers/demo")
+
+FIGURE = ".tile dd:first-of-type"
 
 
 def chips(page):
@@ -40,6 +42,27 @@ def test_an_earlier_address_keeps_its_range(page, site, view):
     page.open(f"{view}?since=24h", token)
     script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
     page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
+
+
+def test_what_somebody_did_is_told_of_the_range(page, site, axe):
+    name, token = site.user()
+    site.call(token)
+    site.counted(token, 1)
+    page.open("usage?tz=UTC", token)
+    page.until(lambda: page.texts(FIGURE)[:2] == ["1", "0 %"], "the figures of the range")
+    is_for_everybody(page, axe)
+    page.click(".tile a", "Calls")
+    page.find("a.row")
+    assert page.address == "interceptions?q=initiator%3Ame&range=24h&tz=UTC"
+    page.browser.back()
+    page.choose("Time range", "Last month")
+    page.until(lambda: page.texts(FIGURE)[:1] == ["0"], "the figures of the range")
+    page.find(".limit p", "Nothing refused in this time")
+    _, owner = site.user(role=Role.OWNER)
+    page.open(f"usage/{name}?range=today&tz=UTC", owner)
+    page.until(lambda: page.texts(FIGURE)[:1] == ["1"], "the figures of the range")
+    page.choose("Time range", "Yesterday")
+    page.until(lambda: page.address == f"usage/{name}?range=yesterday&tz=UTC", "the user was to stay")
 
 
 def test_the_days_of_a_list_are_chosen_by_hand(page, site):
@@ -152,7 +175,7 @@ def test_a_number_in_explore_leads_to_its_calls_with_the_same_range(page, site):
     assert name in page.text()
 
 
-@pytest.mark.parametrize("view", ["sessions", "explore"])
+@pytest.mark.parametrize("view", ["sessions", "explore", "overview"])
 def test_the_bar_fits_a_phone(page, site, axe, view):
     _, token = site.user(role=Role.OWNER)
     page.open(

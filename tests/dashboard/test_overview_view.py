@@ -4,8 +4,11 @@ from urllib.parse import unquote_plus
 
 import pytest
 from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
+from tests.dashboard.page import WIDE
+from tests.dashboard.test_governance_views import is_for_everybody
 
 # How many of a canvas' points are of a colour of the style sheets.
 POINTS = """
@@ -23,6 +26,9 @@ POINTS = """
         points += data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255
     }
     return points"""
+
+
+FIGURES = ".tile dd:first-of-type"
 
 
 @pytest.fixture
@@ -79,6 +85,47 @@ def test_the_charts_are_drawn(page, token):
     labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
     assert labels[0] == "Calls: Completed 2, Failed 1"
     assert re.fullmatch(r"Cost: All \$0\.\d+", labels[2])
+
+
+def test_filters_narrow_every_figure_and_every_way_to_calls(page, token, axe):
+    page.resize(WIDE)
+    page.open("overview", token)
+    page.find(".tiles")
+    page.find("#q").send_keys("model:demo-error", Keys.ENTER)
+    page.until(lambda: page.texts(FIGURES)[:3] == ["1", "100 %", "0"], "the figures were to be those of one call")
+    assert page.address == "overview?q=model%3Ademo-error"
+    assert page.texts(".breakdown tbody td:nth-child(-n+2)") == ["demo-error", "1"]
+    assert "Refused by the bridge" not in page.text()
+    is_for_everybody(page, axe)
+    page.click(".tile a", "Calls")
+    page.shows("a.row .model", ["demo-error"])
+    page.browser.back()
+    page.find("#q").send_keys("took:<1h", Keys.ENTER)  # read from the records
+    page.until(lambda: len(page.all(".chip")) == 2, "two chips")
+    page.until(lambda: page.texts(FIGURES)[:3] == ["1", "100 %", "0"], "the figures were to be those of one call")
+    page.refused.append("400")
+    page.find("#q").send_keys("words", Keys.ENTER)
+    page.find("[role=alert] li", "q: words without a key")
+
+
+def test_each_figure_says_how_it_changed_and_a_line_has_the_time_before(page, site, axe):
+    _, token = site.user()
+    site.calls(token, 3)
+    site.counted(token, 3)
+    site.count_again(token, timedelta(hours=30))
+    page.resize(WIDE)
+    page.open("overview", token)
+    page.find(".tiles")
+    changes = [text.splitlines()[0] for text in page.texts(".tile .change")]
+    assert changes == ["±0 % against the time before"] * 4
+    labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
+    assert labels[0] == "Calls: Completed 3, Failed 0, Time before 3"
+    page.until(lambda: page.browser.execute_script(POINTS, page.all("canvas")[0], "ink") > 8, "the line")
+    is_for_everybody(page, axe)
+    page.click("button", "Compare")
+    page.until(lambda: page.address == "overview?compare=no", "it was to be in the address")
+    page.until(lambda: not page.all(".tile .change"), "nothing was to be compared")
+    assert page.all(".plot")[0].get_attribute("aria-label") == "Calls: Completed 3, Failed 0"
 
 
 def test_splitting_gives_each_group_a_colour_and_a_way_to_its_calls(page, token):

@@ -1,9 +1,12 @@
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
+from tests.dashboard.page import WIDE
+from tests.dashboard.test_governance_views import is_for_everybody
 
 
 def new_name():
@@ -109,14 +112,32 @@ def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, own
     assert page.texts(f"{opened}dt")[:3] == ["Calls", "Answered last", "Answered with 429"]
     page.click(f"{opened}a", f"Calls of {model}")
     page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
-    assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}"
+    assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}&range=24h"
+
+
+def test_a_provider_says_what_its_calls_of_a_range_add_up_to(page, site, owner, axe):
+    model = new_name()
+    site.call(owner, model=model)
+    site.counted(owner, 1)
+    page.resize(WIDE)
+    page.open("providers/demo?range=today&tz=UTC", owner)
+    page.find(".detail summary", model)
+    page.find(".detail section", "In this time")
+    page.find(".toolbar p", f"calls of {datetime.now(UTC):%-d %b} 00:00 to ")
+    is_for_everybody(page, axe)
+    page.choose("Time range", "Last month")
+    page.until(lambda: page.address == "providers/demo?range=last-month&tz=UTC", "the range was to be in the address")
+    page.until(lambda: model not in " ".join(page.texts(".detail summary")), "nobody called that model then")
+    page.until(lambda: f"calls of {datetime.now(UTC):%-d %b}" not in page.find(".toolbar p").text, "another range")
+    page.click(".provider-row[data-name='openai']")
+    page.until(lambda: page.address == "providers/openai?range=last-month&tz=UTC", "the range was to stay")
 
 
 def test_an_auditor_sees_providers_and_changes_none(page, site, provider):
     page.open(f"providers/{provider}", site.user(role=Role.AUDITOR)[1])
     page.find(".detail dd", "http://127.0.0.1:1/v1/")
     assert page.texts(".toolbar button") == []
-    assert page.texts(".detail section h3") == ["Keys"]
+    page.shows(".detail section h3", ["In this time", "Keys"])
 
 
 def test_a_member_has_no_view_of_providers(page, site):

@@ -2,25 +2,26 @@
 
 import { html } from "htm/preact";
 import { go, href } from "../router.js";
+import { PAGES } from "./addresses.js";
 import { isTimed, withoutTimes, withRangeApart } from "./range.js";
 import { RangePicker } from "./range_picker.js";
 import { SavedViews } from "./saved_views.js";
 import { Search } from "./search.js";
 
-/** What changes the address of a view. An open call is closed. */
-export function chooser({ view, params }) {
+/** What changes the address of a view. An open call is closed; `id` is what stays open. */
+export function chooser({ view, params }, id = "") {
   const { q, since, range = since, from, to, tz, ...others } = params;
-  return (change) => go(href(view, "", { q, range, from, to, tz, ...others, ...change }));
+  return (change) => go(href(view, id, { q, range, from, to, tz, ...others, ...change }));
 }
 
 /**
  * `chosen` is the range, see `chosenRange`; with `isEver` all time may be chosen, too. `search` has what `Search` needs, or is
- * undefined where nothing can be filtered. `onSearch` takes the place of what puts a search into the address. Children are what else
- * there is to choose.
+ * undefined where nothing can be filtered. `onSearch` takes the place of what puts a search into the address. `id` is what stays open
+ * when something is chosen. Children are what else there is to choose.
  */
-export function Bar({ route, user, chosen, isEver, search, onSearch, children }) {
+export function Bar({ route, user, chosen, isEver, search, onSearch, id, children }) {
   const { q = "" } = route.params;
-  const choose = chooser(route);
+  const choose = chooser(route, id);
   const timed = search && isTimed(q);
   const pick = (change) => choose(timed && ("range" in change || "from" in change) ? { ...change, q: withoutTimes(q) } : change);
   const find = (text) => {
@@ -34,7 +35,7 @@ export function Bar({ route, user, chosen, isEver, search, onSearch, children })
           <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
           ${children}
         </div>
-        <${SavedViews} route=${route} user=${user} />
+        ${Object.hasOwn(PAGES, route.view) && html`<${SavedViews} route=${route} user=${user} />`}
       </div>
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => (onSearch ?? ((_, show) => show()))(text, () => find(text))} />`}
     </div>

@@ -1,7 +1,7 @@
 /** The range of an address, the same in every view, and what it asks of a search. Pure; times are milliseconds since the epoch. */
 
 import { valueOf, withTerm } from "../query.js";
-import { midnight, PRESETS, presetSpan } from "../ranges.js";
+import { midnight, PRESETS, presetRange, presetSpan } from "../ranges.js";
 
 export const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
@@ -22,6 +22,12 @@ export function chosenRange({ range, since, from, to, tz }, usual = "") {
 /** From when until when that is; `to` is null where it goes on, and all is null for all time. */
 export function spanOfRange({ preset, custom, tz }, now) {
   return custom ?? presetSpan(preset, tz, now);
+}
+
+/** The same as the API takes it, `{from, to}`, until the end of an hour where it goes on. It is no range of all time. */
+export function hoursOf({ preset, custom, tz }, now) {
+  const { from, to } = custom ?? presetRange(preset, tz, now);
+  return { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
 }
 
 /** What of an address carries its range over to another view; `usual` as for `chosenRange`. */

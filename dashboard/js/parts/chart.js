@@ -13,12 +13,13 @@ import { plot } from "./plot.js";
  * @param {"bars" | "lines"} kind bars stand one on the other.
  * @param {number[]} times the start of each bucket, in seconds; `step` its width.
  * @param {{name: string, colour: string, values: (number | null)[], total: number, href?: string}[]} rows
+ * @param {{name: string, values: (number | null)[], total: number} | null} before the same of a time before, drawn as a line.
  * @param {(value: number) => string} format
  * @param {string} nothing what to say where there is nothing to draw.
  * @param {(from: number, to: number) => void} onPick a bucket was clicked.
  * @param {(from: number, to: number) => void} onZoom a range was drawn.
  */
-export function Chart({ title, kind, times, step, rows, format, nothing, onPick, onZoom }) {
+export function Chart({ title, kind, times, step, rows, before, format, nothing, onPick, onZoom }) {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   const [index, setIndex] = useState(null);
@@ -33,17 +34,18 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
   }, []);
   useEffect(() => {
     if (!width || blank) return undefined;
-    const { options, data } = plot({ kind, times, step, rows, format }, { width, onHover: setIndex, onPick, onZoom });
+    const { options, data } = plot({ kind, times, step, rows, before, format }, { width, onHover: setIndex, onPick, onZoom });
     const chart = new uPlot(options, data, box.current);
     drawn.current = chart;
     return () => {
       chart.destroy();
       drawn.current = null;
     };
-  }, [width, version, kind, step, JSON.stringify([times[0], times.length, rows])]);
+  }, [width, version, kind, step, JSON.stringify([times[0], times.length, rows, before])]);
   const hovered = index !== null && index < times.length ? index : null;
   const shown = hovered === null ? "" : bucketName(times[hovered], step);
-  const said = (valueOf) => rows.map((row) => `${row.name} ${format(valueOf(row))}`).join(", ");
+  const all = before ? [...rows, before] : rows;
+  const said = (valueOf) => all.map((row) => `${row.name} ${format(valueOf(row))}`).join(", ");
   const onKeyDown = (event) => {
     const next = walk(event, { at: hovered, anchor: anchor.current, length: times.length });
     if (!next || !drawn.current) return;
@@ -74,10 +76,10 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
         <h2>${title}</h2>
         <span class="quiet when">${shown}</span>
         <ul class="legend">
-          ${!blank && rows.map(
+          ${!blank && all.map(
             ({ name, colour, values, total, href }) => html`
               <li key=${name}>
-                <i class="swatch" style=${{ background: `var(--${colour})` }}></i>
+                <i class=${colour ? "swatch" : "swatch dashed"} style=${colour && { background: `var(--${colour})` }}></i>
                 ${href ? html`<a href=${href}>${name}</a>` : name}${" "}
                 <b>${format(hovered === null ? total : values[hovered])}</b>
               </li>

@@ -13,10 +13,11 @@ const FONT = "11px system-ui, sans-serif";
 /**
  * The options and the data of a plot.
  *
- * @param {Object} chart `{kind: "bars" | "lines", times, step, rows, format}`; `step` is the width of a bucket in seconds.
+ * @param {Object} chart `{kind: "bars" | "lines", times, step, rows, before, format}`; `step` is the width of a bucket in seconds, and
+ *   `before` a row that is drawn as a line over all others, or nothing.
  * @param {{width: number, onHover: Function, onPick: Function, onZoom: Function}} use
  */
-export function plot({ kind, times, step, rows, format = short }, { width, onHover, onPick, onZoom }) {
+export function plot({ kind, times, step, rows, before, format = short }, { width, onHover, onPick, onZoom }) {
   const bars = kind === "bars";
   const sums = bars ? stacked(rows) : rows.map(({ values }) => values);
   const order = rows.map((_, index) => index);
@@ -51,7 +52,7 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
         values: (_, values) => values.map((value) => format(value)),
       },
     ],
-    series: [{}, ...order.map((index) => seriesOf(rows[index], { bars }))],
+    series: [{}, ...order.map((index) => seriesOf(rows[index], { bars })), ...(before ? [outlined()] : [])],
     hooks: {
       setCursor: [(self) => onHover(self.cursor.left < 0 ? null : bucketAt(times, step, self.posToVal(self.cursor.left, "x")))],
       setSelect: [(self) => selected(self, onZoom)],
@@ -59,7 +60,13 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
     },
   };
   if (step >= 86_400) options.tzDate = (at) => uPlot.tzDate(new Date(at * 1000), "UTC"); // days are those of UTC
-  return { options, data: [times, ...order.map((index) => sums[index])] };
+  return { options, data: [times, ...order.map((index) => sums[index]), ...(before ? [before.values] : [])] };
+}
+
+/** A row over the others that does not hide them. */
+function outlined() {
+  const paths = uPlot.paths.stepped({ align: 1, extend: true });
+  return { stroke: colour("ink"), width: 1, dash: [4, 3], paths, points: { show: false } };
 }
 
 function seriesOf({ colour: name }, { bars }) {

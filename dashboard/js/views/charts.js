@@ -5,7 +5,7 @@ import { duration, short, usd } from "../format.js";
 import { Chart } from "../parts/chart.js";
 import { GROUP_KEYS, isSearchable } from "../query.js";
 import { go } from "../router.js";
-import { BUCKETS, failedOf, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../series.js";
+import { BUCKETS, earlier, failedOf, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../series.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
@@ -31,11 +31,12 @@ export function Charts({ all, split, drill, onZoom }) {
   const onPick = (from, to) => go(drill({ started_after: iso(from), started_before: justBefore(to) }));
   const common = { times, step, onPick, onZoom };
   const rows = split ? ofGroups(split, drill) : ofAll(all, drill);
+  const before = Object.fromEntries(Object.entries(AMOUNTS).map(([name, pick]) => [name, earlier(all, pick)]));
   return html`
     <div class="charts">
-      <${Chart} ...${common} title="Calls" kind="bars" rows=${rows.calls} format=${short} nothing="No calls." />
-      <${Chart} ...${common} title="Tokens" kind="bars" rows=${rows.tokens} format=${short} nothing="No tokens were reported." />
-      <${Chart} ...${common} title="Cost" kind="bars" rows=${rows.cost} format=${usd} nothing="No call has a known price." />
+      <${Chart} ...${common} title="Calls" kind="bars" rows=${rows.calls} before=${before.calls} format=${short} nothing="No calls." />
+      <${Chart} ...${common} title="Tokens" kind="bars" rows=${rows.tokens} before=${before.tokens} format=${short} nothing="No tokens were reported." />
+      <${Chart} ...${common} title="Cost" kind="bars" rows=${rows.cost} before=${before.cost} format=${usd} nothing="No call has a known price." />
       <${Chart} ...${common} title=${split ? "Time to first byte, median" : "Time to first byte"} kind="lines" rows=${rows.first} format=${duration} nothing="No byte arrived." />
     </div>
   `;

@@ -6,7 +6,7 @@ import { percent, whole, words } from "../format.js";
 import { reasonOf, titleOf } from "../refusals.js";
 import { failedOf } from "../series.js";
 
-/** `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
+/** `refusals` are undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
 export function Failures({ figures, refusals, drill, drillRefused }) {
   const reasons = Object.entries(figures.failures)
     .filter(([, count]) => count > 0)
@@ -31,7 +31,7 @@ export function Failures({ figures, refusals, drill, drillRefused }) {
             <p><a href=${drill({ status: "failed" })}>Show them</a></p>
           `
         : html`<p class="quiet">None did.</p>`}
-      <${Refused} refusals=${refusals} drill=${drillRefused} />
+      ${refusals && html`<${Refused} refusals=${refusals} drill=${drillRefused} />`}
     </section>
   `;
 }

@@ -3,7 +3,8 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../api.js";
-import { plural, time, words } from "../format.js";
+import { rangeText } from "../bar/range.js";
+import { percent, plural, time, usd, whole, words } from "../format.js";
 import { limitedShare, speed, waits } from "../performance.js";
 import { Confirm } from "../parts/dialog.js";
 import { AreaField, TextField } from "../parts/field.js";
@@ -17,11 +18,12 @@ import { keysIn } from "./add_provider.js";
 const EVERY_MS = 15_000;
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
-export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved }) {
+/** `span` is the time range as the API takes it, `range` what says it in an address, and `tz` whose days it has. */
+export function ProviderPane({ listed, latest, me, span, range, tz, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
-  const usage = useResource(`${path}/usage`, {}, { every: EVERY_MS });
+  const usage = useResource(`${path}/usage`, span, { every: EVERY_MS });
   const changed = () => {
     reload();
     onChanged();
@@ -32,9 +34,11 @@ export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved
     <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
       ${!data && !error && html`<${Loading} />`}
+      ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
       ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
+      ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
       ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
-      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} />`)}</section>`}
+      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} range=${range} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -63,11 +67,29 @@ function Facts({ up, provider: { name, type, base_url: url, credential, region, 
   `;
 }
 
-/** A model: whether it works, and opened how it fares. */
-function Model({ provider, model: one }) {
-  const { model, up, calls, requests, failed, circuit, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
+/** What all calls of the range add up to. */
+function Total({ usage, range, tz }) {
+  const { name, from, to, since, total } = usage;
+  const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
   const facts = [
-    ["Calls", calls],
+    ["Calls", html`<a href=${calls({})}>${whole(total.interceptions)}</a>`],
+    ["Failed", total.failed > 0 && html`<a href=${calls({ status: "failed" })}>${whole(total.failed)} (${percent(total.failed, total.interceptions)})</a>`],
+    ["Tokens", total.tokens > 0 && whole(total.tokens)],
+    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
+    ["Whole call", total.duration_ms && waits(total.duration_ms)],
+    ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
+  ].filter(([, value]) => value);
+  return html`
+    <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; what is below is of the latest calls, since ${time(since)}`}</p>
+    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+  `;
+}
+
+/** A model: whether it works, and opened how it fares. */
+function Model({ provider, model: one, range }) {
+  const { model, up, calls, requests, failed, circuit, total, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
+  const facts = [
+    ["Calls", whole(Math.max(calls, total.interceptions))], // the latest ones are counted a little later
     ["Requests", requests === calls ? "" : requests],
     ["Failed", failed && `${failed}, last ${time(failedAt)}`],
     ["Answered last", answered && time(answered)],
@@ -75,13 +97,14 @@ function Model({ provider, model: one }) {
     ["Wait for the bridge", bridge && waits(bridge)],
     ["Wait for the provider", wait && waits(wait)],
     ["Speed", speed(one)],
+    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
     ["Circuit", circuit && words(circuit)],
   ].filter(([, value]) => value);
   return html`
     <details class="model">
       <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
       <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
-      <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }) })}>Calls of ${model}</a></p>
+      <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
     </details>
   `;
 }

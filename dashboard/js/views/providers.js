@@ -9,47 +9,52 @@ import { Empty, Failure, Loading, NotForYou } from "../parts/states.js";
 import { Pane } from "../parts/pane.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
-import { chosenRange } from "../bar/range.js";
-import { spanOf } from "../series.js";
+import { Bar } from "../bar/bar.js";
+import { chosenRange, hoursOf, rangeParams, rangeText } from "../bar/range.js";
 import { seesEverything } from "../shell.js";
 import { AddProvider } from "./add_provider.js";
 import { ProviderPane } from "./provider.js";
 
 const EVERY_MS = 15_000;
+const USUAL = "24h";
+const MOST = 1000;
 const LINKS = ".rows a.provider-row";
 
 export function Providers({ route, user }) {
   if (!seesEverything(user)) return html`<${NotForYou} what="how providers are reached" />`;
-  return html`<${List} chosen=${route.id} me=${user} />`;
+  return html`<${List} chosen=${route.id} route=${route} me=${user} />`;
 }
 
-function List({ chosen, me }) {
+function List({ chosen, route, me }) {
   const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
-  const { tz, ...span } = spanOf(chosenRange({ range: "24h" }), Date.now());
-  const stats = useResource("stats", { ...span, group_by: "provider" }, { every: EVERY_MS });
-  const latest = useResource("providers/performance", {}, { every: EVERY_MS });
+  const range = chosenRange(route.params, USUAL);
+  const span = hoursOf(range, Date.now());
+  const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MOST }, { every: EVERY_MS });
+  const latest = useResource("providers/performance", span, { every: EVERY_MS });
+  const kept = { ...rangeParams(route.params), tz: route.params.tz };
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);
   const close = () => {
-    go(href("providers"));
+    go(href("providers", "", kept));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
   };
   const added = ({ name }) => {
     setAdding(false);
     listed.reload();
-    go(href("providers", name));
+    go(href("providers", name, kept));
   };
   const removed = () => {
-    go(href("providers"));
+    go(href("providers", "", kept));
     listed.reload();
   };
-  const totals = Object.fromEntries((stats.data?.series ?? []).filter(({ other }) => !other).map(({ group, total }) => [group, total]));
+  const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
   const performance = Object.fromEntries((latest.data ?? []).map((one) => [one.name, one]));
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
+    <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <div class="toolbar">
-      <p role="status" class="quiet">${listed.data ? plural(rows.length, "provider") : ""}; calls of the last 24 hours</p>
+      <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText({ from: Date.parse(stats.data.from), to: Date.parse(stats.data.to) }, range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
       <a href=${href("audit")}>Audit trail</a>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
     </div>
@@ -59,10 +64,10 @@ function List({ chosen, me }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Providers">
         <ol class="rows">
-          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} />`)}
+          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} kept=${kept} />`)}
         </ol>
       </section>
-      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} span=${span} range=${rangeParams(route.params, USUAL)} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
       ${chosen &&
       !found &&
       listed.data &&
@@ -82,12 +87,12 @@ function keysOf({ key_state: state, keys }) {
   return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
 }
 
-function Row({ provider, total, latest, chosen }) {
+function Row({ provider, total, latest, chosen, kept }) {
   const { name, type, state, source } = provider;
-  const failed = total ? total.interceptions - total.completed : 0;
+  const failed = total?.failed ?? 0;
   return html`
     <li>
-      <a class="provider-row" href=${href("providers", name)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
+      <a class="provider-row" href=${href("providers", name, kept)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
         <span class="name"><b>${name}</b> <span class="quiet">${type}${source === "environment" ? ", environment" : ""}</span></span>
         <span class="role">${state}</span>
         <span class="quiet">${keysOf(provider)}</span>

@@ -1,6 +1,8 @@
-/** How near somebody is to every limit, when there is more, what was refused, and their tokens. For everybody of themselves. */
+/** How near somebody is to every limit, when there is more, their tokens, and what they did in a time. For everybody of themselves. */
 
 import { html } from "htm/preact";
+import { Bar } from "../bar/bar.js";
+import { chosenRange, hoursOf, rangeParams, rangeText } from "../bar/range.js";
 import { ago, time, usd } from "../format.js";
 import { refusedText } from "../limits_text.js";
 import { LimitRules } from "../parts/limit_rule.js";
@@ -11,20 +13,31 @@ import { useResource } from "../resource.js";
 import { href } from "../router.js";
 import { seesEverything, seesEveryone } from "../shell.js";
 import { Explained } from "./explained.js";
+import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 5000;
+const USUAL = "24h";
 
 export function Usage({ route, user }) {
   const of = route.view === "usage" && route.id ? route.id : user.username;
   const isMine = of.toLowerCase() === user.username.toLowerCase() || of === user.id;
   if (!isMine && !seesEveryone(user)) return html`<${NotForYou} what="what others use" who="owners, auditors and readers" />`;
-  return html`<${Shown} key=${of} of=${isMine ? "me" : of} isMine=${isMine} me=${user} />`;
+  const chosen = chosenRange(route.params, USUAL);
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosen} id=${route.view === "usage" ? route.id : ""} />
+    <${Shown} key=${of} of=${isMine ? "me" : of} isMine=${isMine} me=${user} chosen=${chosen} params=${route.params} />
+  `;
 }
 
-function Shown({ of, isMine, me }) {
-  const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, {}, { every: EVERY_MS });
+/** Without a range that is asked for, the latest refusals are shown whenever they were. */
+function Shown({ of, isMine, me, chosen, params }) {
+  const { tz } = chosen;
+  const span = chosenRange(params).preset || chosen.custom ? hoursOf(chosen, Date.now()) : {};
+  const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
-  const { user, at, state, spend_usd: spend, limits, tokens, refusals } = data;
+  const { user, at, from, to, total, state, spend_usd: spend, limits, tokens, refusals } = data;
+  const range = { from: Date.parse(from), to: Date.parse(to) };
+  const drill = (terms) => href("interceptions", "", { q: searchFor({ initiator: isMine ? "me" : user.username, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <div class="toolbar">
@@ -34,25 +47,27 @@ function Shown({ of, isMine, me }) {
       </p>
       ${!isMine && html`<a href=${href("users", user.username)}>${user.username}</a>`}
     </div>
+    <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
+    <${Tiles} figures=${total} drill=${drill} />
     <div class="cards">
       <section class="card limit">
         <h2>Limits</h2>
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
-      <${Refused} refusals=${refusals} username=${user.username} isMine=${isMine} />
+      <${Refused} refusals=${refusals} isOver=${range.to < Date.now()} username=${user.username} isMine=${isMine} />
     </div>
     ${tokens && html`<${TokenLimits} tokens=${tokens} isMine=${isMine} username=${user.username} />`}
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
   `;
 }
 
-function Refused({ refusals, username, isMine }) {
+function Refused({ refusals, isOver, username, isMine }) {
   const { rules, latest } = refusals;
   const all = href("refusals", "", isMine ? {} : { q: searchFor({ initiator: username }) });
   return html`
     <section class="card limit">
       <h2>Refused</h2>
-      <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals)}</p>
+      <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals, new Date(), isOver)}</p>
       <ul class="refused-rules">
         ${rules.map(({ rule, count }) => html`<li key=${rule}><b>${count} × ${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span></li>`)}
       </ul>
