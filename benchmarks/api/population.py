@@ -231,7 +231,7 @@ class Population:
         reason, status, error = random.choice(_FAILURES) if is_failed else (EndReason.COMPLETED, 200, None)
         interception = Interception(
             id=self.new_id(start),
-            api_key_id="benchmark1",
+            api_key_id=session.initiator_id.hex[-10:],  # a token for each user
             initiator_id=session.initiator_id,
             provider=session.provider,
             provider_name=session.provider,

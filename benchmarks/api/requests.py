@@ -191,7 +191,7 @@ def _sums() -> Iterator[Shape]:
     for caller in ("owner", "member"):
         for name in ("models", "clients", "providers", "tags"):
             yield make(f"{name}, {caller}", f"/{name}", _nothing, caller=caller)
-        for group_by in (None, "model", "provider", "client", "initiator"):
+        for group_by in (None, "model", "provider", "client", "initiator", "token"):
             for days, bucket in ((1 / 24, "minute"), (1, "hour"), (7, "hour"), (DAYS, "day")):
                 span = (
                     "60 days"
@@ -244,6 +244,13 @@ _OF_RECORDS: dict[str, Parameters] = {
 }
 
 
+def _of_latest() -> Iterator[Shape]:
+    make = partial(Shape, parameters=_nothing, target_ms=SUM_MS)
+    yield make("errors of 7 days", "/errors")
+    yield make("how providers fare", "/providers/performance")
+    yield make("how one provider fares", "/providers/openai/usage")
+
+
 def _groups() -> Iterator[Shape]:
     for days in (7, 30):
         for name, parameters in _GROUPED.items():
@@ -267,4 +274,10 @@ def _in_days(days: int, parameters: Parameters) -> Callable[[Random], Parameters
 
 def shapes(records: int) -> tuple[Shape, ...]:
     """Every kind, for a database with so many interceptions: page 1,000 is nearer where there are fewer."""
-    return (*_lists(min(DEEP, records // 2)), *_sessions(min(DEEP // 2, records // 20)), *_sums(), *_groups())
+    return (
+        *_lists(min(DEEP, records // 2)),
+        *_sessions(min(DEEP // 2, records // 20)),
+        *_sums(),
+        *_of_latest(),
+        *_groups(),
+    )

@@ -227,8 +227,13 @@ def rollups_of(
 
 def add(total: Totals, totals: Mapping[str, Any], sign: int = 1) -> None:
     """Add totals to others, or take them away with the sign -1."""
-    for name, value in totals.items():
-        total[name] = total.get(name, 0) + sign * value
+    get = total.get
+    if sign == 1:
+        for name, value in totals.items():
+            total[name] = get(name, 0) + value
+    else:
+        for name, value in totals.items():
+            total[name] = get(name, 0) - value
 
 
 def totals_of(document: Mapping[str, Any]) -> Totals:

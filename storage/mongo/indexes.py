@@ -97,6 +97,12 @@ BUSIEST: Keys = (
 )
 """To find the busiest of many users, from the index alone."""
 
+BUSIEST_TOKENS: Keys = (
+    *(("level", ASCENDING), ("bucket", ASCENDING), ("at", ASCENDING), ("api_key_id", ASCENDING)),
+    ("interceptions", ASCENDING),
+)
+"""The same of tokens; and to find the rollups of some."""
+
 SPENDERS: Keys = (
     *ROLLUPS,
     *(
@@ -173,6 +179,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(ROLLUPS, name="cell"),
             IndexModel(ROLLUPS_BY_INITIATOR, name="by_initiator"),
             IndexModel(BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
+            IndexModel(BUSIEST_TOKENS, name="busiest_tokens", partialFilterExpression={"level": "token"}),
             IndexModel(SPENDERS, name="spenders", partialFilterExpression={"level": "initiator", "bucket": "day"}),
             *(
                 IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})

@@ -25,7 +25,7 @@ from storage.aggregation.rollup import (
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session
-from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
+from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.time_ranges import split
 
@@ -39,6 +39,8 @@ MAX_UNCOUNTED = 10_000
 """How many of those that are not counted yet are looked at, to say how many there are."""
 
 _AT_ONCE = 1_000
+_RANKED_BY = {Breakdown.USER: BUSIEST, Breakdown.TOKEN: BUSIEST_TOKENS}
+_FOUND_BY = {"initiator_id": ROLLUPS_BY_INITIATOR, "api_key_id": BUSIEST_TOKENS}
 
 Group: TypeAlias = str | UUID | None
 Points: TypeAlias = dict[datetime, Totals]
@@ -199,7 +201,7 @@ class _Reading:
             {"$sort": {"number": -1, "_id": 1}},
             {"$limit": self._query.max_groups + 1},
         ]
-        index = BUSIEST if self._breakdown is Breakdown.USER else ROLLUPS
+        index = _RANKED_BY.get(self._breakdown, ROLLUPS)
         cursor = self._rollups.aggregate(pipeline, hint=dict(index), session=self._session)
         return [row["_id"] for row in await cursor.to_list(None)]
 
@@ -212,7 +214,7 @@ class _Reading:
         projection = {"_id": False, **dict.fromkeys(names, True)}
         cursor = (
             self._rollups.find(rollups, projection, batch_size=_AT_ONCE, session=self._session)
-            .hint(ROLLUPS_BY_INITIATOR if "initiator_id" in values else ROLLUPS)
+            .hint(next((index for name, index in _FOUND_BY.items() if name in values), ROLLUPS))
             .limit(MAX_ROLLUPS + 1)
         )
         groups: Groups = {}

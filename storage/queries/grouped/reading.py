@@ -40,12 +40,16 @@ MAX_UNCOUNTED: Final = 10_000
 
 
 class _Sources(NamedTuple):
-    """Where groups are read and where all as one, and what the prompt cache lost of either, where another one has that."""
+    """Where groups are read and where all as one, and what the prompt cache lost of either, where another one has that.
+
+    Which groups there are and which come first says `ranking`, if that is not where they are read.
+    """
 
     groups: Source
     whole: Source
     losses: Source | None = None
     all_losses: Source | None = None
+    ranking: Source | None = None
 
 
 def other_source(query: GroupQuery) -> Source:
@@ -100,12 +104,19 @@ class Reading:
         # Both of the same kind, so that groups and their sum agree.
         if planned is None or whole is None:
             return _Sources(Records(query, selection), Records(alone, selection))
+        groups = Rollups(query, planned)
         return _Sources(
-            Rollups(query, planned), Rollups(alone, whole), Losses(query, selection), Losses(alone, selection)
+            groups, Rollups(alone, whole), Losses(query, selection), Losses(alone, selection), self._ranking(query)
         )
 
+    def _ranking(self, query: GroupQuery) -> Source | None:
+        """Where groups over time are ranked: of the whole range as one, so that days tell it also in zones of other days."""
+        as_one = replace(query, period=Period.ALL)
+        planned = None if query.period is Period.ALL else plan(as_one, self._since)
+        return None if planned is None else Rollups(as_one, planned)
+
     async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
-        count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
+        count, keys = await self._ranked(query, sources.ranking or sources.groups) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
             if isinstance(sources.groups, Records):  # they are read once less
                 await self._rows.tell(of=-await self._rows.calls_of(sources.groups))
@@ -146,11 +157,14 @@ class Reading:
             return await self._ranked_by_p95(query, source)
         if isinstance(source, Records):
             return await self._ranked_slice_by_slice(query, source)
-        page: list[dict[str, Any]] = [{"$skip": query.offset}] if query.offset else []
+        # Beside the count, so that not all of them are sorted but only the first ones are found.
+        first: list[dict[str, Any]] = [
+            {"$sort": {"most": -1, "_id": 1}},
+            *([{"$skip": query.offset}] if query.offset else []),
+        ]
         pipeline = [
             *source.ranking(query.order),
-            {"$sort": {"most": -1, "_id": 1}},
-            {"$facet": {"page": [*page, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
+            {"$facet": {"page": [*first, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
         ]
         (found,) = await self._rows.aggregate(source, pipeline, source.ranking_hint)
         counted = found["count"]

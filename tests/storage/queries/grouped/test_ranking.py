@@ -1,0 +1,91 @@
+"""What groups and series are ranked by is read from as little as tells it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from storage.aggregation.rollup import Bucket, GroupBy
+from storage.aggregation.rollup_job import RollupJob
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import Order, parse_by
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.statistics import Statistics, StatsQuery
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
+
+DAY, HOUR = 86_400, 3_600
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+async def count(database):
+    calls = [
+        Call(
+            10 * number + hour,
+            second=number * DAY + hour * HOUR,
+            initiator=UUID(int=1 + number % 2),
+            model=f"m{hour % 2}",
+            token=f"token{number % 2:05}",
+        )
+        for number in range(4)
+        for hour in range(4)
+    ]
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+
+
+@asynccontextmanager
+async def profiled(database):
+    """What MongoDB examined of rollups, query by query, once the block is over."""
+    found = []
+    raw = database._database
+    await raw.command("profile", 2)
+    yield found
+    await raw.command("profile", 0)
+    found += [
+        one async for one in raw["system.profile"].find({"ns": {"$regex": "[.]rollups$"}}) if "planSummary" in one
+    ]
+    await raw["system.profile"].drop()
+
+
+@pytest.mark.gen_test
+async def test_groups_over_time_are_ranked_by_days_in_any_zone(database):
+    await database.prepare(retention=None)
+    await count(database)
+    query = GroupQuery(
+        MIDNIGHT - timedelta(hours=1),
+        MIDNIGHT + timedelta(days=3, hours=23),
+        by=tuple(map(parse_by, ("user", "model"))),
+        period=Period.DAY,
+        zone=BERLIN,
+        order=Order.COST,
+        limit=1,
+    )
+    async with profiled(database) as found:
+        answer = await Grouped(database).read(query)
+    (ranking,) = [one for one in found if "$facet" in one["command"].get("pipeline", [{}])[-1]]
+    # Three whole days and four hours of the last one: four groups a day, of two days each, and each hour one.
+    assert (ranking["keysExamined"] <= 3 * 2 + 4 + 4, answer.count) == (True, 4)
+    assert [one.points.keys() for one in answer.groups] == [
+        {MIDNIGHT - timedelta(hours=1), MIDNIGHT + timedelta(days=1, hours=23)}
+    ]
+
+
+@pytest.mark.gen_test
+async def test_series_by_token_read_those_tokens_alone(database):
+    await database.prepare(retention=None)
+    await count(database)
+    others = [Call(1_000 + number, initiator=UUID(int=50 + number), token=f"other{number:05}") for number in range(60)]
+    await write(database, *(call.start for call in others), *(call.end() for call in others))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=4), Bucket.HOUR, GroupBy.TOKEN)
+    async with profiled(database) as found:
+        _, series = await Statistics(database).read(query, visible_to=None)
+    ranking = [one["docsExamined"] for one in found if "pipeline" in one["command"]]
+    read = [one["docsExamined"] for one in found if one["command"].get("filter", {}).get("level") == "token"]
+    points = sum(len(one.points) for one in series if not one.other)
+    assert (ranking[-1], read, len(series)) == (0, [points], 11)
