@@ -6,16 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from storage.aggregation.performance import FIELDS, ModelUse, Performance, add_call, add_call_of
+from storage.aggregation.performance import ALIKE, ModelUse, Performance, add_calls, add_calls_of
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 from storage.queries.filters.selection import ENDED
 
 MAX_CALLS = 5_000
 """Calls that are looked at, the latest ones."""
-
-_AT_ONCE = 500
-"""Documents that are decoded in one iteration of the event loop."""
 
 
 async def read_performance(database: Database, start: datetime, end: datetime) -> dict[str, Performance]:
@@ -31,8 +28,8 @@ async def read_performance(database: Database, start: datetime, end: datetime) -
     """
     found: dict[str, Performance] = {}
     async with database.query():
-        async for call in _latest(database, start, end):
-            add_call(found, call)
+        async for calls in _latest(database, start, end):
+            add_calls(found, calls)
     return found
 
 
@@ -45,16 +42,17 @@ async def read_provider(
         DatabaseUnavailableError: The database is unavailable, or took too long.
     """
     found: dict[str, ModelUse] = {}
-    number, since = 0, start
+    number, oldest = 0, end
     async with database.query():
-        async for call in _latest(database, start, end):
-            add_call_of(name, found, call)
-            number, since = number + 1, call["started_at"]
-    return found, since if number == MAX_CALLS else start
+        async for calls in _latest(database, start, end):
+            add_calls_of(name, found, calls)
+            number += calls["calls"]
+            oldest = min(oldest, calls["first_at"])
+    return found, oldest if number == MAX_CALLS else start
 
 
 def _latest(database: Database, start: datetime, end: datetime) -> AsyncIterator[Mapping[str, Any]]:
     ended = {"started_at": {"$gte": start, "$lt": end}, "status": {"$in": list(ENDED)}}
-    calls = database.interceptions.find(ended, dict.fromkeys(FIELDS, 1), batch_size=_AT_ONCE)
-    latest: AsyncIterator[Mapping[str, Any]] = calls.sort(list(BY_TIME[:2])).hint("by_time").limit(MAX_CALLS)
-    return latest
+    latest: list[dict[str, Any]] = [{"$match": ended}, {"$sort": dict(BY_TIME[:2])}, {"$limit": MAX_CALLS}]
+    alike: AsyncIterator[Mapping[str, Any]] = database.interceptions.aggregate([*latest, *ALIKE], hint=dict(BY_TIME))
+    return alike

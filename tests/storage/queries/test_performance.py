@@ -50,8 +50,8 @@ async def test_waits_rates_and_models_are_those_of_the_providers_calls(database)
             calls=3,
             requests=3,
             models={"m": 2, "other": 1},
-            bridge_ms=[4.0, 10.0, 4.0],
-            provider_ms=[100.0, 1000.0, 100.0],
+            bridge_ms=[4.0, 4.0, 10.0],
+            provider_ms=[100.0, 100.0, 1000.0],
             streamed_tokens=300,
             streamed_ms=6000.0,
         ),
@@ -104,10 +104,17 @@ def test_of_a_provider_that_nobody_called_nothing_is_known():
     assert ProviderPerformance.of("west", None) == ProviderPerformance("west", 0, 0, 0, [], None, None, None)
 
 
-def test_a_call_that_was_never_sent_has_no_waits():
-    one = Performance()
-    one.add(call(1, asked=None, first=None))
-    assert (one.calls, one.bridge_ms, one.provider_ms) == (1, [], [])
+@pytest.mark.gen_test
+async def test_a_call_that_was_never_sent_has_no_waits_nor_one_whose_clock_went_back_less_than_none(database):
+    by_name = await found(
+        database, call(1, asked=None, first=None), call(2, asked=-3, first=-5, ended=-9, provider_name="west")
+    )
+    assert by_name == {
+        "east": Performance(calls=1, requests=1, models={"m": 1}),
+        "west": Performance(
+            calls=1, requests=1, models={"m": 1}, bridge_ms=[0.0], provider_ms=[0.0], streamed_tokens=100
+        ),
+    }
 
 
 def moved(number, *errors, status=None, **more):
