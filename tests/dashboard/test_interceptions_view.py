@@ -246,6 +246,20 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     assert page.find(".detail > p").text.startswith(f"{name} with Unknown to demo, ")
 
 
+def test_a_call_over_a_websocket_leads_to_the_others_of_it(page, site):
+    _, token = site.user()
+    socket = uuid4()
+    calls = [site.call(token, prompt) for prompt in ("One", "Elsewhere", "Two")]
+    site.recorded(token, 3)
+    for call in (calls[0], calls[2]):
+        origin = {"id": socket, "lane": "main", "warm_up": call == calls[0]}
+        site.change(call, websocket=origin, request_ids=[call, str(socket)])
+    page.open(f"interceptions/{calls[0]}", token)
+    page.find(".facts dd", f"{socket}, lane main, a warm-up")
+    page.click(".facts a", str(socket))
+    page.shows("a.row .prompt", ["Two", "One"])
+
+
 def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
     _, token = site.user()
     interception = site.call(token)

@@ -11,6 +11,7 @@ import { Failure, Loading } from "../parts/states.js";
 import { Status } from "../parts/status.js";
 import { Timing } from "../parts/timing.js";
 import { costOf, UsageFigures, usageOf } from "../parts/usage.js";
+import { searchFor } from "../query.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
 
@@ -117,7 +118,7 @@ const AGENT_FACTS = [
 
 function Facts({ interception }) {
   const { provider_name: provider, requested_provider_name: requested } = interception;
-  const { agent, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
+  const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
       ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
@@ -132,6 +133,13 @@ function Facts({ interception }) {
       ${agent && AGENT_FACTS.map(([name, text]) => agent[name] && html`<div key=${name}><dt>${text}</dt><dd><code>${agent[name]}</code></dd></div>`)}
       ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
+      ${websocket &&
+      html`
+        <div>
+          <dt>WebSocket</dt>
+          <dd><a href=${href("interceptions", "", { q: searchFor({ request_id: websocket.id }) })}>${websocket.id}</a>${websocket.lane && html`, lane <code>${websocket.lane}</code>`}${websocket.warm_up && ", a warm-up"}</dd>
+        </div>
+      `}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
       ${requested !== provider && html`<div><dt>Provider asked for</dt><dd>${requested}</dd></div>`}
       ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
