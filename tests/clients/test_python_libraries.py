@@ -45,12 +45,13 @@ async def test_langchain_takes_a_turn_with_a_tool(
 
 @pytest.mark.gen_test(timeout=90)
 async def test_llm_streams_an_answer(running, client, url):
-    program = python().with_name("llm")
     model = {"model_id": "bridge", "model_name": "a-model", "api_base": f"{url}/openai/v1", "api_key_name": "aibridge"}
     client.configure("llm/extra-openai-models.yaml", json.dumps([model]))
     client.configure("llm/keys.json", json.dumps({"aibridge": running.token}))
     running.upstream.scripts[:] = answers.chat("make", ARGUMENTS)[1:]
-    output = await client.run(program, "--model", "bridge", PROMPT, LLM_USER_PATH=str(client.home / "llm"))
+    output = await client.run(
+        python(), "-m", "llm", "--model", "bridge", PROMPT, LLM_USER_PATH=str(client.home / "llm")
+    )
     assert output == f"{ANSWER}\n"
     (request,) = running.upstream.requests
     assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]
