@@ -14,6 +14,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.grouped import sources
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.statistics import Statistics, StatsQuery
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
@@ -89,3 +90,27 @@ async def test_series_by_token_read_those_tokens_alone(database):
     read = [one["docsExamined"] for one in found if one["command"].get("filter", {}).get("level") == "token"]
     points = sum(len(one.points) for one in series if not one.other)
     assert (ranking[-1], read, len(series)) == (0, [points], 11)
+
+
+@pytest.mark.gen_test
+async def test_of_two_dimensions_the_pairs_of_the_page_alone_are_read(database, monkeypatch):
+    await database.prepare(retention=None)
+    often = [
+        Call(number, second=number, initiator=UUID(int=1 + number % 2), model=f"m{number % 2}") for number in range(4)
+    ]
+    seldom = [
+        Call(10 + number, second=number, initiator=UUID(int=2 - number), model=f"m{number}") for number in range(2)
+    ]
+    await write(database, *(call.start for call in (*often, *seldom)), *(call.end() for call in (*often, *seldom)))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    by = tuple(map(parse_by, ("user", "model")))
+    query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), by=by, limit=2)
+    returned, answers = [], []
+    for most in (50, 0):
+        monkeypatch.setattr(sources, "MAX_PAIRED", most)
+        async with profiled(database) as found:
+            answers.append(await Grouped(database).read(query))
+        returned.append(max(one["nreturned"] for one in found if "pipeline" in one["command"]))
+    assert answers[0] == answers[1]
+    assert [one.key for one in answers[0].groups] == [(UUID(int=1), "m0"), (UUID(int=2), "m1")]
+    assert returned == [2, 4]
