@@ -134,11 +134,12 @@ class ServerProcess:
         return code, self.stderr.all()
 
     def kill(self) -> None:
-        """End it if it still runs, and read what it said to the end."""
+        """End it if it still runs, read what it said to the end, and expect no error that nobody handled."""
         self._process.kill()
         self.wait()
         self.stdout.all()
-        self.stderr.all()
+        said = self.stderr.all()
+        assert " ERROR asyncio: " not in said, said
 
     async def client(self) -> RawClient:
         """A connection to it; closed by `leave` if not before."""
