@@ -169,6 +169,16 @@ class ServerProcess:
                 return listed["results"]
 
 
+class Bound:
+    """A socket, as far as its name goes."""
+
+    def __init__(self, *name: Any) -> None:
+        self._name = name
+
+    def getsockname(self) -> tuple[Any, ...]:
+        return self._name
+
+
 def command_line(pid: int) -> list[str]:
     """The program and the arguments of a process."""
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")

@@ -16,7 +16,7 @@ import pytest
 from runtime.processes.serving import StartError
 from server import listen, url_of
 from settings import Address
-from tests.server_process import ServerProcess, command_line, remove_sockets
+from tests.server_process import Bound, ServerProcess, command_line, remove_sockets
 from version import VERSION
 
 VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
@@ -249,16 +249,6 @@ def test_an_address_that_is_not_of_this_machine_is_refused_by_name():
         "cannot listen on 192.0.2.1:4001: cannot assign requested address; choose another with "
         "--aibridge-http-address or CODER_AIBRIDGE_HTTP_ADDRESS"
     )
-
-
-class Bound:
-    """A socket, as far as its name goes."""
-
-    def __init__(self, *name):
-        self._name = name
-
-    def getsockname(self):
-        return self._name
 
 
 @pytest.mark.parametrize(

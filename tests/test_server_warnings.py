@@ -8,16 +8,7 @@ import pytest
 
 from server import warn_of_plain_http
 from settings import Settings
-
-
-class Bound:
-    """A socket, as far as its name goes."""
-
-    def __init__(self, *name):
-        self._name = name
-
-    def getsockname(self):
-        return self._name
+from tests.server_process import Bound
 
 
 @pytest.mark.parametrize(
