@@ -212,6 +212,27 @@ def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, 
     assert 0.95 * maximum <= len(admitted) <= maximum
 
 
+@pytest.mark.parametrize(("maximum", "gap_ms", "starts", "waits"), [(100, 1_000, 70, 37), (1_000, 100, 700, 6)])
+def test_how_many_requests_wait_for_a_round_where_three_servers_share_a_rate(maximum, gap_ms, starts, waits):
+    register = Register([0, 0, 0])
+    servers = [Server(number, register) for number in range(3)]
+    for server in servers * 2:
+        server.beat()
+    waited = 0
+    for step in range(starts):
+        register.now += gap_ms
+        for server in servers:
+            if step * gap_ms % 1_000 == 0:
+                server.permits.tick()
+                server.beat()
+            server.permits.expire()
+            server.run()
+        one = servers[step % 3]
+        waited += one.start([rate(maximum, 60_000)], lambda _: None).decision is None
+        one.run()
+    assert waited == waits
+
+
 class Restless(Register):
     """A database whose time, and that of its servers, goes on with every look at it."""
 
