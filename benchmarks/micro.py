@@ -40,7 +40,7 @@ from limits.limit import Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from limits.overload import OverloadProtection
 from limits.policies.book import PolicyBook
-from limits.policies.effective import Caller, Level, Source
+from limits.policies.effective import Caller
 from limits.policies.policy import (
     Budget,
     Limits,
@@ -51,6 +51,7 @@ from limits.policies.policy import (
     SharedPolicy,
     Tokens,
 )
+from limits.policies.sources import Level, Source
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.request_limits import Client, LimitSettings
 from resources.recorded import interceptions as resources

@@ -18,8 +18,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from intercept.ids import format_id
-from limits.policies.effective import Caller, Level, Source
+from limits.policies.effective import Caller
 from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role

@@ -10,10 +10,10 @@ import msgspec
 from commands.command import command, groups_of, identities_of, now, run
 from commands.output import format_time, json_option, show
 from commands.providers.work import provider_names
-from limits.policies.effective import Level
 from limits.policies.notes import notes_on
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from limits.policies.sources import Level
 from resources.accounts.policies import ListedPolicy
 from storage.mongo.database import Database
 from storage.policies.documents import KeptPolicy, kind_of, level_of

@@ -74,7 +74,7 @@ from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from intercept.apis import Dialect
-from limits.policies.effective import Level
+from limits.policies.sources import Level
 from storage.queries.facets import Facet
 from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, Route
 

@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from limits.limit import NEVER_NS, Limit, LimitState, Of
 from limits.limiter import Limiter
 from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusedCall, Tally
-from limits.policies.effective import Caller, Effective, Level, Source
+from limits.policies.compiled import CompiledPolicy
+from limits.policies.effective import Effective
 from limits.policies.policy import SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
 
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""
@@ -53,8 +55,7 @@ class Replay:
 
     def __init__(self, limits: SharedLimits, zone: str = "UTC", *, retry: bool = False) -> None:
         self.outcome = Outcome()
-        self._policy = SharedPolicy(limits=limits)
-        self._zone = zone
+        self._policy = CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(limits=limits), zone)
         self._retry = retry
         self._at = 0
         self._limiter = Limiter(self._clock, self._clock)
@@ -137,8 +138,7 @@ class Replay:
     def _limits_of(self, user: UUID, *, pays: bool) -> tuple[Limit, ...]:
         found = self._limits.get((user, pays))
         if found is None:
-            caller = Caller(str(user), "")
-            effective = Effective([(Source(Level.EVERYONE), self._policy)], caller, self._zone)
+            effective = Effective([self._policy], str(user))
             limits = effective.before_body(pays=pays) + effective.after_body(pays=pays)
             found = tuple(replace(limit, shadow=False, reserve=False) for limit in limits)
             self._limits[user, pays] = found

@@ -17,8 +17,9 @@ from limits.authority import Authority
 from limits.charges import amounts_of
 from limits.kinds.calendar import bounds_of
 from limits.limit import UNLIMITED, Of, Period
-from limits.policies.effective import Level, Source, budget_limit
+from limits.policies.compiled import budget_limit
 from limits.policies.policy import AnyPolicy, Budget, Policy
+from limits.policies.sources import Level, Source
 from resources.limits import PERIODS
 from storage.accounts.identities import Identities
 from storage.accounts.users import User

@@ -10,8 +10,8 @@ from commands.command import command, groups_of, identities_of, now, run, tokens
 from commands.people.plan import Step, There, What, plan
 from commands.people.reading import MAX_FILE_BYTES, InvalidPeopleError, People, read_people
 from commands.providers.work import provider_names
-from limits.policies.effective import Level
 from limits.policies.notes import notes_on
+from limits.policies.sources import Level
 from storage.accounts.users import Role
 from storage.mongo.database import Database
 from storage.policies.documents import level_of

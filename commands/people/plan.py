@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser
-from limits.policies.effective import Level
+from limits.policies.sources import Level
 from storage.accounts.users import Group, Role, User
 from storage.policies.documents import KeptPolicy, is_same, kind_of, path_of
 

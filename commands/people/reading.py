@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from commands.people.yaml_text import read_yaml
-from limits.policies.effective import Level
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
+from limits.policies.sources import Level
 from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.accounts.users import IdentityError, Role, checked_group_name, checked_name, checked_username
 from storage.policies.documents import kind_of, level_of

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from limits.policies.effective import Caller, Effective, Level, Source
+from limits.policies.compiled import CompiledPolicy
+from limits.policies.effective import Caller, Effective
 from limits.policies.policy import AnyPolicy
+from limits.policies.sources import Level, Source
 
 MAX_CALLERS: Final = 10_000
 """Callers whose policies are kept worked out."""
@@ -21,7 +23,7 @@ class PolicyBook:
 
     def __init__(self, zone: str = "UTC") -> None:
         self._zone = zone
-        self._policies: dict[Level, dict[str, tuple[Source, AnyPolicy]]] = {level: {} for level in Level}
+        self._policies: dict[Level, dict[str, CompiledPolicy]] = {level: {} for level in Level}
         self._effective: dict[Caller, Effective] = {}
 
     def __len__(self) -> int:
@@ -31,11 +33,12 @@ class PolicyBook:
     def __iter__(self) -> Iterator[tuple[Source, AnyPolicy]]:
         """Every policy, the widest first."""
         for policies in self._policies.values():
-            yield from policies.values()
+            for one in policies.values():
+                yield one.source, one.policy
 
     def put(self, source: Source, policy: AnyPolicy) -> None:
         """Have this policy hold from now on, instead of what was there."""
-        self._policies[source.level][source.key] = (source, policy)
+        self._policies[source.level][source.key] = self._compile(source, policy)
         self._effective.clear()
 
     def remove(self, level: Level, key: str) -> None:
@@ -54,13 +57,13 @@ class PolicyBook:
             return None
         effective = self._effective.get(caller)
         if effective is None:
-            effective = Effective(list(self._sources(caller, user_name)), caller, self._zone)
+            effective = Effective(list(self._policies_of(caller, user_name)), caller.user)
             if len(self._effective) >= MAX_CALLERS:
                 self._effective.clear()
             self._effective[caller] = effective
         return effective if effective.policies else None
 
-    def _sources(self, caller: Caller, user_name: str) -> Iterator[tuple[Source, AnyPolicy]]:
+    def _policies_of(self, caller: Caller, user_name: str) -> Iterator[CompiledPolicy]:
         wanted = [
             (Level.EVERYONE, ""),
             *((Level.GROUP, group) for group in sorted(caller.groups)),
@@ -70,5 +73,8 @@ class PolicyBook:
         for level, key in wanted:
             found = self._policies[level].get(key)
             if found is not None:
-                source, policy = found
-                yield (source._replace(name=user_name) if level is Level.USER and user_name else source), policy
+                renamed = level is Level.USER and user_name not in {"", found.source.name}
+                yield self._compile(found.source._replace(name=user_name), found.policy) if renamed else found
+
+    def _compile(self, source: Source, policy: AnyPolicy) -> CompiledPolicy:
+        return CompiledPolicy(source, policy, self._zone)

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum, auto
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, structs
 
 from intercept.recording import strictest
-from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
+from limits.policies.compiled import Applied, CompiledPolicy
 from limits.policies.globs import ANY_TEXT
 from limits.policies.patterns import Patterns
-from limits.policies.policy import AnyPolicy, Budget, Concurrency, Limits, Policy, window_ns
+from limits.policies.policy import Pattern
+from limits.policies.sources import Level, Source
 
 _DAYS: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}
 _ALL_DAYS: Final = 210
 """A multiple of the days of each period, to compare budgets of different ones."""
-
-
-class Level(StrEnum):
-    """Whom a policy is of, the widest first."""
-
-    EVERYONE = auto()
-    GROUP = auto()
-    USER = auto()
-    TOKEN = auto()
-
-
-class Source(NamedTuple):
-    """Whose policy it is: `key` is the id of the group, user or token, `name` what people call it."""
-
-    level: Level
-    key: str = ""
-    name: str = ""
-
-    def __str__(self) -> str:
-        """As people are told: `everyone`, `group research`."""
-        return f"{self.level} {self.name}" if self.name else str(self.level)
 
 
 class Caller(NamedTuple):
@@ -49,12 +28,6 @@ class Caller(NamedTuple):
     groups: tuple[str, ...] = ()
 
 
-class _Models(NamedTuple):
-    source: Source
-    allow: Patterns | None
-    deny: Patterns | None
-
-
 class Refused(NamedTuple):
     """Whose policy a call breaks, and in words which rule of it, as in `group research allows claude-*`."""
 
@@ -62,40 +35,15 @@ class Refused(NamedTuple):
     rule: str
 
 
-class MaxTokens(NamedTuple):
-    """The most tokens that a request may ask for, and whose policy says so."""
-
-    maximum: int
-    source: Source
-
-
-class Applied(Struct, frozen=True, gc=False):
-    """A limit, and whose policy it is from.
-
-    Attributes:
-        source: Whose policy.
-        limit: The limit.
-        part: `each_member`, `together`, or empty where a policy has one part.
-        replaced_by: What holds instead of it, for a budget of each member; None if it holds.
-    """
-
-    source: Source
-    limit: Limit
-    part: str = ""
-    replaced_by: Source | None = None
-
-
 class Effective:
-    """What holds for a caller.
+    """What holds for a caller. It is small, as a process keeps it for thousands of callers.
 
     Args:
-        sources: The policies that apply, the widest first.
-        caller: Whose request it is.
-        zone: The time zone in which budget periods begin.
+        policies: The policies that apply, the widest first.
+        user: The caller's id.
 
     Attributes:
         policies: What was given.
-        applied: Every limit of them, also those that others replace.
         max_tokens: The most that a request may ask for, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
         denies_unpriced: Who forbids models without a known price; None if nobody does.
@@ -103,38 +51,46 @@ class Effective:
     """
 
     __slots__ = (
-        "_after", "_after_paying", "_before", "_before_paying", "_models", "applied", "denies_own_key", "denies_unpriced", "max_tokens",
-        "policies", "recording",
-    )  # fmt: skip
+        "_after",
+        "_before",
+        "_user",
+        "denies_own_key",
+        "denies_unpriced",
+        "max_tokens",
+        "policies",
+        "recording",
+    )
 
-    def __init__(self, sources: Sequence[tuple[Source, AnyPolicy]], caller: Caller, zone: str = "UTC") -> None:
-        self.policies = tuple(sources)
-        self.applied = tuple(_with_replaced(list(_limits_of(sources, caller, zone))))
-        self._models = tuple(_models_of(sources))
-        asked = [MaxTokens(policy.max_tokens, source) for source, policy in sources if policy.max_tokens is not UNSET]
-        self.max_tokens = min(asked, key=lambda one: one[0], default=None)
-        self.denies_own_key = next((source for source, policy in sources if policy.byok == "deny"), None)
+    def __init__(self, policies: Sequence[CompiledPolicy], user: str) -> None:
+        self.policies = tuple(policies)
+        self._user = user
+        asked = [one.max_tokens for one in policies if one.max_tokens is not None]
+        self.max_tokens = min(asked, key=lambda most: most.maximum, default=None)
+        self.denies_own_key = next((one.source for one in policies if one.policy.byok == "deny"), None)
         self.denies_unpriced = next(
-            (source for source, policy in sources if policy.models and policy.models.unpriced == "deny"), None
+            (one.source for one in policies if one.policy.models and one.policy.models.unpriced == "deny"), None
         )
-        self.recording = strictest(one.recording.recording for _, one in sources if one.recording is not UNSET)
-        holding = [one.limit for one in self.applied if one.replaced_by is None]
+        recordings = [one.policy.recording for one in policies]
+        self.recording = strictest(one.recording for one in recordings if one is not UNSET)
+        holding = dict.fromkeys(one.limit for one in self.applied() if one.replaced_by is None)  # equal ones count once
         self._before = tuple(limit for limit in holding if not limit.reserve)
         self._after = tuple(limit for limit in holding if limit.reserve)
-        self._before_paying = tuple(limit for limit in self._before if limit.kind is not Kind.BUDGET)
-        self._after_paying = tuple(limit for limit in self._after if limit.kind is not Kind.BUDGET)
+
+    def applied(self) -> list[Applied]:
+        """Every limit of the policies, also those that others replace."""
+        return list(_with_replaced([limit for one in self.policies for limit in one.limits_of(self._user)]))
 
     def before_body(self, *, pays: bool) -> tuple[Limit, ...]:
         """The limits that can be decided before the body is read; no budget where the client pays the provider itself."""
-        return self._before_paying if pays else self._before
+        return _without_budgets(self._before) if pays else self._before
 
     def after_body(self, *, pays: bool) -> tuple[Limit, ...]:
         """The limits that reserve what the body asks for."""
-        return self._after_paying if pays else self._after
+        return _without_budgets(self._after) if pays else self._after
 
     def source_of(self, limit: Limit) -> Source | None:
-        """Whose policy a limit is from; None if it is from none."""
-        return next((one.source for one in self.applied if one.limit == limit and one.replaced_by is None), None)
+        """Whose policy a limit is from, the widest of several; None if it is from none."""
+        return next((one.source for one in self.applied() if one.limit == limit and one.replaced_by is None), None)
 
     def refuse_model(self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True) -> Refused | None:
         """Which rule a model breaks; None if it may be used.
@@ -153,79 +109,34 @@ class Effective:
     def refuse_unread(self, provider: str) -> Refused | None:
         """Which rule a call may break whose models are not read; None if every model of the provider may be used."""
         provider = provider.lower()
-        for source, allow, deny in self._models:
-            if deny is not None and (pattern := deny.find_of(provider)) is not None:
-                return Refused(source, f"{source} denies {pattern}")
-            if allow is not None and allow.find(provider, ANY_TEXT) is None:
-                return Refused(source, f"{source} allows {allow}")
+        for one in self.policies:
+            if one.deny is not None and (pattern := one.deny.find_of(provider)) is not None:
+                return _denied(one.source, pattern)
+            if one.allow is not None and one.allow.find(provider, ANY_TEXT) is None:
+                return _not_allowed(one.source, one.allow)
         return None
 
     def _refuse_by_name(self, provider: str, model: str) -> Refused | None:
-        if not self._models:
-            return None
         provider, model = provider.lower(), model.lower()
-        for source, _, deny in self._models:
-            if deny is not None and (pattern := deny.find(provider, model)) is not None:
-                return Refused(source, f"{source} denies {pattern}")
-        for source, allow, _ in self._models:
-            if allow is not None and allow.find(provider, model) is None:
-                return Refused(source, f"{source} allows {allow}")
+        for one in self.policies:
+            if one.deny is not None and (pattern := one.deny.find(provider, model)) is not None:
+                return _denied(one.source, pattern)
+        for one in self.policies:
+            if one.allow is not None and one.allow.find(provider, model) is None:
+                return _not_allowed(one.source, one.allow)
         return None
 
 
-def _models_of(sources: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[_Models]:
-    for source, policy in sources:
-        if policy.models is not UNSET:
-            allow, deny = policy.models.allow, policy.models.deny
-            yield _Models(source, Patterns(allow) if allow else None, Patterns(deny) if deny else None)
+def _denied(source: Source, pattern: Pattern) -> Refused:
+    return Refused(source, f"{source} denies {pattern}")
 
 
-def _limits_of(sources: Iterable[tuple[Source, AnyPolicy]], caller: Caller, zone: str) -> Iterator[Applied]:
-    member = f"member:{caller.user}"
-    for source, policy in sources:
-        if policy.limits is UNSET:
-            continue
-        if isinstance(policy, Policy):
-            of, key = (Of.USER, member) if source.level is Level.USER else (Of.TOKEN, f"key:{caller.token}")
-            parts: list[tuple[str, Limits | UnsetType, Of, str]] = [("", policy.limits, of, key)]
-        else:
-            shared, group = policy.limits, f"group:{source.key or Level.EVERYONE}"
-            parts = [
-                ("each_member", shared.each_member, Of.USER, member),
-                ("together", shared.together, Of.GROUP, group),
-            ]
-        for part, limits, of, key in parts:
-            if limits is not UNSET:
-                for limit in _make_limits(limits, of, key, zone):
-                    yield Applied(source, limit, part)
+def _not_allowed(source: Source, allowed: Patterns) -> Refused:
+    return Refused(source, f"{source} allows {allowed}")
 
 
-def _make_limits(limits: Limits, of: Of, key: str, zone: str) -> Iterator[Limit]:
-    if limits.concurrency is not UNSET:
-        slots = limits.concurrency
-        slots = slots if isinstance(slots, Concurrency) else Concurrency(slots)
-        yield Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, of, key, slots.requests, shadow=slots.shadow)
-    if limits.rate is not UNSET:
-        rate = limits.rate
-        window = window_ns(rate.window)
-        yield Limit(Kind.RATE, Rule.POLICY_RATE, of, key, rate.requests, window, shadow=rate.shadow)
-    if limits.tokens is not UNSET:
-        tokens = limits.tokens
-        window = window_ns(tokens.window)
-        yield Limit(Kind.TOKENS, Rule.POLICY_TOKENS, of, key, tokens.count, window, shadow=tokens.shadow)
-    if limits.budget is not UNSET:
-        yield budget_limit(limits.budget, of, key, zone)
-
-
-def budget_limit(budget: Budget, of: Of, key: str, zone: str) -> Limit:
-    """The limit of a budget."""
-    return Limit(
-        *(Kind.BUDGET, Rule.POLICY_BUDGET, of, key, budget.micro_dollars),
-        period=budget.calendar,
-        zone=zone,
-        reserve=budget.reserve,
-        shadow=budget.shadow,
-    )
+def _without_budgets(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    return tuple([limit for limit in limits if limit.kind is not Kind.BUDGET])
 
 
 def _with_replaced(applied: Sequence[Applied]) -> Iterator[Applied]:
@@ -243,7 +154,7 @@ def _with_replaced(applied: Sequence[Applied]) -> Iterator[Applied]:
         if winner is None or one is winner or not _is_members_budget(one):
             yield one
         else:
-            yield Applied(one.source, one.limit, one.part, winner.source)
+            yield structs.replace(one, replaced_by=winner.source)
 
 
 def _is_members_budget(applied: Applied) -> bool:

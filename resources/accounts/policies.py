@@ -12,8 +12,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from intercept.recording import Keep
 from intercept.times import format_time
 from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
-from limits.policies.effective import Applied, Effective, Level, Source
+from limits.policies.compiled import Applied
+from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
+from limits.policies.sources import Level, Source
 from resources.fields import Count, Time
 from resources.limits import MICRO_DOLLARS, PERIODS
 from storage.accounts.users import User
@@ -122,7 +124,7 @@ class RecordingRule(Struct):
         """Show what holds; None where no policy says anything of it."""
         if effective is None or (kept := effective.recording) is None:
             return None
-        sources = [PolicySource.of(source) for source, policy in effective.policies if policy.recording is not UNSET]
+        sources = [PolicySource.of(one.source) for one in effective.policies if one.policy.recording is not UNSET]
         return cls(
             sources,
             kept.prompts,
@@ -245,20 +247,20 @@ class Explanation(Struct):
         return cls(
             user=PolicyUser(user.id, user.username, user.display_name),
             at=format_time(now),
-            policies=[PolicySource.of(source) for source, _ in policies],
+            policies=[PolicySource.of(one.source) for one in policies],
             model=model,
             decisions=[]
             if model is None
             else [_decide(effective, provider, model, has_price) for provider in providers],
             models=[
                 ModelRule(
-                    PolicySource.of(source),
-                    policy.models.allow or None,
-                    policy.models.deny or None,
-                    policy.models.unpriced or None,
+                    PolicySource.of(one.source),
+                    one.policy.models.allow or None,
+                    one.policy.models.deny or None,
+                    one.policy.models.unpriced or None,
                 )
-                for source, policy in policies
-                if policy.models is not UNSET
+                for one in policies
+                if one.policy.models is not UNSET
             ],
             max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
             own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.ids import EXAMPLE_TOKEN_PREFIX, format_id
-from limits.policies.effective import Level, Source
 from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.tokens.text import digest
 from storage.accounts.users import Role
 from storage.examples.ids import example_id

@@ -11,8 +11,8 @@ import msgspec
 from pymongo.errors import DuplicateKeyError
 
 from intercept.ids import format_id
-from limits.policies.effective import Level, Source
 from limits.policies.policy import AnyPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups

@@ -14,8 +14,9 @@ from intercept.ids import format_id
 from limits.authority import LocalAuthority
 from limits.limit import Kind, Of, Period
 from limits.limiter import Limiter
-from limits.policies.effective import Level, Source, budget_limit
+from limits.policies.compiled import budget_limit
 from limits.policies.policy import Budget, Limits, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
 from runtime.policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role

@@ -9,8 +9,10 @@ from handlers.control import database_problems
 from handlers.problems import Problem
 from intercept.ids import format_id
 from limits.limit import Limit, LimitState, Of
-from limits.policies.effective import Applied, Effective, Level
+from limits.policies.compiled import Applied
 from limits.policies.effective import Caller as PolicyCaller
+from limits.policies.effective import Effective
+from limits.policies.sources import Level
 from limits.request_limits import Client
 from storage.accounts.users import User
 from storage.policies.followed import PoliciesUnknownError
@@ -49,7 +51,7 @@ def effective_of(bridge: Bridge, user: User, token: str = "") -> Effective | Non
 def limits_of_user(bridge: Bridge, user: User, effective: Effective | None) -> list[AppliedLimit]:
     """The limits of a user: of the settings, and all that `effective` has."""
     limits: list[AppliedLimit] = [(one, None) for one in _of_settings(bridge, user, "") if one.of is Of.USER]
-    return limits + [(one.limit, one) for one in (effective.applied if effective else ())]
+    return limits + [(one.limit, one) for one in (effective.applied() if effective else ())]
 
 
 def limits_of_token(bridge: Bridge, user: User, token: str) -> list[AppliedLimit]:
@@ -61,7 +63,7 @@ def limits_of_token(bridge: Bridge, user: User, token: str) -> list[AppliedLimit
     effective = effective_of(bridge, user, token)
     limits: list[AppliedLimit] = [(one, None) for one in _of_settings(bridge, user, token) if one.of is Of.TOKEN]
     return limits + [
-        (one.limit, one) for one in (effective.applied if effective else ()) if one.source.level is Level.TOKEN
+        (one.limit, one) for one in (effective.applied() if effective else ()) if one.source.level is Level.TOKEN
     ]
 
 

@@ -10,11 +10,11 @@ from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
-from limits.policies.effective import Level
 from limits.policies.notes import notes_on
 from limits.policies.patterns import unknown_providers
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from limits.policies.sources import Level
 from resources.accounts.policies import ListedPolicy, PolicyList
 from storage.policies.documents import KeptPolicy, kind_of
 from storage.policies.store import PolicyStore

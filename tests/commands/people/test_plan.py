@@ -7,8 +7,8 @@ import pytest
 
 from commands.people.plan import Step, There, What, plan
 from commands.people.reading import InvalidPeopleError, read_people
-from limits.policies.effective import Level, Source
 from limits.policies.policy import Policy, SharedPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.users import Group, Role, User
 from storage.policies.documents import KeptPolicy
 from tests.storage.records import NOON

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from commands.people import reading
 from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser, read_people
-from limits.policies.effective import Level
 from limits.policies.policy import Policy, SharedPolicy
+from limits.policies.sources import Level
 from storage.accounts.users import Role
 
 FILE = """

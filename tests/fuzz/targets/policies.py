@@ -6,9 +6,11 @@ from contextlib import suppress
 
 import msgspec
 
-from limits.policies.effective import Caller, Effective, Level, Source
+from limits.policies.compiled import CompiledPolicy
+from limits.policies.effective import Effective
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_object, read_policy
+from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy, document_of, read_document
 
 SEEDS = [
@@ -22,7 +24,6 @@ WORDS = [
     *(b'"models":', b'"allow":', b'"deny":', b'"limits":', b'"each_member":', b'"together":', b'"rate":', b'"budget":'),
     *(b'"usd":', b'"window":', b'"requests":', b'"shadow":true', b"null", b"1e309", b"-0.0", b"*", b"[", b"{"),
 ]
-_CALLER = Caller("u", "t", ("g",))
 
 
 def check(data: bytes) -> None:
@@ -33,6 +34,6 @@ def check(data: bytes) -> None:
             assert read_policy(msgspec.json.decode(msgspec.json.encode(policy)), kind) == policy
             document = document_of(KeptPolicy(source, policy, "v"))
             assert document_of(read_document(document)) == document
-            effective = Effective([(source, policy)], _CALLER)
+            effective = Effective([CompiledPolicy(source, policy)], "u")
             effective.refuse_model("openai", data.decode("latin-1"))
             assert all(limit.maximum >= 0 for limit in effective.before_body(pays=False))

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from intercept.recording import Keep
-from limits.policies.effective import Level, Source
 from limits.policies.policy import (
     Budget,
     Limits,
@@ -21,6 +20,7 @@ from limits.policies.policy import (
     Tokens,
 )
 from limits.policies.recording_rules import RecordingRules
+from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from limits.policies.effective import Level, Source
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError
+from limits.policies.sources import Level, Source
 from storage.policies.documents import (
     KeptPolicy,
     document_of,

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from limits.policies.effective import Caller, Level, Source
+from limits.policies.effective import Caller
 from limits.policies.policy import Budget, Limits, Policy, SharedPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Identity, Role
 from storage.accounts.users import ChangedMeanwhileError
@@ -311,9 +312,9 @@ async def test_what_holds_for_a_caller_is_of_everyone_their_groups_them_and_the_
     await own.change(Level.USER, "ada", lambda _: Policy(max_tokens=2))
     await own.change(Level.GROUP, "research", saying(3))
     await own.change(Level.EVERYONE, "", saying(4))
-    assert policies.find(identity).policies == (
+    assert [(one.source, one.policy) for one in policies.find(identity).policies] == [
         (Source(Level.EVERYONE), SharedPolicy(max_tokens=4)),
         (Source(Level.GROUP, str(research.id), "research"), SharedPolicy(max_tokens=3)),
         (Source(Level.USER, str(ada.id), "ada"), Policy(max_tokens=2)),
         (Source(Level.TOKEN, token.id, token.id), Policy(max_tokens=1)),
-    )
+    ]

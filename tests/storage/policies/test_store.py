@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from limits.policies.effective import Level, Source
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError

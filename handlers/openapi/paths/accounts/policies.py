@@ -30,8 +30,8 @@ from handlers.openapi.operations import (
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from intercept.recording import Keep
 from limits.limit import Kind, Of
-from limits.policies.effective import Level
 from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.sources import Level
 from resources.accounts.policies import (
     Explanation,
     LimitRule,

@@ -10,8 +10,8 @@ import pytest
 from handlers.api.accounts.policies import store_of
 from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
 from intercept.times import format_time
-from limits.policies.effective import Level
 from limits.policies.reading import read_policy
+from limits.policies.sources import Level
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.policies.documents import kind_of

@@ -1,0 +1,126 @@
+"""A policy as it is applied: its patterns and limits, made once for everybody whom it holds for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from limits.policies.patterns import Patterns
+from limits.policies.policy import AnyPolicy, Budget, Concurrency, Limits, Policy, SharedLimits, window_ns
+from limits.policies.sources import Level, Source
+
+_ANY_MEMBER: Final = ""
+"""The key of a limit of each member, before it is known who that is."""
+
+
+class MaxTokens(NamedTuple):
+    """The most tokens that a request may ask for, and whose policy says so."""
+
+    maximum: int
+    source: Source
+
+
+class Applied(Struct, frozen=True, gc=False):
+    """A limit, and whose policy it is from.
+
+    Attributes:
+        source: Whose policy.
+        limit: The limit.
+        part: `each_member`, `together`, or empty where a policy has one part.
+        replaced_by: What holds instead of it, for a budget of each member; None if it holds.
+    """
+
+    source: Source
+    limit: Limit
+    part: str = ""
+    replaced_by: Source | None = None
+
+
+class CompiledPolicy:
+    """A policy as it is applied.
+
+    Args:
+        source: Whose policy it is.
+        policy: What it says.
+        zone: The time zone in which budget periods begin.
+
+    Attributes:
+        source: What was given.
+        policy: What was given.
+        allow: The models that it allows; None if it does not say.
+        deny: The models that it denies; None if it denies none.
+        max_tokens: The most that a request may ask for; None is any number.
+    """
+
+    __slots__ = ("_limits", "allow", "deny", "max_tokens", "policy", "source")
+
+    def __init__(self, source: Source, policy: AnyPolicy, zone: str = "UTC") -> None:
+        self.source = source
+        self.policy = policy
+        models = policy.models or None
+        self.allow = Patterns(models.allow) if models and models.allow else None
+        self.deny = Patterns(models.deny) if models and models.deny else None
+        self.max_tokens = None if policy.max_tokens is UNSET else MaxTokens(policy.max_tokens, source)
+        self._limits = tuple(_limits_of(source, policy, zone))
+
+    def limits_of(self, user: str) -> Iterator[Applied]:
+        """Its limits for a user, with the user's id in those of each member."""
+        for one in self._limits:
+            if one.limit.key == _ANY_MEMBER:
+                yield replace(one, limit=replace(one.limit, key=_member(user)))
+            else:
+                yield one
+
+
+def _member(user: str) -> str:
+    return f"member:{user}"
+
+
+def _limits_of(source: Source, policy: AnyPolicy, zone: str) -> Iterator[Applied]:
+    if isinstance(policy, Policy):
+        if policy.limits is UNSET:
+            return
+        of, key = (Of.USER, _member(source.key)) if source.level is Level.USER else (Of.TOKEN, f"key:{source.key}")
+        parts = [("", policy.limits, of, key)]
+    else:
+        shared = policy.limits or SharedLimits()
+        parts = [
+            ("each_member", shared.each_member or Limits(), Of.USER, _ANY_MEMBER),
+            ("together", shared.together or Limits(), Of.GROUP, f"group:{source.key or Level.EVERYONE}"),
+        ]
+    for part, limits, of, key in parts:
+        for limit in _make_limits(limits, of, key, zone):
+            yield Applied(source, limit, part)
+
+
+def _make_limits(limits: Limits, of: Of, key: str, zone: str) -> Iterator[Limit]:
+    if limits.concurrency is not UNSET:
+        slots = limits.concurrency
+        slots = slots if isinstance(slots, Concurrency) else Concurrency(slots)
+        yield Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, of, key, slots.requests, shadow=slots.shadow)
+    if limits.rate is not UNSET:
+        rate = limits.rate
+        window = window_ns(rate.window)
+        yield Limit(Kind.RATE, Rule.POLICY_RATE, of, key, rate.requests, window, shadow=rate.shadow)
+    if limits.tokens is not UNSET:
+        tokens = limits.tokens
+        window = window_ns(tokens.window)
+        yield Limit(Kind.TOKENS, Rule.POLICY_TOKENS, of, key, tokens.count, window, shadow=tokens.shadow)
+    if limits.budget is not UNSET:
+        yield budget_limit(limits.budget, of, key, zone)
+
+
+def budget_limit(budget: Budget, of: Of, key: str, zone: str) -> Limit:
+    """The limit of a budget."""
+    return Limit(
+        *(Kind.BUDGET, Rule.POLICY_BUDGET, of, key, budget.micro_dollars),
+        period=budget.calendar,
+        zone=zone,
+        reserve=budget.reserve,
+        shadow=budget.shadow,
+    )
