@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from runtime import preflight  # noqa: F401 - before what it looks for
+from runtime import loading, preflight  # noqa: F401 - before what it looks for
 
 # isort: split
 
@@ -60,6 +60,7 @@ from upstream.demo import DemoProvider
 from verify.command import verify
 from version import VERSION
 
+loading.end()
 logger = logging.getLogger("aibridge")
 
 ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach it from here

