@@ -168,8 +168,7 @@ class ClusterAuthority:
     async def close(self) -> None:
         """Give all permits back and leave, once `run` has ended."""
         self._rounds.close()
-        self._permits.tick()
-        self._permits.tick()  # what was used since the last one is not any more
+        self._permits.give_back_all()
         if self._standing.state is not State.ALONE:
             self._permits.report_uncounted()
             await self._rounds.finish()

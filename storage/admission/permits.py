@@ -176,6 +176,10 @@ class Permits:
             else:
                 self._accounts.move_to_end(name)
 
+    def give_back_all(self) -> None:
+        """Give back what no request uses, as this server leaves."""
+        self._due |= {name: account for name, account in self._lively.items() if account.give_back_all()}
+
     def expire(self) -> int | None:
         """Give back the permits whose life is over, where others might want them.
 

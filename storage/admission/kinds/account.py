@@ -114,6 +114,10 @@ class Account(ABC):
     def tick(self) -> bool:
         """Do what is due after a while. Whether there is something to read or write."""
 
+    def give_back_all(self) -> bool:
+        """Give back what no request uses, as this server leaves. Whether there is something to write."""
+        return self.tick()
+
     @property
     def untold(self) -> bool:
         """Whether requests were admitted of which the ledger does not know yet."""

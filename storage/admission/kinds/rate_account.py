@@ -21,7 +21,7 @@ AHEAD_FACTOR = 1.5
 WORTH = 50
 """What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
 
-AT_ONCE = 25
+AT_ONCE = 50
 """A round grants at most the limit divided by this."""
 
 PARTS = 20
@@ -268,6 +268,14 @@ class RateAccount(Account):
         if self.urgent or not self._reports:
             return self.urgent
         return self._near or any(-report.amount * WORTH >= self.limit.maximum for report in self._reports)
+
+    def give_back_all(self) -> bool:
+        """Give back all permits, also those whose life is not over."""
+        for block in self._blocks:
+            if block.left:
+                self._give_back(block)
+        self._blocks.clear()
+        return self.urgent or bool(self._reports)
 
     @property
     def idle(self) -> bool:

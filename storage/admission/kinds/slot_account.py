@@ -145,6 +145,11 @@ class SlotAccount(Account):
         renew = bool(self._held) and self._now_ns() - self._written_at >= self._times.renew
         return self.urgent or self._held > self._kept or renew
 
+    def give_back_all(self) -> bool:
+        """Hold no more than what is used now."""
+        self.tick()
+        return self.tick()
+
     @property
     def untold(self) -> bool:
         """Whether more slots are in use than the ledger knows of."""

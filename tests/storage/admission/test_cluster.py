@@ -73,6 +73,17 @@ async def test_what_is_taken_ahead_and_not_used_is_given_back(database):
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_leaves_gives_back_what_it_has_taken_ahead(database):
+    async with servers(2, database) as (ada, bob):
+        for _ in range(2):
+            await burst([ada], 4, [rate(1_000)])
+        (account,) = ada._permits._accounts.values()
+        assert account.left() > 0
+        await ada.close()
+        assert admitted(await burst([bob], 1_000, [rate(1_000)])) == 992
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_request_that_one_limit_refuses_counts_for_none(database):
     async with servers(2, database) as (ada, bob):
         both = [rate(5), slots(50)]
