@@ -47,7 +47,7 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         return
     if address is None:
         raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
-    codes = _ask(address, "code", {"client_name": f"login on {socket.gethostname()}"})
+    codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
     code = str(codes["user_code"])
     if re.fullmatch("[A-Z-]{4,32}", code) is None:
         raise click.ClickException("the server sent a code that is not valid")
@@ -66,7 +66,7 @@ def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
     form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
     while time.monotonic() < over_at:
         time.sleep(interval)
-        answer = _ask(address, "token", form)
+        answer = _post(address, "token", form)
         match answer.get("error"):
             case None:
                 return answer
@@ -93,7 +93,7 @@ def _checked(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _ask(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
+def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     """Send a form. What the server refuses in the way of OAuth is returned."""
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     request = Request(f"{address}{_API}/{what}", urlencode(form).encode(), headers)  # noqa: S310 - http or https

@@ -74,7 +74,7 @@ def reconcile_command(
         if source.is_file:
             reported = read_exports(provider, files, first.date(), behind.date())
         else:
-            reported = await _ask(settings, provider, first, behind)
+            reported = await _fetch_reports(settings, provider, first, behind)
         return reconcile(recorded, reported, now().date())
 
     try:
@@ -100,7 +100,7 @@ def _cells(row: Reconciled) -> Sequence[str]:
     return (row.day, ascii(row.model)[1:-1], *tokens, *costs, row.verdict.value, row.reason)
 
 
-async def _ask(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
+async def _fetch_reports(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
     client = UpstreamClient(
         connect_timeout=settings.upstream_connect_timeout.total_seconds(),
         idle_timeout=settings.upstream_idle_timeout.total_seconds(),

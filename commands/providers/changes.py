@@ -113,7 +113,7 @@ def list_providers(as_json: bool) -> None:
             one.spec.name,
             one.spec.type,
             "disabled" if one.spec.disabled else "enabled",
-            ", ".join(_shown_key(one, key.hint, key.sealed, sealer) for key in one.keys) or "-",
+            ", ".join(_name_key(one, key.hint, key.sealed, sealer) for key in one.keys) or "-",
             one.spec.base_url or PRESETS[ProviderType(one.spec.type)].url_in(one.spec.region),
         )
         for one in found
@@ -121,7 +121,7 @@ def list_providers(as_json: bool) -> None:
     show([], ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json=False)
 
 
-def _shown_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:
+def _name_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:
     return hint if condition(provider, sealed, sealer) is KeyCondition.READY else f"{hint} (sealed)"
 
 

@@ -172,20 +172,20 @@ class Delivery(Struct):
     ended_at: Annotated[Time | None, Meta(description="When it was taken, or given up; null before.")]
 
     @classmethod
-    def of(cls, told: documents.Told) -> Self:
+    def of(cls, kept: documents.KeptDelivery) -> Self:
         """Show a delivery."""
         return cls(
             *(
-                told.event_id,
-                told.type,
-                told.state,
-                format_time(told.raised_at),
-                told.attempts,
-                told.status,
-                told.error,
+                kept.event_id,
+                kept.type,
+                kept.state,
+                format_time(kept.raised_at),
+                kept.attempts,
+                kept.status,
+                kept.error,
             ),
-            next_at=format_time(told.next_at) if told.next_at else None,
-            ended_at=format_time(told.ended_at) if told.ended_at else None,
+            next_at=format_time(kept.next_at) if kept.next_at else None,
+            ended_at=format_time(kept.ended_at) if kept.ended_at else None,
         )
 
 

@@ -59,7 +59,7 @@ class DirectSender:
             self._known = await self._webhooks.list_all()
             self._learned_at = self._now()
 
-    async def tell(self, alerts: Iterable[tuple[AlertType, str, Mapping[str, Any]]]) -> None:
+    async def send(self, alerts: Iterable[tuple[AlertType, str, Mapping[str, Any]]]) -> None:
         """Tell the webhooks what they want and have not taken yet; what fails is tried again when this is called later."""
         now = self._now()
         due = []

@@ -73,16 +73,16 @@ class Watch:
     async def run(self) -> None:
         """Look, until cancelled. While the database is unavailable, what was noticed waits."""
         while True:
-            await self.look()
+            await self.check()
             await self._pause(self._seconds)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Notice what there is now, and raise what is new. What cannot be raised now is told directly, and raised later."""
         await self._notice()
         if self._database.health.available:
             await self._raise()
         elif self._direct is not None:
-            await self._direct.tell(self._pending.values())
+            await self._direct.send(self._pending.values())
 
     async def _notice(self) -> None:
         for source in self._sources:

@@ -267,7 +267,7 @@ class ClusterAuthority:
                     await self._pause(RETRY_SECONDS)
         late, self._beaten_at = began - self._beaten_at > self._lease_ns // 2, began
         if late:
-            self._permits.look_again()
+            self._permits.check_all_again()
         if self._standing.share_again():
             self._permits.end_alone()
             _log.info("the database is available: limits are shared again")

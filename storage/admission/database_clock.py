@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-MAX_ASKED_NS = 100_000_000
+MAX_ANSWER_NS = 100_000_000
 """An answer that took longer says too little of the time; the one before is used further."""
 
 MAX_AGE_NS = 10_000_000_000
 """How long an answer is used; clocks may differ in pace by a thousandth."""
 
 
-class Told(NamedTuple):
+class DatabaseTime(NamedTuple):
     """The database's time.
 
     Attributes:
@@ -38,23 +38,23 @@ class DatabaseClock:
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._told: Told | None = None
+        self._latest: DatabaseTime | None = None
         self._answered_at = 0
 
-    def note(self, told: Told) -> None:
-        """An answer has just come, to what was asked `told.at`."""
+    def note(self, time: DatabaseTime) -> None:
+        """An answer has just come, to what was asked at `time.at`."""
         now = self._now_ns()
-        if now - told.at <= MAX_ASKED_NS:
-            self._told, self._answered_at = told, now
-        elif self._told is not None and self._told.clock != told.clock:
-            self._told = None
+        if now - time.at <= MAX_ANSWER_NS:
+            self._latest, self._answered_at = time, now
+        elif self._latest is not None and self._latest.clock != time.clock:
+            self._latest = None
 
-    def read(self) -> Told | None:
+    def read(self) -> DatabaseTime | None:
         """The latest time that has certainly passed; None if that is not known well enough."""
-        if self._told is None:
+        if self._latest is None:
             return None
         age = self._now_ns() - self._answered_at
         if age > MAX_AGE_NS:
             return None
         passed = (age - age // 1_000) // 1_000_000
-        return Told(self._told.now + passed, self._told.clock, self._told.at + passed * 1_000_000)
+        return DatabaseTime(self._latest.now + passed, self._latest.clock, self._latest.at + passed * 1_000_000)

@@ -30,7 +30,7 @@ from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError
 
 from limits.limit import Limit
-from storage.admission.database_clock import DatabaseClock, Told
+from storage.admission.database_clock import DatabaseClock, DatabaseTime
 from storage.admission.kinds.terms import span_of
 from storage.admission.ledger import Ledger
 from storage.admission.ledger_documents import EPOCH, HELD_MS, Document, ledger_of, milliseconds, statement_of
@@ -87,10 +87,10 @@ class LedgerStore:
         self.commands = 0
         self.clock = DatabaseClock(now_ns)
 
-    async def look(self, names: Sequence[str]) -> Snapshot:
+    async def snapshot(self, names: Sequence[str]) -> Snapshot:
         """Read ledgers, if there are any to read; what time it is may be known."""
-        told = None if names else self.clock.read()
-        return await self.read(names) if told is None else Snapshot({}, *told)
+        time = None if names else self.clock.read()
+        return await self.read(names) if time is None else Snapshot({}, *time)
 
     async def read(self, names: Sequence[str]) -> Snapshot:
         """Read ledgers, and what time it is."""
@@ -104,7 +104,7 @@ class LedgerStore:
             documents = await self._ledgers.find({"_id": self._id}, _PROJECTION).to_list(None)
         now = milliseconds(documents[0]["now"])
         clock = self._clock_of(cursor)
-        self.clock.note(Told(now, clock, read_at))
+        self.clock.note(DatabaseTime(now, clock, read_at))
         ledgers = {one["_id"]: (ledger_of(one), one["version"]) for one in documents if "version" in one}
         return Snapshot(ledgers, now, clock, read_at, {one["_id"]: one["base"] for one in documents if "base" in one})
 
@@ -204,7 +204,7 @@ class LedgerStore:
         found = await cursor.to_list(None)
         heard = Heard({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
         if found:
-            self.clock.note(Told(milliseconds(heard.now), heard.clock, asked_at))
+            self.clock.note(DatabaseTime(milliseconds(heard.now), heard.clock, asked_at))
         for one in found:
             name = one["_id"].removeprefix("process:")
             age: int | None = milliseconds(one["now"]) - milliseconds(one["expires_at"]) + HELD_MS

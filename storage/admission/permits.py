@@ -194,7 +194,7 @@ class Permits:
                 self._due[name] = account
         return self._expiring[0][0] if self._expiring else None
 
-    def look_again(self) -> None:
+    def check_all_again(self) -> None:
         """Compare all that is held with its ledgers: after a pause of this server others may have taken it for dead."""
         self._due |= self._lively
         for account in self._lively.values():

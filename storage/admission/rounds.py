@@ -117,7 +117,7 @@ class Rounds:
 
     async def _make(self, round_: Round) -> None:
         async def exchange() -> None:
-            changes = round_.plan(await self._store.look(round_.names))
+            changes = round_.plan(await self._store.snapshot(round_.names))
             planned.append(await self._store.write(changes) if changes else Outcome())
 
         planned: list[Outcome] = []

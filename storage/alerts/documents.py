@@ -156,7 +156,7 @@ class Delivery(Struct, frozen=True):
     attempts: int
 
 
-class Told(Struct, frozen=True):
+class KeptDelivery(Struct, frozen=True):
     """What became of a delivery so far.
 
     Attributes:
@@ -182,7 +182,7 @@ class Told(Struct, frozen=True):
     ended_at: datetime | None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Told:
+    def of(cls, document: Mapping[str, Any]) -> KeptDelivery:
         """Read a document."""
         state = DeliveryState(document["state"])
         return cls(

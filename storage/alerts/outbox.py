@@ -23,7 +23,7 @@ from storage.alerts.documents import (
     AlertType,
     Delivery,
     DeliveryState,
-    Told,
+    KeptDelivery,
     body_of,
     event_id_of,
     retry_seconds,
@@ -95,12 +95,12 @@ class Outbox:
             found = await self._database.webhook_deliveries.aggregate(stages).to_list(None)
         return {one["_id"]: one["number"] for one in found}
 
-    async def latest(self, webhook_id: UUID) -> list[Told]:
+    async def latest(self, webhook_id: UUID) -> list[KeptDelivery]:
         """What a webhook was to be told, the newest first: at most `MAX_LISTED`."""
         async with self._database.within(ANSWER_SECONDS):
             found = self._database.webhook_deliveries.find({"webhook_id": webhook_id}, {"body": False})
             newest = found.sort([("created_at", -1), ("_id", 1)]).limit(MAX_LISTED)
-            return [Told.of(document) async for document in newest]
+            return [KeptDelivery.of(document) async for document in newest]
 
     async def take(self) -> Delivery | None:
         """Take the delivery that is due for longest; None if none is."""

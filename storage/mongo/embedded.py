@@ -91,7 +91,9 @@ def running_uri(data_dir: Path) -> str | None:
     """Say where the embedded MongoDB of a server that runs on `data_dir` answers; None when none does."""
     address = _socket_address(data_dir)
     try:
-        if not _is_private(address.parent, owners={os.geteuid(), data_dir.stat().st_uid}) or not _answers(address):
+        if not _is_private(address.parent, owners={os.geteuid(), data_dir.stat().st_uid}) or not _accepts_connections(
+            address
+        ):
             return None
     except OSError:
         return None
@@ -169,7 +171,7 @@ def _remove(address: Path) -> None:
         address.parent.rmdir()
 
 
-def _answers(address: Path) -> bool:
+def _accepts_connections(address: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(address)) == 0
 
@@ -179,7 +181,7 @@ async def _ready(mongod: Mongod, address: Path) -> None:
     try:
         async with asyncio.timeout(START_SECONDS):
             while mongod.running:
-                if _answers(address) and await _is_primary(client, str(address)):
+                if _accepts_connections(address) and await _is_primary(client, str(address)):
                     return
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:

@@ -224,7 +224,7 @@ class Account(ABC):
             self.versions.seen(known)
             self.versions.written(version if known else "", known)
         self._count_again()
-        self._look()
+        self._update_near()
 
     def doubt(self, number: int, /) -> None:  # noqa: B027 - most kinds write what they hold again
         """Nobody knows whether the write with this number counts."""
@@ -245,7 +245,7 @@ class Account(ABC):
         elif not self._complete:
             self.versions.forget()
 
-    def _look(self) -> None:  # noqa: B027 - some kinds note nothing
+    def _update_near(self) -> None:  # noqa: B027 - some kinds note nothing
         """Note how much is left by the ledger."""
 
     def _add(self, added: Ledger) -> None:

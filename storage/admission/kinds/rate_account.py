@@ -143,7 +143,7 @@ class RateAccount(Account):
         """How much others may use at most."""
         return min(self._room(self.limit), lowest - left_to(self._absent, self.limit.maximum)) - self._wanted
 
-    def _look(self) -> None:
+    def _update_near(self) -> None:
         self._near = near(self._room(self.limit) - self._ledger.used, self.limit.maximum)
 
     def doubt(self, number: int) -> None:

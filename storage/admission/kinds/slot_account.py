@@ -100,7 +100,7 @@ class SlotAccount(Account):
         """How many others may hold at most."""
         return lowest - left_to(self._absent, self.limit.maximum) - self._target
 
-    def _look(self) -> None:
+    def _update_near(self) -> None:
         left = self.limit.maximum - self._taken_elsewhere(self.limit) - self._target
         self._near = near(left, self.limit.maximum)
 

@@ -57,7 +57,7 @@ class Presence:
             TimeoutError: It took too long.
         """
         heard = await self._store.servers()
-        self._members.look(heard.said, began)
+        self._members.update(heard.said, began)
         self.reports = heard.reports
         alone = untold or self._standing.state is not State.SHARED
         self._standing.read(self._members.share)

@@ -80,7 +80,7 @@ class Members:
             for name, one in self._known.items()
         )
 
-    def look(self, said: Mapping[str, Said], began: int) -> None:
+    def update(self, said: Mapping[str, Said], began: int) -> None:
         """Take note of all heartbeats that there are.
 
         Args:

@@ -213,21 +213,21 @@ async def test_who_wants_it_is_told_that_the_database_is_away_while_it_is(sender
     health = SimpleNamespace(available=True)
     direct = DirectSender(webhooks, sender.post, now=clock)
     watch = Watch(SimpleNamespace(health=health), outbox, [source], direct=direct)
-    await watch.look()
+    await watch.check()
     health.available, receiver.answers = False, [500]
     found.append(waiting)
     for _ in range(2):
-        await watch.look()
+        await watch.check()
     assert len(receiver.messages) == 1  # and is tried again after a while
     clock.time += timedelta(seconds=10)
     for _ in range(2):
-        await watch.look()
+        await watch.check()
     _, headers, body = receiver.messages[1]
     assert headers["webhook-id"] == event_id_of("recording:a")
     told = {"type": "recording.waiting", "timestamp": "2099-01-01T12:00:10.000Z", "data": {"records": 5}}
     assert (len(receiver.messages), json.loads(body)) == (2, told)
     health.available = True
-    await watch.look()
+    await watch.check()
     await sender.send_due()
     assert {headers["webhook-id"] for _, headers, _ in receiver.messages} == {event_id_of("recording:a")}
     assert len(receiver.messages) == 3
@@ -241,11 +241,11 @@ async def test_webhooks_of_which_the_database_told_are_known_for_half_a_minute(s
     await webhooks.add(receiver.url, ["job.failed"])
     failed = Alert(AlertType.JOB_FAILED, "job:1", {})
     await direct.learn()
-    await direct.tell([failed])
+    await direct.send([failed])
     assert receiver.messages == []
     clock.time += timedelta(seconds=LEARN_SECONDS)
     await direct.learn()
-    await direct.tell([failed])
+    await direct.send([failed])
     assert len(receiver.messages) == 1
 
 
@@ -256,5 +256,5 @@ async def test_a_receiver_that_is_not_there_either_is_said(sender, parts, receiv
     await webhooks.add("http://127.0.0.1:1/", ["job.failed"])
     direct = DirectSender(webhooks, sender.post, now=clock)
     await direct.learn()
-    await direct.tell([Alert(AlertType.JOB_FAILED, "job:1", {})])
+    await direct.send([Alert(AlertType.JOB_FAILED, "job:1", {})])
     assert receiver.messages == []

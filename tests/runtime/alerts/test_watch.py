@@ -259,7 +259,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     watch = Watch(database, outbox, [broken, source])
     with monkeypatch.context() as patch:
         patch.setattr(type(database.health), "available", False)
-        await watch.look()
+        await watch.check()
     assert asked == []
     found.append(Alert(AlertType.JOB_FAILED, "job:2", {}))
     with monkeypatch.context() as patch:
@@ -268,13 +268,13 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
             raise DatabaseUnavailableError
 
         patch.setattr(outbox, "raise_alert", away)
-        await watch.look()
-    await watch.look()
-    await watch.look()
+        await watch.check()
+    await watch.check()
+    await watch.check()
     assert asked == ["job:1", "job:2"]
     monkeypatch.setattr(watch_module, "MAX_RAISED", 1)
     found.append(Alert(AlertType.JOB_FAILED, "job:3", {}))
-    await watch.look()
+    await watch.check()
     assert await database.alerts.count_documents({}) == 3
 
 
@@ -287,7 +287,7 @@ async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(da
     async def source():
         return [Alert(AlertType.JOB_FAILED, "job:1", {})]
 
-    await Watch(database, Outbox(database, now=clock), [refused, source]).look()
+    await Watch(database, Outbox(database, now=clock), [refused, source]).check()
     assert await database.alerts.count_documents({}) == 1
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
-from storage.admission.database_clock import DatabaseClock, Told
+from storage.admission.database_clock import DatabaseClock, DatabaseTime
 from storage.admission.kinds.terms import MS, Times, window_of
 from storage.admission.ledger import Ledger, Member
 from storage.admission.ledger_store import BEAT_MS
@@ -165,8 +165,8 @@ class Server:
         if self.cut or fate == "lost":
             self.fail()
             return None
-        self.members.look(self.register.hear(), self.now_ns())
-        self.clock.note(Told(self.register.time, self.register.clock, self.now_ns()))
+        self.members.update(self.register.hear(), self.now_ns())
+        self.clock.note(DatabaseTime(self.register.time, self.register.clock, self.now_ns()))
         share, alone = self.members.share, self.permits.untold or self.standing.state is not State.SHARED
         self.standing.read(share)
         said = Said(next(self.register.numbers), share, alone)
@@ -223,7 +223,7 @@ class Server:
             outcome, self.outcome = self.outcome or Outcome(), None
             if told:
                 if round_.names:
-                    self.clock.note(Told(snapshot.now, snapshot.clock, snapshot.read_at))
+                    self.clock.note(DatabaseTime(snapshot.now, snapshot.clock, snapshot.read_at))
                 round_.settle(outcome)
             else:
                 round_.fail()

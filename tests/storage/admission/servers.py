@@ -94,7 +94,7 @@ class Cut:
         self.clock = clock
         self.asked = 0
 
-    async def look(self, names):
+    async def snapshot(self, names):
         """What time it is can be known without the database."""
         told = self.clock.read()
         return Snapshot({}, *told) if told is not None and not names else await self.read(names)

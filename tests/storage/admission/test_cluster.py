@@ -39,8 +39,10 @@ async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(data
     async with servers(2, database) as (ada, bob):
         looks = []
         for one in (ada, bob):
-            look = one._store.look
-            monkeypatch.setattr(one._store, "look", lambda names, look=look: looks.append(list(names)) or look(names))
+            look = one._store.snapshot
+            monkeypatch.setattr(
+                one._store, "snapshot", lambda names, look=look: looks.append(list(names)) or look(names)
+            )
         limits = [slots(50), tokens(1_000), budget(5_000), rate(12)]
         both = [await one.start(limits) for one in (ada, bob)]  # new to each of them
         assert [decision.states[3].remaining for decision in both] == [11, 10]

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from storage.admission.database_clock import MAX_AGE_NS, MAX_ASKED_NS, DatabaseClock, Told
+from storage.admission.database_clock import MAX_AGE_NS, MAX_ANSWER_NS, DatabaseClock, DatabaseTime
 from storage.admission.kinds.terms import MS
 from tests.limits.clock import SECOND, Clock
 
@@ -12,12 +12,12 @@ UNTIL_BOOT_MS = 9_000_000
 
 def told(at, *, read_at, clock="a"):
     """What the database says that was asked then, and read its clock then."""
-    return Told(UNTIL_BOOT_MS + read_at // MS, clock, at)
+    return DatabaseTime(UNTIL_BOOT_MS + read_at // MS, clock, at)
 
 
 @given(
-    asked=st.integers(0, MAX_ASKED_NS),
-    answered=st.integers(0, MAX_ASKED_NS),
+    asked=st.integers(0, MAX_ANSWER_NS),
+    answered=st.integers(0, MAX_ANSWER_NS),
     passed=st.integers(0, MAX_AGE_NS),
     pace=st.integers(-500, 500),
 )
@@ -25,13 +25,13 @@ def test_the_time_that_is_read_has_passed_and_is_not_older_than_the_answer_took(
     clock = Clock()
     began = clock()
     database = DatabaseClock(clock)
-    clock.advance(min(asked, MAX_ASKED_NS - answered))
+    clock.advance(min(asked, MAX_ANSWER_NS - answered))
     said = told(began, read_at=clock())
     clock.advance(answered)
     database.note(said)
     clock.advance(passed)
     read = database.read()
-    since = clock() - began - min(asked, MAX_ASKED_NS - answered)
+    since = clock() - began - min(asked, MAX_ANSWER_NS - answered)
     true = said.now * MS + since + since * pace // 1_000_000  # a clock that is slewed
     assert read.clock == "a"
     assert read.now * MS <= true + MS
