@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from itertools import chain, islice
-from typing import Protocol, TypeVar
 
+from limits.counters import BUDGET, TOKENS, Counter, Counters, first_to_tell, once
 from limits.kinds.budget import Budgets
-from limits.kinds.rate_window import RateWindow
-from limits.kinds.slots import Slots
-from limits.kinds.token_window import TokenWindow
-from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState, Period
-
-# Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
-CONCURRENCY, RATE, TOKENS, BUDGET = Kind
+from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 
 KEYS_LOOKED_AT = 1000
 """Among how many keys of a kind and window the busiest are looked for, so that looking makes nobody wait."""
 
 SWEEP_NS = 1_000_000_000
 """From one look for windows that nobody uses any more to the next."""
-
-
-class _Counter(Protocol):
-    """What one kind of limit uses, of all keys with the same window or period. `now` is monotonic."""
-
-    def __len__(self) -> int: ...
-    def state(self, limit: Limit, need: int, now: int, /) -> LimitState: ...
-    def start(self, limit: Limit, reserve: int, now: int, /) -> None: ...
-    def end(self, limit: Limit, reserved: int, /) -> None: ...
-    def charge(self, limit: Limit, amount: int, now: int, /) -> None: ...
-    def reserve(self, limit: Limit, change: int, /) -> None: ...
-    def forget(self, now: int, /) -> None: ...
-    def states(self, now: int, /) -> Iterator[LimitState]: ...
-
-
-K = TypeVar("K")
-C = TypeVar("C", bound=_Counter)
 
 
 class _Ticket:
@@ -64,13 +41,10 @@ class Limiter:
         self, now_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns
     ) -> None:
         self._now_ns = now_ns
-        self._wall_ns = wall_ns
         self._latest = now_ns()
         self._sweep_at = self._latest + SWEEP_NS
-        self._slots = Slots()
-        self._rates: dict[int, RateWindow] = {}
-        self._tokens: dict[int, TokenWindow] = {}
-        self._budgets: dict[tuple[Period, str], Budgets] = {}
+        self._counters = Counters(wall_ns)
+        self._counter_of = self._counters.of
         self._tickets: dict[int, _Ticket] = {}
         self._last_ticket = 0
 
@@ -81,7 +55,7 @@ class Limiter:
     @property
     def keys(self) -> int:
         """How many keys are kept, of all kinds and windows together."""
-        return sum(map(len, self._counters()))
+        return sum(map(len, self._counters))
 
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, and count it for all its limits if they all admit it.
@@ -100,7 +74,7 @@ class Limiter:
         shadow = tuple([state for state in refusing if state.limit.shadow])
         if len(shadow) < len(refusing):
             refusing = [state for state in refusing if not state.limit.shadow]
-            refused_by = max(refusing, key=_weight)
+            refused_by = first_to_tell(refusing)
             longest = max(state.retry_after_ns for state in refusing)
             return Decision(None, tuple(states), refused_by, longest, shadow)
         if shadow:
@@ -183,7 +157,7 @@ class Limiter:
         """
         now = self._now()
         by_rule: dict[str, list[LimitState]] = {}
-        for counter in self._counters():
+        for counter in self._counters:
             for state in islice(counter.states(now), KEYS_LOOKED_AT):
                 by_rule.setdefault(state.limit.rule, []).append(state)
         return tuple(
@@ -197,42 +171,13 @@ class Limiter:
         if now > self._latest:
             self._latest = now
             if now >= self._sweep_at:
-                self._sweep(now)
+                self._sweep_at = now + SWEEP_NS
+                self._counters.drop_idle(now)
         return self._latest
 
-    def _sweep(self, now: int) -> None:
-        """Forget windows without keys, such as those of a limit that was changed."""
-        self._sweep_at = now + SWEEP_NS
-        _drop_idle(self._rates, now)
-        _drop_idle(self._tokens, now)
-        _drop_idle(self._budgets, now)
-
-    def _counters(self) -> Iterator[_Counter]:
-        return chain((self._slots,), self._rates.values(), self._tokens.values(), self._budgets.values())
-
-    def _counter_of(self, limit: Limit) -> _Counter:
-        kind = limit.kind
-        counter: _Counter | None
-        if kind is CONCURRENCY:
-            return self._slots
-        if kind is RATE:
-            counter = self._rates.get(limit.window_ns)
-            if counter is None:
-                counter = self._rates[limit.window_ns] = RateWindow(limit.window_ns)
-        elif kind is TOKENS:
-            counter = self._tokens.get(limit.window_ns)
-            if counter is None:
-                counter = self._tokens[limit.window_ns] = TokenWindow(limit.window_ns)
-        else:
-            name = (limit.period, limit.zone)
-            counter = self._budgets.get(name)
-            if counter is None:
-                counter = self._budgets[name] = Budgets(limit.period, limit.zone, self._wall_ns)
-        return counter
-
-    def _count(self, admitted: Sequence[tuple[_Counter, Limit]], reserve: Amounts, now: int) -> int:
+    def _count(self, admitted: Sequence[tuple[Counter, Limit]], reserve: Amounts, now: int) -> int:
         """Count a request once in each counter, and reserve there if one of its limits reserves."""
-        counted = admitted if len(admitted) < 2 else _once(admitted)  # noqa: PLR2004 - nothing twice in it
+        counted = admitted if len(admitted) < 2 else once(admitted)  # noqa: PLR2004 - nothing twice in it
         for counter, limit in counted:
             counter.start(limit, _amount(limit, reserve) if limit.reserve else 0, now)
         self._last_ticket += 1
@@ -240,27 +185,6 @@ class Limiter:
         return self._last_ticket
 
 
-def _once(admitted: Sequence[tuple[_Counter, Limit]]) -> Sequence[tuple[_Counter, Limit]]:
-    """Limits that count together, once; of those one that reserves, if there is one."""
-    once: dict[tuple[int, str], tuple[_Counter, Limit]] = {}
-    for counter, limit in admitted:
-        name = (id(counter), limit.key)
-        if name not in once or limit.reserve:
-            once[name] = (counter, limit)
-    return list(once.values())
-
-
 def _amount(limit: Limit, amounts: Amounts) -> int:
     """Of amounts what a limit counts."""
     return amounts.tokens if limit.kind is TOKENS else amounts.micro_dollars
-
-
-def _drop_idle(counters: dict[K, C], now: int) -> None:
-    for name, counter in list(counters.items()):
-        counter.forget(now)
-        if not counter:
-            del counters[name]
-
-
-def _weight(state: LimitState) -> tuple[bool, int]:
-    return state.limit.kind is CONCURRENCY, state.retry_after_ns

@@ -7,29 +7,31 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from limits.limit import Amounts
-
 MAX_NAMED: Final = 100
 """How many refused calls are named, the first ones."""
 
 
 class PastCall(NamedTuple):
-    """A call that ended. Times are nanoseconds since 1970.
+    """A call that ended. Times are milliseconds since 1970, ids have 16 bytes.
+
+    Where there are millions of them, a plain tuple of the same does as well and takes a third of the time to make.
 
     Attributes:
+        started_ms: When it started.
         id: Of its interception.
-        started_ns: When it started.
-        ended_ns: When it ended, not before.
         user: Whose it was.
-        used: What it used.
+        ended_ms: When it ended.
+        tokens: How many of those that limits count it used.
+        micro_dollars: What it cost.
         pays: Whether its user paid the provider, so that no budget counts it.
     """
 
-    id: UUID
-    started_ns: int
-    ended_ns: int
-    user: UUID
-    used: Amounts
+    started_ms: int
+    id: bytes
+    user: bytes
+    ended_ms: int
+    tokens: int = 0
+    micro_dollars: int = 0
     pays: bool = False
 
 
@@ -44,14 +46,18 @@ class RefusedCall(NamedTuple):
     """A call that a limit refuses.
 
     Attributes:
-        call: The call.
+        id: Of its interception.
+        started_ms: When it started, in milliseconds since 1970.
+        user: Whose it was.
         limit: The limit.
         maximum: Of the limit, in the unit of its kind.
         used: How much of it was used then.
         wait_ns: The wait that its client would have been told; None where no wait helps.
     """
 
-    call: PastCall
+    id: UUID
+    started_ms: int
+    user: UUID
     limit: LimitName
     maximum: int
     used: int

@@ -145,9 +145,9 @@ class RefusedOnce(Struct):
         """Show it."""
         unit = MICRO_DOLLARS if one.limit.kind == Kind.BUDGET else 1
         return cls(
-            one.call.id,
-            format_time(_EPOCH + timedelta(microseconds=one.call.started_ns // 1000)),
-            Initiator.of(one.call.user, users),
+            one.id,
+            format_time(_EPOCH + timedelta(milliseconds=one.started_ms)),
+            Initiator.of(one.user, users),
             ProposedLimit.of(one.limit),
             one.maximum / unit,
             one.used / unit,

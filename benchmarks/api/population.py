@@ -28,6 +28,7 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
+from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import PRECISION, Cost, InputRates
 
@@ -261,7 +262,8 @@ class Population:
         new_id = partial(self.new_id, start)
         cost = Cost(PRECISION * random.randrange(10**11), "made up", _RATES)
         start_fields = start_document(interception, instance_id=_NOBODY, new_id=new_id)
-        return start_fields | ending_fields(ending, new_id=new_id, cost=cost)
+        ended = ending_fields(ending, new_id=new_id, cost=cost)
+        return {**start_fields, **ended, "charged": charged(interception, ending, cost)}
 
     def _reading(self) -> Reading:
         random = self._random

@@ -25,8 +25,6 @@ from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.queries.past_calls import PastCalls
 
 LINES: Final = "application/x-ndjson"
-# Calls that are decided before other requests run: about two milliseconds' work.
-CHUNK: Final = 50
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,10 +67,10 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             self.set_header("Content-Type", LINES)
         async with aclosing(pages), self.watched():
             async for page in pages:
-                await self._decide(replay, page)
+                await self._step_through(replay.decide(page))
                 if tells:
                     await self._tell(replay, proposal, page[-1])
-            await self._step_through(replay.finish(_ns(proposal.end)))
+            await self._step_through(replay.finish(_milliseconds(proposal.end)))
         outcome = replay.outcome
         users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
         answer = WhatIf.of(proposal, outcome, users)
@@ -85,14 +83,6 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         """Break the answer off."""
         self.cut()
 
-    async def _decide(self, replay: Replay, page: list[PastCall]) -> None:
-        for start in range(0, len(page), CHUNK):
-            if self.cycle.ended:
-                raise StreamClosedError
-            for call in page[start : start + CHUNK]:
-                await self._step_through(replay.add(call))
-            await asyncio.sleep(0)
-
     async def _step_through(self, steps: Iterator[None]) -> None:
         for _ in steps:
             if self.cycle.ended:
@@ -100,9 +90,9 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             await asyncio.sleep(0)
 
     async def _tell(self, replay: Replay, proposal: Proposal, last: PastCall) -> None:
-        at = _EPOCH + timedelta(microseconds=last.started_ns // 1000)
+        at = _EPOCH + timedelta(milliseconds=last[0])
         share = (at - proposal.start) / (proposal.end - proposal.start)
-        self.write(msgspec.json.encode({"progress": Progress.at_time(at, replay.outcome.calls.total(), share)}) + b"\n")
+        self.write(msgspec.json.encode({"progress": Progress.at_time(at, replay.calls, share)}) + b"\n")
         await self.send()
 
     def _read_proposal(self) -> Proposal:
@@ -117,5 +107,5 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error
 
 
-def _ns(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+def _milliseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)

@@ -38,6 +38,7 @@ class RateWindow:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._keys: OrderedDict[str, _Starts] = OrderedDict()  # in the order of their newest starts
+        self._idle_at = 0  # no key is idle before
 
     def __len__(self) -> int:
         """How many keys are kept."""
@@ -59,6 +60,16 @@ class RateWindow:
         # After a maximum was lowered, more than one start has to leave.
         return LimitState(limit, used, 0, times[first - remaining] + self._window_ns - now, reset)
 
+    def wait_ns(self, limit: Limit, _need: int, now: int) -> int:
+        """The wait of the state, alone."""
+        if limit.maximum < 1:
+            return NEVER_NS
+        starts = self._in_window(limit.key, now)
+        if starts is None:
+            return 0
+        leaving = len(starts.times) - limit.maximum
+        return 0 if leaving < starts.first else starts.times[leaving] + self._window_ns - now
+
     def start(self, limit: Limit, _reserve: int, now: int) -> None:
         """Count a start."""
         starts = self._in_window(limit.key, now)
@@ -68,7 +79,8 @@ class RateWindow:
             starts.times.append(now)
             starts.limit = limit
         self._keys.move_to_end(limit.key)
-        self.forget(now)
+        if now >= self._idle_at:
+            self.forget(now)
 
     def end(self, limit: Limit, reserved: int) -> None:
         """A start stays in its window, whenever the request ends."""
@@ -82,7 +94,11 @@ class RateWindow:
     def forget(self, now: int) -> None:
         """Forget the keys that are idle for a window."""
         gone = now - self._window_ns
-        while self._keys and next(iter(self._keys.values())).times[-1] <= gone:
+        while self._keys:
+            newest = next(iter(self._keys.values())).times[-1]
+            if newest > gone:
+                self._idle_at = newest + self._window_ns
+                return
             self._keys.popitem(last=False)
 
     def states(self, now: int) -> Iterator[LimitState]:

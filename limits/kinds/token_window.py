@@ -77,6 +77,7 @@ class TokenWindow:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._keys: OrderedDict[str, _Charges] = OrderedDict()  # in the order of their newest charges
+        self._idle_at = 0  # no key is idle before
         self._reserved: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -99,14 +100,24 @@ class TokenWindow:
         free = limit.maximum - used - reserved
         if need <= free:
             return LimitState(limit, used, free, 0, reset, reserved)
+        return LimitState(limit, used, max(0, free), self.wait_ns(limit, need, now), reset, reserved)
+
+    def wait_ns(self, limit: Limit, need: int, now: int) -> int:
+        """The wait of the state, alone."""
+        need = need or 1
+        charges = self._in_window(limit.key, now)
+        reserved = self._reserved.get(limit.key, 0)
+        free = limit.maximum - reserved
+        if charges is not None:
+            free -= charges.sums[-1] - charges.gone
+        if need <= free:
+            return 0
         if need > limit.maximum:
-            wait = NEVER_NS
-        elif need + reserved > limit.maximum or charges is None:
-            wait = SLOT_RETRY_NS
-        else:
-            last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
-            wait = charges.times[last] + self._window_ns - now
-        return LimitState(limit, used, max(0, free), wait, reset, reserved)
+            return NEVER_NS
+        if need + reserved > limit.maximum or charges is None:
+            return SLOT_RETRY_NS
+        last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
+        return charges.times[last] + self._window_ns - now
 
     def start(self, limit: Limit, reserve: int, _now: int) -> None:
         """Reserve tokens."""
@@ -124,7 +135,8 @@ class TokenWindow:
         charges.limit = limit
         charges.add(amount, now, self._window_ns)
         self._keys.move_to_end(limit.key)
-        self.forget(now)
+        if now >= self._idle_at:
+            self.forget(now)
 
     def reserve(self, limit: Limit, change: int) -> None:
         """Reserve more tokens, or fewer."""
@@ -138,7 +150,11 @@ class TokenWindow:
     def forget(self, now: int) -> None:
         """Forget the keys that were charged nothing for a window."""
         gone = now - self._window_ns
-        while self._keys and next(iter(self._keys.values())).times[-1] <= gone:
+        while self._keys:
+            newest = next(iter(self._keys.values())).times[-1]
+            if newest > gone:
+                self._idle_at = newest + self._window_ns
+                return
             self._keys.popitem(last=False)
 
     def states(self, now: int) -> Iterator[LimitState]:

@@ -28,6 +28,7 @@ from storage.examples.people import (
 from storage.examples.sessions import Call
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import ANY_CASE
+from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Prices
 
@@ -184,6 +185,7 @@ def _recorded(prices: Prices, calls: Iterable[Call], random: Random) -> Iterable
         cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
         document = start_document(start, instance_id=instance, new_id=new_id)
         document |= ending_fields(ending, new_id=new_id, cost=cost)
+        document["charged"] = charged(start, ending, cost)
         document.pop("unlinked", None)
         if answers is not None:
             document |= {"parent_id": answers, "root_id": root or answers}

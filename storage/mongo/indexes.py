@@ -45,6 +45,11 @@ BY_LOSS: Keys = tuple(
     )
 )
 
+# Of a call that ended all that limits count, to read millions of them from the index alone.
+CHARGED: Keys = tuple((name, ASCENDING) for name in ("started_at", "_id", "initiator_id", "charged"))
+# Those without, whose ends are presumed, or of an earlier version.
+UNCHARGED: Keys = (("started_at", ASCENDING), ("_id", ASCENDING))
+
 BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING), *_NEWEST_FIRST)
 BY_CONVERSATION: Keys = (("initiator_id", ASCENDING), ("conversation", ASCENDING), *_NEWEST_FIRST)
 UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
@@ -142,6 +147,12 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(BY_SESSION, name="by_session"),
             IndexModel(BY_REQUEST, name="by_request"),
             IndexModel(BY_LOSS, name="by_loss", partialFilterExpression={"cache_loss.lost_tokens": {"$gt": 0}}),
+            IndexModel(CHARGED, name="charged", partialFilterExpression={"charged": {"$gte": b""}}),
+            IndexModel(
+                UNCHARGED,
+                name="uncharged",
+                partialFilterExpression={"charged": None, "ended_at": {"$exists": True}},
+            ),
             IndexModel(BY_TOOL_CALL, name="by_tool_call", partialFilterExpression={"tool_call_ids": {"$exists": True}}),
             IndexModel(
                 BY_CONVERSATION, name="by_conversation", partialFilterExpression={"conversation": {"$exists": True}}

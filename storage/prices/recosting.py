@@ -35,6 +35,7 @@ from storage.mongo.database import Database, DatabaseUnavailableError, Session, 
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
+from storage.recording.charged import charged_again
 from storage.recording.prices import Cost
 
 BATCH: Final = 100
@@ -68,7 +69,7 @@ NOT_COUNTED: Final = "calls of before the request still wait to be counted"
 
 _COUNTS = {f"token_usages.{name}": True for name in TOKENS}
 _PRICED: Final = {
-    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed"), True),
+    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged"), True),
     **_COUNTS,
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
@@ -284,7 +285,9 @@ def _is_another(call: Mapping[str, Any], cost: Cost | None) -> bool:
 
 def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime, marks: Mapping[str, Any]) -> UpdateOne:
     before = call.get("cost") or {"usd": None, "prices": None}
-    fields = {"cost": cost and cost.stored, **marks}
+    fields: dict[str, Any] = {"cost": cost and cost.stored, **marks}
+    if cost is not None and (packed := call.get("charged")) is not None:
+        fields["charged"] = charged_again(packed, cost.usd)
     if marks:
         fields |= {"uncounted": at, "ungrouped": at, "unindexed": at, "indexed": True}
     earlier = {"$each": [{**before, "replaced_at": at}], "$slice": -MAX_EARLIER}

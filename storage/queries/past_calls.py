@@ -1,32 +1,65 @@
-"""Calls that ended, oldest first, with what limits count of them."""
+"""Calls that ended, oldest first, with what limits count of them.
+
+All calls of a range are read from an index that has nothing else in it. Of those that match a search, and those without
+`charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out of each document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from pymongo import ASCENDING
 
 from intercept.records import CredentialKind
 from limits.charges import MAX_AMOUNT
-from limits.limit import Amounts
 from limits.past_calls import PastCall
 from storage.mongo.database import Database
+from storage.mongo.indexes import CHARGED, UNCHARGED, Keys
+from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
+from storage.recording.charged import FORMAT
 
-PAGE: Final = 1000
-"""Most documents of a page."""
+T = TypeVar("T")
 
-_OLDEST_FIRST = Paging("interception", "started_at", ASCENDING)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COUNTED = ("input_tokens", "output_tokens", "cache_write_input_tokens")
-_CACHE_READS = "cache_read_input_tokens"
-_MILLISECOND_NS = 1_000_000
-_MICRO = Decimal128("1000000")
+PAGE: Final = 10_000
+"""About how many calls are read at once."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COUNTED: Final = ("input_tokens", "output_tokens", "cache_write_input_tokens")
+_CACHE_READS: Final = "cache_read_input_tokens"
+_MICRO: Final = Decimal128("1000000")
+_HAS_ENDED: Final = {"status": {"$in": list(ENDED)}}
+_IS_CHARGED: Final = {"charged": {"$gte": b""}}
+_IS_UNCHARGED: Final = {"charged": None, "ended_at": {"$exists": True}}
+_PROJECTED: Final = {"started_at": True, "_id": True, "initiator_id": True, "charged": True}
+_PACKED: Final = {"started_at": LONG, "_id": ID, "initiator_id": ID, "charged": BINARY + FORMAT}
+_PACKED_SAMPLE: Final = {"started_at": _EPOCH, "_id": SAMPLE_ID, "initiator_id": SAMPLE_ID, "charged": b"\0" * 33}
+_FIGURES: Final = {
+    "started": LONG,
+    "id": ID,
+    "user": ID,
+    "ended": LONG,
+    "tokens": LONG,
+    "micro_dollars": LONG,
+    "pays": FLAG,
+}
+_FIGURES_SAMPLE: Final = {
+    **dict.fromkeys(_FIGURES, Int64()),
+    **dict.fromkeys(("id", "user"), SAMPLE_ID),
+    "pays": False,
+}
+
+_Calls = Sequence[PastCall]
+_OLDEST_FIRST: Final = Paging("interception", "started_at", ASCENDING)
 
 
 class PastCalls:
@@ -44,8 +77,8 @@ class PastCalls:
         end: datetime,
         visible_to: UUID | None,
         cache_reads: bool,
-    ) -> AsyncGenerator[list[PastCall], None]:
-        """Read those that match and started in [start, end), a page whenever the caller is ready for one.
+    ) -> AsyncGenerator[_Calls, None]:
+        """Read those that match and started in [start, end). While the caller has a page, the next one is read.
 
         Args:
             search_filter: See `storage.queries.filters.interceptions.Search.filter`.
@@ -58,54 +91,122 @@ class PastCalls:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
         selection = Selection.of(search_filter, visible_to)
-        figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
-        last: Position | None = None
-        while selection is not None:
-            page = await self._page(selection.within(start, end), last, figures)
-            if not page:
-                return
-            calls = [_past_call(document) for document in page]
-            yield calls
-            last = Position(_EPOCH + timedelta(milliseconds=page[-1]["started"]), calls[-1].id)
+        if selection is None:
+            return
+        found = selection.within(start, end)
+        if found.values or found.statuses not in (None, ENDED):
+            pages = self._of_documents(found, _HAS_ENDED, found.index, cache_reads=cache_reads)
+        else:
+            uncharged = self._of_documents(found, _IS_UNCHARGED, UNCHARGED, cache_reads=cache_reads)
+            pages = merged(self._of_index(found, cache_reads=cache_reads), uncharged)
+        async with aclosing(ahead(pages)) as read:
+            async for page in read:
+                yield page
 
-    async def _page(
-        self, selection: Selection, last: Position | None, figures: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        after = [] if last is None else [_OLDEST_FIRST.behind(last)]
-        ended = {} if selection.statuses is not None else {"status": {"$in": list(ENDED)}}
-        async with self._database.query():
+    async def _of_index(self, found: Selection, *, cache_reads: bool) -> AsyncGenerator[_Calls, None]:
+        """Those that have `charged`: all that started in the same millisecond in one page."""
+        layout = _layout_of_index(cache_reads=cache_reads)
+        at, limit = found.start, PAGE
+        while True:
+            started = {"started_at": {"$gte": at, "$lt": found.end}}
+            async with self._database.query():
+                cursor = self._collection.find_raw_batches(
+                    {**started, **_IS_CHARGED}, _PROJECTED, hint=dict(CHARGED), limit=limit, batch_size=limit
+                )
+                data = b"".join([batch async for batch in cursor.sort(list(CHARGED[:2]))])
+            calls = cast("list[PastCall]", layout.rows(data))
+            if len(calls) < limit:
+                if calls:
+                    yield calls
+                return
+            # Of the last millisecond there may be more.
+            last = calls[-1][0]
+            whole = bisect_left(calls, (last,))
+            if whole:
+                yield calls[:whole]
+                at, limit = _EPOCH + timedelta(milliseconds=last), PAGE
+            else:
+                limit *= 2
+
+    async def _of_documents(
+        self, found: Selection, condition: Mapping[str, Any], index: Keys, *, cache_reads: bool
+    ) -> AsyncGenerator[_Calls, None]:
+        """Those that match, as MongoDB works them out."""
+        figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
+        after: list[dict[str, Any]] = []
+        while True:
             pipeline: list[dict[str, Any]] = [
-                {"$match": {"$and": [selection.filter, ended, *after]}},
+                {"$match": {"$and": [found.filter, condition, *after]}},
                 {"$sort": dict(_OLDEST_FIRST.order)},
                 {"$limit": PAGE},
                 {"$project": figures},
             ]
-            cursor = self._collection.aggregate(pipeline, hint=dict(selection.index), batchSize=PAGE)
-            return await cursor.to_list(PAGE)
+            async with self._database.query():
+                cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
+                data = b"".join([batch async for batch in cursor])
+            calls = cast("list[PastCall]", _DOCUMENTS.rows(data))
+            if calls:
+                yield calls
+            if len(calls) < PAGE:
+                return
+            started, id_ = calls[-1][:2]
+            last = Position(_EPOCH + timedelta(milliseconds=started), UUID(bytes=id_))
+            after = [_OLDEST_FIRST.behind(last)]
+
+
+async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Give the same, and read one ahead meanwhile."""
+    async with aclosing(pages):
+        reading = asyncio.ensure_future(anext(pages, None))  # noqa: TID251 - it is awaited here
+        try:
+            while (page := await reading) is not None:
+                reading = asyncio.ensure_future(anext(pages, None))  # noqa: TID251 - it is awaited here
+                yield page
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def merged(
+    one: AsyncGenerator[_Calls, None], other: AsyncGenerator[_Calls, None]
+) -> AsyncGenerator[_Calls, None]:
+    """Give what two have, each oldest first, oldest first."""
+    async with aclosing(one), aclosing(other):
+        left, right = await anext(one, None), await anext(other, None)
+        while left and right:
+            until = min(left[-1], right[-1])
+            ends = bisect_right(left, until), bisect_right(right, until)
+            yield sorted([*left[: ends[0]], *right[: ends[1]]])
+            left = left[ends[0] :] or await anext(one, None)
+            right = right[ends[1] :] or await anext(other, None)
+        rest = other if right else one
+        page = left or right
+        while page:
+            yield page
+            page = await anext(rest, None)
+
+
+def _layout_of_index(*, cache_reads: bool) -> RowLayout:
+    # Of the two numbers of tokens the one that counts.
+    taken = "q8xqq?" if cache_reads else "qq8xq?"
+    return RowLayout(_PACKED_SAMPLE, _PACKED, {"charged": BINARY + taken})
+
+
+_DOCUMENTS: Final = RowLayout(_FIGURES_SAMPLE, _FIGURES)
 
 
 def _figures(counted: tuple[str, ...]) -> dict[str, Any]:
-    """Have MongoDB work out the figures of a call: to read all of it here takes twice as long, see docs/performance.md."""
+    """Have MongoDB work out the figures of a call, in the order of `PastCall`."""
     tokens = {"$add": [{"$sum": f"$token_usages.{name}"} for name in counted]}
     # As a call is charged: rounded up.
     micro_dollars = {"$ceil": {"$multiply": [{"$ifNull": ["$cost.usd", 0]}, _MICRO]}}
     return {
+        "_id": False,
         "started": {"$toLong": "$started_at"},
-        "ended": {"$toLong": "$ended_at"},
+        "id": "$_id",
         "user": "$initiator_id",
+        "ended": {"$toLong": "$ended_at"},
         "tokens": {"$toLong": {"$min": [tokens, MAX_AMOUNT]}},
         "micro_dollars": {"$toLong": {"$min": [micro_dollars, MAX_AMOUNT]}},
         "pays": {"$eq": ["$credential_kind", CredentialKind.BYOK.value]},
     }
-
-
-def _past_call(document: Mapping[str, Any]) -> PastCall:
-    started, ended = document["started"], document["ended"]
-    return PastCall(
-        document["_id"],
-        started * _MILLISECOND_NS,
-        max(started, ended) * _MILLISECOND_NS,
-        document["user"],
-        Amounts(document["tokens"], document["micro_dollars"]),
-        document["pays"],
-    )

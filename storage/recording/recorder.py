@@ -15,6 +15,7 @@ from intercept.recording import Keep
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.mongo.database import Database
+from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
@@ -236,6 +237,7 @@ class Recorder:
 
     def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         fields = ending_fields(ending, new_id=self._new_id, cost=cost)
+        fields["charged"] = charged(interception, ending, cost)
         fields["request_ids"] += websocket_ids(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             fields["user_prompts"] = prompts_of(interception, self._new_id)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from benchmarks.what_if import replay
-from tests.storage.calls import Calls
+from benchmarks import what_if
 
 
 @pytest.mark.gen_test
-async def test_every_call_of_the_range_is_replayed_and_its_time_told(database):
-    calls = Calls(database)
-    now = datetime.now(UTC)
-    for number, days in ((1, 9), (2, 2), (3, 1)):
-        await calls.start(number, started_at=now - timedelta(days=days))
-        await calls.end(number, ended_at=now - timedelta(days=days) + timedelta(seconds=1))
-    told = await replay(database, days=7)
+async def test_every_call_of_the_range_is_replayed_and_its_time_told(database, monkeypatch):
+    monkeypatch.setattr(what_if, "_AT_ONCE", 8)
+    for calls in (8, 20):
+        await what_if.fill(database, calls, 10)
+        await what_if.fill(database, calls, 10)
+        assert await database.interceptions.estimated_document_count() == calls
+    told = await what_if.replay(database, days=5.2)
     assert re.fullmatch(
-        r"2 calls in [\d.]+ s, [\d,]+ a second; of the processor [\d.]+ us a call, [\d.]+ us of it to decide; 0 refused",
+        r"10 calls in [\d.]+ s, [\d,]+ a second; of the processor [\d.]+ us a call, [\d.]+ us of it to decide; 0 refused; "
+        r"at most [\d,]+ MiB of memory",
         told,
     )

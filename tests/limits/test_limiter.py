@@ -254,7 +254,7 @@ def test_windows_that_nobody_uses_any_more_are_forgotten(limiter, clock, calenda
         calendar.advance(DAY)
         limiter.states(())
     assert limiter.keys == 0
-    assert limiter._rates == limiter._tokens == {}
+    assert len(list(limiter._counters)) == 1  # that of concurrency
 
 
 def test_without_limits_everything_is_admitted(limiter):
@@ -279,6 +279,7 @@ POOL = (
     budget(25, "user:a", period=Period.WEEK),
     budget(20, "user:b", zone="America/Sao_Paulo"),
 )
+AMOUNTS, NEEDS = (Kind.TOKENS, Kind.BUDGET), (1, 9)
 amounts = st.builds(Amounts, st.integers(0, 15), st.integers(0, 15))
 happenings = st.one_of(
     st.tuples(st.just("start"), st.lists(st.sampled_from(POOL), max_size=6, unique=True), amounts),
@@ -287,6 +288,11 @@ happenings = st.one_of(
     st.tuples(st.just("pass"), st.integers(0, 12) | st.integers(0, 10**12) | st.just(DAY // 2)),
     st.tuples(st.just("jump"), st.integers(1, 9)),
 )
+
+
+def waits(limiter, now):
+    """The waits alone, as what needs no states asks for them."""
+    return [limiter._counters.of(limit).wait_ns(limit, need, now) for need in NEEDS for limit in POOL]
 
 
 @given(happenings=st.lists(happenings, max_size=50))
@@ -325,6 +331,9 @@ def test_every_decision_is_what_all_that_ever_happened_says(happenings):
                 naive.end(ticket)
         naive.now, naive.wall = clock.now_ns, calendar.now_ns
         assert limiter.states(POOL) == tuple(naive.state(limit) for limit in POOL)
+        assert waits(limiter, clock.now_ns) == [
+            naive.wait(limit, need if limit.kind in AMOUNTS else 1) for need in NEEDS for limit in POOL
+        ]
     for ticket in tickets:
         limiter.end(ticket)
     for _ in range(2):

@@ -2,34 +2,113 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from uuid import UUID
 
 import hypothesis.strategies as st
+import msgspec
 import pytest
 from hypothesis import given, settings
 
-from limits.limit import Amounts
-from limits.past_calls import LimitName, PastCall, RefusedCall, Tally
-from limits.policies.policy import Budget, Limits, Rate, SharedLimits, Tokens
+from limits.limit import NEVER_NS, Amounts, Of
+from limits.limiter import Limiter
+from limits.past_calls import LimitName, Outcome, PastCall, RefusedCall, Tally
+from limits.policies.compiled import CompiledPolicy
+from limits.policies.effective import Effective
+from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
+from limits.policies.sources import Level, Source
 from limits.what_if import Replay
 
-SECOND = 10**9
+SECOND = 1000  # of a past call; limits are told nanoseconds
+SECOND_NS, MILLISECOND_NS = 10**9, 10**6
 DAY = 86_400 * SECOND
 ADA, BOB = UUID(int=1), UUID(int=2)
 
 
 def call(number, started, ended, user=ADA, *, tokens=0, micro_dollars=0, pays=False):
-    return PastCall(UUID(int=100 + number), started, ended, user, Amounts(tokens, micro_dollars), pays)
+    return PastCall(started, UUID(int=100 + number).bytes, user.bytes, ended, tokens, micro_dollars, pays)
 
 
-def replayed(limits, calls, *, retry=False, until=10 * DAY):
-    replay = Replay(limits, retry=retry)
-    for one in calls:
-        for _ in replay.add(one):
-            pass
+def decide(replay, calls, until):
+    for _ in replay.decide(calls):
+        pass
     for _ in replay.finish(until):
         pass
     return replay.outcome
+
+
+def replayed(limits, calls, *, retry=False, until=10 * DAY):
+    return decide(Replay(limits, retry=retry), calls, until)
+
+
+class ByLimiter:
+    """The same, with the limiter that requests have, and its states."""
+
+    def __init__(self, limits, *, retry):
+        self.at = self.order = 0
+        self.limiter = Limiter(lambda: self.at, lambda: self.at)
+        self.policy = CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(limits=limits), "UTC")
+        self.retry = retry
+        self.outcome = Outcome()
+        self.events = []
+
+    def decide(self, calls):
+        for one in calls:
+            self.run_until(one.started_ms * MILLISECOND_NS)
+            self.at = one.started_ms * MILLISECOND_NS
+            user = UUID(bytes=one.user)
+            self.outcome.calls[user] += 1
+            refused = self.admit(one)
+            if refused is None:
+                continue
+            state, wait_ns = refused
+            name = LimitName("each_member" if state.limit.of is Of.USER else "together", state.limit.kind.value)
+            tally = self.outcome.tallies.setdefault((name, user), Tally())
+            tally.refused += 1
+            tally.never += 1
+            helps = wait_ns != NEVER_NS
+            told = state.limit.maximum, state.used, wait_ns if helps else None
+            self.outcome.first.append(RefusedCall(UUID(bytes=one.id), one.started_ms, user, name, *told))
+            if helps and self.retry:
+                self.later(self.at + wait_ns, 1, [one, tally, 1])
+            elif helps:
+                tally.longest_ns = max(tally.longest_ns, wait_ns)
+        yield
+
+    def finish(self, until):
+        yield self.run_until(until * MILLISECOND_NS)
+
+    def run_until(self, at):
+        while self.events and self.events[0][0] <= at:
+            self.at, is_try, _, what = heappop(self.events)
+            if is_try:
+                self.try_again(*what)
+            else:
+                ticket, used = what
+                self.limiter.charge(ticket, used)
+                self.limiter.end(ticket)
+
+    def try_again(self, one, tally, tries):
+        refused, tries = self.admit(one), tries + 1
+        if refused is None:
+            tally.never -= 1
+            tally.longest_ns = max(tally.longest_ns, self.at - one.started_ms * MILLISECOND_NS)
+        elif refused[1] != NEVER_NS and tries < 10:
+            self.later(self.at + refused[1], 1, [one, tally, tries])
+
+    def admit(self, one):
+        effective = Effective([self.policy], str(UUID(bytes=one.user)))
+        limits = effective.before_body(pays=one.pays) + effective.after_body(pays=one.pays)
+        decision = self.limiter.start([msgspec.structs.replace(one, reserve=False, shadow=False) for one in limits])
+        if decision.ticket is None:
+            return decision.refused_by, decision.retry_after_ns
+        took = max(0, one.ended_ms - one.started_ms) * MILLISECOND_NS
+        self.later(self.at + took, 0, (decision.ticket, Amounts(one.tokens, one.micro_dollars)))
+        return None
+
+    def later(self, at, is_try, what):
+        self.order += 1
+        heappush(self.events, (at, is_try, self.order, what))
 
 
 class Naive:
@@ -41,26 +120,26 @@ class Naive:
 
     def refuses(self, one):
         """Which limits refuse a call, and how much of each is used."""
-        now = one.started_ns
+        now = one.started_ms
         for part, limits in self.parts:
             if not limits:
                 continue
             mine = [other for other in self.admitted if part == "together" or other.user == one.user]
-            over = [other for other in mine if other.ended_ns <= now]
+            over = [other for other in mine if other.ended_ms <= now]
             if limits.concurrency and len(mine) - len(over) >= limits.concurrency:
                 yield LimitName(part, "concurrency")
             if limits.rate:
                 window = int(limits.rate.window.removesuffix("s")) * SECOND
-                if sum(other.started_ns > now - window for other in mine) >= limits.rate.requests:
+                if sum(other.started_ms > now - window for other in mine) >= limits.rate.requests:
                     yield LimitName(part, "rate")
             if limits.tokens:
                 window = int(limits.tokens.window.removesuffix("s")) * SECOND
-                used = sum(other.used.tokens for other in over if other.ended_ns > now - window)
+                used = sum(other.tokens for other in over if other.ended_ms > now - window)
                 if used >= limits.tokens.count:
                     yield LimitName(part, "tokens")
             if limits.budget and not one.pays:
-                paid = [other for other in over if other.ended_ns // DAY == now // DAY and not other.pays]
-                if sum(other.used.micro_dollars for other in paid) >= limits.budget.micro_dollars:
+                paid = [other for other in over if other.ended_ms // DAY == now // DAY and not other.pays]
+                if sum(other.micro_dollars for other in paid) >= limits.budget.micro_dollars:
                     yield LimitName(part, "budget")
 
 
@@ -98,8 +177,8 @@ def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, c
             naive.admitted.append(one)
     replay = replayed(proposed, calls)
     assert replay.refused == len(refused)
-    assert {one.call.id for one in replay.first} == set(refused)
-    assert all(one.limit in refused[one.call.id] for one in replay.first)
+    assert {one.id.bytes for one in replay.first} == set(refused)
+    assert all(one.limit in refused[one.id.bytes] for one in replay.first)
     assert sum(replay.calls.values()) == len(calls)
 
 
@@ -111,7 +190,14 @@ def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, call
         replay = replayed(proposed, calls, retry=True)
     assert sum(tally.never for tally in replay.tallies.values()) == 0
     once = replayed(proposed, calls)
-    assert {one.call.id for one in once.first[:1]} == {one.call.id for one in replay.first[:1]}
+    assert once.first[:1] == replay.first[:1]
+
+
+@settings(max_examples=150)
+@given(st.builds(SharedLimits, each_member=limits, together=limits), past, st.booleans())
+def test_the_limiter_of_requests_says_the_same(proposed, calls, retry):
+    expected = decide(ByLimiter(proposed, retry=retry), calls, 10 * DAY)
+    assert replayed(proposed, calls, retry=retry) == expected
 
 
 def test_the_wait_is_the_one_that_the_client_would_have_been_told():
@@ -120,10 +206,10 @@ def test_the_wait_is_the_one_that_the_client_would_have_been_told():
     replay = replayed(proposed, calls)
     rate = LimitName("each_member", "rate")
     assert replay.first == [
-        RefusedCall(calls[2], rate, 2, 2, 40 * SECOND),
-        RefusedCall(calls[3], rate, 2, 2, 30 * SECOND),
+        RefusedCall(UUID(int=102), calls[2].started_ms, ADA, rate, 2, 2, 40 * SECOND_NS),
+        RefusedCall(UUID(int=103), calls[3].started_ms, ADA, rate, 2, 2, 30 * SECOND_NS),
     ]
-    assert replay.tallies == {(rate, ADA): Tally(refused=2, longest_ns=40 * SECOND, never=2)}
+    assert replay.tallies == {(rate, ADA): Tally(refused=2, longest_ns=40 * SECOND_NS, never=2)}
     assert replay.calls == {ADA: 4}
 
 
@@ -134,8 +220,8 @@ def test_with_retries_the_wait_is_until_the_call_was_admitted():
     rate = LimitName("together", "rate")
     # Bob's is admitted after 60 s, and makes the other wait for 120.
     assert replay.tallies == {
-        (rate, BOB): Tally(refused=1, longest_ns=59 * SECOND, never=0),
-        (rate, ADA): Tally(refused=1, longest_ns=118 * SECOND, never=0),
+        (rate, BOB): Tally(refused=1, longest_ns=59 * SECOND_NS, never=0),
+        (rate, ADA): Tally(refused=1, longest_ns=118 * SECOND_NS, never=0),
     }
 
 
@@ -154,7 +240,7 @@ def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
         call(3, DAY + 3 * SECOND, DAY + 3 * SECOND, micro_dollars=1, pays=True),
     ]
     replay = replayed(proposed, calls)
-    assert [(one.call.id, one.used, one.maximum) for one in replay.first] == [(calls[2].id, 2000, 1000)]
+    assert [(one.id, one.used, one.maximum) for one in replay.first] == [(UUID(int=102), 2000, 1000)]
 
 
 def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
@@ -167,11 +253,24 @@ def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
 
 
 def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
-    monkeypatch.setattr("limits.what_if.EVENTS_AT_ONCE", 10)
+    monkeypatch.setattr("limits.what_if.STEP", 10)
     replay = Replay(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), retry=True)
-    steps = [sum(1 for _ in replay.add(call(number, DAY, DAY))) for number in range(20)]
-    assert sum(steps) == 0  # nothing is due yet
+    assert sum(1 for _ in replay.decide([call(number, DAY, DAY) for number in range(20)])) == 2
+    assert replay.calls == 20
     assert sum(1 for _ in replay.finish(2 * DAY)) > 10
     (tally,) = replay.outcome.tallies.values()
     # Of 19 that wait, one is admitted each minute, until the others have been tried ten times.
-    assert (tally.refused, tally.never, tally.longest_ns) == (19, 10, 9 * 60 * SECOND)
+    assert (tally.refused, tally.never, tally.longest_ns) == (19, 10, 9 * 60 * SECOND_NS)
+
+
+def test_a_call_that_comes_late_is_decided_on_when_it_comes():
+    calls = [call(0, DAY, DAY), call(1, DAY - SECOND, DAY)]
+    replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), calls)
+    assert [one.wait_ns for one in replay.first] == [60 * SECOND_NS]
+
+
+def test_ends_between_two_calls_let_others_have_their_turn(monkeypatch):
+    monkeypatch.setattr("limits.what_if.STEP", 10)
+    replay = Replay(SharedLimits(each_member=Limits(concurrency=100)))
+    calls = [*(call(number, DAY, DAY + SECOND) for number in range(25)), call(25, DAY + 2 * SECOND, DAY + 2 * SECOND)]
+    assert sum(1 for _ in replay.decide(calls)) == (25 + 25 + 1) // 10

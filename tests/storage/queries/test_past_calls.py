@@ -1,23 +1,30 @@
 """Calls that ended, oldest first, with what limits count of them."""
 
+import asyncio
+from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
+from struct import pack
+from uuid import UUID, uuid4
 
 import pytest
 from bson.decimal128 import Decimal128
 
-from limits.limit import Amounts
+from intercept.records import CredentialKind, Reading, TokenUsage
 from limits.past_calls import PastCall
+from storage.mongo.indexes import CHARGED
 from storage.queries import past_calls
 from storage.queries.filters.interceptions import Search
 from storage.queries.past_calls import PastCalls
+from storage.recording.outbox.pending_write import RecordPolicy
+from storage.recording.outbox.spool import Spool
+from storage.recording.recorder import Recorder
 from tests.storage.calls import Calls
-from tests.storage.records import ADA, NOON
+from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
 
 BOB = UUID("00000b0b-0000-4000-8000-000000000000")
-NOON_NS = round(NOON.timestamp() * 1000) * 10**6
-SECOND = 10**9
+NOON_MS = round(NOON.timestamp() * 1000)
+SECOND = 1000
 
 
 @pytest.fixture
@@ -33,7 +40,16 @@ async def read(database, *, visible_to=None, cache_reads=False, hours=1, q=None)
         visible_to=visible_to,
         cache_reads=cache_reads,
     )
-    return [one async for page in pages for one in page]
+    return [PastCall(*one) async for page in pages for one in page]
+
+
+def at(second):
+    return NOON + timedelta(seconds=second)
+
+
+def past(number, ended_ms, tokens, micro_dollars=0, *, pays=False):
+    ids = UUID(int=number).bytes, ADA.id.bytes
+    return PastCall(NOON_MS + number * SECOND, *ids, ended_ms, tokens, micro_dollars, pays)
 
 
 @pytest.mark.gen_test
@@ -47,13 +63,100 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
     ]
     cost = {"usd": Decimal128(Decimal("0.0000012")), "prices": "list"}
     await calls.change(1, {"$set": {"token_usages": usages, "cost": cost, "credential_kind": "byok"}})
-    expected = PastCall(UUID(int=1), NOON_NS + SECOND, NOON_NS + 3 * SECOND, ADA.id, Amounts(15, 2), pays=True)
+    expected = past(1, NOON_MS + 3 * SECOND, 15, 2, pays=True)
     assert await read(database) == [expected]
-    assert await read(database, cache_reads=True) == [expected._replace(used=Amounts(1015, 2))]
+    assert await read(database, cache_reads=True) == [expected._replace(tokens=1015)]
     await calls.change(1, {"$unset": {"cost": True}, "$set": {"credential_kind": "centralized", "ended_at": NOON}})
-    assert await read(database) == [
-        PastCall(UUID(int=1), NOON_NS + SECOND, NOON_NS + SECOND, ADA.id, Amounts(15, 0), pays=False)
-    ]
+    assert await read(database) == [past(1, NOON_MS, 15, 0, pays=False)]
+
+
+@pytest.mark.gen_test
+async def test_what_the_recorder_charged_is_read_from_the_index_alone(database, tmp_path):
+    recorder = Recorder(
+        database,
+        instance_id=INSTANCE,
+        policy=RecordPolicy.SPOOL,
+        spool=Spool(tmp_path / "spool"),
+        now=lambda: NOON,
+        new_id=uuid4,
+    )
+    await recorder.open()
+    for number, kind in ((1, CredentialKind.CENTRALIZED), (2, CredentialKind.BYOK)):
+        call = interception(id=UUID(int=number), started_at=at(number), credential_kind=kind)
+        await recorder.start(call)
+        usage = TokenUsage(
+            provider_response_id="", input_tokens=10 * number, output_tokens=5, cache_read_input_tokens=1000
+        )
+        recorder.end(call, ending(interception_id=call.id, ended_at=at(9), reading=Reading(token_usages=(usage,))))
+    assert await recorder.flush(10)
+    await recorder.close(10)
+    # What is not in the index is not looked at.
+    await database.interceptions.update_many({}, {"$set": {"token_usages": [], "cost": None}})
+    expected = [past(1, NOON_MS + 9 * SECOND, 15), past(2, NOON_MS + 9 * SECOND, 25, pays=True)]
+    assert await read(database) == expected
+    assert await read(database, cache_reads=True) == [one._replace(tokens=one.tokens + 1000) for one in expected]
+    plan = await database.interceptions.find(
+        {"started_at": {"$gte": NOON}, "charged": {"$gte": b""}}, past_calls._PROJECTED, hint=dict(CHARGED)
+    ).explain()
+    assert plan["queryPlanner"]["winningPlan"]["stage"] == "PROJECTION_COVERED"
+
+
+@pytest.mark.gen_test
+async def test_calls_with_and_without_what_they_are_charged_come_in_one_order(database, calls, monkeypatch):
+    monkeypatch.setattr(past_calls, "PAGE", 3)
+    for number in range(1, 15):
+        await calls.start(number, started_at=at(number // 4))
+        if number % 5 == 0:
+            await calls.presume(number)
+        else:
+            await calls.end(number, ended_at=at(20))
+        if number % 3:
+            packed = pack("<qqqq?", NOON_MS, number, 0, 0, False)
+            await calls.change(number, {"$set": {"charged": packed}})
+    found = await read(database)
+    assert [one[1] for one in found] == [UUID(int=number).bytes for number in range(1, 15)]
+    assert [one[4] for one in found] == [number if number % 3 else 0 for number in range(1, 15)]
+
+
+@pytest.mark.gen_test
+async def test_many_that_started_at_once_are_read_whole_and_each_once(database, calls, monkeypatch):
+    monkeypatch.setattr(past_calls, "PAGE", 2)
+    for number in range(1, 12):
+        await calls.start(number, started_at=at(1 if number < 10 else 2))
+        await calls.end(number, ended_at=at(20))
+        await calls.change(number, {"$set": {"charged": pack("<qqqq?", NOON_MS, 0, 0, 0, False)}})
+    assert [UUID(bytes=one[1]).int for one in await read(database)] == list(range(1, 12))
+
+
+@pytest.mark.gen_test
+async def test_a_page_is_read_ahead_and_dropped_where_nobody_wants_it():
+    read, closed = [], []
+
+    async def pages():
+        try:
+            for number in range(9):
+                read.append(number)
+                yield number
+        finally:
+            closed.append(True)
+
+    async with aclosing(past_calls.ahead(pages())) as given:
+        assert await anext(given) == 0
+        await asyncio.sleep(0)
+        assert read == [0, 1]
+    assert closed == [True]
+
+
+@pytest.mark.gen_test
+async def test_what_fails_ahead_fails_when_it_is_wanted():
+    async def pages():
+        yield 1
+        raise ValueError("broken")
+
+    async with aclosing(past_calls.ahead(pages())) as given:
+        assert await anext(given) == 1
+        with pytest.raises(ValueError, match="broken"):
+            await anext(given)
 
 
 @pytest.mark.gen_test
@@ -66,7 +169,11 @@ async def test_they_come_oldest_first_page_by_page_without_those_under_way(datab
             await calls.end(number)
     await calls.start(9, started_at=NOON + timedelta(hours=1))
     await calls.end(9)
-    assert [one.id.int for one in await read(database)] == [1, 2, 3, 4, 5, 7]
-    assert [one.id.int for one in await read(database, visible_to=BOB)] == [3]
-    assert [one.id.int for one in await read(database, visible_to=UUID(int=5))] == []
-    assert [one.id.int for one in await read(database, hours=2)] == [1, 2, 3, 4, 5, 7, 9]
+
+    async def numbers(**asked):
+        return [UUID(bytes=one[1]).int for one in await read(database, **asked)]
+
+    assert await numbers() == [1, 2, 3, 4, 5, 7]
+    assert await numbers(visible_to=BOB) == [3]
+    assert await numbers(visible_to=UUID(int=5)) == []
+    assert await numbers(hours=2) == [1, 2, 3, 4, 5, 7, 9]

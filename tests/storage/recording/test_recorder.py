@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from intercept.records import EndReason, Reading, SocketOrigin, TokenUsage, ToolUsage
 from storage.mongo.database import Database
+from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.prices import Prices
@@ -73,7 +74,8 @@ async def test_an_end_completes_its_document(database, tmp_path):
         recorder.end(interception(), ended)
         ids = counting_ids()
         ids()  # the first went to the prompt
-        assert await settled(database, recorder) == started() | kept(ending_fields(ended, new_id=ids))
+        expected = kept(ending_fields(ended, new_id=ids) | {"charged": charged(interception(), ended, None)})
+        assert await settled(database, recorder) == started() | expected
 
 
 def end_some(recorder, numbers):
