@@ -14,7 +14,6 @@ import asyncio
 import gc
 import logging
 import re
-import shutil
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -29,6 +28,7 @@ from http1.server import BridgeServer
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.databases import Databases
+from tests.memory import MEMORY, PREFIX, has_room, remove_left
 from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
 pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.patience", "tests.storage.outages"]
@@ -44,8 +44,6 @@ STARTING_SERVERS = (
     *("tests/runtime/", "tests/test_server", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
     *("tests/faults/", "tests/commands/", "tests/dashboard/", "tests/clients/"),
 )
-MEMORY = Path("/dev/shm")
-NEEDED_BYTES = 2 << 30
 SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
 
 
@@ -200,9 +198,10 @@ def run_apart():
 def mongodb(tmp_path_factory, run_apart):
     """The MongoDB of this test run, in memory where there is room. Who stops it or ends it starts one of their own instead."""
     with ExitStack() as stack:
-        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > NEEDED_BYTES:
+        remove_left()
+        if has_room():
             # A write takes it half the time, and a quarter less of the processor.
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-tests-", dir=MEMORY)))
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix=PREFIX, dir=MEMORY)))
         else:
             folder = tmp_path_factory.mktemp("data")
         mongodb = run_apart(EmbeddedMongoDB.start(folder))
