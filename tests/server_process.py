@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from storage.mongo.embedded import _socket_address
+from tests.polling import PAUSE_SECONDS
 from tests.raw_client import RawClient
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +168,7 @@ class ServerProcess:
             if len(listed["results"]) >= number:
                 assert len(listed["results"]) == number
                 return listed["results"]
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 class Bound:

@@ -31,6 +31,7 @@ from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from tests.dashboard.page import Page, start_chromium
+from tests.polling import poll
 from tests.server_process import PatientServerProcess
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -109,10 +110,8 @@ class Site:
         for _ in range(times):
             with suppress(HTTPError):
                 urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
-        while self.get(token, "stats")["refusals"]["total"] < times:
-            pass
-        while not self.get(token, "refusals")["count"]:
-            pass
+        poll(lambda: self.get(token, "stats")["refusals"]["total"] >= times)
+        poll(lambda: self.get(token, "refusals")["count"])
 
     def get(self, token: str, path: str, **parameters: Any) -> Any:
         """Ask the API."""
@@ -131,13 +130,11 @@ class Site:
 
     def recorded(self, token: str, number: int) -> None:
         """Wait until so many calls of a member have ended."""
-        while self.get(token, "interceptions", limit=1)["count"] < number:
-            pass
+        poll(lambda: self.get(token, "interceptions", limit=1)["count"] >= number)
 
     def counted(self, token: str, number: int) -> None:
         """Wait until so many are in a member's figures."""
-        while not (series := self.get(token, "stats")["series"]) or series[0]["total"]["interceptions"] < number:
-            pass
+        poll(lambda: (series := self.get(token, "stats")["series"]) and series[0]["total"]["interceptions"] >= number)
 
 
 @contextmanager

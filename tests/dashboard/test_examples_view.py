@@ -10,6 +10,7 @@ from storage.accounts.identities import Role
 from storage.examples.documents import ID
 from storage.mongo.database import Database
 from tests.dashboard.test_governance_views import is_for_everybody
+from tests.polling import poll
 
 
 @pytest.fixture
@@ -22,13 +23,11 @@ def test_an_owner_fills_in_an_invented_company_and_removes_it(page, site, owner,
     page.click(".empty a", "fill in an invented company")
     page.click(".examples button", "Fill it in")
     page.find(".invented", "An invented company is being filled in.")
-    while not site.get(owner, "examples")["calls"]:
-        pass
+    poll(lambda: site.get(owner, "examples")["calls"])
     page.find(".invented .track")
     is_for_everybody(page, axe)
     page.click(".invented button", "Remove the invented company")
-    while site.get(owner, "examples")["state"] != "none":
-        pass
+    poll(lambda: site.get(owner, "examples")["state"] == "none")
     page.gone(".invented")
     page.find(".examples button", "Fill it in")
 

@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from storage.accounts.identities import Role
 from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE
+from tests.polling import poll
 
 DESK = (1440, 900)
 
@@ -53,8 +54,7 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     name, member = site.user()
     put(site, owner, f"policies/users/{name}", {"limits": {"rate": {"requests": 2, "window": "1h"}, "concurrency": 3}})
     site.calls(member, 3)
-    while not site.get(member, "refusals")["count"]:
-        pass
+    poll(lambda: site.get(member, "refusals")["count"])
     page.resize(DESK)
     page.open("overview", member)
     page.click("nav a", "My usage")

@@ -8,6 +8,7 @@ import pytest
 from storage.accounts.identities import Role
 from tests.dashboard.page import PHONE, WIDE
 from tests.dashboard.test_interceptions_view import READ_FILE
+from tests.polling import poll
 
 LONG = "x" * 300
 VIEWS = {
@@ -60,8 +61,7 @@ def scene(site):
     }
     site.call(owner, model="demo-error")
     site.refused(owner)
-    while not (sessions := site.get(owner, "sessions", q=f"initiator:{name}")["results"]):
-        pass
+    sessions = poll(lambda: site.get(owner, "sessions", q=f"initiator:{name}")["results"])
     group = f"{'W' * 100}-{uuid4().hex[:8]}"
     site.send(owner, "POST", "groups", name=group)
     site.send(owner, "PUT", f"groups/{group}/members/{name}")

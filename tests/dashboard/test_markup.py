@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 from storage.accounts.identities import Role
 from tests.dashboard.conftest import API
 from tests.dashboard.test_interceptions_view import MARKUP
+from tests.polling import poll
 
 RUN = "main script, iframe, main img, main svg:not([aria-hidden]), main [onerror], main [onload]"
 
@@ -26,10 +27,12 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         send(site, token, "demo/v1/messages", call, **said)
         send(site, token, "demo/v1/nowhere", {"model": markup}, **said)
         send(site, token, "users/me/session", {"token": token}, **{"User-Agent": markup})
-    while len(found := site.get(token, "sessions", q=f"initiator:{name}")["results"]) < len(MARKUP):
-        pass
-    while not site.get(token, "refusals", q=f"initiator:{name}")["count"]:
-        pass
+    found = poll(
+        lambda: (
+            len(sessions := site.get(token, "sessions", q=f"initiator:{name}")["results"]) >= len(MARKUP) and sessions
+        )
+    )
+    poll(lambda: site.get(token, "refusals", q=f"initiator:{name}")["count"])
     page.open("sessions?single=show", token)
     page.until(lambda: set(MARKUP) <= set(page.texts(".session .title")), "all sessions were to be listed")
     assert page.all(RUN) == []

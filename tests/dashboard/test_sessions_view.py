@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from storage.accounts.users import Role
+from tests.polling import poll
 
 READ_FILE = {"name": "read_file", "input_schema": {"properties": {"path": {"const": "main.py"}}}}
 
@@ -53,20 +54,18 @@ def scene(site):
 
 def whole(site, token):
     """Wait until the session is whole."""
-    while (
-        not (listed := site.get(token, "sessions")["results"])
-        or listed[0]["interceptions"] < 3
-        or listed[0]["threads"] != 2
-    ):
-        pass
-    return listed[0]
+
+    def found():
+        listed = site.get(token, "sessions")["results"]
+        return listed and listed[0]["interceptions"] >= 3 and listed[0]["threads"] == 2 and listed[0]
+
+    return poll(found)
 
 
 def test_sessions_with_failed_calls_are_found(page, site, scene):
     _, token, _ = scene
     site.call(token, "Fails", model="demo-error")
-    while site.get(token, "sessions")["count"] < 2:
-        pass
+    poll(lambda: site.get(token, "sessions")["count"] >= 2)
     page.open("sessions", token)
     page.shows("a.session .title", ["Use read_file"])
     page.click("button", "Single calls")
@@ -81,8 +80,7 @@ def test_sessions_with_failed_calls_are_found(page, site, scene):
 def test_a_session_without_tokens_says_a_dash(page, site):
     _, token = site.user()
     site.call(token, "Fails", model="demo-error")
-    while not site.get(token, "sessions")["count"]:
-        pass
+    poll(lambda: site.get(token, "sessions")["count"])
     page.open("sessions?single=show", token)
     page.find("a.session .title", "Fails")
     assert page.texts("a.session > :last-child") == ["\N{EN DASH}"]
@@ -158,8 +156,7 @@ def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorte
 
     ask("9:01", beginning, long)
     ask("9:02", beginning, short)
-    while not (listed := site.get(token, "sessions")["results"]) or not listed[0]["cache"]["lost_tokens"]:
-        pass
+    poll(lambda: (listed := site.get(token, "sessions")["results"]) and listed[0]["cache"]["lost_tokens"])
     page.open("sessions?order=lost", token)
     page.find("a.session .cached", ", lost $0.")
     page.click("a.session")
@@ -170,8 +167,7 @@ def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorte
 def test_a_response_is_shown_folded_when_long_and_found_in_its_session(page, site, axe):
     name, token = site.user()
     site.send(site.user(role=Role.OWNER)[1], "PUT", f"policies/users/{name}", recording={"responses": "full"})
-    while not site.get(token, "users/me/policy")["recording"]:
-        pass
+    poll(lambda: site.get(token, "users/me/policy")["recording"])
     session_of_claude_code(site, token)
     session = whole(site, token)
     page.open("interceptions?q=machine", token)

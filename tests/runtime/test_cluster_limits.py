@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from storage.mongo.embedded import running_uri
+from tests.polling import PAUSE_SECONDS
 from tests.runtime.bursts import begin, burst, by_name, finish, limits
 from tests.runtime.two_workers import TwoWorkers
 from tests.server_process import command_line
@@ -41,6 +42,7 @@ async def until_limits(server, holding, refused):
         shown = await limits(server)
         if (shown["holding"], by_name(shown)["concurrency"]["refused"]) == (holding, refused):
             return shown
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def fill(server, number):
