@@ -1,11 +1,19 @@
 """JSON by regular expressions."""
 
 import json
+import re
 
 import hypothesis.strategies as st
 from hypothesis import given
 
-from intercept.formats.json_patterns import find_items, find_members, find_scalar, find_text, finding_others
+from intercept.formats.json_patterns import (
+    compile_patterns,
+    find_items,
+    find_members,
+    find_scalar,
+    find_text,
+    finding_others,
+)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)  # fmt: skip
@@ -53,3 +61,18 @@ def test_a_text_ends_before_its_quotation_mark_and_keeps_pairs_together():
     assert find_text(b'ab\\n\\"c" ', 0, 100).end() == 7
     assert find_text(b"a\\ud83d", 0, 7).end() == 1  # the other half is not there yet
     assert find_text(b'a\\ud83d\\ude00"', 0, 100).end() == 13
+
+
+def test_patterns_are_compiled_beforehand_or_when_they_are_used(monkeypatch):
+    find = finding_others(("model",))
+    compile_patterns()
+    later = finding_others(("model",))
+    compiled = re.compile
+    patterns = []
+    monkeypatch.setattr(re, "compile", lambda pattern: patterns.append(pattern) or compiled(pattern))
+    for _ in range(2):
+        assert find(b'"a":1,"model"', 0, 13).end() == 6
+    assert patterns == []
+    for _ in range(2):
+        assert later(b'"a":1,"model"', 0, 13).end() == 6
+    assert len(patterns) == 1
