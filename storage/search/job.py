@@ -36,7 +36,7 @@ BATCH = 500
 FAN: Final = 8
 """So many segments of one level become one."""
 
-READ_AT_ONCE: Final = 25
+READ_AT_ONCE: Final = 50
 """Documents that are decoded, and then read in a thread, at a time."""
 
 _MARKED = {"unindexed": {"$exists": True}}

@@ -33,6 +33,11 @@ def test_words_are_letters_and_digits_in_one_form(text, words):
     assert words_of(text) == words
 
 
+@given(st.text(st.characters(codec="ascii")))
+def test_words_of_ascii_are_letters_and_digits_side_by_side(text):
+    assert words_of(text) == re.findall(r"[a-z0-9]+", text.lower())
+
+
 @pytest.mark.parametrize("recording", ["none", "hashed"])
 def test_what_a_policy_does_not_keep_is_no_text(recording):
     digest = "hmac-sha256:" + "0" * 64
