@@ -19,6 +19,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from intercept.records import Status
+from storage.mongo.codec import binary
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
@@ -79,8 +80,10 @@ class Operation:
     __slots__ = ("_fields", "action", "id", "record")
 
     def __init__(self, action: Action, id_: UUID, fields: Mapping[str, Any], record: bytes = b"") -> None:
+        if action.makes and "_id" not in fields:
+            fields = {"_id": binary(id_), **fields}
         self.action, self.id, self._fields = action, id_, fields
-        self.record = record or action.code + id_.bytes + self._encoded()
+        self.record = record or action.code + id_.bytes + encoded(fields, action.max_bytes)
 
     @classmethod
     def decode(cls, record: bytes) -> Self:
@@ -127,7 +130,3 @@ class Operation:
     @property
     def _written(self) -> RawBSONDocument:
         return RawBSONDocument(self.record[_HEAD_BYTES:], _RAW)
-
-    def _encoded(self) -> bytes:
-        fields = {"_id": self.id, **self._fields} if self.makes else self._fields
-        return encoded(fields, self.action.max_bytes)

@@ -16,6 +16,7 @@ import msgspec
 
 from intercept.recording import Keep
 from intercept.records import ModelResponse, ModelThought, TokenUsage, ToolResult, ToolUsage, UserPrompt
+from storage.mongo.codec import binary
 
 USAGE_BYTES = 64 << 10
 """Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
@@ -26,7 +27,7 @@ USAGE_DEPTH = 16
 def user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     """Make a prompt."""
     return {
-        "id": new_id(),
+        "id": binary(new_id()),
         "prompt": prompt.prompt,
         "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)} | _kept(prompt),
         "created_at": at,
@@ -37,7 +38,7 @@ def token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> 
     """Make a usage."""
     text = _usage_text(usage.usage)
     return {
-        "id": new_id(),
+        "id": binary(new_id()),
         "provider_response_id": usage.provider_response_id,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -52,7 +53,7 @@ def token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> 
 def tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     """Make a tool call, with a checksum of its input."""
     return {
-        "id": new_id(),
+        "id": binary(new_id()),
         "provider_response_id": usage.provider_response_id,
         "provider_tool_call_id": usage.provider_tool_call_id,
         "server_url": usage.server_url,
@@ -74,7 +75,7 @@ def tool_result(result: ToolResult) -> dict[str, Any]:
 def model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     """Make a thought."""
     return {
-        "id": new_id(),
+        "id": binary(new_id()),
         "content": thought.content,
         "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {}), **_kept(thought)},
         "created_at": at,

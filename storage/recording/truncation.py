@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 import bson
@@ -24,8 +23,11 @@ _INT64 = range(-(2**63), 2**63)
 def encoded(fields: Mapping[str, Any], max_bytes: int) -> bytes:
     """Return fields as BSON with at most `max_bytes` bytes of text: the largest texts go first, and say so."""
     # As they are, nearly always, and in a tenth of the time of the rest.
-    with suppress(*_NOT_STORABLE):
+    try:
         data = bson.encode(fields, codec_options=_WRITTEN)
+    except _NOT_STORABLE:
+        pass
+    else:
         if len(data) <= max_bytes:
             return data
     return bson.encode(_truncated(fields, max_bytes), codec_options=_WRITTEN)

@@ -292,7 +292,7 @@ def test_a_call_shows_its_place_in_a_session_and_a_thread():
 @pytest.mark.parametrize("session", [None, ""])
 def test_where_a_client_names_no_session_a_call_that_answers_nothing_begins_one(session):
     alone = interception(client_session_id=session, answered_tool_call_id=None)
-    document = start_document(alone, instance_id=INSTANCE, new_id=counting_ids())
+    document = kept(start_document(alone, instance_id=INSTANCE, new_id=counting_ids()))
     assert document["session_id"] == alone.id
 
 
