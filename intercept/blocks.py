@@ -11,9 +11,9 @@ references of "Prompt caching" of Anthropic, OpenAI, Google and Amazon Bedrock; 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from itertools import islice
 from typing import Final
 from zlib import crc32
 
@@ -35,7 +35,8 @@ MAX_ONE_TEXT: Final = 16 * 1024
 MAX_SHIFT: Final = 64
 """Blocks that may have been inserted or removed in one place; of more, a block has changed."""
 
-_ENTRY_BYTES: Final = 8
+_ENTRY: Final = struct.Struct(">II")
+_ENTRY_BYTES: Final = _ENTRY.size
 _COUNT_BYTES: Final = 2
 
 
@@ -77,31 +78,34 @@ class Blocks(Struct, frozen=True):
         return counts + b"".join((*self.tools, *self.system, *self.messages))
 
 
+_MISSING: Final = Raw()
+
+
 class _Request(Struct):
     """What of the requests of all APIs is cached."""
 
-    tools: Raw = Raw()
-    functions: Raw = Raw()
-    toolConfig: Raw = Raw()  # noqa: N815 - as Converse has it
-    system: Raw = Raw()
-    instructions: Raw = Raw()
-    systemInstruction: Raw = Raw()  # noqa: N815 - as Gemini has it
-    system_instruction: Raw = Raw()
-    messages: Raw = Raw()
-    input: Raw = Raw()
-    contents: Raw = Raw()
+    tools: Raw = _MISSING
+    functions: Raw = _MISSING
+    toolConfig: Raw = _MISSING  # noqa: N815 - as Converse has it
+    system: Raw = _MISSING
+    instructions: Raw = _MISSING
+    systemInstruction: Raw = _MISSING  # noqa: N815 - as Gemini has it
+    system_instruction: Raw = _MISSING
+    messages: Raw = _MISSING
+    input: Raw = _MISSING
+    contents: Raw = _MISSING
 
 
 class _UsualRequest(Struct):
     """The same as nearly all requests are: what is a list in most of them is decoded as one at once."""
 
     tools: list[Raw] = field(default_factory=list)
-    functions: Raw = Raw()
-    toolConfig: Raw = Raw()  # noqa: N815 - as Converse has it
-    system: Raw = Raw()
-    instructions: Raw = Raw()
-    systemInstruction: Raw = Raw()  # noqa: N815 - as Gemini has it
-    system_instruction: Raw = Raw()
+    functions: Raw = _MISSING
+    toolConfig: Raw = _MISSING  # noqa: N815 - as Converse has it
+    system: Raw = _MISSING
+    instructions: Raw = _MISSING
+    systemInstruction: Raw = _MISSING  # noqa: N815 - as Gemini has it
+    system_instruction: Raw = _MISSING
     messages: list[Raw] = field(default_factory=list)
     input: list[Raw] = field(default_factory=list)
     contents: list[Raw] = field(default_factory=list)
@@ -211,13 +215,14 @@ def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
 
 
 def _checksums(room: int, is_marked: bool, *values: Raw | list[Raw]) -> tuple[bytes, ...]:
-    blocks = (block for value in values for block in _elements(value))
-    return tuple(_checksum(block, is_marked) for block in islice(blocks, room))
+    blocks: list[Raw] = []
+    for value in values:
+        if value is not _MISSING:
+            blocks += value if isinstance(value, list) else _elements(value)
+    return tuple([_checksum(block, is_marked) for block in blocks[:room]])
 
 
-def _elements(value: Raw | list[Raw]) -> Iterable[Raw]:
-    if isinstance(value, list):
-        return value
+def _elements(value: Raw) -> Iterable[Raw]:
     if bytes(memoryview(value)[:1]) == b"[":
         return _ARRAY.decode(value)
     return () if bytes(memoryview(value)[:5]) in (b"", b"null") else (value,)
@@ -228,9 +233,11 @@ def _checksum(raw: Raw, is_marked: bool) -> bytes:
     if is_marked:
         text = bytes(raw)
         block = _MARK.sub(b"", text) if _MARKED in text else raw
-    if len(memoryview(block)) <= MAX_ONE_TEXT and _ONE_TEXT.match(block):
+    size = len(memoryview(block))
+    if size <= MAX_ONE_TEXT and _ONE_TEXT.match(block):
         block = _as_one_text(bytes(block))
-    return crc32(block).to_bytes(4) + len(memoryview(block)).to_bytes(4)
+        size = len(block)
+    return _ENTRY.pack(crc32(block), size)
 
 
 def _as_one_text(block: bytes) -> bytes:

@@ -71,7 +71,8 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
         The disjoint counts, or None if no count was reported.
     """
     fields = as_object(usage)
-    prompt, output, total = (count(fields.get(f"{name}_tokens")) for name in (incoming, outgoing, "total"))
+    prompt, output = count(fields.get(f"{incoming}_tokens")), count(fields.get(f"{outgoing}_tokens"))
+    total = count(fields.get("total_tokens"))
     details = as_object(fields.get(f"{incoming}_tokens_details"))
     cached, written = count(details.get("cached_tokens")), count(details.get("cache_write_tokens"))
     if prompt is None and cached is None and written is None and output is None:

@@ -70,21 +70,20 @@ class Limiter:
             counter.state(limit, _amount(limit, reserve) if limit.reserve else 0, now)
             for counter, limit in zip(counters, limits, strict=True)
         ]
-        refusing = [state for state in states if state.retry_after_ns]
-        shadow = tuple([state for state in refusing if state.limit.shadow])
-        if len(shadow) < len(refusing):
-            refusing = [state for state in refusing if not state.limit.shadow]
-            refused_by = first_to_tell(refusing)
-            longest = max(state.retry_after_ns for state in refusing)
-            return Decision(None, tuple(states), refused_by, longest, shadow)
-        if shadow:
+        admitted = list(zip(counters, limits, strict=True))
+        shadow: tuple[LimitState, ...] = ()
+        if refusing := [state for state in states if state.retry_after_ns]:
+            shadow = tuple([state for state in refusing if state.limit.shadow])
+            if len(shadow) < len(refusing):
+                refusing = [state for state in refusing if not state.limit.shadow]
+                refused_by = first_to_tell(refusing)
+                longest = max(state.retry_after_ns for state in refusing)
+                return Decision(None, tuple(states), refused_by, longest, shadow)
             # A shadow limit counts what it would admit.
             admitted = [(c, s.limit) for c, s in zip(counters, states, strict=True) if not s.retry_after_ns]
-        else:
-            admitted = list(zip(counters, limits, strict=True))
         ticket = self._count(admitted, reserve, now)
-        states = [counter.state(limit, 0, now) for counter, limit in zip(counters, limits, strict=True)]
-        return Decision(ticket, tuple(states), None, 0, shadow)
+        counted = [counter.state(limit, 0, now) for counter, limit in zip(counters, limits, strict=True)]
+        return Decision(ticket, tuple(counted), None, 0, shadow)
 
     def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
         """Count a request that was admitted elsewhere, whatever the limits say. Its start counts from now on.

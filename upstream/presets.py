@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from intercept.apis import Dialect
@@ -73,7 +74,7 @@ class Preset:
     aws_service: str = ""
     prices: str = ""
 
-    @property
+    @cached_property
     def dialects(self) -> frozenset[Dialect]:
         """All dialects that are spoken."""
         return frozenset({self.dialect, *(route.dialect for route in self.routes)})

@@ -102,7 +102,7 @@ class Provider:
         for name, own in ("project", self.project), ("location", self.region):
             if own and named.get(name, own) != own:
                 return f"the provider {self.name} serves the {name} {own} only"
-        if route in EXPRESS_ROUTES and self.authorizer is not None:
+        if self.authorizer is not None and route in EXPRESS_ROUTES:
             return f"the provider {self.name} needs the project and the location in the path; give them to your client"
         return ""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from types import coroutine
 from typing import Any, cast
 from uuid import UUID
 
@@ -50,6 +51,12 @@ NO_PAGE_HEADERS = (
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
+
+
+@coroutine
+def _next_iteration() -> Generator[None]:
+    """Go on in the next iteration of the event loop, as after `asyncio.sleep(0)`, which takes twice as long."""
+    yield
 
 
 class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
@@ -116,15 +123,16 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""
-        if self.cycle.wants_body:
-            self.cycle.set_max_body_size(sys.maxsize)
-            self.cycle.set_body_timeout(BODY_SECONDS)
-        self.cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
+        cycle = self.cycle
+        if cycle.wants_body:
+            cycle.set_max_body_size(sys.maxsize)
+            cycle.set_body_timeout(BODY_SECONDS)
+        cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
         self.bridge.lifecycle.enter(self)
         self.timer.enter(ADMISSION)
         try:
             await self._service.admit(self)
-            if self.cycle.wants_body and not self.cycle.body_arrived and self.holds_slots:
+            if cycle.wants_body and not cycle.body_arrived and self.holds_slots:
                 self.overload.arriving.enter(format_id(self.identity.user.id), self)
                 self.move(states.BODY_AWAITED)
             self.timer.enter(None)
@@ -231,7 +239,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             CancelledError: the request was stopped.
         """
         if self.bridge.lifecycle.in_flight >= MANY_REQUESTS:
-            await asyncio.sleep(0)
+            await _next_iteration()
 
     @property
     def stopped(self) -> EndReason | None:

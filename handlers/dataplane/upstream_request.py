@@ -279,10 +279,15 @@ class UpstreamRequest:
     async def _key_status(self, response: UpstreamResponse) -> KeyStatus:
         """What a response says of the key that was sent. Google says some of it in the body alone."""
         status = response.status
+        tells_in_body = (
+            self._key is not None and self._to.route.dialect is Dialect.GEMINI and status in GOOGLES_REFUSALS
+        )
+        if status not in REFUSALS and not tells_in_body:
+            return KeyStatus(status, None)
         retry_after = retry_after_seconds(
             response.header("retry-after-ms"), response.header("Retry-After"), self._handler.bridge.now().timestamp()
         )
-        if self._key is None or self._to.route.dialect is not Dialect.GEMINI or status not in GOOGLES_REFUSALS:
+        if not tells_in_body:
             return KeyStatus(status, retry_after)
         try:
             said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))

@@ -40,9 +40,10 @@ def read_tags(headers: Mapping[str, str]) -> dict[str, str]:
     Raises:
         InvalidRequestError: It is not a list of tags.
     """
-    text = headers.get(HEADER, "")
     tags: dict[str, str] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
+    if HEADER not in headers:
+        return tags
+    for part in filter(None, map(str.strip, headers[HEADER].split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not _NAME.fullmatch(name):
             raise InvalidRequestError(
@@ -75,5 +76,7 @@ def metadata_tags(metadata: Raw) -> dict[str, str]:
 
 def together(first: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
     """Return both, at most `MAX_TAGS`; what the first ones have counts."""
+    if not others:
+        return dict(first)
     tags = {**first, **{name: value for name, value in others.items() if name not in first}}
     return dict(list(tags.items())[:MAX_TAGS])
