@@ -74,7 +74,7 @@ _Query = Annotated[
     dict[str, str],
     Meta(
         description="The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
-        "`to`, `tz`, `by` what is grouped by, `order` and so on."
+        "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage` and `providers` `of` is the user or the provider."
     ),
 ]
 _Shared = Annotated[bool, Meta(description="Whether everybody sees it. Of calls each sees what they may see anyway.")]

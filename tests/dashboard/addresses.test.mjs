@@ -10,6 +10,18 @@ test("what is saved of an address leads to it again, without the call that is op
   assert.deepEqual(savedOf(parse(addressOf(saved))), saved);
 });
 
+test("of a user's usage and a provider it is kept whose they are", () => {
+  for (const [address, query] of [
+    ["#/usage/grace?range=last-week", { of: "grace", range: "last-week" }],
+    ["#/usage", {}],
+    ["#/providers/an%2Fother?range=24h", { of: "an/other", range: "24h" }],
+  ]) {
+    const saved = savedOf(parse(address));
+    assert.deepEqual(saved.query, query);
+    assert.equal(addressOf(saved), address);
+  }
+});
+
 test("two views are the same that lead to the same address, in whatever order", () => {
   const one = { page: "explore", query: { q: "x", range: "7d" } };
   assert.ok(isSame(one, { query: { range: "7d", q: "x" }, page: "explore", name: "week" }));
@@ -23,5 +35,5 @@ test("a menu begins with the views of this page", () => {
 });
 
 test("every view that can be saved has a name", () => {
-  assert.deepEqual(Object.keys(PAGES), ["overview", "explore", "interceptions", "refusals", "errors", "sessions"]);
+  assert.deepEqual(Object.keys(PAGES), ["overview", "explore", "interceptions", "refusals", "errors", "sessions", "usage", "providers"]);
 });

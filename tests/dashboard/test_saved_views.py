@@ -95,6 +95,33 @@ def test_one_renames_moves_and_removes_a_view_and_is_told_what_is_wrong(page, si
 
 @pytest.mark.parametrize("view", list(SavedPage))
 def test_every_view_that_can_be_saved_has_the_menu(page, site, view):
-    _, token = site.user()
-    page.open(view, token)
+    _, owner = site.user(role=Role.OWNER)
+    page.open(view, owner)
     page.find(".saved button", "Save view")
+
+
+def test_a_view_of_a_user_and_of_a_provider_opens_theirs(page, site):
+    name, token = site.user()
+    own, auditor = site.user(role=Role.AUDITOR)
+    site.call(token, model="demo")
+    for address in (f"usage/{name}?range=last-week", "providers/demo?range=24h"):
+        page.open(address, auditor)
+        save(page, f"{own} {address}"[:60])
+    page.open("overview", auditor)
+    page.click(".menu button", "Saved views")
+    page.click(".menu-list a", f"{own} usage/{name}")
+    page.find("[role=status] b", name)
+    assert page.address == f"usage/{name}?range=last-week"
+    page.click(".menu button", "Saved views")
+    page.find(".menu-list a[aria-current]", f"{own} usage/{name}")
+    page.click(".menu-list a", f"{own} providers/demo")
+    page.find("aside.detail h2", "demo")
+    assert page.address == "providers/demo?range=24h"
+
+
+def test_where_there_is_no_limit_that_is_said_below_the_heading(page, site):
+    _, token = site.user()
+    page.open("usage", token)
+    page.find(".limit h2", "Limits")
+    gap = "const [h2, next] = document.querySelector('.limit').children; return next.getBoundingClientRect().top - h2.getBoundingClientRect().bottom"
+    assert page.browser.execute_script(gap) < 20

@@ -3,16 +3,30 @@
 import { href } from "../router.js";
 
 /** The views that can be saved, as the API names them, with what they are called here. */
-export const PAGES = { overview: "Overview", explore: "Explore", interceptions: "Calls", refusals: "Refused calls", errors: "Errors", sessions: "Sessions" };
+export const PAGES = {
+  overview: "Overview",
+  explore: "Explore",
+  interceptions: "Calls",
+  refusals: "Refused calls",
+  errors: "Errors",
+  sessions: "Sessions",
+  usage: "My usage",
+  providers: "Providers",
+};
+// Those of somebody or something: the query says whose, as `of`.
+const OF_ONE = ["usage", "providers"];
 
 /** What the API keeps of where one is: the view, and the parameters that have a value. */
-export function savedOf({ view, params }) {
-  return { page: view, query: Object.fromEntries(Object.entries(params).filter(([, value]) => value)) };
+export function savedOf({ view, id, params }) {
+  const { of, ...others } = params;
+  const all = OF_ONE.includes(view) ? { of: id, ...others } : params;
+  return { page: view, query: Object.fromEntries(Object.entries(all).filter(([, value]) => value)) };
 }
 
 /** Where a saved view leads. */
 export function addressOf({ page, query }) {
-  return href(page, "", query);
+  const { of, ...others } = query;
+  return OF_ONE.includes(page) ? href(page, of, others) : href(page, "", query);
 }
 
 /** Whether two saved views lead to the same address. */

@@ -31,6 +31,8 @@ class Page(StrEnum):
     REFUSALS = "refusals"
     ERRORS = "errors"
     SESSIONS = "sessions"
+    USAGE = "usage"
+    PROVIDERS = "providers"
 
 
 class View(Struct, frozen=True, kw_only=True):
