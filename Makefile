@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test coverage faults fuzz check lint lock audit docs docs-tables bench bench-api bench-micro bench-hostile soak clean
+.PHONY: help run test coverage faults properties fuzz check lint lock audit docs docs-tables bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -33,11 +33,14 @@ coverage: .venv/dev ## which lines and branches of the five packages their own t
 faults: .venv/dev ## kill, pause and cut off servers and databases under load, and check records and limits: about ten minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
+properties: .venv/dev ## test properties with ten times the examples
+	@$(BIN)/python -m pytest -n 3 --dist worksteal --hypothesis-profile=thorough -m hypothesis $(ARGS)
+
 fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 check: MINUTES := 0.5
-check: lint docs test coverage fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, half a minute of fuzzing for each target
+check: lint docs test coverage properties fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, properties, half a minute of fuzzing for each target
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

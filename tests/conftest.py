@@ -34,7 +34,9 @@ from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.patience", "tests.storage.outages"]
 
 # Two cores are shared with a mongod: how long an example takes says nothing.
-hypothesis.settings.register_profile("aibridge", deadline=None, database=None)
+hypothesis.settings.register_profile("aibridge", deadline=None, database=None, max_examples=50)
+# For a time when nobody waits: `make properties`.
+hypothesis.settings.register_profile("thorough", deadline=None, database=None, max_examples=500)
 # The same examples each time, so that the same lines are run, and fewer, as each takes longer while lines are counted.
 hypothesis.settings.register_profile("coverage", deadline=None, database=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("aibridge")
