@@ -29,6 +29,7 @@ from storage.aggregation.job import AT_ONCE, BATCH_SECONDS, ExactlyOnceJob, Pend
 from storage.aggregation.rollup import (
     HISTOGRAMS,
     MINUTES_KEPT,
+    Breakdown,
     Bucket,
     RollupKey,
     Totals,
@@ -130,7 +131,7 @@ class RollupJob(ExactlyOnceJob):
         await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
         # In a thread, as it takes some 100 ms.
         rollups, pending = await asyncio.to_thread(_worked_out, documents, self._now(), state.get(SINCE), details)
-        await self._change_all(rollups, session)
+        await self._change_all(rollups, state["turn"], session)
         return pending
 
     async def _add_details(self, limit: int) -> bool:
@@ -145,20 +146,20 @@ class RollupJob(ExactlyOnceJob):
         state = await self._rollups.find_one(JOB_STATE, {"turn": True, DETAIL_STATE: True}, session=session) or {}
         details = DetailState.of(state, state["turn"])
         details, rollups = await detail_state.step(self._interceptions, self._rollups, details, limit, session)
-        await self._change_all(rollups, session)
+        await self._change_all(rollups, state["turn"], session)
         await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
         return details
 
-    async def _change_all(self, rollups: Sequence[tuple[bytes, Rollup]], session: Session) -> None:
+    async def _change_all(self, rollups: Sequence[tuple[bytes, Rollup]], turn: int, session: Session) -> None:
         for begin in range(0, len(rollups), AT_ONCE):
-            await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
+            await self._change(dict(rollups[begin : begin + AT_ONCE]), turn, session)
 
-    async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
-        """Add to the rollups with these ids."""
+    async def _change(self, rollups: Mapping[bytes, Rollup], turn: int, session: Session) -> None:
+        """Add to the rollups with these ids, in this run."""
         asked = dict.fromkeys(HISTOGRAMS, True)
         cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, asked, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
-        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept), session, ordered=False)
+        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, turn), session, ordered=False)
 
 
 def _set_since(now: datetime) -> list[dict[str, Any]]:
@@ -186,23 +187,33 @@ def _worked_out(
     )
     rollups |= rollups_of_details(part for row in rows if details.has(row.key.at) for part in _detailed(row))
     changed = [
-        (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
+        (key.id, (key, totals))
+        for key, totals in rollups.items()
+        if (any(totals.values()) or key.breakdown is Breakdown.ALL) and not _expired(key, now)
     ]
     return changed, _pending(rows)
 
 
-def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:
-    return [_change(id_, rollup, kept.get(id_, {})) for id_, rollup in rollups.items()]
+def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]], turn: int) -> list[UpdateOne]:
+    return [_change(id_, rollup, kept.get(id_, {}), turn) for id_, rollup in rollups.items()]
 
 
-def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any]) -> UpdateOne:
-    """Add to a rollup of whose document the histograms are known."""
+def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], turn: int) -> UpdateOne:
+    """Add to a rollup of whose document the histograms are known.
+
+    That of everyone gets the number of the run, also where what is added and taken away is the same: whoever keeps rollups of the
+    bucket in memory sees by it that these have changed.
+    """
     key, totals = rollup
     sums = {name: added + unpack(kept.get(name, _EMPTY)) for name in HISTOGRAMS if (added := totals.get(name))}
     # Negative is what replaces a presumed end in a rollup that has just expired by the database's clock.
-    histograms = {name: pack(max(total, 0)) for name, total in sums.items()}
-    changes = {"$inc": increments(totals), "$set": histograms, "$setOnInsert": key.fields}
-    return UpdateOne({"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=True)
+    values: dict[str, Any] = {name: pack(max(total, 0)) for name, total in sums.items()}
+    if key.breakdown is Breakdown.ALL:
+        values["turn"] = turn
+    changes = {"$inc": increments(totals), "$set": values, "$setOnInsert": key.fields}
+    return UpdateOne(
+        {"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=any(totals.values())
+    )
 
 
 def _pending(rows: Sequence[Row]) -> Pending:

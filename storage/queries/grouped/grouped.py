@@ -16,6 +16,7 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import OnProgress, Progress, RowReader
+from storage.queries.grouped.tally_cache import TallyCache
 
 SECONDS: Final = 20.0
 """How long the database may take for one answer."""
@@ -43,6 +44,7 @@ class Grouped:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._scans = asyncio.Semaphore(SCANS)
+        self._tallies = TallyCache(database)
 
     async def read(
         self, query: GroupQuery, on_progress: OnProgress = told_to_nobody, *, seconds: float | None = None
@@ -73,7 +75,7 @@ class Grouped:
                 self._database.snapshot() as session,
             ):
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
-                return await Reading(rows).answer(query)
+                return await Reading(rows, self._tallies).answer(query)
         except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self._counted(query)) from error
         except OperationFailure as error:

@@ -28,6 +28,7 @@ from storage.queries.grouped.other_sources import Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Losses, Records, Rollups, Source
 from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
+from storage.queries.grouped.tally_cache import TallyCache
 
 MAX_HISTOGRAMS: Final = 200_000
 """Most parts of histograms that are read for one answer."""
@@ -62,10 +63,12 @@ class Reading:
 
     Args:
         rows: Reads what it needs.
+        tallies: Ranks groups of users.
     """
 
-    def __init__(self, rows: RowReader) -> None:
+    def __init__(self, rows: RowReader, tallies: TallyCache) -> None:
         self._rows = rows
+        self._tallies = tallies
         self._database, self._session = rows.database, rows.session
         self._since = Since()
 
@@ -157,6 +160,10 @@ class Reading:
             return await self._ranked_by_p95(query, source)
         if isinstance(source, Records):
             return await self._ranked_slice_by_slice(query, source)
+        if isinstance(source, Rollups):
+            ranked = await self._tallies.ranked(query, source.plan, self._session)
+            if ranked is not None:
+                return ranked
         # Beside the count, so that not all of them are sorted but only the first ones are found.
         first: list[dict[str, Any]] = [
             {"$sort": {"most": -1, "_id": 1}},

@@ -143,7 +143,7 @@ class Rollups(Source):
 
     def __init__(self, query: GroupQuery, plan: RollupPlan) -> None:
         super().__init__(query)
-        self._plan = plan
+        self.plan = plan
         self.tag = next((position for position, by in enumerate(query.by) if by.dimension is Dimension.TAG), None)
         self._fields = [plan.fields[by] for by in query.by]
 
@@ -157,7 +157,7 @@ class Rollups(Source):
 
     @property
     def _documents(self) -> Stages:
-        return [{"$match": self._plan.filter}, *([{"$set": self._keys}] if self._fields else [])]
+        return [{"$match": self.plan.filter}, *([{"$set": self._keys}] if self._fields else [])]
 
     @property
     def untagged(self) -> tuple[GroupQuery, Rollups, Rollups] | None:
@@ -165,10 +165,10 @@ class Rollups(Source):
 
         What the one adds up to without the other is the group of calls that do not have the tag.
         """
-        if self._plan.rest is None:
+        if self.plan.rest is None:
             return None
         query = replace(self._query, by=without_tag(self._query.by))
-        return query, Rollups(query, self._plan.rest), Rollups(query, self._plan)
+        return query, Rollups(query, self.plan.rest), Rollups(query, self.plan)
 
     def stages(self, keys: Sequence[Key] | None) -> Stages:
         """See `Source`. The groups that are meant bound what is read, too."""
@@ -176,7 +176,7 @@ class Rollups(Source):
         if keys is None:
             return stages
         for position, field in enumerate(self._fields):
-            if field not in {"group_ids", "group_id", *self._plan.values}:
+            if field not in {"group_ids", "group_id", *self.plan.values}:
                 match = stages[0]["$match"]
                 parts = [{**part, field: {"$in": wanted(keys, position)}} for part in match.get("$or", [match])]
                 stages[0] = {"$match": {"$or": parts} if "$or" in match else parts[0]}
@@ -200,13 +200,13 @@ class Rollups(Source):
         """See `Source`. Nothing stands between what is found and its groups, where that can be: it takes half as long."""
         if self._unwound:
             return super().ranking(order)
-        if self._plan.rest is not None:
-            return self._ranking_with_rest(self._plan.rest, order)
+        if self.plan.rest is not None:
+            return self._ranking_with_rest(self.plan.rest, order)
         group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
         if not self._ranks_from_index:
-            return [{"$match": self._plan.filter}, group]
-        parts: Stages = [{"$match": self._plan.days}, group]
-        if (others := self._plan.beside_days) is None:
+            return [{"$match": self.plan.filter}, group]
+        parts: Stages = [{"$match": self.plan.days}, group]
+        if (others := self.plan.beside_days) is None:
             return parts
         rest = {"$unionWith": {"coll": self.collection, "pipeline": [{"$match": others}, group]}}
         return [*parts, rest, {"$group": {"_id": "$_id", "most": {"$sum": "$most"}}}]
@@ -221,9 +221,9 @@ class Rollups(Source):
             return [{"$match": plan.filter}, {"$group": {"_id": {**fields, f"k{self.tag}": tag}, **added}}]
 
         nothing = {"$literal": None}
-        others = [part(rest, nothing, 1), part(self._plan, nothing, -1)]
+        others = [part(rest, nothing, 1), part(self.plan, nothing, -1)]
         return [
-            *part(self._plan, "$tag_value", 1),
+            *part(self.plan, "$tag_value", 1),
             *({"$unionWith": {"coll": self.collection, "pipeline": one}} for one in others),
             {"$group": {"_id": "$_id", "most": {"$sum": "$most"}, "number": {"$sum": "$number"}}},
             {"$match": {"number": {"$gt": 0}}},
@@ -232,8 +232,8 @@ class Rollups(Source):
     @property
     def _ranks_from_index(self) -> bool:
         """Whether the figures by which groups are sorted are in an index, of days."""
-        is_of_all = "initiator_id" not in self._plan.values
-        return self._plan.breakdown is Breakdown.USER_COMBINATION and is_of_all and self._plan.days is not None
+        is_of_all = "initiator_id" not in self.plan.values
+        return self.plan.breakdown is Breakdown.USER_COMBINATION and is_of_all and self.plan.days is not None
 
     @property
     def ranking_hint(self) -> Keys:
@@ -243,7 +243,7 @@ class Rollups(Source):
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
         of_some = keys is not None and "initiator_id" in self._fields and len(keys) <= MAX_FOUND_BY_KEY
-        return ROLLUPS_BY_INITIATOR if of_some or is_one_of(self._plan.values.get("initiator_id")) else ROLLUPS
+        return ROLLUPS_BY_INITIATOR if of_some or is_one_of(self.plan.values.get("initiator_id")) else ROLLUPS
 
     @staticmethod
     def histogram(pushed: Sequence[Any]) -> int:

@@ -1,0 +1,208 @@
+"""Groups of users that are ranked by tallies in memory are those that MongoDB finds, at every moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import product
+from random import Random
+from uuid import UUID
+
+import pytest
+from bson.decimal128 import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import EndReason
+from storage.aggregation.rollup import Bucket
+from storage.aggregation.rollup_job import RollupJob
+from storage.queries.filters.grouped.dimensions import Order, parse_by
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.interceptions import parse_search
+from storage.queries.grouped import tally_cache
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.tallies import CELL, Cells, Sums, TallyRows
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
+
+HOURS = 30
+USERS = [UUID(int=number) for number in (3, 1, 2)]
+MODELS = ("m0", "m1", "gpt-5")
+RANGE = MIDNIGHT - timedelta(hours=2), MIDNIGHT + timedelta(hours=HOURS)
+
+
+def some_calls(seed, number=120, first=1):
+    random = Random(seed)
+    return [
+        Call(
+            first + index,
+            second=random.randrange(HOURS * 60) * 60,
+            initiator=random.choice(USERS),
+            model=random.choice(MODELS),
+            provider_name=random.choice(("openai", "azure")),
+            client=random.choice(("Codex", "Zed")),
+        )
+        for index in range(number)
+    ]
+
+
+async def count(database, *operations):
+    await write(database, *operations)
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+
+
+async def filled(database):
+    calls = some_calls(1)
+    random = Random(2)
+    ends = [
+        call.end(random.randrange(1_000), end_reason=random.choice((EndReason.COMPLETED, EndReason.UPSTREAM_ERROR)))
+        for call in calls
+    ]
+    await database.prepare(retention=None)
+    await count(database, *(call.start for call in calls), *ends)
+
+
+def question(by="user,model", q="", **changes):
+    start, end = RANGE
+    known = {"order": Order.COST, "limit": 1_000} | changes
+    conditions = parse_search(q, now=MIDNIGHT).filter(initiator_id=None)
+    return GroupQuery(start, end, conditions, by=tuple(map(parse_by, by.split(","))), **known)
+
+
+async def asked(grouped, query):
+    answer = await grouped.read(query)
+    return answer.count, [(one.key, one.total, one.points, one.previous) for one in answer.groups], answer.total
+
+
+def by_mongodb(database, monkeypatch):
+    """The same without tallies."""
+    grouped = Grouped(database)
+    monkeypatch.setattr(grouped._tallies, "ranked", nothing)
+    return grouped
+
+
+async def nothing(*_):
+    return None
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_groups_are_ranked_as_mongodb_ranks_them(database, monkeypatch):
+    await filled(database)
+    tallied, plain = Grouped(database), by_mongodb(database, monkeypatch)
+    by = ("user,model", "user", "model,client", "client,user", "provider,user")
+    searches = ("", "model:m1", "model:m0,m1 -client:Zed", "provider_name:azure", "-model:m0")
+    orders = (Order.COST, Order.CALLS, Order.TOKENS, Order.FAILED)
+    for number, (names, q) in enumerate(product(by, searches)):
+        query = question(names, q, order=orders[number % 4], compare=number % 2 == 0)
+        expected = await asked(plain, query)
+        assert await asked(tallied, query) == expected
+        page = question(names, q, order=orders[number % 4], compare=number % 2 == 0, offset=1, limit=2)
+        found = await asked(tallied, page)
+        assert found == (expected[0], expected[1][1:3], expected[2])
+    assert len(tallied._tallies._tallies) > 1
+
+
+@pytest.mark.gen_test
+async def test_what_changes_afterwards_is_in_the_next_answer(database, monkeypatch):
+    await filled(database)
+    tallied, plain = Grouped(database), by_mongodb(database, monkeypatch)
+    query = question()
+    before = await asked(tallied, query)
+    call = Call(900, second=3_600, initiator=UUID(int=9), model="new")
+    await count(database, call.start, call.presumed_end())
+    for change in (None, call.end(999)):
+        if change:
+            await count(database, change)
+        found = await asked(tallied, query)
+        assert found == await asked(plain, query)
+        assert found != before
+        before = found
+    await database.rollups.delete_many({"at": {"$gte": MIDNIGHT + timedelta(days=1)}})
+    found = await asked(tallied, query)
+    assert found == await asked(plain, query)
+    assert found[1] != before[1]
+
+
+@pytest.mark.gen_test
+async def test_a_run_that_adds_up_to_nothing_leaves_its_number_all_the_same(database):
+    await database.prepare(retention=None)
+    call = Call(1)
+    await count(database, call.start, call.presumed_end())
+    everyone = {"level": "everyone", "bucket": {"$in": [Bucket.HOUR.value, Bucket.DAY.value]}}
+    before = await database.rollups.find(everyone).sort("bucket").to_list(None)
+    await count(database, call.end(None, end_reason=EndReason.SERVER_CRASHED))
+    after = await database.rollups.find(everyone).sort("bucket").to_list(None)
+    assert [one["turn"] for one in before] == [1, 1]
+    assert after == [{**one, "turn": 2} for one in before]
+
+
+@pytest.mark.gen_test
+async def test_a_second_answer_reads_what_changed_alone(database):
+    await filled(database)
+    grouped = Grouped(database)
+    raw = database._database
+    await grouped.read(question())
+    await raw.command("profile", 2)
+    await grouped.read(question(order=Order.CALLS))
+    await raw.command("profile", 0)
+    profiled = [one async for one in raw["system.profile"].find({"op": "query", "ns": {"$regex": "[.]rollups$"}})]
+    await raw["system.profile"].drop()
+    levels = [str(one["command"].get("filter")) for one in profiled]
+    assert [text for text in levels if "'initiator'" in text] == []
+    assert [one["docsExamined"] for one in profiled if "'everyone'" in str(one["command"].get("filter"))] == [
+        1 + HOURS - 24
+    ]
+
+
+@pytest.mark.gen_test
+async def test_what_is_too_much_for_memory_is_left_to_mongodb(database, monkeypatch):
+    await filled(database)
+    expected = await asked(by_mongodb(database, monkeypatch), question())
+    monkeypatch.setattr(tally_cache, "MAX_ROWS", 30)
+    grouped = Grouped(database)
+    assert [await asked(grouped, question()) for _ in range(2)] == [expected, expected]
+    assert (len(grouped._tallies._tallies), grouped._tallies._rows) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, monkeypatch):
+    await filled(database)
+    monkeypatch.setattr(tally_cache, "MAX_ROWS", 40)
+    monkeypatch.setattr(tally_cache, "MIN_CELLS", 5)
+    plain, grouped = by_mongodb(database, monkeypatch), Grouped(database)
+    for hour in (*range(24, HOURS), 24, 1, 2, 3, 25):
+        within = {"start": MIDNIGHT + timedelta(hours=hour), "end": MIDNIGHT + timedelta(hours=hour + 1)}
+        query = GroupQuery(**within, by=question().by, limit=1_000)
+        assert await asked(grouped, query) == await asked(plain, query)
+        cache = grouped._tallies
+        assert sum(map(len, cache._tallies.values())) == cache._rows <= 40
+
+
+figures = st.integers(-5, 10**13)
+cells = st.tuples(*(st.sampled_from((None, "a", "b")) for _ in CELL))
+rows = st.lists(st.tuples(cells, figures, st.decimals("-3", "3", places=13)), max_size=12)
+
+
+@given(st.lists(rows, max_size=4), st.sampled_from((Order.CALLS, Order.COST, Order.FAILED, Order.TOKENS)), st.data())
+def test_sums_of_tallies_are_those_of_their_rows(buckets, order, data):
+    fields = data.draw(st.lists(st.sampled_from(CELL), min_size=1, max_size=2, unique=True))
+    known = Cells()
+    tallies, expected = [], {}
+    for bucket in buckets:
+        gathered = TallyRows(known)
+        for cell, figure, cost in bucket:
+            figures = {"interceptions": figure, "failed": 2 * figure, "input_tokens": figure, "output_tokens": 1}
+            gathered.add({**dict(zip(CELL, cell, strict=True)), **figures, "cost": Decimal128(cost)})
+            key = tuple(cell[CELL.index(name)] for name in fields)
+            picked = {
+                Order.CALLS: figure,
+                Order.COST: cost * 10**12,
+                Order.FAILED: 2 * figure,
+                Order.TOKENS: figure + 1,
+            }
+            expected[key] = expected.get(key, 0) + picked[order]
+        tallies.append(gathered.tally(b""))
+    sums = Sums(known, order)
+    for one in tallies:
+        sums.add(one)
+    ordered = sorted(expected, key=lambda key: (-expected[key], [(value is not None, value) for value in key]))
+    offset, limit = data.draw(st.integers(0, 5)), data.draw(st.integers(1, 5))
+    assert sums.ranked(fields, {}, offset, limit) == (len(expected), ordered[offset : offset + limit])
