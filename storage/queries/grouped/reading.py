@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from bson.decimal128 import Decimal128
 from msgspec.structs import replace as replace_found
@@ -26,9 +26,12 @@ from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchEr
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.grouped.other_sources import Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.side_by_side import side_by_side
 from storage.queries.grouped.sources import Losses, Records, Rollups, Source
 from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
 from storage.queries.grouped.tally_cache import TallyCache
+
+T = TypeVar("T")
 
 MAX_HISTOGRAMS: Final = 200_000
 """Most parts of histograms that are read for one answer."""
@@ -74,10 +77,10 @@ class Reading:
 
     async def answer(self, query: GroupQuery) -> Answer:
         """Read what is asked."""
-        if query.of is Subject.CALLS and self._session is not None:
+        if self._session is not None:
             asked = {SINCE: True, "turn": True, DETAIL_STATE: True}
-            job_state = await self._database.rollups.find_one(JOB_STATE, asked, session=self._session)
-            self._since = Since((job_state or {}).get(SINCE), DetailState.left(job_state).since)
+            job_state = await self._rows.begin(JOB_STATE, asked)
+            self._since = Since(job_state.get(SINCE), DetailState.left(job_state or None).since)
         sources = self._sources(query)
         if sources is None:
             return Answer(0, [], Found((), {}, {}))
@@ -119,10 +122,12 @@ class Reading:
         return None if planned is None else Rollups(as_one, planned)
 
     async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
-        count, keys = await self._ranked(query, sources.ranking or sources.groups) if query.by else (0, [])
+        if not isinstance(sources.groups, Records):
+            return await self._read_side_by_side(query, sources)
+        count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
-            if isinstance(sources.groups, Records):  # they are read once less
-                await self._rows.tell(of=-await self._rows.calls_of(sources.groups))
+            # They are read once less.
+            await self._rows.tell(of=-await self._rows.calls_of(sources.groups))
             groups = await self._found(query, sources.groups, sources.losses, keys)
             total = sum_of(groups.values())
             check_points(keys, total)
@@ -131,28 +136,54 @@ class Reading:
         if query.compare:
             earlier = query.previous
             before = self._sources(earlier)
-            known: dict[Key, Found] = {}
-            total.previous = {}
-            if before is not None:
-                known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
-                total.previous, total.points_before = all_before.total, all_before.points
-            for key, found in groups.items():
-                found.previous = known[key].total if key in known else {}
+            known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
+            _compare(groups, total, known, all_before)
         answer = Answer(count, [groups[key] for key in keys if key in groups], total)
-        if isinstance(sources.groups, Rollups):
-            answer.uncounted = await self._uncounted(query)
-        elif isinstance(sources.groups, Records) and self._session is not None:
+        if self._session is not None:
             answer.recorded_since = await self._recorded_since(query)
         return answer
 
+    async def _read_side_by_side(self, query: GroupQuery, sources: _Sources) -> Answer:
+        """Read what takes little of the database, as much at a time as does not need one another."""
+        earlier = query.previous if query.compare else query
+        before = self._sources(earlier) if query.compare else None
+        is_of_calls = isinstance(sources.groups, Rollups)
+        (count, keys), total, all_before, uncounted = await side_by_side(
+            self._ranked(query, sources.ranking or sources.groups) if query.by else _known((0, [])),
+            self._whole(query, sources),
+            self._whole(earlier, before),
+            self._uncounted(query) if is_of_calls else _known(0),
+        )
+        check_points(keys, total)
+        groups, known = await side_by_side(
+            self._of_groups(query, sources, keys),
+            self._of_groups(earlier, before, [] if query.in_full else keys),
+        )
+        if query.compare:
+            _compare(groups, total, known, all_before)
+        return Answer(count, [groups[key] for key in keys if key in groups], total, uncounted)
+
     async def _figures(
-        self, query: GroupQuery, sources: _Sources, keys: Sequence[Key]
+        self, query: GroupQuery, sources: _Sources | None, keys: Sequence[Key]
     ) -> tuple[dict[Key, Found], Found]:
         """Read what groups add up to, and all as one."""
-        alone = replace(query, by=())
-        total = (await self._found(alone, sources.whole, sources.all_losses, None)).get((), Found((), {}, {}))
+        total = await self._whole(query, sources)
         check_points(keys, total)
-        return await self._found(query, sources.groups, sources.losses, keys) if keys else {}, total
+        return await self._of_groups(query, sources, keys), total
+
+    async def _whole(self, query: GroupQuery, sources: _Sources | None) -> Found:
+        """Read what all adds up to as one."""
+        nothing = Found((), {}, {})
+        if sources is None:
+            return nothing
+        found = await self._found(replace(query, by=()), sources.whole, sources.all_losses, None)
+        return found.get((), nothing)
+
+    async def _of_groups(self, query: GroupQuery, sources: _Sources | None, keys: Sequence[Key]) -> dict[Key, Found]:
+        """Read what groups add up to."""
+        if sources is None or not keys:
+            return {}
+        return await self._found(query, sources.groups, sources.losses, keys)
 
     async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are asked for."""
@@ -161,7 +192,7 @@ class Reading:
         if isinstance(source, Records):
             return await self._ranked_slice_by_slice(query, source)
         if isinstance(source, Rollups):
-            ranked = await self._tallies.ranked(query, source.plan, self._session)
+            ranked = await self._tallies.ranked(query, source.plan, self._rows.options)
             if ranked is not None:
                 return ranked
         # Beside the count, so that not all of them are sorted but only the first ones are found.
@@ -210,14 +241,16 @@ class Reading:
         self, query: GroupQuery, source: Source, losses: Source | None, keys: Sequence[Key] | None
     ) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one."""
-        found = await self._sums(query, source, keys)
-        if isinstance(source, Rollups) and keys is not None:
-            found |= await self._untagged(source, keys)
-        if losses is not None and not query.in_full:
-            lost = await self._sums(replace(query, period=Period.ALL), losses, keys)
-            for key in lost.keys() & found.keys():
-                found[key].total |= lost[key].total
-        return found
+        whole = replace(query, period=Period.ALL)
+        found, untagged, lost = await side_by_side(
+            self._sums(query, source, keys),
+            self._untagged(source, keys) if isinstance(source, Rollups) and keys is not None else _known({}),
+            self._sums(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
+        )
+        found |= untagged
+        for key in lost.keys() & found.keys():
+            found[key].total |= lost[key].total
+        return dict(found)
 
     async def _untagged(self, source: Rollups, keys: Sequence[Key]) -> dict[Key, Found]:
         """Read what calls add up to that do not have the tag of their groups."""
@@ -281,3 +314,15 @@ class Reading:
         gone = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": earlier}
         found = await self._database.rollups.find_one(gone, {"_id": True}, hint=dict(ROLLUPS), session=self._session)
         return first if found else None
+
+
+async def _known(value: T) -> T:
+    """Return what needs not be read."""
+    return value
+
+
+def _compare(groups: Mapping[Key, Found], total: Found, known: Mapping[Key, Found], all_before: Found) -> None:
+    """Put what was found of the time range before beside groups and their total."""
+    total.previous, total.points_before = all_before.total, all_before.points
+    for key, found in groups.items():
+        found.previous = known[key].total if key in known else {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from pymongo.errors import AutoReconnect
 
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import Keys
@@ -34,7 +37,7 @@ class RowReader:
 
     Args:
         database: Where it is read.
-        session: Of the moment.
+        session: Of the moment; None where there is none.
         scans: Bounds how many slices of records are read at a time.
         until: When it has to have ended, on the clock of `monotonic`.
         on_progress: Is told before and after each slice of records. What it raises ends the reading.
@@ -55,6 +58,31 @@ class RowReader:
         self._on_progress = on_progress
         self._progress = Progress(0, 0)
         self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
+        self.options: Mapping[str, Any] = {} if session is None else {"session": session}
+
+    async def begin(self, match: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read one of the rollups, before all else that is read; nothing where there is none such.
+
+        From then on aggregations take the `options` of this moment. They may run side by side, which those of a session may not.
+        """
+        rollups = self.database.rollups
+        send = partial(
+            rollups.database.command,
+            *("find", rollups.name),
+            filter=match,
+            projection=asked,
+            limit=1,
+            session=self.session,
+            codec_options=rollups.codec_options,
+        )
+        try:
+            reply = await send()
+        except AutoReconnect:  # the driver asks again by itself, but for a command
+            reply = await send()
+        if (at := reply["cursor"].get("atClusterTime")) is not None:
+            self.options = {"readConcern": {"level": "snapshot", "atClusterTime": at}}
+        found: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
+        return found[0] if found else {}
 
     async def tell(self, *, read: int = 0, of: int = 0) -> None:
         """Tell that more was read, or is to be."""
@@ -106,9 +134,7 @@ class RowReader:
         left = int((self._until - monotonic()) * 1000)
         if left <= 0:
             raise TooMuchError
-        cursor = collection.aggregate(
-            pipeline, hint=dict(index), session=self.session, allowDiskUse=True, maxTimeMS=left
-        )
+        cursor = collection.aggregate(pipeline, hint=dict(index), allowDiskUse=True, maxTimeMS=left, **self.options)
         found = await cursor.to_list(None if most is None else most + 1)
         if most is not None and len(found) > most:
             raise TooMuchError

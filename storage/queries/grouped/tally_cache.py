@@ -11,10 +11,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from storage.aggregation.rollup import Breakdown, Bucket
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Database
 from storage.mongo.indexes import ROLLUPS, SPENDERS
 from storage.mongo.rows import as_sent
 from storage.queries.filters.grouped.dimensions import Dimension, Order
@@ -51,16 +51,21 @@ class TallyCache:
         self._loading = asyncio.Lock()
 
     async def ranked(
-        self, query: GroupQuery, plan: RollupPlan, session: Session | None
+        self, query: GroupQuery, plan: RollupPlan, options: Mapping[str, Any]
     ) -> tuple[int, list[Key]] | None:
         """Return how many groups a plan has, and those that are asked for; None where tallies do not tell, or would be too many.
 
         Whatever the driver raises passes.
+
+        Args:
+            query: What is asked.
+            plan: The rollups that tell it.
+            options: Of an aggregation, to read as of one moment; none where that cannot be.
         """
-        if session is None or query.order is Order.P95 or not _is_told(query, plan):
+        if not options or query.order is Order.P95 or not _is_told(query, plan):
             return None
         async with self._loading:
-            found = await self._read(plan, session)
+            found = await self._read(plan, options)
             cells = self._cells
         if found is None:
             return None
@@ -74,16 +79,16 @@ class TallyCache:
 
         return await asyncio.to_thread(rank)
 
-    async def _read(self, plan: RollupPlan, session: Session) -> list[Tally] | None:
+    async def _read(self, plan: RollupPlan, options: Mapping[str, Any]) -> list[Tally] | None:
         if len(self._cells) > max(MIN_CELLS, 2 * self._rows):
             self._cells, self._tallies, self._rows = Cells(), OrderedDict(), 0
-        versions = await self._versions(plan, session)
+        versions = await self._versions(plan, options)
         if sum(self._sizes.get(place, 0) for place in versions) > MAX_ROWS:
             return None
         stale = [place for place, version in versions.items() if not self._has(place, version)]
         for bucket in (Bucket.DAY, Bucket.HOUR):
             places = [place for place in stale if place[0] == bucket.value]
-            if places and not await self._load(places, versions, session):
+            if places and not await self._load(places, versions, options):
                 return None
         for place in versions:
             self._tallies.move_to_end(place)
@@ -96,16 +101,18 @@ class TallyCache:
     def _has(self, place: _Place, version: bytes) -> bool:
         return (known := self._tallies.get(place)) is not None and known.version == version
 
-    async def _versions(self, plan: RollupPlan, session: Session) -> dict[_Place, bytes]:
+    async def _versions(self, plan: RollupPlan, options: Mapping[str, Any]) -> dict[_Place, bytes]:
         """The rollups of everyone: where there is none, nobody has any."""
         parts = [
             {"level": Breakdown.ALL.value, "bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}
             for one in plan.ranges
         ]
-        cursor = as_sent(self._database.rollups).find({"$or": parts}, session=session).hint(ROLLUPS)
+        cursor = as_sent(self._database.rollups).aggregate([{"$match": {"$or": parts}}], hint=dict(ROLLUPS), **options)
         return {(one["bucket"], one["at"]): bytes(one.raw) for one in await cursor.to_list(None)}
 
-    async def _load(self, places: Sequence[_Place], versions: Mapping[_Place, bytes], session: Session) -> bool:
+    async def _load(
+        self, places: Sequence[_Place], versions: Mapping[_Place, bytes], options: Mapping[str, Any]
+    ) -> bool:
         """Read tallies of these places, which are all hours or all days; False where there are too many."""
         match = {
             "level": Breakdown.USER_COMBINATION.value,
@@ -114,8 +121,8 @@ class TallyCache:
         }
         asked = {"_id": False, "at": True, **dict.fromkeys(FIELDS, True)}
         index = SPENDERS if places[0][0] == Bucket.DAY else ROLLUPS
-        cursor = self._database.rollups.find(match, asked, batch_size=_AT_ONCE, session=session)
-        cursor = cursor.hint(index).limit(MAX_ROWS + 1)
+        pipeline: list[dict[str, Any]] = [{"$match": match}, {"$project": asked}, {"$limit": MAX_ROWS + 1}]
+        cursor = self._database.rollups.aggregate(pipeline, hint=dict(index), batchSize=_AT_ONCE, **options)
         rows = {at: TallyRows(self._cells) for _, at in places}
         while read := await cursor.to_list(_AT_ONCE):
             for one in read:
