@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from random import Random
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError
 
-from benchmarks.api.population import DAYS, FEWEST_USERS, Population
+from benchmarks.api.population import DAYS, FEWEST_USERS, MODELS, Population, Zipf
+from intercept.refusals import Refusal, Rule
 from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
+from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import Database
@@ -24,6 +27,8 @@ from storage.search.sweep import Step, Sweep
 NAME = "aibridge"
 MAX_USERS = 3_000
 OWNER, BUSIEST = "owner", "user-0001"
+CALLS_A_REFUSAL = 20
+_REFUSED = ((Rule.USER_RATE, 429), (Rule.USER_TOKENS, 429), (Rule.POLICY_BUDGET, 429), (Rule.MODEL_NOT_ALLOWED, 403))
 _AT_ONCE = 2_000
 _DUPLICATE = 11000
 
@@ -39,6 +44,10 @@ async def fill(uri: str, records: int) -> None:
         plan = await client[NAME]["benchmark"].find_one({"_id": "plan", "records": records})
         if plan is None:
             plan = await _begin(client, database, records)
+        if plan.get("filled") and plan.get("refused"):
+            return
+        await _refuse(database, plan)
+        await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"refused": True}})
         if plan.get("filled"):
             return
         await _record(client, plan)
@@ -97,6 +106,37 @@ async def _record(client: AsyncMongoClient[dict[str, Any]], plan: dict[str, Any]
                 await _insert(client, documents[first : first + _AT_ONCE])
             await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"days": day}})
         progress.add(len(documents))
+    print()
+
+
+async def _refuse(database: Database, plan: dict[str, Any]) -> None:
+    """Count refusals, one for `CALLS_A_REFUSAL` calls, as a server would have done it."""
+    number = plan["records"] // CALLS_A_REFUSAL
+    await database.refusals.delete_many({})
+    await database.refusal_totals.delete_many({})
+    random, user, model = Random(2), Zipf(len(plan["users"])), Zipf(len(MODELS))
+    times = sorted(plan["until"] - timedelta(days=random.uniform(0, DAYS)) for _ in range(number))
+    at = iter(times)
+    recorder = RefusalRecorder(database, now=lambda: next(at))
+    progress = Progress("refused", number)
+    for index in range(number):
+        provider, name = MODELS[model.draw(random)]
+        initiator = plan["users"][user.draw(random)]
+        rule, status = random.choice(_REFUSED)
+        recorder.note(
+            Refusal(
+                rule=rule,
+                status=status,
+                initiator_id=initiator,
+                api_key_id=initiator.hex[-10:],
+                provider=provider,
+                route="/v1/messages",
+                model=name,
+            )
+        )
+        if index % _AT_ONCE == _AT_ONCE - 1 or index == number - 1:
+            await recorder.flush()
+            progress.add(index % _AT_ONCE + 1)
     print()
 
 

@@ -3,7 +3,8 @@
     make bench-api
 
 The database is filled once and kept in its data-dir; later runs measure only. The server runs as operators run it, in a
-process of its own, and each request is timed from outside. What the database examined is read from its profiler.
+process of its own, and each request is timed from outside. What the database examined is read from its profiler. The columns
+`here` and `MongoDB` are milliseconds of the processor for one request, which other work of the machine changes least.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +25,9 @@ from urllib.parse import urlencode
 from pymongo import MongoClient
 
 from benchmarks.api.database import BUSIEST, NAME, OWNER, fill, new_token
-from benchmarks.api.requests import Shape, shapes
-from benchmarks.api.server import running_server
+from benchmarks.api.requests import shapes
+from benchmarks.api.server import Server, running_server
+from benchmarks.api.shape import Shape
 from storage.mongo.embedded import EmbeddedMongoDB
 
 PREFIX = "/api/v2/aibridge"
@@ -50,6 +53,23 @@ class Api:
             raise RuntimeError(f"{answer.status} for {url}: {body[:500]!r}")
         return elapsed, body
 
+    def told(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, float]:
+        """Ask once for lines; the milliseconds until the first one was there, and until all were."""
+        headers = {
+            "Authorization": f"Bearer {self._tokens[caller]}",
+            "Accept": "application/x-ndjson, application/json",
+        }
+        url = f"{PREFIX}{path}?{urlencode(parameters)}"
+        began = perf_counter()
+        self._connection.request("GET", url, headers=headers)
+        answer = self._connection.getresponse()
+        answer.readline()
+        first = (perf_counter() - began) * 1000
+        rest = answer.read()
+        if answer.status != http.client.OK or b'{"error":' in rest:
+            raise RuntimeError(f"{answer.status} for {url}: {rest[-500:]!r}")
+        return first, (perf_counter() - began) * 1000
+
     def export(self, caller: str, parameters: dict[str, Any]) -> tuple[int, int]:
         """Read an export to its end without keeping it; its lines and bytes."""
         url = f"{PREFIX}/interceptions/export?{urlencode(parameters)}"
@@ -62,12 +82,20 @@ class Api:
         return lines, size
 
 
-def measure(api: Api, shape: Shape, requests: int) -> list[float]:
-    """Time requests of one kind, each with other values."""
+def measure(api: Api, shape: Shape, requests: int) -> tuple[list[float], list[float]]:
+    """Time requests of one kind, each with other values: in order, until the first line and until the end."""
     random = Random(shape.name)
+
+    def ask() -> tuple[float, float]:
+        if shape.told:
+            return api.told(shape.caller, shape.path, shape.parameters(random))
+        elapsed, _ = api.get(shape.caller, shape.path, shape.parameters(random))
+        return elapsed, elapsed
+
     for _ in range(WARM_UP):
-        api.get(shape.caller, shape.path, shape.parameters(random))
-    return sorted(api.get(shape.caller, shape.path, shape.parameters(random))[0] for _ in range(requests))
+        ask()
+    first, whole = zip(*(ask() for _ in range(requests)), strict=True)
+    return sorted(first), sorted(whole)
 
 
 def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape) -> tuple[int, int, bool]:
@@ -78,7 +106,10 @@ def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape) -> tup
     database.command("profile", 2)
     random = Random(shape.name)
     for _ in range(WARM_UP):
-        api.get(shape.caller, shape.path, shape.parameters(random))
+        if shape.told:
+            api.told(shape.caller, shape.path, shape.parameters(random))
+        else:
+            api.get(shape.caller, shape.path, shape.parameters(random))
     database.command("profile", 0)
     entries = list(
         database["system.profile"].find({"op": {"$in": ["query", "command", "getmore"]}, "appName": "aibridge"})
@@ -102,14 +133,46 @@ def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape) -> tup
     return max(keys.values(), default=0), max(documents.values(), default=0), any(scans)
 
 
-def row(shape: Shape, times: Sequence[float], seen: tuple[int, int, bool]) -> str:
+class Processor:
+    """The processor time of the server and of MongoDB, where both are on this machine."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def used(self, requests: int) -> list[float]:
+        """Milliseconds of each for one of so many requests since then."""
+        return [
+            (now - before) * 1000 / requests / os.sysconf("SC_CLK_TCK")
+            for now, before in zip(self._now(), self._before, strict=True)
+        ]
+
+    def _now(self) -> list[int]:
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids]
+        return [int(stat[11]) + int(stat[12]) for stat in stats]
+
+
+def row(
+    shape: Shape,
+    first: Sequence[float],
+    whole: Sequence[float],
+    used: Sequence[float],
+    seen: tuple[int, int, bool] | None,
+) -> str:
     """One line of the table."""
-    centiles = statistics.quantiles(times, n=100)
-    p50, p95, p99 = centiles[49], centiles[94], centiles[98]
+    p50, p95, p99 = (_share(first, share) for share in (50, 95, 99))
     verdict = "met" if p99 <= shape.target_ms else f"missed ({shape.target_ms})"
-    keys, documents, scans = seen
+    if shape.told:
+        verdict += f"; the end after {_share(whole, 50):,.0f}, at most {whole[-1]:,.0f}"
+    keys, documents, scans = seen or (0, 0, False)
     scan = "yes" if scans else "no"
-    return f"| {shape.name} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {times[-1]:.1f} | {keys:,} | {documents:,} | {scan} | {verdict} |"
+    times = f"{p50:.1f} | {p95:.1f} | {p99:.1f} | {first[-1]:.1f}"
+    times += "".join(f" | {one:.0f}" for one in used)
+    return f"| {shape.name} | {times} |" + (f" {keys:,} | {documents:,} | {scan} |" if seen else "") + f" {verdict} |"
+
+
+def _share(times: Sequence[float], share: int) -> float:
+    return statistics.quantiles(times, n=100, method="inclusive")[share - 1]
 
 
 async def main() -> None:
@@ -120,32 +183,47 @@ async def main() -> None:
     parser.add_argument("--only", default="", help="kinds whose name has this in it")
     parser.add_argument("--data-dir", type=Path, default=Path("data/bench-api"))
     parser.add_argument("--no-export", action="store_true")
+    parser.add_argument("--no-profile", action="store_true", help="do not ask again to see what was examined")
+    parser.add_argument("--mongodb-uri", default="", help="a database that was filled and runs, in place of --data-dir")
     options = parser.parse_args()
+    if options.mongodb_uri:
+        await _measure_all(options.mongodb_uri, options)
+        return
     embedded = await EmbeddedMongoDB.start(options.data_dir)
     try:
         await fill(embedded.uri, options.records)
-        tokens = {"owner": await new_token(embedded.uri, OWNER), "member": await new_token(embedded.uri, BUSIEST)}
-        client: MongoClient[dict[str, Any]] = MongoClient(embedded.uri)
-        with running_server(embedded.uri, NAME) as server, client:
-            api = Api(server.port, tokens)
-            kept = json.loads(api.get("owner", "/interceptions", {"limit": 1})[1])
-            print(f"\n{kept['count']:,} interceptions, {options.requests} requests of each kind, milliseconds\n")
-            print(
-                "| request | p50 | p95 | p99 | max | keys | documents | scan or sort | target |\n|---|--:|--:|--:|--:|--:|--:|---|---|"
-            )
-            for kind in shapes(options.records):
-                if options.only in kind.name:
-                    shape = kind.prepared(api)
-                    times = measure(api, shape, options.requests)
-                    print(row(shape, times, examined(client, api, shape)), flush=True)
-            for form in () if options.no_export else ("ndjson", "csv"):
-                before, began = server.resident_kib(), perf_counter()
-                lines, size = api.export("owner", {"format": form})
-                seconds = perf_counter() - began
-                print(
-                    f"\nexport {form}: {lines:,} lines, {size / 1e6:,.0f} MB in {seconds:.0f} s: {lines / seconds:,.0f} a second; "
-                    f"server {before / 1024:.0f} MiB before, at most {server.peak_kib() / 1024:.0f} MiB",
-                    flush=True,
-                )
+        await _measure_all(embedded.uri, options)
     finally:
         await embedded.stop()
+
+
+async def _measure_all(uri: str, options: argparse.Namespace) -> None:
+    tokens = {"owner": await new_token(uri, OWNER), "member": await new_token(uri, BUSIEST)}
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    with running_server(uri, NAME) as server, client:
+        _print_all(Api(server.port, tokens), client, server, options)
+
+
+def _print_all(api: Api, client: MongoClient[dict[str, Any]], server: Server, options: argparse.Namespace) -> None:
+    kept = json.loads(api.get("owner", "/interceptions", {"limit": 1})[1])
+    mongod = client.admin.command("serverStatus")["pid"]
+    print(f"\n{kept['count']:,} interceptions, {options.requests} requests of each kind, milliseconds\n")
+    seen = "" if options.no_profile else " keys | documents | scan or sort |"
+    print(f"| request | p50 | p95 | p99 | max | here | MongoDB |{seen} target |")
+    print("|---|--:|--:|--:|--:|--:|--:|" + ("" if options.no_profile else "--:|--:|---|") + "---|")
+    for kind in shapes(options.records):
+        if options.only in kind.name:
+            shape = kind.prepared(api)
+            processor = Processor(server.pid, mongod)
+            times = measure(api, shape, options.requests)
+            used = processor.used(options.requests + WARM_UP)
+            print(row(shape, *times, used, None if options.no_profile else examined(client, api, shape)), flush=True)
+    for form in () if options.no_export else ("ndjson", "csv"):
+        before, began = server.resident_kib(), perf_counter()
+        lines, size = api.export("owner", {"format": form})
+        seconds = perf_counter() - began
+        print(
+            f"\nexport {form}: {lines:,} lines, {size / 1e6:,.0f} MB in {seconds:.0f} s: {lines / seconds:,.0f} a second; "
+            f"server {before / 1024:.0f} MiB before, at most {server.peak_kib() / 1024:.0f} MiB",
+            flush=True,
+        )

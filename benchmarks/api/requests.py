@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any, Protocol
 
 from benchmarks.api.population import CLIENTS, DAYS, FEWEST_USERS, MODELS, Zipf
+from benchmarks.api.shape import SUM_MS, WORDS_MS, Parameters, Shape
+from benchmarks.api.views import views
 
-PAGE_MS, SUM_MS, WORDS_MS = 50, 100, 300
 DEEP = 99_900
 _INTERCEPTIONS = "/interceptions"
-
-Parameters = dict[str, Any]
-
-
-class Asks(Protocol):
-    """Something that can ask the server."""
-
-    def get(self, caller: str, path: str, parameters: Parameters) -> tuple[float, bytes]:
-        """Ask once; the milliseconds it took and the answer."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One kind of request: who asks for what, and the milliseconds that 99 of 100 may take at most."""
-
-    name: str
-    path: str
-    parameters: Callable[[Random], Parameters]
-    caller: str = "owner"
-    target_ms: int = PAGE_MS
-    cursor: Parameters | None = None
-
-    def prepared(self, api: Asks) -> Shape:
-        """Put in what the server alone knows: the id behind which a deep page begins, or one to look at."""
-        if self.cursor is None:
-            return self
-        *_, parameter = self.cursor.pop("as", ("after_id",))
-        _, body = api.get(self.caller, self.path, self.cursor)
-        found = json.loads(body)["results"][0]["id"]
-        if parameter == "path":
-            return replace(self, path=f"{self.path}/{found}", cursor=None)
-        asked = self.parameters
-        return replace(self, parameters=lambda random: asked(random) | {parameter: found}, cursor=None)
 
 
 def _nothing(_random: Random) -> Parameters:
@@ -280,4 +245,5 @@ def shapes(records: int) -> tuple[Shape, ...]:
         *_sums(),
         *_of_latest(),
         *_groups(),
+        *views(),
     )

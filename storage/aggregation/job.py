@@ -67,6 +67,10 @@ class TooSlowError(DatabaseUnavailableError):
     """A batch took longer than `BATCH_SECONDS`. The next one is smaller."""
 
 
+class _TakenError(Exception):
+    """Another server has the run."""
+
+
 class ExactlyOnceJob(ABC):
     """Runs a task again and again; a subclass is the task.
 
@@ -235,21 +239,33 @@ class ExactlyOnceJob(ABC):
         """Do a change as this run, in one transaction; return what it returns, None if another server has this run.
 
         Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run.
+
+        Raises:
+            TooSlowError: It is too much for MongoDB's cache.
         """
         for _ in range(TRIES):
             try:
                 return await self._transact(run, change)
+            except _TakenError:
+                break
             except OperationFailure as error:
                 if not error.has_error_label("TransientTransactionError"):
                     raise
                 if error.code == _WRITE_CONFLICT:
-                    break
+                    # Nobody else has this run: MongoDB gives up what fills its cache with changes, and calls it so.
+                    text = f"a batch was too much for MongoDB's cache: the next one has {self._batch_limit}"
+                    raise TooSlowError(text) from error
         return None
 
     async def _transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
         async with self._database.transaction() as session:
             before = {**self.job_state, "turn": run - 1}
-            changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
+            try:
+                changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
+            except OperationFailure as error:
+                if error.code == _WRITE_CONFLICT:
+                    raise _TakenError from error
+                raise
             return await change(session) if changed.modified_count else None
 
     async def _add_noted(self, limit: int, session: Session) -> Pending:

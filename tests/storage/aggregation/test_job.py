@@ -76,6 +76,25 @@ async def test_a_transaction_is_tried_again_where_mongodb_asks_for_it(database, 
 
 
 @pytest.mark.gen_test
+async def test_a_batch_that_is_too_much_for_mongodbs_cache_is_made_smaller(database, task, monkeypatch):
+    monkeypatch.setattr(task.kind, "batch", 8)
+    await end(database, *map(task.call, range(10)))
+    job = task.make_job(database)
+    add, tried = job._add, []
+
+    async def at_most_two(limit, session):
+        tried.append(limit)
+        if limit > 2:
+            raise OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]})
+        return await add(limit, session)
+
+    monkeypatch.setattr(job, "_add", at_most_two)
+    assert await job.add_pending() == 10
+    assert tried[:3] == [8, 4, 2]
+    await task.is_done(database)
+
+
+@pytest.mark.gen_test
 async def test_of_several_at_the_same_time_one_adds(database, task):
     for round_ in range(10):
         await end(database, *(task.call(100 * round_ + number) for number in range(20)))
