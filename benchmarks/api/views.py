@@ -24,6 +24,9 @@ _USUAL = {
 }
 """Searches by what totals tell, most of them."""
 
+_READ_ONE_BY_ONE = {"a tool", "a project of a client"}
+"""Those of which totals do not tell all that is asked."""
+
 _RARE = {
     "long calls": lambda random: f"took:>{random.randrange(10, 60)}s",
     "a bad prompt cache": lambda random: f"cache:<{random.randrange(2, 50)}%",
@@ -89,9 +92,10 @@ def _of_overview() -> Iterator[Shape]:
             f"Overview, {span}, of a member, split by model", parameters=asked(group_by="model"), caller="member"
         )
     for name, q in _USUAL.items():
+        told = name in _READ_ONE_BY_ONE
         for what, parameters in (("", {"compare": "previous"}), (", split by model", {"group_by": "model"})):
             found = _searched(_asked(_overview(7, "hour"), **parameters), q)
-            yield make(f"Overview, 7 days of {name}{what}", parameters=found)
+            yield make(f"Overview, 7 days of {name}{what}", parameters=found, told=told)
     for name, q in _RARE.items():
         found = _searched(_asked(_overview(1, "hour"), compare="previous"), q)
         yield make(f"Overview, 24 hours of {name}", parameters=found, told=True)
@@ -114,11 +118,12 @@ def _of_explore() -> Iterator[Shape]:
             caller="member",
         )
     for name, q in _USUAL.items():
-        yield make(f"Explore, 7 days of {name}", parameters=_searched(_asked(_explore(7), group_by="user", **table), q))
+        found = _searched(_asked(_explore(7), group_by="user", **table), q)
+        yield make(f"Explore, 7 days of {name}", parameters=found, told=name in _READ_ONE_BY_ONE)
     for name, q in _RARE.items():
         found = _searched(_asked(_explore(1), group_by="user,model", **table), q)
         yield make(f"Explore, 24 hours of {name}", parameters=found, told=True)
-    yield make("Explore, 7 days, by session", parameters=_asked(_explore(7), group_by="session", **table), told=True)
+    yield make("Explore, 24 hours, by session", parameters=_asked(_explore(1), group_by="session", **table), told=True)
     of_sessions = partial(_asked, _explore(7), of="sessions", bucket="all", limit=_PAGE)
     yield make("sessions of 7 days, by user", parameters=of_sessions(group_by="user"))
     yield make("sessions of 7 days, by model, before", parameters=of_sessions(group_by="model", compare="previous"))

@@ -75,11 +75,21 @@ _SESSIONS_COVERED: Keys = (("initiator_id", ASCENDING), ("client", ASCENDING))
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_WITH_FAILURES: Keys = (*_NEWEST_FIRST, ("failures", ASCENDING), *_SESSIONS_COVERED)
 SESSIONS_OF_SEVERAL: Keys = (*_NEWEST_FIRST, ("interceptions", ASCENDING), *_SESSIONS_COVERED)
-SESSIONS_BY_INITIATOR: Keys = (("initiator_id", ASCENDING), *_NEWEST_FIRST, ("client", ASCENDING))
-SESSIONS_BY_CLIENT: Keys = (("client", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
+# Also by what lists of sessions are narrowed and sorted, so that these count and sort without looking at each session.
+_SESSIONS_SORTED: Keys = tuple(
+    (name, ASCENDING) for name in ("interceptions", "failures", "cost", "lost", "last_active_at")
+)
+SESSIONS_BY_INITIATOR: Keys = (
+    *(("initiator_id", ASCENDING), *_NEWEST_FIRST),
+    *(("client", ASCENDING), *_SESSIONS_SORTED),
+)
+SESSIONS_BY_CLIENT: Keys = (("client", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING), *_SESSIONS_SORTED)
 SESSIONS_BY_PROVIDER: Keys = (("providers", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
-SESSIONS_BY_PROVIDER_NAME: Keys = (("provider_names", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
-SESSIONS_BY_MODEL: Keys = (("models", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_PROVIDER_NAME: Keys = (
+    *(("provider_names", ASCENDING), *_NEWEST_FIRST),
+    *(*_SESSIONS_COVERED, *_SESSIONS_SORTED),
+)
+SESSIONS_BY_MODEL: Keys = (("models", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED, *_SESSIONS_SORTED)
 SESSIONS_BY_ACTIVITY: Keys = (("last_active_at", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_COST: Keys = (("cost", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_LOSS: Keys = (("lost", DESCENDING), ("_id", DESCENDING))
@@ -108,17 +118,18 @@ BUSIEST_TOKENS: Keys = (
 )
 """The same of tokens; and to find the rollups of some."""
 
-SPENDERS: Keys = (
-    *ROLLUPS,
-    *(
-        (name, ASCENDING)
-        for name in (
-            *("interceptions", "failed", "cost", "input_tokens", "output_tokens"),
-            *("cache_read_input_tokens", "cache_write_input_tokens"),
-        )
-    ),
+_SPENT: Keys = tuple(
+    (name, ASCENDING)
+    for name in (
+        *("interceptions", "failed", "cost", "input_tokens", "output_tokens"),
+        *("cache_read_input_tokens", "cache_write_input_tokens"),
+    )
 )
+SPENDERS: Keys = (*ROLLUPS, *_SPENT)
 """To find who spends most on what, of days, from the index alone."""
+
+SPENDING_TOKENS: Keys = (*BUSIEST_TOKENS[:4], *_SPENT)
+"""To find which tokens spend most, of days, from the index alone."""
 
 NAMES: Mapping[str, Keys] = MappingProxyType(
     {
@@ -192,6 +203,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
             IndexModel(BUSIEST_TOKENS, name="busiest_tokens", partialFilterExpression={"level": "token"}),
             IndexModel(SPENDERS, name="spenders", partialFilterExpression={"level": "initiator", "bucket": "day"}),
+            IndexModel(
+                SPENDING_TOKENS, name="spending_tokens", partialFilterExpression={"level": "token", "bucket": "day"}
+            ),
             *(
                 IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})
                 for level, keys in NAMES.items()
@@ -207,11 +221,11 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(SESSIONS_BY_TIME, name="by_time"),
             IndexModel(SESSIONS_WITH_FAILURES, name="with_failures", partialFilterExpression={"failures": {"$gt": 0}}),
             IndexModel(SESSIONS_OF_SEVERAL, name="of_several", partialFilterExpression={"interceptions": {"$gt": 1}}),
-            IndexModel(SESSIONS_BY_INITIATOR, name="by_initiator"),
-            IndexModel(SESSIONS_BY_CLIENT, name="by_client"),
+            IndexModel(SESSIONS_BY_INITIATOR, name="of_initiator"),
+            IndexModel(SESSIONS_BY_CLIENT, name="of_client"),
             IndexModel(SESSIONS_BY_PROVIDER, name="by_provider"),
-            IndexModel(SESSIONS_BY_PROVIDER_NAME, name="by_provider_name"),
-            IndexModel(SESSIONS_BY_MODEL, name="by_model"),
+            IndexModel(SESSIONS_BY_PROVIDER_NAME, name="of_provider_name"),
+            IndexModel(SESSIONS_BY_MODEL, name="of_model"),
             IndexModel(SESSIONS_BY_NAME, name="by_name"),
             IndexModel(SESSIONS_BY_ACTIVITY, name="by_activity"),
             IndexModel(SESSIONS_BY_COST, name="by_cost"),
@@ -310,6 +324,10 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
 """Every index there is, by collection, aside from the ones that end retention."""
 
 OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"interceptions": ("by_model",), "users": ("living_username",)}
+    {
+        "interceptions": ("by_model",),
+        "users": ("living_username",),
+        "sessions": ("by_initiator", "by_client", "by_provider_name", "by_model"),
+    }
 )
 """Names of indexes that earlier versions made and nothing uses: each slows recording down."""

@@ -14,12 +14,15 @@ from msgspec import Struct
 from storage.aggregation.refusal_recorder import SHADOW
 from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.mongo.database import Database
-from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
+from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME, Keys
 from storage.queries.filters.selection import is_one_of
+from storage.queries.grouped.side_by_side import side_by_side
 from storage.queries.paging import Paging, visible
 from storage.queries.statistics import StatsQuery
 
 _ROWS = Paging("refusal", "at")
+# A condition on rules, or a regular expression, would have MongoDB look at each document.
+_IS_SHADOW = {"$and": [{"$gte": ["$rule", SHADOW]}, {"$lt": ["$rule", SHADOW[:-1] + chr(ord(SHADOW[-1]) + 1)]}]}
 
 
 class RefusalTotals(Struct, frozen=True):
@@ -128,32 +131,40 @@ class Refusals:
             "at": {"$gte": query.start, "$lt": query.end},
             "$and": [visible(visible_to), initiator or {}],
         }
-        by_user: list[dict[str, Any]] = [
-            {"$match": {"rule": {"$not": re.compile(f"^{SHADOW}")}}},
-            {"$group": {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}},
-            {
-                "$group": {
-                    "_id": "$_id.initiator_id",
-                    "total": {"$sum": "$count"},
-                    "rules": {"$push": {"k": "$_id.rule", "v": "$count"}},
-                }
-            },
-            {"$sort": {"total": -1, "_id": 1}},
-            {"$limit": MAX_GROUPS},
-        ]
         points: dict[datetime, dict[str, int]] = {}
         shadow: Counter[str] = Counter()
         is_of_some = visible_to is not None or is_one_of((initiator or {}).get("initiator_id"))
         index = REFUSED_BY_INITIATOR if is_of_some else REFUSED_BY_TIME
-        options: dict[str, Any] = {"hint": dict(index)}
         async with self._database.query():
-            by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
-            async for one in self._totals.aggregate([{"$match": conditions}, {"$group": by_time}], **options):
-                rule = one["_id"]["rule"]
-                if rule.startswith(SHADOW):
-                    shadow[rule.removeprefix(SHADOW)] += int(one["count"])
-                else:
-                    points.setdefault(one["_id"]["at"], {})[rule] = int(one["count"])
-            users = await self._totals.aggregate([{"$match": conditions}, *by_user], **options).to_list(MAX_GROUPS)
-        initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
-        return RefusalTotals(points, dict(shadow.most_common()), initiators)
+            by_time, users = await side_by_side(self._by_time(conditions, index), self._by_user(conditions, index))
+        for one in by_time:
+            rule = one["_id"]["rule"]
+            if rule.startswith(SHADOW):
+                shadow[rule.removeprefix(SHADOW)] += int(one["count"])
+            else:
+                points.setdefault(one["_id"]["at"], {})[rule] = int(one["count"])
+        return RefusalTotals(points, dict(shadow.most_common()), users)
+
+    async def _by_time(self, conditions: Mapping[str, Any], index: Keys) -> list[dict[str, Any]]:
+        by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
+        found = self._totals.aggregate([{"$match": conditions}, {"$group": by_time}], hint=dict(index))
+        return await found.to_list(None)
+
+    async def _by_user(self, conditions: Mapping[str, Any], index: Keys) -> dict[UUID | None, dict[str, int]]:
+        """The users with most refusals, and how many these had by rule. Which these are is read from the index alone."""
+        counted = {"$cond": [_IS_SHADOW, 0, "$count"]}
+        most: list[dict[str, Any]] = [
+            {"$match": conditions},
+            {"$group": {"_id": "$initiator_id", "total": {"$sum": counted}}},
+            {"$sort": {"total": -1, "_id": 1}},
+            {"$limit": MAX_GROUPS},
+        ]
+        ranked = await self._totals.aggregate(most, hint=dict(index)).to_list(MAX_GROUPS)
+        users: dict[UUID | None, dict[str, int]] = {one["_id"]: {} for one in ranked if one["total"]}
+        if users:
+            by_rule = {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}
+            pipeline = [{"$match": {**conditions, "initiator_id": {"$in": list(users)}}}, {"$group": by_rule}]
+            async for one in self._totals.aggregate(pipeline, hint=dict(REFUSED_BY_INITIATOR)):
+                if not one["_id"]["rule"].startswith(SHADOW):
+                    users[one["_id"].get("initiator_id")][one["_id"]["rule"]] = int(one["count"])
+        return users

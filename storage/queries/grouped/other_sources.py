@@ -1,4 +1,4 @@
-"""Where groups of refusals and of sessions are read from."""
+"""Where groups of refusals and of sessions are read from, and what the prompt cache lost of calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from storage.aggregation.refusal_recorder import SHADOW
 from storage.aggregation.rollup import TOKENS, Bucket
 from storage.mongo.indexes import (
+    BY_LOSS,
     REFUSALS_BY_INITIATOR,
     REFUSALS_BY_TIME,
     REFUSED_BY_INITIATOR,
@@ -21,7 +22,7 @@ from storage.queries.filters.grouped.dimensions import Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import is_one_of
-from storage.queries.grouped.sources import ALL_TOKENS, LOSS, Source, Stages
+from storage.queries.grouped.sources import ALL_TOKENS, LOSS, Records, Source, Stages
 
 
 class RefusalTotals(Source):
@@ -76,6 +77,7 @@ class Sessions(Source):
         Order.TOKENS: ALL_TOKENS,
         Order.FAILED: "$failures",
     }
+    is_scan: ClassVar[bool] = True
 
     @property
     def _documents(self) -> Stages:
@@ -86,6 +88,25 @@ class Sessions(Source):
         """See `Source`."""
         is_one = is_one_of({**self._query.conditions, **self._own}.get("initiator_id"))
         return SESSIONS_BY_INITIATOR if is_one else SESSIONS_BY_TIME
+
+
+class Losses(Records):
+    """The records of calls that the prompt cache failed."""
+
+    sums: ClassVar[Mapping[Any, Any]] = {name: {"$sum": f"$cache_loss.{name}"} for name in LOSS}
+    histograms: ClassVar[Sequence[str]] = ()
+    is_scan: ClassVar[bool] = False
+
+    @property
+    def _documents(self) -> Stages:
+        times = {"$gte": self._selection.start, "$lt": self._selection.end}
+        match = {**self._selection.values, "started_at": times, "cache_loss.lost_tokens": {"$gt": 0}}
+        shown = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
+        return [{"$match": match}, {"$project": shown}]
+
+    def hint(self, _keys: Sequence[Key] | None) -> Keys:
+        """See `Source`."""
+        return BY_LOSS
 
 
 def of_refusals(query: GroupQuery) -> RefusalTotals:

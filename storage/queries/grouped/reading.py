@@ -24,10 +24,10 @@ from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
-from storage.queries.grouped.other_sources import Sessions, of_refusals
+from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.side_by_side import side_by_side
-from storage.queries.grouped.sources import Losses, Records, Rollups, Source
+from storage.queries.grouped.sources import Records, Rollups, Source
 from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
 from storage.queries.grouped.tally_cache import TallyCache
 
@@ -84,14 +84,14 @@ class Reading:
         sources = self._sources(query)
         if sources is None:
             return Answer(0, [], Found((), {}, {}))
-        if isinstance(sources.groups, Records):
+        if sources.groups.is_scan:
             await self._plan_progress(query, sources.groups)
         return await self._read(query, sources)
 
-    async def _plan_progress(self, query: GroupQuery, source: Records) -> None:
+    async def _plan_progress(self, query: GroupQuery, source: Source) -> None:
         """Work out how much there is to be read."""
         calls = await self._rows.calls_of(source) * (3 if query.by else 1)
-        if query.compare and (before := self._sources(query.previous)) and isinstance(before.groups, Records):
+        if query.compare and (before := self._sources(query.previous)) and before.groups.is_scan:
             calls += await self._rows.calls_of(before.groups) * (2 if query.by and not query.in_full else 1)
         await self._rows.tell(of=calls)
 
@@ -189,7 +189,7 @@ class Reading:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
             return await self._ranked_by_p95(query, source)
-        if isinstance(source, Records):
+        if source.is_scan:
             return await self._ranked_slice_by_slice(query, source)
         if isinstance(source, Rollups):
             ranked = await self._tallies.ranked(query, source.plan, self._rows.options)
@@ -208,7 +208,7 @@ class Reading:
         counted = found["count"]
         return (int(counted[0]["number"]) if counted else 0), [key_of(query, row["_id"]) for row in found["page"]]
 
-    async def _ranked_slice_by_slice(self, query: GroupQuery, source: Records) -> tuple[int, list[Key]]:
+    async def _ranked_slice_by_slice(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         most: dict[Key, Any] = {}
         async for row in self._rows.read(source, lambda part: part.ranking(query.order)):
             key, number = key_of(query, row["_id"]), row["most"]

@@ -16,7 +16,7 @@ from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.groups import Key, TooMuchError
 from storage.queries.grouped.slices import Slice, slices
-from storage.queries.grouped.sources import Records, Source, Stages
+from storage.queries.grouped.sources import Source, Stages
 
 _AT_ONCE: Final = 250
 """Rows that are read in one iteration of the event loop."""
@@ -89,7 +89,7 @@ class RowReader:
         self._progress = Progress(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
 
-    async def calls_of(self, source: Records) -> int:
+    async def calls_of(self, source: Source) -> int:
         """Say about how many calls are read of a source."""
         return sum(one.calls for one in await self._slices_of(source))
 
@@ -109,7 +109,7 @@ class RowReader:
             most: How many rows a part may have.
         """
         parts: list[tuple[Source, int]] = [(source, 0)]
-        if isinstance(source, Records) and source.is_scan:
+        if source.is_scan:
             cuts = await self._slices_of(source)
             parts = [(source.within(one.start, one.end), one.calls) for one in cuts]
         for part, calls in parts:
@@ -140,7 +140,7 @@ class RowReader:
             raise TooMuchError
         return found
 
-    async def _slices_of(self, source: Records) -> list[Slice]:
+    async def _slices_of(self, source: Source) -> list[Slice]:
         if source.times not in self._slices:
             self._slices[source.times] = await slices(self.database, self.session, *source.times)
         return self._slices[source.times]

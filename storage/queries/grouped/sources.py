@@ -17,10 +17,10 @@ from storage.aggregation.histograms import DIGIT_BITS, unpack
 from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Breakdown
 from storage.aggregation.totals import all_tokens, figures
 from storage.mongo.indexes import (
-    BY_LOSS,
     ROLLUPS,
     ROLLUPS_BY_INITIATOR,
     SPENDERS,
+    SPENDING_TOKENS,
     Keys,
 )
 from storage.queries.filters.grouped.dimensions import Dimension, Order, expression, has_many
@@ -36,6 +36,9 @@ MAX_FOUND_BY_KEY: Final = 200
 
 MAX_PAIRED: Final = 50
 """Most values of a dimension for which the values of another one are told apart: each is compared with what is read."""
+
+_RANKED_BY: Final = {Breakdown.USER_COMBINATION: SPENDERS, Breakdown.TOKEN: SPENDING_TOKENS}
+"""Indexes that have what groups of days are sorted by."""
 
 ENDS: Final = {f"end_{reason}": reason.value for reason in EndReason}
 """What the sums of end reasons are called."""
@@ -68,6 +71,15 @@ class Source:
 
     def __init__(self, query: GroupQuery) -> None:
         self._query = query
+
+    @property
+    def times(self) -> tuple[datetime, datetime]:
+        """The time range in which the documents started."""
+        return self._query.start, self._query.end
+
+    def within(self, start: datetime, end: datetime) -> Source:
+        """Return where those of them are read that started in [start, end)."""
+        return type(self)(replace(self._query, start=start, end=end))
 
     @property
     def _times(self) -> dict[str, Any]:
@@ -233,12 +245,12 @@ class Rollups(Source):
     def _ranks_from_index(self) -> bool:
         """Whether the figures by which groups are sorted are in an index, of days."""
         is_of_all = "initiator_id" not in self.plan.values
-        return self.plan.breakdown is Breakdown.USER_COMBINATION and is_of_all and self.plan.days is not None
+        return self.plan.breakdown in _RANKED_BY and is_of_all and self.plan.days is not None
 
     @property
     def ranking_hint(self) -> Keys:
         """See `Source`."""
-        return SPENDERS if self._ranks_from_index and not self._unwound else self.hint(None)
+        return _RANKED_BY[self.plan.breakdown] if self._ranks_from_index and not self._unwound else self.hint(None)
 
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
@@ -279,11 +291,11 @@ class Records(Source):
 
     @property
     def times(self) -> tuple[datetime, datetime]:
-        """The time range in which the calls started."""
+        """See `Source`."""
         return self._selection.start, self._selection.end
 
     def within(self, start: datetime, end: datetime) -> Records:
-        """Return where those of the calls are read that started in [start, end)."""
+        """See `Source`."""
         return type(self)(self._query, self._selection.within(start, end))
 
     @property
@@ -318,25 +330,6 @@ class Records(Source):
         """See `Source`: the bucket of each call."""
         numbers = Counter(bucket for bucket in pushed if bucket is not None)
         return sum(number << DIGIT_BITS * int(bucket) for bucket, number in numbers.items())
-
-
-class Losses(Records):
-    """The records of calls that the prompt cache failed."""
-
-    sums: ClassVar[Mapping[Any, Any]] = {name: {"$sum": f"$cache_loss.{name}"} for name in LOSS}
-    histograms: ClassVar[Sequence[str]] = ()
-    is_scan: ClassVar[bool] = False
-
-    @property
-    def _documents(self) -> Stages:
-        times = {"$gte": self._selection.start, "$lt": self._selection.end}
-        match = {**self._selection.values, "started_at": times, "cache_loss.lost_tokens": {"$gt": 0}}
-        shown = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
-        return [{"$match": match}, {"$project": shown}]
-
-    def hint(self, _keys: Sequence[Key] | None) -> Keys:
-        """See `Source`."""
-        return BY_LOSS
 
 
 def wanted(keys: Sequence[Key], position: int) -> list[Any]:

@@ -124,11 +124,13 @@ def plain(value):
 
 
 async def everything(database):
-    """All that a database holds, but for the state of jobs, what is audited of the examples, and how the index is cut."""
+    """All that a database holds, but for the state and runs of jobs, what is audited of the examples, and how the index is cut."""
     held = {}
     for name in await database._database.list_collection_names():
         documents = await database._database[name].find().to_list(None)
         kept = {one["_id"]: plain(one) for one in documents if one["_id"] not in BOOKKEEPING}
+        if name == "rollups":
+            kept = {id_: {field: one[field] for field in one if field != "turn"} for id_, one in kept.items()}
         if name == "audit":
             kept = {id_: one for id_, one in kept.items() if not one["action"].startswith("examples.")}
         if name not in {"search_segments", "search_parts"} and kept:

@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 from intercept.records import EndReason
 from storage.aggregation.rollup import TOKENS, add
 from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
@@ -376,6 +377,25 @@ async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
     told.clear()
     await Grouped(database).read(replace(query, by=(MODEL,)), on_progress)
     assert told == []
+
+
+@pytest.mark.gen_test
+async def test_it_is_told_how_far_sessions_are_read(database, monkeypatch):
+    calls = [Call(number, second=number * HOUR, initiator=UUID(int=number % 2)) for number in range(1, 5)]
+    await count(database, *calls)
+    await SessionJob(database).add_pending()
+    query = replace(THREE_DAYS, of=Subject.SESSIONS, by=(USER,))
+    expected = await Grouped(database).read(query)
+    assert [(one.key, one.total["sessions"]) for one in expected.groups] == [((UUID(int=0),), 2), ((UUID(int=1),), 2)]
+    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
+    told = []
+
+    async def on_progress(progress):
+        told.append(tuple(progress))
+
+    assert await Grouped(database).read(query, on_progress) == expected
+    # Ranked and as one, and by group.
+    assert told == [(number, 12) for number in range(13)]
 
 
 @pytest.mark.gen_test
