@@ -16,8 +16,8 @@ from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.mongo.database import Database
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME, Keys
 from storage.queries.filters.selection import is_one_of
-from storage.queries.grouped.side_by_side import side_by_side
 from storage.queries.paging import Paging, visible
+from storage.queries.side_by_side import side_by_side
 from storage.queries.statistics import StatsQuery
 
 _ROWS = Paging("refusal", "at")

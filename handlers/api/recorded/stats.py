@@ -33,6 +33,8 @@ from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.series import question_of, series_of
+from storage.queries.refusals import RefusalTotals
+from storage.queries.side_by_side import side_by_side
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
 
 PARAMETERS = ("from", "to", "bucket", "group_by", *OWN_PARAMETERS)
@@ -79,14 +81,10 @@ class StatisticsHandler(GroupedHandler):
         self, query: StatsQuery, conditions: Mapping[str, Any], on_progress: OnProgress, seconds: float | None
     ) -> Statistics:
         """Read the series of the calls that match, and what was refused of the same users, where that is all that is asked."""
-        if conditions:
-            found = await self._found(query, conditions, on_progress, seconds)
-        else:
-            found = await self._counted(query)
-        refused = None
-        if conditions.keys() <= {"initiator_id", "status"} and conditions.get("status", ANY_END) == ANY_END:
-            initiator = {name: value for name, value in conditions.items() if name == "initiator_id"}
-            refused = await self.bridge.refusals.totals(query, visible_to=self.visible_to, initiator=initiator)
+        found, refused = await side_by_side(
+            self._found(query, conditions, on_progress, seconds) if conditions else self._counted(query),
+            self._refused(query, conditions),
+        )
         names = await self._names(query.group_by, found.series, refused.initiators if refused else ())
         return Statistics(
             from_=format_time(query.start),
@@ -103,14 +101,25 @@ class StatisticsHandler(GroupedHandler):
             since=UNSET if found.since is None else format_time(found.since),
         )
 
+    async def _refused(self, query: StatsQuery, conditions: Mapping[str, Any]) -> RefusalTotals | None:
+        """What was refused of the same users; None where more than users is asked for."""
+        if not conditions.keys() <= {"initiator_id", "status"} or conditions.get("status", ANY_END) != ANY_END:
+            return None
+        initiator = {name: value for name, value in conditions.items() if name == "initiator_id"}
+        return await self.bridge.refusals.totals(query, visible_to=self.visible_to, initiator=initiator)
+
     async def _counted(self, query: StatsQuery) -> FoundSeries:
         """The series of all calls."""
         statistics = self.bridge.statistics
         try:
-            uncounted, series = await statistics.read(query, visible_to=self.visible_to)
             earlier = None
             if query.compare:
-                _, (earlier,) = await statistics.read(query.previous, visible_to=self.visible_to)
+                (uncounted, series), (_, (earlier,)) = await side_by_side(
+                    statistics.read(query, visible_to=self.visible_to),
+                    statistics.read(query.previous, visible_to=self.visible_to),
+                )
+            else:
+                uncounted, series = await statistics.read(query, visible_to=self.visible_to)
         except TooManyRollupsError as error:
             detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise ValidationProblem(INVALID, validations=[("from", detail)]) from error

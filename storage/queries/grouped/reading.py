@@ -26,10 +26,10 @@ from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchEr
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.side_by_side import side_by_side
 from storage.queries.grouped.sources import Records, Rollups, Source
 from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
 from storage.queries.grouped.tally_cache import TallyCache
+from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
 
