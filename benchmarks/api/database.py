@@ -44,10 +44,9 @@ async def fill(uri: str, records: int) -> None:
         plan = await client[NAME]["benchmark"].find_one({"_id": "plan", "records": records})
         if plan is None:
             plan = await _begin(client, database, records)
-        if plan.get("filled") and plan.get("refused"):
-            return
-        await _refuse(database, plan)
-        await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"refused": True}})
+        if not plan.get("refused"):
+            await _refuse(database, plan)
+            await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"refused": True}})
         if plan.get("filled"):
             return
         await _record(client, plan)
