@@ -32,6 +32,8 @@ from storage.mongo.embedded import EmbeddedMongoDB
 
 PREFIX = "/api/v2/aibridge"
 WARM_UP = 3
+TOLD_SHARE = 5
+"""Of requests that tell their progress there is one for so many others, as they may take long."""
 
 
 class Api:
@@ -82,7 +84,7 @@ class Api:
         return lines, size
 
 
-def measure(api: Api, shape: Shape, requests: int) -> tuple[list[float], list[float]]:
+def measure(api: Api, shape: Shape, requests: int, warm_up: int) -> tuple[list[float], list[float]]:
     """Time requests of one kind, each with other values: in order, until the first line and until the end."""
     random = Random(shape.name)
 
@@ -92,20 +94,20 @@ def measure(api: Api, shape: Shape, requests: int) -> tuple[list[float], list[fl
         elapsed, _ = api.get(shape.caller, shape.path, shape.parameters(random))
         return elapsed, elapsed
 
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         ask()
     first, whole = zip(*(ask() for _ in range(requests)), strict=True)
     return sorted(first), sorted(whole)
 
 
-def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape) -> tuple[int, int, bool]:
+def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape, times: int) -> tuple[int, int, bool]:
     """Ask a few times with the profiler on: most keys and documents examined by one query, and whether it scanned or sorted."""
     database = client[NAME]
     database.command("profile", 0)
     database["system.profile"].drop()
     database.command("profile", 2)
     random = Random(shape.name)
-    for _ in range(WARM_UP):
+    for _ in range(times):
         if shape.told:
             api.told(shape.caller, shape.path, shape.parameters(random))
         else:
@@ -180,6 +182,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--requests", type=int, default=200, help="of each kind")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="requests before those that are timed")
     parser.add_argument("--only", default="", help="kinds whose name has this in it")
     parser.add_argument("--data-dir", type=Path, default=Path("data/bench-api"))
     parser.add_argument("--no-export", action="store_true")
@@ -215,9 +218,11 @@ def _print_all(api: Api, client: MongoClient[dict[str, Any]], server: Server, op
         if options.only in kind.name:
             shape = kind.prepared(api)
             processor = Processor(server.pid, mongod)
-            times = measure(api, shape, options.requests)
-            used = processor.used(options.requests + WARM_UP)
-            print(row(shape, *times, used, None if options.no_profile else examined(client, api, shape)), flush=True)
+            number = max(options.requests // TOLD_SHARE, 2) if shape.told else options.requests
+            times = measure(api, shape, number, options.warm_up)
+            used = processor.used(number + options.warm_up)
+            seen_of = None if options.no_profile else examined(client, api, shape, options.warm_up)
+            print(row(shape, *times, used, seen_of), flush=True)
     for form in () if options.no_export else ("ndjson", "csv"):
         before, began = server.resident_kib(), perf_counter()
         lines, size = api.export("owner", {"format": form})

@@ -15,7 +15,6 @@ from pymongo.errors import OperationFailure
 from intercept.records import EndReason
 from storage.aggregation.rollup import TOKENS, add
 from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
@@ -381,12 +380,15 @@ async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_it_is_told_how_far_sessions_are_read(database, monkeypatch):
-    calls = [Call(number, second=number * HOUR, initiator=UUID(int=number % 2)) for number in range(1, 5)]
+    calls = [Call(number, second=number * HOUR) for number in range(1, 5)]
     await count(database, *calls)
-    await SessionJob(database).add_pending()
+    await database.sessions.insert_many(
+        {"_id": call.id, "started_at": call.started_at, "interceptions": 1, "initiator_id": user}
+        for call, user in zip(calls, [ADA, ADA, BOB, ADA], strict=True)
+    )
     query = replace(THREE_DAYS, of=Subject.SESSIONS, by=(USER,))
     expected = await Grouped(database).read(query)
-    assert [(one.key, one.total["sessions"]) for one in expected.groups] == [((UUID(int=0),), 2), ((UUID(int=1),), 2)]
+    assert [(one.key, one.total["sessions"]) for one in expected.groups] == [((ADA,), 3), ((BOB,), 1)]
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
     told = []
 
