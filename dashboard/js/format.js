@@ -64,6 +64,13 @@ export function time(text, now = new Date()) {
   return moment.toDateString() === now.toDateString() ? clock : `${day(moment, now)} ${clock}`;
 }
 
+/** From one moment to another one: 3 Nov 14:03:20 to today 09:12:00. */
+export function fromTo(first, last, now = new Date()) {
+  if (first === last) return time(first, now);
+  const isToday = (text) => new Date(text).toDateString() === now.toDateString();
+  return `${time(first, now)} to ${isToday(last) && !isToday(first) ? "today " : ""}${time(last, now)}`;
+}
+
 /** The date, with the year unless it is that of `now`: 3 Nov, 3 Nov 2024. */
 export function day(moment, now = new Date()) {
   const year = moment.getFullYear() === now.getFullYear() ? undefined : "numeric";

@@ -21,9 +21,15 @@ const CURES = {
   evicted: "Nothing of the request explains it. If it happens often, ask the provider.",
 };
 
-/** The share that was read: cache 71 %. Empty where nothing was cached or read. */
-export function rateOf({ read_tokens: read, written_tokens: written, fresh_tokens: fresh }) {
-  return read + written > 0 ? `cache ${percent(read, read + written + fresh)}` : "";
+/** The share that was read: 71 %. Empty where nothing was cached or read. */
+export function shareOf({ read_tokens: read, written_tokens: written, fresh_tokens: fresh }) {
+  return read + written > 0 ? percent(read, read + written + fresh) : "";
+}
+
+/** The same with what it is: cache 71 %. */
+export function rateOf(cache) {
+  const share = shareOf(cache);
+  return share && `cache ${share}`;
 }
 
 /** What a prompt cache did, in a line: cache 71 %, saved $3.12, lost $0.41. Empty where nothing was cached. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, between, bucketName, duration, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
+  ago, between, bucketName, duration, fromTo, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
 } from "../../dashboard/js/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
@@ -75,4 +75,12 @@ test("counts that nobody reported stay unknown in a sum", () => {
 test("one is singular", () => {
   assert.deepEqual([plural(0, "call"), plural(1, "call"), plural(2000, "call")], ["0 calls", "1 call", "2,000 calls"]);
   assert.equal(words("upstream_stream_error"), "upstream stream error");
+});
+
+test("a span that ends today says so, unless it began today", () => {
+  const now = new Date(2026, 10, 27, 18);
+  const [before, morning, noon] = [new Date(2026, 10, 3, 14, 3, 20), new Date(2026, 10, 27, 9), new Date(2026, 10, 27, 12)].map((at) => at.toISOString());
+  assert.equal(fromTo(before, morning, now), "3 Nov 14:03:20 to today 09:00:00");
+  assert.equal(fromTo(morning, noon, now), "09:00:00 to 12:00:00");
+  assert.equal(fromTo(before, before, now), "3 Nov 14:03:20");
 });

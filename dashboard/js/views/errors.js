@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { chosenRange, rangeParams, spanOfRange } from "../bar/range.js";
-import { plural, time, whole } from "../format.js";
+import { fromTo, plural, whole } from "../format.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
 import { Empty } from "../parts/states.js";
@@ -59,7 +59,7 @@ function Row({ error, params }) {
       </span>
       <span class="quiet">
         ${who || "unknown users"}<br />
-        ${first === last ? time(last) : `${time(first)} to ${time(last)}`}
+        ${fromTo(first, last)}
       </span>
     </li>
   `;

@@ -12,7 +12,7 @@ import { Empty } from "../parts/states.js";
 import { useChange, usePages } from "../resource.js";
 import { href } from "../router.js";
 import { saveCsv } from "../save.js";
-import { lossOf, rateOf } from "../prompt_cache.js";
+import { lossOf, shareOf } from "../prompt_cache.js";
 import { Choice, Filters, useSearch } from "./filters.js";
 
 const PAGE = 50;
@@ -102,7 +102,7 @@ function Nothing({ q, single, onShow }) {
 
 function SessionRow({ session }) {
   const { id, initiator, client, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
-  const cached = [rateOf(cache), lossOf(cache)].filter(Boolean).join(", ");
+  const cached = [shareOf(cache), lossOf(cache)].filter(Boolean).join(", ");
   return html`
     <li>
       <a class="session" href=${href("sessions", id)}>
@@ -112,7 +112,7 @@ function SessionRow({ session }) {
         <span class="at">${time(started)} · ${duration(between(started, last))}</span>
         <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
         <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
-        <span class="cached">${cached}</span>
+        <span class="cached">${cached && html`<span class="said">cache </span>`}${cached}</span>
         <span class="number">${usd(session.cost_usd)}</span>
       </a>
     </li>
