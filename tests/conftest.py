@@ -15,10 +15,7 @@ import gc
 import logging
 import re
 import sys
-from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
@@ -28,7 +25,7 @@ from http1.server import BridgeServer
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.databases import Databases
-from tests.memory import MEMORY, PREFIX, has_room, remove_left
+from tests.memory import data_folder
 from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
 pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.patience", "tests.storage.outages"]
@@ -199,13 +196,7 @@ def run_apart():
 @pytest.fixture(scope="session")
 def mongodb(tmp_path_factory, run_apart):
     """The MongoDB of this test run, in memory where there is room. Who stops it or ends it starts one of their own instead."""
-    with ExitStack() as stack:
-        remove_left()
-        if has_room():
-            # A write takes it half the time, and a quarter less of the processor.
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix=PREFIX, dir=MEMORY)))
-        else:
-            folder = tmp_path_factory.mktemp("data")
+    with data_folder(tmp_path_factory.mktemp("data")) as folder:
         mongodb = run_apart(EmbeddedMongoDB.start(folder))
         yield mongodb
         run_apart(mongodb.stop())

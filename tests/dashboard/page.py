@@ -197,11 +197,10 @@ class Page:
 
     def axe(self, source: str) -> list[str]:
         """What axe finds serious or worse, each with the first element that has it."""
-        self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
-        evaluated = self.browser.execute_cdp_cmd(
-            "Runtime.evaluate",
-            {"expression": "axe.run().then(({violations}) => JSON.stringify(violations))", "awaitPromise": True},
-        )
+        if not self.browser.execute_script("return 'axe' in window"):
+            self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
+        run = "axe.run({resultTypes: ['violations']}).then(({violations}) => JSON.stringify(violations))"
+        evaluated = self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": run, "awaitPromise": True})
         violations = json.loads(evaluated["result"]["value"])
         return [
             f"{one['id']}: {one['help']}: {one['nodes'][0]['html']}: {one['nodes'][0]['failureSummary']}"

@@ -17,6 +17,7 @@ from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
 from storage.recording.outbox import writer
+from tests.memory import data_folder
 from tests.patience import AWAY
 
 
@@ -51,11 +52,12 @@ class Commands(CommandListener):
 
 
 class PrivateMongoDB:
-    """A mongod that freezes, thaws, dies and comes back when a test says so."""
+    """A mongod that freezes, thaws, dies and comes back when a test says so; one that tests share only freezes."""
 
-    def __init__(self, data_dir):
+    def __init__(self, data_dir, *, shared=False):
         self._data_dir = data_dir
         self._mongodb = None
+        self._shared = shared
 
     async def start(self):
         self._mongodb = await EmbeddedMongoDB.start(self._data_dir)
@@ -72,17 +74,42 @@ class PrivateMongoDB:
         os.kill(self._mongodb.pid, signal.SIGCONT)
 
     async def kill(self):
+        assert not self._shared, "the test is to have a MongoDB of its own: @pytest.mark.own_mongodb"
+        await self.end()
+
+    async def end(self):
         os.kill(self._mongodb.pid, signal.SIGKILL)
         await self._mongodb.stop()
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "own_mongodb: the test kills its private MongoDB, changes how it works, or reads what it counts"
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_mongodb(tmp_path_factory, run_apart):
+    """The MongoDB that tests freeze or watch one after the other. To start one takes half a second."""
+    with data_folder(tmp_path_factory.mktemp("shared-mongodb")) as folder:
+        mongodb = PrivateMongoDB(folder, shared=True)
+        run_apart(mongodb.start())
+        yield mongodb
+        run_apart(mongodb.end())
+
+
 @pytest.fixture
-def private_mongodb(io_loop, tmp_path):
-    """A fresh one, as a killed one takes long to recover when it has seen many tests."""
-    mongodb = PrivateMongoDB(tmp_path / "data")
-    io_loop.run_sync(mongodb.start)
-    yield mongodb
-    io_loop.run_sync(mongodb.kill)
+def private_mongodb(request, io_loop, tmp_path):
+    """That one; for tests of the mark a fresh one, as a killed one takes long to recover when it has seen many tests."""
+    if request.node.get_closest_marker("own_mongodb") is None:
+        mongodb = request.getfixturevalue("shared_mongodb")
+        yield mongodb
+        mongodb.thaw()
+    else:
+        mongodb = PrivateMongoDB(tmp_path / "data")
+        io_loop.run_sync(mongodb.start)
+        yield mongodb
+        io_loop.run_sync(mongodb.end)
 
 
 @pytest.fixture

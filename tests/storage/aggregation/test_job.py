@@ -118,6 +118,7 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
     await task.is_done(database)
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.gen_test(timeout=120)
 async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database, name, task, monkeypatch):
     database, random = private_database, Random(7)

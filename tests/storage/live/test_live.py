@@ -354,6 +354,7 @@ async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, ca
     assert await again.heard(5) == [(number, "started") for number in range(5)]
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.gen_test(timeout=60)
 async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_nothing(
     private_database, private_mongodb, make_live, listen, pauses

@@ -114,6 +114,7 @@ async def test_behind_what_is_unknown_or_not_to_be_seen_there_is_nothing(recorde
             await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id, after_id=UUID(int=after)))
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.gen_test
 async def test_nothing_is_left_open_in_the_database_between_pages(private_database, commands, small_pages):
     calls, recorded = Calls(private_database), Recorded(private_database)

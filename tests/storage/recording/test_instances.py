@@ -439,6 +439,7 @@ async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock)
     assert await ids(database) == set()
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.gen_test(timeout=30)
 async def test_it_outlives_an_outage(private_database, private_mongodb, clock, monkeypatch):
     monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)

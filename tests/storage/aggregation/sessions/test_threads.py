@@ -380,6 +380,7 @@ class Passes:
         await until(lambda: len(self.begun) > begun)
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.gen_test(timeout=30)
 async def test_outages_are_waited_for(private_mongodb, private_database, clock, monkeypatch):
     monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.5)

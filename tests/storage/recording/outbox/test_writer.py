@@ -187,6 +187,7 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         }
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.parametrize("outage", ["frozen", "killed"])
 @pytest.mark.gen_test(timeout=60)
@@ -271,6 +272,7 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
         assert 4 not in documents
 
 
+@pytest.mark.own_mongodb
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
 async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_is_back(
