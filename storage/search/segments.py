@@ -35,6 +35,10 @@ _DIGEST_BITS: Final = 64
 _BITS: Final = ((64, 0), (512, 3), (4_096, 5), (MAX_CALLS, 8))
 """Up to so many calls, the buckets are told by so many bits."""
 
+_POSITION_BYTES: Final = 2
+_GONE: Final = 0xFFFF
+"""Stands for the position of a call that is gone."""
+
 _YIELD_EACH: Final = 64
 
 
@@ -60,6 +64,10 @@ class Segment(Struct, frozen=True, kw_only=True):
     def bucket(self, digest: int) -> int:
         """Return the number of the part that has a digest."""
         return (1 << self.bits) + (digest >> (_DIGEST_BITS - self.bits) if self.bits else 0)
+
+    def end(self, bucket: int) -> int:
+        """Return what all digests of a bucket are below."""
+        return (bucket + 1 - (1 << self.bits)) << (_DIGEST_BITS - self.bits)
 
     @property
     def buckets(self) -> range:
@@ -101,7 +109,7 @@ def merge(number: int, sources: Sequence[Source]) -> tuple[Segment, dict[int, by
     calls = sorted(call for index, source in enumerate(sources) for call in _calls(index, source))
     if not calls:
         return None
-    moved: list[dict[int, int]] = [{} for _ in sources]
+    moved = [array("H", [_GONE]) * source.segment.calls for source in sources]
     for position, (_, _, index, before) in enumerate(calls):
         moved[index][before] = position
     positions: dict[int, array[int]] = {}
@@ -122,24 +130,34 @@ def _calls(index: int, source: Source) -> Iterable[tuple[int, bytes, int, int]]:
             yield times[position], ids[position * ID_BYTES : (position + 1) * ID_BYTES], index, position
 
 
-def _add_postings(positions: dict[int, array[int]], bucket: bytes | None, new: Mapping[int, int]) -> None:
+def _add_postings(positions: dict[int, array[int]], bucket: bytes | None, new: array[int]) -> None:
     """Add what a bucket has, at the new positions."""
-    for digest, old in () if bucket is None else _postings(bucket):
-        kept = array("H", [new[position] for position in old if position in new])
+    if bucket is None:
+        return
+    digests, ends, old = _postings(bucket)
+    moved = array("H", [new[position] for position in old])
+    has_gone = _GONE in moved
+    begin = 0
+    for digest, end in zip(digests, ends, strict=True):
+        kept = moved[begin:end]
+        begin = end
+        if has_gone:
+            kept = array("H", [position for position in kept if position != _GONE])
         if digest in positions:
-            positions[digest].extend(kept)
+            positions[digest] += kept
         elif kept:
             positions[digest] = kept
 
 
-def _column(part: int, calls: int, sources: Sequence[Source], moved: Sequence[Mapping[int, int]]) -> list[float | None]:
+def _column(part: int, calls: int, sources: Sequence[Source], moved: Sequence[array[int]]) -> list[float | None]:
     column: list[float | None] = [None] * calls
     for source, new in zip(sources, moved, strict=True):
         if part not in source.parts:
             continue  # an earlier version did not have this figure
         values = numbers(source.parts[part], "d")
-        for before, position in new.items():
-            column[position] = values[before]
+        for before, position in enumerate(new):
+            if position != _GONE:
+                column[position] = values[before]
     return column
 
 
@@ -210,9 +228,7 @@ def _made(
     digests = sorted(positions)
     begin = 0
     for bucket in segment.buckets:
-        end = begin
-        while end < len(digests) and segment.bucket(digests[end]) == bucket:
-            end += 1
+        end = bisect_left(digests, segment.end(bucket), begin)
         if end > begin:
             parts[bucket] = _bucket(digests[begin:end], positions)
         begin = end
@@ -222,22 +238,21 @@ def _made(
 
 
 def _bucket(digests: Sequence[int], positions: Mapping[int, array[int]]) -> bytes:
-    lists = [_written("H", positions[digest]) for digest in digests]
-    offsets = [0]
-    for one in lists:
-        offsets.append(offsets[-1] + len(one))
+    flat, offsets = array("H"), [0]
+    for digest in digests:
+        flat += positions[digest]
+        offsets.append(_POSITION_BYTES * len(flat))
     head = _written("I", [len(digests), 0])
-    return b"".join((head, _written("Q", digests), _written("I", offsets), *lists))
+    return b"".join((head, _written("Q", digests), _written("I", offsets), _written("H", flat)))
 
 
-def _postings(part: bytes) -> Iterable[tuple[int, array[int]]]:
+def _postings(part: bytes) -> tuple[array[int], list[int], array[int]]:
+    """Return the digests of a bucket, where the positions of each end, and the positions of all."""
     (count,) = numbers(part[:4], "I")
-    digests = numbers(part[8 : 8 + 8 * count], "Q")
     ends = 8 + 8 * count
-    offsets = numbers(part[ends : ends + 4 * (count + 1)], "I")
     begin = ends + 4 * (count + 1)
-    for index, digest in enumerate(digests):
-        yield digest, numbers(part[begin + offsets[index] : begin + offsets[index + 1]], "H")
+    offsets = numbers(part[ends:begin], "I")
+    return numbers(part[8:ends], "Q"), [end // _POSITION_BYTES for end in offsets[1:]], numbers(part[begin:], "H")
 
 
 def _written(kind: str, values: Iterable[float]) -> bytes:

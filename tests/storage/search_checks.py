@@ -24,13 +24,19 @@ async def read_index(database):
     return entries
 
 
+def in_bucket(part):
+    """The digests of a bucket, each with the positions of the calls that have it."""
+    digests, ends, positions = _postings(part)
+    return [(digest, positions[begin:end]) for digest, begin, end in zip(digests, [0, *ends], ends, strict=False)]
+
+
 def entries_of(segment, parts):
     """The entries of a segment that are not gone."""
     assert 0 < segment.calls <= MAX_CALLS
     times, ids = numbers(parts[TIMES], "q"), parts[IDS]
     digests = [set() for _ in times]
     for bucket in segment.buckets:
-        for digest, positions in _postings(parts[bucket]) if bucket in parts else ():
+        for digest, positions in in_bucket(parts[bucket]) if bucket in parts else ():
             assert segment.bucket(digest) == bucket
             for position in positions:
                 digests[position].add(digest)
