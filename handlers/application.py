@@ -59,8 +59,7 @@ from handlers.dataplane.addresses import (
     ROOTS,
     dialect_of_unknown,
     find_misdirection,
-    find_problem,
-    find_socket,
+    find_route,
 )
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.service import Service
@@ -73,10 +72,11 @@ from handlers.dataplane.services.sockets.service import ApiSocket
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
+from handlers.problems import Problem
 from intercept.apis import Dialect
 from limits.policies.sources import Level
 from storage.queries.facets import Facet
-from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, Route
+from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
@@ -211,17 +211,16 @@ class BridgeApplication(Application):
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         table = self._bridge.routing.table
         provider = table.providers.get(name)
-        dialect = provider.dialect_of(path) if provider else dialect_of_unknown(name, path)
         if provider and request.method == "HEAD" and path in ROOTS:
-            return self._serve(request, dialect, ProviderRoot())
-        if (problem := find_problem(self._bridge, name, request, path)) is not None:
-            return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
-        provider, pool = table.providers[name], table.key_pools.get(name)
-        if (api := find_socket(provider, request, path)) is not None:
-            socket = Destination(provider, Route(api.path, api.dialect, (), api), path, pool)
-            return self._serve(request, dialect, ApiSocket(socket))
-        route = next(route for route in provider.find_routes(path) if request.method in route.methods)
-        to = Destination(provider, route, path, pool)
+            return self._serve(request, provider.dialect_of(path), ProviderRoot())
+        route = find_route(self._bridge, name, request, path)
+        if isinstance(route, Problem):
+            dialect = provider.dialect_of(path) if provider else dialect_of_unknown(name, path)
+            return self._serve(request, dialect, NotServed(route, provider.name if provider else None))
+        provider = table.providers[name]
+        to = Destination(provider, route, path, table.key_pools.get(name))
+        if not route.methods:
+            return self._serve(request, provider.dialect_of(path), ApiSocket(to))
         if route.api is None:
             service = _PASSING.get(route.pattern, Passthrough)
             return self._serve(request, route.dialect, service(to))

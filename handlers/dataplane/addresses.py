@@ -16,7 +16,7 @@ from intercept.refusals import Rule
 from intercept.secrets.scrub import scrub_quoted
 from upstream.paths import find_fault
 from upstream.providers import OPENAI_PREFIX, Availability, Provider
-from upstream.routes import guess_dialect
+from upstream.routes import Route, guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
 # `HEAD` on these answers whether anybody is there: the second is what Claude Code asks.
@@ -41,8 +41,11 @@ _OF_AN_API = frozenset(
 )
 
 
-def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: str) -> Problem | None:
-    """Why a request for `path` below the provider `name` is not served; None when it is."""
+def find_route(bridge: Bridge, name: str, request: HTTPServerRequest, path: str) -> Route | Problem:
+    """The route of a request for `path` below the provider `name`, or why it is not served.
+
+    That of the handshake of a WebSocket has no methods.
+    """
     table = bridge.routing.table
     providers = table.providers
     provider = providers.get(name)
@@ -62,12 +65,18 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     if (api := find_socket(provider, request, path)) is not None:
         options = bridge.options
         is_on = options.realtime_websocket if api is REALTIME else options.responses_websocket
-        return None if is_on and provider.preset.has_websocket else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
-    routes = provider.find_routes(path)
-    if served := [route for route in routes if request.method in route.methods]:
+        if is_on and provider.preset.has_websocket:
+            return Route(api.path, api.dialect, (), api)
+        return Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
+    if served := [route for route in provider.find_routes(path) if request.method in route.methods]:
         fault = provider.find_fault(served[0], path)
-        return Problem(404, f"route not supported: {fault}.", rule=Rule.UNKNOWN_ROUTE) if fault else None
-    if routes:
+        return Problem(404, f"route not supported: {fault}.", rule=Rule.UNKNOWN_ROUTE) if fault else served[0]
+    return _not_served(bridge, provider, request, path)
+
+
+def _not_served(bridge: Bridge, provider: Provider, request: HTTPServerRequest, path: str) -> Problem:
+    """Why no route of a provider serves a request."""
+    if routes := provider.find_routes(path):
         allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
         message = f"{request.method} is not allowed at {scrub_quoted(path)}; use {allowed}."
         return Problem(405, message, {"Allow": allowed}, rule=Rule.WRONG_METHOD)
@@ -95,7 +104,7 @@ def find_socket(provider: Provider, request: HTTPServerRequest, path: str) -> Ap
     Each path on which the provider serves responses by POST may be one, and beside it that of the Realtime API: Azure has
     them below `/openai` too.
     """
-    if request.headers.get("Upgrade", "").lower() != "websocket" or request.method != "GET":
+    if request.method != "GET" or request.headers.get("Upgrade", "").lower() != "websocket":
         return None
     if (api := _SOCKETS.get(path)) is not None:
         return api
