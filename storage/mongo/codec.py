@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from functools import lru_cache
 from uuid import UUID
 
 from bson.binary import UUID_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
-
-IDS_REMEMBERED = 10_000
-"""Ids that are remembered as BSON holds them, about 0.3 KB each."""
 
 EXACT = Context(prec=34)
 """Arithmetic that is exact in as many digits as a `Decimal128` holds."""
@@ -25,10 +21,6 @@ def binary(id_: UUID) -> Binary:
     The driver makes the same of each UUID that it encodes, in 1.8 us instead of 0.6, each time anew.
     """
     return Binary(id_.bytes, UUID_SUBTYPE)
-
-
-known_binary = lru_cache(IDS_REMEMBERED)(binary)
-"""The same of an id that comes again and again, such as that of a user."""
 
 
 def read_decimal(number: Decimal128) -> Decimal:

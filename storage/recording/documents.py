@@ -36,7 +36,7 @@ from bson.decimal128 import Decimal128
 from intercept.ids import format_id
 from intercept.recording import Recording
 from intercept.records import Ending, Interception, Status, TokenUsage, Try
-from storage.mongo.codec import binary, known_binary
+from storage.mongo.codec import binary
 from storage.recording import parts
 from storage.recording.prices import Cost
 
@@ -69,10 +69,10 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
-        "instance_id": known_binary(instance_id),
+        "instance_id": binary(instance_id),
         "request_ids": [format_id(interception.id), *websocket_ids(interception)],
         "api_key_id": interception.api_key_id,
-        "initiator_id": known_binary(interception.initiator_id),
+        "initiator_id": binary(interception.initiator_id),
         "provider": interception.provider,
         "provider_name": interception.provider_name,
         "route": interception.route,
@@ -99,7 +99,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     if continues or results:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
-        document["session_id"] = known_binary(session_id)
+        document["session_id"] = binary(session_id)
     elif not continues:  # it begins a session
         document["session_id"] = binary(interception.id)
     return document
@@ -114,7 +114,7 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
     if interception.requested_provider_name is not None:
         fields["requested_provider_name"] = interception.requested_provider_name
     if interception.group_ids:
-        fields["group_ids"] = list(map(known_binary, interception.group_ids))
+        fields["group_ids"] = list(map(binary, interception.group_ids))
     if interception.blocks is not None:
         fields["blocks"] = interception.blocks
         fields["fingerprint"] = fingerprint_of(interception, interception.blocks)
