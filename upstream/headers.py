@@ -142,5 +142,7 @@ def _without(dropped: frozenset[str], families: tuple[str, ...], headers: Iterab
             options += header[1].split(",")
         elif name not in dropped and not name.startswith(families):
             rest.append(header)
+    if not options:
+        return rest
     named = {option.strip().lower() for option in options} - dropped
-    return [header for header in rest if header[0].lower() not in named] if named else rest
+    return [header for header in rest if header[0].lower() not in named]

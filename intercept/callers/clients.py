@@ -97,7 +97,10 @@ _CLIENTS: Final = (
     _library("curl", "curl/"),
 )
 # These name a library in their User-Agent, and send headers that nobody else does.
-_BY_HEADERS: Final = (("Cursor", ("X-Cursor-Client-Version",)), (COPILOT_CLI, ("X-Initiator", "X-Interaction-Type")))
+_BY_HEADERS: Final[tuple[tuple[str, ...], ...]] = (
+    ("Cursor", "X-Cursor-Client-Version"),
+    (COPILOT_CLI, "X-Initiator", "X-Interaction-Type"),
+)
 # What Copilot's command line sends with the results of tools, without a type.
 _BY_AGENT: Final = "agent"
 # What programs without a header of their own send, each known from at least one of them.
@@ -120,7 +123,10 @@ def client_name(headers: Mapping[str, str]) -> str:
         return name
     if headers.get("X-Initiator") == _BY_AGENT:
         return COPILOT_CLI
-    return next((program for program, sent in _BY_HEADERS if all(one in headers for one in sent)), name)
+    for program, first, *others in _BY_HEADERS:
+        if first in headers and all(one in headers for one in others):
+            return program
+    return name
 
 
 def session_id(

@@ -13,13 +13,16 @@ from typing import Final
 MAX_RETRIES: Final = 999
 """The most tries before this one that a client may name."""
 
+COUNT_HEADER: Final = "X-Stainless-Retry-Count"
+ATTEMPT_HEADER: Final = "amz-sdk-request"
+
 _COUNT: Final = re.compile(r"\s*([0-9]{1,3})\s*")
 _ATTEMPT: Final = re.compile(r"(?:[^;]{0,64};){0,8}\s*attempt=([0-9]{1,3})\s*(?:;|\Z)")
 
 
 def retry_count(headers: Mapping[str, str]) -> int:
     """Return how many tries were before this one, 0 where the client does not say. Headers are looked up in any case."""
-    if found := _COUNT.fullmatch(headers.get("X-Stainless-Retry-Count", "")):
+    if COUNT_HEADER in headers and (found := _COUNT.fullmatch(headers[COUNT_HEADER])):
         return int(found[1])
-    found = _ATTEMPT.match(headers.get("amz-sdk-request", ""))
+    found = _ATTEMPT.match(headers[ATTEMPT_HEADER]) if ATTEMPT_HEADER in headers else None
     return max(int(found[1]) - 1, 0) if found else 0
