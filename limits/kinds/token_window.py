@@ -22,6 +22,9 @@ GROUPS = 8_192
 MAX_CHARGES = 16_384
 """How many charges of a key are kept one by one."""
 
+FORGETS = 16
+"""How often idle keys are looked for in a window at most: several at once are forgotten in half the time."""
+
 MIN_GONE = 64
 """How many charges that left the window are kept at least before the arrays are shortened."""
 
@@ -77,7 +80,7 @@ class TokenWindow:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._keys: OrderedDict[str, _Charges] = OrderedDict()  # in the order of their newest charges
-        self._idle_at = 0  # no key is idle before
+        self._forget_at = 0
         self._reserved: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -88,11 +91,16 @@ class TokenWindow:
         """Whether a key is kept, without counting them."""
         return bool(self._keys or self._reserved)
 
+    # What follows begins alike three times, as in `limits.kinds.rate_window`.
+
     def state(self, limit: Limit, need: int, now: int) -> LimitState:
         """The state of a limit for a request that is to reserve `need` tokens; a request needs at least one."""
         need = need or 1
-        charges = self._in_window(limit.key, now)
-        reserved = self._reserved.get(limit.key, 0)
+        key, gone = limit.key, now - self._window_ns
+        charges = self._keys.get(key)
+        if charges is not None and charges.times[charges.first] <= gone:
+            charges = self._leave(key, charges, gone)
+        reserved = self._reserved.get(key, 0)
         used = reset = 0
         if charges is not None:
             used = charges.sums[-1] - charges.gone
@@ -105,8 +113,11 @@ class TokenWindow:
     def wait_ns(self, limit: Limit, need: int, now: int) -> int:
         """The wait of the state, alone."""
         need = need or 1
-        charges = self._in_window(limit.key, now)
-        reserved = self._reserved.get(limit.key, 0)
+        key, gone = limit.key, now - self._window_ns
+        charges = self._keys.get(key)
+        if charges is not None and charges.times[charges.first] <= gone:
+            charges = self._leave(key, charges, gone)
+        reserved = self._reserved.get(key, 0)
         free = limit.maximum - reserved
         if charges is not None:
             free -= charges.sums[-1] - charges.gone
@@ -129,13 +140,16 @@ class TokenWindow:
 
     def charge(self, limit: Limit, amount: int, now: int) -> None:
         """Charge tokens, at least one."""
-        charges = self._in_window(limit.key, now)
+        key, gone = limit.key, now - self._window_ns
+        charges = self._keys.get(key)
+        if charges is not None and charges.times[charges.first] <= gone:
+            charges = self._leave(key, charges, gone)
         if charges is None:
-            charges = self._keys[limit.key] = _Charges(limit)
+            charges = self._keys[key] = _Charges(limit)
         charges.limit = limit
         charges.add(amount, now, self._window_ns)
-        self._keys.move_to_end(limit.key)
-        if now >= self._idle_at:
+        self._keys.move_to_end(key)
+        if now >= self._forget_at:
             self.forget(now)
 
     def reserve(self, limit: Limit, change: int) -> None:
@@ -150,12 +164,14 @@ class TokenWindow:
     def forget(self, now: int) -> None:
         """Forget the keys that were charged nothing for a window."""
         gone = now - self._window_ns
-        while self._keys:
-            newest = next(iter(self._keys.values())).times[-1]
-            if newest > gone:
-                self._idle_at = newest + self._window_ns
-                return
-            self._keys.popitem(last=False)
+        self._forget_at = now + self._window_ns // FORGETS
+        idle = []
+        for key, charges in self._keys.items():
+            if charges.times[-1] > gone:
+                break
+            idle.append(key)
+        for key in idle:
+            del self._keys[key]
 
     def states(self, now: int) -> Iterator[LimitState]:
         """The state of each key with charges, the one charged last first."""
@@ -163,14 +179,8 @@ class TokenWindow:
         for charges in reversed(self._keys.values()):
             yield self.state(charges.limit, 0, now)
 
-    def _in_window(self, key: str, now: int) -> _Charges | None:
-        """The charges of a key, if there are any in the window."""
-        charges = self._keys.get(key)
-        if charges is None:
-            return None
-        gone = now - self._window_ns
-        if charges.times[charges.first] > gone:
-            return charges
+    def _leave(self, key: str, charges: _Charges, gone: int) -> _Charges | None:
+        """Let those leave the window that were made at `gone` or before; None if these are all."""
         if charges.times[-1] <= gone:
             del self._keys[key]
             return None

@@ -23,7 +23,7 @@ from limits.charges import MAX_AMOUNT
 from limits.past_calls import PastCall
 from storage.mongo.database import Database
 from storage.mongo.indexes import CHARGED, UNCHARGED, Keys
-from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
+from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
 from storage.recording.charged import FORMAT
@@ -108,13 +108,18 @@ class PastCalls:
         layout = _layout_of_index(cache_reads=cache_reads)
         at, limit = found.start, PAGE
         while True:
-            started = {"started_at": {"$gte": at, "$lt": found.end}}
+            find = {
+                "find": self._collection.name,
+                "filter": {"started_at": {"$gte": at, "$lt": found.end}, **_IS_CHARGED},
+                "projection": _PROJECTED,
+                "sort": dict(CHARGED[:2]),
+                "hint": dict(CHARGED),
+                "limit": limit,
+                "batchSize": limit,
+            }
             async with self._database.query():
-                cursor = self._collection.find_raw_batches(
-                    {**started, **_IS_CHARGED}, _PROJECTED, hint=dict(CHARGED), limit=limit, batch_size=limit
-                )
-                data = b"".join([batch async for batch in cursor.sort(list(CHARGED[:2]))])
-            calls = cast("list[PastCall]", layout.rows(data))
+                reply = await self._collection.database.command(find, codec_options=REPLY)
+            calls = cast("list[PastCall]", layout.rows_of(reply))
             if len(calls) < limit:
                 if calls:
                     yield calls

@@ -31,5 +31,14 @@ def test_keys_that_are_idle_for_a_window_are_forgotten_by_others():
     assert len(window) == 10
 
 
+def test_idle_keys_of_long_windows_are_forgotten_some_time_later():
+    window = RateWindow(1_600)
+    for now in range(10_000):
+        window.start(limit_of(now), 0, now)
+        assert len(window) <= 1_600 + 100
+    window.forget(12_000)
+    assert len(window) == 0
+
+
 def limit_of(number: int) -> Limit:
     return rate(9, f"token:{number}", 10)

@@ -8,6 +8,7 @@ import pytest
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 
 from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
@@ -61,6 +62,26 @@ def test_a_document_that_is_laid_out_differently_is_an_error(other):
     data = as_sent(SAMPLE) + as_sent(other)
     with pytest.raises(ValueError, match="other fields than were asked for"):
         RowLayout(SAMPLE, FORMATS).rows(data)
+
+
+def reply(batch, cursor_id=0, name="firstBatch"):
+    return RawBSONDocument(as_sent({"cursor": {name: batch, "id": Int64(cursor_id), "ns": "a.b"}, "ok": 1.0}))
+
+
+@pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 99, 100, 101, 1234])
+def test_all_documents_of_a_reply_are_read(number):
+    sent = [{**SAMPLE, "at": Int64(at), "_id": UUID(int=at)} for at in range(number)]
+    expected = [(at, UUID(int=at).bytes, 0, 0, False, False) for at in range(number)]
+    assert RowLayout(SAMPLE, FORMATS).rows_of(reply(sent)) == expected
+
+
+def test_a_reply_that_has_not_all_documents_is_an_error():
+    layout = RowLayout(SAMPLE, FORMATS)
+    for one in (reply([SAMPLE], cursor_id=7), reply([SAMPLE], name="nextBatch")):
+        with pytest.raises(ValueError, match="not all documents in one batch"):
+            layout.rows_of(one)
+    with pytest.raises(ValueError, match="other fields than were asked for"):
+        layout.rows_of(reply([SAMPLE] * 11 + [{**SAMPLE, "flag": None}]))
 
 
 def test_formats_have_to_be_those_of_the_sample():
