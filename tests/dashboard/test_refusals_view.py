@@ -3,6 +3,7 @@ from urllib.parse import unquote_plus
 import pytest
 
 from storage.accounts.identities import Role
+from tests.polling import poll
 
 
 @pytest.fixture
@@ -43,3 +44,15 @@ def test_a_member_does_not_see_whom_else_the_bridge_refused(page, site, refused)
     _, owner = site.user(role=Role.OWNER)
     page.open(f"refusals?q=initiator:{refused[0]}", owner)
     page.find(".refusal", refused[0])
+
+
+def test_an_error_leads_to_its_calls_and_to_the_last_one(page, site):
+    _, token = site.user()
+    _, last = (site.call(token, text, model="demo-error") for text in ("Once", "Twice"))
+    poll(lambda: [one["calls"] for one in site.get(token, "errors")["results"]] == [2])
+    page.open("errors", token)
+    page.find(".refusal a", "2 calls")
+    page.click(".refusal small a", "the last one")
+    page.find("aside.detail")
+    assert page.address.startswith(f"interceptions/{last}?q=")
+    page.shows("a.row .prompt", ["Twice", "Once"])

@@ -17,8 +17,8 @@ const USUAL = "7d";
 
 export function Errors({ route, user }) {
   const { params } = route;
-  const sought = useSearch(params, USUAL);
-  const pages = usePages("errors", { q: sought, from: EPOCH }, "offset", PAGE);
+  const search = useSearch(params, USUAL);
+  const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE);
   return html`
     <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="initiator:me http:429 -end:client_disconnected" />
@@ -43,7 +43,7 @@ function saidOf({ count, rest }) {
 }
 
 function Row({ error, params }) {
-  const { rule, provider, model, status, type, template, message, explanation, calls, users, initiators, first_at: first, last_at: last } = error;
+  const { kind, example_id: example, rule, provider, model, status, type, template, message, explanation, calls, users, initiators, first_at: first, last_at: last } = error;
   const where = [provider, model, status, type].filter(Boolean).join(" · ");
   const others = users - initiators.length;
   const who = [...initiators.map(({ username }) => username), ...(others > 0 ? [`${whole(others)} more`] : [])].join(", ");
@@ -55,7 +55,7 @@ function Row({ error, params }) {
       <span class="what">
         <b>${rule ? titleOf(rule) : template || type || "No message"}</b> <span class="quiet">${explanation}</span>
         ${message && message !== template && html`<small class="quiet">${message}</small>`}
-        <small class="quiet">${where}</small>
+        <small class="quiet">${where}${kind === "call" && html`${where && " · "}<a href=${href("interceptions", example, sought(error, params))}>the last one</a>`}</small>
       </span>
       <span class="quiet">
         ${who || "unknown users"}<br />
@@ -72,9 +72,14 @@ function isLong(params) {
 }
 
 /** Where the calls of an error are listed. */
-function callsOf({ kind, provider, model, status, end_reason: end, type, rule }, params) {
+function callsOf(error, params) {
+  return href(error.kind === "refusal" ? "refusals" : "interceptions", "", sought(error, params));
+}
+
+/** The search that finds the calls of an error. */
+function sought({ kind, provider, model, status, end_reason: end, type, rule }, params) {
   const range = rangeParams(params, USUAL);
   const known = Object.fromEntries(Object.entries({ model, error: type }).filter(([, value]) => isSearchable(value ?? "")));
-  if (kind === "refusal") return href("refusals", "", { q: searchFor({ rule, provider, status: String(status) }), ...range });
-  return href("interceptions", "", { q: searchFor({ status: "failed", provider_name: provider, ...known, http: status ? String(status) : "", end }), ...range });
+  if (kind === "refusal") return { q: searchFor({ rule, provider, status: String(status) }), ...range };
+  return { q: searchFor({ status: "failed", provider_name: provider, ...known, http: status ? String(status) : "", end }), ...range };
 }
