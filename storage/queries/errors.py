@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from intercept.errors.error_templates import MAX_READ, template_of
@@ -14,6 +15,9 @@ from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, REFUSALS_BY_INIT
 from storage.queries.filters.error_groups import ErrorGroup, Kind
 from storage.queries.filters.selection import Selection
 from storage.queries.paging import visible
+from storage.queries.side_by_side import side_by_side
+
+T = TypeVar("T")
 
 MAX_DISTINCT: Final = 20_000
 """Most different messages that are put into groups, those of most calls."""
@@ -45,21 +49,23 @@ class Errors:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         groups: dict[Kind, ErrorGroup] = {}
+        selection = Selection.of(calls, visible_to)
+        # Each half by itself, so that MongoDB has two processors for it.
+        halves = [] if selection is None else list(_halves(selection))
         async with self._database.query():
-            found = await self._failed(calls, visible_to, texts)
-            refused = [] if refusals is None else await self._refused(refusals, visible_to)
+            refused, *failed = await side_by_side(
+                self._refused(refusals, visible_to), *(self._failed(one, texts) for one in halves)
+            )
+        different: dict[tuple[Kind, str], ErrorGroup] = {}
+        for one in chain(*failed):
+            _add(different, (one.kind, one.message), one)
+        found = sorted(different.values(), key=lambda one: -one.calls)
         for one in (*found[:MAX_DISTINCT], *refused):
-            if one.kind in groups:
-                groups[one.kind].add(one)
-            else:
-                groups[one.kind] = one
+            _add(groups, one.kind, one)
         ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
         return ordered, len(found) > MAX_DISTINCT
 
-    async def _failed(self, calls: Mapping[str, Any], visible_to: UUID | None, texts: bool) -> list[ErrorGroup]:
-        selection = Selection.of(calls, visible_to)
-        if selection is None:
-            return []
+    async def _failed(self, selection: Selection, texts: bool) -> list[ErrorGroup]:
         message: Any = {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]} if texts else {"$literal": ""}
         fields = ("provider_name", "model", "upstream_status", "end_reason")
         pipeline: list[dict[str, Any]] = [
@@ -77,7 +83,9 @@ class Errors:
         cursor = self._database.interceptions.aggregate(pipeline, hint=dict(index))
         return [_failed(document) for document in await cursor.to_list(None)]
 
-    async def _refused(self, refusals: Mapping[str, Any], visible_to: UUID | None) -> list[ErrorGroup]:
+    async def _refused(self, refusals: Mapping[str, Any] | None, visible_to: UUID | None) -> list[ErrorGroup]:
+        if refusals is None:
+            return []
         fields = ("provider", "model", "status", "rule")
         sums = {**_SUMS, "calls": {"$sum": "$count"}, "first_at": {"$min": "$at"}, "last": _last("$at")}
         pipeline: list[dict[str, Any]] = [
@@ -88,6 +96,20 @@ class Errors:
         index = REFUSALS_BY_TIME if visible_to is None else REFUSALS_BY_INITIATOR
         cursor = self._database.refusals.aggregate(pipeline, hint=dict(index))
         return [_refused(document) for document in await cursor.to_list(None)]
+
+
+def _add(groups: dict[T, ErrorGroup], key: T, one: ErrorGroup) -> None:
+    if key in groups:
+        groups[key].add(one)
+    else:
+        groups[key] = one
+
+
+def _halves(selection: Selection) -> Iterator[Selection]:
+    """The calls of the first and of the second half of a time range."""
+    middle = selection.start + (selection.end - selection.start) / 2
+    yield selection.within(selection.start, middle)
+    yield selection.within(middle, selection.end)
 
 
 def _last(time: str) -> dict[str, Any]:

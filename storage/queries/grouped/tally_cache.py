@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from storage.aggregation.rollup import Breakdown, Bucket
@@ -29,6 +30,9 @@ MAX_ROWS: Final = 300_000
 
 MIN_CELLS: Final = 10_000
 """Where there are more cells than this and twice as many as rollups, the memory begins anew."""
+
+LOADED: Final = MappingProxyType({Bucket.DAY: 10, Bucket.HOUR: 60})
+"""Most tallies that are read for one question, so that none takes long. Until all are there, MongoDB ranks."""
 
 _AT_ONCE: Final = 250
 """Rollups that are decoded in one iteration of the event loop."""
@@ -86,10 +90,12 @@ class TallyCache:
         if sum(self._sizes.get(place, 0) for place in versions) > MAX_ROWS:
             return None
         stale = [place for place, version in versions.items() if not self._has(place, version)]
-        for bucket in (Bucket.DAY, Bucket.HOUR):
-            places = [place for place in stale if place[0] == bucket.value]
+        for bucket, most in LOADED.items():
+            places = [place for place in stale if place[0] == bucket.value][:most]
             if places and not await self._load(places, versions, options):
                 return None
+        if not all(self._has(place, version) for place, version in versions.items()):
+            return None
         for place in versions:
             self._tallies.move_to_end(place)
         found = [self._tallies[place] for place in versions]

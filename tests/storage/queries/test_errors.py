@@ -73,6 +73,24 @@ async def test_errors_are_grouped_by_what_they_have_in_common(database):
 
 
 @pytest.mark.gen_test
+async def test_errors_of_both_halves_of_the_time_are_in_one_group(database, monkeypatch):
+    monkeypatch.setattr(errors_module, "MAX_DISTINCT", 2)
+    for number in (1, 1_799, 1_800, 3_000):
+        await fail(database, number, "too many", initiator_id=BOB_ID if number == 1 else ADA.id)
+    await fail(database, 3_599, "other")
+    kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "too many")
+    assert await groups(database) == (
+        [
+            ErrorGroup(kind, 4, {ADA.id, BOB_ID}, at(1), at(3_000), UUID(int=3_000), ADA.id, "too many"),
+            ErrorGroup(
+                kind._replace(template="other"), 1, {ADA.id}, at(3_599), at(3_599), UUID(int=3_599), ADA.id, "other"
+            ),
+        ],
+        False,
+    )
+
+
+@pytest.mark.gen_test
 async def test_a_member_gets_their_own_and_a_reader_no_messages(database):
     await fail(database, 1, "one of 1", initiator_id=BOB_ID)
     await fail(database, 2, "another")

@@ -163,6 +163,19 @@ async def test_what_is_too_much_for_memory_is_left_to_mongodb(database, monkeypa
 
 
 @pytest.mark.gen_test
+async def test_one_question_reads_few_tallies_and_mongodb_ranks_until_all_are_there(database, monkeypatch):
+    await filled(database)
+    expected = await asked(by_mongodb(database, monkeypatch), question())
+    monkeypatch.setattr(tally_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
+    grouped, read = Grouped(database), []
+    for _ in range(4):
+        assert await asked(grouped, question()) == expected
+        read.append(len(grouped._tallies._tallies))
+    # The day, and two of its six hours at a time.
+    assert read == [3, 5, 7, 7]
+
+
+@pytest.mark.gen_test
 async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, monkeypatch):
     await filled(database)
     monkeypatch.setattr(tally_cache, "MAX_ROWS", 40)
