@@ -5,7 +5,8 @@ A ledger has entries, each a time and a count: admissions of a rate, tokens, or 
 
 Times are milliseconds of the database's clock. An entry may count longer than what it stands for, never shorter:
 
-- A permit that is taken ahead is entered at the end of its life, so it is never used after its time.
+- A permit that is taken ahead is entered at the end of its life, so it is never used after its time. Once those that were
+  taken together are used up or their life is over, they are entered at the time of their use, or shortly after.
 - Where there are many entries, those of one sub-window are merged at the latest of their times.
 - `clock` names whose clock the times are of, a member of the replica set. When another one is primary, times move on by
   as much as clocks may differ, but not beyond the end of the life of what is granted now: none was granted later.
@@ -67,10 +68,11 @@ class Report(NamedTuple):
 
     Attributes:
         number: Its place among the reports of the server to this ledger, from 1.
-        amount: What is charged; negative: how many permits are given back.
+        amount: What is charged; negative: how many permits are not entered any more as they were.
         at: Of permits: the time at which they were entered. Of a charge: how many milliseconds ago it was.
         clock: Of permits: whose clock that was.
         sent: Whether it was told before, and nobody knows if it counted.
+        used_at: Of permits: the time at which they were used at the latest, and are entered; None if they are given back.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Report(NamedTuple):
     at: int
     clock: str = ""
     sent: bool = False
+    used_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -159,6 +162,8 @@ class Ledger:
                 self.enter(max(span.now - report.at, span.begin) if span.window else span.begin, report.amount, span)
             elif report.clock == self.clock and report.at >= span.begin:
                 self.remove(report.at, -report.amount)
+                if report.used_at is not None and (at := min(report.used_at, report.at)) >= span.begin:
+                    self.enter(at, -report.amount, span)
 
     def next_at(self, free: int) -> int | None:
         """The entry that has to leave before so much is free; None if it need not, or if all entries are not enough.

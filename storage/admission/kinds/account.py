@@ -17,6 +17,9 @@ from storage.admission.kinds.terms import MS, NEVER_READ, Read, Times, name_of, 
 from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
 
+USED_LATER_MS = 20
+"""A use is entered so much later than it was, as clocks may differ in pace by a thousandth: see `DatabaseClock`."""
+
 
 class Account(ABC):
     """What is common to all kinds of limits.
@@ -166,7 +169,7 @@ class Account(ABC):
         self._moved = ledger.advance(self._span, read.clock, read.is_dead)
         self._complete = len(ledger.members) == members
         self._absent = read.absent
-        ledger.report(self._process, self._reports, self._span)
+        ledger.report(self._process, [self._in_ledger(report, read) for report in self._reports], self._span)
         self._told = self._reports[-1].number if self._reports else 0
         self._ledger = ledger
         self._read_at = read.at
@@ -276,8 +279,16 @@ class Account(ABC):
     def _forget_reports(self) -> None:
         self._reports = [report for report in self._reports if report.number > self._told]
 
-    def _tell(self, count: int, at: int, clock: str = "") -> None:
-        self._reports.append(Report(self._next_number(), count, at, clock))
+    def _tell(self, count: int, at: int, clock: str = "", used_at: int | None = None) -> None:
+        """Have a round tell the ledger. `used_at` is by this server's clock."""
+        self._reports.append(Report(self._next_number(), count, at, clock, used_at=used_at))
+
+    @staticmethod
+    def _in_ledger(report: Report, read: Read) -> Report:
+        """A report with the database's time: it was `read.now` there after `read.at` here."""
+        if report.used_at is None:
+            return report
+        return report._replace(used_at=read.now + (report.used_at - read.at) // MS + USED_LATER_MS)
 
     # -- what the ledger said last, as time goes on
 

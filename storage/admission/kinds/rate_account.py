@@ -18,20 +18,33 @@ MEASURE_NS = 50 * MS
 AHEAD_FACTOR = 1.5
 """How many permits are taken ahead, as a multiple of what was used lately in the time that they live."""
 
-WORTH = 50
+WORTH = 100
 """What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
 
 AT_ONCE = 50
 """A round grants at most the limit divided by this."""
 
+USE_PARTS = 4
+"""Into how many parts of their life the uses of permits fall that were taken ahead."""
+
 PARTS = 20
 """Into how many parts of a window the requests fall that this server admitted."""
+
+
+class _Uses:
+    """Permits that were used at about the same time."""
+
+    __slots__ = ("at", "count", "until")
+
+    def __init__(self, until: int) -> None:
+        self.count = self.at = 0
+        self.until = until
 
 
 class _Block:
     """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
 
-    __slots__ = ("ahead", "at", "clock", "expires_at", "left")
+    __slots__ = ("ahead", "at", "clock", "expires_at", "left", "uses")
 
     def __init__(self, left: int, at: int, clock: str, expires_at: int, *, ahead: bool) -> None:
         self.left = left
@@ -39,6 +52,17 @@ class _Block:
         self.clock = clock
         self.expires_at = expires_at
         self.ahead = ahead
+        self.uses: list[_Uses] = []
+
+    def use(self, now: int, part_ns: int) -> None:
+        """Use one of them. Those that are used within `part_ns` count as used together, at the last of their times."""
+        self.left -= 1
+        if not self.ahead:
+            return  # it is entered at its time already
+        if not self.uses or now >= self.uses[-1].until:
+            self.uses.append(_Uses(now + part_ns))
+        self.uses[-1].count += 1
+        self.uses[-1].at = now
 
 
 class RateAccount(Account):
@@ -69,8 +93,7 @@ class RateAccount(Account):
         blocks = self._blocks
         while blocks and (blocks[0].expires_at <= now or not blocks[0].left):
             block = blocks.popleft()
-            if block.left:
-                self._give_back(block)
+            self._give_back(block)
         return sum([block.left for block in blocks]) if blocks else 0
 
     def fits(self, limit: Limit, _need: int) -> bool:
@@ -83,8 +106,8 @@ class RateAccount(Account):
     def take(self, _need: int) -> None:
         """Use the permit that `fits` found, also if its life has ended since."""
         left = sum([block.left for block in self._blocks])
-        self._blocks[0].left -= 1
         self.used_at = self._now_ns()
+        self._blocks[0].use(self.used_at, life_of(self.limit) * MS // USE_PARTS)
         self._taken += 1
         self._count_one(self._own)
         if left <= self._low and not self._near:
@@ -267,13 +290,13 @@ class RateAccount(Account):
         self.left()
         if self.urgent or not self._reports:
             return self.urgent
-        return self._near or any(-report.amount * WORTH >= self.limit.maximum for report in self._reports)
+        given_back = [-report.amount for report in self._reports if report.used_at is None]
+        return self._near or any(amount * WORTH >= self.limit.maximum for amount in given_back)
 
     def give_back_all(self) -> bool:
         """Give back all permits, also those whose life is not over."""
         for block in self._blocks:
-            if block.left:
-                self._give_back(block)
+            self._give_back(block)
         self._blocks.clear()
         return self.urgent or bool(self._reports)
 
@@ -292,7 +315,11 @@ class RateAccount(Account):
         return limit.maximum - left_to(self._absent, limit.maximum)
 
     def _give_back(self, block: _Block) -> None:
-        self._tell(-block.left, block.at, block.clock)
+        """Tell what is left of permits, and when the others were used that were taken ahead."""
+        if block.left:
+            self._tell(-block.left, block.at, block.clock)
+        for uses in block.uses:
+            self._tell(-uses.count, block.at, block.clock, used_at=uses.at)
 
     def _ahead(self, wanted: int) -> int:
         """How many to take ahead: by what was used since the last round, if that is not long ago."""

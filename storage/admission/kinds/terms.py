@@ -21,7 +21,7 @@ SHARE = 5
 SMALL = 20
 """Of a limit of slots that is smaller nothing is taken ahead."""
 
-AHEAD = 20
+AHEAD = 33
 """All servers together take at most a rate divided by this ahead: what they do not use is missing in a window."""
 
 LIVES = 12

@@ -212,6 +212,39 @@ def test_a_server_that_is_paused_keeps_a_25th_of_a_window_at_most(maximum, gap_m
     assert 0.96 * maximum <= len(admitted) <= maximum
 
 
+@pytest.mark.parametrize("gap_ms", [0, 5, 40])
+@pytest.mark.parametrize(("maximum", "least"), [(100, 95), (1_000, 945)])
+def test_what_was_used_far_from_a_limit_is_free_a_window_later(maximum, least, gap_ms):
+    register, window_ms = Register([0, 0, 0]), 10_000
+    servers, admitted, used = [Server(number, register) for number in range(3)], [], []
+
+    def start(server):
+        waiting = server.start([rate(maximum, window_ms)], lambda _: admitted.append(register.now))
+        server.permits.expire()
+        server.run()
+        if waiting.decision.ticket is None:
+            used.append(sum(at > register.now - window_ms for at in admitted))
+
+    def pass_(ms):
+        register.now += ms
+        if register.now % 1_000 < ms:
+            for server in servers:
+                server.permits.tick()
+                server.beat()
+
+    for server in servers * 2:
+        server.beat()
+    for _ in range(maximum // 5):
+        for server in servers:  # each with rounds of its own, as one round would take less ahead
+            start(server)
+        pass_(gap_ms)
+    while register.now < 10_000_000 + 2 * window_ms:
+        pass_(5)
+        start(servers[register.now // 5 % 3])
+    assert len(used) > 100
+    assert least <= min(used) <= max(used) <= maximum
+
+
 @pytest.mark.parametrize(("maximum", "gap_ms", "starts", "waits"), [(100, 1_000, 70, 37), (1_000, 100, 700, 6)])
 def test_how_many_requests_wait_for_a_round_where_three_servers_share_a_rate(maximum, gap_ms, starts, waits):
     register = Register([0, 0, 0])

@@ -77,6 +77,16 @@ def test_permits_are_given_back_where_their_entry_was_moved_to():
     assert ledger.entries == [(NOW - 5, 1), (NOW + 9, 3)]
 
 
+def test_permits_that_were_used_are_entered_when_they_were_used_and_never_later_than_before():
+    begin, of_another_clock = window().begin, Report(5, -1, NOW + 9, "b", used_at=NOW)
+    ledger = Ledger("a", [(NOW + 9, 8)])
+    reports = [Report(number, -1, NOW + 9, "a", used_at=at) for number, at in enumerate((NOW, NOW + 10, begin - 1), 1)]
+    ledger.report("x", [*reports, Report(4, -2, NOW + 9, "a", used_at=NOW), of_another_clock], window())
+    assert ledger.entries == [(NOW, 3), (NOW + 9, 4)]
+    ledger.report("y", [Report(1, -1, NOW + 9, "a", sent=True, used_at=NOW)], window())
+    assert ledger.entries == [(NOW, 3), (NOW + 9, 4)]
+
+
 def test_the_entry_that_has_to_leave_is_told():
     ledger = Ledger("a", [(1, 2), (5, 3), (9, 1)])
     assert [ledger.next_at(missing) for missing in (-1, 0, 1, 2, 3, 5, 6, 7)] == [None, None, 1, 1, 5, 5, 9, None]
