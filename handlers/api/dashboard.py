@@ -32,6 +32,12 @@ LIBRARIES = (
 )
 # Stands in the page for the version that serves it.
 _VERSION = b"{version}"
+# Where a page names a file.
+_ADDRESS = re.compile(rb'"(\./)?dashboard/')
+_EDITION = re.compile(r"([0-9a-f]{16})/(.+)", re.DOTALL)
+# What a browser may do with a file: ask each time whether it has changed, or never again.
+_ASK = "no-cache"
+_KEEP = "public, max-age=31536000, immutable"
 _IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript"}  # whatever the system's own table says
 _POLICY = (
@@ -45,6 +51,7 @@ class File:
     """A file as it is sent, plain and compressed; `policy` is its Content-Security-Policy."""
 
     changed_ns: int
+    edition: str
     media_type: str
     plain: bytes
     compressed: bytes
@@ -53,7 +60,10 @@ class File:
 
 
 class DashboardFiles:
-    """The files that a browser may have, by their path below the folder. Each is read when it is requested and has changed."""
+    """The files that a browser may have, by their path below the folder. Each is read when it is requested and has changed.
+
+    Pages name files by addresses with their edition in it, so that a browser keeps them until one has changed.
+    """
 
     def __init__(self, root: Path = ROOT) -> None:
         own = [entry for entry in root.iterdir() if entry.name != "node_modules"]  # thousands of files
@@ -61,6 +71,8 @@ class DashboardFiles:
         self._paths = {path.relative_to(root).as_posix(): path for path in paths}
         self._paths |= {name: root / name for name in (*_PAGES, *LIBRARIES)}
         self._files: dict[str, File] = {}
+        self._edition = ""
+        self._edition_of: list[tuple[str, int, int]] = []
 
     @property
     def installed(self) -> bool:
@@ -70,8 +82,25 @@ class DashboardFiles:
     def page(self, name: str) -> tuple[int, File]:
         """A page with its status: 503 and what to do while the libraries are not there."""
         if self.installed:
-            return 200, self._read(name)
-        return 503, self._read(NOT_INSTALLED)
+            return 200, self._read(name, self.edition())
+        return 503, self._read(NOT_INSTALLED, self.edition())
+
+    def edition(self) -> str:
+        """A digest of all files but the pages, 16 characters: it changes with any of them."""
+        there = {name: path for name, path in self._paths.items() if name not in _PAGES and path.is_file()}
+        status = ((name, path.stat()) for name, path in there.items())
+        changed = [(name, one.st_mtime_ns, one.st_size) for name, one in status]
+        if changed != self._edition_of:
+            digest = hashlib.sha256()
+            for name, path in sorted(there.items()):
+                digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+            self._edition, self._edition_of = digest.hexdigest()[:16], changed
+        return self._edition
+
+    def without_edition(self, name: str) -> tuple[str, bool]:
+        """The name of a file without the edition that may stand before it, and whether that is the present one."""
+        found = _EDITION.fullmatch(name)
+        return (found[2], found[1] == (self._edition or self.edition())) if found else (name, False)
 
     def find(self, name: str) -> File | None:
         """A file; None when there is none, or none for browsers."""
@@ -79,23 +108,25 @@ class DashboardFiles:
             return None
         return self._read(name)
 
-    def _read(self, name: str) -> File:
+    def _read(self, name: str, edition: str = "") -> File:
         path = self._paths[name]
         changed_ns = path.stat().st_mtime_ns
         known = self._files.get(name)
-        if known is None or known.changed_ns != changed_ns:
-            self._files[name] = known = _file(path, changed_ns)
+        if known is None or (known.changed_ns, known.edition) != (changed_ns, edition):
+            self._files[name] = known = _file(path, changed_ns, edition)
         return known
 
 
-def _file(path: Path, changed_ns: int) -> File:
+def _file(path: Path, changed_ns: int, edition: str) -> File:
     content = path.read_bytes()
     if path.suffix == ".html":
         content = content.replace(_VERSION, VERSION.encode())
+        content = _ADDRESS.sub(rb'"\1dashboard/' + edition.encode() + b"/", content)
     scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return File(
         changed_ns=changed_ns,
+        edition=edition,
         media_type=kind if kind == "image/svg+xml" else f"{kind}; charset=utf-8",
         plain=content,
         compressed=gzip.compress(content, mtime=0),
@@ -119,14 +150,15 @@ class DashboardHandler(BridgeHandler):
         Raises:
             Problem: 404, there is no such file.
         """
-        status, file = (200, self._files.find(name)) if name else self._files.page(self._page)
+        own_name, lasts = self._files.without_edition(name)
+        status, file = (200, self._files.find(own_name)) if name else self._files.page(self._page)
         if file is None:
             raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
         self.set_header("Content-Security-Policy", file.policy)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Cache-Control", _KEEP if lasts else _ASK)
         self.set_header("Vary", "Accept-Encoding")
         self.set_header("Etag", file.tag)
         if status == 200 and self.check_etag_header():  # noqa: PLR2004 - it says OK

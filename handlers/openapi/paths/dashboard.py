@@ -37,10 +37,10 @@ PATHS: dict[str, Described] = {
     "/dashboard/{file}": get(
         "getDashboardFile",
         "A file of the dashboard",
-        "Scripts, styles, pictures.",
+        "Scripts, styles, pictures. Pages name them with an edition before the path, which changes with any file.",
         tag=TAG,
         public=True,
-        parameters=(in_path("file", str, "Its path; it may have slashes."), IF_NONE_MATCH),
+        parameters=(in_path("file", str, "Its path; it may have slashes, and an edition before it."), IF_NONE_MATCH),
         responses={
             "200": response("The file.", {"*/*": {}}, _TAG),
             "404": problem("There is no such file.", "not found: GET /dashboard/nothing.js"),

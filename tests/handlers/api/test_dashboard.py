@@ -12,8 +12,8 @@ from handlers.api.dashboard import DOCS, LIBRARIES, ROOT, DashboardFiles
 from handlers.api.dashboard import INDEX as PAGE
 from version import VERSION
 
-INDEX = (ROOT / "index.html").read_text().replace("{version}", VERSION)
-MAP = re.search(r'<script type="importmap">(.*?)</script>', INDEX, re.DOTALL)[1]
+SOURCE = (ROOT / "index.html").read_text().replace("{version}", VERSION)
+MAP = re.search(r'<script type="importmap">(.*?)</script>', SOURCE, re.DOTALL)[1]
 OWN = sorted(
     path.relative_to(ROOT).as_posix()
     for kind in ("js", "css", "svg")
@@ -23,6 +23,21 @@ OWN = sorted(
 installed = pytest.mark.skipif(
     not all((ROOT / name).is_file() for name in LIBRARIES), reason="npm has not installed the dashboard's libraries"
 )
+
+
+def with_edition(page, edition):
+    """What is served of a page: the addresses of files say which edition they are of."""
+    return re.sub(r'"(\./)?dashboard/', rf'"\1dashboard/{edition}/', page)
+
+
+@pytest.fixture(scope="module")
+def edition():
+    return DashboardFiles().edition()
+
+
+@pytest.fixture(scope="module")
+def index(edition):
+    return with_edition(SOURCE, edition)
 
 
 async def fetch(running, path, **headers):
@@ -37,10 +52,10 @@ def policy(answer):
 
 @installed
 @pytest.mark.gen_test
-async def test_the_page_is_served_without_a_token_and_allows_only_its_own_scripts(running):
+async def test_the_page_is_served_without_a_token_and_allows_only_its_own_scripts(running, edition, index):
     answer = await fetch(running, "/")
-    digest = base64.b64encode(hashlib.sha256(MAP.encode()).digest()).decode()
-    assert (answer.status, answer.body.decode()) == (200, INDEX)
+    digest = base64.b64encode(hashlib.sha256(with_edition(MAP, edition).encode()).digest()).decode()
+    assert (answer.status, answer.body.decode(), answer.header("Cache-Control")) == (200, index, "no-cache")
     assert answer.header("Content-Type") == "text/html; charset=utf-8"
     assert policy(answer) == {
         "default-src": ["'none'"],
@@ -61,9 +76,9 @@ async def test_the_page_is_served_without_a_token_and_allows_only_its_own_script
 
 @installed
 @pytest.mark.gen_test
-async def test_the_api_is_a_page_by_the_same_policy(running):
+async def test_the_api_is_a_page_by_the_same_policy(running, edition):
     answer, index = await fetch(running, "/docs"), await fetch(running, "/")
-    source = (ROOT / DOCS).read_text()
+    source = with_edition((ROOT / DOCS).read_text(), edition)
     digest = base64.b64encode(
         hashlib.sha256(re.search(r'<script type="importmap">(.*?)</script>', source, re.DOTALL)[1].encode()).digest()
     ).decode()
@@ -94,7 +109,7 @@ async def test_every_library_of_the_import_map_is_served_and_nothing_else_of_npm
 
 
 def test_the_page_asks_for_all_its_modules_at_once():
-    asked = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', INDEX)
+    asked = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', SOURCE)
     of_docs = {name for name in OWN if name.startswith("js/reference/")}
     modules = [one for one in (*LIBRARIES, *OWN) if one.endswith(("js", "mjs")) and one not in of_docs | {"js/main.js"}]
     assert sorted(asked) == sorted(modules)
@@ -110,6 +125,12 @@ ELSEWHERE = (
         "js/",
         "JS/main.js",
         "js\\main.js",
+    ),
+    *(
+        "0123456789abcdef/",
+        "0123456789abcdef/../server.py",
+        "0123456789ABCDEF/js/main.js",
+        "0123456789abcdef/index.html",
     ),
     *("../server.py", "%2e%2e/server.py", "js/../../server.py", "js/%2e%2e/%2e%2e/server.py", "/etc/passwd"),
     "js/main.js%00",
@@ -136,6 +157,28 @@ async def test_a_browser_that_has_a_file_is_told_so_until_it_changes(running):
     assert other.status == 200
 
 
+@installed
+@pytest.mark.gen_test
+async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
+    client = await running.client()
+    named = re.findall(r'"(?:\./)?dashboard/([^"]+)"', index)
+    assert len(named) > len(OWN) / 2
+    for name in named:
+        answer = await client.request("GET", f"/dashboard/{name}", {})
+        assert (answer.status, bytes(answer.body)) == (200, (ROOT / name.removeprefix(f"{edition}/")).read_bytes()), (
+            name
+        )
+        assert answer.header("Cache-Control") == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.gen_test
+async def test_a_file_of_another_edition_is_the_present_one_and_not_kept(running):
+    for name in ("0123456789abcdef/js/main.js", "js/main.js"):
+        answer = await fetch(running, f"/dashboard/{name}")
+        assert (answer.status, bytes(answer.body)) == (200, (ROOT / "js/main.js").read_bytes())
+        assert answer.header("Cache-Control") == "no-cache"
+
+
 @pytest.mark.gen_test
 async def test_who_takes_gzip_gets_it(running):
     answer = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
@@ -145,9 +188,9 @@ async def test_who_takes_gzip_gets_it(running):
 
 @installed
 @pytest.mark.gen_test
-async def test_what_stands_behind_the_address_changes_nothing(running):
+async def test_what_stands_behind_the_address_changes_nothing(running, index):
     for query in ("?q=1", "?q=%ff", "?%"):
-        assert (await fetch(running, f"/{query}")).body.decode() == INDEX
+        assert (await fetch(running, f"/{query}")).body.decode() == index
     assert (await fetch(running, "/dashboard/%ff")).status == 400
 
 
@@ -179,7 +222,7 @@ def test_without_its_libraries_the_page_says_how_to_install_them(folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
     status, file = files.page(PAGE)
-    assert (status, file.plain) == (200, INDEX.encode())
+    assert (status, file.plain) == (200, with_edition(SOURCE, files.edition()).encode())
 
 
 def test_a_file_that_changes_is_read_again(folder):
@@ -191,6 +234,21 @@ def test_a_file_that_changes_is_read_again(folder):
     after = files.find("main.js")
     assert (before.plain, after.plain) == (b"1", b"2")
     assert before.tag != after.tag
+
+
+def test_the_edition_changes_with_any_file_and_so_does_the_page(folder):
+    (folder / "js").mkdir()
+    (folder / "js/main.js").write_text("1")
+    files = DashboardFiles(folder)
+    first, (_, page) = files.edition(), files.page(PAGE)
+    assert files.page(PAGE)[1] is page
+    assert files.without_edition(f"{first}/js/main.js") == ("js/main.js", True)
+    (folder / "js/main.js").write_text("22")
+    second, (_, changed) = files.edition(), files.page(PAGE)
+    assert first != second
+    assert (first.encode() in page.plain, second.encode() in changed.plain) == (True, True)
+    assert page.tag != changed.tag
+    assert files.without_edition(f"{first}/js/main.js") == ("js/main.js", False)
 
 
 def test_scripts_and_styles_make_no_markup_of_text():
