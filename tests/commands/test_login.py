@@ -6,6 +6,8 @@ import json
 import stat
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from time import monotonic, time
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import pytest
@@ -62,9 +64,9 @@ def bridge():
 
 @pytest.fixture
 def waits(monkeypatch):
-    """How long it waited, without waiting."""
+    """How long it waited, without waiting. Other threads, such as those of the driver, sleep as ever."""
     waits = []
-    monkeypatch.setattr("time.sleep", waits.append)
+    monkeypatch.setattr("commands.login.time", SimpleNamespace(sleep=waits.append, monotonic=monotonic, time=time))
     return waits
 
 

@@ -6,7 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import uuid4
 
+import bson
 import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +35,7 @@ from storage.recording.documents import ending_fields, start_document
 from storage.recording.prices import Prices
 
 UNTIL = datetime(2026, 11, 27, 12, tzinfo=UTC)
+AS_KEPT = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 FRIDAY, SUNDAY = date(2026, 11, 27), date(2026, 11, 22)
 
 
@@ -147,6 +151,6 @@ async def test_calls_are_linked_as_the_job_of_threads_links_them(database):
         assert await threads.link_pending()
     names = ("parent_id", "root_id", "session_id", "tool_results", "answered_tool_call_id")
     async for linked in database.interceptions.find():
-        own = made[linked["_id"]]
+        own = bson.decode(bson.encode(made[linked["_id"]], codec_options=AS_KEPT), codec_options=AS_KEPT)
         assert {name: own.get(name) for name in names} == {name: linked.get(name) for name in names}
         assert [one.get("result") for one in own["tool_usages"]] == [one.get("result") for one in linked["tool_usages"]]
