@@ -21,7 +21,7 @@ AHEAD_FACTOR = 1.5
 WORTH = 100
 """What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
 
-AT_ONCE = 50
+AT_ONCE = 25
 """A round grants at most the limit divided by this."""
 
 USE_PARTS = 4

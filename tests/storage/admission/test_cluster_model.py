@@ -191,7 +191,7 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
 
 
 @pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (100, 20), (1_000, 5), (1_000, 2)])
-def test_a_server_that_is_paused_keeps_a_25th_of_a_window_at_most(maximum, gap_ms):
+def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, gap_ms):
     register = Register([0, 0, 0])
     servers, admitted = [Server(number, register) for number in range(3)], []
     for server in servers * 2:
@@ -209,7 +209,7 @@ def test_a_server_that_is_paused_keeps_a_25th_of_a_window_at_most(maximum, gap_m
         register.now += step % 2
         servers[1 + step % 2].start([rate(maximum, 20_000)], admitted.append)
         servers[1 + step % 2].run()
-    assert 0.96 * maximum <= len(admitted) <= maximum
+    assert 0.95 * maximum <= len(admitted) <= maximum
 
 
 @pytest.mark.parametrize("gap_ms", [0, 5, 40])
