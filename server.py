@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from runtime import loading, preflight  # noqa: F401 - before what it looks for
+from runtime import preflight  # noqa: F401 - before what it looks for
+from runtime.processes import loading
 
 # isort: split
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import partial
 from http.client import responses
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -91,7 +91,7 @@ class BridgeHandler(RequestHandler):
     @property
     def cycle(self) -> RequestCycle:
         """The request and its response on their connection."""
-        return self.request.connection  # type: ignore[return-value]
+        return cast("RequestCycle", self.request.connection)
 
     @property
     def client_ip(self) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Generator, Sequence
-from types import coroutine
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -51,12 +50,6 @@ NO_PAGE_HEADERS = (
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
-
-
-@coroutine
-def _next_iteration() -> Generator[None]:
-    """Go on in the next iteration of the event loop, as after `asyncio.sleep(0)`, which takes twice as long."""
-    yield
 
 
 class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
@@ -239,7 +232,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             CancelledError: the request was stopped.
         """
         if self.bridge.lifecycle.in_flight >= MANY_REQUESTS:
-            await _next_iteration()
+            await asyncio.sleep(0)
 
     @property
     def stopped(self) -> EndReason | None:

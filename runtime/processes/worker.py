@@ -15,7 +15,7 @@ from typing import Any
 if __name__ == "__main__":  # a script imports from its own folder; this one needs the folder of `server.py`
     sys.path[0] = str(Path(__file__).parents[2])
 
-from runtime import loading
+from runtime.processes import loading
 
 # isort: split
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import runtime
+import runtime.processes
 from tests.server_process import ROOT
 
 
@@ -17,7 +17,7 @@ def test_garbage_is_looked_for_as_soon_as_all_is_loaded(program, monkeypatch):
     done = []
     monkeypatch.setattr(gc, "disable", lambda: done.append("disable"))
     monkeypatch.setattr(gc, "enable", lambda: done.append("enable"))
-    monkeypatch.delitem(sys.modules, "runtime.loading", raising=False)
-    monkeypatch.delattr(runtime, "loading", raising=False)
+    monkeypatch.delitem(sys.modules, "runtime.processes.loading", raising=False)
+    monkeypatch.delattr(runtime.processes, "loading", raising=False)
     runpy.run_path(str(ROOT / program), run_name="loaded")
     assert done == ["disable", "enable"]
