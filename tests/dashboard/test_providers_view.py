@@ -7,10 +7,19 @@ from selenium.webdriver.common.keys import Keys
 from storage.accounts.identities import Role
 from tests.dashboard.page import WIDE
 from tests.dashboard.test_governance_views import is_for_everybody
+from tests.polling import poll
 
 
 def new_name():
     return f"new-{uuid4().hex[:10]}"
+
+
+def call_recorded(site, owner):
+    """Call a model that nobody called before, and wait until what it adds up to is there; the model."""
+    model = new_name()
+    site.call(owner, model=model)
+    poll(lambda: model in [one["model"] for one in site.get(owner, "providers/demo/usage")["models"]])
+    return model
 
 
 def row_of(page, name):
@@ -103,8 +112,7 @@ def test_a_provider_of_the_environment_is_shown_and_not_changed(page, owner):
 
 
 def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, owner):
-    model = new_name()
-    site.call(owner, model=model)
+    model = call_recorded(site, owner)
     page.open("providers/demo", owner)
     page.click(".detail summary", model)
     opened = "details[open] "
@@ -116,9 +124,7 @@ def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, own
 
 
 def test_a_provider_says_what_its_calls_of_a_range_add_up_to(page, site, owner, axe):
-    model = new_name()
-    site.call(owner, model=model)
-    site.counted(owner, 1)
+    model = call_recorded(site, owner)
     page.resize(WIDE)
     page.open("providers/demo?range=today&tz=UTC", owner)
     page.find(".detail summary", model)

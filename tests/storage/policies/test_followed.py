@@ -255,8 +255,8 @@ async def test_on_a_single_server_a_document_of_something_else_ends_nothing(tmp_
         await changes.until(lambda: policies.problem)
         await store(database).change(Level.EVERYONE, "", saying(5))
         await changes.until(lambda: held(policies) == [("everyone", 5)])
-        await database.policies.update_one({"_id": "users/1"}, {"$set": {"version": 2}})
         changes.event.clear()
+        await database.policies.update_one({"_id": "users/1"}, {"$set": {"version": 2}})
         await changes.event.wait()
         assert policies.problem == "without effect, as this version cannot read them: users/1"
         right = KeptPolicy(Source(Level.USER, "1", "ada"), Policy(max_tokens=3), "v")
