@@ -32,6 +32,7 @@ class SlotAccount(Account):
         self._asked_at = NEVER_READ
         self._free = 0
         self._unknown = False
+        self._uncounted = False  # the ledger may have forgotten what is in use
         self._near = True
         self._written_at = now_ns()
 
@@ -86,7 +87,7 @@ class SlotAccount(Account):
         ledger = self.written(number, self._target)
         renewed = self._target and now - self._written_at >= self._times.renew
         # A write of which nobody knows may arrive yet: it must not find the ledger as it was.
-        if ledger is None and (unseen or self._unknown or renewed):
+        if ledger is None and (unseen or self._unknown or self._uncounted or renewed):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
             self._written_at = now
@@ -110,6 +111,7 @@ class SlotAccount(Account):
         self._planned = 0
         if counts:
             self._held = self._target
+            self._uncounted = False
             self._forget_reports()
         else:
             self.urgent = True
@@ -138,6 +140,7 @@ class SlotAccount(Account):
     def report_uncounted(self) -> None:
         """Tell the ledger what is held, also if it may have forgotten."""
         self.urgent = self.urgent or bool(self.in_use or self._held or self._unknown)
+        self._uncounted = True
 
     def tick(self) -> bool:
         """Hold no more than what was used since the last time."""
@@ -153,7 +156,7 @@ class SlotAccount(Account):
     @property
     def untold(self) -> bool:
         """Whether more slots are in use than the ledger knows of."""
-        return self._unknown or self.in_use > self._held
+        return self.in_use > (0 if self._uncounted else self._held)
 
     @property
     def idle(self) -> bool:

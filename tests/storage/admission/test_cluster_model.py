@@ -48,14 +48,18 @@ class Cluster(RuleBasedStateMachine):
             for server in self.servers:
                 server.beat()
 
-    def note(self, limits):
+    def note(self, limits, asked_at):
+        now = self.register.now
         for limit in limits:
             if limit.kind is Kind.RATE:
-                self.admitted[limit.key].append(self.register.now)
+                admitted = self.admitted[limit.key]
+                admitted.append((asked_at, now))
+                assert sum(asked > now - self.window_ms for asked, _ in admitted) <= limit.maximum
 
     def start(self, server, number, which):
+        asked_at = self.register.now
         for _ in range(number):
-            self.servers[server].start([self.limits[nth] for nth in which], self.note)
+            self.servers[server].start([self.limits[nth] for nth in which], lambda limits: self.note(limits, asked_at))
 
     @rule(
         steps=st.lists(
@@ -153,7 +157,7 @@ class Cluster(RuleBasedStateMachine):
         if not hasattr(self, "admitted"):
             return
         for limit in self.limits[:2]:
-            times = self.admitted[limit.key]
+            times = [at for _, at in self.admitted[limit.key]]
             window = self.window_ms - ANSWER_MS
             for nth in range(len(times) - limit.maximum):
                 assert times[nth + limit.maximum] - times[nth] >= window
@@ -264,6 +268,25 @@ def test_how_many_requests_wait_for_a_round_where_three_servers_share_a_rate(max
         waited += one.start([rate(maximum, 60_000)], lambda _: None).decision is None
         one.run()
     assert waited == waits
+
+
+def test_a_write_that_another_server_forestalled_leaves_nothing_untold():
+    register = Register([0, 0])
+    one, other = Server(0, register), Server(1, register)
+    for server in (one, one, one, other):
+        server.start([slots(8)], lambda _: None)
+        server.run()
+    one.start([slots(8)], lambda _: None)
+    one.read()
+    one.finish()  # it remembered the ledger as it was before the other changed it
+    assert one.permits.pending
+    assert not one.permits.untold
+    one.run()
+    assert len(one.tickets) == 4
+    one.permits.report_uncounted()  # the others may have taken it for dead, and have forgotten what it holds
+    assert one.permits.untold
+    one.run()
+    assert not one.permits.untold
 
 
 class Restless(Register):
