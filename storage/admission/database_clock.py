@@ -1,9 +1,11 @@
-"""What time it is by the database's clock, without asking: a time that has certainly passed there. Pure."""
+"""What time it is by the database's clock, without asking: a time that has certainly passed there, and one that has not. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+from storage.admission.kinds.terms import MS
 
 MAX_ANSWER_NS = 100_000_000
 """An answer that took longer says too little of the time; the one before is used further."""
@@ -19,11 +21,13 @@ class DatabaseTime(NamedTuple):
         now: In milliseconds.
         clock: Whose clock that is.
         at: When it was that there, or later, by this server's clock.
+        late: By how many milliseconds more it may have been when this was read.
     """
 
     now: int
     clock: str
     at: int
+    late: int = 0
 
 
 class DatabaseClock:
@@ -53,8 +57,10 @@ class DatabaseClock:
         """The latest time that has certainly passed; None if that is not known well enough."""
         if self._latest is None:
             return None
-        age = self._now_ns() - self._answered_at
+        now = self._now_ns()
+        age, longest = now - self._answered_at, now - self._latest.at
         if age > MAX_AGE_NS:
             return None
-        passed = (age - age // 1_000) // 1_000_000
-        return DatabaseTime(self._latest.now + passed, self._latest.clock, self._latest.at + passed * 1_000_000)
+        passed = (age - age // 1_000) // MS
+        late = (longest + longest // 1_000) // MS + 1 - passed  # the database said whole milliseconds, rounded down
+        return DatabaseTime(self._latest.now + passed, self._latest.clock, self._latest.at + passed * MS, late)

@@ -106,7 +106,8 @@ class LedgerStore:
         clock = self._clock_of(cursor)
         self.clock.note(DatabaseTime(now, clock, read_at))
         ledgers = {one["_id"]: (ledger_of(one), one["version"]) for one in documents if "version" in one}
-        return Snapshot(ledgers, now, clock, read_at, {one["_id"]: one["base"] for one in documents if "base" in one})
+        bases = {one["_id"]: one["base"] for one in documents if "base" in one}
+        return Snapshot(ledgers, now, clock, read_at, bases=bases)
 
     def _clock_of(self, cursor: Any) -> str:
         return "" if self._database.is_sharded else ":".join(map(str, cursor.address or ()))

@@ -95,9 +95,9 @@ class Permits:
         if self.alone is not None:
             self._decide_alone(waiting, self.alone)
             return waiting
-        lacking = [need.account for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
+        lacking = [need.account for need in waiting.needs if not need.account.fits_at_once(need.limit, need.amount)]
         if not lacking:
-            self._admit(waiting)
+            self._admit(waiting, at_once=True)
         elif waits:
             for account in lacking:
                 account.lacking = True
@@ -230,9 +230,12 @@ class Permits:
         waiting: list[Waiting] = []
         while self._queue and len(accounts) < ROUND_LEDGERS:
             one = self._queue.popleft()
+            for need in one.needs:
+                accounts[need.account.name] = need.account
+                if one.gone:  # what it was granted is not for those that came later
+                    need.account.give_back()
             if not one.gone:
                 waiting.append(one)
-                accounts.update({need.account.name: need.account for need in one.needs})
         for name in list(self._due):
             if name in accounts or len(accounts) < ROUND_LEDGERS:
                 accounts[name] = self._due.pop(name)
@@ -305,10 +308,13 @@ class Permits:
             account.limit = limit
         return Need(account, limit, _amount(limit, reserve) if limit.reserve else 0)
 
-    def _admit(self, waiting: Waiting) -> None:
+    def _admit(self, waiting: Waiting, *, at_once: bool = False) -> None:
         taking = waiting.taking
         for account, _, amount in taking:
-            account.take(amount)
+            if at_once:
+                account.take_at_once(amount)
+            else:
+                account.take(amount)
             self.note(account)
         self._start(waiting, taking)
 

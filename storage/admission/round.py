@@ -32,6 +32,7 @@ class Snapshot(NamedTuple):
         now: The database's time, in milliseconds.
         clock: Whose clock that is.
         read_at: When the reading began, by this server's clock.
+        late: By how many milliseconds more it may have been when nothing was read.
         bases: What the versions were before, of those ledgers that something was only added to.
     """
 
@@ -39,6 +40,7 @@ class Snapshot(NamedTuple):
     now: int
     clock: str
     read_at: int
+    late: int = 0
     bases: Mapping[str, str] = {}
 
 
@@ -122,7 +124,10 @@ class Round:
         self._opened = True
         permits = self._permits
         read = Read(
-            snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead, permits.absent(), permits.servers()
+            *(snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead),
+            absent=permits.absent(),
+            servers=permits.servers(),
+            late=snapshot.late,
         )
         for name, account in self._accounts.items():
             account.begin(self._basis[name], *snapshot.ledgers.get(name, (Ledger(), "")), read)

@@ -72,11 +72,19 @@ class Account(ABC):
 
     @abstractmethod
     def fits(self, limit: Limit, need: int, /) -> bool:
-        """Whether one more request is admitted: by what this server has, within a round also by the ledger."""
+        """Whether one more request is admitted that waits for a round: by what this server has, and in it by the ledger."""
+
+    def fits_at_once(self, limit: Limit, need: int, /) -> bool:
+        """Whether one more is admitted that does not wait: not with what was granted for those that do."""
+        return self.fits(limit, need)
 
     @abstractmethod
     def take(self, need: int, /) -> None:
         """Count a request that fits."""
+
+    def take_at_once(self, need: int, /) -> None:
+        """Count a request that fits at once."""
+        self.take(need)
 
     def end(self, reserved: int, /) -> None:  # noqa: B027 - most kinds have nothing to give back
         """Give back what a request held."""

@@ -72,10 +72,11 @@ class RateAccount(Account):
         self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
-        self._blocks: deque[_Block] = deque()
+        self._taken_ahead: deque[_Block] = deque()
+        self._for_waiting: deque[_Block] = deque()
         self._granted: list[_Block] = []
         self._doubtful: tuple[int, list[_Block]] = 0, []
-        self._planned = self._wanted = 0
+        self._planned = self._wanted = self._late = 0
         self._free = self._most_ahead = 0
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
@@ -89,25 +90,40 @@ class RateAccount(Account):
 
     def left(self) -> int:
         """How many permits there are to use now; those that are too old are given back."""
+        return self._left_of(self._taken_ahead) + self._left_of(self._for_waiting)
+
+    def _left_of(self, blocks: deque[_Block]) -> int:
         now = self._now_ns()
-        blocks = self._blocks
         while blocks and (blocks[0].expires_at <= now or not blocks[0].left):
-            block = blocks.popleft()
-            self._give_back(block)
+            self._give_back(blocks.popleft())
         return sum([block.left for block in blocks]) if blocks else 0
 
     def fits(self, limit: Limit, _need: int) -> bool:
         """Whether there is a permit, or in a round the ledger has one more."""
-        left, above = self.left(), self.limit.maximum - limit.maximum
+        return self._fits(limit, self.left())
+
+    def fits_at_once(self, limit: Limit, _need: int) -> bool:
+        """Whether there is a permit that was taken ahead. The others were entered before this request came."""
+        return self._fits(limit, self._left_of(self._taken_ahead))
+
+    def _fits(self, limit: Limit, left: int) -> bool:
+        above = self.limit.maximum - limit.maximum
         if above > 0 and not self._in_round:  # a permit at hand is not enough: it was granted for a greater limit
             return left > self._planned and self._room(limit) - self._used() + left > self._planned
         return max(left if above <= 0 else 0, left + self._free - above if self._in_round else 0) > self._planned
 
     def take(self, _need: int) -> None:
         """Use the permit that `fits` found, also if its life has ended since."""
-        left = sum([block.left for block in self._blocks])
+        self._use((self._for_waiting or self._taken_ahead)[0])
+
+    def take_at_once(self, _need: int) -> None:
+        """Use the permit that `fits_at_once` found, also if its life has ended since."""
+        self._use(self._taken_ahead[0])
+
+    def _use(self, block: _Block) -> None:
+        left = sum([block.left for blocks in (self._taken_ahead, self._for_waiting) for block in blocks])
         self.used_at = self._now_ns()
-        self._blocks[0].use(self.used_at, life_of(self.limit) * MS // USE_PARTS)
+        block.use(self.used_at, life_of(self.limit) * MS // USE_PARTS)
         self._taken += 1
         self._count_one(self._own)
         if left <= self._low and not self._near:
@@ -131,6 +147,7 @@ class RateAccount(Account):
         super().open(ledger, read)
         self._free = self._room(self.limit) - ledger.used
         self._most_ahead = self.limit.maximum // (AHEAD * read.servers)
+        self._late = read.late
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
@@ -145,9 +162,10 @@ class RateAccount(Account):
         self._wanted = wanted
         self._granted = []
         if wanted:
-            ledger.enter(span.now, wanted, span)
+            at = span.now + self._late
+            ledger.enter(at, wanted, span)
             expires_at = self._read_at + self._times.answer
-            self._granted.append(_Block(wanted, span.now, ledger.clock, expires_at, ahead=False))
+            self._granted.append(_Block(wanted, at, ledger.clock, expires_at, ahead=False))
         if ahead:
             life = life_of(self.limit)
             ledger.enter(span.now + life, ahead, span)
@@ -192,20 +210,18 @@ class RateAccount(Account):
         self._forget_reports()
         self._low = 0
         for block in granted:
-            self._blocks.append(block)
+            (self._taken_ahead if block.ahead else self._for_waiting).append(block)
             if block.ahead:
                 self._low = block.left // 4
                 self.expires_at = block.expires_at if block.left * WORTH >= self.limit.maximum else 0
-        self._blocks = deque(sorted(self._blocks, key=lambda block: block.expires_at))
+        self._taken_ahead = deque(sorted(self._taken_ahead, key=lambda block: block.expires_at))
+        self._for_waiting = deque(sorted(self._for_waiting, key=lambda block: block.expires_at))
 
     def give_back(self) -> None:
         """Give back what was granted for requests that are not admitted after all."""
-        self.left()
-        for block in self._blocks:
-            if block.left and not block.ahead:
-                self._give_back(block)
-                block.left = 0
-                self.urgent = True
+        if self._left_of(self._for_waiting):
+            self._give_back_each(self._for_waiting)
+            self.urgent = True
 
     def state(self, limit: Limit, _need: int) -> LimitState:
         """How much is used. What this server has taken ahead is not."""
@@ -228,7 +244,7 @@ class RateAccount(Account):
         The others leave this server its share since a certain time. Before that they may have used what they could. So in the
         first window after it this server goes on at the pace at which it went until then.
         """
-        if self.left():
+        if self._left_of(self._taken_ahead):
             return True
         admitted = self._count(self._alone)
         if admitted >= alone.share_of(limit.maximum):
@@ -254,8 +270,8 @@ class RateAccount(Account):
 
     def take_alone(self, _need: int) -> None:
         """Use a permit, or count a request that the ledger is told of later."""
-        if self.left():
-            self.take(_need)
+        if self._left_of(self._taken_ahead):
+            self.take_at_once(_need)
             return
         self.used_at = self._now_ns()
         for requests in (self._own, self._alone, self._untold):
@@ -295,15 +311,20 @@ class RateAccount(Account):
 
     def give_back_all(self) -> bool:
         """Give back all permits, also those whose life is not over."""
-        for block in self._blocks:
-            self._give_back(block)
-        self._blocks.clear()
+        self._give_back_each(self._taken_ahead)
+        self._give_back_each(self._for_waiting)
         return self.urgent or bool(self._reports)
 
     @property
     def idle(self) -> bool:
         """Whether there is neither a permit nor something to tell."""
-        return not self._blocks and not self._untold and not self._count(self._alone) and not self.urgent
+        return (
+            not self._taken_ahead
+            and not self._for_waiting
+            and not self._untold
+            and not self._count(self._alone)
+            and not self.urgent
+        )
 
     @property
     def untold(self) -> bool:
@@ -313,6 +334,10 @@ class RateAccount(Account):
     def _room(self, limit: Limit) -> int:
         """The limit without what is left to servers that may be deciding alone."""
         return limit.maximum - left_to(self._absent, limit.maximum)
+
+    def _give_back_each(self, blocks: deque[_Block]) -> None:
+        while blocks:
+            self._give_back(blocks.popleft())
 
     def _give_back(self, block: _Block) -> None:
         """Tell what is left of permits, and when the others were used that were taken ahead."""

@@ -87,6 +87,7 @@ class Read(NamedTuple):
         is_dead: Whether a server does not hold any more what it held.
         absent: The servers that may be deciding alone.
         servers: Among how many servers limits are shared.
+        late: By how many milliseconds more the database's time may have been, as nothing was read.
     """
 
     now: int
@@ -95,6 +96,7 @@ class Read(NamedTuple):
     is_dead: Callable[[str], bool]
     absent: Absent = MappingProxyType({})
     servers: int = 1
+    late: int = 0
 
 
 def life_of(limit: Limit) -> int:

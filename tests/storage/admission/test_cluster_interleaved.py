@@ -54,8 +54,10 @@ class Traffic:
             server.finish()
 
     def note(self, limits, began):
-        self.admitted[limits[1].key].append(self.register.now)
-        self.waits.append(self.register.now - began)
+        now, limit = self.register.now, limits[1]
+        self.admitted[limit.key].append((began, now))
+        assert sum(asked > now - WINDOW_MS for asked, _ in self.admitted[limit.key]) <= limit.maximum
+        self.waits.append(now - began)
 
     def pass_(self, ms):
         seconds = (self.register.now + ms) // 1000 - self.register.now // 1000
@@ -68,7 +70,7 @@ class Traffic:
 
     def worst(self, limit):
         """The least time in which more than the limit was admitted."""
-        times = self.admitted[limit.key]
+        times = [at for _, at in self.admitted[limit.key]]
         return min(times[nth + limit.maximum] - times[nth] for nth in range(len(times) - limit.maximum))
 
 

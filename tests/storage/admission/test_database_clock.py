@@ -21,7 +21,9 @@ def told(at, *, read_at, clock="a"):
     passed=st.integers(0, MAX_AGE_NS),
     pace=st.integers(-500, 500),
 )
-def test_the_time_that_is_read_has_passed_and_is_not_older_than_the_answer_took(asked, answered, passed, pace):
+def test_the_time_is_between_what_has_passed_and_what_has_not_by_no_more_than_the_answer_took(
+    asked, answered, passed, pace
+):
     clock = Clock()
     began = clock()
     database = DatabaseClock(clock)
@@ -37,6 +39,7 @@ def test_the_time_that_is_read_has_passed_and_is_not_older_than_the_answer_took(
     assert read.now * MS <= true + MS
     assert read.now * MS >= said.now * MS + passed - passed // 1_000 - MS
     assert read.at - began == (read.now - said.now) * MS
+    assert true < (read.now + read.late) * MS <= true + asked + answered + MAX_AGE_NS // 500 + 2 * MS
 
 
 def test_nothing_is_known_at_first_or_for_long():
