@@ -235,9 +235,10 @@ def test_the_calls_of_a_day_do_not_include_midnight_of_the_next(page, site, toke
 
 
 def _bars(page):
-    """Start and number of calls of each minute of the last hour, as the page asked for them."""
+    """Start and number of calls of each minute of the last hour, as the page asked for them last."""
     script = """
-        const [{name}] = performance.getEntriesByType("resource").filter(({name}) => name.includes("/stats?"))
+        const {name} = performance.getEntriesByType("resource")
+            .findLast(({name}) => name.includes("/stats?") && !name.includes("group_by"))
         return fetch(name).then((answer) => answer.json())"""
     answer = page.browser.execute_script(script)
     start = answer["from"]
