@@ -44,13 +44,13 @@ from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
 from runtime.data_folder import make_private
 from runtime.logs import set_up_logging
-from runtime.managed import make_managed, make_managed_providers
 from runtime.parts import known_secrets
 from runtime.process import now
 from runtime.processes.hosted import open_server_authority
 from runtime.processes.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.processes.signals import renew_on_hangup, stop_signals
 from runtime.processes.supervisor import Handover, Supervisor, Worker
+from runtime.provider_table import make_managed, make_managed_providers
 from runtime.storage import open_database, open_mongodb
 from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 from storage.accounts.identities import Identities, Role
@@ -220,7 +220,7 @@ def main(context: click.Context, /, break_glass: str | None) -> None:
     """
     if break_glass is not None:
         if context.invoked_subcommand is not None:
-            raise click.UsageError("--break-glass stands alone, without a command")
+            raise click.UsageError("--break-glass takes no command")
         make_link(break_glass)
     elif context.invoked_subcommand is None:
         run(settings_of(context), flags_of(context), demo=False)

@@ -13,8 +13,8 @@ _ERASE = "\r\x1b[K"
 class StatusLine:
     """On standard error, where that is a terminal. What is said replaces what was; the end of the block erases it."""
 
-    def __init__(self, *, shown: bool = True) -> None:
-        self._stream = sys.stderr if shown and sys.stderr.isatty() else None
+    def __init__(self, *, enabled: bool = True) -> None:
+        self._stream = sys.stderr if enabled and sys.stderr.isatty() else None
 
     def say(self, text: str) -> None:
         """Show printable text, as much of it as fits into the line; an empty one makes room for what others print."""

@@ -170,7 +170,7 @@ def limiters() -> Iterator[Part]:
     async def admit(policies: PolicyBook) -> None:
         policy = policies.find(CALLER, "ada")
         asking = client if policy is None else Client("token", "user", policy=policy)
-        slot, held = await overload.take_slot(), await overload.count_request(asking)
+        slot, held = await overload.acquire_slot(), await overload.count_request(asking)
         if policy is not None:
             assert policy.refuse_model("anthropic", "claude-opus-4-1") is None
         held.release()

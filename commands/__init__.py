@@ -1,5 +1,5 @@
-"""Commands beside the server: users, groups, tokens, and what was recorded.
+"""Commands besides `serve`: users, groups, tokens, records and more.
 
-They work while a server runs, on its database: with the embedded one through the server's own mongod. When no server
-runs, a mongod is started for as long as the command takes.
+They work on the database, also while a server runs: with the embedded one through the server's own mongod. When no
+server runs, a mongod is started for as long as the command takes.
 """

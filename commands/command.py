@@ -75,13 +75,13 @@ def groups_of(database: Database) -> Groups:
 
 
 def people_of(database: Database) -> People:
-    """The users of a database, with what there is of them."""
+    """The users of a database, with groups, tokens and spend."""
     uses = TokenUses(database, now=now, monotonic=monotonic)
     return People(database, identities_of(database), groups_of(database), uses, now=now)
 
 
 def tokens_of(database: Database) -> Tokens:
-    """The tokens of a database, with what there is of them."""
+    """The tokens of a database, with their last use."""
     return Tokens(database, identities_of(database), TokenUses(database, now=now, monotonic=monotonic))
 
 

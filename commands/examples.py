@@ -1,4 +1,4 @@
-"""`examples`: an invented company, to look around in."""
+"""`examples`: an invented company, to try out the dashboard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNCOUNTED = "uncounted"
 """An index without which nothing is added up."""
 
 WATCH_SECONDS = 0.5
-"""From one look to the next while a server does the work."""
+"""Time between two checks while a server does the work."""
 
 
 @click.group("examples")
@@ -34,19 +34,19 @@ def fill() -> None:
 
     async def work(database: Database) -> Examples:
         if UNCOUNTED not in await database.interceptions.index_information():
-            raise click.ClickException("start the server once before: it makes the indexes of the database")
+            raise click.ClickException("start the server once first: it creates the indexes of the database")
         await ExampleStore(database, now=now).fill()
         return await _follow(database, ExampleState.FILLING, "Filling")
 
     done = run(work)
     if done.state is not ExampleState.FILLED:
-        raise click.ClickException("it was removed meanwhile")
+        raise click.ClickException("it was removed in the meantime")
     click.echo(f"The invented company is there: {done.calls:,} calls. Remove it with: python server.py examples remove")
 
 
 @command(examples, "remove")
 def remove() -> None:
-    """Remove all of it. Everything else stays as it is."""
+    """Remove all of it. Everything else stays unchanged."""
 
     async def work(database: Database) -> None:
         await ExampleStore(database, now=now).remove()
@@ -57,13 +57,13 @@ def remove() -> None:
 
 
 async def _follow(database: Database, state: ExampleState, verb: str) -> Examples:
-    """Do the work, or watch the server that does it."""
+    """Do the work, or wait for the server that does it."""
     job, store = ExampleJob(database, holder=uuid4(), now=now), ExampleStore(database, now=now)
     in_vain = 0
     days = (await store.read()).total
     with click.progressbar(length=days + 1, label=verb) as bar:
-        while (shown := await store.read()).state is state:
-            bar.update(max(shown.days - bar.pos, 0))
+        while (found := await store.read()).state is state:
+            bar.update(max(found.days - bar.pos, 0))
             try:
                 worked = await job.step()
                 in_vain = 0
@@ -74,4 +74,4 @@ async def _follow(database: Database, state: ExampleState, verb: str) -> Example
                 worked = False
             await asyncio.sleep(STEP_PAUSE_SECONDS if worked else WATCH_SECONDS)
         bar.update(days + 1 - bar.pos)
-    return shown
+    return found

@@ -26,11 +26,11 @@ TERMINAL = "text of clients and models is not printed to a terminal: give a FILE
 
 @contextmanager
 def opened(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Give what to write to. A file has its name once the block has ended; when that fails, nothing is left of it.
+    """Open the output. A file gets its name at the end of the block; if that fails, nothing is left.
 
     Raises:
         click.ClickException: it cannot be written, exists already without `force`, or is a terminal.
-        BrokenPipeError: nobody reads standard output any more.
+        BrokenPipeError: the reader of standard output is gone.
     """
     try:
         taken = _standard_output() if file == STANDARD_OUTPUT else _new_file(file, force=force)
@@ -50,7 +50,7 @@ def _standard_output() -> Iterator[IO[bytes]]:
     try:
         yield sys.stdout.buffer
     except OSError:
-        # What it did not take stays in the buffer, and the interpreter would fail to write it once more at its end.
+        # Unwritten output stays in the buffer, and the interpreter would fail to write it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 
@@ -90,9 +90,9 @@ async def export(
         pages: See `storage.queries.recorded`.
         identities: The users, for their names.
         written: The format.
-        out: What takes it.
-        line: Where to show how far it is.
-        kept: Whether what was written stays when the rest does not come. Then it is said how to go on.
+        out: The output.
+        line: The progress line.
+        kept: Whether the written part stays after a failure. Then a message says how to continue.
 
     Raises:
         UnknownCursorError, DatabaseUnavailableError: as `pages` do.

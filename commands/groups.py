@@ -15,12 +15,12 @@ from storage.accounts import users
 
 @click.group()
 def groups() -> None:
-    """Add, list and remove groups of users, and say who is in them."""
+    """Add, list and remove groups of users and their members."""
 
 
 @command(groups, "add")
 @click.argument("name")
-@click.option("--display-name", metavar="TEXT", default="", help="Name to show; default: NAME.")
+@click.option("--display-name", metavar="TEXT", default="", help="Display name; default: NAME.")
 def add_group(name: str, display_name: str) -> None:
     """Add the group NAME, without members."""
     group = run(lambda database: groups_of(database).add(name, display_name=display_name))
@@ -36,8 +36,8 @@ def list_groups(as_json: bool) -> None:
         (group.name, group.display_name, str(members), format_time(group.created_at, ""), str(group.id))
         for group, members in found
     ]
-    shown = [Group.of(group, members) for group, members in found]
-    show(shown, ("NAME", "DISPLAY NAME", "MEMBERS", "CREATED", "ID"), rows, as_json)
+    structs = [Group.of(group, members) for group, members in found]
+    show(structs, ("NAME", "DISPLAY NAME", "MEMBERS", "CREATED", "ID"), rows, as_json)
 
 
 @command(groups, "members")
@@ -60,7 +60,7 @@ def show_members(found: Sequence[users.User], as_json: bool) -> None:
 @click.argument("group")
 @click.argument("users", metavar="USER..", nargs=-1, required=True)
 def add_member(group: str, users: tuple[str, ...]) -> None:
-    """Let each USER be in GROUP: all of them, or none if one cannot be."""
+    """Add each USER to GROUP: all of them, or none if one is not possible."""
     found = run(lambda database: groups_of(database).add_members(group, users))
     click.echo(f"In the group {found.name}: {', '.join(users)}.")
 
@@ -69,7 +69,7 @@ def add_member(group: str, users: tuple[str, ...]) -> None:
 @click.argument("group")
 @click.argument("users", metavar="USER..", nargs=-1, required=True)
 def remove_member(group: str, users: tuple[str, ...]) -> None:
-    """Let each USER be in GROUP no more: all of them, or none if one cannot be."""
+    """Remove each USER from GROUP: all of them, or none if one is not possible."""
     found = run(lambda database: groups_of(database).remove_members(group, users))
     click.echo(f"Not in the group {found.name}: {', '.join(users)}.")
 

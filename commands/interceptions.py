@@ -1,4 +1,4 @@
-"""`interceptions`: what was recorded."""
+"""`interceptions`: recorded calls."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _search_options(function: Command) -> Command:
 
 @command(interceptions, "list")
 @_search_options
-@click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=100, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=100, show_default=True, help="Maximum number.")
 def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -> None:
     """Print interceptions as a JSON array, newest first."""
     search = _search(terms)
@@ -63,7 +63,7 @@ def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -
     default=str(STANDARD_OUTPUT),
 )
 @click.option(
-    "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: by the ending of FILE, else ndjson."
+    "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: by the extension of FILE, else ndjson."
 )
 @_search_options
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
@@ -85,7 +85,7 @@ def export_interceptions(
         pages = Recorded(database).pages(search_filter, visible_to=None, after_id=after_id)
         return await export(pages, identities, written, out, line, kept=file == STANDARD_OUTPUT)
 
-    with opened(file, force=force) as out, StatusLine(shown=not quiet) as line:
+    with opened(file, force=force) as out, StatusLine(enabled=not quiet) as line:
         count = run(work)
     if file != STANDARD_OUTPUT and not quiet:
         click.echo(f"Interceptions in {file}: {count}")

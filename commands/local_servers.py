@@ -32,7 +32,7 @@ class DatabaseChoice(msgspec.Struct, frozen=True):
 
 
 class LocalServer(msgspec.Struct, frozen=True):
-    """A server: where it is reached, and what it records in."""
+    """A running server: its address and its database."""
 
     url: str
     database: DatabaseChoice
@@ -58,7 +58,7 @@ def chosen_database(settings: Settings) -> DatabaseChoice:
 
 @contextmanager
 def announced(server: LocalServer) -> Iterator[None]:
-    """Tell commands that this server runs, while the block does. Where that cannot be told, nothing is."""
+    """Register this server for commands during the block, if the file can be written."""
     path = FOLDER / f"{os.getpid()}.json"
     descriptor = None
     with suppress(OSError):

@@ -20,7 +20,7 @@ import click
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 ANSWER_SECONDS = 30.0
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 _API = "/api/v2/aibridge/device"
 _SLOWER_SECONDS = 5
 _OK = 200
@@ -33,13 +33,13 @@ class _Stay(HTTPRedirectHandler):
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--print-token", is_flag=True, help="Print the token that was kept, and sign nobody in.")
-@click.option("--no-browser", is_flag=True, help="Open no browser here.")
+@click.option("--print-token", is_flag=True, help="Print the stored token; do not sign in.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 def login(url: str | None, print_token: bool, no_browser: bool) -> None:
     """Sign in to the AI Bridge at URL, in a browser, and keep a token of yours for AI clients.
 
-    It is kept in ~/.config/aibridge/logins.json, which only you can read. With --print-token that is what a client runs to
-    get it, such as the apiKeyHelper of Claude Code; URL may be left out while there is one.
+    It is kept in ~/.config/aibridge/logins.json, which only you can read. With --print-token it prints that token, for
+    clients that run a command, such as the apiKeyHelper of Claude Code; URL may be left out if there is only one.
     """
     address = None if url is None else _checked(url)
     if print_token:
@@ -61,21 +61,21 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
 
 
 def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for the token until it is there, as often as the server wants to be asked."""
+    """Poll for the token, as often as the server allows."""
     interval, over_at = int(codes["interval"]), time.monotonic() + int(codes["expires_in"])
     form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
     while time.monotonic() < over_at:
         time.sleep(interval)
-        answer = _post(address, "token", form)
-        match answer.get("error"):
+        response = _post(address, "token", form)
+        match response.get("error"):
             case None:
-                return answer
+                return response
             case "authorization_pending":
                 continue
             case "slow_down":
                 interval += _SLOWER_SECONDS
             case "access_denied":
-                raise click.ClickException(f"you were not let in. {answer.get('error_description', '')}".strip())
+                raise click.ClickException(f"you were not let in. {response.get('error_description', '')}".strip())
             case _:
                 break
     raise click.ClickException("the code has expired; run this again")
@@ -94,15 +94,15 @@ def _checked(url: str) -> str:
 
 
 def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
-    """Send a form. What the server refuses in the way of OAuth is returned."""
+    """Send a form. An error in the form of OAuth is returned too."""
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     request = Request(f"{address}{_API}/{what}", urlencode(form).encode(), headers)  # noqa: S310 - http or https
     try:
-        with build_opener(_Stay()).open(request, timeout=ANSWER_SECONDS) as answer:
-            status, body = answer.status, answer.read(MAX_ANSWER_BYTES)
+        with build_opener(_Stay()).open(request, timeout=ANSWER_SECONDS) as response:
+            status, body = response.status, response.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
         with error:
-            status, body = error.code, error.read(MAX_ANSWER_BYTES)
+            status, body = error.code, error.read(MAX_RESPONSE_BYTES)
     except (URLError, OSError) as error:
         raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
     try:
@@ -131,7 +131,7 @@ def _read() -> dict[str, Any]:
 
 
 def _keep(address: str, token: Mapping[str, Any]) -> Path:
-    """Keep a token, in a file that is whole at every moment and nobody else's."""
+    """Store a token in a private file, atomically."""
     path = _file()
     expires_at = time.time() + int(token.get("expires_in") or 0)
     logins = _read() | {address: {"token": str(token["access_token"]), "expires_at": int(expires_at)}}

@@ -1,4 +1,4 @@
-"""`policies`: who may use which model, and how much of it."""
+"""`policies`: which models users may call, and how much."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Of(click.ParamType[tuple[Level, str]]):
 
 @click.group()
 def policies() -> None:
-    """Show and set policies: who may use which model, and how much of it."""
+    """Show and set policies: which models users may call, and how much."""
 
 
 @command(policies, "list")
@@ -45,12 +45,12 @@ def policies() -> None:
 def list_policies(as_json: bool) -> None:
     """List whose policies there are."""
     _, found = run(lambda database: _store(database).page(limit=0, offset=0))
-    shown = [ListedPolicy.of(kept) for kept in found]
+    structs = [ListedPolicy.of(kept) for kept in found]
     rows = [
         (one.level, one.name, format_time(kept.changed_at, ""), f"{one.path}{' (unreadable)' * bool(kept.unreadable)}")
-        for one, kept in zip(shown, found, strict=True)
+        for one, kept in zip(structs, found, strict=True)
     ]
-    show(shown, ("LEVEL", "NAME", "CHANGED", "PATH"), rows, as_json)
+    show(structs, ("LEVEL", "NAME", "CHANGED", "PATH"), rows, as_json)
 
 
 @command(policies, "show")
@@ -66,7 +66,9 @@ def show_policy(of: tuple[Level, str]) -> None:
 @command(policies, "set")
 @click.argument("of", type=Of())
 @click.argument("file", type=click.File("rb"))
-@click.option("--merge", "merges", is_flag=True, help="Change only what FILE names, and take away what is null there.")
+@click.option(
+    "--merge", "merges", is_flag=True, help="Change only the fields in FILE, and remove those that are null there."
+)
 def set_policy(of: tuple[Level, str], file: BinaryIO, merges: bool) -> None:
     """Set the policy of OF to the JSON in FILE; - is the standard input.
 

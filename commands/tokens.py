@@ -26,8 +26,8 @@ def tokens() -> None:
 
 @command(tokens, "create")
 @click.argument("user")
-@click.option("--name", metavar="TEXT", default="", help="What it is for.")
-@click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; default: for ever.")
+@click.option("--name", metavar="TEXT", default="", help="Its purpose.")
+@click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; default: forever.")
 def create_token(user: str, name: str, expires: timedelta | None) -> None:
     """Create a token for USER and print it. It is shown only once: the database has only its hash.
 
@@ -62,7 +62,7 @@ class FoundToken(Struct):
 
     @classmethod
     def of(cls, details: TokenDetails) -> Self:
-        """Show a token with what there is of it."""
+        """Make the resource of a token, with its last use."""
         token, use = details.token, details.last_use
         return cls(
             id=token.id,
@@ -121,9 +121,9 @@ def look_up_token(as_json: bool) -> None:
 
 @command(tokens, "replace")
 @click.argument("token_id", metavar="ID")
-@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long the old one works on.")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long the old token stays valid.")
 @click.option(
-    "--expires", type=POSITIVE_DURATION, help="How long the new one is valid; default: as long as the old one."
+    "--expires", type=POSITIVE_DURATION, help="How long the new token is valid; default: as long as the old one."
 )
 def replace_token(token_id: str, overlap: timedelta, expires: timedelta | None) -> None:
     """Create a token for the user and with the name of the token ID, and print it. The old one works on for a while."""

@@ -31,7 +31,7 @@ class ListedUser(Struct):
 
     @classmethod
     def of(cls, person: Person) -> Self:
-        """Show a user with what there is of them."""
+        """Make the resource of a user, with groups, tokens and spend."""
         user, groups = person.user, [group.name for group in person.groups]
         names = (user.id, user.username, user.display_name, user.role, user.created_at, user.cost_centre)
         return cls(*names, groups, person.last_seen_at, float(person.spend_usd))
@@ -49,9 +49,9 @@ def users() -> None:
     type=click.Choice([role.value for role in Role]),
     default=Role.MEMBER.value,
     show_default=True,
-    help="What they may see.",
+    help="What the user may see.",
 )
-@click.option("--display-name", metavar="TEXT", help="Name to show; default: NAME.")
+@click.option("--display-name", metavar="TEXT", help="Display name; default: NAME.")
 @click.option("--cost-centre", metavar="TEXT", default="", help="Who pays.")
 def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -> None:
     """Add the user NAME. Owners and auditors see every interception, readers all without prompts, members their own."""
@@ -65,11 +65,11 @@ def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -
 
 @command(users, "change")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), help="What they may see.")
-@click.option("--display-name", metavar="TEXT", help="Name to show; an empty one is NAME.")
-@click.option("--cost-centre", metavar="TEXT", help="Who pays; an empty one is none.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), help="What the user may see.")
+@click.option("--display-name", metavar="TEXT", help="Display name; empty means NAME.")
+@click.option("--cost-centre", metavar="TEXT", help="Who pays; empty means nobody.")
 def change_user(name: str, role: str | None, display_name: str | None, cost_centre: str | None) -> None:
-    """Change what is given of the user NAME."""
+    """Change the given fields of the user NAME."""
     user = run(
         lambda database: identities_of(database).change_user(
             name, role=Role(role) if role else None, display_name=display_name, cost_centre=cost_centre

@@ -1,4 +1,4 @@
-"""`webhooks`: who is told of alerts."""
+"""`webhooks`: webhooks that receive alerts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Url(click.ParamType[str]):
 
 @click.group()
 def webhooks() -> None:
-    """Say who is told of alerts."""
+    """Manage webhooks that receive alerts."""
 
 
 @command(webhooks, "list")
@@ -53,8 +53,8 @@ def list_webhooks(as_json: bool) -> None:
         )
         for one in found
     ]
-    shown = [Webhook.of(one, waiting.get(one.id, 0)) for one in found]
-    show(shown, ("ID", "URL", "STATE", "WAITING", "LAST TRY", "RESULT"), rows, as_json)
+    structs = [Webhook.of(one, waiting.get(one.id, 0)) for one in found]
+    show(structs, ("ID", "URL", "STATE", "WAITING", "LAST TRY", "RESULT"), rows, as_json)
 
 
 @command(webhooks, "add")
@@ -74,7 +74,7 @@ def add_webhook(url: str, types: tuple[str, ...], description: str) -> None:
 @command(webhooks, "remove")
 @click.argument("id_", metavar="ID", type=click.UUID)
 def remove_webhook(id_: UUID) -> None:
-    """Remove the webhook ID, and what it was still to be told."""
+    """Remove the webhook ID and its waiting deliveries."""
     run(lambda database: _webhooks(database).remove(id_))
     click.echo(f"Removed the webhook {id_}.")
 
@@ -82,7 +82,7 @@ def remove_webhook(id_: UUID) -> None:
 @command(webhooks, "test")
 @click.argument("id_", metavar="ID", type=click.UUID)
 def test_webhook(id_: UUID) -> None:
-    """Have a running server send a test to the webhook ID. `webhooks list` shows what became of it."""
+    """Let a running server send a test to the webhook ID. `webhooks list` shows the result."""
 
     async def send(database: Database) -> str:
         webhook = await _webhooks(database).find(id_)

@@ -1,4 +1,4 @@
-"""What every handler shares: who is asking, and errors that say what to do."""
+"""What every handler shares: authentication, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ TAKE_SECONDS = 300.0
 
 @stream_request_body
 class BridgeHandler(RequestHandler):
-    """Authentication and errors. Subclasses say how an error is rendered. `identity` is there once it is known.
+    """Authentication and errors. Subclasses render errors. `identity` is set when the caller is known.
 
     A request is answered before its body is read, unless its method is one of `BODY_METHODS`.
     """
@@ -69,7 +69,7 @@ class BridgeHandler(RequestHandler):
     plane = Plane.CONTROL
     identity: Identity
     refused_token_id: str | None = None
-    """The public part of a token that is known and not valid any more."""
+    """The public part of a token that is known but no longer valid."""
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
@@ -130,13 +130,13 @@ class BridgeHandler(RequestHandler):
         return read_credentials(self.request.headers, cookie if cookie and not self.is_foreign else None)
 
     async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:
-        """Find out who is asking; `fresh` does not rely on memory.
+        """Authenticate the caller; `fresh` bypasses the cache.
 
-        Tokens from an address that has failed too often are looked up only if they are known, so a guess costs nothing
-        and who shares that address gets in all the same.
+        Tokens from an address that has failed too often are looked up only if they are known, so guesses cost nothing,
+        and others at that address still get in.
 
         Raises:
-            Problem: 401 without a valid token, 429 after too many of them, 503 when that cannot be known now.
+            Problem: 401 without a valid token, 429 after too many of them, 503 if it cannot be checked now.
         """
         challenge = {"WWW-Authenticate": "Bearer"}
         access = self.bridge.access
@@ -191,7 +191,7 @@ class BridgeHandler(RequestHandler):
             self.write(body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Render an exception: a `Problem` as it is, anything unforeseen as a plain 500 that gives nothing away."""
+        """Render an exception: a `Problem` unchanged, anything else as a plain 500 without details."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if not isinstance(error, Problem):
             message = responses.get(status_code, "Error") if isinstance(error, HTTPError) else "Internal Server Error"
@@ -211,7 +211,7 @@ class BridgeHandler(RequestHandler):
         return ", ".join(name for name in self.SUPPORTED_METHODS if is_served(name.lower()))
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer with an error; a response that has begun is broken off instead, so that it never looks complete."""
+        """Respond with an error. A response that has begun is cut instead, so that it never looks complete."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if head_is_written(self):
             self.break_off(error if isinstance(error, Problem) else None)
@@ -236,7 +236,7 @@ class BridgeHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,  # noqa: ARG002
     ) -> None:
-        """Log what was not foreseen; a `Problem` is an answer, and says so to the client alone."""
+        """Log an unexpected exception. A `Problem` is an answer and is not logged."""
         if isinstance(value, (Problem, HTTPError)):
             return
         path = scrub_quoted(self.request.path)

@@ -163,7 +163,7 @@ class Bridge:
         return self.routing.table.key_pools
 
     def end(self, user: User, start: Interception, ending: Ending) -> Cost | None:
-        """Record, count and log that a call of a user ended, and return what it cost. Returns at once."""
+        """Record, count and log the end of a user's call; return its cost. Never waits."""
         cost = self.recorder.end(start, ending)
         spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
         self.metrics.ended(start, ending, spent)

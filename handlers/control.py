@@ -25,7 +25,7 @@ from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.mongo.database import DatabaseUnavailableError
 
-# What is written of an answer before the client has to take it.
+# Bytes of a response that are written before the client has to read them.
 PIECE_BYTES = 256 * 1024
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
 PROXY_REFUSED = {
@@ -56,7 +56,7 @@ class IdentifiedHandler(BridgeHandler):
 
     @property
     def proxy_user(self) -> str | None:
-        """Whom a trusted proxy names; no proxy lets another site's page in."""
+        """The user that a trusted proxy names; none for requests from pages of other sites."""
         options = self.bridge.options
         if not options.auth_proxy_header or not is_trusted(self.request.remote_ip or "", options.trusted_proxies):
             return None
@@ -64,10 +64,11 @@ class IdentifiedHandler(BridgeHandler):
         return named[0].strip() if len(named) == 1 and named[0].strip() and not self.is_foreign else None
 
     async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:
-        """Find out who is asking: by a token, by what a trusted proxy says, or by a session.
+        """Authenticate the caller: by a token, a trusted proxy, or a session.
 
         Raises:
-            Problem: 401 without any of them, 403 for whom a proxy names who may not get in, 429 after too many failures, 503
+            Problem: 401 without any of them, 403 if the proxy names a user who may not sign in, 429 after too many
+                failures, 503
                 when it cannot be known now.
         """
         if credentials.token is not None or (name := self.proxy_user) is None:
@@ -81,17 +82,17 @@ class IdentifiedHandler(BridgeHandler):
         return identity
 
     async def identify(self, *, fresh: bool = False) -> None:
-        """Find out who is asking, and take a request of their share; `fresh` does not rely on memory.
+        """Authenticate the caller, and count a request of their share; `fresh` bypasses the cache.
 
         Raises:
-            Problem: 401 without a valid token, 429 with too many requests in progress, 503 when the user cannot be known
-                now.
+            Problem: 401 without a valid token, 429 with too many requests in progress, 503 if the user cannot be
+                checked now.
         """
         self.set_header("Cache-Control", "no-store")
         self.identity = await self.authenticate(self.read_credentials(), fresh=fresh)
-        self.take_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
+        self.acquire_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
 
-    def take_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:
+    def acquire_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:
         """Take a part of the user's share, instead of what the request holds. It is given back when the request ends.
 
         Args:
@@ -108,11 +109,11 @@ class IdentifiedHandler(BridgeHandler):
             raise Problem(429, too_many.format(limit.limit), retry_headers(SLOT_RETRY_NS))
         self._release_share()
         self._share = share
-        if self.cycle.incomplete:  # the client left meanwhile
+        if self.cycle.incomplete:  # the client has left
             self._release_share()
 
     def on_connection_close(self) -> None:
-        """The client left. Tornado finishes a request no more whose client leaves while it is still prepared."""
+        """The client left. Tornado does not finish a request whose client leaves during `prepare`."""
         super().on_connection_close()
         if self.cycle.incomplete:
             self.on_finish()
@@ -145,7 +146,7 @@ class IdentifiedHandler(BridgeHandler):
             await self.send()
 
     async def send(self) -> None:
-        """Send what is unsent, wait until the client has taken it, and let others have their turn.
+        """Send all that is written, wait until the client has read it, and yield to other requests.
 
         Raises:
             StreamClosedError: the client has left, or took nothing for `TAKE_SECONDS`.

@@ -1,7 +1,7 @@
-"""What providers say of the bridge's keys: in the log and a metric when it changes, in `/readyz` while it lasts.
+"""Which keys of the bridge providers refuse: in the log and a metric when it changes, in `/readyz` while it lasts.
 
-A process knows at once what it was answered itself. What the others on its database were answered it has from their
-heartbeats, see `storage.recording.instances`.
+A process knows its own responses at once, and those of the other processes on its database from their heartbeats, see
+`storage.recording.instances`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 def report_change(provider: Provider, key: str, change: KeyChange, metrics: Metrics) -> None:
-    """Say once that a provider began to refuse a key, or that it accepts it again. No more than a hint of it is said."""
+    """Log once that a provider began to refuse a key, or accepts it again. The log has only a hint of the key."""
     refused, hint = change is KeyChange.REFUSED, credential_hint(key)
     metrics.provider_key(provider.name, hint, refused=refused)
     if refused:
         _log.warning(
             "provider key refused: provider=%s key=%s status=401; look at %s",
-            *(provider.name, hint, provider.keys_place),
+            *(provider.name, hint, provider.keys_location),
         )
     else:
         _log.info("provider key accepted again: provider=%s key=%s", provider.name, hint)

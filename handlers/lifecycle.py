@@ -1,4 +1,4 @@
-"""Whether the server is stopping, and what is still under way."""
+"""Whether the server is stopping, and which requests still run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from msgspec import Struct
 from intercept.records import EndReason
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
-# What a request that was told to end may take for it before the server goes on without it.
+# How long a stopped request may take before the server exits without it.
 STOP_SECONDS = 5.0
 
 
 class ActiveRequest(Struct, frozen=True, kw_only=True):
-    """A request that holds slots, as far as it is known by now, for those who look at the limits."""
+    """A request that holds slots, with what is known of it so far, for `/limits`."""
 
     request_id: str
     since: datetime
@@ -32,17 +32,17 @@ class ActiveRequest(Struct, frozen=True, kw_only=True):
 
 
 class Stoppable(Protocol):
-    """A request under way that can be told to end, and asked what it is."""
+    """A running request that can be stopped and described."""
 
     def stop(self, reason: EndReason) -> None:
         """End soon, for that reason. May be called more than once; the first reason counts."""
 
     def holding(self) -> ActiveRequest | None:
-        """Say who holds slots; None when it holds none."""
+        """The request, if it holds a slot; else None."""
 
 
 class Lifecycle:
-    """Knows every data-plane request, and every other that lasts, from its first header to its end.
+    """Knows every data-plane request and every other long-lived one, from its first header to its end.
 
     Args:
         began: When this process began to serve; now unless given.
@@ -53,41 +53,41 @@ class Lifecycle:
         self.draining = False
         self.streams_closed = False
         self._under_way: dict[Stoppable, None] = {}
-        self._endless: dict[Stoppable, None] = {}
+        self._long_lived: dict[Stoppable, None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """How many requests are running."""
         return len(self._under_way)
 
     def holders(self) -> Iterator[ActiveRequest]:
-        """Those that hold slots, the first that came first."""
+        """Those that hold slots, oldest first."""
         return (holder for request in self._under_way if (holder := request.holding()))
 
-    def enter(self, request: Stoppable, *, endless: bool = False) -> None:
-        """Note that a request began; an endless one is not waited for when the server stops."""
+    def enter(self, request: Stoppable, *, long_lived: bool = False) -> None:
+        """Add a request. A stop of the server does not wait for a long-lived one."""
         self._under_way[request] = None
-        if endless:
-            self._endless[request] = None
+        if long_lived:
+            self._long_lived[request] = None
         self._idle.clear()
 
     def leave(self, request: Stoppable) -> None:
-        """Note that a request is over; harmless when it never began or is already gone."""
+        """Remove a request; harmless if it is not there."""
         self._under_way.pop(request, None)
-        self._endless.pop(request, None)
+        self._long_lived.pop(request, None)
         if not self._under_way:
             self._idle.set()
 
     def close_streams(self) -> None:
-        """End what would never end by itself; take no more of it."""
+        """End all long-lived requests and accept no more of them."""
         self.streams_closed = True
-        for request in tuple(self._endless):
+        for request in tuple(self._long_lived):
             request.stop(EndReason.SERVER_SHUTDOWN)
 
     async def drain(self, timeout_s: float) -> int:
-        """Refuse what is new, let what is under way finish for `timeout_s` seconds, then end the rest.
+        """Refuse new requests, wait `timeout_s` seconds for the running ones, then end the rest.
 
         Returns how many had to be ended.
         """

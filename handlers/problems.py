@@ -38,14 +38,14 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer,
 
     @property
     def retry_after_ms(self) -> int | None:
-        """How long the client is told to wait, in milliseconds; None where it is told nothing."""
+        """The wait in the response, in milliseconds; None without one."""
         if (milliseconds := self.headers.get("retry-after-ms")) is not None:
             return int(milliseconds)
         seconds = self.headers.get("Retry-After")
         return None if seconds is None else int(seconds) * 1000
 
     def scrubbed(self) -> Problem:
-        """The same without what looks like a credential in the words of who asked: nothing that is sent is said back."""
+        """The same without anything that looks like a credential: nothing sent by the client is repeated."""
         return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule, policy=self.policy)
 
 
@@ -58,18 +58,18 @@ class ValidationProblem(Problem):
         self.validations = tuple(validations)
 
     def scrubbed(self) -> ValidationProblem:
-        """The same without what looks like a credential in the words of who asked."""
+        """The same without anything that looks like a credential."""
         validations = [(scrub_quoted(field), scrub_quoted(detail)) for field, detail in self.validations]
         return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 
 
 def stopping() -> Problem:
-    """What to tell those who call a provider while the server stops."""
+    """The problem for calls while the server stops."""
     return Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}, rule=Rule.STOPPING)
 
 
 def body_too_large(allowed: int) -> Problem:
-    """What to tell those whose request body has more bytes than allowed."""
+    """The problem for a body that is too large."""
     message = f"The request body is larger than the allowed {allowed} bytes."
     return Problem(413, message, {"Connection": "close"}, rule=Rule.BODY_TOO_LARGE)
 

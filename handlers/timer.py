@@ -1,6 +1,6 @@
-"""Where the time of a request goes, part by part, and the header that tells its client.
+"""Measures the parts of a request, and makes the header with them.
 
-`handlers.operation.otel` tells a collector as well: it overrides what here does nothing.
+`handlers.operation.otel` also sends them to a collector: it overrides methods that do nothing here.
 
 Source: W3C, Server Timing, section 3 (https://www.w3.org/TR/server-timing/): durations are in milliseconds.
 """
@@ -22,8 +22,8 @@ RECORDING = "recording"
 UPSTREAM = "upstream"
 RELAY = "relay"
 DNS, CONNECT, TLS = "dns", "connect", "tls"
-# What is told, and its name there.
-_TOLD = (
+# The parts in the header, and their names there.
+_SERVER_TIMINGS = (
     *((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record"), (UPSTREAM, "upstream")),
     *((DNS, "dns"), (CONNECT, "connect"), (TLS, "tls")),
 )
@@ -65,7 +65,9 @@ class RequestTimer:
     def server_timing(self) -> str:
         """Return the value of `Server-Timing`, empty when no phase has ended."""
         seconds = self.seconds
-        return ", ".join([f"{name};dur={seconds[phase] * 1000:.3f}" for phase, name in _TOLD if phase in seconds])
+        return ", ".join(
+            [f"{name};dur={seconds[phase] * 1000:.3f}" for phase, name in _SERVER_TIMINGS if phase in seconds]
+        )
 
     def outgoing(self, headers: Headers) -> Headers:
         """Return the headers of a request to a provider, given those that it would have."""
@@ -75,7 +77,7 @@ class RequestTimer:
         """Note how a recorded call ended."""
 
     def over(self, status: int | None, holder: ActiveRequest) -> None:
-        """Note that the request is over, with the status that was sent, and all that is known of it."""
+        """The request has ended: with the status that was sent, and all that is known of it."""
 
 
 TimerFactory = Callable[[HTTPServerRequest], RequestTimer]

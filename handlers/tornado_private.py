@@ -30,7 +30,7 @@ def head_is_written(handler: RequestHandler) -> bool:
 
 
 def discard_response(handler: RequestHandler) -> None:
-    """Forget what was prepared of the response: its headers, and what was written and not flushed.
+    """Discard the prepared response: its headers, and what was written but not flushed.
 
     `RequestHandler.clear` puts three headers there that nobody here wants. To remove them again takes 5 us a request.
     """

@@ -37,7 +37,7 @@ class InvalidRequestError(ValueError):
 
 
 class RequestSummary(Struct, frozen=True, kw_only=True):
-    """What is read of a request body.
+    """What is read from a request body.
 
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
     which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that it has in a
@@ -85,7 +85,7 @@ class Reader(Protocol):
         """Take the next bytes of the body, cut anywhere. Takes a few milliseconds at most, whatever they are."""
 
     def step(self) -> bool:
-        """Read on in what was taken, for a few milliseconds; whether there is more to read, so that `result` has less to do."""
+        """Read buffered bytes for a few milliseconds; return whether there is more. So `result` has less to do."""
 
     def result(self) -> Reading:
         """Return what the bytes so far amount to, and read all of them for it. May be called again after more bytes."""
@@ -96,15 +96,15 @@ class TextReader(Reader, Protocol):
     """A reader of responses that have text."""
 
     def keep_text(self) -> None:
-        """Keep the text of the response too, which it does not do by itself. Before the first bytes."""
+        """Keep the text of the response too. To be called before the first bytes."""
 
 
 Header: TypeAlias = Callable[[str], str]
-"""Gives a header of a response, by its name in any case; "" where there is none."""
+"""Returns a header of a response, by its name in any case; "" if it is missing."""
 
 
 def no_header(_name: str) -> str:
-    """Stand for a head without headers."""
+    """A head without headers."""
     return ""
 
 
@@ -120,7 +120,7 @@ class RequestParser(Protocol):
 
 
 FORM_FIELDS = ("model", "stream")
-"""What is read of a form."""
+"""What is read from a form."""
 
 
 class FormParser(Protocol):
@@ -134,15 +134,15 @@ class FormParser(Protocol):
         """
 
 
-class Asked(Enum):
-    """Which models a request asks for."""
+class RequestedModels(Enum):
+    """Which models a request names."""
 
     ONE = auto()
-    """The one that is read of it."""
+    """One, which is read from it."""
     NONE = auto()
     """None: it stores something, or moves it."""
     UNREAD = auto()
-    """Several that are not read."""
+    """Several, which are not read."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Api:
     tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
     `parse_form` reads a request that is a form with files, where the API takes one; `form_names_model` says that the form
     names the model. `caches_prompts` says that providers keep the beginning of a request, so that its blocks are read.
-    `asked` says which models a request asks for.
+    `requested_models` says which models a request names.
     """
 
     name: str
@@ -169,7 +169,7 @@ class Api:
     parse_form: FormParser | None = None
     form_names_model: bool = True
     caches_prompts: bool = False
-    asked: Asked = Asked.ONE
+    requested_models: RequestedModels = RequestedModels.ONE
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

@@ -41,7 +41,7 @@ _COUNT_BYTES: Final = 2
 
 
 class BlockKind(StrEnum):
-    """Where a block stands in a request."""
+    """The position of a block in a request."""
 
     TOOLS = "tools"
     SYSTEM = "system"
@@ -193,7 +193,7 @@ def shared_messages(before: Blocks, now: Blocks) -> int:
 
 
 def _change(old: Sequence[bytes], new: Sequence[bytes]) -> Change:
-    """Say what was done to make `new` of `old`, which differ in their first block, or of which one is empty."""
+    """Return the change from `old` to `new`, which differ in their first block, or of which one is empty."""
     if not old:
         return Change.INSERTED
     if not new:
@@ -209,7 +209,7 @@ def _change(old: Sequence[bytes], new: Sequence[bytes]) -> Change:
 
 
 def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
-    """Whether two rows begin with the same blocks, as far as both go, and that is at least one."""
+    """Whether two sequences begin with the same blocks, at least one, as far as both go."""
     common = min(len(old), len(new))
     return common > 0 and old[:common] == new[:common]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from intercept.apis import Api, Asked, Dialect
+from intercept.apis import Api, Dialect, RequestedModels
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
@@ -65,7 +65,7 @@ def _usage_only(
     *,
     billed: bool = True,
     has_files: bool = False,
-    asked: Asked = Asked.ONE,
+    requested_models: RequestedModels = RequestedModels.ONE,
 ) -> Api:
     return Api(
         name=name,
@@ -76,7 +76,7 @@ def _usage_only(
         body_reader=usage_only.body_reader,
         billed=billed,
         parse_form=usage_only.parse_form if has_files else None,
-        asked=asked,
+        requested_models=requested_models,
     )
 
 
@@ -93,7 +93,7 @@ MESSAGES_COUNT_TOKENS: Final = _usage_only(
     "messages_count_tokens", "/v1/messages/count_tokens", Dialect.ANTHROPIC, billed=False
 )
 MESSAGE_BATCHES: Final = _usage_only(
-    "message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False, asked=Asked.UNREAD
+    "message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False, requested_models=RequestedModels.UNREAD
 )
 FILES: Final = Api(
     name="files",
@@ -105,9 +105,9 @@ FILES: Final = Api(
     billed=False,
     parse_form=usage_only.parse_form,
     form_names_model=False,
-    asked=Asked.NONE,
+    requested_models=RequestedModels.NONE,
 )
-UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False, asked=Asked.NONE)
+UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False, requested_models=RequestedModels.NONE)
 UPLOAD_COMPLETIONS: Final = Api(
     name="upload_completions",
     path="/v1/uploads/{id}/complete",
@@ -116,7 +116,7 @@ UPLOAD_COMPLETIONS: Final = Api(
     stream_reader=usage_only.stream_reader,
     body_reader=batches.completed_upload_reader,
     billed=False,
-    asked=Asked.NONE,
+    requested_models=RequestedModels.NONE,
 )
 BATCHES: Final = Api(
     name="batches",
@@ -126,7 +126,7 @@ BATCHES: Final = Api(
     stream_reader=usage_only.stream_reader,
     body_reader=batches.body_reader,
     billed=False,
-    asked=Asked.UNREAD,
+    requested_models=RequestedModels.UNREAD,
 )
 GENERATE_CONTENT: Final = Api(
     name="generate_content",

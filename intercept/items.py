@@ -1,6 +1,6 @@
-"""The messages of a request, or its input items: what is read of them, and nothing else, each at most once.
+"""The messages or input items of a request: only what is read from them, each at most once.
 
-Values of other types than these are passed over and not built: that a client sends numbers or arrays there costs no time.
+Values of other types are skipped and not built, so unexpected numbers or arrays cost no time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 from intercept.formats.json_text import read_struct
 
 MAX_PARTS: Final = 1024
-"""Parts of a message's content that are looked at, from its end."""
+"""Parts of a message's content that are read, from its end."""
 
 
 class Part(Struct):
@@ -63,7 +63,7 @@ _PART: Final = Decoder(Part)
 
 
 class Items(Sequence[Item]):
-    """The items of a conversation, each read when it is first looked at."""
+    """The items of a conversation, each read at its first use."""
 
     def __init__(self, items: Sequence[Raw]) -> None:
         self._raw = items
@@ -81,7 +81,7 @@ class Items(Sequence[Item]):
         return item
 
     def raw(self, at: int) -> Raw:
-        """The item at a place as it was sent."""
+        """The bytes of the item at an index."""
         return self._raw[at]
 
     def _decode(self, raw: Raw) -> Item:

@@ -28,9 +28,9 @@ _OVERLAP: Final = 64
 
 
 def is_tied(api: Api, summary: RequestSummary, body: Body) -> Generator[None, None, bool]:
-    """Say, in steps of about a millisecond, whether a request is for one provider alone.
+    """Return, in steps of about a millisecond, whether a request depends on what one provider stores.
 
-    Rather yes than no: a member of a tool of the client's may be called like one of the API.
+    False positives are possible: a member of a client's tool may have the name of one of the API.
 
     Args:
         api: How it is read.

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class Keep(StrEnum):
-    """What is kept of a text, the least strict first."""
+    """How much of a text is recorded, the least strict first."""
 
     FULL = "full"
     REDACTED = "redacted"
@@ -22,7 +22,7 @@ class Keep(StrEnum):
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """What is kept of each kind of text.
+    """How much of each kind of text is recorded.
 
     Attributes:
         prompts: The prompt of a user.
@@ -45,12 +45,12 @@ class Recording(Struct, frozen=True, kw_only=True):
 
     @property
     def response_text(self) -> Keep:
-        """What is kept of the text of a response."""
+        """How much of the text of a response is recorded."""
         return Keep.NONE if self.responses is None else self.responses
 
     @property
     def error_messages(self) -> Keep:
-        """What is kept of messages of errors."""
+        """How much of error messages is recorded."""
         return Keep.FULL if self.responses is None else self.responses
 
     @property

@@ -1,6 +1,6 @@
-"""The records: what is kept of one exchange between a client and an upstream.
+"""The record of one call.
 
-A record is written twice: an `Interception` before the first byte goes upstream, an `Ending` when the exchange is over.
+A record is written twice: an `Interception` before the first byte goes to the provider, an `Ending` when the call has ended.
 Times are aware datetimes in UTC with whole milliseconds, the precision MongoDB keeps. Counts are tokens.
 """
 
@@ -20,7 +20,7 @@ from intercept.recording import Keep, Recording
 
 
 class Status(StrEnum):
-    """Where an interception stands; follows from its end reason."""
+    """The status of an interception; follows from its end reason."""
 
     IN_FLIGHT = "in_flight"
     COMPLETED = "completed"
@@ -163,7 +163,7 @@ class ProviderError(Struct, frozen=True, kw_only=True):
 
 
 class Try(Struct, frozen=True, kw_only=True):
-    """One time that a provider was asked for a response, or was to be asked and could not be.
+    """One try to get a response from a provider.
 
     `status` is that of its response, None if it gave none; then `error` says why, or is None if the call was stopped before.
     `seconds` is how long the head of its response took, or how long was waited for one. `credential_hint` is of the credential that

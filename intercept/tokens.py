@@ -90,6 +90,31 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
     )
 
 
+def disjoint_tokens(
+    usage: dict[str, Any], names: tuple[str, str, str, str], price: ProviderPrice | None = None
+) -> TokenUsage | None:
+    """Read a usage object whose four counts are disjoint; None if no count was reported.
+
+    Args:
+        usage: The usage object.
+        names: The names of the counts: input, output, read from the cache, written to it.
+        price: What the provider says that the response costs.
+    """
+    counts = [count(usage.get(name)) for name in names]
+    if counts == [None] * len(names):
+        return None
+    incoming, outgoing, cache_read, cache_write = counts
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=incoming,
+        output_tokens=outgoing,
+        cache_read_input_tokens=cache_read,
+        cache_write_input_tokens=cache_write,
+        price=price,
+        usage=storable(usage),
+    )
+
+
 def provider_price(usage: dict[str, Any]) -> ProviderPrice | None:
     """Return what a usage object says that its response costs; None where it says nothing that can be a price.
 

@@ -20,8 +20,8 @@ def amounts_of(usages: Iterable[TokenUsage], usd: Decimal | None, *, cache_reads
     up to whole micro-dollars.
 
     Args:
-        usages: What the provider has told.
-        usd: What the call costs in US dollars; None where that is not known, which charges nothing.
+        usages: What the provider has reported.
+        usd: What the call costs in US dollars; None if that is unknown, which charges nothing.
         cache_reads: Whether tokens read from a cache count.
     """
     tokens = 0
@@ -34,11 +34,11 @@ def amounts_of(usages: Iterable[TokenUsage], usd: Decimal | None, *, cache_reads
 
 
 def remaining(reserved: Amounts, max_output: int, usages: Iterable[TokenUsage]) -> Amounts:
-    """What is still to be reserved of a call, after some of its output has come.
+    """What is still reserved for a call after a part of its output.
 
     Args:
         reserved: What was reserved for all of its output.
-        max_output: How many tokens that may be; 0 where the request did not say.
+        max_output: How many tokens that may be; 0 if the request does not say.
         usages: What the provider has told.
     """
     if not max_output:

@@ -1,4 +1,4 @@
-"""Every counter that there is: one for each kind of limit, and window or period."""
+"""All counters: one for each kind of limit, and window or period."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Counter(Protocol):
         """The state of a limit for a request that is to reserve `need`."""
 
     def wait_ns(self, limit: Limit, need: int, now: int, /) -> int:
-        """Its `retry_after_ns` alone, which is told sooner."""
+        """Only its `retry_after_ns`, which is faster."""
 
     def start(self, limit: Limit, reserve: int, now: int, /) -> None:
         """Count a start, and reserve."""
@@ -97,7 +97,7 @@ class Counters:
 
 
 def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Limit]]:
-    """Limits that count together, once; of those one that reserves, if there is one."""
+    """Limits that count together, each once; of several the one that reserves."""
     by_name: dict[tuple[int, str], tuple[Counter, Limit]] = {}
     for counter, limit in counted:
         name = (id(counter), limit.key)
@@ -106,8 +106,8 @@ def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Li
     return list(by_name.values())
 
 
-def first_to_tell(refusing: Sequence[LimitState]) -> LimitState:
-    """Of limits that refuse a request the one that is told: one of concurrency, else the one with the longest wait."""
+def reported_of(refusing: Sequence[LimitState]) -> LimitState:
+    """The limit that is reported if several refuse: one of concurrency, else the one with the longest wait."""
     return max(refusing, key=_weight)
 
 

@@ -1,4 +1,4 @@
-"""What clients are told about limits: headers and the words of a refusal. Pure."""
+"""The headers about limits, and the message of a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SECOND_NS = 1_000_000_000
 # Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
 RATE, TOKENS, BUDGET = Kind.RATE, Kind.TOKENS, Kind.BUDGET
 _UNITS = {Kind.RATE: "requests", Kind.TOKENS: "tokens"}
-_LARGEST_INTEGER = 999_999_999_999_999  # RFC 9651, section 3.3.1
+_MAX_INTEGER = 999_999_999_999_999  # RFC 9651, section 3.3.1
 
 
 def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
-    """Tell the tightest limit.
+    """The headers for the tightest limit.
 
     `X-RateLimit-*` is of the rate with the fewest requests left. `X-RateLimit-Reset` is the number of whole seconds,
     rounded up, after which the whole limit is free again. `RateLimit` and `RateLimit-Policy`
@@ -48,7 +48,7 @@ def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
         headers["X-RateLimit-Reset"] = str(_round_up(rate.reset_ns, _SECOND_NS))
     headers["RateLimit-Policy"] = _policy(tightest.limit)
     reset = _round_up(tightest.reset_ns, _SECOND_NS)
-    headers["RateLimit"] = f'"{tightest.limit.rule}";r={min(tightest.remaining, _LARGEST_INTEGER)};t={reset}'
+    headers["RateLimit"] = f'"{tightest.limit.rule}";r={min(tightest.remaining, _MAX_INTEGER)};t={reset}'
     return headers
 
 
@@ -65,12 +65,12 @@ def dialect_headers(dialect: Dialect, states: Sequence[LimitState], now: datetim
             continue
         if dialect is Dialect.ANTHROPIC:
             reset = now + timedelta(seconds=_round_up(state.reset_ns, _SECOND_NS))
-            told = state.limit.maximum, state.remaining, f"{reset:%Y-%m-%dT%H:%M:%SZ}"
+            numbers = state.limit.maximum, state.remaining, f"{reset:%Y-%m-%dT%H:%M:%SZ}"
             names = [f"anthropic-ratelimit-{unit}-{what}" for what in ("limit", "remaining", "reset")]
         else:
-            told = state.limit.maximum, state.remaining, duration(state.reset_ns)
+            numbers = state.limit.maximum, state.remaining, duration(state.reset_ns)
             names = [f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset")]
-        headers |= dict(zip(names, map(str, told), strict=True))
+        headers |= dict(zip(names, map(str, numbers), strict=True))
     return headers
 
 
@@ -134,7 +134,7 @@ def duration(nanoseconds: int) -> str:
 def _policy(limit: Limit) -> str:
     unit = ';qu="tokens"' if limit.kind is TOKENS else ""
     window = _round_up(limit.window_ns, _SECOND_NS)
-    return f'"{limit.rule}";q={min(limit.maximum, _LARGEST_INTEGER)}{unit};w={window}'
+    return f'"{limit.rule}";q={min(limit.maximum, _MAX_INTEGER)}{unit};w={window}'
 
 
 def _tightest(states: Iterable[LimitState], kind: Kind) -> LimitState | None:

@@ -1,4 +1,4 @@
-"""Limits and decisions: plain data, which crosses a socket as it is (`msgspec.msgpack`)."""
+"""Limits and decisions: plain data, sent over sockets unchanged (`msgspec.msgpack`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NEVER_NS: Final = 2**63 - 1
 """The wait of a request that no wait helps: it needs more than the whole limit."""
 
 SLOT_RETRY_NS: Final = 1_000_000_000
-"""The wait that is told where only the end of other requests helps: nobody knows when these end."""
+"""The stated wait if only the end of other requests helps: nobody knows when they end."""
 
 UNLIMITED: Final = 2**63 - 1
-"""A maximum that refuses nobody, for what is counted only."""
+"""A maximum that refuses nothing, for limits that only count."""
 
 
 class Kind(StrEnum):

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from itertools import chain, islice
 
-from limits.counters import BUDGET, TOKENS, Counter, Counters, first_to_tell, once
+from limits.counters import BUDGET, TOKENS, Counter, Counters, once, reported_of
 from limits.kinds.budget import Budgets
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 
 KEYS_LOOKED_AT = 1000
-"""Among how many keys of a kind and window the busiest are looked for, so that looking makes nobody wait."""
+"""Keys of a kind and window among which the busiest are searched. Bounded, so that the search delays no request."""
 
 SWEEP_NS = 1_000_000_000
-"""From one look for windows that nobody uses any more to the next."""
+"""Time between two searches for unused windows."""
 
 
 class _Ticket:
@@ -76,7 +76,7 @@ class Limiter:
             shadow = tuple([state for state in refusing if state.limit.shadow])
             if len(shadow) < len(refusing):
                 refusing = [state for state in refusing if not state.limit.shadow]
-                refused_by = first_to_tell(refusing)
+                refused_by = reported_of(refusing)
                 longest = max(state.retry_after_ns for state in refusing)
                 return Decision(None, tuple(states), refused_by, longest, shadow)
             # A shadow limit counts what it would admit.
@@ -133,12 +133,12 @@ class Limiter:
                 self._counter_of(limit).end(limit, _amount(limit, held.reserved) if limit.reserve else 0)
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Have at least this much of a budget used in a period, as after a restart.
+        """Raise the usage of a budget in a period to at least this, for instance after a restart.
 
         Args:
             limit: The budget. With `UNLIMITED` only its key and period matter, and it is not told of.
             used: What was spent, in micro-dollars.
-            begin_ns: When the period began that was looked at, since 1970. If another one is present, nothing happens.
+            begin_ns: When the period began, since 1970. If the current period began at another time, nothing happens.
         """
         counter = self._counter_of(limit)
         if isinstance(counter, Budgets):
@@ -150,9 +150,9 @@ class Limiter:
         return tuple([self._counter_of(limit).state(limit, 0, now) for limit in limits])
 
     def usage(self, most: int) -> tuple[LimitState, ...]:
-        """The states of the keys that have least left, with the limits they last had: for each rule the `most` first.
+        """The states of the keys with the least left, with the limits they last had: the first `most` of each rule.
 
-        Looks at the `KEYS_LOOKED_AT` keys of each kind and window that were used last.
+        Only the `KEYS_LOOKED_AT` last used keys of each kind and window are searched.
         """
         now = self._now()
         by_rule: dict[str, list[LimitState]] = {}

@@ -16,10 +16,10 @@ from limits.request_limits import Client
 
 
 class OverloadProtectionMixin(RequestHandler):
-    """The limits of one request; to be named before the handler class it protects.
+    """The limits of one request. Name it before the handler class that it protects.
 
-    `prepare` calls `take_slot` first and `count_request` as soon as the client is known; whoever reads the body calls
-    `count_call` then. Each raises `OverloadedError`, which the handler answers with the error's status, message and
+    `prepare` calls `acquire_slot` first and `count_request` as soon as the client is known. What reads the body calls
+    `count_call`. Each raises `OverloadedError`, which the handler answers with the error's status, message and
     headers; by then the request holds nothing any more. What an admitted request holds is freed when it finishes,
     whatever ended it.
 
@@ -33,13 +33,13 @@ class OverloadProtectionMixin(RequestHandler):
     _over = False
     _states: tuple[LimitState, ...] = ()
 
-    async def take_slot(self) -> None:
+    async def acquire_slot(self) -> None:
         """Take one of the server's slots.
 
         Raises:
             OverloadedError: 503, all are taken.
         """
-        self.take_over_slot(await self.overload.take_slot())
+        self.take_over_slot(await self.overload.acquire_slot())
 
     def take_over_slot(self, slot: Held | None) -> None:
         """Take a slot of the server that another request held."""
@@ -48,7 +48,7 @@ class OverloadProtectionMixin(RequestHandler):
             self._hold(slot)
 
     def hand_over_slot(self) -> Held | None:
-        """Give up the slot of the server without freeing it; it belongs to the caller."""
+        """Hand over the slot of the server without freeing it; the caller owns it."""
         slot, self._server_slot = self._server_slot, None
         self._held = tuple(held for held in self._held if held is not slot)
         return slot
@@ -58,16 +58,16 @@ class OverloadProtectionMixin(RequestHandler):
     ) -> None:
         """Count the request for `key` and, if there is a user, for them too.
 
-        Every answer from here on says how much of the tightest limit is left.
+        From here on, every response has the headers of the tightest limit.
 
         Args:
             key: The token; without a valid one, the client's address.
             user_key: The user.
             pays: Whether the client pays the provider itself.
-            policy: What policies say of the client.
+            policy: The policies that hold for the client.
 
         Raises:
-            OverloadedError: 429, or 403 where the budget is used up. Nothing was counted, and the slot that `take_slot`
+            OverloadedError: 429, or 403 where the budget is used up. Nothing was counted, and the slot that `acquire_slot`
                 took is free again.
         """
         self._client = client = Client(key, user_key, pays, policy)
@@ -128,7 +128,7 @@ class OverloadProtectionMixin(RequestHandler):
         self._set_limit_headers()
 
     def note_shadow(self, states: Sequence[LimitState]) -> None:
-        """Be told of limits that only count, and would have refused the request."""
+        """Called for limits that only count, if they would have refused the request."""
 
     def _hold(self, held: Held) -> None:
         self._held += (held,)
@@ -146,7 +146,7 @@ class OverloadProtectionMixin(RequestHandler):
 
 
 def client_key(ip: str) -> str:
-    """The key that stands for a client without a token: its IPv4 address, or the /64 network of its IPv6 address.
+    """The key of a client without a token: its IPv4 address, or the /64 network of its IPv6 address.
 
     A /64 is the least that one customer gets (RFC 6177); text that is no address is a key of its own.
     """

@@ -19,7 +19,7 @@ from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit,
 from limits.limiter import Limiter
 from limits.policies.effective import Effective
 from limits.protection.arriving import ArrivingBodies
-from limits.refusals import Refusals
+from limits.refusals import RefusalLog
 from limits.request_limits import Client, LimitSettings, RequestLimits
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
@@ -38,16 +38,17 @@ _MESSAGES = {
 }
 _USED = (Kind.TOKENS, Kind.BUDGET)
 _NOBODY: Final = Limit(Kind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window_ns=1)
-"""Admits nothing: with it limits tell their states, and nothing is counted."""
+"""Admits nothing. Decided together with it, limits give their states and count nothing."""
 
 
 _UNLIMITED: Final = Decision(None)
 
 
 class OverloadedError(Exception):
-    """A request may not start: which limit refuses it, an HTTP status, the message for the client, and the headers that tell it when to retry.
+    """A request may not start.
 
-    `states` are the states of all limits that were decided together, `policy` says whose policy has the limit, if one has.
+    It has the limit that refuses, an HTTP status, the message for the client, and the headers that say when to retry.
+    `states` are the states of all limits that were decided together; `policy` names the policy of the limit, if it has one.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class OverloadedError(Exception):
 
 
 def at_capacity() -> OverloadedError:
-    """What a request is told for which there is no slot."""
+    """The error of a request for which there is no slot."""
     return OverloadedError(Rule.CONCURRENCY, 503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
 
 
@@ -89,14 +90,14 @@ class OverloadProtection:
     """Presents the limits of a request to the authority that decides, step by step.
 
     Args:
-        settings: What is limited.
-        authority: Who decides; by default this process alone.
-        on_rejection: Told of every refusal, with the name of its rule.
+        settings: The limits.
+        authority: What decides; by default this process alone.
+        on_refusal: Called for every refusal, with the name of its rule.
         now_ns: A monotonic clock, in nanoseconds.
 
     Attributes:
-        holding: How many requests have passed the first step and are not over.
-        on_states: Told the states of the limits of every decision about a request. Must return at once.
+        holding: How many requests have passed the first step and have not ended.
+        on_states: Called with the states of the limits after every decision about a request. Must return at once.
     """
 
     def __init__(
@@ -104,18 +105,18 @@ class OverloadProtection:
         settings: LimitSettings | None = None,
         *,
         authority: Authority | None = None,
-        on_rejection: Callable[[str], None] = lambda _: None,
+        on_refusal: Callable[[str], None] = lambda _: None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.settings = settings or LimitSettings()
         self.limits = RequestLimits(self.settings)
         self.authority = authority or LocalAuthority(Limiter(now_ns))
-        self.refusals = Refusals(now_ns, on_rejection)
+        self.refusals = RefusalLog(now_ns, on_refusal)
         self.arriving = ArrivingBodies(now_ns)
         self.holding = 0
         self.on_states: Callable[[Sequence[LimitState]], None] = lambda _: None
 
-    async def take_slot(self) -> Held:
+    async def acquire_slot(self) -> Held:
         """Take one of the server's slots.
 
         Raises:
@@ -139,9 +140,9 @@ class OverloadProtection:
         """Count a request for the limits that need its body.
 
         Args:
-            client: Whose it is.
-            model: As the client named it.
-            reserve: Works out the most that it may use; called if a limit reserves that.
+            client: Whose request it is.
+            model: The name that the client gave.
+            reserve: Works out the most that the call may use; called if a limit reserves.
 
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
@@ -157,7 +158,7 @@ class OverloadProtection:
         return decision.states[:-1]
 
     async def usage(self, most: int) -> Usage:
-        """How much is used, as far as the authority sees it; of users and keys the `most` that have least left."""
+        """How much is used, as far as the authority knows; only the `most` users and keys with the least left."""
         by_rule: dict[Rule, dict[str, LimitState]] = {}
         for state in await self.authority.usage(most):
             by_rule.setdefault(state.limit.rule, {})[state.limit.key.partition(":")[2]] = state
@@ -187,12 +188,12 @@ class OverloadProtection:
 
 
 def refusal(refused_by: LimitState, decision: Decision, policy: Effective | None = None) -> OverloadedError:
-    """What a request is told that a limit refuses.
+    """The error of a request that a limit refuses.
 
     Args:
         refused_by: The limit.
         decision: What was decided.
-        policy: What policies say of the client.
+        policy: The policies that hold for the client.
     """
     rule, wait_ns = refused_by.limit.rule, decision.retry_after_ns
     found = None if policy is None else policy.source_of(refused_by.limit)

@@ -1,4 +1,4 @@
-"""Which limits a request has: made from what is set, from whose it is, and from what its body says."""
+"""The limits of a request: by the settings, its user and its body."""
 
 from __future__ import annotations
 

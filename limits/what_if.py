@@ -16,7 +16,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, first_to_tell, once
+from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NEVER_NS, Limit, LimitState, Of
 from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusedCall, Tally
 from limits.policies.compiled import CompiledPolicy
@@ -223,7 +223,7 @@ class Replay:
         """What refuses a call now, and the wait after which all limits would admit it."""
         states = [counter.state(limit, 0, self._at) for counter, limit in plan.limits]
         refusing = [state for state in states if state.retry_after_ns]
-        return first_to_tell(refusing), max(state.retry_after_ns for state in refusing)
+        return reported_of(refusing), max(state.retry_after_ns for state in refusing)
 
     def _plan(self, user: bytes, *, pays: bool) -> _Plan:
         id_ = UUID(bytes=user)

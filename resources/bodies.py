@@ -11,10 +11,10 @@ Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
 
 
 class InvalidBodyError(ValueError):
-    """A body is not what was expected.
+    """A body is invalid.
 
     Attributes:
-        problems: What is wrong, by field; empty where the body is no JSON object.
+        problems: The errors, by field; empty if the body is not a JSON object.
     """
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:

@@ -77,7 +77,7 @@ class Validation(Struct):
 
 
 class Error(Struct):
-    """Why a request was not answered as asked."""
+    """Why a request failed."""
 
     message: str
     detail: str | UnsetType = UNSET

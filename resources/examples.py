@@ -1,4 +1,4 @@
-"""An invented company, to look around in: whether it is there."""
+"""The state of the invented company."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ExampleData(Struct, kw_only=True):
 
     state: Annotated[
         ExampleState,
-        Meta(description="`none` where it is not there; `filling` and `removing` while a server is at it."),
+        Meta(description="`none` if it does not exist; `filling` and `removing` while a server works on it."),
     ]
-    calls: Annotated[Count, Meta(description="How many calls of it are recorded.")]
-    progress: Annotated[float, Meta(ge=0, le=1, description="How far filling is.")]
+    calls: Annotated[Count, Meta(description="The number of its calls that are recorded.")]
+    progress: Annotated[float, Meta(ge=0, le=1, description="The progress of filling.")]
     requested_at: Time | None
     requested_by: Annotated[str | None, Meta(description="The name of an owner; null is the command line.")]
 

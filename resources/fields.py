@@ -27,7 +27,7 @@ Time = Annotated[
 
 
 def of_fields(cls: type[S], record: Mapping[str, Any], /, **made: Any) -> S:
-    """Make a resource of a record. What is not `made` is the field of the same name, a time as text."""
+    """Make a resource from a record. Fields that are not in `made` are copied by name, times as text."""
     for name in cls.__struct_fields__:
         if name not in made:
             value = record[name]
@@ -56,7 +56,7 @@ def micro_dollars(usd: Decimal | int) -> int:
 
 
 class Initiator(Struct):
-    """Who asked. A user who was removed keeps both names."""
+    """The user of a call. A removed user keeps both names."""
 
     id: UUID
     username: str
@@ -64,7 +64,7 @@ class Initiator(Struct):
 
     @classmethod
     def of(cls, id_: UUID, users: Mapping[UUID, User]) -> Self:
-        """Show a user; one who is not among those that are known has no names."""
+        """Make it; an unknown user has no names."""
         user = users.get(id_)
         return cls(id_, user.username, user.display_name) if user else cls(id_, "", "")
 

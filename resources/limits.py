@@ -1,10 +1,10 @@
-"""The limits: how much of each is used, by whom, and when there will be more."""
+"""The limits: how much of each is used, by which users, and when more is available."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Protocol, Self
+from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -55,10 +55,12 @@ class Rate(Protocol):
         """Nanoseconds until the next request may start."""
 
 
-NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
-Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
-Limit = Annotated[Count, Meta(description="As it was set; 0 is off.")]
-Username = Annotated[str | None, Meta(description="Null where it is not known, as while the database is unavailable.")]
+NextFree = Annotated[Time | None, Meta(description="When the next one may start; null if that is unknown.")]
+Remaining = Annotated[Count | None, Meta(description="Requests that may still start now; null if the limit is off.")]
+Limit = Annotated[Count, Meta(description="As set; 0 is off.")]
+Username = Annotated[
+    str | None, Meta(description="Null if it is unknown, for example while the database is unavailable.")
+]
 Refused = Annotated[Count, Meta(description="Requests refused since the process started.")]
 
 
@@ -95,7 +97,7 @@ class UserConcurrencyUsage(Struct):
     name: Literal["user_concurrency"]
     setting: Literal["user-max-concurrency"]
     limit: Limit
-    keys: Annotated[list[UserUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
+    keys: Annotated[list[UserUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
     refused: Refused
 
     @classmethod
@@ -120,13 +122,13 @@ class RateUsage(Struct):
     name: Literal["rate"]
     setting: Literal["rate-limit"]
     limit: Limit
-    keys: Annotated[list[KeyUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
+    keys: Annotated[list[KeyUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
     @classmethod
     def of(cls, limit: int, rates: Mapping[str, Rate], *, window_seconds: float, now: datetime, refused: int) -> Self:
-        """Show what is left of a rate, by key."""
+        """Make the usage of a rate, by key."""
         keys = [KeyUsage(key, *_rate(rate, now)) for key, rate in rates.items()]
         return cls("rate", "rate-limit", limit, keys, window_seconds, refused)
 
@@ -147,7 +149,7 @@ class UserRateUsage(Struct):
     name: Literal["user_rate"]
     setting: Literal["user-rate-limit"]
     limit: Limit
-    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
@@ -162,7 +164,7 @@ class UserRateUsage(Struct):
         now: datetime,
         refused: int,
     ) -> Self:
-        """Show what is left of a rate, by the ids of users."""
+        """Make the usage of a rate, by the ids of users."""
         keys = [UserWindowUsage(key, names.get(key), *_rate(rate, now)) for key, rate in rates.items()]
         return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
 
@@ -173,7 +175,7 @@ class UserTokensUsage(Struct):
     name: Literal["user_tokens"]
     setting: Literal["user-token-limit"]
     limit: Limit
-    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those that have least left.")]
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
@@ -208,8 +210,8 @@ class UserBudgetUsage(Struct):
 
     name: Literal["user_budget"]
     setting: Literal["user-budget-usd"]
-    limit: Annotated[float, Meta(ge=0, description="US dollars, as it was set; 0 is off.")]
-    keys: Annotated[list[UserSpend], Meta(max_length=MAX_KEYS, description="Those that have least left.")]
+    limit: Annotated[float, Meta(ge=0, description="US dollars, as set; 0 is off.")]
+    keys: Annotated[list[UserSpend], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
     period: Literal["day", "week", "month"]
     timezone: Annotated[str, Meta(description="The time zone in which periods start.")]
     refused: Refused
@@ -237,7 +239,7 @@ class UserBudgetUsage(Struct):
 
 
 class ActiveRequest(Struct):
-    """A request that holds slots. Null is what is not known yet or does not apply."""
+    """A request that holds slots. Null if unknown or not applicable."""
 
     request_id: UUID
     since: Time
@@ -255,10 +257,15 @@ class ActiveRequest(Struct):
         return cls(**known)
 
 
+LimitUsages: TypeAlias = tuple[
+    ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage, UserTokensUsage, UserBudgetUsage
+]
+
+
 class Limits(Struct):
     """How much of the limits is used."""
 
-    scope: Annotated[LimitsScope, Meta(description="Whose requests are counted together.")]
+    scope: Annotated[LimitsScope, Meta(description="The requests that are counted together.")]
     state: Annotated[
         LimitsState,
         Meta(
@@ -267,17 +274,17 @@ class Limits(Struct):
     ]
     at: Time
     refused_since: Annotated[
-        Time, Meta(description="Since when `refused` counts: the start of the oldest process in it.")
+        Time, Meta(description="The time since which `refused` counts: the start of the oldest process.")
     ]
-    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage, UserTokensUsage, UserBudgetUsage]
-    holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
+    limits: LimitUsages
+    holding: Annotated[Count, Meta(description="The number of requests that hold a slot.")]
     holders: Annotated[
         list[ActiveRequest], Meta(description=f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
     ]
 
 
 def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str | None]:
-    """Nobody knows when a request ends: where no slot is free, neither is the instant known."""
+    """Nobody knows when a request ends, so the time of the next free slot is unknown."""
     free = not limit or used < limit
     return used, max(0, limit - used) if limit else None, format_time(now) if free else None
 

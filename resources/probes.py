@@ -16,11 +16,11 @@ class Health(Struct):
 
 
 class Readiness(Struct):
-    """Whether calls are taken, and what stands in the way."""
+    """Whether calls are accepted, and the problems."""
 
     status: Literal["ready", "not ready", "draining"]
     database: Literal["ok", "unreachable"]
-    recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
+    recording: Annotated[str, Meta(description="`ok`, or the problem.")]
     providers: Annotated[
         str,
         Meta(
@@ -35,6 +35,6 @@ class Readiness(Struct):
     policies: Annotated[
         str | UnsetType,
         Meta(
-            description="Since when changes of policies are not followed, and what holds meanwhile; absent if they are."
+            description="The time since which changes of policies are not applied, and what holds instead; absent if all are applied."
         ),
     ] = UNSET

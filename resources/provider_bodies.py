@@ -1,4 +1,4 @@
-"""What is asked of a provider of the database: a new one, a change, and what cannot be. Pure."""
+"""The bodies for providers of the database: a new one, a change, and their errors. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_PEM = 24 * 1024
 
 TYPES = tuple(one for one in ProviderType if one is not ProviderType.DEMO)
 NOT_FREE = ("configured", "performance")
-"""Names that stand in the same place of a path."""
+"""Names that are reserved by other paths."""
 
 
 def _of_kind(kind: Kind[Any], most: int = 200) -> Callable[[str], str]:
@@ -208,7 +208,7 @@ HowSent = Annotated[
 
 
 class ProviderChange(Body):
-    """What is to be changed of a provider. What is not given stays."""
+    """Changes of a provider. Fields that are not given stay unchanged."""
 
     type: ProviderType | UnsetType = UNSET
     base_url: BaseURL | UnsetType = UNSET
@@ -246,7 +246,7 @@ class ProviderChange(Body):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What is given of a `ProviderSpec`."""
+        """The given fields of a `ProviderSpec`."""
         return {
             name: value
             for name, value in structs.asdict(self).items()
@@ -317,7 +317,7 @@ class NewProvider(Body):
 
 
 def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Say what is wrong with a provider that has so many keys, and secrets of these names, by field."""
+    """Return the errors, by field, of a provider with this number of keys and these secrets."""
     type_ = ProviderType(spec.type)
     preset, problems = PRESETS[type_], []
     if preset.aws_service and not spec.region:

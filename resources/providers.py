@@ -57,22 +57,20 @@ class ConfiguredProvider(Struct):
     source: Annotated[Source, Meta(description="The providers of the environment cannot be changed here.")]
     state: Annotated[
         Availability,
-        Meta(
-            description="Calls of one that is not `ready` are answered with 503. `sealed`: its keys cannot be opened."
-        ),
+        Meta(description="Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted."),
     ]
 
 
 class DetailedKey(ProviderKey):
-    """A key, as those see it who look after providers. The key itself is never shown."""
+    """A key, for owners and auditors. The key itself is never shown."""
 
-    id: Annotated[str | None, Meta(description="To keep it in a change. Null for a key of the environment.")]
+    id: Annotated[str | None, Meta(description="Its id, to keep it in a change. Null for a key of the environment.")]
     state: KeyCondition
     added_at: Time | None
 
 
 class DetailedProvider(Struct):
-    """A provider, as those see it who look after providers."""
+    """A provider with its settings, for owners and auditors."""
 
     name: str
     type: ProviderType
@@ -84,21 +82,25 @@ class DetailedProvider(Struct):
     region: str
     project: str
     disabled: bool
-    fallback: Annotated[list[str], Meta(description="Providers that are asked in this order when it cannot answer.")]
+    fallback: Annotated[list[str], Meta(description="Providers that are tried in this order if it cannot answer.")]
     weight: Annotated[Count, Meta(description="Its share of the load, among itself and its fallback.")]
     proxy_url: Annotated[
         str | None,
-        Meta(description="Empty for that of the server. Null, as the next three, for one of the environment."),
+        Meta(
+            description="Empty for the proxy of the server. Null, as the next three, for a provider of the environment."
+        ),
     ]
-    has_ca_certificates: Annotated[bool | None, Meta(description="Whether it has authorities of its own to trust.")]
-    has_client_certificate: Annotated[bool | None, Meta(description="Whether a certificate is shown to it.")]
+    has_ca_certificates: Annotated[bool | None, Meta(description="Whether it has certificate authorities of its own.")]
+    has_client_certificate: Annotated[
+        bool | None, Meta(description="Whether the bridge presents a client certificate.")
+    ]
     aws_access_key: Annotated[
         str | None, Meta(description="The id of the access key of AWS that signs; empty without one.")
     ]
     keys: list[DetailedKey]
     circuit: Annotated[
         CircuitState | None,
-        Meta(description="The worst of its circuits in this process; null where there are no circuit breakers."),
+        Meta(description="The worst of its circuits in this process; null without circuit breakers."),
     ]
     created_at: Annotated[Time | None, Meta(description="Null for a provider of the environment.")]
     changed_at: Time | None
@@ -107,15 +109,15 @@ class DetailedProvider(Struct):
 class KeyCheck(Struct):
     """What the provider said to a key, or to a request without one."""
 
-    hint: Annotated[str, Meta(description="Of the key; empty where none was sent.")]
+    hint: Annotated[str, Meta(description="The hint of the key; empty if none was sent.")]
     ok: bool
-    status: Annotated[int | None, Meta(description="Of the provider's response; null where there was none.")]
+    status: Annotated[int | None, Meta(description="The status of the provider's response; null if there was none.")]
     message: Annotated[str, Meta(description="In words.")]
-    models: Annotated[Count | None, Meta(description="How many models it listed; null where that is not known.")]
+    models: Annotated[Count | None, Meta(description="The number of models that it lists; null if that is unknown.")]
 
 
 class ProviderCheck(Struct):
-    """Whether a provider can be reached, and what it says to each of the bridge's keys."""
+    """The result of a check of a provider with each of its keys."""
 
-    ok: Annotated[bool, Meta(description="Whether all is well with every key.")]
+    ok: Annotated[bool, Meta(description="Whether every key works.")]
     results: list[KeyCheck]

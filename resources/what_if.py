@@ -35,7 +35,7 @@ _PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
 
-WaitSeconds = Annotated[float | None, Meta(description="Null where no wait helps.")]
+WaitSeconds = Annotated[float | None, Meta(description="Null if no wait helps.")]
 
 
 class Proposal(NamedTuple):
@@ -55,7 +55,7 @@ class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
         name="from"
     )
     limits: SharedLimits
-    to: Annotated[str, Meta(description="The end of the range, which is not in it. Without it the present time.")] = ""
+    to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
     q: Annotated[str, Meta(description="A search for the calls, as for interceptions.")] = ""
     retry: Annotated[bool, Meta(description="Whether a refused call is tried again after the wait it was told.")] = (
         False

@@ -1,4 +1,4 @@
-"""From settings to a running bridge: every part is made here, once, and handed to who needs it."""
+"""From settings to a running bridge: creates every part once, and passes it to the parts that need it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
-from runtime.managed import follow_providers, make_managed_providers
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_openid, make_overload
 from runtime.policy_budgets import PolicyBudgets, open_policies
 from runtime.process import Process, now
+from runtime.provider_table import follow_providers, make_managed_providers
 from runtime.storage import (
     make_identities,
     open_access,
@@ -77,7 +77,7 @@ from upstream.reports.reader import ReportReader
 from upstream.table import Routing
 
 DEVICE_STARTS = 20
-"""Programs of one address that may ask for a code within a minute."""
+"""Programs at one address that may request a code within a minute."""
 
 
 async def open_bridge(
@@ -87,14 +87,14 @@ async def open_bridge(
     stack: AsyncExitStack,
     workers: WorkerAuthority | None = None,
 ) -> Bridge:
-    """Put the parts together, and start all that runs beside them. Closed with the stack, what is recorded last of all.
+    """Create all parts and start their jobs. The stack closes them, the recorder last.
 
     Args:
-        settings: What the operator decided.
-        database: What it records in.
+        settings: The settings.
+        database: The database for records.
         providers: Where calls go.
         stack: Closes it.
-        workers: In a worker, what decides about limits for all workers of the server.
+        workers: In a worker, the authority that decides about limits for all workers of the server.
 
     Raises:
         SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
@@ -107,7 +107,7 @@ async def open_bridge(
 
 
 async def assemble(process: Process, providers: list[Provider]) -> Bridge:
-    """Open the parts in the order in which they need one another, with the jobs that serving needs.
+    """Open the parts in the order of their dependencies, with the jobs that serving needs.
 
     Raises:
         SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
@@ -194,7 +194,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
 
 
 def start_upkeep(process: Process, bridge: Bridge) -> None:
-    """Start the jobs that no request waits for: what becomes of records and counts, and what is measured of the process."""
+    """Start the jobs that no request waits for: aggregation, retention, alerts, and metrics of the process."""
     database, lifecycle, metrics = process.database, process.lifecycle, process.metrics
     lag = LoopLag()
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
@@ -270,7 +270,7 @@ def open_upstream(process: Process) -> UpstreamClient:
 
 
 def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> TimerFactory | None:
-    """What follows requests for a collector; None when nothing is traced. What is left is sent with the stack's end.
+    """The tracer that sends spans to a collector; None without traces. The stack sends the rest at its end.
 
     Raises:
         SettingError: OpenTelemetry's environment cannot be used.

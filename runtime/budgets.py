@@ -20,14 +20,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 async def restore_budgets(
     database: Database, limits: RequestLimits, authority: Authority, now: Callable[[], datetime]
 ) -> None:
-    """Have at least what was recorded counted, as soon as the database says it.
+    """Raise the counts to what was recorded, as soon as the database has answered.
 
-    Calls that have ended and are not recorded yet are missing in that, for as long as recording is behind.
+    Ended calls that are not recorded yet are missing in it.
 
     Args:
         database: Where calls are recorded.
-        limits: Says what is limited.
-        authority: Who counts.
+        limits: The limits.
+        authority: Counts usage.
         now: The wall clock, in UTC.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The data-dir is for the server's account alone: prompts wait in its spool, and the demo's token is there."""
+"""Makes the data-dir private to the server's account: its spool has prompts, and the token of the demo is there."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 def make_private(folder: Path) -> None:
-    """Take everybody else's permissions from the data-dir, which is made if missing, also where it was there before.
+    """Create the data-dir if it is missing, and remove all permissions of other accounts.
 
     A folder that holds what is not ours, such as `/var/lib`, keeps its permissions, and so does one of another account.
-    Then what is ours in it is made private, and a warning says what to do. A folder that cannot be used at all is for who
-    uses it to complain about.
+    Then what is ours in it is made private, and a warning says what to do. A folder that cannot be used at all fails
+    later, at its first use.
     """
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def _mode(path: Path) -> int:
 
 
 def _close(path: Path) -> bool:
-    """Say whether nobody else has permissions any more."""
+    """Return whether other accounts have no permissions any more."""
     mode = _mode(path)
     try:
         if mode & _OTHERS:

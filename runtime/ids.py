@@ -1,4 +1,4 @@
-"""Ids that nobody can guess and that a database finds room for, without asking the system for each."""
+"""Ids that cannot be guessed and are cheap for a database, without a system call for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import convert
 
-# Ids for which the system is asked at once.
+# Ids made from one read of random bytes.
 DRAWN = 256
 _NANOSECONDS = 1_000_000  # of a millisecond
 _TIME_SIZE, _SIZE = 6, 10

@@ -83,7 +83,7 @@ class Jobs:
     Args:
         clock: Seconds that never go back.
         pause: Waits for seconds.
-        on_failure: Told the name of a job whenever it fails.
+        on_failure: Called with the name of a job whenever it fails.
     """
 
     def __init__(

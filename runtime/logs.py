@@ -18,14 +18,14 @@ RECORDS = "aibridge.records"
 
 
 class ScrubbingFormatter(logging.Formatter):
-    """Formats a line, its traceback included, and takes credentials out of it: what is known, and what looks like one."""
+    """Formats a line with its traceback, and removes credentials: known ones, and what looks like one."""
 
     def __init__(self, line: str, secrets: KnownSecrets) -> None:
         super().__init__(line)
         self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line as it may be shown."""
+        """Return the scrubbed line."""
         return scrub(self.secrets.hide(super().format(record)))
 
 
@@ -37,7 +37,7 @@ class SharedStreamHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line while no other process does."""
-        with suppress(OSError, ValueError):  # what is no file, or cannot be locked, is shared with nobody
+        with suppress(OSError, ValueError):  # not a file, or cannot be locked: not shared with other processes
             fcntl.lockf(self.stream, fcntl.LOCK_EX)
         try:
             super().emit(record)

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
 
 def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:
-    """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
+    """A provider from the settings.
+
+    One without a key and with another address than the vendor's is a server that needs no key.
+    """
     preset = PRESETS[ProviderType(settings.type)]
     without_key = preset.is_own_server or settings.credential is Credential.NONE
     moved = bool(preset.base_url) and settings.base_url != preset.base_url
@@ -209,7 +212,7 @@ def make_cluster(settings: Settings, database: Database, process: UUID) -> Clust
 
 
 def make_limit_settings(settings: Settings) -> LimitSettings:
-    """What is limited for every request."""
+    """The limits for every request."""
     return LimitSettings(
         max_concurrency=settings.max_concurrency,
         user_max_concurrency=settings.user_max_concurrency,
@@ -227,5 +230,5 @@ def make_limit_settings(settings: Settings) -> LimitSettings:
 
 
 def make_overload(settings: Settings, metrics: Metrics, authority: Authority | None) -> OverloadProtection:
-    """What admits requests, or refuses them; `authority` decides, or this process alone if there is none."""
-    return OverloadProtection(make_limit_settings(settings), authority=authority, on_rejection=metrics.rejected)
+    """What admits or refuses requests; `authority` decides, or this process alone without one."""
+    return OverloadProtection(make_limit_settings(settings), authority=authority, on_refusal=metrics.rejected)

@@ -1,4 +1,4 @@
-"""Budgets of policies that are new, or after a restart: what was spent in the present period is read from the records."""
+"""New budgets of policies, and all after a restart: reads from the records what was spent in the current period."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ async def open_policies(database: Database, zone: str, now: Callable[[], datetim
 
 
 class PolicyBudgets:
-    """Has at least what was recorded counted for each budget of a policy, as soon as the database says it.
+    """Raises the count of each budget of a policy to what was recorded, as soon as the database has answered.
 
-    Calls that have ended and are not recorded yet are missing in that. A group has what its present members have spent.
+    Ended calls that are not recorded yet are missing in it. A group has what its current members have spent.
 
     Args:
         database: Where calls are recorded.

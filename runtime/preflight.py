@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def problem(version: Sequence[int], missing: Sequence[str], root: Path = ROOT) -> str:
-    """Say in a few lines what is wrong and what to do instead; an empty text where nothing is.
+    """Return in a few lines what is wrong and what to do; empty if nothing is.
 
     Args:
         version: That of the running Python.

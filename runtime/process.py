@@ -46,7 +46,7 @@ class Process:
     def begin(
         cls, settings: Settings, database: Database, stack: AsyncExitStack, workers: WorkerAuthority | None = None
     ) -> Self:
-        """Begin a process; nothing of it runs yet."""
+        """Create a process; nothing runs yet."""
         if settings.limits_scope is LimitsScope.PROCESS:
             workers = None
         new_id = time_ordered_ids().__next__

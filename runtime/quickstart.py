@@ -1,4 +1,4 @@
-"""What a newcomer is told after the start: how to call the demo provider, or how to add a first user."""
+"""The messages after a first start: how to call the demo provider, or how to add a first user."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def command(settings: Settings, *words: str) -> str:
 
 
 def _own_username() -> str:
-    """Whom the operating system says that the operator is, where that may be a username."""
+    """The name of the operator's account in the operating system, if it is a valid username."""
     try:
         return checked_username(getpass.getuser())
     except (KeyError, OSError, IdentityError):

@@ -30,7 +30,7 @@ from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.providers import Provider
 from version import VERSION
 
-# What a stopping server gives its recorder to write down what it still holds.
+# How long a stopping server lets its recorder write what it still holds.
 FLUSH_SECONDS = 10.0
 
 
@@ -59,7 +59,7 @@ def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Databa
 
 
 async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:
-    """Register among the servers, tell them of refused keys, and watch over them."""
+    """Register this server, report refused keys to the others, and watch their heartbeats."""
     instances = Instances(
         process.database,
         instance_id=process.id,
@@ -147,7 +147,7 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
 
 
 def open_live(process: Process, identities: Identities) -> Live:
-    """Open what tells listeners of interceptions."""
+    """Open the live events of interceptions."""
     live = Live(process.database, identities, interception_as_json)
     process.stack.push_async_callback(live.close)
     return live

@@ -78,56 +78,52 @@ class Settings:
     """Everything an operator can decide, parsed. Sizes are bytes; without arguments it holds the defaults."""
 
     http_address: Address = declare(
-        SERVER, ADDRESS, "127.0.0.1:4001", "Where the bridge listens; port 0 takes a free one."
+        SERVER, ADDRESS, "127.0.0.1:4001", "Address on which the bridge listens; port 0 picks a free one."
     )
     tls_cert_file: str = declare(
-        SERVER, FILE, "", "Certificate of the server, with those between it and its authority; empty is without TLS."
+        SERVER, FILE, "", "Certificate of the server with its intermediates, in PEM; empty means no TLS."
     )
-    tls_key_file: str = declare(SERVER, FILE, "", "Its key, where that is in a file of its own.")
+    tls_key_file: str = declare(SERVER, FILE, "", "Private key, if it is in a separate file.")
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
     max_form_bytes: int = declare(
-        SERVER, SIZE, "512MiB", "Largest form with files accepted; it is passed on while it arrives, and not held."
+        SERVER, SIZE, "512MiB", "Largest form with files accepted; it is streamed, not buffered."
     )
     body_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."
     )
-    drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
+    drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may continue after SIGTERM.")
     token_creation: TokenCreation = declare(
-        SERVER, choice(TokenCreation), "members", "Who may create tokens: every user their own, or owners alone."
+        SERVER, choice(TokenCreation), "members", "Who may create tokens: each user their own, or only owners."
     )
     tokens_per_user: int = declare(
-        SERVER, LIMIT, "10", "Active tokens that a user may have; owners may have more. 0 is any number."
+        SERVER, LIMIT, "10", "Maximum active tokens of a user; owners may have more. 0 is unlimited."
     )
     trusted_proxies: tuple[Network, ...] = declare(
         SERVER,
         NETWORKS,
         "",
-        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; CIDRs, separated by commas.",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; CIDRs, separated by commas.",
     )
     session_idle_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "12h", "How long a sign-in to the dashboard lasts without use."
     )
     session_lifetime: timedelta = declare(
-        SERVER, POSITIVE_DURATION, "7d", "How long a sign-in to the dashboard lasts at most."
+        SERVER, POSITIVE_DURATION, "7d", "Maximum length of a sign-in to the dashboard."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     local_sign_in: bool = declare(
-        SIGN_IN, SWITCH, "true", "Let people sign in to the dashboard with a token; off needs another way."
+        SIGN_IN, SWITCH, "true", "Let people sign in to the dashboard with a token; off needs another way to sign in."
     )
-    oidc_issuer_url: str = declare(
-        SIGN_IN, ISSUER, "", "OpenID provider where people sign in to the dashboard; empty is none."
-    )
-    oidc_client_id: str = declare(
-        SIGN_IN, CLIENT_ID, "", "What the bridge is called there; must be given with an issuer."
-    )
+    oidc_issuer_url: str = declare(SIGN_IN, ISSUER, "", "OpenID provider for sign-in to the dashboard; empty is none.")
+    oidc_client_id: str = declare(SIGN_IN, CLIENT_ID, "", "Client id of the bridge there; required with an issuer.")
     oidc_client_secret: str = declare(
-        SIGN_IN, SECRET, "", "Its secret there; a public client has none.", environment_only=True, secret=True
+        SIGN_IN, SECRET, "", "Client secret there; a public client has none.", environment_only=True, secret=True
     )
-    oidc_name: str = declare(SIGN_IN, DISPLAYED, "", "What the sign-in page calls the provider; by default its host.")
-    oidc_scopes: str = declare(SIGN_IN, SCOPES, "openid profile email", "What the bridge asks the provider for.")
+    oidc_name: str = declare(SIGN_IN, DISPLAYED, "", "Name of the provider on the sign-in page; by default its host.")
+    oidc_scopes: str = declare(SIGN_IN, SCOPES, "openid profile email", "Scopes that the bridge requests.")
     oidc_username_claim: str = declare(SIGN_IN, CLAIM, "email", "Claim that has the username.")
     oidc_group_claim: str = declare(SIGN_IN, OPTIONAL_CLAIM, "", "Claim that has the groups; empty leaves them alone.")
     oidc_role_claim: str = declare(
@@ -139,15 +135,15 @@ class Settings:
     oidc_allowed_domains: tuple[str, ...] = declare(
         SIGN_IN, DOMAINS, "", "Domains of mail addresses that may sign in; empty is all."
     )
-    oidc_link_users: bool = declare(
-        SIGN_IN, SWITCH, "false", "Let who signs in with the name of an existing user be that user."
-    )
+    oidc_link_users: bool = declare(SIGN_IN, SWITCH, "false", "Link a person to the existing user with the same name.")
     oidc_sign_out: bool = declare(
         SIGN_IN, SWITCH, "false", "Sign people out of the provider too when they sign out of the dashboard."
     )
-    oidc_create_groups: bool = declare(SIGN_IN, SWITCH, "false", "Make groups that the claim names and there are not.")
+    oidc_create_groups: bool = declare(
+        SIGN_IN, SWITCH, "false", "Create groups that the claim names and that do not exist."
+    )
     auth_proxy_header: str = declare(
-        SIGN_IN, HEADER, "", "Header in which trusted-proxies name the user who is in the dashboard; empty is none."
+        SIGN_IN, HEADER, "", "Header in which trusted-proxies name the user of the dashboard; empty is none."
     )
 
     mongodb_uri: str = declare(
@@ -156,11 +152,11 @@ class Settings:
     mongodb_database: str = declare(DATABASE, DATABASE_NAME, "aibridge", "Database to record in.")
     data_dir: Path = declare(DATABASE, FOLDER, "data", "Folder of the embedded MongoDB and the spool.")
     encryption_keys: tuple[bytes, ...] = declare(
-        DATABASE, ENCRYPTION_KEYS, "", "Seals keys of providers in the database; the first of several encrypts.",
+        DATABASE, ENCRYPTION_KEYS, "", "Keys that seal provider keys in the database; the first one encrypts.",
         environment_only=True, secret=True,
     )  # fmt: skip
 
-    retention: timedelta = declare(RECORDING, DURATION, "60d", "How long interceptions are kept; 0 is for ever.")
+    retention: timedelta = declare(RECORDING, DURATION, "60d", "How long interceptions are kept; 0 is forever.")
     record_policy: RecordPolicy = declare(
         RECORDING,
         choice(RecordPolicy),
@@ -176,14 +172,14 @@ class Settings:
         environment_only=True, secret=True, fallback="OPENAI_API_KEY",
     )  # fmt: skip
     openai_routes: tuple[ExtraRoute, ...] = declare(
-        PROVIDERS, ROUTES, "", "Routes of `openai` to serve beside those there are, such as GET /v1/vector_stores.",
+        PROVIDERS, ROUTES, "", "Additional routes of `openai`, such as GET /v1/vector_stores.",
         environment_only=True,
     )  # fmt: skip
     openai_fallback: tuple[str, ...] = declare(
-        PROVIDERS, FALLBACK, "", "Names of providers that are asked when `openai` cannot answer."
+        PROVIDERS, FALLBACK, "", "Names of providers that are tried if `openai` cannot answer."
     )
     openai_weight: int = declare(
-        PROVIDERS, WEIGHT, "0", "Share of `openai` in the load, among itself and its fallback; 0 takes none."
+        PROVIDERS, WEIGHT, "0", "Share of the load between `openai` and its fallbacks; 0 is none."
     )
     anthropic_base_url: str = declare(
         PROVIDERS, BASE_URL, PRESETS[ProviderType.ANTHROPIC].base_url, "Address of the provider `anthropic`."
@@ -193,13 +189,13 @@ class Settings:
         environment_only=True, secret=True, fallback="ANTHROPIC_API_KEY",
     )  # fmt: skip
     anthropic_routes: tuple[ExtraRoute, ...] = declare(
-        PROVIDERS, ROUTES, "", "Routes of `anthropic` to serve beside those there are.", environment_only=True
+        PROVIDERS, ROUTES, "", "Additional routes of `anthropic`.", environment_only=True
     )
     anthropic_fallback: tuple[str, ...] = declare(
-        PROVIDERS, FALLBACK, "", "Names of providers that are asked when `anthropic` cannot answer."
+        PROVIDERS, FALLBACK, "", "Names of providers that are tried if `anthropic` cannot answer."
     )
     anthropic_weight: int = declare(
-        PROVIDERS, WEIGHT, "0", "Share of `anthropic` in the load, among itself and its fallback; 0 takes none."
+        PROVIDERS, WEIGHT, "0", "Share of the load between `anthropic` and its fallbacks; 0 is none."
     )
     further_providers: tuple[ProviderSettings, ...] = ()
     allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
@@ -207,7 +203,7 @@ class Settings:
         PROVIDERS,
         SWITCH,
         "false",
-        "Let clients name the OpenAI organization and project that pay for the bridge's key.",
+        "Let clients choose the OpenAI organization and project that pay.",
     )
     send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell providers which user calls.")
     upstream_connect_timeout: timedelta = declare(
@@ -217,17 +213,20 @@ class Settings:
         PROVIDERS, POSITIVE_DURATION, "300s", "How long a provider may send nothing; streams may last for hours."
     )
     upstream_keepalive: timedelta = declare(
-        PROVIDERS, DURATION, "60s", "How long a connection to a provider is kept for the next call; 0 is not at all."
+        PROVIDERS, DURATION, "60s", "How long an idle connection to a provider is kept; 0 closes it at once."
     )
     upstream_proxy: str = declare(
         PROVIDERS, PROXY_URL, "", "HTTP proxy to providers with https addresses. Falls back to HTTPS_PROXY.",
         secret=True, fallback="HTTPS_PROXY",
     )  # fmt: skip
     no_proxy: str = declare(
-        PROVIDERS, HOSTS, "", "Hosts that are reached without it. Falls back to NO_PROXY.", fallback="NO_PROXY"
+        PROVIDERS, HOSTS, "", "Hosts that are reached without the proxy. Falls back to NO_PROXY.", fallback="NO_PROXY"
     )
     chat_stream_usage: ChatStreamUsage = declare(
-        PROVIDERS, choice(ChatStreamUsage), "ensure", "Ask chat streams for their tokens (ensure), or not (as-asked)."
+        PROVIDERS,
+        choice(ChatStreamUsage),
+        "ensure",
+        "Request the token usage of chat streams (ensure), or only if the client does (as-asked).",
     )
     responses_websocket: bool = declare(
         PROVIDERS, SWITCH, "true", "Serve the WebSocket of OpenAI's responses; else clients are told to use HTTP."
@@ -256,7 +255,7 @@ class Settings:
         OVERLOAD,
         choice(Period),
         "month",
-        "When the budget starts again: each day, each week (on Monday) or each month.",
+        "When the budget restarts: each day, each week (on Monday) or each month.",
     )
     budget_timezone: str = declare(OVERLOAD, TIME_ZONE, "UTC", "Time zone in which budget periods start.")
     limits_reserve: bool = declare(
@@ -276,23 +275,25 @@ class Settings:
     )
 
     circuit_breaker_enabled: bool = declare(
-        BREAKER, SWITCH, "false", "Do not call providers that keep failing, for a while."
+        BREAKER, SWITCH, "false", "Stop calling providers that keep failing, for a while."
     )
-    circuit_breaker_failure_threshold: int = declare(BREAKER, POSITIVE, "5", "Consecutive failures that open it.")
+    circuit_breaker_failure_threshold: int = declare(
+        BREAKER, POSITIVE, "5", "Consecutive failures that open the circuit."
+    )
     circuit_breaker_interval: timedelta = declare(
-        BREAKER, POSITIVE_DURATION, "10s", "How often the count restarts while it is closed."
+        BREAKER, POSITIVE_DURATION, "10s", "How often the count restarts while the circuit is closed."
     )
-    circuit_breaker_timeout: timedelta = declare(BREAKER, POSITIVE_DURATION, "30s", "How long it stays open.")
+    circuit_breaker_timeout: timedelta = declare(BREAKER, POSITIVE_DURATION, "30s", "How long the circuit stays open.")
     circuit_breaker_max_requests: int = declare(
-        BREAKER, POSITIVE, "3", "Probes while it is half-open; as many successes close it."
+        BREAKER, POSITIVE, "3", "Probes while the circuit is half-open; as many successes close it."
     )
 
     reconcile_openai_key: str = declare(
-        RECONCILIATION, SECRET, "", "Admin key of OpenAI's that may read reports.", environment_only=True, secret=True
+        RECONCILIATION, SECRET, "", "Admin key of OpenAI that may read reports.", environment_only=True, secret=True
     )
     reconcile_openai_url: str = declare(RECONCILIATION, BASE_URL, "https://api.openai.com/", "Address of its reports.")
     reconcile_anthropic_key: str = declare(
-        RECONCILIATION, SECRET, "", "The same of Anthropic's.", environment_only=True, secret=True
+        RECONCILIATION, SECRET, "", "Admin key of Anthropic that may read reports.", environment_only=True, secret=True
     )
     reconcile_anthropic_url: str = declare(
         RECONCILIATION, BASE_URL, "https://api.anthropic.com/", "Address of its reports."

@@ -49,7 +49,7 @@ def _check_sign_in(settings: Settings) -> None:
     if bool(settings.oidc_issuer_url) != bool(settings.oidc_client_id):
         raise SettingError("oidc-issuer-url and oidc-client-id belong together; give both or neither")
     if settings.auth_proxy_header and not settings.trusted_proxies:
-        raise SettingError("auth-proxy-header needs trusted-proxies: nobody else may name users")
+        raise SettingError("auth-proxy-header needs trusted-proxies: only those may name users")
     if not (settings.local_sign_in or settings.oidc_issuer_url or settings.auth_proxy_header):
         raise SettingError("local-sign-in is off, and there is no other way; give oidc-issuer-url or auth-proxy-header")
     if settings.oidc_role_mapping and not (settings.oidc_role_claim or settings.oidc_group_claim):

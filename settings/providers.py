@@ -35,21 +35,19 @@ PROVIDERS = "Providers"
 class ProviderSettings:
     """A provider: what it speaks, where it is, and the keys the bridge holds for it (first is tried first)."""
 
-    name: str = declare(
-        PROVIDERS, PROVIDER_NAME, None, "Name in the path, unique; must be given.", environment_only=True
-    )
+    name: str = declare(PROVIDERS, PROVIDER_NAME, None, "Name in the path, unique; required.", environment_only=True)
     type: ProviderType = declare(
         PROVIDERS,
         choice(ProviderType, ProviderType.DEMO),
         None,
-        "What it speaks and how it is reached; must be given.",
+        "Type: its API and how it is reached; required.",
         environment_only=True,
     )
     base_url: str = declare(
         PROVIDERS,
         BASE_URL,
         None,
-        "Address; by default that of the type's vendor, if it has one.",
+        "Address; default: the address of the type's vendor, if it has one.",
         environment_only=True,
     )
     keys: tuple[str, ...] = declare(
@@ -57,11 +55,11 @@ class ProviderSettings:
     )
     keys_setting: str = ""  # the name of the setting that `keys` come from
     credential: Credential | None = declare(
-        PROVIDERS, optional(choice(Credential)), "", "How its key is sent; by default as the type has it.",
+        PROVIDERS, optional(choice(Credential)), "", "How its key is sent; default: as usual for the type.",
         environment_only=True,
     )  # fmt: skip
     region: str = declare(
-        PROVIDERS, REGION, "", "Region of its cloud; of AWS by default what AWS_REGION says.", environment_only=True
+        PROVIDERS, REGION, "", "Region of its cloud; for AWS the default is AWS_REGION.", environment_only=True
     )
     project: str = declare(
         PROVIDERS, PROJECT, "", "Project of Google Cloud, the only one that clients may name.", environment_only=True
@@ -75,34 +73,32 @@ class ProviderSettings:
         environment_only=True, secret=True,
     )  # fmt: skip
     aws_profile: str = declare(
-        PROVIDERS, PROFILE, "", "Profile of AWS's configuration whose credentials sign.", environment_only=True
+        PROVIDERS, PROFILE, "", "Profile of the AWS configuration whose credentials sign.", environment_only=True
     )
     proxy_url: str = declare(
-        PROVIDERS, PROXY_URL, "", "Proxy for this provider, or none; by default upstream-proxy.",
+        PROVIDERS, PROXY_URL, "", "Proxy for this provider, or `none`; default: upstream-proxy.",
         environment_only=True, secret=True,
     )  # fmt: skip
-    ca_file: str = declare(
-        PROVIDERS, FILE, "", "Certificates of authorities to trust beside the system's.", environment_only=True
-    )
+    ca_file: str = declare(PROVIDERS, FILE, "", "Additional certificate authorities, in PEM.", environment_only=True)
     client_certificate_file: str = declare(
-        PROVIDERS, FILE, "", "Certificate to show to the provider.", environment_only=True
+        PROVIDERS, FILE, "", "Client certificate for the provider.", environment_only=True
     )
     client_key_file: str = declare(
-        PROVIDERS, FILE, "", "Its key, where that is in a file of its own.", environment_only=True
+        PROVIDERS, FILE, "", "Private key, if it is in a separate file.", environment_only=True
     )
     routes: tuple[ExtraRoute, ...] = declare(
         PROVIDERS,
         ROUTES,
         "",
-        "Routes to serve beside those of its type, such as GET /v1/vector_stores.",
+        "Additional routes, such as GET /v1/vector_stores.",
         environment_only=True,
     )
 
     fallback: tuple[str, ...] = declare(
-        PROVIDERS, FALLBACK, "", "Names of providers that are asked when this one cannot answer.", environment_only=True
+        PROVIDERS, FALLBACK, "", "Names of providers that are tried if this one cannot answer.", environment_only=True
     )
     weight: int = declare(
-        PROVIDERS, WEIGHT, "0", "Its share of the load, among itself and its fallback; 0 takes none.",
+        PROVIDERS, WEIGHT, "0", "Share of the load between it and its fallbacks; 0 is none.",
         environment_only=True,
     )  # fmt: skip
 

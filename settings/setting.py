@@ -132,7 +132,7 @@ def _content(variable: str, path: str) -> str:
 def declare(topic: str, kind: Kind[T], default: str | None, text: str, **more: Any) -> T:
     """Make a dataclass field a setting; the field's name is the setting's."""
     declaration = {"topic": topic, "kind": kind, "default": default, "help": text, **more}
-    shown = not more.get("secret", False)
+    in_repr = not more.get("secret", False)
     if default is None:
-        return field(repr=shown, metadata=declaration)  # type: ignore[no-any-return]
-    return field(default=kind.parse(default), repr=shown, metadata=declaration)
+        return field(repr=in_repr, metadata=declaration)  # type: ignore[no-any-return]
+    return field(default=kind.parse(default), repr=in_repr, metadata=declaration)

@@ -15,7 +15,7 @@ from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
 from commands.webhooks import webhooks
-from runtime.managed import make_managed
+from runtime.provider_table import make_managed
 from settings import SettingsGroup, declared
 
 

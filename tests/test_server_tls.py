@@ -98,12 +98,12 @@ async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, 
     renewed = (tmp_path / "key.pem").read_text() + (tmp_path / "new.pem").read_text()
     (tmp_path / "server.pem").write_text(renewed)
     server.send(signal.SIGHUP)
-    server.stderr.find("INFO aibridge: the certificate was read again$")
+    server.stderr.find("INFO aibridge: the certificate was reloaded$")
     after = (await get(port, trusting, "/healthz"))[2][2]
     assert after == ssl.PEM_cert_to_DER_cert((tmp_path / "new.pem").read_text()) != before
     (tmp_path / "server.pem").write_text("nothing")
     server.send(signal.SIGHUP)
-    server.stderr.find("ERROR aibridge: tls-cert-file or tls-key-file cannot be used: .*; the one before stays$")
+    server.stderr.find("ERROR aibridge: tls-cert-file or tls-key-file cannot be used: .*; the previous one stays$")
     assert (await get(port, trusting, "/healthz"))[2][2] == after
 
 

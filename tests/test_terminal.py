@@ -47,7 +47,7 @@ def test_long_lines_are_cut_at_the_width_or_at_eighty_columns(columns, fit):
 
 def test_who_does_not_want_it_is_told_nothing():
     with terminal() as got:
-        StatusLine(shown=False).say("never")
+        StatusLine(enabled=False).say("never")
     assert got == [b""]
 
 

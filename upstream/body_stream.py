@@ -18,7 +18,7 @@ class Sink(Protocol):
         """Take a piece."""
 
     def end_pieces(self) -> None:
-        """Note that there are no more."""
+        """The body is complete."""
 
     def give_up(self, error: Exception) -> None:
         """End the request with an error: the rest of its body does not come."""
@@ -28,11 +28,11 @@ class BodyStream:
     """Pieces of a body between the client, which `feed` them, and one connection, which sends them.
 
     Args:
-        length: Of the body in bytes; None where it is not known beforehand.
+        length: Of the body in bytes; None if it is unknown.
 
     Attributes:
-        is_sent: Whether all of it has been handed to the connection.
-        failure: Why the rest does not come; None while it may.
+        is_sent: Whether all of it has been written to the connection.
+        failure: Why the rest does not arrive; None while it may.
     """
 
     def __init__(self, length: int | None) -> None:
@@ -66,7 +66,7 @@ class BodyStream:
             self._held_bytes += len(piece)
 
     def wait_for_room(self) -> Future[None] | None:
-        """What to wait for before the next piece is fed; None if there is room."""
+        """A future to wait for before the next piece; None if there is room."""
         if self._is_closed or (self._sink is not None and self._sink.is_writable):
             return None
         if self._room is None or self._room.done():
@@ -87,7 +87,7 @@ class BodyStream:
             self._sink.give_up(self.failure)
 
     def send_to(self, sink: Sink) -> None:
-        """Send what is there, and what comes, to a connection. It cannot be sent to another one."""
+        """Send the pieces to a connection, as they arrive. They cannot be sent to another one."""
         self._sink, self._has_begun = sink, True
         pieces, self._pieces, self._held_bytes = self._pieces, [], 0
         for piece in pieces:
@@ -98,7 +98,7 @@ class BodyStream:
             self.resume()
 
     def resume(self) -> None:
-        """Note that there is room again."""
+        """There is room again."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 

@@ -75,12 +75,12 @@ class UpstreamEndlessError(UpstreamError):
 
 
 class UpstreamResponse:
-    """A response whose body is still to come. A callback gets the body; one that wants no more slows the upstream.
+    """A response whose body is still to come. A callback gets the body; if it pauses, the provider has to wait.
 
     Attributes:
         status: Of the response.
-        reason: The phrase that goes with it.
-        headers: Those of its head.
+        reason: Its reason phrase.
+        headers: Its headers.
         content_type: Of the body, in lower case and without parameters.
         is_event_stream: Whether the body is a stream of server-sent events.
         has_events: Whether those can be read as they come: they are not compressed.
@@ -111,7 +111,7 @@ class UpstreamResponse:
         return self._first.get(name.lower(), default)
 
     def buffered(self) -> bytes:
-        """Remove and return the bytes that are there already; b"" when there are none.
+        """Remove and return the buffered bytes; may be empty.
 
         Raises:
             UpstreamEndlessError: as `stream_to`.
@@ -122,7 +122,7 @@ class UpstreamResponse:
         return peeked + self._checked(self._connection.read_buffered(self._response))
 
     async def peek(self, size: int) -> bytes:
-        """Wait for the beginning of the body, `size` bytes or a piece more, or all of a shorter one. It stays to be taken.
+        """Wait for the beginning of the body: at least `size` bytes, or all of a shorter one. It stays in the buffer.
 
         If the body fails, `stream_to` raises that after the bytes that came before.
         """
@@ -141,9 +141,9 @@ class UpstreamResponse:
         return self._peeked
 
     async def stream_to(self, on_chunk: OnChunk) -> bool:
-        """Hand over the bytes that come, each piece at once, until `on_chunk` returns that it wants no more for now.
+        """Pass each piece to `on_chunk` at once, until `on_chunk` returns False.
 
-        Return whether that was the clean end of the body. Exceptions of `on_chunk` pass through.
+        Return whether the body has ended cleanly. Exceptions of `on_chunk` pass through.
 
         Raises:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
@@ -170,7 +170,7 @@ class UpstreamResponse:
         return piece
 
     async def send(self, data: bytes) -> None:
-        """Send bytes of another protocol, after a 101; return when the provider has taken them.
+        """Send bytes of another protocol, after a 101; return when they are written.
 
         Raises:
             UpstreamTruncatedError: The connection is closed.
@@ -207,7 +207,7 @@ class UpstreamClient:
         """Send a request and wait for the head of its response. Cancelling closes the connection.
 
         With `upgrades` the headers ask for another protocol, and the response may be 101. Its body is everything after that.
-        `network` is the way there. A `BodyStream` is sent as it comes; how it fails is raised as it is.
+        `network` is how to connect. A `BodyStream` is sent while it arrives; its failure is raised unchanged.
 
         Raises:
             UpstreamNotReachedError: nothing of it was sent.
@@ -262,7 +262,7 @@ class UpstreamClient:
 
 
 def _is_chunked_at_most(headers: Headers) -> bool:
-    """Whether the body is as it was sent, apart from its framing: no `TE` is sent, so nothing else may be (RFC 9112 7.4)."""
+    """Whether the body has no other transfer coding than chunked: no `TE` is sent, so it may not (RFC 9112 7.4)."""
     codings = [value.strip().lower() for name, value in headers if name.lower() == "transfer-encoding"]
     return codings in ([], ["chunked"], ["identity"])
 

@@ -22,7 +22,7 @@ ALLOWED: Final = (
 
 
 class ExtraRoute(NamedTuple):
-    """A route as it was set; `api` is None where nothing is recorded."""
+    """A route from the settings; `api` is None if its calls are not recorded."""
 
     method: str
     pattern: str

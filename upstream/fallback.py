@@ -1,8 +1,8 @@
-"""Which other providers a call may go to, and in which order they are asked. Pure.
+"""The fallbacks of a provider, and the order in which they are tried. Pure.
 
-The order is by rendezvous hashing with weights: each provider gets a score for a session, and the highest is asked first.
-A session keeps its provider as long as that one is there, so that the cache of its prompts holds; and where a provider
-joins or leaves, only the sessions move that it gets or had.
+The order is by rendezvous hashing with weights: each provider gets a score for a session, and the highest comes first.
+A session keeps its provider while that is available, so the prompt cache keeps working. If a provider joins or leaves,
+only its own sessions move.
 
 Source: C. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables" (SPAA 2005), the logarithmic method.
 """
@@ -26,7 +26,7 @@ _HASH_BYTES: Final = 8
 
 
 def find_order(weights: Mapping[str, int], session: str) -> list[str]:
-    """Return the names of providers in the order in which they are asked.
+    """Return the names of providers in the order in which they are tried.
 
     Args:
         weights: By name: first the provider that the client named, then the others as it names them. With 0 a provider
@@ -52,7 +52,7 @@ def _score(name: str, weight: int, session: str) -> float:
 
 
 def find_fault(name: str, type_: ProviderType, fallback: Sequence[str], types: Mapping[str, ProviderType]) -> str:
-    """Say what is wrong with the other providers that one names; "" if nothing is.
+    """Return what is wrong with the fallbacks of a provider; "" if nothing is.
 
     Args:
         name: Of the provider.

@@ -43,7 +43,7 @@ BILLING = frozenset({"openai-organization", "openai-project", "x-goog-user-proje
 HANDSHAKE = frozenset(
     {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol", "origin"}
 )
-# What a provider may say to clients, it may not say to browsers about the bridge's origin.
+# Headers that a provider may send to clients, but not to browsers for the bridge's origin.
 _OF_THE_ORIGIN = frozenset(
     {
         *("set-cookie", "set-cookie2", "alt-svc", "strict-transport-security", "clear-site-data", "refresh", "link"),

@@ -1,4 +1,4 @@
-"""The types of providers: what each speaks, where it is, and how it is let have its credential. One table."""
+"""The types of providers: API, address, and credential of each. One table."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ProviderType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a type of provider stands for.
+    """The properties of a type of provider.
 
     Attributes:
         dialect: That of errors on paths which no route has.

@@ -1,4 +1,4 @@
-"""Whether a provider can be reached, and what it says to each key: it is asked for its models, which costs nothing."""
+"""Checks whether a provider can be reached with each key, by a request for its models, which costs nothing."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _OK, _REDIRECT, _BAD_REQUEST, _SERVER_ERROR = 200, 300, 400, 500
 
 
 class CheckResult(Struct, frozen=True):
-    """What a provider said to a key: `hint` is the key's, "" where none was sent; without a response `status` is None.
+    """The result for a key.
 
-    `models` is how many it listed; None where that is not known.
+    `hint` identifies the key, "" without one; without a response `status` is None. `models` is the number that it lists;
+    None if unknown.
     """
 
     hint: str
@@ -41,7 +42,7 @@ class CheckResult(Struct, frozen=True):
 
 
 async def check_provider(provider: Provider, client: UpstreamClient) -> list[CheckResult]:
-    """Ask a provider for its models: with each of its keys, or without any. One after the other."""
+    """Request the models of a provider with each of its keys, one after the other, or without a key."""
     return [await _check(provider, key, client) for key in provider.keys or (None,)]
 
 
@@ -78,12 +79,12 @@ async def _read(response: UpstreamResponse) -> tuple[bytes, str]:
     """Read the beginning of a body, and what cut it off; "" where nothing did."""
     body = bytearray()
 
-    def take(piece: bytes) -> bool:
+    def read_piece(piece: bytes) -> bool:
         body.extend(piece)
         return len(body) < MAX_LIST_BYTES
 
     try:
-        await response.stream_to(take)
+        await response.stream_to(read_piece)
     except UpstreamError as error:
         return bytes(body), str(error)
     return bytes(body), ""

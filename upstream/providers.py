@@ -72,13 +72,13 @@ class Provider:
     availability: Availability = Availability.READY
 
     @property
-    def keys_place(self) -> str:
-        """Where its keys are looked after, for people."""
+    def keys_location(self) -> str:
+        """Where its keys are managed, in words."""
         return f"the setting {self.keys_setting}" if self.source is Source.ENVIRONMENT else "its keys in the database"
 
     @property
     def preset(self) -> Preset:
-        """What its type stands for."""
+        """The properties of its type."""
         return PRESETS[self.type]
 
     @property
@@ -97,7 +97,7 @@ class Provider:
         return [*found, *find_routes(self.extra_routes, path)] if self.extra_routes else found
 
     def find_fault(self, route: Route, path: str) -> str:
-        """Why a path of a route leads to what is not this provider's, as the credential may reach more; "" if it does not."""
+        """Why a path must not be used with this provider's credential, which may reach more; "" if it may."""
         named = route.names_in(path)
         for name, own in ("project", self.project), ("location", self.region):
             if own and named.get(name, own) != own:

@@ -1,6 +1,6 @@
-"""Which providers there are, and with which keys: one table for all who ask, replaced as a whole while the bridge runs.
+"""The table of all providers and their keys, replaced as a whole while the bridge runs.
 
-A request takes its provider and the keys of it from one table, and goes on with them whatever replaces that table.
+A request takes its provider and its keys from one table, and keeps them if the table is replaced.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Routing:
         return frozenset(provider.name for provider in self._fixed)
 
     def replace(self, managed: Iterable[Provider]) -> ProviderTable:
-        """Put a table with these providers beside the fixed ones in the place of the one before, and return it.
+        """Replace the table by one with the fixed providers and these, and return it.
 
-        The cooldowns and refusals of keys stay where a provider has the same keys at the same address.
+        Cooldowns and refusals of keys stay if a provider has the same keys at the same address.
         """
         taken = self.fixed_names
         self.table = self._make((*self._fixed, *(one for one in managed if one.name not in taken)), is_complete=True)

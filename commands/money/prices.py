@@ -1,4 +1,4 @@
-"""`prices`: what calls cost, where list prices are not what is paid."""
+"""`prices`: own prices, where they differ from list prices."""
 
 from __future__ import annotations
 
@@ -85,9 +85,13 @@ def set_prices(file: BinaryIO) -> None:
 @click.argument("provider")
 @click.argument("model")
 @click.option("--input", "input_", type=USD, required=True, help="US dollars for a million tokens of input.")
-@click.option("--output", type=USD, required=True, help="The same of output.")
-@click.option("--cache-read", type=USD, help="The same of input read from a cache; default: as --input.")
-@click.option("--cache-write", type=USD, help="The same of input written to a cache; default: as --input.")
+@click.option("--output", type=USD, required=True, help="US dollars for a million tokens of output.")
+@click.option(
+    "--cache-read", type=USD, help="US dollars for a million tokens of input read from a cache; default: as --input."
+)
+@click.option(
+    "--cache-write", type=USD, help="US dollars for a million tokens of input written to a cache; default: as --input."
+)
 @click.option("--valid-from", type=TIME, help="A day, or a timestamp (RFC 3339), in UTC; default: now.")
 def add_price(
     *,
@@ -99,9 +103,9 @@ def add_price(
     cache_write: Decimal | None,
     valid_from: datetime | None,
 ) -> None:
-    """Add a price of the models MODEL of the providers PROVIDER; * in either stands for any text.
+    """Add a price for the models MODEL of the providers PROVIDER; * in either matches any text.
 
-    One of the same PROVIDER, MODEL and time is replaced.
+    A price with the same PROVIDER, MODEL and time is replaced.
     """
     named = _named(provider, model)
     at = (valid_from or now()).replace(microsecond=0)
@@ -117,7 +121,9 @@ def add_price(
 @command(prices, "remove")
 @click.argument("provider")
 @click.argument("model")
-@click.option("--valid-from", type=TIME, help="Only the one from this time; default: all of these patterns.")
+@click.option(
+    "--valid-from", type=TIME, help="Only the price that is valid from this time; default: all with these patterns."
+)
 def remove_prices(provider: str, model: str, valid_from: datetime | None) -> None:
     """Remove the prices with exactly these patterns."""
     wanted = provider.lower(), model.lower()
@@ -129,7 +135,7 @@ def remove_prices(provider: str, model: str, valid_from: datetime | None) -> Non
 
     run(lambda database: _store(database).change(make))
     if not removed:
-        raise click.ClickException("there is no such price; `prices list` shows those that there are")
+        raise click.ClickException("there is no such price; `prices list` shows all")
     for price in removed:
         click.echo(f"Removed: {price}.")
 

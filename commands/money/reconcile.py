@@ -31,11 +31,13 @@ HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", 
 
 
 @click.command("reconcile", cls=SettingsCommand, params=[*declared(DATABASE, RECONCILIATION)])
-@click.option("--provider", type=click.Choice(list(SOURCES)), required=True, help="Whose reports are compared.")
-@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first of the month.")
-@click.option("--to", "end", type=TIME, help="The day after the last one; default: the present day.")
 @click.option(
-    "--name", "names", multiple=True, help="Only calls of the provider with this name; repeatable. Default: all."
+    "--provider", type=click.Choice(list(SOURCES)), required=True, help="Provider whose reports are compared."
+)
+@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first of this month.")
+@click.option("--to", "end", type=TIME, help="The day after the last one; default: today.")
+@click.option(
+    "--name", "names", multiple=True, help="Only calls to the provider with this name; repeatable. Default: all."
 )
 @click.option(
     "--file",
@@ -96,7 +98,7 @@ def _cells(row: Reconciled) -> Sequence[str]:
     figures: Sequence[Figures] = (row.recorded, row.reported)
     tokens = ["-" if one.tokens is None else f"{one.tokens:,}" for one in figures]
     costs = [f"{one.cost_usd:.4f}" for one in figures]
-    # A model may be named by whoever calls: no control character of theirs reaches a terminal.
+    # Clients name models: control characters must not reach the terminal.
     return (row.day, ascii(row.model)[1:-1], *tokens, *costs, row.verdict.value, row.reason)
 
 

@@ -19,13 +19,13 @@ from storage.prices.recosts import Recosts
 
 __all__ = ["prices"]
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 @command(prices, "recost")
 @click.option("--from", "start", type=TIME, required=True, help="A day, or a timestamp (RFC 3339), in UTC.")
-@click.option("--to", "end", type=TIME, help="The end, which is not part of it; default: now.")
-@click.option("--wait", is_flag=True, help="Wait until it is done, and show how far it is.")
+@click.option("--to", "end", type=TIME, help="The end, exclusive; default: now.")
+@click.option("--wait", is_flag=True, help="Wait until it is done, and show the progress.")
 def recost(start: datetime, end: datetime | None, wait: bool) -> None:
     """Price the calls again that started in a range, at the prices that hold now.
 
@@ -40,7 +40,7 @@ def recost(start: datetime, end: datetime | None, wait: bool) -> None:
         job = await jobs.request(start, end)
         click.echo(f"Requested: {job.id}.")
         while wait and job.state in ACTIVE:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             job = await jobs.find(job.id)
             click.echo(_line(job), err=True)
         return job
@@ -70,7 +70,7 @@ def list_recosts(as_json: bool) -> None:
 @command(prices, "cancel-recost")
 @click.argument("id_", metavar="ID", type=click.UUID)
 def cancel_recost(id_: UUID) -> None:
-    """Cancel the job ID. What was priced again stays so."""
+    """Cancel the job ID. Calls that were priced again keep their new cost."""
     job = run(lambda database: Recosts(database, now=now).cancel(id_))
     click.echo(f"Cancelled after {job.done} calls.")
 

@@ -30,13 +30,13 @@ def spend() -> None:
     type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
     default=str(STANDARD_OUTPUT),
 )
-@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first one of this month.")
-@click.option("--to", "end", type=TIME, help="The day after the last one; default: the present day is the last.")
+@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first of this month.")
+@click.option("--to", "end", type=TIME, help="The day after the last one; default: tomorrow.")
 @click.option(
     "--group-by",
     type=click.Choice([one.value for one in Dimension]),
     multiple=True,
-    help="What a row's calls have in common; repeatable.",
+    help="Dimension to group calls by; repeatable.",
 )
 @click.option(
     "--span",

@@ -26,7 +26,7 @@ def people() -> None:
 @command(people, "apply")
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Only print the difference.")
-@click.option("--remove", "removes", is_flag=True, help="Remove what a section of FILE does not have.")
+@click.option("--remove", "removes", is_flag=True, help="Remove what is missing in the sections of FILE.")
 def apply_file(file: BinaryIO, dry_run: bool, removes: bool) -> None:
     """Make users, groups and policies as FILE says, in YAML or JSON; - is the standard input.
 
@@ -50,7 +50,7 @@ def apply_file(file: BinaryIO, dry_run: bool, removes: bool) -> None:
 async def _apply(
     database: Database, wanted: People, *, dry_run: bool, removes: bool
 ) -> tuple[list[Step], frozenset[str]]:
-    """Do what is to be done, and return it with the names of the providers that are known."""
+    """Apply the steps, and return them with the names of known providers."""
     identities, groups, providers = identities_of(database), groups_of(database), await provider_names(database)
     store = PolicyStore(database, identities, groups, now=now)
     _, listed = await groups.page(limit=0, offset=0)

@@ -48,15 +48,15 @@ class There(Struct, frozen=True):
 
 
 def plan(wanted: People, there: There, *, removes: bool) -> list[Step]:
-    """Return what has to be done, in order; nothing where the database is as the file says.
+    """Return the steps, in order; none if the database matches the file.
 
     Args:
         wanted: What the file says.
         there: What the database has.
-        removes: Whether what a section of the file does not have is removed.
+        removes: Whether items missing in a section of the file are removed.
 
     Raises:
-        InvalidPeopleError: The file names a group, user or token that there is not and will not be, or leaves no owner.
+        InvalidPeopleError: The file names an unknown group, user or token, or leaves no owner.
     """
     steps = sorted(
         [
@@ -151,7 +151,7 @@ def _policies(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
             if old is None and empty:
                 continue
             sign = "+" if old is None else "-" if empty else "~"
-            # What is there is meant by its id, so that it is found whatever becomes of the name.
+            # Existing items are found by id, because their names may change.
             path = path_of(level, key)
             yield Step(What.REMOVE_POLICY if empty else What.SET_POLICY, path, f"{sign} policy {where}", policy)
     if removes:
@@ -159,8 +159,8 @@ def _policies(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
         for path, kept in known.items():
             if kept.source.key not in subjects:
                 continue  # of a user or token that is gone: it has no effect
-            shown = path_of(kept.source.level, kept.source.name)
-            yield Step(What.REMOVE_POLICY, path, f"- policy {shown}", kind_of(kept.source.level)())
+            source = path_of(kept.source.level, kept.source.name)
+            yield Step(What.REMOVE_POLICY, path, f"- policy {source}", kind_of(kept.source.level)())
 
 
 def _keys(there: There) -> dict[tuple[Level, str], str]:

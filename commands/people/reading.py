@@ -32,11 +32,11 @@ T = TypeVar("T")
 
 
 class InvalidPeopleError(ValueError):
-    """It is no file of people. The text names the field and says what is wrong."""
+    """The file is invalid. The text names the field and the error."""
 
 
 class PlannedUser(Struct, frozen=True):
-    """A user as a file has them. None is what it does not say."""
+    """A user in a file. None means that the file does not say."""
 
     username: str
     role: Role
@@ -53,7 +53,7 @@ class PlannedGroup(Struct, frozen=True):
 
 
 class People(Struct, frozen=True):
-    """What a file says. A section that it does not have is None: then nothing of it is changed."""
+    """The content of a file. A missing section is None: then nothing of it is changed."""
 
     users: tuple[PlannedUser, ...] | None = None
     groups: tuple[PlannedGroup, ...] | None = None

@@ -1,4 +1,4 @@
-"""YAML as data: nothing that stands for something else, and nothing that is lost."""
+"""YAML as plain data: no aliases, and no duplicate keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_yaml(data: bytes) -> Any:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses aliases, as a few of them can stand for very much, and equal keys, of which one would be lost."""
+    """Refuses aliases, because a few can expand to very much, and duplicate keys, because one would be lost."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Read a value."""

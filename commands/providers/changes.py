@@ -24,8 +24,8 @@ from upstream.credentials.access import Credential
 from upstream.presets import PRESETS, ProviderType
 
 FILE_FIELDS = {
-    "ca_file": "File with authorities to trust beside the system's, in PEM.",
-    "client_certificate_file": "File with a certificate to show to it, and its key, in PEM.",
+    "ca_file": "File with additional certificate authorities, in PEM.",
+    "client_certificate_file": "File with a client certificate and its key, in PEM.",
     "proxy_credentials_file": "File with USER:PASSWORD for its proxy.",
     "aws_access_key_file": "File with the access key of AWS that signs: ID:SECRET, and perhaps :TOKEN.",
 }
@@ -53,18 +53,20 @@ def _options(*, new: bool) -> Callable[[Command], Command]:
             help="File with keys, one a line; - is standard input. They replace those that are there.",
         )(function)  # fmt: skip
         function = click.option(
-            "--weight", type=int, help="Share of the load, among itself and its fallback; 0 takes none."
+            "--weight", type=int, help="Share of the load between it and its fallbacks; 0 is none."
         )(function)
         function = click.option(
             "--fallback", metavar="NAMES", callback=_names,
-            help="Providers that are asked when it cannot answer, separated by commas; an empty text removes them.",
+            help="Providers that are tried if it cannot answer, separated by commas; empty removes them.",
         )(function)  # fmt: skip
         for field, text in reversed(FILE_FIELDS.items()):
             function = click.option(
                 f"--{field.replace('_', '-')}", type=FILES, metavar="FILE", callback=_content, help=text
             )(function)
         function = click.option(
-            "--proxy-url", metavar="URL", help="Proxy to it, without user and password; or none. Default: the server's."
+            "--proxy-url",
+            metavar="URL",
+            help="Proxy for it, without user and password, or `none`. Default: the proxy of the server.",
         )(function)
         credentials = click.Choice([one.value for one in Credential])
         function = click.option("--credential", type=credentials, help="How its key is sent.")(function)
@@ -72,7 +74,7 @@ def _options(*, new: bool) -> Callable[[Command], Command]:
             function
         )
         types = click.Choice([one.value for one in TYPES])
-        return click.option("--type", "type", type=types, required=new, help="What it speaks and how it is reached.")(
+        return click.option("--type", "type", type=types, required=new, help="Type: its API and how it is reached.")(
             function
         )
 
@@ -140,9 +142,9 @@ def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given
 @command(providers, "set")
 @click.argument("name")
 @_options(new=False)
-@click.option("--disabled/--enabled", default=None, help="Refuse its calls with 503, or take them again.")
+@click.option("--disabled/--enabled", default=None, help="Refuse its calls with 503, or accept them again.")
 def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, **given: Any) -> None:
-    """Change what is given of the provider NAME. Calls that are under way go on as they began."""
+    """Change the given fields of the provider NAME. Running calls are not affected."""
     keys = read_keys(key_files) if key_files else None
     body: ProviderChange = _read(ProviderChange, {"keys": keys, "disabled": disabled, **given})
     changed = work(lambda managed: managed.change(name, body.changes, body.given_keys, body.secrets))
@@ -153,7 +155,7 @@ def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, 
 @command(providers, "remove")
 @click.argument("name")
 def remove_provider(name: str) -> None:
-    """Remove the provider NAME and its keys. What was recorded stays."""
+    """Remove the provider NAME and its keys. Records stay."""
     work(lambda managed: managed.remove(name))
     click.echo(f"Removed {name}.")
 
@@ -169,7 +171,7 @@ def reseal() -> None:
 @click.argument("file", type=FILES)
 @click.option("--dry-run", is_flag=True, help="Only print the difference.")
 def apply_file(file: Path, dry_run: bool) -> None:
-    """Make the providers in the database as FILE says, in JSON. What is not in it is removed."""
+    """Make the providers in the database match FILE, which is JSON. Providers that are not in it are removed."""
     wanted = read_file(file)
 
     async def apply(managed: ManagedProviders) -> list[Step]:

@@ -19,15 +19,15 @@ Make = Callable[[Settings, StoredProvider, tuple[str, ...]], Provider]
 
 
 def add_check(group: click.Group, make: Make) -> None:
-    """Add the command to a group; `make` makes a provider of what is stored and its keys."""
+    """Add the command to a group; `make` creates a provider from its document and keys."""
 
     @command(group, "check")
     @click.argument("name")
     def check(name: str) -> None:
-        """Ask the provider NAME for its models with each of its keys, and say what is wrong."""
+        """Check the provider NAME: request its models with each of its keys."""
         settings = settings_of(click.get_current_context())
 
-        async def ask(managed: ManagedProviders) -> list[CheckResult]:
+        async def check_all(managed: ManagedProviders) -> list[CheckResult]:
             stored = await managed.find(name)
             keys = tuple(managed.sealer.open(key.sealed, stored.id) for key in stored.keys)
             seconds = settings.upstream_connect_timeout.total_seconds()
@@ -39,7 +39,7 @@ def add_check(group: click.Group, make: Make) -> None:
             finally:
                 await client.close()
 
-        results = work(ask)
+        results = work(check_all)
         for result in results:
             key = f"key {result.hint}" if result.hint else "without a key"
             click.echo(f"{'ok' if result.is_well else 'FAILED'}  {key}: {result.message}")

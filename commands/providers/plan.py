@@ -29,7 +29,7 @@ class PlannedFile(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """A change: `wanted` is what it leads to, None for a removal. `keys` is None where those stay as they are."""
+    """A change: `wanted` is the new state, None for a removal. `keys` is None if they stay."""
 
     name: str
     text: str

@@ -1,4 +1,4 @@
-"""What commands about providers have in common: their work on the database, their keys, and what they print."""
+"""Shared by commands about providers: work on the database, keys, and output."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ FIELDS_OF_FILES = {
     "proxy_credentials_file": "proxy_credentials",
     "aws_access_key_file": "aws_access_key",
 }
-"""By the field that names a file, the one that gets what is in it."""
+"""By the field that names a file, the field that gets its content."""
 
 
 def read_text(file: Path) -> str:
-    """Read a text; an empty file takes away what is there.
+    """Read a text; an empty file removes the value.
 
     Raises:
         click.ClickException: the file cannot be read, or is far too large.
@@ -105,7 +105,7 @@ def read_text(file: Path) -> str:
 
 
 def in_words(error: InvalidBodyError) -> str:
-    """What is wrong with a provider, in one line."""
+    """The errors of a provider, in one line."""
     return "; ".join(f"{field}: {problem}" for field, problem in error.problems) or "it must be a JSON object"
 
 

@@ -21,7 +21,7 @@ INDEX = "index.html"
 DOCS = "docs.html"
 NOT_INSTALLED = "not-installed.html"
 _PAGES = (INDEX, DOCS, NOT_INSTALLED)
-# Of what npm installs, only these are served; the import map of the index says what they are called.
+# Of the npm packages, only these files are served; the import map of the index has their names.
 LIBRARIES = (
     "node_modules/preact/dist/preact.mjs",
     "node_modules/preact/hooks/dist/hooks.mjs",
@@ -30,14 +30,14 @@ LIBRARIES = (
     "node_modules/uplot/dist/uPlot.esm.js",
     "node_modules/uplot/dist/uPlot.min.css",
 )
-# Stands in the page for the version that serves it.
+# Placeholder in the page for the version of the server.
 _VERSION = b"{version}"
 # Where a page names a file.
 _ADDRESS = re.compile(rb'"(\./)?dashboard/')
 _EDITION = re.compile(r"([0-9a-f]{16})/(.+)", re.DOTALL)
-# What a browser may do with a file: ask each time whether it has changed, or never again.
-_ASK = "no-cache"
-_KEEP = "public, max-age=31536000, immutable"
+# Whether a browser checks a file at each use, or never again.
+_REVALIDATE = "no-cache"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 _IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript"}  # whatever the system's own table says
 _POLICY = (
@@ -103,7 +103,7 @@ class DashboardFiles:
         return (found[2], found[1] == (self._edition or self.edition())) if found else (name, False)
 
     def find(self, name: str) -> File | None:
-        """A file; None when there is none, or none for browsers."""
+        """A file; None if there is none, or it is not for browsers."""
         if name in _PAGES or name not in self._paths or not self._paths[name].is_file():
             return None
         return self._read(name)
@@ -136,7 +136,7 @@ def _file(path: Path, changed_ns: int, edition: str) -> File:
 
 
 class DashboardHandler(BridgeHandler):
-    """Serves the dashboard to anybody: what it shows comes from the API, which asks for a token."""
+    """Serves the dashboard without authentication: its data comes from the API, which needs a token."""
 
     def initialize(self, bridge: Bridge, files: DashboardFiles, page: str = INDEX) -> None:  # type: ignore[override]
         """Receive the running bridge, the files, and the page that is sent where no file is named."""
@@ -145,7 +145,7 @@ class DashboardHandler(BridgeHandler):
         self._page = page
 
     async def get(self, name: str = "") -> None:
-        """Send a file, or 304 to whom has it.
+        """Send a file, or 304 if the client has it.
 
         Raises:
             Problem: 404, there is no such file.
@@ -158,7 +158,7 @@ class DashboardHandler(BridgeHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.set_header("Cache-Control", _KEEP if lasts else _ASK)
+        self.set_header("Cache-Control", _IMMUTABLE if lasts else _REVALIDATE)
         self.set_header("Vary", "Accept-Encoding")
         self.set_header("Etag", file.tag)
         if status == 200 and self.check_etag_header():  # noqa: PLR2004 - it says OK

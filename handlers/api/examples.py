@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/examples`: an invented company, to look around in. For owners to fill and to remove."""
+"""`/api/v2/aibridge/examples`: an invented company, to try out the dashboard. Owners fill and remove it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class ExamplesHandler(ChangeHandler):
     head = get
 
     async def post(self) -> None:
-        """Have it filled in: 202.
+        """Request to fill it in: 202.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, it is there, or cannot be.
+            Problem: 403, the caller is not an owner; 409, it exists already, or cannot be filled in.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():
@@ -47,10 +47,10 @@ class ExamplesHandler(ChangeHandler):
         self.write_json(ExampleData.of(examples))
 
     async def delete(self) -> None:
-        """Have it removed: 202.
+        """Request its removal: 202.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, it is not there.
+            Problem: 403, the caller is not an owner; 404, it is not there.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():

@@ -1,9 +1,10 @@
-"""`GET /api/v2/aibridge/limits`: how much of each limit is used, by whom, and when there will be more."""
+"""`GET /api/v2/aibridge/limits`: how much of each limit is used, by which users, and when more is available."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,8 @@ from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.overload import OverloadProtection
+from limits.overload import OverloadProtection, Usage
+from limits.request_limits import LimitSettings
 from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
 from storage.mongo.database import DatabaseUnavailableError
@@ -53,7 +55,7 @@ class LimitsHandler(ControlHandler):
         """Answer `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: there is a parameter.
         """
         if not self.identity.user.role.sees_everyone:
@@ -80,37 +82,14 @@ class LimitsHandler(ControlHandler):
             {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets},
         )
         names |= {request["user_id"]: request["username"] for request in holders}
-        window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
-        limits = (
-            resources.ConcurrencyUsage.of(slots, usage.slots, now, refused["concurrency"]),
-            resources.UserConcurrencyUsage.of(
-                settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
-            ),
-            resources.RateUsage.of(
-                settings.rate_limit, usage.rates, window_seconds=window, now=now, refused=refused["rate"]
-            ),
-            resources.UserRateUsage.of(
-                *(settings.user_rate_limit, usage.user_rates, names),
-                window_seconds=window,
-                now=now,
-                refused=refused["user_rate"],
-            ),
-            resources.UserTokensUsage.of(
-                *(settings.user_token_limit, usage.user_tokens, names),
-                window_seconds=settings.token_window.total_seconds(),
-                now=now,
-                refused=refused["user_tokens"],
-            ),
-            resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),
-        )
         self.write_json(
             resources.Limits(
                 scope=scope_of_limits(cluster, workers),
                 state=state_of_limits(cluster, workers),
                 at=format_time(now),
                 refused_since=min(one["since"] for one in reports if "since" in one),
-                limits=limits,
+                limits=_limits(settings, usage, now, slots_by_user=slots_by_user, names=names, refused=refused),
                 holding=sum(one["holding"] for one in reports),
                 holders=[resources.ActiveRequest.of(request) for request in holders],
             )
@@ -125,8 +104,42 @@ class LimitsHandler(ControlHandler):
         return {format_id(id_): user.username for id_, user in users.items()}
 
 
+def _limits(
+    settings: LimitSettings,
+    usage: Usage,
+    now: datetime,
+    *,
+    slots_by_user: Mapping[str, int],
+    names: Mapping[str, str],
+    refused: Counter[str],
+) -> resources.LimitUsages:
+    window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
+    return (
+        resources.ConcurrencyUsage.of(slots, usage.slots, now, refused["concurrency"]),
+        resources.UserConcurrencyUsage.of(
+            settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
+        ),
+        resources.RateUsage.of(
+            settings.rate_limit, usage.rates, window_seconds=window, now=now, refused=refused["rate"]
+        ),
+        resources.UserRateUsage.of(
+            *(settings.user_rate_limit, usage.user_rates, names),
+            window_seconds=window,
+            now=now,
+            refused=refused["user_rate"],
+        ),
+        resources.UserTokensUsage.of(
+            *(settings.user_token_limit, usage.user_tokens, names),
+            window_seconds=settings.token_window.total_seconds(),
+            now=now,
+            refused=refused["user_tokens"],
+        ),
+        resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),
+    )
+
+
 def _slots_by_user(lifecycle: Lifecycle) -> Mapping[str, int]:
-    """How many requests of this process users have, where nobody counts them; those with the most first."""
+    """The number of running requests by user in this process, if no limit counts them; the largest first."""
     users = Counter(format_id(request.user_id) for request in lifecycle.holders() if request.user_id is not None)
     return dict(users.most_common(MAX_KEYS))
 

@@ -73,13 +73,8 @@ def whole_number(text: str, lowest: int, highest: int, name: str, allowed: str) 
     Raises:
         ValidationProblem: it is none, or out of range; `allowed` says what is.
     """
-    digits_at_most = len(str(highest))
-    if (
-        text.isascii()
-        and text.isdecimal()
-        and len(text.lstrip("0")) <= digits_at_most
-        and lowest <= int(text) <= highest
-    ):
+    max_digits = len(str(highest))
+    if text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= max_digits and lowest <= int(text) <= highest:
         return int(text)
     raise ValidationProblem(f"Invalid pagination {name} value.", allowed)
 

@@ -35,10 +35,10 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
 
     async def post(self) -> None:
-        """Answer what would have been refused; with `Accept: application/x-ndjson` with lines of progress before it.
+        """Answer with what would have been refused; with `Accept: application/x-ndjson`, lines of progress come first.
 
         Raises:
-            Problem: 429, the user has this or an export under way; 503, the server stops.
+            Problem: 429, the user has another replay or export in progress; 503, the server stops.
             ValidationProblem: the body is no proposal.
         """
         await self.identify()
@@ -51,7 +51,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         search_filter = await self.search_filter(proposal.q)
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         settings = self.bridge.overload.settings
         replay = Replay(proposal.limits, settings.budget_zone, retry=proposal.retry)

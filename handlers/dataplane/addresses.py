@@ -1,4 +1,4 @@
-"""What is wrong with the address of a call, and which base URL was meant."""
+"""Errors in the address of a call, and the base URL that was probably meant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from upstream.providers import OPENAI_PREFIX, Availability, Provider
 from upstream.routes import Route, guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
-# `HEAD` on these answers whether anybody is there: the second is what Claude Code asks.
+# `HEAD` on these checks that the bridge is there. Claude Code sends the second.
 ROOTS = frozenset({"/", "/api/hello"})
 IN_ADDRESS = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
 NOT_KNOWN_YET = (
@@ -88,7 +88,7 @@ def _not_served(bridge: Bridge, provider: Provider, request: HTTPServerRequest, 
 
 
 def find_unavailability(bridge: Bridge, name: str) -> Problem | None:
-    """Why a provider that took requests takes none any more; None if it does. One that is not known yet is given the benefit."""
+    """Why a provider no longer accepts requests; None if it does, or if it is not known yet."""
     table = bridge.routing.table
     provider = table.providers.get(name)
     if provider is None:
@@ -116,7 +116,7 @@ def find_socket(provider: Provider, request: HTTPServerRequest, path: str) -> Ap
 
 
 def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:
-    """What to tell who calls a provider's API at the root of the server, in which dialect; None where none is meant."""
+    """The message for a call at the root of the server, and its dialect; None if it is no call to a provider."""
     providers = bridge.providers
     first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
     if first in _OF_THE_SERVER or (first not in _OF_AN_API and first not in providers):
@@ -152,7 +152,7 @@ def _pick(providers: Mapping[str, Provider], dialect: Dialect) -> Provider | Non
 
 
 def _plain(path: str) -> str:
-    """A path as it stands below the provider, from one that a wrong base URL made: without `/v1`, or with two of them."""
+    """The path below the provider that was meant, if a wrong base URL dropped or doubled `/v1`."""
     while path.startswith(OPENAI_PREFIX + OPENAI_PREFIX + "/"):
         path = path.removeprefix(OPENAI_PREFIX)
     return path if path.startswith((OPENAI_PREFIX + "/", "/api/")) else OPENAI_PREFIX + path

@@ -34,7 +34,7 @@ async def admit(handler: ProxyHandler) -> None:
     """
     if handler.bridge.lifecycle.draining:
         raise stopping()
-    no_slot = await _take_free_slot(handler)
+    no_slot = await _acquire_free_slot(handler)
     identity = await _identify(handler)
     user_key = format_id(identity.user.id)
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
@@ -43,7 +43,7 @@ async def admit(handler: ProxyHandler) -> None:
     pays = handler.credentials.own_key is not None
     await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy)
     if no_slot is not None:
-        await _take_slow_slot(handler, user_key)
+        await _acquire_slow_slot(handler, user_key)
     check_own_key(handler, handler.policy)
     if declared_length(handler) > handler.max_body_bytes:
         raise body_too_large(handler.max_body_bytes)
@@ -91,10 +91,10 @@ def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:
 
 
 async def _identify(handler: ProxyHandler) -> Identity:
-    """Find out whose request it is. One that is nobody's counts for its address.
+    """Authenticate the request. Without a valid token it counts for its address.
 
     Raises:
-        Problem: 401 without a valid token, 429 after too many of them, 503 when that or the policies cannot be known now.
+        Problem: 401 without a valid token, 429 after too many of them, 503 if it or the policies cannot be checked now.
         OverloadedError: 429, the address made too many requests.
     """
     handler.timer.enter(AUTHENTICATION)
@@ -115,14 +115,14 @@ async def _identify(handler: ProxyHandler) -> Identity:
     return identity
 
 
-async def _take_free_slot(handler: ProxyHandler) -> OverloadedError | None:
-    """Take a slot; without one return why, if a body that is slow may have to give one up.
+async def _acquire_free_slot(handler: ProxyHandler) -> OverloadedError | None:
+    """Acquire a slot. If there is none but a slow body may lose its slot, return the refusal.
 
     Raises:
         OverloadedError: 503, all are taken.
     """
     try:
-        await handler.take_slot()
+        await handler.acquire_slot()
     except OverloadedError as refusal:
         if not handler.overload.arriving:
             raise
@@ -130,32 +130,32 @@ async def _take_free_slot(handler: ProxyHandler) -> OverloadedError | None:
     return None
 
 
-async def _take_slow_slot(handler: ProxyHandler, user_key: str) -> None:
-    """Take the slot of a request whose body is slow.
+async def _acquire_slow_slot(handler: ProxyHandler, user_key: str) -> None:
+    """Acquire the slot of a request with a slow body.
 
     Raises:
-        OverloadedError: 503, its body has come by now, and all slots are taken.
+        OverloadedError: 503, its body has arrived by now, and all slots are taken.
     """
     slow = handler.overload.arriving.find_slow(user_key)
     if slow is None:
-        await handler.take_slot()
+        await handler.acquire_slot()
     else:
         handler.take_over_slot(slow.give_way())
 
 
 def declared_length(handler: ProxyHandler) -> int:
-    """The length that a request declares; 0 when it declares none. The server refuses what is no number by itself."""
+    """The declared length of the body; 0 without one. The HTTP server has checked that it is a number."""
     content_length = handler.request.headers.get("Content-Length", "")
     return int(content_length[:18]) if content_length.isdecimal() else 0
 
 
 def expect_form(handler: ProxyHandler, *, reads_fields: bool, names_model: bool) -> None:
-    """Note that the body of a request is a form, which is to go to the provider while it arrives.
+    """Mark the body of a request as a form that is sent to the provider while it arrives.
 
     Args:
         handler: Of the request, before it is admitted.
         reads_fields: Whether fields of it are recorded.
-        names_model: Whether it names the model, which has to be known before it goes.
+        names_model: Whether it names the model, which must be known before it is sent.
     """
     headers, options = handler.request.headers, handler.bridge.options
     handler.form = IncomingForm(

@@ -8,7 +8,7 @@ from typing import Protocol
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of
 from handlers.problems import Problem
-from intercept.apis import Asked
+from intercept.apis import RequestedModels
 from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
@@ -20,7 +20,7 @@ from storage.recording.prices import Cost
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
-MAX_TOLD = 100
+MAX_QUOTED = 100
 """How much of the name of a model is said back, in characters."""
 
 
@@ -43,14 +43,14 @@ class Limited(Protocol):
 
 
 class CallUsage:
-    """Presents a call to the limits that need its body, and charges what the provider tells.
+    """Presents a call to the limits that need its body, and charges what the provider reports.
 
     Args:
         limited: The call.
         handler: Of its connection.
         start: The start record.
         max_output: The most tokens that the request allows the model to write; None where it does not say.
-        asked: Which models it asks for.
+        requested_models: Which models it names.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class CallUsage:
         handler: ProxyHandler,
         start: Interception,
         max_output: int | None,
-        asked: Asked = Asked.ONE,
+        requested_models: RequestedModels = RequestedModels.ONE,
     ) -> None:
         self._limited = limited
         self._handler = handler
         self._start = start
         self._max_output = max_output or 0
-        self._asked = asked
+        self._requested_models = requested_models
         self._reserved = NOTHING
 
     async def count(self) -> None:
@@ -84,19 +84,22 @@ class CallUsage:
 
     def _check(self, policy: Effective) -> None:
         """Refuse what no waiting helps, before anything is counted."""
-        start, asked = self._start, self._max_output
+        start, max_output = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
-        if self._asked is Asked.UNREAD and (unread := policy.refuse_unread(provider_name)) is not None:
+        if (
+            self._requested_models is RequestedModels.UNREAD
+            and (unread := policy.refuse_unread(provider_name)) is not None
+        ):
             message = UNREAD_MODELS.format(provider_name, unread.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
-        if self._asked is not Asked.ONE:
+        if self._requested_models is not RequestedModels.ONE:
             return
         if (refused := policy.refuse_model(provider_name, start.model, self._has_price)) is not None:
-            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], provider_name, refused.rule)
+            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_QUOTED], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
-        if policy.max_tokens is not None and asked > policy.max_tokens.maximum:
+        if policy.max_tokens is not None and max_output > policy.max_tokens.maximum:
             maximum, source = policy.max_tokens
-            message = TOO_MANY_TOKENS.format(asked, source, maximum)
+            message = TOO_MANY_TOKENS.format(max_output, source, maximum)
             raise Problem(400, message, rule=Rule.TOO_MANY_TOKENS, policy=str(source))
 
     def _has_price(self) -> bool:
@@ -107,7 +110,7 @@ class CallUsage:
         return self._handler.bridge.recorder.has_price(start.provider_name, start.model, start.started_at)
 
     def charge(self, reading: Reading, cost: Cost | None) -> None:
-        """Charge what the provider has told so far, and hold back no more than what may still come."""
+        """Charge the usage so far, and reserve no more than the call may still use."""
         usages = reading.token_usages
         if usages and self._limited.is_charged:
             self._limited.charge(self._amounts(usages, cost), remaining(self._reserved, self._max_output, usages))

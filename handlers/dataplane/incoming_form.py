@@ -1,4 +1,4 @@
-"""Forms with files, which go to the provider while they arrive: what is read of one, and when it may go."""
+"""Forms with files, sent to the provider while they arrive: what is read from one, and when sending may start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intercept.refusals import Rule
 from upstream.body_stream import BodyStream
 
 MODEL_BEHIND_FILE = "The form has its model behind a file, and is larger than {} bytes. Put the field model first."
-# A form may take so long to arrive, and the next piece of it so long.
+# The time limits of a whole form, and of its next piece.
 WHOLE_SECONDS = 3600.0
 PIECE_SECONDS = 60.0
 
@@ -33,11 +33,11 @@ class IncomingForm:
 
     Args:
         content_type: Of the request.
-        length: Of the body; None where the client does not say.
-        reads_fields: Whether fields are read of it.
-        needs_model: Whether it may go only once it has named its model.
+        length: Of the body; None if the client does not say.
+        reads_fields: Whether fields are read from it.
+        needs_model: Whether sending waits for the field with the model.
         max_bytes: See there.
-        max_held_bytes: The most that is held of it, while its model is waited for.
+        max_held_bytes: The most that is buffered while it waits for the model.
 
     Attributes:
         max_bytes: The largest form.

@@ -32,7 +32,7 @@ ERROR_TYPE_HEADER = "x-amzn-errortype"
 
 
 class _NoReader:
-    """Reads nothing. It stands where there is no reader yet, or where one has failed."""
+    """Reads nothing. Used while there is no reader, or after one has failed."""
 
     behind = False
 
@@ -43,11 +43,11 @@ class _NoReader:
         """Read nothing."""
 
     def step(self) -> bool:
-        """There is nothing to read."""
+        """Do nothing."""
         return False
 
     def result(self) -> Reading:
-        """Say what is known without a reader."""
+        """Return what is known without a reader."""
         return self._nothing
 
 
@@ -57,14 +57,14 @@ DROPPED = _NoReader(Reading(open_ended=True))
 
 
 class Observation:
-    """Watches one exchange and turns into its end record. A reader that fails is dropped; the relay never notices.
+    """Watches one call and makes its end record. A reader that fails is dropped; the relay never notices.
 
     Args:
         interception_id: Of the start record.
-        api: How the answer is read.
+        api: How the response is read.
         now: The wall clock in UTC.
-        secrets: What is replaced in everything that is recorded.
-        keep_text: Whether the text of the answer is recorded.
+        secrets: Secrets that are replaced in all recorded texts.
+        keep_text: Whether the text of the response is recorded.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Observation:
 
         Args:
             response: The answer.
-            explained: What is behind a refusal and is not in the provider's words; it is added to them.
+            explained: The cause of a refusal, if the provider's message does not have it. It is added to the message.
         """
         self._explained = explained
         self._connecting = response.connecting
@@ -142,12 +142,12 @@ class Observation:
         self._interrupted(error.end_reason, error)
 
     def given_up(self, message: str) -> None:
-        """The request turned out to be one that cannot be sent, when a part of it was on its way."""
+        """The request turned out to be invalid after a part of it was sent."""
         self._interruption = EndReason.CLIENT_DISCONNECTED
         self._error = ProviderError(type=INVALID_REQUEST, message=message)
 
     def rejected(self, error: CircuitOpenError) -> None:
-        """The upstream was not asked."""
+        """The request was not sent to the provider."""
         self._interrupted(EndReason.CIRCUIT_OPEN, error)
 
     def reading(self) -> Reading:
@@ -168,18 +168,18 @@ class Observation:
         undelivered: bool = False,
         credential_hint: str = "",
         upstream_asked_at: datetime | None = None,
-        answered_by: Provider | None = None,
+        other_provider: Provider | None = None,
         tries: tuple[Try, ...] = (),
     ) -> Ending:
         """The end record.
 
         Args:
-            stopped: Why the bridge itself broke the exchange off, None when it did not.
-            undelivered: Whether bytes came that the client has not taken.
-            credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
+            stopped: Why the bridge itself stopped the call; None if it did not.
+            undelivered: Whether bytes arrived that the client has not read.
+            credential_hint: Of the credential that was used last; it differs from the start if that one was refused.
             upstream_asked_at: When the request was last handed to the upstream.
-            answered_by: The provider that was asked in the end, if it is not that of the start.
-            tries: Each time that a provider was asked, if that was more than once.
+            other_provider: The provider that responded, if it is not that of the start.
+            tries: Every try, if there was more than one.
         """
         reading = self._read()
         reason = end_reason(
@@ -196,10 +196,10 @@ class Observation:
             first_byte_at=self.first_byte_at,
             upstream_status=self.status,
             upstream_request_id=self._request_id,
-            error=_shown(reading.error or self._error, self._explained),
+            error=_scrubbed(reading.error or self._error, self._explained),
             credential_hint=credential_hint,
-            provider="" if answered_by is None else answered_by.type.value,
-            provider_name="" if answered_by is None else answered_by.name,
+            provider="" if other_provider is None else other_provider.type.value,
+            provider_name="" if other_provider is None else other_provider.name,
             tries=tries,
             connecting=self._connecting,
             reading=settled(reading, reason),
@@ -221,8 +221,8 @@ class Observation:
         logger.error("a reader failed and was dropped: interception=%s api=%s", *names, exc_info=error)
 
 
-def _shown(error: ProviderError | None, explained: str) -> ProviderError | None:
-    """An error as it may be kept: providers repeat credentials in what they say of them."""
+def _scrubbed(error: ProviderError | None, explained: str) -> ProviderError | None:
+    """The error without credentials: providers repeat them in their messages."""
     if error is None:
         return None
     message = scrub(error.message)

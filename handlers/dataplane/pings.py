@@ -1,4 +1,4 @@
-"""What the bridge itself says in a stream, between two events: pings, for proxies that close what is silent.
+"""Pings between two events of a stream, for proxies that close silent connections.
 
 Sources: Anthropic's API reference, "Streaming messages", by which a `ping` may come anywhere among the events; WHATWG
 HTML, section 9.2.7, which recommends comments for this purpose.
@@ -13,7 +13,7 @@ from intercept.apis import Dialect
 from upstream.connections.connection import OnChunk
 
 PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
-"""The ping of each dialect, to stand between two events."""
+"""The ping of each dialect, to be sent between two events."""
 
 # Headers of a stream in which nothing can be put between two events.
 _WITHOUT_ROOM = ("Content-Length", "Content-Encoding")
@@ -22,7 +22,7 @@ _TAIL_BYTES = 4
 
 
 class EventGaps:
-    """Follows what is sent of a response, from `begin` on if it is a stream of events whose end is open."""
+    """Follows the bytes of a response, from `begin` on, if it is an event stream of unknown length."""
 
     __slots__ = ("_is_open", "_tail")
 
@@ -40,15 +40,15 @@ class EventGaps:
 
     @property
     def has_room(self) -> bool:
-        """Whether the response stands between two events."""
+        """Whether the response is between two events."""
         return self._is_open and self._tail.endswith(_BLANK_LINES)
 
 
 class Pings:
-    """Pings each time that nothing has come for so long, on one event loop. `close` when nothing more will.
+    """Calls `ping` whenever nothing has arrived for some time, on one event loop. `close` it at the end.
 
     Args:
-        seconds: How long; 0 is for ever.
+        seconds: That time; 0 is never.
         ping: Called each time.
     """
 
@@ -57,26 +57,26 @@ class Pings:
         self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
-        self._timer = self._loop.call_later(seconds, self._look) if seconds else None
+        self._timer = self._loop.call_later(seconds, self._ping_if_due) if seconds else None
 
-    def before(self, sink: OnChunk) -> OnChunk:
-        """Put before a sink what notes that something has come."""
+    def before(self, on_chunk: OnChunk) -> OnChunk:
+        """Wrap a callback so that every piece restarts the time."""
 
         def noted(piece: bytes) -> bool:
             self._since = self._loop.time()
-            return sink(piece)
+            return on_chunk(piece)
 
-        return noted if self._seconds else sink
+        return noted if self._seconds else on_chunk
 
     def close(self) -> None:
-        """Ping no more. May be called twice."""
+        """Stop. May be called twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _ping_if_due(self) -> None:
         now = self._loop.time()
         if now - self._since >= self._seconds:
             self._ping()
             self._since = now
-        self._timer = self._loop.call_at(self._since + self._seconds, self._look)
+        self._timer = self._loop.call_at(self._since + self._seconds, self._ping_if_due)

@@ -1,4 +1,4 @@
-"""The Tornado handler of every request below a provider. What it serves is its service's to say, see the package."""
+"""The Tornado handler of every request below a provider. Its service does the work, see the package."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     """Admits a request, collects its body, serves it, and ends it when the client leaves or the server stops.
 
     Attributes:
-        dialect: In which errors are told.
-        timer: Where the time goes.
-        gaps: Where the response stands, and whether there is room for an event of the bridge's own.
+        dialect: Of errors.
+        timer: Measures the parts of the request.
+        gaps: Whether the response is between two events, so that the bridge can add one.
         body: The whole body of the request. Who needs it last empties it, for a stream may go on for hours.
         form: The body, if it goes to the provider while it arrives; else None.
         state: How far the request is.
@@ -74,7 +74,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     _form_due: float
 
     def initialize(self, bridge: Bridge, dialect: Dialect, service: Service[ProxyHandler]) -> None:  # type: ignore[override]
-        """Receive the running bridge, the dialect in which errors are to be told, and what serves the request."""
+        """Receive the running bridge, the dialect of errors, and the service of the request."""
         super().initialize(bridge)
         if not service.takes_body:
             self.cycle.refuse_body()
@@ -100,7 +100,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     @property
     def query_key(self) -> str:
-        """What stands in the query as a key: Google's clients may send theirs so, others never do."""
+        """The key in the query; only Google's clients may send one."""
         return read_query_key(self.request.query) if self.dialect is Dialect.GEMINI else ""
 
     @property
@@ -109,7 +109,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         return read_protocol_key(self.request.headers) if "Upgrade" in self.request.headers else ""
 
     def set_default_headers(self) -> None:
-        """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""
+        """Prevent browsers from treating a provider's response as a page of the bridge."""
         super().set_default_headers()
         for name, value in NO_PAGE_HEADERS:
             add_checked(headers_of(self), name, value)
@@ -135,11 +135,11 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             self._refuse(refusal)
 
     def add_known(self, **facts: Any) -> None:
-        """Note more of the request, under the names of `ActiveRequest`, for those who look at what is active."""
+        """Add details to the active request, under the names of `ActiveRequest`."""
         self._active_request = replace(self._active_request, **facts)
 
     def holding(self) -> ActiveRequest | None:
-        """What is to be said of the request while it holds slots."""
+        """The active request, while it holds slots."""
         return self._active_request if self.holds_slots else None
 
     @property
@@ -223,10 +223,11 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     get = head = post = put = patch = delete = options = _run
 
     async def in_step(self) -> None:
-        """Let the other requests that are ready come to the same step, while many are under way.
+        """Yield to other requests that are ready, if many are running.
 
-        The same code then runs for all of them in a row, from the processor's caches. Of 32 requests at a time, a sixth
-        more are answered, at the cost of some iterations of the event loop. A request that is alone is not held up.
+        The same code then runs for all of them in a row, from the processor's caches. With 32 requests at a time,
+        throughput is a sixth higher, at the cost of some iterations of the event loop. A request that is alone is not
+        delayed.
 
         Raises:
             CancelledError: the request was stopped.
@@ -240,7 +241,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         return states.STOPPED.get(self.state)
 
     def move(self, event: Event) -> None:
-        """Note what happened to the request. What is not possible now raises `InvalidTransitionError`."""
+        """Move to the next state. An event that is not possible now raises `InvalidTransitionError`."""
         before, self.state = self.state, next_state(self.state, event)
         if before is states.RECEIVING:
             self.overload.arriving.leave(format_id(self.identity.user.id), self)
@@ -309,14 +310,15 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         return problem_body(self.dialect, problem.status, problem.message, self.request_id, problem.retry_after_ms)
 
     def set_server_timing(self) -> None:
-        """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
+        """Add the header `Server-Timing` for the time so far, beside the provider's own."""
         if timing := self.timer.server_timing():
             self.add_header(SERVER_TIMING_HEADER, timing)
 
     def break_off(self, problem: Problem | None = None) -> None:
-        """Close in the middle of the body; a stream that stands between two events is first told why.
+        """Close in the middle of the body.
 
-        Where the upstream cut the stream there is nothing to add: the client sees what the bridge saw.
+        A stream that is between two events first gets an error event. If the provider cut the stream, nothing is
+        added: the client sees what the bridge saw.
         """
         if problem is not None and problem.status != BAD_GATEWAY and self.gaps.has_room:
             self.cycle.write(problem_event(self.dialect, problem.status, problem.message, self.request_id))

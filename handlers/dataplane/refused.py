@@ -1,4 +1,4 @@
-"""What is told and kept of a request that the bridge refuses."""
+"""The response and the record of a request that the bridge refuses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 
 
 def problem_of(error: OverloadedError, dialect: Dialect, now: datetime) -> Problem:
-    """What to tell who is refused by a limit: also in the headers of the provider that the client takes the bridge for."""
+    """The problem for a refusal by a limit, with the headers of the provider whose API the client uses."""
     headers = error.headers | dialect_headers(dialect, error.states, now)
     return Problem(error.status, error.message, headers, rule=error.rule, policy=error.policy)
 
@@ -53,15 +53,15 @@ def refusal_of(
     policy: str | None = None,
     shadow: bool = False,
 ) -> Refusal:
-    """What is kept of a refusal. Who has no valid token is known by address.
+    """The record of a refusal. Without a valid token it has the address.
 
     Args:
         handler: Of the request.
-        known: What is known of it by now.
+        known: What is known of it so far.
         rule: What refused it.
         status: Of the response.
-        retry_after_ms: How long the client is told to wait.
-        policy: Whose policy has the rule, if one has.
+        retry_after_ms: The wait in the response.
+        policy: The policy with the rule, if it is from one.
         shadow: Whether the rule only counts, and refused nothing.
     """
     identity: Identity | None = getattr(handler, "identity", None)
@@ -83,7 +83,7 @@ def refusal_of(
 def shadow_refusals(
     handler: BridgeHandler, known: ActiveRequest, states: Sequence[LimitState], policy: Effective | None
 ) -> Iterator[Refusal]:
-    """What is kept of limits that only count, and would have refused a request."""
+    """The records of limits that only count, and that would have refused a request."""
     for state in states:
         error = refusal(state, Decision(None, (), state, state.retry_after_ns), policy)
         wait_ms = error.headers.get("retry-after-ms")

@@ -1,4 +1,4 @@
-"""The relay: the answer of an upstream comes back to the client, byte for byte, each as soon as it is there."""
+"""The relay: passes the response of a provider to the client, unchanged and at once."""
 
 from __future__ import annotations
 
@@ -25,25 +25,28 @@ from upstream.headers import to_client
 NO_CONTENT = 204
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
 TAKE_SECONDS = 300.0
-# What a provider tells in these of its own limits reaches the client, in the place of the bridge's.
+# These headers of a provider about its own limits replace those of the bridge.
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 
 
 class Watcher(Protocol):
-    """Who sees a copy of what is relayed."""
+    """Receives a copy of what is relayed."""
 
     def watch(self, piece: bytes) -> bool:
-        """Look at a piece of the answer that was passed on; whether the next one may come, else after `catch_up`."""
+        """Read a relayed piece of the response.
+
+        Return whether the next may follow at once; else it waits for `catch_up`.
+        """
 
     async def catch_up(self) -> None:
-        """Finish looking at the pieces so far, with pauses in which the event loop serves others."""
+        """Finish reading the pieces so far, with pauses for other requests."""
 
 
 class Nobody:
     """Watches nothing."""
 
-    def watch(self, piece: bytes) -> bool:  # noqa: ARG002 - it is looked at by nobody
-        """Let the next piece come."""
+    def watch(self, piece: bytes) -> bool:  # noqa: ARG002 - nothing reads it
+        """Allow the next piece at once."""
         return True
 
     async def catch_up(self) -> None:
@@ -51,10 +54,10 @@ class Nobody:
 
 
 class Relay:
-    """Relays one answer.
+    """Relays one response.
 
     Args:
-        handler: Of the request, for which nothing has been answered yet.
+        handler: Of the request, to which nothing has been sent yet.
     """
 
     def __init__(self, handler: ProxyHandler) -> None:
@@ -68,18 +71,18 @@ class Relay:
         watcher: Watcher | None = None,
         usage_filter: UsageChunkFilter | None = None,
     ) -> None:
-        """Move the answer to the client, each piece in the iteration of the event loop in which it comes, then `watch` it.
+        """Pass each piece to the client in the event loop iteration in which it arrives, then `watch` it.
 
-        The client not taking a piece is what holds the next one back; for too long, and it is taken to have left. Silence
-        of the upstream is no matter of this: then there is nothing to take. Catching up holds the next piece back too.
+        The next piece waits until the client has read this one, and until `catch_up` is done. A client that reads nothing
+        for too long counts as gone. Silence of the provider is not bounded here.
 
         Args:
-            response: The answer. Whoever opened it closes it.
-            watcher: Sees a copy.
-            usage_filter: Takes the usage out of a stream whose client did not ask for it.
+            response: The response. The caller closes it.
+            watcher: Gets a copy.
+            usage_filter: Hides the usage chunk from a client that did not request it.
 
         Raises:
-            UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
+            UpstreamError: the provider cut the response; the response to the client is still open.
         """
         handler, gaps = self._handler, self._handler.gaps
         watcher = watcher or Nobody()
@@ -88,10 +91,10 @@ class Relay:
             usage_filter = None
 
         def pass_on(piece: bytes) -> bool:
-            shown = piece if usage_filter is None else usage_filter.feed(piece)
-            if shown:
-                self._taken = handler.cycle.write(shown)
-                gaps.passed(shown)
+            visible = piece if usage_filter is None else usage_filter.feed(piece)
+            if visible:
+                self._taken = handler.cycle.write(visible)
+                gaps.passed(visible)
             return watch(piece) and self.delivered
 
         self._write_head(response, is_filtered=usage_filter is not None)
@@ -100,13 +103,13 @@ class Relay:
         pings = Pings(handler.bridge.options.keepalive_seconds, self._ping)
         try:
             first = response.buffered()  # what has come with the head leaves with it
-            shown = first if usage_filter is None else usage_filter.feed(first)
-            handler.write(shown)
+            visible = first if usage_filter is None else usage_filter.feed(first)
+            handler.write(visible)
             self._taken = handler.flush()
             caught_up = not first or watch(first)
-            gaps.passed(shown)
-            sink = pings.before(pass_on)
-            while not (caught_up and self.delivered and await response.stream_to(sink)):
+            gaps.passed(visible)
+            on_chunk = pings.before(pass_on)
+            while not (caught_up and self.delivered and await response.stream_to(on_chunk)):
                 with idle_timer:
                     await self._taken
                 await watcher.catch_up()
@@ -124,7 +127,7 @@ class Relay:
 
     @property
     def delivered(self) -> bool:
-        """Whether the client has taken all that was written of the provider's answer."""
+        """Whether the client has read all that was written of the provider's response."""
         taken = self._taken
         return taken is not None and taken.done() and not taken.cancelled() and taken.exception() is None
 
@@ -134,7 +137,7 @@ class Relay:
             self._pinged = self._handler.cycle.write(PINGS[self._handler.dialect])
 
     def _abandon(self) -> None:
-        """Give up a client that takes nothing."""
+        """Stop the request of a client that reads nothing."""
         self._handler.stop(EndReason.CLIENT_DISCONNECTED)
         self._handler.break_off()
 

@@ -16,11 +16,11 @@ class Service(Protocol[HandlerT_contra]):
 
     @property
     def provider_name(self) -> str | None:
-        """The provider that the request is for; None where there is none."""
+        """The provider of the request; None without one."""
 
     @property
     def route_pattern(self) -> str | None:
-        """The route that it is for; None where there is none."""
+        """The route of the request; None without one."""
 
     async def admit(self, handler: HandlerT_contra) -> None:
         """Decide whether the request may start. Its body has not been read.

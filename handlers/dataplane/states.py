@@ -6,19 +6,21 @@
 # Three things happen to a request at moments of their own: its body arrives, `serve` works on the response, and Tornado
 # finishes the response. It may be stopped at any moment: the client leaves, or the server stops.
 #
-#   ADMITTING   It is being admitted, or was admitted and its body is there. Nothing was sent to the provider.
-#   RECEIVING   Its body is on its way. Its slot may be taken from it.
-#   SERVING     `serve` runs.
-#   LEFT        `serve` runs, and is being cancelled, as the client has left.
-#   SHUT_DOWN   `serve` runs, and is being cancelled, as the server stops.
-#   RELAYED     `serve` runs. The client has been given all that the provider sent: whoever stops it now loses nothing.
-#   DISMISSED   `serve` runs, and is being cancelled, but the client has been given all that the provider sent.
-#   BROKEN_OFF  `serve` runs, although the response was already finished: the connection was closed in the middle of it, as
-#               the client took nothing. How the call ended still has to be worked out.
-#   SERVED      `serve` has ended. The response is about to finish.
-#   OVER        Everything that the request held was given back.
+#   ADMITTING    It is being admitted, or was admitted and its body is there. Nothing was sent to the provider.
+#   RECEIVING    Its body is arriving. Another request may get its slot.
+#   SERVING      `serve` runs.
+#   LEFT         `serve` runs and is being cancelled, because the client left.
+#   SHUT_DOWN    `serve` runs and is being cancelled, because the server stops.
+#   RELAYED      `serve` runs. The client has got all that the provider sent, so a stop loses nothing now.
+#   STOPPED_AFTER_RELAY
+#                `serve` runs and is being cancelled. The client has got all that the provider sent.
+#   BROKEN_OFF   `serve` runs, but the response is finished: the connection was closed in the middle of it, because the
+#                client read nothing. The end reason still has to be worked out.
+#   SERVED       `serve` has ended. The response is about to finish.
+#   OVER         Everything that the request held was given back.
 #
-# Whoever stops a request first decides why it ended. One that is LEFT or SHUT_DOWN may still be RELAYED before it notices.
+# The first to stop a request decides its end reason. A request that is LEFT or SHUT_DOWN may still be RELAYED before it
+# notices.
 #
 # Tornado does not finish a request whose body never came whole. So stopping one that is ADMITTING or RECEIVING makes it OVER
 # at once. Tornado may then still call the handler, which has nothing more to do.
@@ -42,7 +44,7 @@ class State(IntEnum):
     LEFT = auto()
     SHUT_DOWN = auto()
     RELAYED = auto()
-    DISMISSED = auto()
+    STOPPED_AFTER_RELAY = auto()
     BROKEN_OFF = auto()
     SERVED = auto()
     OVER = auto()
@@ -56,7 +58,7 @@ class Event(IntEnum):
     SERVE_STARTS = auto()
     """The body is whole."""
     RELAY_ENDS = auto()
-    """The client was given the whole response, but for its end."""
+    """The client got the whole response except its end."""
     CLIENT_LEAVES = auto()
     """The client left, or takes nothing."""
     SERVER_STOPS = auto()
@@ -68,7 +70,7 @@ class Event(IntEnum):
 
 
 # Names of their own, as in `http1/states.py`: they are read faster.
-ADMITTING, RECEIVING, SERVING, LEFT, SHUT_DOWN, RELAYED, DISMISSED, BROKEN_OFF, SERVED, OVER = State
+ADMITTING, RECEIVING, SERVING, LEFT, SHUT_DOWN, RELAYED, STOPPED_AFTER_RELAY, BROKEN_OFF, SERVED, OVER = State
 BODY_AWAITED, SERVE_STARTS, RELAY_ENDS, CLIENT_LEAVES, SERVER_STOPS, SERVE_ENDS, FINISH = Event
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
@@ -92,27 +94,27 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.SERVE_ENDS: State.SERVED,
     },
     State.LEFT: {
-        Event.RELAY_ENDS: State.DISMISSED,
+        Event.RELAY_ENDS: State.STOPPED_AFTER_RELAY,
         Event.CLIENT_LEAVES: State.LEFT,
         Event.SERVER_STOPS: State.LEFT,
         Event.SERVE_ENDS: State.SERVED,
         Event.FINISH: State.BROKEN_OFF,
     },
     State.SHUT_DOWN: {
-        Event.RELAY_ENDS: State.DISMISSED,
+        Event.RELAY_ENDS: State.STOPPED_AFTER_RELAY,
         Event.CLIENT_LEAVES: State.SHUT_DOWN,
         Event.SERVER_STOPS: State.SHUT_DOWN,
         Event.SERVE_ENDS: State.SERVED,
         Event.FINISH: State.BROKEN_OFF,
     },
     State.RELAYED: {
-        Event.CLIENT_LEAVES: State.DISMISSED,
-        Event.SERVER_STOPS: State.DISMISSED,
+        Event.CLIENT_LEAVES: State.STOPPED_AFTER_RELAY,
+        Event.SERVER_STOPS: State.STOPPED_AFTER_RELAY,
         Event.SERVE_ENDS: State.SERVED,
     },
-    State.DISMISSED: {
-        Event.CLIENT_LEAVES: State.DISMISSED,
-        Event.SERVER_STOPS: State.DISMISSED,
+    State.STOPPED_AFTER_RELAY: {
+        Event.CLIENT_LEAVES: State.STOPPED_AFTER_RELAY,
+        Event.SERVER_STOPS: State.STOPPED_AFTER_RELAY,
         Event.SERVE_ENDS: State.SERVED,
     },
     State.BROKEN_OFF: {
@@ -136,10 +138,10 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 NOT_SERVED = frozenset({State.ADMITTING, State.RECEIVING})
 """`serve` has not begun."""
 SERVE_RUNS = frozenset(
-    {State.SERVING, State.LEFT, State.SHUT_DOWN, State.RELAYED, State.DISMISSED, State.BROKEN_OFF},
+    {State.SERVING, State.LEFT, State.SHUT_DOWN, State.RELAYED, State.STOPPED_AFTER_RELAY, State.BROKEN_OFF},
 )
 """`serve` runs, and can be cancelled."""
-BEING_CANCELLED = frozenset({State.LEFT, State.SHUT_DOWN, State.DISMISSED, State.BROKEN_OFF})
+BEING_CANCELLED = frozenset({State.LEFT, State.SHUT_DOWN, State.STOPPED_AFTER_RELAY, State.BROKEN_OFF})
 """`serve` runs, and its cancellation is the doing of `stop`."""
 STOPS: Mapping[EndReason, Event] = {
     EndReason.CLIENT_DISCONNECTED: Event.CLIENT_LEAVES,

@@ -1,4 +1,4 @@
-"""What the bridge has to know of a request to make its record: read from the body, and taken from the headers."""
+"""The summary of a request for its record, read from the body and the headers."""
 
 from __future__ import annotations
 

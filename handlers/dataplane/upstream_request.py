@@ -32,7 +32,7 @@ from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
 
-# How often a provider that was not reached is asked altogether, and the pause in between, in seconds.
+# How often a request is sent to a provider that was not reached, and the pause in between, in seconds.
 TRIES = 2
 RETRY_PAUSE_SECONDS = 0.25
 # A wrong key of Google's is a bad request, and the wait after a limit is in the body.
@@ -57,8 +57,8 @@ class KeyStatus(NamedTuple):
     retry_after: float | None
 
 
-class Answer(NamedTuple):
-    """A response, the key that it answers, and the status that counts for that key."""
+class RankedResponse(NamedTuple):
+    """A response, the key that was sent, and the status that counts for that key."""
 
     response: UpstreamResponse
     key: str | None
@@ -81,9 +81,9 @@ def check_destination(handler: ProxyHandler, to: Destination) -> None:
 
 
 def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
-    """What to tell who calls a provider that the bridge has no key for.
+    """The message for a provider without a key.
 
-    Claude Code shows "Not logged in" in the place of any error that names X-Api-Key, so this one does not.
+    Claude Code shows "Not logged in" for any error that names X-Api-Key, so this one does not.
     """
     if provider.preset.is_own_key_only:
         return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
@@ -100,7 +100,7 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
 
 
 def upstream_problem(handler: ProxyHandler, provider: Provider, error: UpstreamError) -> Problem:
-    """What to tell a client whose upstream gave no answer, or no whole one."""
+    """The problem for a provider without a response, or without a complete one."""
     handler.bridge.provider_log.failed(provider.name, str(error))
     status = 504 if isinstance(error, UpstreamTimeoutError) else 502
     return Problem(status, f"{provider.name}: {error}.")
@@ -110,11 +110,11 @@ class UpstreamRequest:
     """Sends the request of a handler. Its key is chosen at once, unless the client brought one or the provider needs none.
 
     Args:
-        handler: Has the request, whose body is whole.
-        to: Where it is to go.
+        handler: Has the request, whose body is complete.
+        to: The destination.
         model: What a 429 of the provider is about: the name of a model, or a route that names none.
         upgrade: Headers that ask for another protocol.
-        tries: Gets each time that the provider is asked.
+        tries: Collects every try.
 
     Attributes:
         provider: Where it is to go.
@@ -150,66 +150,65 @@ class UpstreamRequest:
 
     @property
     def credential_hint(self) -> str:
-        """Enough of that credential to recognise it by; empty when there is none."""
+        """A hint of that credential, to recognise it; empty without one."""
         secret = self._own_key or self._key
         if secret:
             return credential_hint(secret)
         return "" if self._authorizer is None else self._authorizer.hint
 
     async def open(self) -> UpstreamResponse:
-        """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
+        """Send the request with its body unchanged, wait for the head of the response, and drop the body.
 
-        While the provider refuses the key that was sent, the next one is tried, each once. The answer is the last one
-        that the provider gave: also where it could not be asked again with another key. Only a 401 to another key leaves a
-        429 in its place: waiting mends that, and a client told of a wrong key would not wait. A form that is sent while it
-        arrives is sent once, so its answer is the first one.
+        If the provider refuses the key, the next one is tried, each once. The last response counts, also if the try after
+        it failed. The one exception: a 401 to another key does not replace a 429. Waiting helps against a 429, and a client
+        that gets a 401 would not wait. A form that is sent while it arrives is sent once, so its first response counts.
 
         Raises:
-            UpstreamError: none came.
+            UpstreamError: there was no response.
         """
-        answer: Answer | None = None
+        best: RankedResponse | None = None
         tried: list[str] = []
         try:
             while True:
                 try:
-                    response = await self._ask()
+                    response = await self._send()
                     key_status = await self._key_status(response)
                 except UpstreamError:
-                    if answer is None:
+                    if best is None:
                         raise
                     break
-                if answer is not None and (answer.status, key_status.status) == (RATE_LIMITED, UNAUTHORIZED):
+                if best is not None and (best.status, key_status.status) == (RATE_LIMITED, UNAUTHORIZED):
                     response.close()
                 else:
-                    if answer is not None:
-                        answer.response.close()
-                    answer = Answer(response, self._key, key_status.status)
+                    if best is not None:
+                        best.response.close()
+                    best = RankedResponse(response, self._key, key_status.status)
                 if (other := self._other_key(key_status, tried)) is None or self._is_form_sent:
                     break
                 self._key = other
-            self._key = answer.key
-            response, answer = answer.response, None
+            self._key = best.key
+            response, best = best.response, None
             return response
         finally:
             self._handler.body = b""
-            if answer is not None:
-                answer.response.close()
+            if best is not None:
+                best.response.close()
 
     @property
     def _is_form_sent(self) -> bool:
         """Whether a part of a form has been sent: nothing is sent twice. The next call has another key."""
         return self._handler.form is not None and self._handler.form.stream.has_begun
 
-    async def _ask(self) -> UpstreamResponse:
-        """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
+    async def _send(self) -> UpstreamResponse:
+        """Send, and once more if nothing of the request was sent: what a provider got is never sent again."""
         for _ in range(TRIES - 1):
             with suppress(UpstreamNotReachedError):
-                return await self._ask_once()
+                return await self._send_once()
             self._handler.bridge.metrics.retried(self._to.provider.name)
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
-        return await self._ask_once()
+        return await self._send_once()
 
-    async def _ask_once(self) -> UpstreamResponse:
+    async def _send_once(self) -> UpstreamResponse:
         handler, provider = self._handler, self._to.provider
         bridge, request = handler.bridge, handler.request
         url = provider.url(self._to.path, request.query)
@@ -241,7 +240,7 @@ class UpstreamRequest:
                         seconds=waited,
                     )
                 )
-        bridge.metrics.answered(provider.name, waited)
+        bridge.metrics.responded(provider.name, waited)
         if response.connecting is not None:
             handler.timer.connected(response.connecting)
         if self._authorizer is not None:
@@ -273,21 +272,21 @@ class UpstreamRequest:
 
     @property
     def _authorizer(self) -> Authorizer | None:
-        """What lets the request have the bridge's credential, where that is no key."""
+        """Adds the bridge's credential if it is not a key."""
         return None if self._own_key is not None or self._key is not None else self._to.provider.authorizer
 
     async def _key_status(self, response: UpstreamResponse) -> KeyStatus:
-        """What a response says of the key that was sent. Google says some of it in the body alone."""
+        """What a response means for the key that was sent. Google says some of it only in the body."""
         status = response.status
-        tells_in_body = (
+        explains_in_body = (
             self._key is not None and self._to.route.dialect is Dialect.GEMINI and status in GOOGLES_REFUSALS
         )
-        if status not in REFUSALS and not tells_in_body:
+        if status not in REFUSALS and not explains_in_body:
             return KeyStatus(status, None)
         retry_after = retry_after_seconds(
             response.header("retry-after-ms"), response.header("Retry-After"), self._handler.bridge.now().timestamp()
         )
-        if not tells_in_body:
+        if not explains_in_body:
             return KeyStatus(status, retry_after)
         try:
             said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
@@ -297,7 +296,7 @@ class UpstreamRequest:
         return KeyStatus(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
 
     def _other_key(self, key_status: KeyStatus, tried: list[str]) -> str | None:
-        """The key to ask with again after this answer; None when it is the answer. The key that was sent is `tried` then."""
+        """The key for another try after this response; None if the response counts. Adds the sent key to `tried`."""
         key, pool, provider, bridge = self._key, self._pool, self._to.provider, self._handler.bridge
         if key is None or pool is None:
             return None

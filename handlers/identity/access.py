@@ -1,6 +1,6 @@
-"""Who got in, who did not, and who read whose calls: each of it but the last is a metric, a log line now and then, and an entry of the audit trail.
+"""Sign-ins, refused accesses, and reads of other users' calls.
 
-No token is in any of them, only the public part of a known one.
+Each is an entry of the audit trail. All but reads are also a metric and a throttled log line. No token is in any of them, only the public part of a known one.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class AccessRecorder:
         return self._failures.wait_ns(lambda: client_key(address()))
 
     def failed(self, reason: Reason, plane: Plane, address: str, token_id: str | None = None) -> None:
-        """Record that a request was not authenticated. One without any token is a metric alone.
+        """Record that a request was not authenticated. Without any token it is only a metric.
 
         Args:
             reason: Why.
-            plane: Where it came in.
+            plane: The plane of the request.
             address: The client's address.
-            token_id: The public part of the token, if there is one with it.
+            token_id: The public part of the token, if it has one.
         """
         self._metrics.authentication_failed(reason, plane)
         if reason is Reason.MISSING:
@@ -69,10 +69,10 @@ class AccessRecorder:
         """Record that a request was answered with 403.
 
         Args:
-            message: What it was told; one of a bounded number of sentences.
-            plane: Where it came in.
+            message: The message of the response; one of a bounded number.
+            plane: The plane of the request.
             address: The client's address.
-            identity: Who asked; None where that was not found out.
+            identity: The caller; None if unknown.
         """
         self._metrics.access_denied(plane)
         user, token_id = (identity.user, identity.token_id or None) if identity else (None, None)

@@ -14,7 +14,7 @@ SESSION_COOKIE = "aibridge_session"
 HOST_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 FLOW_COOKIE = "aibridge_sign_in"
 HOST_FLOW_COOKIE = f"__Host-{FLOW_COOKIE}"
-# Where clients put a key, in the order in which they are looked at: Anthropic's, Azure's, and Google's name for it.
+# Headers for a key, in the order in which they are read: those of Anthropic, Azure and Google.
 KEY_HEADERS = ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
 # How browsers give OpenAI a key, as they can set no header of a WebSocket: as one of the subprotocols that they offer.
 PROTOCOL_HEADER = "Sec-WebSocket-Protocol"
@@ -32,7 +32,8 @@ _PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AKI
 class Credentials:
     """What a request carries: `token` or `session` for the bridge, `own_key` for the provider (bring your own key).
 
-    None of them is ever shown. None stands for what the client did not send. `sent` are all values of headers that may be
+    None of them is ever logged or recorded. None means that the client did not send it. `sent` are all values of
+    headers that may be
     a credential, whether it was used or not; empty ones among them.
     """
 
@@ -128,12 +129,12 @@ def hides_token(target: str) -> bool:
 
 
 def looks_like_provider_key(secret: str) -> bool:
-    """Whether what was sent as a token begins as the keys of vendors do, such as `sk-ant-`."""
+    """Whether a token begins like a key of a vendor, such as `sk-ant-`."""
     return _PROVIDER_KEY.match(secret) is not None
 
 
 def _sent(headers: Mapping[str, str], name: str) -> str:
-    # Tornado tells by an exception what is missing, unless it is asked first; most of these are.
+    # Tornado raises an exception for a missing one, which is slow; most are missing.
     return headers[name].strip() if name in headers else ""
 
 

@@ -9,8 +9,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """The nearest address that is not a trusted proxy, walking `X-Forwarded-For` from its end.
 
-    `peer` is who is connected. Text that is no address ends the walk: what stands before it was written by somebody
-    who is not trusted.
+    `peer` is the address of the connection. Text that is not an address ends the walk: everything before it is
+    untrusted.
     """
     address = peer
     hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
@@ -28,10 +28,10 @@ def client_scheme(
     """How the client reached the bridge, or the nearest proxy: `https` if a trusted one ends its `X-Forwarded-Proto` with that.
 
     Args:
-        peer: Who is connected.
-        forwarded_proto: What proxies say of the scheme.
-        trusted: Proxies that are believed.
-        reached_by: How the connection itself was made.
+        peer: The address of the connection.
+        forwarded_proto: The scheme, as proxies state it.
+        trusted: Trusted proxies.
+        reached_by: The scheme of the connection itself.
     """
     if reached_by == "https":
         return reached_by

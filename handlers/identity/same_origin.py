@@ -10,7 +10,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def is_foreign(headers: Mapping[str, str], scheme: str) -> bool:
-    """Whether another origin's page is behind the request; one that says nothing is taken for a program's.
+    """Whether a page of another origin sent the request. A request without these headers counts as a program's.
 
     Sources: Fetch Metadata (`Sec-Fetch-Site`), which browsers send over TLS and to loopback and no page can change; and
     RFC 6454 (`Origin`), which comes with every POST and DELETE. `SameSite` alone would let other ports of the host in.
@@ -23,7 +23,7 @@ def is_foreign(headers: Mapping[str, str], scheme: str) -> bool:
     if site is not None:
         return site not in _OWN
     origin = headers.get("Origin")
-    # Compared as text: what a browser writes has one form, and what nobody can read is foreign.
+    # Compared as text: browsers write it in one form, and anything unreadable is foreign.
     return origin is not None and origin.lower() != _origin(scheme, headers.get("Host", ""))
 
 

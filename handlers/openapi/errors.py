@@ -17,7 +17,7 @@ from limits.protection.user_shares import DEFAULT_REQUESTS
 from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
-CHALLENGE = header(str, "How to identify oneself.", "Bearer")
+CHALLENGE = header(str, "How to authenticate.", "Bearer")
 
 
 def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
@@ -31,7 +31,7 @@ UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are aft
 
 RESPONSES = {
     "InvalidQuery": response(
-        "A parameter cannot be used, is unknown, or was given twice; every one that is wrong is named.",
+        "A parameter is wrong, unknown or given twice. All of them are named.",
         {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
     ),
     "InvalidBody": response(
@@ -58,7 +58,7 @@ RESPONSES = {
         TOO_MANY_FAILURES,
         headers={"Retry-After": RETRY_AFTER},
     ),
-    "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),
+    "InternalError": problem("An internal error; the log has the details.", "Internal Server Error"),
     "Unavailable": problem(
         "The database is unavailable.",
         DATABASE_UNAVAILABLE,

@@ -34,9 +34,9 @@ def header_parameter(name: str, type_: Any, description: str) -> Described:
 IF_MATCH = header_parameter(
     "If-Match",
     str,
-    "Change it only if it still has this `ETag`: else somebody has changed it meanwhile, and the answer is 412.",
+    "Change it only if it still has this `ETag`; else it was changed in the meantime, and the response is 412.",
 )
-ETAG = "The version: another one after each change."
+ETAG = "The version, which differs after each change."
 
 
 def header(type_: Any, description: str, example: object) -> Described:
@@ -105,5 +105,5 @@ def get(
         common["security"] = []
     return {
         "get": {"operationId": operation_id, "description": description} | common,
-        "head": {"operationId": operation_id + "Head", "description": "The same without a body."} | common,
+        "head": {"operationId": operation_id + "Head", "description": "The same, without a body."} | common,
     }

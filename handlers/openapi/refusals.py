@@ -62,7 +62,7 @@ _TYPES = {
 }
 _REQUESTS: dict[str, str] = {
     "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
-    "X-RateLimit-Remaining": "How many more may start now.",
+    "X-RateLimit-Remaining": "Requests that may still start now.",
     "X-RateLimit-Reset": "Seconds, rounded up, until the window is empty.",
 }
 _BUDGET = {
@@ -105,7 +105,7 @@ HEADERS = {
         for vendor, names in (("OpenAI", _OF_OPENAI), ("Anthropic", _OF_ANTHROPIC))
         for name, example in names.items()
     },
-    "WWW-Authenticate": header(str, "How to identify oneself.", "Bearer"),
+    "WWW-Authenticate": header(str, "How to authenticate.", "Bearer"),
     INTERCEPTION_HEADER: header(
         UUID, "The id of the record, of a recorded call.", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"
     ),
@@ -159,7 +159,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),
         _FINAL,
     ),
-    426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
+    426: ("The request asks for a WebSocket.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (
         "Too many requests of this token or user, too many tokens used, or too many tokens from this address that are not valid.",
         (
@@ -171,9 +171,9 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         ),
         _WAIT,
     ),
-    500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),
+    500: ("An internal error; the log has the details.", ("Internal Server Error",), ()),
     502: (
-        "The provider cannot be reached, or hung up before its answer.",
+        "The provider cannot be reached, or closed the connection before its response.",
         ("openai: no connection to the provider: it refused the connection.",),
         (),
     ),

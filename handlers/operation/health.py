@@ -1,4 +1,4 @@
-"""What orchestrators and Prometheus ask."""
+"""Routes for orchestrators and Prometheus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReadinessHandler(BridgeHandler):
     """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded."""
 
     async def get(self) -> None:
-        """Say what stands in the way, if anything does."""
+        """The problem, if there is one."""
         draining = self.bridge.lifecycle.draining
         database = await self.bridge.database.health.check()
         recorder = self.bridge.recorder

@@ -11,7 +11,7 @@ MARGIN = 2
 
 
 class BoundedNames:
-    """Decides which names have a time series of their own. Bounded in memory, and in the series that it ever makes.
+    """Decides which names get their own time series. Bounded in memory and in the number of series.
 
     A name is active while there is room. After that, a name that is used more replaces the least used one. The series of a
     replaced name stands still: a counter never goes back, and continues when the name is active again. Each worker decides
@@ -110,7 +110,7 @@ class _LeastUsed:
         heappush(self._heap, (self._uses.get(name, 0), name))
 
     def remove(self, name: str) -> None:
-        """Leave a name out, if it is there."""
+        """Remove a name, if it is there."""
         self._names.discard(name)
 
     def first(self) -> str:

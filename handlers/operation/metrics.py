@@ -40,11 +40,11 @@ SERIES_REMEMBERED = 1_000
 DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
 FIRST_BYTE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
-# How often a process lets the others know the values that are watched.
+# How often a process publishes watched values to the others.
 PUBLISH_SECONDS = 1.0
 BREAKER_STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
-# A series for when each counter was created doubles their number and tells nobody anything.
+# A series for the creation time of each counter would double their number and is useless.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -57,12 +57,12 @@ def series(metric: _Metric) -> Callable[..., _Metric]:
 
 
 class Spent(Struct, frozen=True):
-    """What is known of a call that ended.
+    """A call that ended.
 
     Attributes:
         user: The name of its user.
         groups: The names of the groups that the user was in, as one text; empty for none.
-        usd: What it cost; None where it has no price.
+        usd: What it cost; None without a price.
     """
 
     user: str
@@ -170,13 +170,13 @@ class Metrics:
         self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
 
     def watch(self, name: str, description: str, value: Callable[[], float], *, across: str = "livesum") -> None:
-        """Expose a value that is read whenever the metrics are.
+        """Expose a value that is read with the metrics.
 
         Args:
             name: Without the prefix that all have.
             description: For people.
-            value: Tells it.
-            across: What is shown of several processes, as prometheus_client calls it: `livesum` or `livemax`.
+            value: Reads it.
+            across: How values of several processes are combined, in prometheus_client's words: `livesum` or `livemax`.
         """
         self._watched.append((self._gauge(name, description, "", across=across), value))
 
@@ -193,7 +193,7 @@ class Metrics:
         self._job_failures(name).inc()
 
     async def publish(self) -> None:
-        """Let other processes know the values that are watched, until cancelled."""
+        """Publish watched values to other processes, until cancelled."""
         while True:
             self._read_watched()
             await asyncio.sleep(PUBLISH_SECONDS)
@@ -223,7 +223,7 @@ class Metrics:
         self._sign_ins.inc()
 
     def texts_removed(self, calls: int) -> None:
-        """The texts of so many calls were removed at the end of their retention."""
+        """Texts of this many calls were removed at the end of their retention."""
         self._texts_removed.inc(calls)
 
     def passthrough(self, provider: str, route: str, method: str) -> None:
@@ -235,7 +235,7 @@ class Metrics:
         self._retries(provider).inc()
 
     def moved_on(self, provider: str, to: str) -> None:
-        """A provider could not answer, and the next one is asked."""
+        """A provider could not answer, and the next one is tried."""
         self._fallbacks(provider, to).inc()
 
     def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
@@ -246,8 +246,8 @@ class Metrics:
         """The bridge itself took that long: `authentication`, `admission` or `recording`."""
         self._overhead(phase).observe(seconds)
 
-    def answered(self, provider: str, seconds: float) -> None:
-        """A provider began to respond so long after the request."""
+    def responded(self, provider: str, seconds: float) -> None:
+        """A provider began to respond this many seconds after the request."""
         self._head(provider).observe(seconds)
 
     def breaker_changed(self, key: CircuitKey, state: State) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# Counts that only grow: they stay when their process has ended. What a gauge said of it is over.
+# Counters stay when their process has ended; its gauges do not.
 COUNTED = ("counter", "histogram")
 # The process id in the names of the files for all that have ended; no process has it.
 ENDED = 0
@@ -47,7 +47,7 @@ class MetricsFolder:
             return generate_latest(registry)
 
     def reap(self, pid: int) -> None:
-        """Take note that a process has ended: keep what it counted, forget its gauges."""
+        """A process has ended: keep its counters, remove its gauges."""
         with self._locked(fcntl.LOCK_EX):
             mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]
             for kind in COUNTED:

@@ -69,7 +69,7 @@ class _Exporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Send no more, and give up what is being sent."""
+        """Stop sending, and cancel the current request."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
@@ -100,12 +100,12 @@ class Tracing:
         return _TracedRequest(self._clock, self._tracer, self._trouble, request)
 
     async def close(self) -> None:
-        """Send what is left, for at most `FLUSH_SECONDS`."""
+        """Send the rest, for at most `FLUSH_SECONDS`."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
             self._provider.shutdown()
-            with suppress(RuntimeError):  # nobody waited for it any more
+            with suppress(RuntimeError):  # no task waits for it any more
                 loop.call_soon_threadsafe(done.set)
 
         Thread(target=shut_down, daemon=True).start()

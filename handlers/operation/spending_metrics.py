@@ -40,8 +40,8 @@ class SpendingMetrics:
         Args:
             labels: Its provider and its model, as labels have them.
             by: The names of its user and of the user's groups.
-            usd: What it cost; None where it has no price.
-            usages: What was used.
+            usd: What it cost; None without a price.
+            usages: Its token usage.
         """
         model = labels[1]
         spender = "\0".join((model, *by))

@@ -39,7 +39,7 @@ class Agent(Struct, frozen=True, kw_only=True):
 
 
 def read_agent(headers: Mapping[str, str]) -> Agent:
-    """Read what the headers say, looked up without regard to case; each value is cut at `MAX_VALUE`."""
+    """Read the headers, in any case; each value is cut at `MAX_VALUE`."""
     return Agent(
         id=_value(headers, _AGENT_ID),
         parent_id=_value(headers, _PARENT_AGENT_ID),

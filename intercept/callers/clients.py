@@ -96,7 +96,7 @@ _CLIENTS: Final = (
     _library("aiohttp (Python)", "python/3"),
     _library("curl", "curl/"),
 )
-# These name a library in their User-Agent, and send headers that nobody else does.
+# These name a library in their User-Agent, but send headers of their own.
 _BY_HEADERS: Final[tuple[tuple[str, ...], ...]] = (
     ("Cursor", "X-Cursor-Client-Version"),
     (COPILOT_CLI, "X-Initiator", "X-Interaction-Type"),
@@ -105,7 +105,7 @@ _BY_HEADERS: Final[tuple[tuple[str, ...], ...]] = (
 _BY_AGENT: Final = "agent"
 # What programs without a header of their own send, each known from at least one of them.
 _COMMON_SESSION_HEADERS: Final = ("Session-Id", "Session_id", "X-Session-Id", "X-Client-Session-Id", "X-Affinity")
-# By more of a text no client is recognised, so no more of it is remembered.
+# Clients are recognised by this much of a text, so no more of it is cached.
 _CHARACTERS: Final = 32
 _NAMES_REMEMBERED: Final = 1_000
 _SESSION_HEADERS: Final = {client.name: client.session_headers for client in _CLIENTS}
@@ -115,7 +115,7 @@ def client_name(headers: Mapping[str, str]) -> str:
     """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised.
 
     Args:
-        headers: The request's headers, looked up without regard to case.
+        headers: The request's headers, looked up in any case.
     """
     user_agent, originator = headers.get("User-Agent", ""), headers.get("Originator", "")
     name, is_program = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
@@ -136,7 +136,7 @@ def session_id(
 
     Args:
         client: The client's name as `client_name` gave it.
-        headers: The request's headers, looked up without regard to case.
+        headers: The request's headers, looked up in any case.
         hint: What the body says about the session: of Claude Code `metadata.user_id`, which is a JSON object with
             `session_id` or, before that, text that ends in `_session_` and the id.
         conversation_id: The id that the body gives its conversation, whatever the client.

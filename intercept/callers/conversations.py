@@ -1,7 +1,7 @@
-"""Which conversation a request goes on with, by what it contains: for clients that give their conversations no id.
+"""The conversation that a request continues, by its content: for clients without an id of the conversation.
 
-A client without an id sends the whole conversation with each request, and adds to its end. So what was sent the last time
-is found in it again: everything before the model's last message. Pure, and bounded whatever a client sends.
+Such a client sends the whole conversation with each request, and appends to it. So each request contains the previous one:
+everything before the model's last message. Pure, and bounded whatever a client sends.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _UUID_CHARACTERS: Final = 36
 
 
 class Side(Enum):
-    """Who wrote an item of a conversation: a user or a tool, the model, the client program by itself, or nobody knows."""
+    """The author of an item of a conversation: a user or a tool, the model, the client program, or unknown."""
 
     CLIENT = auto()
     MODEL = auto()

@@ -21,7 +21,7 @@ _ATTEMPT: Final = re.compile(r"(?:[^;]{0,64};){0,8}\s*attempt=([0-9]{1,3})\s*(?:
 
 
 def retry_count(headers: Mapping[str, str]) -> int:
-    """Return how many tries were before this one, 0 where the client does not say. Headers are looked up in any case."""
+    """Return the number of earlier tries, 0 if the client does not say. Headers are looked up in any case."""
     if COUNT_HEADER in headers and (found := _COUNT.fullmatch(headers[COUNT_HEADER])):
         return int(found[1])
     found = _ATTEMPT.match(headers[ATTEMPT_HEADER]) if ATTEMPT_HEADER in headers else None

@@ -1,4 +1,4 @@
-"""Tags of a call, by which its cost is told apart: a project, an environment, a cost centre.
+"""Tags of a call, by which costs are separated: a project, an environment, a cost centre.
 
 They come in the header `X-AIBridge-Tags: project=apollo,env=ci`, which is for the bridge alone and goes no further, and in
 the `metadata` of a body: of OpenAI's APIs an object of texts ("Metadata": up to 16 pairs, names of 64 and values of 512

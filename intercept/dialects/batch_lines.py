@@ -20,7 +20,7 @@ class BatchResult(NamedTuple):
 
 
 ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
-"""Reads a line; None where it tells of no tokens."""
+"""Reads a line; None if it has no tokens."""
 
 
 class BatchResultLines:

@@ -1,4 +1,4 @@
-"""A reading under way, bounded in everything it keeps."""
+"""A reading in progress, bounded in everything it keeps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_ERROR_MESSAGE: Final = 4 * 1024
 MAX_ERROR_TYPE: Final = 256
 """Characters of an error type."""
 MAX_ERROR_BYTES: Final = 64 * 1024
-"""The largest error that is read: of a larger one it is known that there was one."""
+"""The largest error that is read; of a larger one only its existence is recorded."""
 MAX_USAGE_BYTES: Final = 32 * 1024
 """The largest usage object that is read. A larger one counts as not reported."""
 UNNAMED_ERROR: Final = "unnamed_error"
@@ -57,7 +57,7 @@ _ERROR: Final = Decoder(_Error)
 
 
 class ToolCall:
-    """A tool call being assembled. `initial` is the input it was announced with, which stands if no more comes."""
+    """A tool call being assembled. `initial` is its first input, which is used if no more arrives."""
 
     def __init__(self, allowance: CharacterBudget) -> None:
         self.id = Text(MAX_NAME, allowance)
@@ -77,7 +77,7 @@ class ToolCall:
                 text.add(value)
 
     def record(self, response_id: str) -> ToolUsage:
-        """Return the call as far as it is known."""
+        """Return the call so far."""
         text = self.input or self.initial
         return ToolUsage(
             provider_response_id=response_id,
@@ -101,7 +101,7 @@ class Thought:
         return (self.text,)
 
     def record(self) -> ModelThought:
-        """Return the thought as far as it is known."""
+        """Return the thought so far."""
         return ModelThought(content=str(self.text), source=self.source, truncated=self.text.truncated)
 
 
@@ -109,7 +109,7 @@ P = TypeVar("P", ToolCall, Thought)
 
 
 class Draft:
-    """What a response amounts to so far. `tokens` is the last usage seen; its source is decided in the end.
+    """A response so far. `tokens` is the last usage seen; its source is decided at the end.
 
     `text` is None unless the text of the response is kept.
     """
@@ -205,9 +205,9 @@ class Draft:
 
 
 def read_error(error: Raw) -> ProviderError | None:
-    """Read an error object of any dialect, or the plain text that some servers send in its place.
+    """Read an error object of any dialect, or the plain text that some servers send instead.
 
-    Whatever a server sends for it is one, unless it is empty, zero, false or null.
+    Any value is an error, unless it is empty, zero, false or null.
     """
     if len(error) <= _MAX_NO_ERROR_BYTES and bytes(error).translate(None, _SPACE) in _NO_ERROR:
         return None

@@ -1,4 +1,4 @@
-"""What of a user message its user wrote: clients put words of their own around it, or send messages that nobody typed.
+"""The prompt in a user message: clients add text around it, or send messages that no user typed.
 
 Source: the requests of Claude Code 2.1, Codex 0.169, OpenCode 1.18, Qwen Code 0.15 and GitHub Copilot CLI.
 """
@@ -13,14 +13,14 @@ from intercept.records import UserPrompt
 MAX_PROMPT: Final = 256 * 1024
 """Characters of a recorded prompt."""
 MAX_WRAPPERS: Final = 16
-"""How many wrappers are taken off a text."""
+"""How many wrappers are removed from a text."""
 
 _REMINDER: Final = ("<system-reminder>", "</system-reminder>")
 _WRAPPERS: Final = (_REMINDER, ("<current_datetime>", "</current_datetime>"))
 """What clients put before or behind the words of a user."""
 _INTERJECTED: Final = "The user sent a new message while you were working:"
 _INTERJECTED_END: Final = "\n\nIMPORTANT:"
-"""What Claude Code puts around what was typed while it worked."""
+"""The text of Claude Code around input that was typed while it worked."""
 _NOBODY_WROTE: Final = (
     # Claude Code
     *("[SYSTEM NOTIFICATION - NOT USER INPUT]", "CRITICAL: Respond with TEXT ONLY", "<task-notification>"),
@@ -33,13 +33,13 @@ _NOBODY_WROTE: Final = (
     *("Managed memory directory: `", "Project skills directory: `"),
 )
 _SESSION, _TITLE = "<session>", "Write the title"
-"""How Claude Code asks for the title of a session: the beginning, and words behind it."""
+"""How Claude Code requests the title of a session: the beginning, and words after it."""
 
 
 def read_prompt(texts: Sequence[str]) -> UserPrompt | None:
-    """Return the prompt that the texts of a user message make: the last that its user wrote, without what is around it.
+    """Return the prompt in the texts of a user message: the last one that the user wrote, without wrappers.
 
-    Where nobody wrote any of them, the last text is a `synthetic` prompt. No text makes no prompt.
+    If the user wrote none, the last text is a `synthetic` prompt. Without texts there is no prompt.
     """
     last = next((text for text in reversed(texts) if text), "")
     if not last:

@@ -20,20 +20,20 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_UNCHECKED_BYTES: Final = 32 * 1024
 """An event or a body up to this size is read at once, whatever is in it."""
 READ_TOGETHER_BYTES: Final = 8 * 1024
-"""So much of a stream is read at once, up to twice as much where it came together: in 6 ms. An event that is read by itself
-finds other code in the processor's caches."""
+"""How much of a stream is read at once, up to twice as much if it arrived together: 6 ms. Reading single events is
+slower, because the code leaves the processor's caches."""
 
 Steps: TypeAlias = Generator[None, None, None]
 
 
 class SteppingReader(ABC):
-    """Reads what it holds in steps, and goes on later where it stopped."""
+    """Reads buffered bytes in steps, and continues later where it stopped."""
 
     def __init__(self) -> None:
         self._steps: Steps | None = None
 
     def step(self) -> bool:
-        """Read on for a few milliseconds; return whether there is more to read."""
+        """Read for a few milliseconds; return whether there is more."""
         if self._steps is None:
             self._steps = self._read()
         try:

@@ -1,4 +1,4 @@
-"""Request bodies: what all APIs ask of them, and what is read of their last message."""
+"""Request bodies: what all APIs require, and what is read from their last message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_MODEL: Final = 256
 MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
 MAX_ASIDES: Final = 8
-"""Messages of a program, not of its user, that are looked past at the end of a conversation."""
+"""Messages of the client program that are skipped at the end of a conversation."""
 
 
 class RequestBody(Struct):
@@ -155,5 +155,5 @@ def last_message(items: Items) -> Item | None:
 
 
 def tool_call_id(id_: str) -> str | None:
-    """Return a tool call's id as it is recorded, None if there is none."""
+    """Return a tool call's id for the record, None if there is none."""
     return id_[:MAX_NAME] or None

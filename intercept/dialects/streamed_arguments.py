@@ -34,7 +34,7 @@ class PartialArgument(Struct, rename="camel"):
 
 
 class StreamedArguments:
-    """Arguments under way, bounded in paths and characters."""
+    """Arguments being assembled, bounded in paths and characters."""
 
     def __init__(self) -> None:
         self.truncated = False

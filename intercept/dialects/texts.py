@@ -1,4 +1,4 @@
-"""Texts under way: they grow by pieces, and are bounded."""
+"""Texts being assembled from pieces, and bounded."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Text:
 
 
 class ResponseText:
-    """The text of a response, with an allowance of its own. Parts with something else between them stand apart.
+    """The text of a response, with its own allowance.
 
-    `truncated` says that some of it was left out.
+    Parts that are not adjacent are separated. `truncated` says that some of it was dropped.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class ResponseText:
         self._is_interrupted = True
 
     def begin(self, part: int) -> bool:
-        """Go to a part that stands apart from the one before; return whether nothing of it came yet."""
+        """Start a separate part; return whether it is still empty."""
         if part != self._part:
             self._part, self._part_is_empty, self._is_interrupted = part, True, True
         return self._part_is_empty
@@ -83,6 +83,6 @@ class ResponseText:
         self._text.add(piece)
 
     def record(self) -> ModelResponse | None:
-        """Return the text as far as it is known; None if there is none."""
+        """Return the text so far; None without one."""
         truncated = self.truncated or self._text.truncated
         return ModelResponse(text=str(self._text), truncated=truncated) if self._text else None

@@ -30,7 +30,7 @@ _NOTHING: Final = (b"", b"null")
 _QUOTE: Final = b'"'
 
 ResultsOf: TypeAlias = Callable[[Item, Raw], Iterable[ToolResult]]
-"""Returns the results in an item that is also there as it was sent, the last one first."""
+"""Returns the results in an item, given parsed and as bytes, the last one first."""
 
 
 class _Sized(Struct):
@@ -47,7 +47,7 @@ _SIZED: Final = Decoder(_Sized)
 
 
 def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult, ...]:
-    """Return the results behind the model's last message, in the order in which they stand there, of each call one.
+    """Return the results after the model's last message, in order, one for each call.
 
     Args:
         items: All messages, or input items; a text has no results.
@@ -98,7 +98,7 @@ def size_of(content: Raw) -> int:
 
 
 def _backwards(items: Items, results_of: ResultsOf) -> Iterator[ToolResult]:
-    """Go back from the end to the model's last message. What it began, and is to go on with, is no message yet."""
+    """Go back from the end to the model's last message. A prefilled beginning is not a message yet."""
     anything = False
     for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
         item = items[at]

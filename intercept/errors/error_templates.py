@@ -6,10 +6,10 @@ import re
 from typing import Final
 
 MAX_READ: Final = 500
-"""Characters of a message that are looked at."""
+"""Characters of a message that are read."""
 
 MAX_TEMPLATE: Final = 200
-"""Most characters of a template; what is longer ends with an ellipsis."""
+"""Maximum characters of a template; a longer one ends with an ellipsis."""
 
 _ANY, _NUMBER, _MORE = "*", "#", "\u2026"
 _QUOTED = re.compile(r"\"[^\"`]*\"|`[^\"`]*`|\u201c[^\"\u201d]*\u201d|(?<!\w)'[^\"']*'(?!\w)")

@@ -35,7 +35,7 @@ class OpaqueReader:
         return False
 
     def feed(self, chunk: bytes) -> None:
-        """Let the bytes pass."""
+        """Pass the bytes on."""
 
     def result(self) -> Reading:
         """Return an opaque reading: whether the response is complete is the connection's word alone."""
@@ -78,7 +78,7 @@ class InflatingReader:
             self._inflate_some()
 
     def step(self) -> bool:
-        """Inflate a piece, or read on in the one before; whether there is more to do."""
+        """Inflate a piece, or continue with the previous one; return whether there is more."""
         if self._can_inflate and not self._reader.behind:
             self._inflate_some()
             return True
@@ -96,7 +96,7 @@ class InflatingReader:
         return not self._ended and (len(self._compressed) >= needed or self._inflater_is_full)
 
     def _inflate_some(self) -> None:
-        """Inflate no more than is read at once, and hand it on."""
+        """Inflate no more than is read at once, and pass it on."""
         data = bytes(self._compressed[:MAX_COMPRESSED_BYTES])
         del self._compressed[:MAX_COMPRESSED_BYTES]
         room = MAX_STEP_BYTES
@@ -133,7 +133,7 @@ class InflatingReader:
             self._ended = self._lost = True
 
     def result(self) -> Reading:
-        """Return what the inflated bytes say; opaque if some could not be inflated and what was is not complete."""
+        """Return the reading of the inflated bytes; opaque if some could not be inflated and the rest is incomplete."""
         while self.step():
             pass
         reading = self._reader.result()

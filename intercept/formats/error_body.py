@@ -31,16 +31,16 @@ class ErrorReader:
     behind = False
 
     def step(self) -> bool:
-        """Do nothing: so little is read when it is asked."""
+        """Do nothing: the body is small, and is read in `result`."""
         return False
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body; those beyond `MAX_ERROR_BYTES` are not looked at."""
+        """Buffer the next bytes of the body; those beyond `MAX_ERROR_BYTES` are ignored."""
         self._body += chunk[: MAX_ERROR_BYTES - len(self._body)]
 
     def result(self) -> Reading:
         """Return the error, complete if the body is a JSON object that says something."""
-        # An array of errors is how Google refuses what was to be streamed as an array.
+        # Google refuses streams of arrays with an array of errors.
         decoded = (
             read(bytes(self._body), _MEMBERS) or read(next(iter(read_array(bytes(self._body))), Raw()), _MEMBERS) or {}
         )
@@ -53,7 +53,7 @@ class ErrorReader:
 
 
 def error_reader(kind: str = "") -> ErrorReader:
-    """Return a reader for an error's body. `kind` is the type that the head tells, for a body that tells none."""
+    """Return a reader for an error's body. `kind` is the type from the head, for a body without one."""
     return ErrorReader(kind)
 
 

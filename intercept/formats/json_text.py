@@ -1,4 +1,4 @@
-"""JSON from strangers: decoded without surprises, and looked at without trust."""
+"""Decodes untrusted JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SOME_UP_TO_HALF: Final = re.compile(rb"((?:[^\\]{1,64}+|" + _WHOLE_ESCAPE + rb"
 
 
 def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
-    """Decode JSON, putting U+FFFD for what is no Unicode text: lone surrogates and bytes that are not UTF-8.
+    """Decode JSON; lone surrogates and bytes that are not UTF-8 become U+FFFD.
 
     Some clients cut a string in the middle of a surrogate pair and escape the half (RFC 8259, section 8.2, calls the
     outcome unpredictable). Refusing the whole text for it would be worse than losing one character.
@@ -59,7 +59,7 @@ def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
 
 
 def mended(data: bytes) -> Generator[None, None, bytes]:
-    """Put U+FFFD for what is no Unicode text, as `decode` does, in steps of a few milliseconds each."""
+    """Replace invalid text by U+FFFD, as `decode` does, in steps of a few milliseconds each."""
     if not data.isascii():
         yield
         data = yield from _mended_utf8(data)
@@ -133,12 +133,12 @@ def text_of(value: Raw) -> str:
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """Return an object as it is, an empty one for everything else."""
+    """Return an object unchanged, an empty one for everything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_text(value: object) -> str:
-    """Return a string as it is, an empty one for everything else."""
+    """Return a string unchanged, an empty one for everything else."""
     return value if isinstance(value, str) else ""
 
 

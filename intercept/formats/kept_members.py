@@ -1,4 +1,4 @@
-"""Which members of large request bodies are kept, and what of them: what the parsers of all APIs look at. Data."""
+"""Data: the members of large request bodies that are kept, because the parsers of the APIs read them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WANTED: Final = (
     *("contents", "parts", "functionResponse", "function_response", "name"),
     *("is_error", "status", "output", "response", "error"),
 )
-"""What the parsers look at, on whatever level."""
+"""Members that the parsers read, on any level."""
 
 AS_IT_IS: Final = "stream_options"
-"""Kept as it was sent, of the body."""
+"""Members of the body that are kept unchanged."""
 
 SMALL_AS_IT_IS: Final = "metadata"
 """The same, unless it is large."""
@@ -29,7 +29,7 @@ INNERMOST_DEPTH: Final = -2
 """The depth within an object in such a one."""
 
 ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
-"""The lists that are looked into: of the body, of its items, and of their parts, by depth."""
+"""The lists that are read: of the body, of its items, and of their parts, by depth."""
 
 OBJECTS: Final = frozenset(
     {
@@ -39,7 +39,7 @@ OBJECTS: Final = frozenset(
         (OTHER_DEPTH, "response"),
     }
 )
-"""The objects that are looked into."""
+"""The objects that are read."""
 
 SIZED: Final = frozenset(
     {(2, "content"), (2, "output"), (4, "content"), (OTHER_DEPTH, "content"), (OTHER_DEPTH, "response")}

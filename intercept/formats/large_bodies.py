@@ -1,4 +1,4 @@
-"""Large request bodies, abridged to what is read of them: in steps, so that nobody waits for one.
+"""Abridges large request bodies to what is read from them, in steps, so that other requests do not wait.
 
 The grammar is that of RFC 8259. Most of a body is taken by regular expressions that never look back (possessive
 quantifiers), in windows of bounded size; only what is larger than a window or nested more deeply than they go takes a
@@ -40,7 +40,7 @@ from intercept.formats.kept_members import (
 )
 
 WINDOW_BYTES: Final = 16 * 1024
-"""How much of a body one step looks at: 2 ms at worst."""
+"""How much of a body one step reads: 2 ms at worst."""
 MAX_STEPS: Final = 500_000
 """Steps for one body, which take a second of the processor altogether, and some four where long strings are kept."""
 MAX_SPACE: Final = 1024 * 1024
@@ -50,11 +50,11 @@ MAX_DEPTH: Final = 512
 MAX_TEXT: Final = 256 * 1024 + 1
 """Characters that are kept of a string: more than of any that is recorded, so that it can be seen that it was cut."""
 MAX_TAIL_BYTES: Final = 256 * 1024
-"""What is kept of the end of an array, aside from its last item."""
+"""How much of the end of an array is kept, besides its last item."""
 MAX_SHORT_TEXT: Final = 8 * 1024
 """Characters that are kept of a string that is no text of a message: of a name, a role, an id."""
 MAX_HEAD_BYTES: Final = 256 * 1024
-"""What is kept of the beginning of a conversation, aside from its first item."""
+"""How much of the beginning of a conversation is kept, besides its first item."""
 MAX_HEAD_ITEMS: Final = 9
 """Items that are kept of the beginning of a conversation: the first user message is among them."""
 
@@ -80,7 +80,7 @@ _STRINGS: Final = Decoder(str)
 
 
 def abridged(body: Body) -> Generator[None, None, Abridged]:
-    """Abridge a request body: keep what is read of it, and cut long strings.
+    """Abridge a request body: keep what the parsers read, and cut long strings.
 
     That is some members, the end of each array, and the beginning of the conversation.
 
@@ -124,7 +124,7 @@ class _Scan:
         return b"0"
 
     def _keep_member(self, key: str, depth: int) -> Steps:
-        """Pass the value of a member and return it abridged: of what is not looked into, only that it was there."""
+        """Pass the value of a member and return it abridged; values that are not read only leave a placeholder."""
         match self._byte():
             case b"[" if (depth, key) in ARRAYS:
                 return (yield from self._keep_array(depth + 1))
@@ -139,13 +139,13 @@ class _Scan:
         return (yield from self._raw())
 
     def _raw(self) -> Steps:
-        """Pass a value and return it as it is, 0 if it is large."""
+        """Pass a value and return it unchanged, 0 if it is large."""
         start = self.at
         yield from self._skip()
         return bytes(self.body[start : self.at]) if self.at - start <= WINDOW_BYTES else b"0"
 
     def _raw_or_abridged(self, key: str) -> Steps:
-        """Pass the value of a member of the body and return it as it is, abridged if it is large."""
+        """Pass the value of a member of the body and return it unchanged, or abridged if it is large."""
         start = self.at
         kept = yield from self._raw()
         if self.at - start > WINDOW_BYTES:

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 from intercept.formats.json_text import read_struct
 
 MAX_TAIL_BYTES: Final = 32 * 1024
-"""How much of the end of an object is looked at."""
+"""How much of the end of an object is read."""
 MAX_CANDIDATES: Final = 4
 """Places where a member may begin that are tried: names within the member itself may be the same."""
 

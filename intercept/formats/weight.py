@@ -32,7 +32,7 @@ _SURROGATE: Final = re.compile(rb"\\u[dD]")
 
 
 class Light(bytes):
-    """A body that is light: nobody need look at it again."""
+    """A body that is light, so it need not be checked again."""
 
 
 def is_light(body: Body) -> bool:

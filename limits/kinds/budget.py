@@ -55,7 +55,7 @@ class Budgets:
     def state(self, limit: Limit, need: int, _now: int) -> LimitState:
         """The state of a limit for a request that is to reserve `need`; a request needs at least one micro-dollar."""
         need = need or 1
-        wall = self._turn()
+        wall = self._enter_period()
         spent = self._keys.get(limit.key)
         reserved = self._reserved.get(limit.key, 0)
         used = 0 if spent is None else spent.used
@@ -67,7 +67,7 @@ class Budgets:
     def wait_ns(self, limit: Limit, need: int, _now: int) -> int:
         """The wait of the state, alone."""
         need = need or 1
-        wall = self._turn()
+        wall = self._enter_period()
         spent = self._keys.get(limit.key)
         reserved = self._reserved.get(limit.key, 0)
         if need <= limit.maximum - (0 if spent is None else spent.used) - reserved:
@@ -86,12 +86,12 @@ class Budgets:
 
     def charge(self, limit: Limit, amount: int, _now: int) -> None:
         """Charge money to the period in which it becomes known."""
-        self._turn()
+        self._enter_period()
         self._spent(limit).used += amount
 
     def at_least(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Correct what is used in the present period, if it began then, and if it is less than this."""
-        self._turn()
+        """Raise the usage of the current period to at least this, if the period began then."""
+        self._enter_period()
         if begin_ns == self._bounds.begin_ns:
             spent = self._keys.get(limit.key) or self._spent(limit)
             spent.used = max(spent.used, used)
@@ -107,11 +107,11 @@ class Budgets:
 
     def forget(self, _now: int) -> None:
         """Forget the periods before the last two."""
-        self._turn()
+        self._enter_period()
 
     def states(self, now: int) -> Iterator[LimitState]:
         """The state of each key with charges, the one charged last first; not of those that were only restored."""
-        self._turn()
+        self._enter_period()
         for spent in reversed(self._keys.values()):
             if spent.limit.maximum != UNLIMITED:
                 yield self.state(spent.limit, 0, now)
@@ -124,8 +124,8 @@ class Budgets:
         self._keys.move_to_end(limit.key)
         return spent
 
-    def _turn(self) -> int:
-        """Turn to the present period; what time it is."""
+    def _enter_period(self) -> int:
+        """Switch to the current period; return the time."""
         wall = self._wall_ns()
         begin, end = self._bounds
         if not begin <= wall < end:

@@ -24,7 +24,7 @@ def time_zone(name: str) -> tzinfo:
     """The time zone of an IANA name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: There is no such time zone.
     """
     try:
         return UTC if name == "UTC" else _zone(name)

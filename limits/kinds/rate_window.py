@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from limits.limit import NEVER_NS, Limit, LimitState
 
 FORGETS = 16
-"""How often idle keys are looked for in a window at most: several at once are forgotten in half the time."""
+"""How often in a window idle keys are searched for, at most."""
 
 MIN_GONE = 64
 """How many times that left the window are kept at least before the array is shortened."""
@@ -124,7 +124,7 @@ class RateWindow:
             yield self.state(starts.limit, 0, now)
 
     def _leave(self, key: str, starts: _Starts, gone: int) -> _Starts | None:
-        """Let those leave the window that were at `gone` or before; None if these are all."""
+        """Remove the starts at `gone` or before; None if no start is left."""
         times = starts.times
         if times[-1] <= gone:
             del self._keys[key]

@@ -1,4 +1,4 @@
-"""Concurrency: how many requests of a key are under way."""
+"""Concurrency: how many requests of a key are running."""
 
 from __future__ import annotations
 

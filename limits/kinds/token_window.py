@@ -23,7 +23,7 @@ MAX_CHARGES = 16_384
 """How many charges of a key are kept one by one."""
 
 FORGETS = 16
-"""How often idle keys are looked for in a window at most: several at once are forgotten in half the time."""
+"""How often in a window idle keys are searched for, at most."""
 
 MIN_GONE = 64
 """How many charges that left the window are kept at least before the arrays are shortened."""
@@ -63,7 +63,7 @@ class _Charges:
         self.first = 0
 
     def leave(self, gone: int) -> None:
-        """Let those leave that were made at `gone` or before; not all of them."""
+        """Remove the charges at `gone` or before. At least one is left."""
         self.first = first = bisect_right(self.times, gone, self.first)
         self.gone = self.sums[first - 1]
         if first >= MIN_GONE and 2 * first >= len(self.times):
@@ -180,7 +180,7 @@ class TokenWindow:
             yield self.state(charges.limit, 0, now)
 
     def _leave(self, key: str, charges: _Charges, gone: int) -> _Charges | None:
-        """Let those leave the window that were made at `gone` or before; None if these are all."""
+        """Remove the charges at `gone` or before; None if no charge is left."""
         if charges.times[-1] <= gone:
             del self._keys[key]
             return None

@@ -37,12 +37,12 @@ class PolicyBook:
                 yield one.source, one.policy
 
     def put(self, source: Source, policy: AnyPolicy) -> None:
-        """Have this policy hold from now on, instead of what was there."""
+        """Add a policy; it replaces the one with the same source."""
         self._policies[source.level][source.key] = self._compile(source, policy)
         self._effective.clear()
 
     def remove(self, level: Level, key: str) -> None:
-        """Have no policy there any more."""
+        """Remove the policy of a source."""
         self._policies[level].pop(key, None)
         self._effective.clear()
 

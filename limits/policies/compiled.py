@@ -1,4 +1,4 @@
-"""A policy as it is applied: its patterns and limits, made once for everybody whom it holds for."""
+"""A policy as it is applied: its patterns and limits, compiled once for all callers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _ANY_MEMBER: Final = ""
 
 
 class MaxTokens(NamedTuple):
-    """The most tokens that a request may ask for, and whose policy says so."""
+    """The maximum of `max_tokens` in a request, and the policy with it."""
 
     maximum: int
     source: Source
 
 
 class Applied(Struct, frozen=True, gc=False):
-    """A limit, and whose policy it is from.
+    """A limit, and the policy that has it.
 
     Attributes:
-        source: Whose policy.
+        source: The policy.
         limit: The limit.
-        part: `each_member`, `together`, or empty where a policy has one part.
+        part: `each_member`, `together`, or empty if the policy has only one part.
         replaced_by: What holds instead of it, for a budget of each member; None if it holds.
     """
 
@@ -46,7 +46,7 @@ class CompiledPolicy:
 
     Args:
         source: Whose policy it is.
-        policy: What it says.
+        policy: Its content.
         zone: The time zone in which budget periods begin.
 
     Attributes:

@@ -29,14 +29,14 @@ class Caller(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Whose policy a call breaks, and in words which rule of it, as in `group research allows claude-*`."""
+    """The policy that a call breaks, and the broken rule in words, as in `group research allows claude-*`."""
 
     source: Source
     rule: str
 
 
 class Effective:
-    """What holds for a caller. It is small, as a process keeps it for thousands of callers.
+    """The policies that hold for a caller. Small, because a process keeps it for thousands of callers.
 
     Args:
         policies: The policies that apply, the widest first.
@@ -64,8 +64,8 @@ class Effective:
     def __init__(self, policies: Sequence[CompiledPolicy], user: str) -> None:
         self.policies = tuple(policies)
         self._user = user
-        asked = [one.max_tokens for one in policies if one.max_tokens is not None]
-        self.max_tokens = min(asked, key=lambda most: most.maximum, default=None)
+        with_maximum = [one.max_tokens for one in policies if one.max_tokens is not None]
+        self.max_tokens = min(with_maximum, key=lambda most: most.maximum, default=None)
         self.denies_own_key = next((one.source for one in policies if one.policy.byok == "deny"), None)
         self.denies_unpriced = next(
             (one.source for one in policies if one.policy.models and one.policy.models.unpriced == "deny"), None
@@ -85,7 +85,7 @@ class Effective:
         return _without_budgets(self._before) if pays else self._before
 
     def after_body(self, *, pays: bool) -> tuple[Limit, ...]:
-        """The limits that reserve what the body asks for."""
+        """The limits that reserve what the body may use."""
         return _without_budgets(self._after) if pays else self._after
 
     def source_of(self, limit: Limit) -> Source | None:

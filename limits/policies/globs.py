@@ -1,4 +1,4 @@
-"""A pattern in which `*` stands for any text."""
+"""A pattern in which `*` matches any text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ANY_TEXT: Final = "*"
 
 
 class Glob:
-    """A pattern: `*` stands for any text, and case makes no difference.
+    """A pattern: `*` matches any text, and case makes no difference.
 
     Time is bounded by the length of the text times that of the pattern, whatever is in them.
     """

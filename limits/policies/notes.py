@@ -1,4 +1,4 @@
-"""What is worth saying about a policy that is allowed, and maybe not meant."""
+"""Warnings about a valid policy that may not be intended."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from limits.policies.globs import Glob
 from limits.policies.policy import ModelPattern, Models, Pattern
 
 MAX_NAMED: Final = 10
-"""How many patterns are named to who is refused."""
+"""Patterns that the message of a refusal names."""
 
 
 class Patterns:
@@ -38,7 +38,7 @@ class Patterns:
         return None
 
     def __str__(self) -> str:
-        """As people are told: some of them."""
+        """In words: some of the patterns."""
         named = ", ".join(map(str, self.patterns[:MAX_NAMED]))
         more = len(self.patterns) - MAX_NAMED
         return f"{named} and {more} more" if more > 0 else named

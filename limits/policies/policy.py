@@ -1,6 +1,6 @@
-"""What a policy says. Each field may be absent: then the policy says nothing of it.
+"""The content of a policy. Each field may be absent; then the policy does not restrict it.
 
-The structs are the JSON of the API as it is; they check themselves, so there is none that says something impossible.
+The structs are the JSON of the API. They validate themselves, so an invalid one does not exist.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ModelPattern(Struct, frozen=True, forbid_unknown_fields=True):
         _check_pattern("model", self.model)
 
     def __str__(self) -> str:
-        """As people are told."""
+        """In words."""
         return f"{self.model} of {self.provider}"
 
 
@@ -124,7 +124,7 @@ class Models(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 class Concurrency(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Requests under way at the same time."""
+    """Requests that run at the same time."""
 
     requests: Requests
     shadow: Shadow = False
@@ -215,7 +215,7 @@ Byok = Annotated[
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What holds for a user or a token. What is absent is not restricted by it."""
+    """The policy of a user or a token. Absent fields restrict nothing."""
 
     models: Models | UnsetType = UNSET
     limits: Limits | UnsetType = UNSET
@@ -225,7 +225,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What holds for everyone, or for the members of a group. What is absent is not restricted by it."""
+    """The policy of everyone or of a group. Absent fields restrict nothing."""
 
     models: Models | UnsetType = UNSET
     limits: SharedLimits | UnsetType = UNSET

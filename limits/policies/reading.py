@@ -1,4 +1,4 @@
-"""Policies as they are sent: read, changed and checked, with words for what is wrong."""
+"""Reads, changes and checks policies from JSON, with plain messages for errors."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_policy(fields: Mapping[str, Any], kind: type[P]) -> P:
 
 
 def merge(fields: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Change what is given, and take away what is null, at any depth (RFC 7396)."""
+    """Apply a JSON merge patch (RFC 7396)."""
     merged = dict(fields)
     for name, value in change.items():
         if value is None:
@@ -114,7 +114,7 @@ def _explain(text: str, kind: type[Struct]) -> InvalidPolicyError:
 
 
 def _plain(rule: str) -> str:
-    """What msgspec expects of a value, in plain words; all else as it is."""
+    """What msgspec expects of a value, in plain words."""
     match = _EXPECTED.fullmatch(rule)
     if match is None:
         return rule

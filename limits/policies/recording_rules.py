@@ -11,7 +11,7 @@ from intercept.secrets.own_patterns import InvalidPatternError, own_pattern
 from limits.policies.invalid_field import InvalidFieldError
 
 MAX_OWN_PATTERNS: Final = 20
-"""How many patterns of what is to be redacted a policy may have."""
+"""The number of redaction patterns that a policy may have."""
 
 MAX_RETENTION: Final = 3650
 """The most days that a policy may keep texts for."""

@@ -23,5 +23,5 @@ class Source(NamedTuple):
     name: str = ""
 
     def __str__(self) -> str:
-        """As people are told: `everyone`, `group research`."""
+        """In words: `everyone`, `group research`."""
         return f"{self.level} {self.name}" if self.name else str(self.level)

@@ -1,1 +1,1 @@
-"""What protects the process and the providers beside the limits of a request."""
+"""Protection of the process and the providers, in addition to the limits of a request."""

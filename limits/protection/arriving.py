@@ -8,7 +8,7 @@ from typing import Protocol
 from limits.held import Held
 
 SLOW_SECONDS = 5.0
-"""How long the body of a request may be on its way before its slot can be taken from it."""
+"""How long a body may take to arrive before another request can get the slot."""
 
 
 class Arriving(Protocol):
@@ -19,10 +19,10 @@ class Arriving(Protocol):
 
 
 class ArrivingBodies:
-    """Knows whose bodies are on their way.
+    """Knows which bodies are arriving, and of which users.
 
-    A body may take minutes, and costs its client nothing. So that nobody keeps others out with that, a request that finds no
-    slot takes that of a slow one: of the user who has most bodies on their way, if those are more than its own user has.
+    A body may take minutes, and costs its client nothing. A request that finds no slot can therefore replace a slow one: of
+    the user with the most arriving bodies, if those are more than its own user has.
 
     Args:
         now_ns: A monotonic clock, in nanoseconds.
@@ -37,7 +37,7 @@ class ArrivingBodies:
         self._users.setdefault(user_key, {})[request] = self._now_ns()
 
     def leave(self, user_key: str, request: Arriving) -> None:
-        """Note that it waits no more; harmless when it never did."""
+        """Remove a request; harmless if it is not there."""
         requests = self._users.get(user_key)
         if requests is not None:
             requests.pop(request, None)

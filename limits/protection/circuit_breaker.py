@@ -1,4 +1,4 @@
-"""Circuit breakers: an upstream that keeps failing is left alone for a while, then asked carefully.
+"""Circuit breakers: a provider that keeps failing gets no calls for a while, then a few probes.
 
 | state     | event                                                | next state |
 |-----------|------------------------------------------------------|------------|
@@ -21,7 +21,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-# With all probes taken nobody knows when the state will change.
+# While all probes run, nobody knows when the state will change.
 PROBES_RETRY_NS = 1_000_000_000
 
 
@@ -68,7 +68,7 @@ class CircuitOpenError(Exception):
 
 
 class Permit:
-    """The right of one request to ask its upstream. Must be settled once; what comes later changes nothing."""
+    """Permission for one request to its provider. It must be settled once; later results are ignored."""
 
     def __init__(self, circuit: _Circuit, generation: int) -> None:
         self._circuit: _Circuit | None = circuit
@@ -158,14 +158,14 @@ class _Circuit:
 class CircuitBreakers:
     """A circuit for each provider, endpoint and model.
 
-    Models are named by clients, so at most `most_circuits` are kept; the one that was asked for longest ago is forgotten
-    first, which closes it.
+    Models are named by clients, so at most `max_circuits` are kept; the least recently used one is removed first,
+    which closes it.
 
     Args:
         policy: When circuits change their state.
         now_ns: A monotonic clock, in nanoseconds.
-        on_change: Told of every change of state, with the new one.
-        most_circuits: How many circuits are kept.
+        on_change: Called for every change of state, with the new one.
+        max_circuits: How many circuits are kept.
     """
 
     def __init__(
@@ -173,12 +173,12 @@ class CircuitBreakers:
         policy: BreakerPolicy,
         now_ns: Callable[[], int],
         on_change: Callable[[CircuitKey, State], None] = lambda _key, _state: None,
-        most_circuits: int = 1000,
+        max_circuits: int = 1000,
     ) -> None:
         self._policy = policy
         self._now_ns = now_ns
         self._on_change = on_change
-        self._most_circuits = most_circuits
+        self._max_circuits = max_circuits
         self._circuits: OrderedDict[CircuitKey, _Circuit] = OrderedDict()
 
     def __len__(self) -> int:
@@ -186,13 +186,13 @@ class CircuitBreakers:
         return len(self._circuits)
 
     def admit(self, key: CircuitKey) -> Permit:
-        """Ask whether a request may go upstream.
+        """Admit a request to its provider.
 
         Raises:
-            CircuitOpenError: It may not.
+            CircuitOpenError: The circuit is open.
         """
         if key not in self._circuits:
-            while len(self._circuits) >= self._most_circuits:
+            while len(self._circuits) >= self._max_circuits:
                 self._circuits.popitem(last=False)
             self._circuits[key] = _Circuit(self._policy, self._now_ns, lambda state: self._on_change(key, state))
         self._circuits.move_to_end(key)

@@ -22,7 +22,7 @@ class Slot:
 
 
 class ConcurrencyLimit:
-    """Hands out at most `limit` slots per key; with 0 as many as are asked for, counted all the same."""
+    """Gives out at most `limit` slots per key; 0 is unlimited, but still counted."""
 
     def __init__(self, limit: int) -> None:
         if limit < 0:

@@ -16,7 +16,7 @@ _ALL = Limit(Kind.RATE, Rule.TOO_MANY_FAILURES, Of.SERVER, "server", MAX_FAILURE
 
 
 class Failures:
-    """Counts failures alone: whoever is right counts nowhere, so people behind one address do not use it up together.
+    """Counts only failures, so people behind one address do not use up its limit with valid requests.
 
     Args:
         limit: Failures of one address in any minute; 0 is any number.
@@ -29,7 +29,7 @@ class Failures:
         self._window = RateWindow(_MINUTE_NS)
 
     def count(self, address: str) -> None:
-        """Count a failure. What is beyond a limit counts nowhere, so it makes nobody wait longer."""
+        """Count a failure. Failures beyond the limit are not counted, so they make no wait longer."""
         now = self._now_ns()
         if self._limit and not self._window.state(_ALL, 0, now).retry_after_ns:
             self._window.start(_ALL, 0, now)

@@ -29,14 +29,14 @@ class Throttle:
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._total: Counter[Hashable] = Counter()
         self._now_ns = now_ns
-        self._told: dict[Hashable, tuple[int, int]] = {}
+        self._reported: dict[Hashable, tuple[int, int]] = {}
 
     def count(self, key: Hashable) -> Due | None:
         """Count one; what to say now, or None while the last line is less than `LINE_NS` old."""
         self._total[key] += 1
         now, total = self._now_ns(), self._total[key]
-        due, told = self._told.get(key, (now, 0))
+        due, reported = self._reported.get(key, (now, 0))
         if now < due:
             return None
-        self._told[key] = now + LINE_NS, total
-        return Due(total - told, total)
+        self._reported[key] = now + LINE_NS, total
+        return Due(total - reported, total)

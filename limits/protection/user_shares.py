@@ -1,4 +1,4 @@
-"""How much of the control plane one user may have under way, in one process, so that nobody shuts the others out."""
+"""How many requests to the control plane one user may run in one process, so that nobody blocks the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_REQUESTS = 16
 """Other requests of one user at the same time, where `user-max-concurrency` is off."""
 
 MIN_REQUESTS = 8
-"""The same at least, where it is on. A dashboard asks for six things at once, which is what browsers open to a server."""
+"""The same at least, where it is on. A dashboard sends six requests at once, as many as browsers open to a server."""
 
 
 class UserShares:

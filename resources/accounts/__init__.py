@@ -1,1 +1,1 @@
-"""People and what lets them in: users, groups, policies, tokens, sign-ins, and the audit trail."""
+"""Accounts: users, groups, policies, tokens, sign-ins, and the audit trail."""

@@ -18,11 +18,11 @@ from storage.accounts.users import Role
 class Actor(Struct):
     """Who did it."""
 
-    id: Annotated[UUID | None, Meta(description="Null for the command line, and while nobody knows who it is.")]
+    id: Annotated[UUID | None, Meta(description="Null for the command line, and if the user is unknown.")]
     username: Annotated[
         str,
         Meta(
-            description="As it was then. `command line`, `single sign-on` and `unknown caller`, which no user can have, for null."
+            description="As it was then. If the id is null: `command line`, `single sign-on` or `unknown caller`, which no user can have."
         ),
     ]
     token_id: Annotated[
@@ -32,25 +32,25 @@ class Actor(Struct):
 
 
 class Subject(Struct):
-    """Whom it concerned: the user, whose token or call it was, or who came into a group or left it."""
+    """The user concerned: the changed user, the owner of the token or call, or the member of a group."""
 
     id: UUID
     username: str
 
 
 class Detail(Struct):
-    """What was done: what applies is there."""
+    """Details of the action; only those that apply are present."""
 
     session_id: Annotated[
         str | UnsetType,
         Meta(description="The session that was ended; of `calls.read` the session of calls that was read."),
     ] = UNSET
     token_id: str | UnsetType = UNSET
-    replaced_by: Annotated[str | UnsetType, Meta(description="The token that is to be used instead.")] = UNSET
+    replaced_by: Annotated[str | UnsetType, Meta(description="The new token that replaces it.")] = UNSET
     group_id: UUID | UnsetType = UNSET
     group: Annotated[str | UnsetType, Meta(description="The name of the group.")] = UNSET
     group_before: str | UnsetType = UNSET
-    members: Annotated[Count | UnsetType, Meta(description="How many a removed group had.")] = UNSET
+    members: Annotated[Count | UnsetType, Meta(description="The number of members that a removed group had.")] = UNSET
     provider: Annotated[str | UnsetType, Meta(description="The provider that was added, changed or removed.")] = UNSET
     changes: Annotated[list[str] | UnsetType, Meta(description="The names of its fields that were changed.")] = UNSET
     role: Role | UnsetType = UNSET
@@ -62,29 +62,33 @@ class Detail(Struct):
     issuer: Annotated[str | UnsetType, Meta(description="The identity provider of a user who signs in there.")] = UNSET
     cost_centre: str | UnsetType = UNSET
     cost_centre_before: str | UnsetType = UNSET
-    expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
-    revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
-    policy: Annotated[str | UnsetType, Meta(description="Whose policy, as in `group research`.")] = UNSET
-    policy_before: Annotated[str | UnsetType, Meta(description="What it was, as JSON.")] = UNSET
-    policy_after: Annotated[str | UnsetType, Meta(description="What became of it, as JSON.")] = UNSET
-    way: Annotated[Way | UnsetType, Meta(description="How calls were read.")] = UNSET
+    expires_at: Annotated[Time | UnsetType | None, Meta(description="When the token expires; null is never.")] = UNSET
+    revoked_tokens: Annotated[Count | UnsetType, Meta(description="The number of tokens that a removed user had.")] = (
+        UNSET
+    )
+    policy: Annotated[str | UnsetType, Meta(description="The policy, as in `group research`.")] = UNSET
+    policy_before: Annotated[str | UnsetType, Meta(description="Before the change, as JSON.")] = UNSET
+    policy_after: Annotated[str | UnsetType, Meta(description="After the change, as JSON.")] = UNSET
+    way: Annotated[Way | UnsetType, Meta(description="How the calls were read.")] = UNSET
     interception_id: Annotated[
-        str | UnsetType, Meta(description="The call that was read by itself, unless too many were.")
+        str | UnsetType, Meta(description="The call that was read, unless there were too many.")
     ] = UNSET
     prices_removed: Annotated[
-        list[str] | UnsetType, Meta(description="The own prices that hold no more, each in a line.")
+        list[str] | UnsetType, Meta(description="The own prices that were removed, each in a line.")
     ] = UNSET
-    prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that hold from then on.")] = UNSET
+    prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that were added.")] = UNSET
     view_id: Annotated[UUID | UnsetType, Meta(description="The saved view; `name` is its name.")] = UNSET
     webhook_id: Annotated[UUID | UnsetType, Meta(description="The webhook.")] = UNSET
     recost_id: Annotated[UUID | UnsetType, Meta(description="The job that prices calls again.")] = UNSET
     start: Annotated[Time | UnsetType, Meta(description="Of calls that started at this time or later,")] = UNSET
     end: Annotated[Time | UnsetType, Meta(description="and before this time.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
-    message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
-    plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET
+    message: Annotated[str | UnsetType, Meta(description="The message to the refused request.")] = UNSET
+    plane: Annotated[
+        Plane | UnsetType, Meta(description="The part of the API: the control plane or the data plane.")
+    ] = UNSET
     count: Annotated[Count | UnsetType, Meta(description="How often it happened within an hour, from `at` on.")] = UNSET
-    last_at: Annotated[Time | UnsetType, Meta(description="When it happened last.")] = UNSET
+    last_at: Annotated[Time | UnsetType, Meta(description="The time of the last one.")] = UNSET
 
 
 class Entry(Struct):
@@ -94,7 +98,7 @@ class Entry(Struct):
     at: Time
     actor: Actor
     action: Action
-    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed, and of a group or provider.")]
+    subject: Annotated[Subject | None, Meta(description="Null if nothing was changed, and for a group or provider.")]
     detail: Detail
     client_ip: Annotated[
         str | None,

@@ -19,12 +19,12 @@ ANSWERS = ("allow", "deny")
 class DeviceCode(Struct):
     """What a program is given (RFC 8628 section 3.2)."""
 
-    device_code: Annotated[str, Meta(description="What the program asks for its token with; it shows it to nobody.")]
-    user_code: Annotated[str, Meta(description="What the user enters.")]
+    device_code: Annotated[str, Meta(description="The program requests its token with it, and keeps it secret.")]
+    user_code: Annotated[str, Meta(description="The code that the user enters.")]
     verification_uri: Annotated[str, Meta(description="Where.")]
     verification_uri_complete: Annotated[str, Meta(description="The same with the code in it.")]
-    expires_in: Annotated[int, Meta(ge=1, description="For how many seconds both codes are good.")]
-    interval: Annotated[int, Meta(ge=1, description="How many seconds the program waits before it asks again.")]
+    expires_in: Annotated[int, Meta(ge=1, description="The seconds for which both codes are valid.")]
+    interval: Annotated[int, Meta(ge=1, description="The seconds that the program waits between two requests.")]
 
 
 class DeviceToken(Struct):
@@ -32,7 +32,7 @@ class DeviceToken(Struct):
 
     access_token: str
     token_type: Literal["Bearer"]
-    expires_in: Annotated[int, Meta(ge=0, description="For how many seconds it is valid.")]
+    expires_in: Annotated[int, Meta(ge=0, description="The seconds for which it is valid.")]
 
 
 class DeviceError(Struct):
@@ -53,8 +53,8 @@ class DeviceError(Struct):
 class Device(Struct):
     """A program that wants a token."""
 
-    name: Annotated[str, Meta(max_length=MAX_NAME, description="What it calls itself; anybody can say anything.")]
-    client_ip: Annotated[str, Meta(description="Where it asks from.")]
+    name: Annotated[str, Meta(max_length=MAX_NAME, description="The name that the program gave. It is not verified.")]
+    client_ip: Annotated[str, Meta(description="The address of the program.")]
     created_at: Time
     expires_at: Time
 

@@ -23,7 +23,7 @@ class Group(Struct):
     name: str
     display_name: str
     created_at: Time
-    members: Annotated[Count, Meta(description="How many users are in it.")]
+    members: Annotated[Count, Meta(description="The number of its members.")]
 
     @classmethod
     def of(cls, group: users.Group, members: int) -> Self:
@@ -34,14 +34,14 @@ class Group(Struct):
 class GroupList(Struct):
     """A page of groups, by name."""
 
-    count: Annotated[Count, Meta(description="How many groups there are, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of groups on all pages.")]
     results: list[Group]
 
 
 class MemberList(Struct):
     """A page of the users in a group, by username."""
 
-    count: Annotated[Count, Meta(description="How many users are in the group, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of members on all pages.")]
     results: list[User]
 
 
@@ -73,7 +73,7 @@ class NewGroup(Body):
 
 
 class GroupChange(Body):
-    """What is to be changed of a group."""
+    """Changes of a group."""
 
     name: GroupName | UnsetType = UNSET
     display_name: DisplayName | UnsetType = UNSET

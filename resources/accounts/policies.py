@@ -35,13 +35,13 @@ Name = Annotated[str, Meta(description="Of the group or user, the id of the toke
 class ListedPolicy(Struct):
     """A policy in the list of all."""
 
-    path: Annotated[str, Meta(description="Where it is, below `/policies/`, with the id.")]
+    path: Annotated[str, Meta(description="Its path below `/policies/`, with the id.")]
     level: Level
     name: Name
     changed_at: Time | None
     unreadable: Annotated[
         str | UnsetType,
-        Meta(description="Why this version of the bridge cannot read it: it has no effect. Else absent."),
+        Meta(description="Why this version of the bridge cannot read it, so that it has no effect. Absent if it can."),
     ] = UNSET
 
     @classmethod
@@ -55,7 +55,7 @@ class ListedPolicy(Struct):
 class PolicyList(Struct):
     """A page of policies."""
 
-    count: Annotated[Count, Meta(description="How many there are, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of policies on all pages.")]
     results: list[ListedPolicy]
 
 
@@ -69,12 +69,12 @@ class PolicySource(Struct):
 
     @classmethod
     def of(cls, source: Source | None) -> Self:
-        """Show it; None stands for the settings."""
+        """Make it; None means the settings."""
         return cls("settings", "") if source is None else cls(_LEVELS[source.level], source.name)
 
 
 class ModelRule(Struct):
-    """Which models a policy allows or denies. Null is what it does not say."""
+    """The models that a policy allows or denies. Null if it does not say."""
 
     source: PolicySource
     allow: list[Pattern] | None
@@ -85,24 +85,24 @@ class ModelRule(Struct):
 
 
 class ModelDecision(Struct):
-    """Whether the model that was asked about may be used."""
+    """Whether the model in the request may be used."""
 
     provider: str
     allowed: bool
-    rule: Annotated[str | None, Meta(description="What refuses it, as in `group research allows claude-*`.")]
+    rule: Annotated[str | None, Meta(description="The rule that refuses it, as in `group research allows claude-*`.")]
 
 
 class MaxTokensRule(Struct):
-    """The most tokens that a request may ask for."""
+    """The maximum of `max_tokens` in a request."""
 
     source: PolicySource
     maximum: Count
 
 
 class RecordingRule(Struct):
-    """What is kept of texts in records, by all policies together: the strictest of each kind."""
+    """The texts that are recorded, by all policies together: the strictest of each kind."""
 
-    sources: Annotated[list[PolicySource], Meta(description="Whose policies say something of it.")]
+    sources: Annotated[list[PolicySource], Meta(description="The policies that say something about it.")]
     prompts: Keep
     tool_inputs: Keep
     thoughts: Keep
@@ -110,7 +110,7 @@ class RecordingRule(Struct):
     errors: Annotated[
         Keep, Meta(description="Of messages of errors: as of responses, and `full` where no policy says it.")
     ]
-    patterns: Annotated[list[str], Meta(description="What is redacted beside what the bridge finds by itself.")]
+    patterns: Annotated[list[str], Meta(description="What is redacted in addition to what the bridge always finds.")]
     retention: Annotated[
         Count | None, Meta(description="Days after which texts are removed; null if they stay as long as their call.")
     ]
@@ -121,7 +121,7 @@ class RecordingRule(Struct):
 
     @classmethod
     def of(cls, effective: Effective | None) -> Self | None:
-        """Show what holds; None where no policy says anything of it."""
+        """Make it; None if no policy restricts it."""
         if effective is None or (kept := effective.recording) is None:
             return None
         sources = [PolicySource.of(one.source) for one in effective.policies if one.policy.recording is not UNSET]
@@ -144,28 +144,26 @@ class LimitRule(Struct):
     source: PolicySource
     part: Annotated[
         Literal["each_member", "together"] | None,
-        Meta(description="Of whom in a policy of many; null in one of a user or token."),
+        Meta(description="Whether it counts each member or all together; null in a policy of a user or token."),
     ]
     kind: Kind
-    of: Annotated[Of, Meta(description="Whose requests count together.")]
-    maximum: Annotated[float, Meta(ge=0, description="Requests or tokens; of a budget US dollars.")]
+    of: Annotated[Of, Meta(description="The requests that count together.")]
+    maximum: Annotated[float, Meta(ge=0, description="Requests or tokens; for a budget, US dollars.")]
     used: Annotated[float, Meta(ge=0)]
     reserved: Annotated[float, Meta(ge=0, description="Held back for requests in progress.")]
     remaining: Annotated[float, Meta(ge=0)]
-    window_seconds: Annotated[float | None, Meta(description="Of a rate or of tokens.")]
+    window_seconds: Annotated[float | None, Meta(description="The window of a rate or token limit.")]
     period: Annotated[Literal["day", "week", "month"] | None, Meta(description="Of a budget.")]
     resets_at: Annotated[
         Time | None,
         Meta(
-            description="When nothing is used any more, if nothing more is used until then; of a budget when its period ends."
+            description="When nothing is used any more, if no more requests come; for a budget, when its period ends."
         ),
     ]
-    next_free_at: Annotated[
-        Time | None, Meta(description="When the next request may start; null while that is not known.")
-    ]
+    next_free_at: Annotated[Time | None, Meta(description="When the next request may start; null if that is unknown.")]
     shadow: Annotated[bool, Meta(description="Whether it only counts, and refuses nothing.")]
-    holds: Annotated[bool, Meta(description="False where another budget holds instead.")]
-    replaced_by: Annotated[PolicySource | None, Meta(description="Whose budget holds instead.")]
+    holds: Annotated[bool, Meta(description="False if another budget replaces it.")]
+    replaced_by: Annotated[PolicySource | None, Meta(description="The policy with the budget that replaces it.")]
 
     @classmethod
     def of_limit(cls, limit: Limit, state: LimitState | None, now: datetime, applied: Applied | None = None) -> Self:
@@ -192,7 +190,7 @@ class LimitRule(Struct):
 
 
 class PolicyUser(Struct):
-    """Whom the explanation is about."""
+    """The user of the explanation."""
 
     id: UUID
     username: str
@@ -204,13 +202,15 @@ class Explanation(Struct):
 
     user: PolicyUser
     at: Time
-    policies: Annotated[list[PolicySource], Meta(description="Whose policies apply, the widest first.")]
-    model: Annotated[str | None, Meta(description="The model that was asked about.")]
-    decisions: Annotated[list[ModelDecision], Meta(description="Of that model, by provider; empty without one.")]
+    policies: Annotated[list[PolicySource], Meta(description="The policies that apply, the widest first.")]
+    model: Annotated[str | None, Meta(description="The model in the request.")]
+    decisions: Annotated[
+        list[ModelDecision], Meta(description="Whether that model may be used, by provider; empty without a model.")
+    ]
     models: list[ModelRule]
     max_tokens: MaxTokensRule | None
     own_key_denied_by: Annotated[
-        PolicySource | None, Meta(description="Who forbids a key of the user's own; null if nobody does.")
+        PolicySource | None, Meta(description="The policy that forbids own keys of users; null if none does.")
     ]
     recording: Annotated[
         RecordingRule | None,
@@ -230,7 +230,7 @@ class Explanation(Struct):
         providers: Sequence[str],
         has_price: Callable[[str, str], bool],
     ) -> Self:
-        """Show what holds for a user.
+        """Make the explanation for a user.
 
         Args:
             user: Whom it is about.

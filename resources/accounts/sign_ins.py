@@ -21,15 +21,15 @@ class SignIn(Struct):
 class OpenIDSignIn(Struct):
     """Signing in at an OpenID provider."""
 
-    name: Annotated[str, Meta(description="What the operator calls the provider.")]
-    path: Annotated[str, Meta(description="Where a browser goes to sign in, on this server.")]
+    name: Annotated[str, Meta(description="The operator's name for the provider.")]
+    path: Annotated[str, Meta(description="The address at which a browser signs in, on this server.")]
 
 
 class SignInWays(Struct):
     """How somebody may sign in to the dashboard here."""
 
     token: Annotated[bool, Meta(description="With a token.")]
-    openid: Annotated[OpenIDSignIn | None, Meta(description="At an OpenID provider; null where there is none.")]
+    openid: Annotated[OpenIDSignIn | None, Meta(description="Sign-in at an OpenID provider; null without one.")]
 
 
 class SignInSession(Struct):
@@ -45,10 +45,10 @@ class SignInSession(Struct):
     ]
     method: Annotated[Method, Meta(description="How the user signed in.")]
     created_at: Time
-    last_used_at: Annotated[Time, Meta(description="About: not every use is written down.")]
+    last_used_at: Annotated[Time, Meta(description="Approximate: not every use is recorded.")]
     expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]
-    client_ip: Annotated[str, Meta(description="The address that it signed in from.")]
-    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="What the browser said of itself.")]
+    client_ip: Annotated[str, Meta(description="The address from which the user signed in.")]
+    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="The `User-Agent` of the browser.")]
     current: Annotated[bool, Meta(description="Whether it is the session of this request.")]
 
     @classmethod
@@ -60,5 +60,5 @@ class SignInSession(Struct):
 class SignInSessionList(Struct):
     """A page of sessions, the one that was used last first."""
 
-    count: Annotated[Count, Meta(description="How many sessions there are that are not over.")]
+    count: Annotated[Count, Meta(description="The number of sessions that have not ended.")]
     results: list[SignInSession]

@@ -22,20 +22,20 @@ DEFAULT_OVERLAP = timedelta(hours=24)
 
 
 class Token(Struct):
-    """What is known of a token: never its secret."""
+    """A token without its secret."""
 
     id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
     name: str
     created_at: Time
     expires_at: Annotated[Time | None, Meta(description="Null is never.")]
-    revoked_at: Annotated[Time | None, Meta(description="Null is not yet.")]
-    last_used_at: Annotated[Time | None, Meta(description="To about 20 seconds; null is never, as far as is known.")]
+    revoked_at: Annotated[Time | None, Meta(description="Null if it is not revoked.")]
+    last_used_at: Annotated[Time | None, Meta(description="Accurate to about 20 seconds; null if no use is known.")]
     last_client: Annotated[str | None, Meta(description="The client that used it last; `Dashboard` for a session.")]
     last_client_ip: Annotated[str | None, Meta(description="The address of that client.")]
 
     @classmethod
     def of(cls, token: users.Token, use: TokenUse | None = None, /, **further: Any) -> Self:
-        """Show a token, with what is further said of it."""
+        """Make the resource of a token, with further fields."""
         last = {
             "last_used_at": use and format_time(use.at),
             "last_client": use and use.client,
@@ -47,13 +47,13 @@ class Token(Struct):
 class CreatedToken(Token):
     """A token that has just been created."""
 
-    token: Annotated[str, Meta(description="The token itself, this once: only a hash of it is kept.")]
+    token: Annotated[str, Meta(description="The token itself. It appears only here: the database has only its hash.")]
 
 
 class FoundToken(Token):
     """A token, and whose it is."""
 
-    user: Annotated[Initiator, Meta(description="Of a service token `groups/`, the name of its group, and its id.")]
+    user: Annotated[Initiator, Meta(description="For a service token: `groups/`, the name of its group, and its id.")]
 
     @classmethod
     def found(cls, token: users.Token, use: TokenUse | None, user: users.User) -> Self:
@@ -64,18 +64,18 @@ class FoundToken(Token):
 class FoundTokenList(Struct):
     """A page of tokens of all users, newest first."""
 
-    count: Annotated[Count, Meta(description="How many tokens match, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of matching tokens on all pages.")]
     results: list[FoundToken]
 
 
 class TokenList(Struct):
     """A page of tokens, newest first."""
 
-    count: Annotated[Count, Meta(description="How many tokens there are, expired and revoked ones too.")]
+    count: Annotated[Count, Meta(description="The number of tokens, with expired and revoked ones.")]
     results: list[Token]
 
 
-Name = Annotated[str, Meta(max_length=MAX_NAME, description="What it is for, in printable characters.")]
+Name = Annotated[str, Meta(max_length=MAX_NAME, description="Its purpose, in printable characters.")]
 Duration = Annotated[
     str,
     Meta(

@@ -1,4 +1,4 @@
-"""What a user has used of every limit, with their tokens and what was refused them."""
+"""The usage of a user by limit, with their tokens and refused calls."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ MAX_REFUSALS: Final = 5
 
 
 class TokenUsage(Token):
-    """An active token, and what is used of its own limits."""
+    """An active token, and the usage of its own limits."""
 
-    limits: Annotated[
-        list[LimitRule], Meta(description="Limits of this token alone: of the settings, and of its policy.")
-    ]
+    limits: Annotated[list[LimitRule], Meta(description="The limits of this token, from the settings and its policy.")]
 
     @classmethod
     def used(cls, token: users.Token, use: TokenUse | None, limits: list[LimitRule]) -> Self:
@@ -47,8 +45,8 @@ class UserRefusals(Struct):
     """Which calls of a user the bridge refused."""
 
     since: Annotated[Time, Meta(description="The same as `from`.")]
-    count: Annotated[Count, Meta(description="How many calls were refused in the time range.")]
-    rules: Annotated[list[RuleCount], Meta(description="By which rules, that with most first.")]
+    count: Annotated[Count, Meta(description="The number of refused calls in the time range.")]
+    rules: Annotated[list[RuleCount], Meta(description="By rule, the most frequent first.")]
     latest: Annotated[
         list[Refusal],
         Meta(
@@ -59,17 +57,17 @@ class UserRefusals(Struct):
 
 
 class UserUsage(Struct):
-    """How near a user is to every limit now, and what they did in a time range."""
+    """The current usage of a user by limit, and their calls in a time range."""
 
     user: PolicyUser
     at: Time
     from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, not included.")]
-    total: Annotated[GroupTotals, Meta(description="What their calls of the time range add up to.")]
+    to: Annotated[Time, Meta(description="Its end, exclusive.")]
+    total: Annotated[GroupTotals, Meta(description="The totals of their calls in the time range.")]
     scope: LimitsScope
     state: LimitsState
     spend_usd: Annotated[
-        float, Meta(ge=0, description="What their calls cost since the month began in UTC, in US dollars.")
+        float, Meta(ge=0, description="The cost of their calls since the start of the month in UTC, in US dollars.")
     ]
     limits: Annotated[
         list[LimitRule],

@@ -1,4 +1,4 @@
-"""Users, and who asks."""
+"""Users, and the caller."""
 
 from __future__ import annotations
 
@@ -28,34 +28,32 @@ class User(Struct):
         ),
     ]
     created_at: Time
-    cost_centre: Annotated[
-        str, Meta(description="Who pays, in the words of the owners; empty where they said nothing.")
-    ]
+    cost_centre: Annotated[str, Meta(description="Who pays, as the owners entered it; empty without an entry.")]
 
     @classmethod
     def of(cls, user: users.User, *further: Any) -> Self:
-        """Show a user, with what is further said of them."""
+        """Make the resource of a user, with further fields."""
         created_at = format_time(user.created_at)
         return cls(user.id, user.username, user.display_name, user.role, created_at, user.cost_centre, *further)
 
 
 class TokenRules(Struct):
-    """Which tokens who asks may create."""
+    """The tokens that the caller may create."""
 
-    may_create: Annotated[bool, Meta(description="Whether they may create any, see `token-creation`.")]
+    may_create: Annotated[bool, Meta(description="Whether the user may create tokens, see `token-creation`.")]
     limit: Annotated[
-        Count | None, Meta(description="How many active ones they may have, see `tokens-per-user`. Null is any number.")
+        Count | None, Meta(description="The maximum number of active tokens, see `tokens-per-user`. Null is unlimited.")
     ]
     expire_by: Annotated[
         Time | None,
         Meta(
-            description="When the token expires with which they ask: one made with it does not outlive it. Null is never."
+            description="When the token of this request expires; a token created with it expires no later. Null is never."
         ),
     ]
 
 
 class Me(User):
-    """Who asks."""
+    """The caller."""
 
     tokens: TokenRules
 
@@ -68,28 +66,29 @@ class UserGroup(Struct):
 
 
 class ListedUser(User):
-    """A user, with what there is of them."""
+    """A user with groups, tokens and spend."""
 
     groups: Annotated[list[UserGroup], Meta(description="By name. `everyone`, which has all users, is not among them.")]
     active_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
     living_tokens: Annotated[
-        Count, Meta(description="The former name of `active_tokens`. The next version has it no more.")
+        Count, Meta(description="The former name of `active_tokens`. The next version removes it.")
     ]
 
     last_seen_at: Annotated[
-        Time | None, Meta(description="When a token of theirs was used last, to about 20 seconds; null is never.")
+        Time | None,
+        Meta(description="The last use of one of their tokens, accurate to about 20 seconds; null is never."),
     ]
     spend_usd: Annotated[
         float,
         Meta(
             ge=0,
-            description="What their calls cost since the month began in UTC, at own or list prices, in US dollars.",
+            description="The cost of their calls since the start of the month in UTC, at own or list prices, in US dollars.",
         ),
     ]
 
     @classmethod
     def listed(cls, person: Person) -> Self:
-        """Show a user with what there is of them."""
+        """Make the resource of a user with groups, tokens and spend."""
         groups = [UserGroup(group.id, group.name) for group in person.groups]
         seen, tokens = person.last_seen_at, person.active_tokens
         return cls.of(person.user, groups, tokens, tokens, seen and format_time(seen), float(person.spend_usd))
@@ -98,7 +97,7 @@ class ListedUser(User):
 class UserList(Struct):
     """A page of users, by username."""
 
-    count: Annotated[Count, Meta(description="How many users there are, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of users on all pages.")]
     results: list[ListedUser]
 
 
@@ -144,7 +143,7 @@ class NewUser(Body):
 
 
 class UserChange(Body):
-    """What is to be changed of a user."""
+    """Changes of a user."""
 
     role: Role | UnsetType = UNSET
     display_name: DisplayName | UnsetType = UNSET

@@ -67,9 +67,9 @@ def _without_secret(text: str) -> str:
 _READERS: Readers = MappingProxyType({"name": _name, "page": _page})
 _OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"query": _query, "shared": _shared})
 _Name = Annotated[
-    str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Once among the views of a user, in any case.")
+    str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
 ]
-_Page = Annotated[Page, Meta(description="Which view of the dashboard it opens: the first word of its address.")]
+_Page = Annotated[Page, Meta(description="The view of the dashboard that it opens: the first word of its address.")]
 _Query = Annotated[
     dict[str, str],
     Meta(
@@ -77,7 +77,7 @@ _Query = Annotated[
         "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage` and `providers` `of` is the user or the provider."
     ),
 ]
-_Shared = Annotated[bool, Meta(description="Whether everybody sees it. Of calls each sees what they may see anyway.")]
+_Shared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]
 
 
 class NewView(Body, omit_defaults=True):
@@ -93,7 +93,7 @@ class NewView(Body, omit_defaults=True):
 
 
 class ViewChange(Body, omit_defaults=True):
-    """What is given is changed."""
+    """Changes of a view: only the given fields."""
 
     name: _Name | UnsetType = UNSET
     page: _Page | UnsetType = UNSET
@@ -105,7 +105,7 @@ class ViewChange(Body, omit_defaults=True):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What is given."""
+        """The given fields."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in values.items() if value is not UNSET}
 
@@ -148,5 +148,5 @@ class SavedView(Struct, kw_only=True):
 class SavedViewList(Struct):
     """A page of views, by name."""
 
-    count: Annotated[Count, Meta(description="How many there are that the caller sees, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of views that the caller may see, on all pages.")]
     results: list[SavedView]

@@ -82,11 +82,11 @@ def _switch(value: object) -> bool:
 _READERS: Readers = MappingProxyType({"url": read_url, "description": _description})
 _OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"types": _types, "disabled": _switch})
 _Url = Annotated[str, Meta(description="https; http is allowed to this machine alone.")]
-_Types = Annotated[list[AlertType], Meta(description="Which alerts are sent.")]
+_Types = Annotated[list[AlertType], Meta(description="The alerts that are sent.")]
 
 
 class NewWebhook(Body, omit_defaults=True):
-    """A webhook that is added. Without `types` it is told everything."""
+    """A new webhook. Without `types` it receives all alerts."""
 
     url: _Url
     description: str = ""
@@ -97,7 +97,7 @@ class NewWebhook(Body, omit_defaults=True):
 
 
 class WebhookChange(Body, omit_defaults=True):
-    """What is given is changed."""
+    """Changes of a webhook: only the given fields."""
 
     url: _Url | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -109,7 +109,7 @@ class WebhookChange(Body, omit_defaults=True):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What is given."""
+        """The given fields."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in values.items() if value is not UNSET}
 
@@ -119,13 +119,13 @@ class LastDelivery(Struct):
 
     at: Time
     type: str
-    status: Annotated[int | None, Meta(description="Of the answer; null if there was none.")]
-    error: Annotated[str | None, Meta(description="Why it failed; null if it did not.")]
-    attempts: Annotated[Count, Meta(description="How often this message was tried.")]
+    status: Annotated[int | None, Meta(description="The status of the response; null if there was none.")]
+    error: Annotated[str | None, Meta(description="The error; null if it succeeded.")]
+    attempts: Annotated[Count, Meta(description="The number of tries of this message.")]
 
 
 class Webhook(Struct, kw_only=True):
-    """Whom alerts are told."""
+    """A webhook that receives alerts."""
 
     id: UUID
     url: str
@@ -134,9 +134,9 @@ class Webhook(Struct, kw_only=True):
     disabled: bool
     created_at: Time
     changed_at: Time
-    waiting: Annotated[Count, Meta(description="Messages that are still to be sent, or to be sent again.")]
+    waiting: Annotated[Count, Meta(description="The number of messages that wait for a first or another try.")]
     last_delivery: LastDelivery | None
-    secret: Annotated[str | UnsetType, Meta(description="In the answer to the request that added it alone.")] = UNSET
+    secret: Annotated[str | UnsetType, Meta(description="Only in the response to the request that added it.")] = UNSET
 
     @classmethod
     def of(cls, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> Self:
@@ -159,17 +159,17 @@ class Webhook(Struct, kw_only=True):
 
 
 class Delivery(Struct):
-    """A message that a webhook was to be told, and what became of it so far."""
+    """A message to a webhook, and its state."""
 
-    id: Annotated[str, Meta(description="The header `webhook-id` that it has.")]
+    id: Annotated[str, Meta(description="The value of its header `webhook-id`.")]
     type: str
     state: Annotated[documents.DeliveryState, Meta(description="`waiting` also between tries.")]
     raised_at: Time
-    attempts: Annotated[Count, Meta(description="How often it was tried.")]
-    status: Annotated[int | None, Meta(description="Of the last answer; null if there was none.")]
-    error: Annotated[str | None, Meta(description="Why the last try failed; null if it did not.")]
-    next_at: Annotated[Time | None, Meta(description="When it is tried next; null if it is not tried again.")]
-    ended_at: Annotated[Time | None, Meta(description="When it was taken, or given up; null before.")]
+    attempts: Annotated[Count, Meta(description="The number of tries.")]
+    status: Annotated[int | None, Meta(description="The status of the last response; null if there was none.")]
+    error: Annotated[str | None, Meta(description="The error of the last try; null if it succeeded.")]
+    next_at: Annotated[Time | None, Meta(description="The time of the next try; null if there is none.")]
+    ended_at: Annotated[Time | None, Meta(description="When it was delivered or given up; null before.")]
 
     @classmethod
     def of(cls, kept: documents.KeptDelivery) -> Self:
@@ -204,4 +204,4 @@ class WebhookList(Struct):
 class SentTest(Struct):
     """A message that says that it is a test."""
 
-    id: Annotated[str, Meta(description="The header `webhook-id` that it has.")]
+    id: Annotated[str, Meta(description="The value of its header `webhook-id`.")]

@@ -85,12 +85,14 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
 
     provider: Annotated[Wildcard, Meta(description="The provider's name, which may have `*` in it.")]
     model: Annotated[Wildcard, Meta(description="The model, as clients name it, which may have `*` in it.")]
-    input: Annotated[Usd, Meta(description="As text or as a number, to a millionth of a dollar.")]
+    input: Annotated[Usd, Meta(description="As text or as a number, with up to six decimal places.")]
     output: Usd
-    cache_read: Annotated[Usd | UnsetType, Meta(description="Tokens read from a cache; without it as `input`.")] = UNSET
-    cache_write: Annotated[Usd | UnsetType, Meta(description="Tokens written to a cache; without it as `input`.")] = (
-        UNSET
-    )
+    cache_read: Annotated[
+        Usd | UnsetType, Meta(description="Tokens read from a cache; without it the price of `input`.")
+    ] = UNSET
+    cache_write: Annotated[
+        Usd | UnsetType, Meta(description="Tokens written to a cache; without it the price of `input`.")
+    ] = UNSET
     valid_from: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
 
     readers: ClassVar[Readers] = MappingProxyType(
@@ -148,8 +150,8 @@ class Price(Struct, kw_only=True, omit_defaults=True):
     model: str
     input: Annotated[str, Meta(description="Exact, as in `3.00`.")]
     output: str
-    cache_read: Annotated[str | UnsetType, Meta(description="Without it as `input`.")] = UNSET
-    cache_write: Annotated[str | UnsetType, Meta(description="Without it as `input`.")] = UNSET
+    cache_read: Annotated[str | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
+    cache_write: Annotated[str | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
     valid_from: Time
 
     @classmethod
@@ -170,7 +172,7 @@ class PriceList(Struct):
     """All own prices, by provider, model and time."""
 
     prices: list[Price]
-    changed_at: Annotated[Time | None, Meta(description="When they were changed last; null if never.")]
+    changed_at: Annotated[Time | None, Meta(description="The time of the last change; null if never.")]
 
     @classmethod
     def of(cls, kept: KeptPrices) -> Self:

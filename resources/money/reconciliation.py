@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 class Figures(Struct, frozen=True):
     """Tokens and cost of one side, or the difference: what is reported less what is recorded."""
 
-    tokens: Annotated[int | None, Meta(description="All of them; null where a report tells none.")]
+    tokens: Annotated[int | None, Meta(description="All of them; null if the report has none.")]
     input_tokens: int | None
     output_tokens: int | None
     cache_read_input_tokens: int | None
@@ -58,11 +58,11 @@ class Reconciled(Struct, frozen=True):
     reported: Figures
     difference: Figures
     verdict: Verdict
-    reason: Annotated[str, Meta(description="Why the sides may differ; empty where they agree.")]
+    reason: Annotated[str, Meta(description="Why the two may differ; empty if they agree.")]
 
 
 class Reconciliation(Struct, frozen=True):
-    """What was compared, and what came out: a row for each day and model, in their order."""
+    """The result of a comparison: a row for each day and model, in order."""
 
     provider: str
     from_: Annotated[str, Meta(description="The first day, in UTC.")] = field(name="from")
@@ -96,7 +96,7 @@ class _Side(Struct):
 
     @property
     def difference(self) -> Tokens | None:
-        """Reported less recorded; None where no tokens are reported and there is nothing to compare."""
+        """Reported minus recorded; None if no tokens are reported."""
         if self.reported is None:
             return None if self.is_reported else -self.recorded
         return self.reported + -self.recorded
@@ -111,9 +111,9 @@ def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], tod
     """Compare by day and model, in their order. Names of one model are taken together, see `model_key`.
 
     Args:
-        recorded: What the bridge has.
-        reported: What the provider has.
-        today: In UTC: the latest days are not reported yet.
+        recorded: The records of the bridge.
+        reported: The reports of the provider.
+        today: In UTC. The latest days are not reported yet.
     """
     sides: dict[tuple[date, str], _Side] = {}
     for one in recorded:
@@ -153,7 +153,7 @@ def _side(sides: dict[tuple[date, str], _Side], day: date, model: str) -> _Side:
 
 
 def _names(recorded: Iterable[RecordedDay], reported: Iterable[Reported]) -> Mapping[str, str]:
-    """The name by which each model is shown: as it is recorded, else as it is reported; of several the shortest."""
+    """The name of each model in the result: as recorded, else as reported; of several the shortest."""
     names: dict[str, str] = {}
     for source in (recorded, reported):
         found: dict[str, str] = {}

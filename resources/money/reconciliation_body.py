@@ -1,4 +1,4 @@
-"""What is asked of a comparison with a provider's reports. Pure."""
+"""The body of a request to compare with a provider's reports. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MAX_NAMES: Final = 100
 READ_FROM_FILES = "has reports that are files: python server.py reconcile --provider {} --file .. compares with them"
 
 
-class Asked(NamedTuple):
-    """What is compared: the days in [start, end) of a provider, and the names of those whose calls are left."""
+class ReconciliationRequest(NamedTuple):
+    """What to compare: the days in [start, end) of a provider, and the names of providers to include."""
 
     provider: str
     start: datetime
@@ -52,7 +52,7 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
     ] = []
 
     @classmethod
-    def read(cls, data: bytes, now: datetime) -> Asked:
+    def read(cls, data: bytes, now: datetime) -> ReconciliationRequest:
         """Read a body.
 
         Raises:
@@ -77,11 +77,11 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
             start, end = _days(values, now, problems)
         if problems:
             raise InvalidBodyError(problems)
-        return Asked(values["provider"], start, end, values["names"])
+        return ReconciliationRequest(values["provider"], start, end, values["names"])
 
 
 def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
-    """Whole days; what is wrong with them is added to the problems."""
+    """Whole days; their errors are added to the problems."""
     day = Bucket.DAY
     try:
         end = ceiling(day, values["to"]) if values.get("to") else day.floor(now)

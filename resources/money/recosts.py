@@ -28,7 +28,7 @@ class RecostBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
         name="from"
     )
-    to: Annotated[str, Meta(description="The end of the range, which is not in it. Without it the present time.")] = ""
+    to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
 
     @classmethod
     def range_of(cls, data: bytes, now: datetime) -> tuple[datetime, datetime]:
@@ -80,14 +80,17 @@ class Recost(Struct, kw_only=True):
     requested_by: Annotated[str | None, Meta(description="The username; null for the command line.")]
     begun_at: Time | None
     ended_at: Time | None
-    total: Annotated[Count | None, Meta(description="How many calls there are; null while that is not known.")]
-    done: Annotated[Count, Meta(description="How many were looked at.")]
-    changed: Annotated[Count, Meta(description="How many of these have another cost now.")]
-    skipped: Annotated[Count, Meta(description="How many keep their cost, as their server died and may still tell it.")]
-    cost_before_usd: Annotated[str, Meta(description="What those looked at cost before, exact.")]
-    cost_after_usd: Annotated[str, Meta(description="What they cost now, exact.")]
+    total: Annotated[Count | None, Meta(description="The number of calls; null while that is unknown.")]
+    done: Annotated[Count, Meta(description="The number of calls that were checked.")]
+    changed: Annotated[Count, Meta(description="The number of these whose cost changed.")]
+    skipped: Annotated[
+        Count,
+        Meta(description="The number that keep their cost, because their server died and its record may still arrive."),
+    ]
+    cost_before_usd: Annotated[str, Meta(description="The cost of the checked calls before, exact.")]
+    cost_after_usd: Annotated[str, Meta(description="Their cost now, exact.")]
     prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")]
-    error: Annotated[str | None, Meta(description="Why it was given up.")]
+    error: Annotated[str | None, Meta(description="Why the job was given up.")]
 
     @classmethod
     def of(cls, job: recost_documents.Recost) -> Self:

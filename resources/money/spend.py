@@ -1,4 +1,4 @@
-"""What calls cost as CSV: as the bridge has it, and by FOCUS. Pure.
+"""The cost of calls as CSV: in the bridge's own columns, and in those of FOCUS. Pure.
 
 FOCUS is the FinOps Open Cost and Usage Specification; version 1.4, dataset "Cost and Usage", says what is in a column. A row is
 a charge of the category `Usage`, a day long. No invoice says what calls cost, so the four costs are the same, and the columns of
@@ -47,12 +47,12 @@ Cells = Sequence[object]
 
 @dataclass(frozen=True)
 class SpendFormat:
-    """How rows are written.
+    """A format of rows.
 
     Attributes:
-        change: What the format needs of a query.
+        change: Adapts a query to the format.
         head: The names of the columns.
-        cells: What stands in them.
+        cells: Their values.
     """
 
     change: Callable[[SpendQuery], SpendQuery]
@@ -108,7 +108,7 @@ def _named(dimension: Dimension, value: Any, names: Names) -> Iterator[object]:
 
 
 def _period(query: SpendQuery, at: datetime) -> tuple[datetime, datetime]:
-    """The days of a row that are in the range that was asked for."""
+    """The days of a row within the requested range."""
     end = at + timedelta(days=1) if query.span is Span.DAY else _next_month(at)
     return max(at, query.start), min(end, query.end)
 
@@ -132,7 +132,7 @@ _FOCUS_NEEDS: Final = (Dimension.USER, Dimension.PROVIDER, Dimension.MODEL)
 
 
 def _focus_query(query: SpendQuery) -> SpendQuery:
-    """A charge is a day long, and says who used what of whom."""
+    """A charge has one day, user, model and provider."""
     more = tuple(one for one in query.group_by if one not in _FOCUS_NEEDS)
     return SpendQuery(query.start, query.end, _FOCUS_NEEDS + more, Span.DAY, query.visible_to)
 

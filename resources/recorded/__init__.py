@@ -1,1 +1,1 @@
-"""What was recorded: interceptions, sessions, refusals, statistics, and the formats of exports."""
+"""Records: interceptions, sessions, refusals, statistics, and the formats of exports."""

@@ -1,4 +1,4 @@
-"""Errors: what went wrong in a time range, failed calls and refusals, grouped by what they have in common."""
+"""Errors of a time range: failed calls and refusals, grouped by kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.accounts.users import User
 from storage.queries.filters.error_groups import ErrorGroup
 
 NEW_SPAN = timedelta(hours=24)
-"""What was seen first in the last hours of the range is new."""
+"""A kind is new if it first appeared in this last part of the range."""
 
 MAX_USERS = 5
 """Users who are named of a group."""
@@ -28,15 +28,15 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
     """Errors of one kind."""
 
     kind: Annotated[Literal["call", "refusal"], Meta(description="Calls that failed, or that the bridge refused.")]
-    provider: Annotated[str | None, Meta(description="The name of the provider; null of a refusal without one.")]
-    model: Annotated[str | None, Meta(description="Null of a refusal before the body was read.")]
+    provider: Annotated[str | None, Meta(description="The name of the provider; null for a refusal without one.")]
+    model: Annotated[str | None, Meta(description="Null for a refusal before the body was read.")]
     status: Annotated[
         int | None,
-        Meta(description="Of the provider's response, or of the bridge's refusal; null where there was none."),
+        Meta(description="The status of the provider's response or of the refusal; null if there was none."),
     ]
-    end_reason: Annotated[EndReason | None, Meta(description="How the calls ended; null of refusals.")]
+    end_reason: Annotated[EndReason | None, Meta(description="How the calls ended; null for refusals.")]
     type: Annotated[str, Meta(description="The type of the error, in the provider's words; may be empty.")]
-    rule: Annotated[Rule | None, Meta(description="Why the bridge refused; null of calls.")]
+    rule: Annotated[Rule | None, Meta(description="Why the bridge refused; null for calls.")]
     template: Annotated[
         str,
         Meta(description="The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers."),
@@ -44,12 +44,12 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
     message: Annotated[str, Meta(description="The message of the example, at most 500 characters. Empty for readers.")]
     explanation: Annotated[str, Meta(description="What it means, in plain words.")]
     calls: Count
-    users: Annotated[Count, Meta(description="How many users got it, as far as they are known.")]
+    users: Annotated[Count, Meta(description="The number of known users who got it.")]
     initiators: Annotated[list[Initiator], Meta(description=f"Some of them, at most {MAX_USERS}.")]
     first_at: Time
     last_at: Time
-    example_id: Annotated[UUID, Meta(description="The last of these calls; of refusals the last row.")]
-    is_new: Annotated[bool, Meta(description="Whether it was seen first in the last 24 hours of the range.")]
+    example_id: Annotated[UUID, Meta(description="The last of these calls; for refusals, the last row.")]
+    is_new: Annotated[bool, Meta(description="Whether it first appeared in the last 24 hours of the range.")]
 
     @classmethod
     def of(cls, group: ErrorGroup, users: Mapping[UUID, User], until: datetime) -> Self:
@@ -80,12 +80,12 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
 class ErrorList(Struct):
     """What went wrong, the most frequent first."""
 
-    from_: Annotated[Time, Meta(description="The beginning of the range, which belongs to it.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, which does not.")]
-    count: Annotated[Count, Meta(description="How many kinds of errors there are.")]
-    calls: Annotated[Count, Meta(description="How many calls failed or were refused, of all kinds.")]
+    from_: Annotated[Time, Meta(description="The start of the range, inclusive.")] = field(name="from")
+    to: Annotated[Time, Meta(description="Its end, exclusive.")]
+    count: Annotated[Count, Meta(description="The number of kinds of errors.")]
+    calls: Annotated[Count, Meta(description="The number of failed and refused calls, of all kinds.")]
     is_complete: Annotated[
-        bool, Meta(description="False where there were more than 20,000 different messages: the rarest are left out.")
+        bool, Meta(description="False if there were more than 20,000 different messages; then the rarest are left out.")
     ]
     results: list[ErrorKind]
 

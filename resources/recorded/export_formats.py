@@ -136,8 +136,8 @@ def _cell(value: Any) -> str:
 
 def harmless(text: str) -> str:
     """Put an apostrophe where a formula would begin, and in front of a tab or a line break that begins the text."""
-    shown = _CELL_START.sub(r"\1'\2\3", text)
-    return f"'{shown}" if shown.startswith(("\t", "\r", "\n")) else shown
+    escaped = _CELL_START.sub(r"\1'\2\3", text)
+    return f"'{escaped}" if escaped.startswith(("\t", "\r", "\n")) else escaped
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

@@ -1,6 +1,6 @@
-"""A record without the words of people and models: what a reader sees. Pure.
+"""A record without texts of people and models, for readers. Pure.
 
-What is left are figures and names: who called, which model, how many tokens, which tools, how it ended.
+Numbers and names are left: user, model, tokens, tools, end.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ def without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
 
     The texts are prompts, inputs of tools, thoughts, responses, and the messages of errors: providers quote requests in them.
     """
-    shown = dict(document)
+    copy = dict(document)
     for name, text in _TEXTS.items():
-        shown[name] = [_withheld(entry, text) for entry in document.get(name, ())]
+        copy[name] = [_withheld(entry, text) for entry in document.get(name, ())]
     if response := document.get("response"):
-        shown["response"] = _withheld(response, "text")
+        copy["response"] = _withheld(response, "text")
     if error := document.get("error"):
-        shown["error"] = {**error, "message": ""}
+        copy["error"] = {**error, "message": ""}
     if tries := document.get("tries"):
-        shown["tries"] = [{**one, "error": one["error"] and {**one["error"], "message": ""}} for one in tries]
-    return shown
+        copy["tries"] = [{**one, "error": one["error"] and {**one["error"], "message": ""}} for one in tries]
+    return copy
 
 
 def has_texts(document: Mapping[str, Any]) -> bool:
-    """Say whether there is anything in the document of an interception that `without_texts` would withhold."""
+    """Whether the document of an interception has texts that `without_texts` would withhold."""
     return any(document.get(name) for name in _TEXTS) or bool(document.get("response") or document.get("error"))
 
 
 def _withheld(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
-    shown = {**entry, text: "", "metadata": {**entry["metadata"], "withheld": True}}
-    if shown.get("invocation_error"):
-        shown["invocation_error"] = ""
-    return shown
+    copy = {**entry, text: "", "metadata": {**entry["metadata"], "withheld": True}}
+    if copy.get("invocation_error"):
+        copy["invocation_error"] = ""
+    return copy
 
 
 def session_without_texts(document: Mapping[str, Any]) -> dict[str, Any]:

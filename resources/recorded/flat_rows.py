@@ -35,7 +35,7 @@ CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"
 class FlatRows(Struct):
     """Rows of a table."""
 
-    count: Annotated[int, Meta(ge=0, description="How many groups there are in all.")]
+    count: Annotated[int, Meta(ge=0, description="The number of all groups.")]
     rows: Annotated[
         list[dict[str, Any]], Meta(description="Each with the same columns; numbers, texts and nulls by column.")
     ]
@@ -167,12 +167,12 @@ def columns(subject: Subject, period: Period, by: Sequence[By], *, compare: bool
     return list(next(flat_rows(subject, period, by, [nobody], GroupNames(), compare=compare)))
 
 
-def _named(by: By, shown: Any) -> dict[str, Cell]:
+def _named(by: By, value: Any) -> dict[str, Cell]:
     """Return the columns of a dimension: people and tokens have names beside their ids."""
     name = str(by)
     if name not in {"user", "group", "token"}:
-        return {name: shown}
-    group = shown if isinstance(shown, SeriesGroup) else SeriesGroup(None, "")
+        return {name: value}
+    group = value if isinstance(value, SeriesGroup) else SeriesGroup(None, "")
     named: dict[str, Cell] = {f"{name}_id": group.id, f"{name}_name": group.name}
     return named if name == "group" else named | {f"{name}_username": group.username or ""}
 

@@ -37,13 +37,13 @@ class CostByKind(Struct):
     """What a cost is made of, in US dollars."""
 
     input_usd: float
-    output_usd: Annotated[float, Meta(description="With what a provider takes for a call, if it does.")]
+    output_usd: Annotated[float, Meta(description="With what the provider charges for a call, if it does.")]
     cache_read_usd: float
     cache_write_usd: float
     unknown_usd: Annotated[
         float,
         Meta(
-            description="Of calls whose provider says nothing of a prompt cache, or that were counted by an earlier version."
+            description="The input of calls whose provider does not report a prompt cache, or that an earlier version counted."
         ),
     ]
 
@@ -56,19 +56,19 @@ class CostByKind(Struct):
 
 
 class GroupTotals(Struct, kw_only=True):
-    """What a group adds up to. Of refusals there is their number alone; what is not of a session's is absent there."""
+    """The totals of a group. Refusals have only their number; sessions lack some fields."""
 
     refusals: Count | UnsetType = UNSET
     sessions: Count | UnsetType = UNSET
     interceptions: Annotated[Count | UnsetType, Meta(description="Calls that have ended.")] = UNSET
-    failed: Annotated[Count | UnsetType, Meta(description="Those of them that were not completed.")] = UNSET
+    failed: Annotated[Count | UnsetType, Meta(description="Those that did not complete.")] = UNSET
     failures: Annotated[
-        dict[EndReason, Count] | UnsetType, Meta(description="The same by reason, where there were any.")
+        dict[EndReason, Count] | UnsetType, Meta(description="The same by reason, if there were any.")
     ] = UNSET
     tokens: Annotated[Count | UnsetType, Meta(description="All four counts together.")] = UNSET
     token_usage: TokenCounts | UnsetType = UNSET
     cost_usd: Annotated[
-        float | UnsetType | None, Meta(description="The sum of what has a price; null where nothing has.")
+        float | UnsetType | None, Meta(description="The sum of all calls with a price; null if none has one.")
     ] = UNSET
     cost_micro_usd: Annotated[
         Count | UnsetType | None,
@@ -79,17 +79,18 @@ class GroupTotals(Struct, kw_only=True):
     unpriced: Annotated[Count | UnsetType, Meta(description="Calls that used tokens and have no price.")] = UNSET
     no_usage: Annotated[
         Count | UnsetType,
-        Meta(description="Calls that ended without a report of tokens, but for those that cost nothing."),
+        Meta(description="Calls that ended without a report of tokens, except those that cost nothing."),
     ] = UNSET
     duration_ms: Annotated[Quantiles | UnsetType | None, Meta(description="From start to end.")] = UNSET
     first_byte_ms: Annotated[
         Quantiles | UnsetType | None, Meta(description="From start to the first byte of the response body.")
     ] = UNSET
     bridge_ms: Annotated[
-        Quantiles | UnsetType | None, Meta(description="From start until the provider was asked: the bridge's share.")
+        Quantiles | UnsetType | None,
+        Meta(description="From start to the request to the provider: the time in the bridge."),
     ] = UNSET
     tokens_per_second: Annotated[
-        Quantiles | UnsetType | None, Meta(description="Output of whole streams from their first byte on.")
+        Quantiles | UnsetType | None, Meta(description="Output of whole streams, from their first byte.")
     ] = UNSET
 
     @classmethod
@@ -100,7 +101,7 @@ class GroupTotals(Struct, kw_only=True):
             return cls(refusals=get("refusals", 0))
         is_priced = bool(get("priced"))
         usd = Decimal(get("cost", 0))
-        shown = cls(
+        totals_struct = cls(
             interceptions=get("interceptions", 0),
             failed=get("failed", 0),
             tokens=sum(int(get(name, 0)) for name in TOKENS),
@@ -112,13 +113,13 @@ class GroupTotals(Struct, kw_only=True):
             no_usage=get("no_usage", 0),
         )
         if subject is Subject.SESSIONS:
-            shown.sessions = get("sessions", 0)
-            return shown
-        shown.failures = {reason: number for name, reason in _FAILURES.items() if (number := get(name))}
-        shown.cost_by_kind = CostByKind.of(totals) if is_priced else None
+            totals_struct.sessions = get("sessions", 0)
+            return totals_struct
+        totals_struct.failures = {reason: number for name, reason in _FAILURES.items() if (number := get(name))}
+        totals_struct.cost_by_kind = CostByKind.of(totals) if is_priced else None
         for name, source in _HISTOGRAMS.items():
-            setattr(shown, name, Quantiles.of(get(source, 0)))
-        return shown
+            setattr(totals_struct, name, Quantiles.of(get(source, 0)))
+        return totals_struct
 
 
 class GroupPoint(Struct, kw_only=True):
@@ -136,9 +137,9 @@ class GroupPoint(Struct, kw_only=True):
     @classmethod
     def of(cls, subject: Subject, at: datetime, totals: Mapping[str, Any]) -> Self:
         """Show the sums of a bucket."""
-        shown = GroupTotals.of(subject, totals)
+        totals_struct = GroupTotals.of(subject, totals)
         names = [name for name in cls.__struct_fields__ if name != "at"]
-        return cls(at=format_time(at), **{name: getattr(shown, name) for name in names})
+        return cls(at=format_time(at), **{name: getattr(totals_struct, name) for name in names})
 
     @classmethod
     def all_of(cls, subject: Subject, points: Mapping[datetime, Mapping[str, Any]]) -> list[Self]:
@@ -169,7 +170,7 @@ class Histograms(Struct):
 
 @dataclasses.dataclass(frozen=True)
 class GroupNames:
-    """What is known of those who are named: users and groups of users by id, tokens by the public part."""
+    """Users and groups by id, and tokens by public part, for their names."""
 
     users: Mapping[UUID, User] = dataclasses.field(default_factory=dict)
     groups: Mapping[UUID, UserGroup] = dataclasses.field(default_factory=dict)
@@ -188,8 +189,8 @@ class GroupNames:
                 token = self.tokens.get(value)
                 user = self.users.get(token.user_id) if token else None
                 return SeriesGroup(value, token.name if token else "", user.username if user else "")
-        shown: Value = format_id(value) if isinstance(value, UUID) else value
-        return shown
+        totals_struct: Value = format_id(value) if isinstance(value, UUID) else value
+        return totals_struct
 
 
 class StatisticsGroup(Struct):
@@ -197,18 +198,20 @@ class StatisticsGroup(Struct):
 
     group: Annotated[
         dict[str, Value],
-        Meta(description="What it has in common, by the name of the dimension; null where it is nothing."),
+        Meta(description="The common values, by dimension; null for none."),
     ]
     total: GroupTotals
-    previous: Annotated[GroupTotals | UnsetType, Meta(description="With `compare`: of the time range before.")] = UNSET
+    previous: Annotated[
+        GroupTotals | UnsetType, Meta(description="With `compare`: the same for the time range before.")
+    ] = UNSET
     points: Annotated[
         list[GroupPoint] | UnsetType,
-        Meta(description="Only buckets with something in them, in order of time. Absent where there is one bucket."),
+        Meta(description="Only buckets that are not empty, in order of time. Absent if there is one bucket."),
     ] = UNSET
 
 
 class GroupedStatistics(Struct, kw_only=True):
-    """What was asked for, and the groups."""
+    """The request, and the groups."""
 
     of: Subject
     from_: Time = field(name="from")
@@ -217,15 +220,17 @@ class GroupedStatistics(Struct, kw_only=True):
     tz: str
     group_by: list[str]
     order_by: Order
-    count: Annotated[Count, Meta(description="How many groups there are in all.")]
-    uncounted: Annotated[Count, Meta(description="Calls that have ended and are in no figure yet.")]
-    total: Annotated[GroupTotals, Meta(description="Of everything that matches, each once, in whatever groups it is.")]
-    previous: Annotated[GroupTotals | UnsetType, Meta(description="With `compare`: of the time range before.")] = UNSET
+    count: Annotated[Count, Meta(description="The number of all groups.")]
+    uncounted: Annotated[Count, Meta(description="Ended calls that are not counted yet.")]
+    total: Annotated[GroupTotals, Meta(description="The totals of all matches, each counted once.")]
+    previous: Annotated[
+        GroupTotals | UnsetType, Meta(description="With `compare`: the same for the time range before.")
+    ] = UNSET
     points: list[GroupPoint] | UnsetType = UNSET
     histograms: Annotated[Histograms | UnsetType, Meta(description="Of all calls.")] = UNSET
     recorded_since: Annotated[
         Time | UnsetType,
-        Meta(description="These figures need records, and those of calls before this time were removed."),
+        Meta(description="These values are computed from records. Records of calls before this time were removed."),
     ] = UNSET
     groups: list[StatisticsGroup]
 
@@ -233,9 +238,9 @@ class GroupedStatistics(Struct, kw_only=True):
 class ReadingProgress(Struct):
     """How far an answer is that is read from records."""
 
-    read: Annotated[Count, Meta(description="Calls that were read, each as often as it is read for the answer.")]
-    of: Annotated[Count, Meta(description="How many are read in all, about.")]
-    seconds_left: Annotated[float, Meta(description="About how long the rest will take.", ge=0)]
+    read: Annotated[Count, Meta(description="Calls that were read so far; a call counts each time it is read.")]
+    of: Annotated[Count, Meta(description="About how many are read in total.")]
+    seconds_left: Annotated[float, Meta(description="The estimated remaining seconds.", ge=0)]
 
     @classmethod
     def of_records(cls, read: int, of: int, seconds: float, usual: int) -> Self:

@@ -27,13 +27,11 @@ class RecordedError(Struct):
     message: Annotated[str, Meta(description="Empty for readers.")]
 
 
-Truncated: TypeAlias = Annotated[
-    Literal[True] | UnsetType, Meta(description="Something is missing that was there to be recorded.")
-]
+Truncated: TypeAlias = Annotated[Literal[True] | UnsetType, Meta(description="The record is incomplete.")]
 
 
 Withheld: TypeAlias = Annotated[
-    Literal[True] | UnsetType, Meta(description="There is a text, which a reader does not see. It is shown as empty.")
+    Literal[True] | UnsetType, Meta(description="There is a text, which readers may not see. It appears empty.")
 ]
 
 
@@ -50,7 +48,7 @@ class Metadata(Struct):
 
 Removed: TypeAlias = Annotated[
     Literal[True] | UnsetType,
-    Meta(description="The text was removed at the end of its retention. It is shown as empty."),
+    Meta(description="The text was removed at the end of its retention. It appears empty."),
 ]
 
 
@@ -88,7 +86,7 @@ class Cost(Struct):
 class EarlierCost(Struct):
     """What the call cost before it was priced again."""
 
-    usd: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="US dollars; null where it had no price.")]
+    usd: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="US dollars; null without a price.")]
     prices: str | None
     replaced_at: Time
 
@@ -124,15 +122,15 @@ class TokenUsage(Struct):
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `token_usages`."""
         metadata = usage["metadata"]
-        told = decode(metadata["usage"]) if "usage" in metadata else UNSET
-        shown = UsageMetadata(metadata.get("truncated", UNSET), told)
-        return of_fields(cls, usage, interception_id=interception_id, metadata=shown)
+        usage_object = decode(metadata["usage"]) if "usage" in metadata else UNSET
+        usage_metadata = UsageMetadata(metadata.get("truncated", UNSET), usage_object)
+        return of_fields(cls, usage, interception_id=interception_id, metadata=usage_metadata)
 
 
 class PromptMetadata(TextMetadata):
     """What else is to be said of a prompt."""
 
-    synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not its user.")] = UNSET
+    synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not the user.")] = UNSET
 
 
 class UserPrompt(Struct):
@@ -156,9 +154,7 @@ class ToolResult(Struct):
     """What a tool call gave, as the next request of its client says."""
 
     bytes: Annotated[Count, Meta(description="Its size in the request; of a text without quotation marks.")]
-    is_error: Annotated[
-        bool | None, Meta(description="Whether the tool failed; null where the API has no mark of that.")
-    ]
+    is_error: Annotated[bool | None, Meta(description="Whether the tool failed; null if the API does not say.")]
 
     @classmethod
     def of(cls, result: Document) -> Self:
@@ -181,7 +177,7 @@ class ToolUsage(Struct):
     metadata: TextMetadata
     created_at: Time
     result: Annotated[
-        ToolResult | None, Meta(description="Null until a request brings it, a few seconds after that one began.")
+        ToolResult | None, Meta(description="Null until a later request has it; then it appears within a few seconds.")
     ]
 
     @classmethod
@@ -210,7 +206,7 @@ class ModelThought(Struct):
 class ModelResponse(Struct):
     """The text that the model responded with, where a policy says that it is recorded."""
 
-    text: Annotated[str, Meta(description="Of all its parts, without tool calls and thoughts.")]
+    text: Annotated[str, Meta(description="The text of all its parts, without tool calls and thoughts.")]
     metadata: TextMetadata
 
     @classmethod
@@ -220,7 +216,7 @@ class ModelResponse(Struct):
 
 
 class Agent(Struct):
-    """Which agent of Claude Code asked."""
+    """The agent of Claude Code that sent the request."""
 
     id: Annotated[str | None, Meta(description="Null for the main agent.")]
     parent_id: Annotated[str | None, Meta(description="The agent that started it.")]
@@ -234,18 +230,16 @@ class Agent(Struct):
 
 
 class Try(Struct):
-    """One time that a provider was asked, or could not be."""
+    """One try at a provider."""
 
     provider_name: str
-    credential_hint: Annotated[str, Meta(description="Of the key that was sent; empty where none was.")]
-    status: Annotated[int | None, Meta(description="Of the provider's response; null where it gave none.")]
+    credential_hint: Annotated[str, Meta(description="The hint of the key that was sent; empty without one.")]
+    status: Annotated[int | None, Meta(description="The status of the provider's response; null if there was none.")]
     error: Annotated[
         RecordedError | None,
-        Meta(
-            description="Why it gave none: its `type` is an `end_reason`. Null too where the call was stopped before."
-        ),
+        Meta(description="Why there was none: its `type` is an `end_reason`. Null if the call was stopped before."),
     ]
-    ms: Annotated[Count, Meta(description="Milliseconds to the head of its response, or until there was none.")]
+    ms: Annotated[Count, Meta(description="Milliseconds until the head of its response, or until the failure.")]
 
     @classmethod
     def of(cls, one: Document) -> Self:
@@ -258,8 +252,8 @@ class WebSocketOrigin(Struct):
     """Where a call came from that is one of several over a WebSocket."""
 
     id: Annotated[UUID, Meta(description="That of the WebSocket, as in `X-AI-Bridge-WebSocket-Id` of its handshake.")]
-    lane: Annotated[str | None, Meta(description="Its `stream_id`; null where it has none.")]
-    warm_up: Annotated[bool, Meta(description="Whether it asked for an id alone.")]
+    lane: Annotated[str | None, Meta(description="Its `stream_id`; null without one.")]
+    warm_up: Annotated[bool, Meta(description="Whether the request was a warm-up that only returns an id.")]
 
     @classmethod
     def of(cls, origin: Document) -> Self:
@@ -270,18 +264,18 @@ class WebSocketOrigin(Struct):
 class Connecting(Struct):
     """How long making the connection to the provider took, in milliseconds. The wait for the provider includes it."""
 
-    dns_ms: Annotated[float, Meta(ge=0, description="To find its address.")]
-    connect_ms: Annotated[float, Meta(ge=0, description="To connect, through a proxy where there is one.")]
+    dns_ms: Annotated[float, Meta(ge=0, description="To look up its address.")]
+    connect_ms: Annotated[float, Meta(ge=0, description="To connect, through the proxy if there is one.")]
     tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
 
 
 class TextMatch(Struct):
-    """A place where a call says what was searched for."""
+    """A match of a search for texts in a call."""
 
-    field: Annotated[str, Meta(description="Which text, as in `tool_usages[0].input`.")]
-    before: Annotated[str, Meta(description="What stands before it there, cut off.")]
+    field: Annotated[str, Meta(description="The text, as in `tool_usages[0].input`.")]
+    before: Annotated[str, Meta(description="The text before it, cut.")]
     text: Annotated[str, Meta(description="The words themselves.")]
-    after: Annotated[str, Meta(description="What stands behind it, cut off.")]
+    after: Annotated[str, Meta(description="The text after it, cut.")]
 
 
 def whole(number: int | None) -> int | None:

@@ -44,13 +44,13 @@ class ProviderPerformance(Struct):
     """What the latest calls say of a provider."""
 
     name: str
-    calls: Annotated[Count, Meta(description="Calls that it answered, or was asked last.")]
+    calls: Annotated[Count, Meta(description="Calls that it answered, or that tried it last.")]
     requests: Annotated[
-        Count, Meta(description="How often it was asked, also for calls that another provider answered then.")
+        Count, Meta(description="The number of requests to it, also for calls that another provider answered.")
     ]
-    rate_limited: Annotated[Count, Meta(description="How many of these requests it answered with 429.")]
+    rate_limited: Annotated[Count, Meta(description="The number of these requests that got 429.")]
     models: Annotated[
-        list[str], Meta(description="The models of its calls, those with most first.", max_length=MAX_MODELS)
+        list[str], Meta(description="The models of its calls, the most frequent first.", max_length=MAX_MODELS)
     ]
     bridge_ms: Annotated[Wait | None, Meta(description="From the start of a call to the request to the provider.")]
     provider_ms: Annotated[Wait | None, Meta(description="From that request to the first byte of the response.")]
@@ -70,7 +70,7 @@ class ProviderPerformance(Struct):
 
 
 class Up(StrEnum):
-    """Whether a provider does its work, by the latest request. `UNKNOWN`: no call tells."""
+    """Whether a provider works, by its latest request. `UNKNOWN` without calls."""
 
     UP = "up"
     DOWN = "down"
@@ -78,7 +78,7 @@ class Up(StrEnum):
 
     @classmethod
     def of(cls, health: Health, circuit: CircuitState | None) -> Self:
-        """Say it; with an open circuit nothing is asked."""
+        """Make it; an open circuit means down."""
         if circuit is CircuitState.OPEN:
             return cls("down")
         return cls({True: "up", False: "down", None: "unknown"}[health.is_up])
@@ -101,27 +101,27 @@ class ModelPerformance(Struct):
     up: Up
     circuit: Annotated[
         CircuitState | None,
-        Meta(description="The worst of its circuits in the process that answers; null where there are none."),
+        Meta(description="The worst of its circuits in the process that answers; null without any."),
     ]
     calls: Count
     requests: Count
-    failed: Annotated[Count, Meta(description="Requests that were not answered, broke off, or got a 5xx.")]
+    failed: Annotated[Count, Meta(description="Requests without a response, with an incomplete response, or with 5xx.")]
     rate_limited: Count
     rate_limited_share: Annotated[
-        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Of the requests; null without any.")
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="The share of the requests; null without any.")
     ]
     bridge_ms: Wait | None
     provider_ms: Wait | None
     tokens_per_second: float | None
     answered_at: Annotated[Time | None, Meta(description="The start of the latest call that it answered.")]
     failed_at: Annotated[Time | None, Meta(description="The start of the latest call that it failed.")]
-    total: Annotated[GroupTotals, Meta(description="What all its calls of the time range add up to.")]
+    total: Annotated[GroupTotals, Meta(description="The totals of all its calls in the time range.")]
 
     @classmethod
     def of(cls, model: str, use: ModelUse, circuit: CircuitState | None, total: Mapping[str, Any]) -> Self:
         """Show what was found of a model, and what its calls add up to."""
         one, health = use.performance, use.health
-        shown = ProviderPerformance.of("", one)
+        performance = ProviderPerformance.of("", one)
         return cls(
             model,
             Up.of(health, circuit),
@@ -131,9 +131,9 @@ class ModelPerformance(Struct):
             health.failed,
             one.rate_limited,
             round(one.rate_limited / one.requests, 4) if one.requests else None,
-            shown.bridge_ms,
-            shown.provider_ms,
-            shown.tokens_per_second,
+            performance.bridge_ms,
+            performance.provider_ms,
+            performance.tokens_per_second,
             None if health.answered_at is None else format_time(health.answered_at),
             None if health.failed_at is None else format_time(health.failed_at),
             GroupTotals.of(Subject.CALLS, total),
@@ -149,15 +149,17 @@ class ProviderUsage(Struct):
     circuit: CircuitState | None
     keys: list[ProviderKey]
     from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, not included.")]
+    to: Annotated[Time, Meta(description="Its end, exclusive.")]
     since: Annotated[
         Time,
         Meta(
             description="The latest calls are those that started then or later: the same as `from`, or later where these are too many."
         ),
     ]
-    total: Annotated[GroupTotals, Meta(description="What all its calls of the time range add up to.")]
-    models: Annotated[list[ModelPerformance], Meta(description="Those with most calls first.", max_length=MAX_MODELS)]
+    total: Annotated[GroupTotals, Meta(description="The totals of all its calls in the time range.")]
+    models: Annotated[
+        list[ModelPerformance], Meta(description="By number of calls, most first.", max_length=MAX_MODELS)
+    ]
 
     @classmethod
     def of(

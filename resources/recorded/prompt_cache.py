@@ -14,12 +14,12 @@ from intercept.blocks import BlockKind
 from resources.fields import Count
 from storage.aggregation.sessions.prompt_cache import saved_usd
 
-_USD = "US dollars; null where the price of a token is not known."
+_USD = "US dollars; null if the price of a token is unknown."
 _TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")
 
 
 class Cause(StrEnum):
-    """What broke a prompt cache: a change of a block, or without one that the provider has it no more."""
+    """What broke a prompt cache: a changed block, or a loss at the provider."""
 
     CHANGED = "changed"
     INSERTED = "inserted"
@@ -33,7 +33,7 @@ class Block(Struct):
     """A part of a request that is cached as one."""
 
     kind: BlockKind
-    index: Annotated[Count, Meta(description="Among those of its kind, from 0.")]
+    index: Annotated[Count, Meta(description="Its index among blocks of its kind, from 0.")]
 
 
 class Break(Struct):
@@ -41,7 +41,7 @@ class Break(Struct):
 
     block: Annotated[
         Block | None,
-        Meta(description="The first that is not as in the call before; null where none is different."),
+        Meta(description="The first block that differs from the call before; null if none does."),
     ]
     cause: Annotated[
         Cause,
@@ -50,7 +50,7 @@ class Break(Struct):
             "(5 minutes, or the hour that was asked for), `evicted` where it was not."
         ),
     ]
-    since: Annotated[UUID, Meta(description="The call before, which had it in the cache.")]
+    since: Annotated[UUID, Meta(description="The call before, which had cached it.")]
 
 
 class Cache(Struct):
@@ -60,11 +60,11 @@ class Cache(Struct):
     written_tokens: Annotated[Count, Meta(description="Written to the cache.")]
     fresh_tokens: Annotated[Count, Meta(description="In no cache.")]
     rate: Annotated[
-        float | None, Meta(description="Of all three, the share that was read, 0 to 1; null where there are none.")
+        float | None, Meta(description="The share that was read from the cache, 0 to 1; null without input.")
     ]
     saved_usd: Annotated[float | None, Meta(description=f"What the tokens that were read would have cost more. {_USD}")]
     lost_tokens: Annotated[
-        Count, Meta(description="Cached by the call before, and paid for again instead of being read.")
+        Count, Meta(description="Tokens that the call before had cached, and that were paid for again.")
     ]
     lost_usd: Annotated[float | None, Meta(description=f"What those cost more than to read them. {_USD}")]
 
@@ -88,7 +88,7 @@ class CallCache(Cache):
     """The same of one call, and where the cache broke."""
 
     broke: Annotated[
-        Break | None, Meta(description="Null where nothing was lost, and until the call was added to its session.")
+        Break | None, Meta(description="Null if nothing was lost, and until the call was added to its session.")
     ]
 
     @classmethod

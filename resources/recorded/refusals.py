@@ -17,10 +17,10 @@ class Refusal(Struct):
     """A refused call, and how many equal ones there were in the same minute."""
 
     id: UUID
-    at: Annotated[Time, Meta(description="When; of several, the first.")]
-    initiator: Annotated[Initiator | None, Meta(description="The user; null while nobody knows who it is.")]
+    at: Annotated[Time, Meta(description="The time; of several, the first.")]
+    initiator: Annotated[Initiator | None, Meta(description="The user; null if unknown.")]
     api_key_id: Annotated[
-        str | None, Meta(description="The public part of the token, also of one that is not valid any more.")
+        str | None, Meta(description="The public part of the token, also if the token is no longer valid.")
     ]
     client_ip: Annotated[
         str | None,
@@ -30,16 +30,16 @@ class Refusal(Struct):
         ),
     ]
     provider: Annotated[str | None, Meta(description="The name of the provider; null without one.")]
-    route: Annotated[str | None, Meta(description="The route; null where the path leads to none.")]
-    model: Annotated[str | None, Meta(description="The model, where the body was read.")]
+    route: Annotated[str | None, Meta(description="The route; null if no route has this path.")]
+    model: Annotated[str | None, Meta(description="The model, if the body was read.")]
     status: Annotated[int, Meta(ge=400, le=599)]
     rule: Annotated[Rule, Meta(description="Why.")]
     retry_after_ms: Annotated[
-        Count | None, Meta(description="How long the client was told to wait; null where it was told nothing.")
+        Count | None, Meta(description="The wait that the client was told; null if it was told none.")
     ]
-    more: Annotated[Count, Meta(description="How many more there were that have no row of their own.")]
+    more: Annotated[Count, Meta(description="The number of further equal refusals without a row of their own.")]
     policy: Annotated[
-        str | UnsetType, Meta(description="Whose policy has the rule, as in `group research`; absent where none has.")
+        str | UnsetType, Meta(description="The policy with the rule, as in `group research`; absent without one.")
     ] = UNSET
     shadow: Annotated[
         Literal[True] | UnsetType,
@@ -58,5 +58,5 @@ class Refusal(Struct):
 class RefusalList(Struct):
     """A page of refusals, newest first."""
 
-    count: Annotated[Count, Meta(description="How many rows match the search and may be seen, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of matching rows that the caller may see, on all pages.")]
     results: list[Refusal]

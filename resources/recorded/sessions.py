@@ -17,11 +17,11 @@ from storage.accounts.users import User
 class Retries(Struct):
     """Calls that repeat one that failed."""
 
-    calls: Annotated[Count, Meta(description="Those that are not the first try.")]
-    amplification: Annotated[float, Meta(ge=1, description="Calls for each that was wanted: 1 without retries.")]
+    calls: Annotated[Count, Meta(description="Calls that are not the first try.")]
+    amplification: Annotated[float, Meta(ge=1, description="Calls for each intended one: 1 without retries.")]
     cost_usd: Annotated[
         float | None,
-        Meta(description="What the tries before them cost; null where nothing of the session has a price."),
+        Meta(description="The cost of the earlier tries; null if nothing in the session has a price."),
     ]
 
     @classmethod
@@ -34,7 +34,7 @@ class Retries(Struct):
 
 
 class Session(Struct):
-    """Calls of one user that belong together: by the client's own session, or by what they answer."""
+    """Calls of one user that belong together: by the client's session id, or because one continues another."""
 
     id: UUID
     initiator: Initiator
@@ -51,15 +51,18 @@ class Session(Struct):
     token_usage: TokenCounts
     cache: Cache
     retries: Retries
-    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    cost_usd: Annotated[float | None, Meta(description="The sum of all calls with a price; null if none has one.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
     no_usage: Annotated[
-        Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+        Count, Meta(description="Calls that ended without a report of tokens, except those that cost nothing.")
     ]
     first_prompt: Annotated[
-        str | None, Meta(description="Of the first call that has one, cut. Null for readers, and of older sessions.")
+        str | None,
+        Meta(description="The prompt of the first call that has one, cut. Null for readers and for older sessions."),
     ]
-    last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut. Null for readers.")]
+    last_prompt: Annotated[
+        str | None, Meta(description="The prompt of the latest call that has one, cut. Null for readers.")
+    ]
 
     @classmethod
     def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
@@ -86,7 +89,7 @@ class SessionList(Struct):
     results: list[Session]
     next_after_session_id: Annotated[
         UUID | None,
-        Meta(description="The `after_session_id` to go on with, where the page was cut at 8 MiB; else null."),
+        Meta(description="The `after_session_id` of the next page, if this page was cut at 8 MiB; else null."),
     ] = None
 
 
@@ -96,7 +99,7 @@ class Thread(Struct):
     id: Annotated[UUID, Meta(description="The id of its first interception.")]
     started_at: Time
     last_active_at: Time
-    more_interceptions: Annotated[bool, Meta(description="Whether there are more than are shown.")]
+    more_interceptions: Annotated[bool, Meta(description="Whether there are more.")]
     interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
 
 
@@ -104,7 +107,7 @@ class ThreadPage(Struct):
     """Threads, oldest first."""
 
     results: list[Thread]
-    more: Annotated[bool, Meta(description="Whether there are more behind them.")]
+    more: Annotated[bool, Meta(description="Whether there are more after them.")]
 
 
 class SessionDetail(Session):

@@ -42,15 +42,15 @@ class Totals(Struct, kw_only=True):
 
     interceptions: Count
     completed: Count
-    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, where there were any.")]
+    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, if there were any.")]
     token_usage: TokenCounts
-    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    cost_usd: Annotated[float | None, Meta(description="The sum of all calls with a price; null if none has one.")]
     cost_micro_usd: Annotated[
         Count | None, Meta(description="The same in whole millionths of a US dollar, rounded half to even.")
     ]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
     no_usage: Annotated[
-        Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+        Count, Meta(description="Calls that ended without a report of tokens, except those that cost nothing.")
     ]
     duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
     first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
@@ -83,10 +83,10 @@ class Point(Totals):
 class SeriesGroup(Struct):
     """A user, a group of users or a token that calls have in common."""
 
-    id: Annotated[str | None, Meta(description="Null of the calls of users who were in no group.")]
+    id: Annotated[str | None, Meta(description="Null for calls of users without a group.")]
     name: Annotated[str, Meta(description="The display name of a user; the name of a group or a token.")]
     username: Annotated[
-        str | UnsetType, Meta(description="Of a user, or of the user whose token it is; absent of a group.")
+        str | UnsetType, Meta(description="The username of the user, or of the owner of the token; absent for a group.")
     ] = UNSET
 
 
@@ -124,11 +124,11 @@ class Series(Struct):
 
     group: Annotated[
         str | SeriesGroup | None,
-        Meta(description="Null without `group_by`, and of all others together. Text of a model, a provider, a client."),
+        Meta(description="Null without `group_by`, and for all others together. Text for a model, provider or client."),
     ]
-    other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
+    other: Annotated[bool, Meta(description="Whether it combines all groups without a series of their own.")]
     total: Totals
-    points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
+    points: Annotated[list[Point], Meta(description="Only buckets with calls, in order of time.")]
 
     @classmethod
     def of(
@@ -153,7 +153,7 @@ class Refused(Struct, kw_only=True):
     """How many calls the bridge refused."""
 
     total: Count
-    rules: Annotated[dict[Rule, Count], Meta(description="By rule, where there were any.")]
+    rules: Annotated[dict[Rule, Count], Meta(description="By rule, if there were any.")]
 
     @classmethod
     def of(cls, rules: Mapping[Any, int], **further: Any) -> Self:
@@ -170,7 +170,7 @@ class RefusedPoint(Refused):
 class RefusedInitiator(Refused):
     """How many of one user."""
 
-    initiator: Annotated[Initiator | None, Meta(description="Null for all without a known user.")]
+    initiator: Annotated[Initiator | None, Meta(description="Null for all refusals without a known user.")]
 
 
 class RefusedCalls(Refused, kw_only=True):
@@ -179,7 +179,7 @@ class RefusedCalls(Refused, kw_only=True):
     initiators: Annotated[
         list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MAX_GROUPS}.")
     ]
-    points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
+    points: Annotated[list[RefusedPoint], Meta(description="Only buckets that are not empty, in order of time.")]
     shadow: Annotated[
         dict[Rule, Count] | UnsetType,
         Meta(
@@ -221,8 +221,8 @@ class EarlierCalls(Struct):
         cls, start: datetime, end: datetime, total: Mapping[str, Any], points: Mapping[datetime, Mapping[str, Any]]
     ) -> Self:
         """Show the figures of a time range, all of them and by the start of a bucket."""
-        shown = [Point.of(points[at], at=format_time(at)) for at in sorted(points)]
-        return cls(format_time(start), format_time(end), Totals.of(total), shown)
+        point_structs = [Point.of(points[at], at=format_time(at)) for at in sorted(points)]
+        return cls(format_time(start), format_time(end), Totals.of(total), point_structs)
 
 
 class Statistics(Struct, kw_only=True):
@@ -232,7 +232,7 @@ class Statistics(Struct, kw_only=True):
     to: Time
     bucket: Bucket
     group_by: GroupBy | None
-    uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
+    uncounted: Annotated[Count, Meta(description="Ended calls that are not counted yet.")]
     refusals: Annotated[
         RefusedCalls | UnsetType,
         Meta(description="Absent with a search for anything but users: refused calls are not known to match it."),
@@ -240,11 +240,11 @@ class Statistics(Struct, kw_only=True):
     series: list[Series]
     previous: Annotated[
         EarlierCalls | UnsetType,
-        Meta(description="With `compare`: of the time range before, without groups."),
+        Meta(description="With `compare`: the same for the time range before, without groups."),
     ] = UNSET
     recorded_since: Annotated[
         Time | UnsetType,
-        Meta(description="These figures need records, and those of calls before this time were removed."),
+        Meta(description="These values are computed from records. Records of calls before this time were removed."),
     ] = UNSET
     since: Annotated[
         Time | UnsetType,

@@ -1,1 +1,1 @@
-"""Alerts: who notices what happened, and who tells it."""
+"""Alerts: jobs that notice events, and jobs that send them."""

@@ -10,7 +10,7 @@ from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.budgets import BudgetWatch
 from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
-from runtime.alerts.digest import LOOK_SECONDS, weekly_digest
+from runtime.alerts.digest import POLL_SECONDS, weekly_digest
 from runtime.alerts.direct import DirectSender
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
@@ -23,7 +23,7 @@ from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 
 
 def way_to(settings: Settings, url: str) -> Network:
-    """The way to a webhook: through the proxy that providers are reached by, where there is one. Loopback has none."""
+    """The network path to a webhook: through the proxy for providers, if there is one; never for loopback."""
     parts = urlsplit(url)
     if parts.scheme == "http" or not settings.upstream_proxy or is_direct(parts.hostname or "", settings.no_proxy):
         return DIRECT
@@ -31,7 +31,7 @@ def way_to(settings: Settings, url: str) -> Network:
 
 
 def start_alerts(process: Process, bridge: Bridge) -> None:
-    """Start the jobs that notice what is worth an alert, and tell it."""
+    """Start the jobs that raise and send alerts."""
     database, recorder, host = process.database, bridge.recorder, socket.gethostname()
     outbox, sealer = Outbox(database, now=now), bridge.managed.sealer
     budgets = BudgetWatch(bridge.overload.states, bridge.identities.users_by_id, now=now)
@@ -45,7 +45,7 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         new_owners(database, now),
     )
     digest = weekly_digest(Spending(database), bridge.identities.users_by_id, now)
-    process.start("digest", Watch(database, outbox, (digest,), seconds=LOOK_SECONDS).run)
+    process.start("digest", Watch(database, outbox, (digest,), seconds=POLL_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

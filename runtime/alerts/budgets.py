@@ -17,13 +17,13 @@ from storage.accounts.users import EVERYONE, SERVICE_PREFIX, User, read_id
 from storage.alerts.documents import AlertType
 
 SHARES: Final = (50, 80, 100)
-"""At which per cent of a budget there is an alert."""
+"""The percentages of a budget at which there is an alert."""
 
 WATCHED: Final = timedelta(minutes=15)
-"""How long a budget is looked at after the last request that it was asked about."""
+"""How long a budget is checked after its last request."""
 
 MAX_WATCHED: Final = 5_000
-"""Budgets that are looked at, those of the newest requests."""
+"""The number of budgets that are checked, the most recently used first."""
 
 AT_ONCE: Final = 100
 
@@ -33,10 +33,10 @@ _Key = tuple[str, str, str, str]
 
 
 class BudgetWatch:
-    """Looks at the budgets of requests.
+    """Checks the budgets of requests.
 
     Args:
-        states: Tells the states of limits as they are.
+        states: Reads the current states of limits.
         users: Finds users by id, and who calls with tokens of groups.
         now: The wall clock, in UTC.
     """

@@ -16,13 +16,13 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import AUDIT_BY_TIME
 
 WAITING: Final = timedelta(seconds=30)
-"""How long recording must be in trouble before there is an alert."""
+"""How long recording must fail before there is an alert."""
 
 LOOKED_BACK: Final = timedelta(hours=1)
-"""How old a change of the audit trail may be that is still told."""
+"""The maximum age of a change in the audit trail that raises an alert."""
 
 MAX_ENTRIES: Final = 200
-"""Entries of the audit trail that are looked at."""
+"""Entries of the audit trail that are checked."""
 
 READ_SECONDS: Final = 2.0
 
@@ -69,7 +69,7 @@ def open_circuits(breakers: CircuitBreakers | None, now: Callable[[], datetime])
 def waiting_records(
     trouble: Callable[[], str], waiting: Callable[[], int], host: str, now: Callable[[], datetime]
 ) -> Source:
-    """Records that wait, as the database or the disk takes none. Told when the database is back, if it was away."""
+    """Records wait because the database or the disk fails. Sent when the database is back, if it was unavailable."""
     since: list[datetime] = []
     most: list[int] = []
 
@@ -103,7 +103,7 @@ def failed_jobs(failed: Callable[[], Iterable[str]], host: str, now: Callable[[]
 
 
 def new_owners(database: Database, now: Callable[[], datetime]) -> Source:
-    """Users who became owners, whoever made them so: by the audit trail, which has the command line's changes too."""
+    """Users who became owners, found in the audit trail, which includes changes by the command line."""
 
     async def find() -> list[Alert]:
         actions = [Action.USER_ADDED.value, Action.USER_CHANGED.value]

@@ -1,4 +1,4 @@
-"""What calls of the last week cost, told once a week."""
+"""The cost of last week's calls, sent once a week."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from storage.alerts.documents import AlertType
 from storage.queries.filters.grouped.spending import Dimension, Span, SpendQuery, SpendRow
 from storage.queries.money.spending import Spending
 
-LOOK_SECONDS: Final = 60.0
-"""From one look at the calendar to the next."""
+POLL_SECONDS: Final = 60.0
+"""Time between two checks of the calendar."""
 
-MOST: Final = 10
-"""How many users and models are named, those that cost most."""
+MAX_ROWS: Final = 10
+"""How many users and models are listed, the most expensive first."""
 
 DELAY: Final = timedelta(minutes=5)
 """From the end of a week to its digest, so that its last calls are counted."""
@@ -39,7 +39,7 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
         start = end - timedelta(days=7)
         rows = await _rows(spending, start, end)
         by_user, by_model = _summed(rows, Dimension.USER), _summed(rows, Dimension.MODEL)
-        names = await users({row.values[Dimension.USER] for row in by_user[:MOST]})
+        names = await users({row.values[Dimension.USER] for row in by_user[:MAX_ROWS]})
         known[:] = [end]
         if not by_model:
             return []
@@ -47,8 +47,8 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
             "from": format_time(start),
             "to": format_time(end),
             **_figures(by_model),
-            "users": [_of_user(row, names) for row in by_user[:MOST]],
-            "models": [{"model": row.values[Dimension.MODEL], **_figures([row])} for row in by_model[:MOST]],
+            "users": [_of_user(row, names) for row in by_user[:MAX_ROWS]],
+            "models": [{"model": row.values[Dimension.MODEL], **_figures([row])} for row in by_model[:MAX_ROWS]],
         }
         return [Alert(AlertType.WEEKLY_DIGEST, f"digest:{start:%Y-%m-%d}", data)]
 
@@ -56,20 +56,20 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
 
 
 async def _rows(spending: Spending, start: datetime, end: datetime) -> list[SpendRow]:
-    """What calls of a week add up to by user and model, without what is invented. A week in two months has two parts."""
+    """The totals of a week by user and model, without the invented company. A week in two months has two rows."""
     query = SpendQuery(start, end, (Dimension.USER, Dimension.MODEL), Span.MONTH)
     return [row async for page in spending.pages(query) for row in page if not is_example(row.values[Dimension.USER])]
 
 
 def _summed(rows: Iterable[SpendRow], dimension: Dimension) -> list[SpendRow]:
     """The same by one of both, those that cost most first."""
-    sums: dict[Any, SpendRow] = {}
+    totals: dict[Any, SpendRow] = {}
     for row in rows:
         value = row.values[dimension]
-        before = sums.get(value, SpendRow(row.at, {dimension: value}, {}, Decimal()))
+        before = totals.get(value, SpendRow(row.at, {dimension: value}, {}, Decimal()))
         counts = {name: number + before.counts.get(name, 0) for name, number in row.counts.items()}
-        sums[value] = SpendRow(before.at, before.values, counts, row.usd + before.usd)
-    return sorted(sums.values(), key=lambda row: (-row.usd, str(row.values[dimension])))
+        totals[value] = SpendRow(before.at, before.values, counts, row.usd + before.usd)
+    return sorted(totals.values(), key=lambda row: (-row.usd, str(row.values[dimension])))
 
 
 def _of_user(row: SpendRow, names: Mapping[UUID, User]) -> dict[str, Any]:

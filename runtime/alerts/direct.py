@@ -1,7 +1,7 @@
-"""Tells webhooks of alerts while the outbox cannot be reached: from memory, with the ids that the outbox gives them later.
+"""Sends alerts to webhooks while the outbox is unavailable: from memory, with the ids that the outbox gives them later.
 
-So a receiver hears of a database that is away while it is. Once the database is back, the outbox tells it again, and knows
-nothing of this: the receiver then gets the message twice, with the same id.
+So a receiver learns of an unavailable database while it is. When the database is back, the outbox sends the alert again. The
+receiver then gets the message twice, with the same id.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEARN_SECONDS: Final = 30.0
 """How old the webhooks may be that are known, while the database is available."""
 
 MAX_TRIES: Final = 1_000
-"""Messages of which it is remembered whether they were taken, over all webhooks."""
+"""Messages whose delivery is remembered, for all webhooks together."""
 
 _OK, _REDIRECT = 200, 300
 _DONE: Final = None
@@ -49,10 +49,10 @@ class DirectSender:
         self._tries: dict[str, tuple[int, datetime | None]] = {}
 
     async def learn(self) -> None:
-        """Read the webhooks again, if they are not new. Forget what was told: the outbox tells it from now on.
+        """Read the webhooks again, unless they were just read. Forget what was sent: the outbox sends it from now on.
 
         Raises:
-            DatabaseUnavailableError: Those that are known stay.
+            DatabaseUnavailableError: The known ones stay.
         """
         self._tries.clear()
         if self._learned_at is None or abs(self._now() - self._learned_at) >= timedelta(seconds=LEARN_SECONDS):
@@ -60,7 +60,7 @@ class DirectSender:
             self._learned_at = self._now()
 
     async def send(self, alerts: Iterable[tuple[AlertType, str, Mapping[str, Any]]]) -> None:
-        """Tell the webhooks what they want and have not taken yet; what fails is tried again when this is called later."""
+        """Send the webhooks what they subscribe to and have not received. A failure is tried again at the next call."""
         now = self._now()
         due = []
         for kind, key, data in alerts:
@@ -85,5 +85,5 @@ class DirectSender:
         if _OK <= status < _REDIRECT:
             self._tries[delivery.id] = delivery.attempts, _DONE
             return
-        _log.warning("a webhook was not told: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
+        _log.warning("a webhook delivery failed: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
         self._tries[delivery.id] = delivery.attempts, self._now() + timedelta(seconds=retry_seconds(delivery.attempts))

@@ -1,4 +1,4 @@
-"""Posts what is in the outbox to webhooks, signed, again and again until they take it."""
+"""Posts the deliveries in the outbox to webhooks, signed, and retries until they are accepted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from upstream.connections.network import DIRECT, Network
 from version import VERSION
 
 POLL_SECONDS: Final = 1.0
-"""From one look for deliveries that are due to the next."""
+"""Time between two searches for due deliveries."""
 
 SEND_SECONDS: Final = 15.0
 """How long a receiver may take to answer."""
 
 AT_ONCE: Final = 8
-"""Deliveries of a process under way at the same time."""
+"""Deliveries of a process that run at the same time."""
 
 REMOVED: Final = "the webhook was removed or disabled"
 
@@ -84,10 +84,10 @@ class Sender:
         """Send some of what is due; say whether that was all.
 
         Raises:
-            DatabaseUnavailableError: What was taken is sent again later.
+            DatabaseUnavailableError: Claimed deliveries are sent again later.
         """
         taken: list[Delivery] = []
-        while len(taken) < AT_ONCE and (delivery := await self._outbox.take()) is not None:
+        while len(taken) < AT_ONCE and (delivery := await self._outbox.claim()) is not None:
             taken.append(delivery)
         await asyncio.gather(*map(self._deliver, taken))
         return len(taken) < AT_ONCE
@@ -110,14 +110,14 @@ class Sender:
         else:
             problem = None if _OK <= status < _REDIRECT else f"the receiver answered {status}"
         if problem is not None:
-            _log.warning("a webhook was not told: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
+            _log.warning("a webhook delivery failed: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
         await self._outbox.note(delivery, status, problem, is_final=status == _GONE)
 
     async def post(self, webhook: Webhook, delivery: Delivery) -> int:
-        """Post a delivery, and return the status of the answer. Nothing of its body is kept, no redirect followed.
+        """Post a delivery, and return the status of the response. Its body is not kept, and no redirect is followed.
 
         Raises:
-            UpstreamError, TimeoutError: There is no answer.
+            UpstreamError, TimeoutError: There is no response.
             SealError: The secret cannot be opened.
         """
         body = delivery.body.encode()

@@ -1,4 +1,4 @@
-"""Looks again and again at what may be worth an alert, and raises each once."""
+"""Checks the sources of alerts regularly, and raises each alert once."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from storage.alerts.outbox import Outbox
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 
-LOOK_SECONDS: Final = 2.0
-"""From one look to the next."""
+POLL_SECONDS: Final = 2.0
+"""Time between two checks."""
 
 MAX_PENDING: Final = 1_000
 """Alerts that wait for the database; further ones are noticed again as long as they last."""
 
 MAX_RAISED: Final = 10_000
-"""Keys of alerts that a process remembers, so that it does not ask the database again."""
+"""Keys of alerts that a process remembers, to save queries."""
 
 
 _log = logging.getLogger(__name__)
 
 
 class Alert(NamedTuple):
-    """What happened: of what type, under which key it is known in the whole cluster, and what is told of it."""
+    """An alert: its type, its key, which is unique in the whole cluster, and its data."""
 
     type: AlertType
     key: str
@@ -47,7 +47,7 @@ class Watch:
         outbox: Where alerts are raised.
         sources: Tell what there is now.
         direct: Tells of alerts while the database is unavailable; without it they wait.
-        seconds: From one look to the next.
+        seconds: Time between two checks.
         pause: Waits for seconds.
     """
 
@@ -58,7 +58,7 @@ class Watch:
         sources: Sequence[Source],
         *,
         direct: DirectSender | None = None,
-        seconds: float = LOOK_SECONDS,
+        seconds: float = POLL_SECONDS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -71,13 +71,16 @@ class Watch:
         self._raised: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
-        """Look, until cancelled. While the database is unavailable, what was noticed waits."""
+        """Check, until cancelled. While the database is unavailable, alerts wait."""
         while True:
             await self.check()
             await self._pause(self._seconds)
 
     async def check(self) -> None:
-        """Notice what there is now, and raise what is new. What cannot be raised now is told directly, and raised later."""
+        """Read the sources, and raise new alerts.
+
+        Alerts that cannot be raised now are sent directly, and raised later.
+        """
         await self._notice()
         if self._database.health.available:
             await self._raise()
@@ -89,7 +92,7 @@ class Watch:
             try:
                 found = await source()
             except DatabaseRefusalError as error:
-                _log.warning("it is not known whether there is an alert: %s", error)
+                _log.warning("alerts cannot be checked: %s", error)
                 continue
             except DatabaseUnavailableError:
                 continue

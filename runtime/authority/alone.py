@@ -16,7 +16,7 @@ MAX_RECENT = 5_000
 """Admissions that are remembered for the case that the supervisor does not answer; the oldest is forgotten first."""
 
 NEAR = 5
-"""A limit of which less than this part is left is near: what is given back is told at once."""
+"""A limit with less than this share left is near: what is given back is reported at once."""
 
 _CHARGED = (Kind.TOKENS, Kind.BUDGET)
 _HELD = (Kind.CONCURRENCY, Kind.TOKENS, Kind.BUDGET)
@@ -84,7 +84,7 @@ class Alone:
         return decision
 
     def recall(self, running: Iterable[Request]) -> None:
-        """Count what the supervisor has admitted: what is under way, and what is in a window."""
+        """Count what the supervisor has admitted: running requests, and those in a window."""
         for request in running:
             if not request.recalled:
                 request.recalled = True
@@ -105,19 +105,19 @@ class Alone:
         self._local.restore(limit, used, begin_ns)
 
     def usage(self, most: int) -> Sequence[LimitState]:
-        """How much of the limits this process uses, as far as it is counted here."""
+        """How much of the limits this process uses, as counted here."""
         return self._local.usage(most)
 
 
 def share_of(limit: Limit, shares: int) -> Limit:
-    """What one of several may admit of a limit: its share, at least one. What is charged is not shared out."""
+    """The share of a limit for one of several, at least one. Limits on charges are not divided."""
     if limit.kind in _CHARGED or limit.maximum < 1:
         return limit
     return structs.replace(limit, maximum=max(1, limit.maximum // shares))
 
 
 def adoption_of(number: int, request: Request) -> Adoption:
-    """What the supervisor is told of a request that was admitted without it."""
+    """The message to the supervisor about a request that was admitted without it."""
     return Adoption(0 if request.ended else number, request.limits, request.reserve, request.charged)
 
 

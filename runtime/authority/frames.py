@@ -9,11 +9,11 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 
 class FrameError(Exception):
-    """What was received is no frame, or no message of the other side."""
+    """The received bytes are not a frame, or not a message of the other side."""
 
 
 class FrameReader:
-    """Cuts what arrives into frames. Holds at most one unfinished frame and what was received last.
+    """Cuts received bytes into frames. Holds at most one unfinished frame and the last received bytes.
 
     Args:
         max_bytes: The largest payload that is accepted.

@@ -1,6 +1,7 @@
 """Both ends of the socket between a worker and its supervisor, on an event loop.
 
-The worker says in a line why it cannot serve, an empty one when it does. From then on both sides send frames. What one
+The worker first sends one line: empty when it serves, else the reason why not. From then on both sides send frames.
+What one
 event loop iteration brings goes into one message. Neither side buffers without bound: while the other one does not read,
 the worker collects what it would say (which is bounded), and the supervisor reads nothing more from it.
 """
@@ -22,7 +23,7 @@ MAX_LINE_BYTES = 64 * 1024
 """The line in which a worker says why it cannot serve."""
 
 LATER_SECONDS = 0.001
-"""How long what is in no hurry waits for more to be sent with it."""
+"""How long messages without urgency wait for others, to be sent together."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class SupervisorLink(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def send_line(self, line: bytes) -> None:
-        """Tell the worker what it has to know, before everything else."""
+        """Send the worker its configuration, before everything else."""
         self._transport.write(line + b"\n")
 
     def data_received(self, data: bytes) -> None:
@@ -66,7 +67,7 @@ class SupervisorLink(asyncio.Protocol):
             if self._desk is not None:
                 self._receive(self._desk, data)
         except FrameError as error:
-            _log.error("a worker is given up: %s", error)
+            _log.error("closing the link to a worker: %s", error)
             self.close()
 
     def pause_writing(self) -> None:
@@ -78,7 +79,7 @@ class SupervisorLink(asyncio.Protocol):
         self._transport.resume_reading()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The worker is gone: what it holds is free at once."""
+        """The worker is gone: free what it holds at once."""
         self.close()
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class SupervisorLink(asyncio.Protocol):
         self._transport.close()
 
     def _receive_line(self, data: bytes) -> bytes:
-        """Take the first line, as far as it is there; return what follows it."""
+        """Read the first line, as far as it has arrived; return the bytes after it."""
         self._line += data
         line, end, rest = self._line.partition(b"\n")
         if end:
@@ -119,7 +120,7 @@ class SupervisorLink(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        while self._desk is not None and not self._closed and (message := self._desk.take()) is not None:
+        while self._desk is not None and not self._closed and (message := self._desk.take_outgoing()) is not None:
             self._transport.write(encode(message))
 
 
@@ -128,7 +129,7 @@ class WorkerLink(asyncio.Protocol):
 
     Args:
         local: Decides while the supervisor does not answer.
-        on_lost: Called when the supervisor is gone, or does not keep to what is agreed.
+        on_lost: Called when the supervisor is gone, or violates the protocol.
     """
 
     _transport: asyncio.Transport
@@ -149,18 +150,18 @@ class WorkerLink(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def serve(self) -> None:
-        """Tell the supervisor that this worker serves."""
+        """Report to the supervisor that this worker serves."""
         self._transport.write(b"\n")
         self._serving = True
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the supervisor tells."""
+        """Handle bytes from the supervisor."""
         try:
             for payload in self._reader.feed(data):
                 self.authority.received(decode_to_worker(payload))
         except FrameError as error:
-            _log.error("the supervisor is given up: %s", error)
+            _log.error("closing the link to the supervisor: %s", error)
             self._on_lost()
 
     def pause_writing(self) -> None:
@@ -201,7 +202,7 @@ class WorkerLink(asyncio.Protocol):
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         if self._closed or not self._serving:
             return
-        while not self._paused and (message := self.authority.take()) is not None:
+        while not self._paused and (message := self.authority.take_outgoing()) is not None:
             self._transport.write(encode(message))
 
     def _tick(self) -> None:

@@ -1,4 +1,4 @@
-"""What a worker and its supervisor tell each other about limits, as MessagePack in frames.
+"""The messages about limits between a worker and its supervisor, as MessagePack in frames.
 
 A worker numbers its requests. With that number it ends a request before it knows the decision: messages keep their order,
 so the supervisor has seen the start by then. One message holds everything of one event loop iteration.
@@ -20,7 +20,7 @@ MAX_ITEMS = 1000
 
 
 class Start(Struct, array_like=True, frozen=True):
-    """A request asks for a decision."""
+    """A request needs a decision."""
 
     number: int
     limits: tuple[Limit, ...]
@@ -36,7 +36,7 @@ class Charge(Struct, array_like=True, frozen=True):
 
 
 class Adoption(Struct, array_like=True, frozen=True):
-    """A request that the worker admitted without asking. `number` is 0 if it has ended."""
+    """A request that the worker admitted by itself. `number` is 0 if it has ended."""
 
     number: int
     limits: tuple[Limit, ...]
@@ -52,23 +52,23 @@ class Restoration(Struct, array_like=True, frozen=True):
     begin_ns: int
 
 
-class Question(Struct, array_like=True, frozen=True):
-    """Asks for the usage of limits, of at most `most` keys each; with 0 for the reports of all others.
+class UsageRequest(Struct, array_like=True, frozen=True):
+    """Requests the usage of limits, of at most `most` keys each; with 0 the reports of all others.
 
-    `ALIVE` only asks whether the supervisor is there. It is answered at once, with no usage.
+    `ALIVE` only checks that the supervisor is there. The reply comes at once, with no usage.
     """
 
     number: int
     most: int
 
 
-ALIVE: Final = Question(0, -1)
+ALIVE: Final = UsageRequest(0, -1)
 
 
 class Report(Struct, array_like=True, frozen=True):
-    """What a worker says of itself, as JSON. Empty where there are no more.
+    """The state of a worker, as JSON; empty after the last one.
 
-    `number` is that of the question; 0 if the supervisor asked for itself.
+    `number` is that of the request; 0 if the supervisor requested it for itself.
     """
 
     number: int
@@ -76,13 +76,13 @@ class Report(Struct, array_like=True, frozen=True):
 
 
 class FromWorker(Struct, array_like=True):
-    """Everything that a worker tells at once; it is handled in the order of the fields."""
+    """Everything that a worker sends at once; it is handled in the order of the fields."""
 
     adoptions: list[Adoption] = []
     charges: list[Charge] = []
     ends: list[int] = []
     starts: list[Start] = []
-    questions: list[Question] = []
+    usage_requests: list[UsageRequest] = []
     reports: list[Report] = []
     restorations: list[Restoration] = []
 
@@ -115,7 +115,7 @@ class Use(Struct, array_like=True, frozen=True):
         )
 
 
-class Answer(Struct, array_like=True, frozen=True):
+class DecisionReply(Struct, array_like=True, frozen=True):
     """A decision. `refused_by` is the index of a limit of the request, -1 if it is admitted."""
 
     number: int
@@ -147,7 +147,7 @@ class Answer(Struct, array_like=True, frozen=True):
         return Decision(None, states, states[self.refused_by], self.retry_after_ns, shadow)
 
 
-class UsageAnswer(Struct, array_like=True, frozen=True):
+class UsageReply(Struct, array_like=True, frozen=True):
     """How much of the limits is used, by all workers."""
 
     number: int
@@ -155,16 +155,16 @@ class UsageAnswer(Struct, array_like=True, frozen=True):
 
 
 class ToWorker(Struct, array_like=True):
-    """Everything that the supervisor tells at once.
+    """Everything that the supervisor sends at once.
 
     Attributes:
-        wanted: Questions to which a report is the answer.
+        wanted: Numbers of requests for a report.
         database_unavailable: Whether the server decides alone, without the database; None is as before.
         shares: Among how many workers of all servers a limit is shared; 0 is as before.
     """
 
-    answers: list[Answer] = []
-    usages: list[UsageAnswer] = []
+    decisions: list[DecisionReply] = []
+    usages: list[UsageReply] = []
     wanted: list[int] = []
     reports: list[Report] = []
     database_unavailable: bool | None = None
@@ -186,10 +186,10 @@ def encode(message: FromWorker | ToWorker) -> bytes:
 
 
 def decode_from_worker(payload: bytes) -> FromWorker:
-    """Read what a worker tells.
+    """Read a message of a worker.
 
     Raises:
-        FrameError: It is no such message.
+        FrameError: It is not one.
     """
     try:
         return _FROM_WORKER.decode(payload)
@@ -198,10 +198,10 @@ def decode_from_worker(payload: bytes) -> FromWorker:
 
 
 def decode_to_worker(payload: bytes) -> ToWorker:
-    """Read what the supervisor tells.
+    """Read a message of the supervisor.
 
     Raises:
-        FrameError: It is no such message.
+        FrameError: It is not one.
     """
     try:
         return _TO_WORKER.decode(payload)

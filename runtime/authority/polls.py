@@ -1,4 +1,4 @@
-"""Questions of a worker that are no requests: how much is used, and what others say of themselves."""
+"""Requests of a worker for information: how much of the limits is used, and the reports of others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from limits.limit import LimitState
 
 
 class Poll(Struct, eq=False):
-    """A question that waits for its answer.
+    """A request for usage or reports that waits for its reply.
 
-    `most` is how many keys of each limit are told; 0 where reports are asked for, which are collected in `said`.
+    `most` is how many keys of each limit the reply has at most; 0 requests reports, which are collected in `said`.
     """
 
     most: int
@@ -22,7 +22,7 @@ class Poll(Struct, eq=False):
     tick: int
     said: list[bytes] = []
 
-    def answer(self, answer: Sequence[LimitState] | list[bytes]) -> None:
-        """Answer whoever waits, if somebody still does."""
+    def resolve(self, result: Sequence[LimitState] | list[bytes]) -> None:
+        """Hand the result to the coroutine that waits, if it still does."""
         if not self.future.done():
-            self.future.set_result(answer)
+            self.future.set_result(result)

@@ -12,13 +12,13 @@ from runtime.authority.messages import (
     ALIVE,
     MAX_ITEMS,
     Adoption,
-    Answer,
+    DecisionReply,
     FromWorker,
-    Question,
     Report,
     Start,
     ToWorker,
-    UsageAnswer,
+    UsageReply,
+    UsageRequest,
 )
 from runtime.authority.rounds import Rounds
 
@@ -37,29 +37,29 @@ class ServerAuthority:
         self._rounds: Rounds[Desk] = Rounds()
 
     def open_desk(self, wake: Callable[[], None]) -> Desk:
-        """Serve one more worker; `wake` is told when there is something to `take`."""
+        """Serve one more worker; `wake` is called when there is a message for it."""
         desk = Desk(self._authority, self._rounds, self._elsewhere, wake)
         self._rounds.join(desk)
         self.send_state()  # there is one share more
         return desk
 
     def send_state(self) -> None:
-        """Tell all workers whether the server decides alone, and among how many limits are shared, where that has changed."""
+        """Send all workers, if it changed, whether the server decides alone, and among how many limits are shared."""
         for desk in self._rounds.participants:
             desk.send_state()
 
     def reports(self) -> list[bytes]:
-        """What the workers said of themselves last, as JSON; they are asked again for the next time."""
+        """The last reports of the workers, as JSON; new ones are requested for the next time."""
         for desk in self._rounds.participants:
             desk.request_report()
         return [desk.said for desk in self._rounds.participants if desk.said]
 
 
 class Desk:
-    """What one worker has to do with the authority. It does no I/O; a link carries its messages.
+    """The state of one worker at the authority. It does no I/O; a link carries its messages.
 
     Attributes:
-        said: What the worker said of itself last, as JSON; empty until it does.
+        said: The last report of the worker, as JSON; empty until there is one.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class Desk:
         self._owes_report = False
         self._knows_unavailable = False
         self._known_shares = 0
-        # By the numbers of the worker: what it holds, and what is being done for it.
+        # By the worker's numbers: its tickets, and decisions in progress.
         self._tickets: dict[int, int] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
-        self._told: set[asyncio.Task[None]] = set()
+        self._usage_tasks: set[asyncio.Task[None]] = set()
         self._outgoing = ToWorker()
 
     def received(self, message: FromWorker) -> None:
-        """Do what a worker asks.
+        """Handle a message of a worker.
 
         Raises:
-            FrameError: It numbers two requests alike.
+            FrameError: Two requests have the same number.
         """
         for adoption in message.adoptions:
             self._adopt(adoption)
@@ -98,8 +98,8 @@ class Desk:
             self._end(number)
         for start in message.starts:
             self._start(start)
-        for question in message.questions:
-            self._answer(question)
+        for request in message.usage_requests:
+            self._send_usage(request)
         for report in message.reports:
             self.said = report.said
             self._owes_report = self._owes_report and report.number != 0
@@ -107,19 +107,19 @@ class Desk:
         for restoration in message.restorations:
             self._authority.restore(restoration.limit, restoration.used, restoration.begin_ns)
 
-    def take(self) -> ToWorker | None:
-        """What is to be sent now; None when there is nothing more."""
+    def take_outgoing(self) -> ToWorker | None:
+        """Return the next message; None if there is none."""
         outgoing, unavailable = self._outgoing, self._authority.unavailable
         shares = len(self._rounds.participants) * self._authority.servers
         if (unavailable, shares) != (self._knows_unavailable, self._known_shares):
             self._knows_unavailable = outgoing.database_unavailable = unavailable
             self._known_shares = outgoing.shares = shares
-        elif not (outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports):
+        elif not (outgoing.decisions or outgoing.usages or outgoing.wanted or outgoing.reports):
             return None
         self._outgoing = ToWorker()
-        if len(outgoing.answers) > MAX_ITEMS:
-            self._outgoing.answers = outgoing.answers[MAX_ITEMS:]
-            outgoing.answers = outgoing.answers[:MAX_ITEMS]
+        if len(outgoing.decisions) > MAX_ITEMS:
+            self._outgoing.decisions = outgoing.decisions[MAX_ITEMS:]
+            outgoing.decisions = outgoing.decisions[:MAX_ITEMS]
         return outgoing
 
     def close(self) -> None:
@@ -128,26 +128,26 @@ class Desk:
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():
             self._authority.end(ticket)
-        for task in (*self._deciding.values(), *self._told):
+        for task in (*self._deciding.values(), *self._usage_tasks):
             task.cancel()
 
     def send_state(self) -> None:
-        """Tell the worker what has changed of that."""
+        """Send the worker what has changed of the shared state."""
         self._wake()
 
     def request_report(self) -> None:
-        """Ask the worker what it says of itself, unless it has yet to answer that."""
+        """Request a report of the worker, unless it still owes one."""
         if not self._owes_report:
             self._owes_report = True
             self.want_report(0)
 
     def want_report(self, number: int) -> None:
-        """Ask the worker what it says of itself."""
+        """Request a report of the worker."""
         self._outgoing.wanted.append(number)
         self._wake()
 
     def send_report(self, number: int, said: bytes) -> None:
-        """Tell it what another one said; nothing, where there are no more."""
+        """Send it the report of another one; empty after the last one."""
         self._outgoing.reports.append(Report(number, said))
         self._wake()
 
@@ -179,7 +179,7 @@ class Desk:
     def _decided(self, start: Start, decision: Decision) -> None:
         if decision.ticket is not None:
             self._tickets[start.number] = decision.ticket
-        self._outgoing.answers.append(Answer.of(start.number, start.limits, decision))
+        self._outgoing.decisions.append(DecisionReply.of(start.number, start.limits, decision))
         self._wake()
 
     def _end(self, number: int) -> None:
@@ -188,21 +188,21 @@ class Desk:
         elif (task := self._deciding.get(number)) is not None:
             task.cancel()
 
-    def _answer(self, question: Question) -> None:
-        if question == ALIVE:
-            self._outgoing.usages.append(UsageAnswer(question.number, ()))
+    def _send_usage(self, request: UsageRequest) -> None:
+        if request == ALIVE:
+            self._outgoing.usages.append(UsageReply(request.number, ()))
             self._wake()
             return
-        if not question.most:
+        if not request.most:
             for said in self._elsewhere():
-                self.send_report(question.number, said)
-            self._rounds.ask(self, question.number)
+                self.send_report(request.number, said)
+            self._rounds.request_reports(self, request.number)
             return
-        task = asyncio.create_task(self._tell_usage(question))  # noqa: TID251 - cancelled with the desk
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
+        task = asyncio.create_task(self._work_out_usage(request))  # noqa: TID251 - cancelled with the desk
+        self._usage_tasks.add(task)
+        task.add_done_callback(self._usage_tasks.discard)
 
-    async def _tell_usage(self, question: Question) -> None:
-        states = await self._authority.usage(question.most)
-        self._outgoing.usages.append(UsageAnswer(question.number, tuple(states)))
+    async def _work_out_usage(self, request: UsageRequest) -> None:
+        states = await self._authority.usage(request.most)
+        self._outgoing.usages.append(UsageReply(request.number, tuple(states)))
         self._wake()

@@ -1,4 +1,4 @@
-"""The authority in a worker: asks the supervisor, and decides alone while that does not answer.
+"""The authority in a worker: asks the supervisor, and decides alone while it does not answer.
 
 What the supervisor admits is remembered here, so that a worker that is alone knows what it has admitted. What it admits
 alone is counted by the supervisor once it answers again.
@@ -22,25 +22,25 @@ from runtime.authority.messages import (
     ALIVE,
     MAX_ITEMS,
     Adoption,
-    Answer,
     Charge,
+    DecisionReply,
     FromWorker,
-    Question,
     Report,
     Restoration,
     Start,
     ToWorker,
+    UsageRequest,
 )
 from runtime.authority.polls import Poll
 
 TICK_SECONDS = 0.25
-"""From one look at what waits for an answer to the next. A pause of this process, however long, is one."""
+"""Time between two checks of what waits for a reply. A pause of this process counts as one tick, however long it is."""
 
 ANSWER_TICKS = 12
-"""After so many looks without a word of the supervisor it counts as unavailable."""
+"""Ticks without a message after which the supervisor counts as unavailable."""
 
 DECISION_TICKS = 40
-"""So many looks a decision may take of a supervisor that is there, and waits for the database itself."""
+"""Ticks that a decision may take if the supervisor is there but waits for the database."""
 
 MAX_WAITING = 10_000
 """Requests that wait for the supervisor; one more, and it counts as unavailable."""
@@ -49,7 +49,7 @@ MAX_ADMITTED_ALONE = 10_000
 """Requests admitted alone that are remembered for the supervisor; the oldest is forgotten first."""
 
 HURRY_NS = 1_000_000_000
-"""After that time what a decision said about its limits is old."""
+"""After this time the states of limits in a decision are stale."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +59,12 @@ class WorkerAuthority:
 
     Args:
         local: Decides while this process is alone.
-        wake: Told when there is something to `take` at once.
-        wake_later: Told when there is something to `take` that may wait for more.
+        wake: Called when there is a message to send at once.
+        wake_later: Called when there is a message that may wait for others.
         now_ns: A monotonic clock, in nanoseconds.
 
     Attributes:
-        report: What this process says of itself, as JSON.
+        report: Makes the report of this process, as JSON.
         unavailable: Whether the supervisor does not answer, so that this process decides alone.
         database_unavailable: Whether the supervisor decides alone, without the database of a cluster.
         scope: Whose requests the supervisor counts together: those of this `server`, or of a `cluster`.
@@ -90,18 +90,18 @@ class WorkerAuthority:
         self._number = 0
         self._tick = 0
         self._heard = 0
-        self._asks: dict[int, Request] = {}
+        self._undecided: dict[int, Request] = {}
         self._polls: dict[int, Poll] = {}
         self._running: dict[int, Request] = {}
-        # What was decided alone: all that was admitted, and what the supervisor was asked and has yet to answer.
+        # Decided alone: all that was admitted, and what the supervisor has yet to decide.
         self._alone: dict[int, Request] = {}
         self._late: dict[int, Request | None] = {}
-        # What is to be sent.
+        # To be sent.
         self._starts: dict[int, Start] = {}
         self._charges: dict[int, Charge] = {}
         self._ends: list[int] = []
         self._adoptions: list[Adoption] = []
-        self._questions: list[Question] = []
+        self._usage_requests: list[UsageRequest] = []
         self._reports: list[Report] = []
         self._restorations: list[Restoration] = []
 
@@ -110,7 +110,7 @@ class WorkerAuthority:
         self._number += 1
         number = self._number
         request = Request(tuple(limits), reserve, self._tick, self._now_ns())
-        if not self.unavailable and len(self._asks) >= MAX_WAITING:
+        if not self.unavailable and len(self._undecided) >= MAX_WAITING:
             self._stand_alone()
         if self.unavailable:
             decision = self._decide_alone(number, request)
@@ -118,7 +118,7 @@ class WorkerAuthority:
                 self._remember(number, request)
             return decision
         request.future = asyncio.get_running_loop().create_future()
-        self._asks[number] = request
+        self._undecided[number] = request
         self._starts[number] = Start(number, request.limits, reserve)
         self._wake()
         try:
@@ -142,16 +142,16 @@ class WorkerAuthority:
 
     def end(self, number: int) -> None:
         """A request is over, decided or not. Again is harmless."""
-        if self._starts.pop(number, None) is not None:  # the supervisor has not heard of it
-            del self._asks[number]
+        if self._starts.pop(number, None) is not None:  # the supervisor does not know it
+            del self._undecided[number]
             return
-        asked = self._asks.pop(number, None) is not None
+        was_undecided = self._undecided.pop(number, None) is not None
         request = self._running.pop(number, None)
         if request is not None:
             self._own.end(request)
             if number in self._alone or number in self._late:
                 return
-        if asked or request is not None:
+        if was_undecided or request is not None:
             self._ends.append(number)
             if request is None or request.near or self._now_ns() - request.at_ns > HURRY_NS:
                 self._wake()
@@ -170,31 +170,31 @@ class WorkerAuthority:
         return states
 
     async def reports(self) -> list[bytes]:
-        """What the other workers and servers say of themselves, as JSON; nothing while the supervisor does not answer."""
+        """The reports of the other workers and servers, as JSON; none while the supervisor does not answer."""
         said: list[bytes] = await self._poll(0) if not self.unavailable else []
         return said
 
     @property
     def waiting(self) -> bool:
-        """Whether an answer is waited for, so that `tick` has to be called every `TICK_SECONDS`."""
-        return not self.unavailable and bool(self._asks or self._polls)
+        """Whether something waits for a reply, so that `tick` has to be called every `TICK_SECONDS`."""
+        return not self.unavailable and bool(self._undecided or self._polls)
 
     def tick(self) -> None:
-        """Stop waiting for a supervisor that has said nothing for `ANSWER_TICKS`, and ask it whether it is there."""
+        """Stop waiting for a supervisor that has sent nothing for `ANSWER_TICKS`, and check whether it is there."""
         self._tick += 1
         if not self.waiting:
             return
-        oldest: list[Request | Poll] = [*islice(self._asks.values(), 1), *islice(self._polls.values(), 1)]
+        oldest: list[Request | Poll] = [*islice(self._undecided.values(), 1), *islice(self._polls.values(), 1)]
         waited = self._tick - min(one.tick for one in oldest)
         if min(waited, self._tick - self._heard) >= ANSWER_TICKS or waited >= DECISION_TICKS:
             self._stand_alone()
-        elif ALIVE not in self._questions:
-            self._questions.append(ALIVE)
+        elif ALIVE not in self._usage_requests:
+            self._usage_requests.append(ALIVE)
 
-    def take(self) -> FromWorker | None:
-        """What is to be sent now; None when there is nothing more.
+    def take_outgoing(self) -> FromWorker | None:
+        """Return the next message; None if there is none.
 
-        Nothing is said of a request before the supervisor knows it.
+        Nothing about a request is sent before the supervisor knows the request.
         """
         if self._starts and len(self._starts) <= MAX_ITEMS and not self._more():  # as nearly always
             message = FromWorker(ends=self._ends, starts=list(self._starts.values()))
@@ -212,65 +212,65 @@ class WorkerAuthority:
         message.starts = list(islice(self._starts.values(), MAX_ITEMS))
         for start in message.starts:
             del self._starts[start.number]
-        message.questions, self._questions = self._questions, []
+        message.usage_requests, self._usage_requests = self._usage_requests, []
         message.reports, self._reports = self._reports, []
         message.restorations = self._restorations[:MAX_ITEMS]
         self._restorations = self._restorations[MAX_ITEMS:]
         return message
 
     def _more(self) -> bool:
-        """Whether there is more to be sent than starts and ends."""
-        waiting = self._adoptions or self._charges or self._questions or self._reports or self._restorations
+        """Whether there is more to send than starts and ends."""
+        waiting = self._adoptions or self._charges or self._usage_requests or self._reports or self._restorations
         return bool(waiting or len(self._ends) > MAX_ITEMS)
 
     def received(self, message: ToWorker) -> None:
-        """Take what the supervisor tells."""
+        """Handle a message of the supervisor."""
         self._heard = self._tick
         if self.unavailable:
             self._return()
         if message.database_unavailable is not None:
             self.database_unavailable = message.database_unavailable
         self._shares = message.shares or self._shares
-        for answer in message.answers:
-            self._answered(answer)
+        for reply in message.decisions:
+            self._decided(reply)
         for usage in message.usages:
             if (poll := self._polls.pop(usage.number, None)) is not None:
-                poll.answer(usage.states)
+                poll.resolve(usage.states)
         for report in message.reports:
             self._reported(report)
         for number in message.wanted:
             self._reports.append(Report(number, self.report()))
             self._wake()
 
-    def _answered(self, answer: Answer) -> None:
-        request = self._asks.pop(answer.number, None)
+    def _decided(self, reply: DecisionReply) -> None:
+        request = self._undecided.pop(reply.number, None)
         if request is None:
-            self._answered_late(answer)
+            self._decided_late(reply)
             return
-        decision = answer.decision(request.limits)
+        decision = reply.decision(request.limits)
         if decision.ticket is not None:
             request.near = request.reserve != NOTHING or is_near(decision)
-            self._running[answer.number] = request
+            self._running[reply.number] = request
             self._own.remember(request)
         if request.future is not None and not request.future.done():  # else its request is about to end it
             request.future.set_result(decision)
 
-    def _answered_late(self, answer: Answer) -> None:
-        """Make what the supervisor counts agree with what was decided alone."""
-        if answer.number not in self._late:
+    def _decided_late(self, reply: DecisionReply) -> None:
+        """Make the counts of the supervisor agree with what was decided alone."""
+        if reply.number not in self._late:
             return
-        request = self._late.pop(answer.number)
-        admitted = answer.refused_by < 0
+        request = self._late.pop(reply.number)
+        admitted = reply.refused_by < 0
         if request is None:
             if admitted:
-                self._ends.append(answer.number)
+                self._ends.append(reply.number)
         elif not admitted:
-            self._adoptions.append(adoption_of(answer.number, request))
+            self._adoptions.append(adoption_of(reply.number, request))
         else:
             if request.charged != NOTHING:
-                self._charges[answer.number] = Charge(answer.number, request.charged, request.reserve)
+                self._charges[reply.number] = Charge(reply.number, request.charged, request.reserve)
             if request.ended:
-                self._ends.append(answer.number)
+                self._ends.append(reply.number)
         self._wake()
 
     def _reported(self, report: Report) -> None:
@@ -281,14 +281,14 @@ class WorkerAuthority:
             poll.said.append(report.said)
         else:
             del self._polls[report.number]
-            poll.answer(poll.said)
+            poll.resolve(poll.said)
 
     async def _poll(self, most: int) -> Any:
         self._number += 1
         number = self._number
         poll = Poll(most, asyncio.get_running_loop().create_future(), self._tick)
         self._polls[number] = poll
-        self._questions.append(Question(number, most))
+        self._usage_requests.append(UsageRequest(number, most))
         self._wake()
         try:
             return await poll.future
@@ -308,13 +308,13 @@ class WorkerAuthority:
             del self._alone[next(iter(self._alone))]
 
     def _stand_alone(self) -> None:
-        """Decide alone on all that waits, and on what comes."""
+        """Decide alone on all that waits, and on all that arrives."""
         self.unavailable = True
         _log.warning("limits are process-local: the supervisor does not answer")
         self._own.recall(self._running.values())
-        asks, self._asks = self._asks, {}
+        undecided, self._undecided = self._undecided, {}
         unsent, self._starts = self._starts, {}
-        for number, request in asks.items():
+        for number, request in undecided.items():
             sent = number not in unsent
             if request.future is None or request.future.done():  # cancelled
                 if sent:
@@ -329,12 +329,12 @@ class WorkerAuthority:
             request.future.set_result(decision)
         polls, self._polls = self._polls, {}
         for poll in polls.values():
-            poll.answer(self._own.usage(poll.most) if poll.most else [])
-        self._questions = [ALIVE]  # its answer says that the supervisor is back
+            poll.resolve(self._own.usage(poll.most) if poll.most else [])
+        self._usage_requests = [ALIVE]  # its reply means that the supervisor is back
         self._wake()
 
     def _return(self) -> None:
-        """Tell the supervisor what was admitted without it."""
+        """Report to the supervisor what was admitted without it."""
         self.unavailable = False
         _log.info("the supervisor answers: limits are shared again")
         self._adoptions += [adoption_of(number, request) for number, request in self._alone.items()]

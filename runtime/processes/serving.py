@@ -60,13 +60,13 @@ class Server:
         *,
         workers: WorkerAuthority | None = None,
     ) -> Self:
-        """Put the bridge together and accept connections. The bridge is closed with the stack.
+        """Create the bridge and accept connections. The stack closes it.
 
         Args:
-            settings: What the operator decided.
-            database: What it records in.
+            settings: The settings.
+            database: The database for records.
             sockets: Where it listens.
-            demo_url: Where the demo provider is; empty where there is none.
+            demo_url: The address of the demo provider; empty without one.
             stack: Closes it.
             workers: In a worker, what decides about limits for all workers of the server.
 
@@ -99,9 +99,9 @@ class Server:
         try:
             load_certificate(self._tls, self._settings)
         except StartError as error:
-            logger.error("%s; the one before stays", error)  # noqa: TRY400 - the reason is all there is to say
+            logger.error("%s; the previous one stays", error)  # noqa: TRY400 - the reason is all there is to say
         else:
-            logger.info("the certificate was read again")
+            logger.info("the certificate was reloaded")
 
     async def retire(self) -> None:
         """Accept no connection, and wait until those that are open have had their last answer."""
@@ -110,7 +110,7 @@ class Server:
         await self._http.retire(self._drain_timeout)
 
     async def stop(self, drain_timeout: float | None = None) -> None:
-        """Let what is under way finish, and end what does not."""
+        """Let running requests finish, and end those that do not."""
         lifecycle = self._bridge.lifecycle
         logger.info("draining: %d requests in progress", lifecycle.in_flight)
         ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)

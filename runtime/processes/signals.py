@@ -37,7 +37,7 @@ def stop_signals() -> asyncio.Event:
 
 
 def renew_on_hangup(renew: Callable[[], None], stopping: asyncio.Event) -> None:
-    """Let SIGHUP renew the server, unless it says that the terminal is gone from which the server was started."""
+    """Let SIGHUP renew the server, unless it means that the terminal of the server was closed."""
     has_terminal = os.isatty(STANDARD_INPUT)
 
     def hang_up() -> None:

@@ -1,9 +1,9 @@
 """The supervisor: keeps several worker processes serving on the same sockets. It serves nothing itself.
 
-A worker is a new interpreter that runs `runtime/processes/worker.py`. What it is to know comes as one line of JSON on its standard input, a
-socket on which it says, in one line too, why it cannot serve: an empty line when it does. From then on the socket carries
-questions and decisions about limits; see `runtime/authority`. When it ends, the supervisor is gone, and the worker ends at
-once.
+A worker is a new interpreter that runs `runtime/processes/worker.py`. Its standard input is a socket. On it the worker
+gets its configuration as one line of JSON, and sends one line back: empty when it serves, else the reason why not.
+After that the socket carries messages about limits; see `runtime/authority`. End of file means that the supervisor is
+gone, and the worker ends at once.
 
 SIGTERM makes a worker drain, SIGHUP makes it retire: take no new connection, but refuse nothing on those it has.
 """
@@ -51,10 +51,10 @@ class WorkerError(Exception):
 
 
 class Handover(msgspec.Struct, kw_only=True):
-    """What a worker is to know.
+    """The configuration of a worker.
 
-    `flags` are the settings of the command line, as text by name; `sockets` the descriptors to serve on; `mongodb_uri` is
-    that of the embedded MongoDB, `demo_url` where the demo provider is: both empty where there is none.
+    `flags` are the settings of the command line, as text by name; `sockets` the descriptors to serve on; `mongodb_uri`
+    is that of the embedded MongoDB, `demo_url` the address of the demo provider: both are empty without one.
     """
 
     flags: dict[str, str]
@@ -75,7 +75,7 @@ class Worker:
         """Start a process, out of reach of the terminal's signals.
 
         Args:
-            handover: What it is to know.
+            handover: Its configuration.
             environ: Its environment.
             authority: Decides about limits for it.
 
@@ -115,13 +115,13 @@ class Worker:
         """
         try:
             async with asyncio.timeout(START_SECONDS):
-                answer = await self._link.first_line
+                line = await self._link.first_line
         except TimeoutError:
             self.send(signal.SIGKILL)
             raise WorkerError(f"a worker was not ready after {START_SECONDS:g} s") from None
-        if answer is None:
+        if line is None:
             raise WorkerError(f"a worker {await self.ended()} before it served")
-        if reason := answer.decode(errors="replace").strip():
+        if reason := line.decode(errors="replace").strip():
             raise WorkerError(reason)
 
     async def ended(self) -> str:
@@ -133,7 +133,7 @@ class Worker:
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         if self._process.returncode is None:
-            # Not the process's own method: that looks for its end too, and takes it away from whoever waits for it.
+            # Not the method of the process: that reaps the process too, so nobody else could wait for its end.
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -150,9 +150,9 @@ class Supervisor:
 
     Args:
         workers: How many.
-        drain_timeout: How long one that ends lets requests go on, in seconds.
-        spawn: Starts one; raises OSError.
-        reap: Is told the process id of one that has ended.
+        drain_timeout: How long an ending worker lets requests run, in seconds.
+        spawn: Starts a worker; raises OSError.
+        reap: Called with the process id of a worker that has ended.
         clock: Seconds that never go back.
         pause: Waits for seconds.
     """
@@ -173,8 +173,8 @@ class Supervisor:
         self._reap = reap
         self._clock = clock
         self._pause = pause
-        self._living: dict[Worker, asyncio.Task[None]] = {}
-        self._seats: list[_WorkerSlot] = []
+        self._exits: dict[Worker, asyncio.Task[None]] = {}
+        self._slots: list[_WorkerSlot] = []
         self._jobs: list[Job] = []
         self._renewal = asyncio.Event()
 
@@ -190,10 +190,10 @@ class Supervisor:
             raise failures[0]
         for failure in failures:
             logger.error("%s", failure)
-        self._seats = [_WorkerSlot(one if isinstance(one, Worker) else None) for one in first]
+        self._slots = [_WorkerSlot(one if isinstance(one, Worker) else None) for one in first]
         jobs = Jobs(clock=self._clock, pause=self._pause)
         self._jobs = [
-            jobs.start(f"worker_{number}", partial(self._keep, seat)) for number, seat in enumerate(self._seats)
+            jobs.start(f"worker_{number}", partial(self._keep, slot)) for number, slot in enumerate(self._slots)
         ]
         self._jobs.append(jobs.start("renewal", self._renew_on_request))
 
@@ -205,21 +205,21 @@ class Supervisor:
         """Let every worker drain, and wait for its end."""
         for job in self._jobs:
             await job.stop()
-        farewells = list(self._living.values())
-        await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._living), *farewells)
+        exits = list(self._exits.values())
+        await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._exits), *exits)
 
     async def _start(self) -> Worker:
         try:
             worker = await self._spawn()
         except OSError as error:
             raise WorkerError(f"a worker cannot be started: {error.strerror}") from error
-        self._living[worker] = asyncio.create_task(self._see_off(worker))  # noqa: TID251 - reads what a worker says at its end
+        self._exits[worker] = asyncio.create_task(self._reap_when_ended(worker))  # noqa: TID251 - reaps the worker
         await worker.serving()
         return worker
 
-    async def _see_off(self, worker: Worker) -> None:
+    async def _reap_when_ended(self, worker: Worker) -> None:
         await worker.ended()
-        del self._living[worker]
+        del self._exits[worker]
         self._reap(worker.pid)
 
     async def _end(self, worker: Worker, how: signal.Signals) -> None:
@@ -231,21 +231,21 @@ class Supervisor:
             worker.send(signal.SIGKILL)
             await worker.ended()
 
-    async def _keep(self, seat: _WorkerSlot) -> None:
-        """Fill a seat again whenever its worker ends."""
-        failures = 0 if seat.worker else 1
+    async def _keep(self, slot: _WorkerSlot) -> None:
+        """Fill a slot again whenever its worker ends."""
+        failures = 0 if slot.worker else 1
         while True:
-            if seat.worker is None:
+            if slot.worker is None:
                 await self._pause(pause_after(failures))
-                seat.worker = await self._replacement()
-            if seat.worker is None:
+                slot.worker = await self._replacement()
+            if slot.worker is None:
                 failures += 1
                 continue
-            worker, began = seat.worker, self._clock()
+            worker, began = slot.worker, self._clock()
             end = await worker.ended()
-            if seat.worker is worker:
+            if slot.worker is worker:
                 logger.warning("worker %d %s: starting another", worker.pid, end)
-                seat.worker = None
+                slot.worker = None
                 failures = 0 if self._clock() - began >= STEADY_SECONDS else failures + 1
 
     async def _replacement(self) -> Worker | None:
@@ -262,22 +262,22 @@ class Supervisor:
             await self._renewal.wait()
             self._renewal.clear()
             logger.info("rolling restart: %d workers, one after the other", self._number)
-            for seat in self._seats:
-                if (old := seat.worker) and not await self._renew(seat, old):
+            for slot in self._slots:
+                if (old := slot.worker) and not await self._renew(slot, old):
                     logger.error("rolling restart stopped: the other workers stay")
                     break
             else:
                 logger.info("rolling restart finished")
 
-    async def _renew(self, seat: _WorkerSlot, old: Worker) -> bool:
-        """Let a new worker take a seat, then let the old one retire; say whether there is a new one."""
+    async def _renew(self, slot: _WorkerSlot, old: Worker) -> bool:
+        """Start a new worker in a slot, then let the old one retire; return whether there is a new one."""
         new = await self._replacement()
         if new is None:
             return False
-        # It may have died meanwhile, and the seat be filled again or about to be.
+        # The old one may have died meanwhile, and its slot be filled again or about to be.
         retiring = new
-        if seat.worker is old:
-            seat.worker, retiring = new, old
+        if slot.worker is old:
+            slot.worker, retiring = new, old
         await self._end(retiring, signal.SIGHUP)
         return True
 

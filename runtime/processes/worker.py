@@ -40,7 +40,7 @@ SUPERVISOR = 0
 class SharedSocket(socket.socket):
     """A listening socket that other processes accept on as well; it yields one connection per event loop iteration.
 
-    Tornado accepts until nobody waits any more: the first process to wake would take every connection of a burst.
+    Tornado accepts until the queue is empty, so the first process to wake would get every connection of a burst.
     """
 
     _yielded = False
@@ -60,7 +60,7 @@ class SharedSocket(socket.socket):
 
 
 async def serve(settings: Settings, handover: Handover) -> None:
-    """Serve until told to retire or to stop.
+    """Serve until a signal to retire or to stop.
 
     Raises:
         START_ERRORS: it cannot start.
@@ -85,14 +85,14 @@ async def serve(settings: Settings, handover: Handover) -> None:
 async def open_link(stack: AsyncExitStack) -> WorkerLink:
     """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
     loop = asyncio.get_running_loop()
-    ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for what is said after the loop has ended
+    ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for messages after the loop has ended
     _, link = await loop.create_unix_connection(lambda: WorkerLink(Limiter(), on_lost=lambda: os._exit(1)), sock=ours)
     stack.callback(link.close)
     return link
 
 
 def _explain(reason: str) -> None:
-    """Tell the supervisor in one line why this worker does not serve."""
+    """Send the supervisor one line with the reason why this worker does not serve."""
     os.write(SUPERVISOR, " ".join(reason.split()).encode() + b"\n")
 
 

@@ -1,1 +1,1 @@
-"""Who may call: users, tokens, sign-in sessions, how each is verified, and the audit trail of it."""
+"""Accounts: users, groups, tokens, sign-in sessions, their verification, and the audit trail."""

@@ -1,6 +1,7 @@
-"""The audit trail: who changed what of users, groups and tokens. One document a change, never with a secret, kept for ever.
+"""The audit trail: who changed what of users, groups and tokens.
 
-Who signed in, and who was refused, is there too for a while, see `storage.accounts.sign_in.access_trail`.
+One document per change, never with a secret, kept forever. Sign-ins and refused accesses are there too for some time,
+see `storage.accounts.sign_in.access_trail`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from storage.accounts.users import User
 class Author(Struct, frozen=True):
     """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line.
 
-    `expires_at` is when the token expires; None is never. `name` is what stands in the place of a user.
+    `expires_at` is when the token expires; None is never. `name` replaces the username if there is no user.
     """
 
     user: User | None = None
@@ -34,14 +35,14 @@ SINGLE_SIGN_ON = Author(name="single sign-on")
 
 
 def entry(author: Author, action: Action, subject: User | None, *, at: datetime, **detail: object) -> dict[str, Any]:
-    """Make the document of a change. Names are kept as they were then.
+    """Make the document of a change, with the names of that time.
 
     Args:
         author: Who made it.
-        action: What was done.
-        subject: To which user, or to whose token; None where it concerns no user.
+        action: The action.
+        subject: The user concerned, or the owner of the token; None without one.
         at: When, in whole milliseconds.
-        detail: What else is to be known of it.
+        detail: Further fields.
     """
     by = author.user
     return {

@@ -41,7 +41,10 @@ class Kind(StrEnum):
 
 
 class _Credential(NamedTuple):
-    """A token or a session as it was sent, in its parts. `key` is what it is remembered by: one is never taken for the other."""
+    """The parts of a token or session from a request.
+
+    `key` is its key in the cache, different for tokens and sessions.
+    """
 
     kind: Kind
     id: str
@@ -124,7 +127,7 @@ class Authentication:
         return memory.identity
 
     async def authenticate_afresh(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
-        """The same without memory: what was revoked a moment ago must not change anything.
+        """The same without the cache, for changes: a token that was just revoked must not make any.
 
         Raises:
             InvalidTokenError: As above.
@@ -136,7 +139,7 @@ class Authentication:
             raise IdentitiesUnavailableError(str(error)) from error
 
     async def identify(self, token_id: str) -> Identity:
-        """Return the owner of a token by its public part, for a caller that has proved it in another way.
+        """Return the owner of a token by its public part. The caller has proved it in another way.
 
         Raises:
             InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
@@ -180,7 +183,7 @@ class Authentication:
         refreshing.add_done_callback(self._refreshing.discard)
 
     async def _refresh(self, credential: _Credential, lock: asyncio.Lock) -> None:
-        with suppress(InvalidTokenError, IdentitiesUnavailableError):  # who comes next is told
+        with suppress(InvalidTokenError, IdentitiesUnavailableError):  # for the next caller
             async with lock:
                 await self._verified_now(credential)
 
@@ -192,11 +195,11 @@ class Authentication:
             self._verified.forget(key)
             raise
         except DatabaseUnavailableError as error:
-            self._database.health.lose(str(error))  # also if it was there: nobody else is to wait as long
+            self._database.health.lose(str(error))  # also if it was there, so that nobody else waits as long
             if memory := self._verified_within(STALE_SECONDS, key):
                 return memory.identity
             raise IdentitiesUnavailableError(str(error)) from error
-        if forgotten == self._forgotten:  # else it may have been revoked since the database was asked
+        if forgotten == self._forgotten:  # else it may have been revoked since the query
             self._verified.add(key, identity, at=self._monotonic())
         return identity
 
@@ -236,7 +239,7 @@ class Authentication:
         return replace(identity, session_id=session_id, session_expires_at=ends_at)
 
     async def identify_user(self, user_id: UUID) -> Identity:
-        """Return a user by their id, for a caller that has proved it without a token.
+        """Return a user by id. The caller has proved it without a token.
 
         Raises:
             InvalidTokenError: There is none, or they were removed.

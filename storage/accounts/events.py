@@ -17,7 +17,7 @@ class Way(StrEnum):
 
 
 class Action(StrEnum):
-    """What was done."""
+    """The action."""
 
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"

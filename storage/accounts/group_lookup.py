@@ -21,7 +21,7 @@ async def find_group(groups: Collection, group: str, session: Session | None = N
 
 
 def service_of(group: Group) -> User:
-    """Who calls with a token of this group: a member without a name of their own, who is in it alone."""
+    """The user for calls with a token of this group: a member without a name, only in this group."""
     return User(
         id=group.id,
         username=SERVICE_PREFIX + group.name,

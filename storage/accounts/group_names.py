@@ -1,4 +1,4 @@
-"""What groups are called, held in memory for who has no time to ask: metrics."""
+"""The names of groups, cached in memory for metrics."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Groups of users: what they are, and changes of them. Each change leaves an entry in the audit trail.
+"""Groups of users, and changes of them. Each change leaves an entry in the audit trail.
 
-A user's document says which groups they are in, so who calls is known with their groups. The group `everyone` is
+A user's document has the ids of their groups, so a caller is known with their groups. The group `everyone` is
 built in: it has all users, and nothing of it is stored.
 """
 
@@ -149,13 +149,13 @@ class Groups:
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> Group:
-        """Change what is given; an empty display name stands for the name.
+        """Change the given fields; an empty display name means the name.
 
         Args:
             group: Which one.
             name: Its new name.
             display_name: Its new display name.
-            versions: What its version may be before, if not any.
+            versions: The versions that it may have before; None is any.
             author: Who changes it.
 
         Raises:
@@ -165,12 +165,17 @@ class Groups:
             IdentityError: A name is not allowed.
         """
         new_name = None if name is None else checked_group_name(name)
-        shown = None if display_name is None else checked_name("display name", display_name)
+        checked_display_name = None if display_name is None else checked_name("display name", display_name)
 
         async def change(session: Session | None) -> Group:
             before = await self._existing(group, session, versions)
             after = replace(before, name=new_name or before.name)
-            after = replace(after, display_name=before.display_name if shown is None else shown or after.name)
+            after = replace(
+                after,
+                display_name=before.display_name
+                if checked_display_name is None
+                else checked_display_name or after.name,
+            )
             if after == before:
                 return before
             if after.name != before.name:
@@ -194,7 +199,7 @@ class Groups:
     async def remove(
         self, group: str, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
     ) -> Group:
-        """Remove a group: its members stay users, its tokens die, its name becomes free, history keeps it.
+        """Remove a group. Its members stay users, its tokens are revoked, its name becomes free, records keep it.
 
         Raises:
             UnknownIdentityError: There is no such group.
@@ -226,7 +231,7 @@ class Groups:
         return removed
 
     async def add_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
-        """Let users be in a group: all of them, or none. Who is in it stays.
+        """Add users to a group: all of them, or none. Members stay members.
 
         Raises:
             UnknownIdentityError: There is no such group or user.
@@ -246,7 +251,7 @@ class Groups:
         return await self._change_members(group, users, add)
 
     async def remove_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
-        """Let users be in a group no more: all of them, or none. Who is not in it stays out.
+        """Remove users from a group: all of them, or none. Others are ignored.
 
         Raises:
             UnknownIdentityError: There is no such group or user.

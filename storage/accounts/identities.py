@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 MAX_TOKENS_A_DAY = 100
-"""How many tokens a user who is no owner creates in a day: each is kept, revoked or not, and so is the trail of it."""
+"""Tokens that a user who is not an owner may create in a day: revoked ones and their audit entries are kept too."""
 
 TOO_MANY_TOKENS = '"{}" has {} active tokens, the maximum (tokens-per-user): revoke one first, or ask an owner'
 TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again tomorrow, or ask an owner'
@@ -69,13 +69,15 @@ class _NewToken(NamedTuple):
 
 
 class Identities(UserAccounts):
-    """The users and tokens of a database. Every method that asks it raises `DatabaseUnavailableError`, but `authenticate`.
+    """The users and tokens of a database.
+
+    Every method with a query raises `DatabaseUnavailableError`, except `authenticate`.
 
     Args:
         database: Where they are kept.
         now: The wall clock, in UTC.
         monotonic: A clock that never jumps, in seconds.
-        tokens_per_user: How many active tokens a user may have of whom no owner made them; 0 is any number.
+        tokens_per_user: Active tokens that a user may have; tokens created by owners do not count. 0 is unlimited.
         session_times: How long sessions last.
     """
 
@@ -95,13 +97,13 @@ class Identities(UserAccounts):
     async def create_token(
         self, username: str, *, name: str = "", expires_at: datetime | None = None, author: Author = COMMAND_LINE
     ) -> tuple[Token, str]:
-        """Make a token for a user. Returns what is known of it and the token, which nobody can ask for again.
+        """Create a token for a user. Return its metadata and the token, which cannot be read again.
 
-        A token that is made with one that expires does not outlive it; unless `expires_at` is given, it expires with it.
+        A token created with an expiring one expires no later; without `expires_at`, at the same time.
 
         Raises:
             UnknownIdentityError: There is no such user.
-            IdentityConflictError: The user has `tokens_per_user` active tokens already, and no owner makes this one.
+            IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
         expires_at = _capped(expires_at, author.expires_at)
@@ -122,7 +124,7 @@ class Identities(UserAccounts):
         of: UUID | None = None,
         author: Author = COMMAND_LINE,
     ) -> tuple[Token, str]:
-        """Make a token for the same user, with the same name. The one that is replaced works for as long as `overlap`.
+        """Create a token for the same user, with the same name. The old one works for `overlap` longer.
 
         Args:
             token_id: The public part of the token that is replaced.
@@ -160,7 +162,7 @@ class Identities(UserAccounts):
         return token, text
 
     async def _copy_policy(self, old_id: str, new_id: str, session: Session | None) -> None:
-        """Let the policy of a token hold for another one too: a restriction does not end with the token that it is of."""
+        """Copy the policy of a token to its replacement, so that the restriction does not end with the token."""
         policies = self._database.policies
         found = await policies.find_one({"level": "token", "key": old_id, "policy": {"$ne": {}}}, session=session)
         if found is not None:
@@ -232,7 +234,7 @@ class Identities(UserAccounts):
             return count, [read_token(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
-        """Revoke a token. One that was revoked stays so.
+        """Revoke a token; harmless if it is revoked already.
 
         Args:
             token_id: The public part of it.

@@ -1,6 +1,6 @@
-"""What becomes of policies when whom they are of changes: they follow the name of a group, and go with who is removed.
+"""Changes of policies with their subjects: they follow the name of a group, and are removed with a user or group.
 
-Their documents stay, with another version, so that each process that follows policies learns of it.
+Their documents stay, with another version, so that each process notices it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from storage.mongo.database import Database, Session
 
 
 async def remove_policies(database: Database, id_: UUID, at: datetime, session: Session | None) -> None:
-    """Remove those of a user who is removed, or a group, and of all their tokens; `at` is the present time."""
+    """Remove the policies of a removed user or group, and of all their tokens; `at` is the current time."""
     tokens = database.tokens.find({"user_id": id_}, {"_id": True}, session=session)
     paths = [f"users/{id_}", *[f"tokens/{document['_id']}" async for document in tokens]]
     saying: dict[str, Any] = {"_id": {"$in": paths}, "policy": {"$ne": {}}}

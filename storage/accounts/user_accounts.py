@@ -1,4 +1,4 @@
-"""Users: who may call, and what they may see. Each change leaves an entry in the audit trail."""
+"""Users and their roles. Each change leaves an entry in the audit trail."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ NOT_ONESELF = "you cannot remove yourself; ask another owner"
 
 
 class UserAccounts(Authentication):
-    """The users of a database. Every method that asks it raises `DatabaseUnavailableError`.
+    """The users of a database.
 
-    Whoever changes something is its `author`. The command line may also remove the last owner; users may not.
+    Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`. The command line may also
+    remove the last owner; users may not.
     """
 
     async def add_user(
@@ -147,14 +148,14 @@ class UserAccounts(Authentication):
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> User:
-        """Change what is given; an empty display name stands for the username.
+        """Change the given fields; an empty display name means the username.
 
         Args:
             username: Whose name or id it is.
             role: Their new role.
             display_name: Their new display name.
             cost_centre: Their new cost centre; an empty one is none.
-            versions: What their version may be before, if not any.
+            versions: The versions that they may have before; None is any.
             author: Who changes it.
 
         Raises:
@@ -201,7 +202,7 @@ class UserAccounts(Authentication):
         return user
 
     async def remove_user(self, username: str, *, author: Author = COMMAND_LINE) -> None:
-        """Remove a user with their views and policies: all tokens die, the name becomes free, history keeps it.
+        """Remove a user with their views and policies. All tokens are revoked, the name becomes free, records keep it.
 
         Raises:
             UnknownIdentityError: There is no such user.
@@ -228,7 +229,10 @@ class UserAccounts(Authentication):
         self.forget((await self._change(remove)).id)
 
     async def _leave_an_owner(self, user: User, author: Author, session: Session | None) -> None:
-        """Raise if nobody else is an owner. Who is, is written to: so two owners cannot remove one another at once."""
+        """Raise if there is no other owner.
+
+        The other owner's document is written, so two owners cannot remove each other at once.
+        """
         others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
         witness = {"$inc": {"witnessed": 1}}
         found = await self._database.users.update_one(others, witness, session=session)
@@ -250,7 +254,7 @@ class UserAccounts(Authentication):
         await self._database.audit.insert_one(document, session=session)
 
     async def existing_holder(self, name: str, session: Session | None) -> User:
-        """Find whose tokens are meant, within a change: a user, or by `groups/` and its name a group.
+        """Find the owner of tokens, within a change: a user, or a group given as `groups/NAME`.
 
         Raises:
             UnknownIdentityError: There is no such user or group.

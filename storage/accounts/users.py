@@ -24,14 +24,14 @@ SERVICE_PREFIX = "groups/"
 """What the name of a group begins with where a user is meant who calls with a token of that group."""
 
 EVERYONE = "everyone"
-"""The name of the group that is built in: it has all users, and nothing of it is stored."""
+"""The name of the built-in group of all users; it is not stored."""
 
 PLAIN_NAME = f"it has 1 to {MAX_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
 _PLAIN_NAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
 
 
 class IdentityError(ValueError):
-    """What was asked of users, groups or tokens cannot be done. Its text is one sentence for the operator."""
+    """A change of users, groups or tokens is not possible. The text is one sentence for the operator."""
 
 
 class UnknownIdentityError(IdentityError):
@@ -52,30 +52,30 @@ class Role(StrEnum):
 
     @property
     def sees_everyone(self) -> bool:
-        """Whether the calls of other users are shown, who there is, and what they use."""
+        """Whether the role sees other users, their calls and their usage."""
         return self is not Role.MEMBER
 
     @property
     def sees_everything(self) -> bool:
-        """Whether it is shown besides who changed what, with which tokens, and how providers are reached."""
+        """Whether the role also sees the audit trail, tokens of others, and settings of providers."""
         return self in {Role.OWNER, Role.AUDITOR}
 
     @property
     def reads_texts(self) -> bool:
-        """Whether prompts, inputs of tools, thoughts and errors of calls are shown, where these are; else figures alone."""
+        """Whether the role sees prompts, inputs of tools, thoughts and errors of calls; else only numbers."""
         return self is not Role.READER
 
 
 class ChangedMeanwhileError(IdentityError):
-    """It is not any more what it was when who changes it saw it."""
+    """It was changed since the author read it."""
 
 
 class User(Struct, frozen=True, kw_only=True):
     """A person or program that calls.
 
     Attributes:
-        group_ids: The groups they are in, but for `everyone`, which has no id.
-        cost_centre: Who pays, in the operator's words; empty if that was not said.
+        group_ids: Their groups, without `everyone`, which has no id.
+        cost_centre: Who pays, as the operator entered it; empty without an entry.
     """
 
     id: UUID
@@ -88,12 +88,12 @@ class User(Struct, frozen=True, kw_only=True):
 
     @property
     def is_service(self) -> bool:
-        """Whether it is nobody, but who calls with a token of a group."""
+        """Whether it is not a user, but the caller with a token of a group."""
         return self.username.startswith(SERVICE_PREFIX)
 
     @property
     def version(self) -> str:
-        """A text that is another one after each change of the user."""
+        """A version, which differs after each change of the user."""
         return _version(self)
 
 
@@ -107,18 +107,18 @@ class Group(Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """A text that is another one after each change of the group; its members are not part of it."""
+        """A version, which differs after each change of the group, not of its members."""
         return _version(self)
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """A user, with what there is of them.
+    """A user with their groups, tokens and spend.
 
     Attributes:
-        groups: Those that they are in, by name, without `everyone`.
-        active_tokens: How many of their tokens are neither revoked nor expired.
-        last_seen_at: When a token of theirs was used last; None is never, or before that was noted.
-        spend_usd: What their calls of this month, in UTC, cost in US dollars.
+        groups: Their groups, by name, without `everyone`.
+        active_tokens: The number of their tokens that are neither revoked nor expired.
+        last_seen_at: The last use of one of their tokens; None if none is known.
+        spend_usd: The cost of their calls in this month, in UTC, in US dollars.
     """
 
     user: User
@@ -129,7 +129,7 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """What is known of a token: never its secret. `id` is its public part, None in a time is never."""
+    """A token without its secret. `id` is its public part; a time of None is never."""
 
     id: str
     user_id: UUID
@@ -156,7 +156,7 @@ class TokenUse(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who calls, with which token, and when it expires; None is never.
+    """The caller, the token, and when it expires; None is never.
 
     Attributes:
         token_id: The public part of the token; empty of a session that was made without one.
@@ -239,7 +239,7 @@ def refuse_secret(subject: str, name: str) -> None:
 
 
 def milliseconds(time: datetime) -> datetime:
-    """Cut a time to what MongoDB keeps, so that it is read as it was written."""
+    """Truncate a time to milliseconds, as MongoDB stores it."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 

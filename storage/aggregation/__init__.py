@@ -1,4 +1,4 @@
-"""What is made of interceptions that have ended: rollups, sessions and threads, each exactly once, in the background.
+"""Aggregation of ended interceptions: rollups, sessions and threads, each exactly once, in the background.
 
 `rollups.Rollups`, `grouping.Grouping` and `threads.Threads` are jobs; rollups, histograms and session documents are pure.
 """

@@ -40,9 +40,9 @@ class DetailState(Struct, frozen=True):
     """Since when rollups have details.
 
     Attributes:
-        turn: The number of the run that says so.
-        since: Calls that started then or later are in them; None are all that are counted.
-        is_stale: Whether details of an earlier time are still there, to be removed before any are made.
+        turn: The number of the run that wrote this.
+        since: Calls that started then or later are in them; None means all counted calls.
+        is_stale: Whether old details still exist, which are removed before new ones are made.
         is_whole: Whether no more can be made.
     """
 
@@ -66,7 +66,7 @@ class DetailState(Struct, frozen=True):
 
     @classmethod
     def left(cls, job_state: Mapping[str, Any] | None) -> Self:
-        """Read what the last run left; where there was none, nothing is missing."""
+        """Read the state of the last run; without one, nothing is missing."""
         return cls.of(job_state, job_state["turn"] + 1) if job_state else cls(0)
 
     @property
@@ -131,7 +131,7 @@ async def _remove_stale(rollups: Collection, session: Session) -> bool:
 
 
 async def _ended(interceptions: Collection, rollups: Collection, details: DetailState, session: Session) -> DetailState:
-    """Every record that there is has been added: say since when that is everything. Rollups outlive records."""
+    """All existing records have been added: set the time since which they are complete. Rollups outlive records."""
     numbers = [await _number(rollups, breakdown, session) for breakdown in (Breakdown.ALL, Breakdown.OUTCOME)]
     if numbers[0] == numbers[1]:
         return replace(details, since=None, is_whole=True)

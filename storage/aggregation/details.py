@@ -43,7 +43,7 @@ class Detail(NamedTuple):
     tags: tuple[tuple[str, str], ...] = ()
 
     def counted_as(self, counted: Mapping[str, Any]) -> Detail:
-        """Return what it was when it was counted: with a presumed end, nothing else of the end was known."""
+        """Return it as it was counted: with a presumed end, nothing else of the end was known."""
         crashed = EndReason.SERVER_CRASHED.value
         if crashed in counted.get("ends", {}) and self.outcome[0] != crashed:
             return self._replace(outcome=(crashed, None, None, self.outcome[3]), tools=())
@@ -51,7 +51,7 @@ class Detail(NamedTuple):
 
 
 def rollups_of_details(parts: Iterable[tuple[Detail, Totals]]) -> RollupTotals:
-    """Return every rollup of `DETAILS` to which calls contribute; what is alike may come more than once."""
+    """Return every rollup of `DETAILS` to which calls contribute; a key may occur more than once."""
     alike = summed((detail._replace(at=Bucket.HOUR.floor(detail.at)), totals) for detail, totals in parts)
     hours = summed((key, totals) for detail, totals in alike.items() for key in _keys(detail))
     return hours | days_of(hours)

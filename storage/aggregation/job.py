@@ -78,7 +78,7 @@ class ExactlyOnceJob(ABC):
         database: Where the interceptions are.
         job_states: The collection of the job state.
         pause: Waits for seconds.
-        busy: Says whether the server has calls under way, which come first.
+        busy: Whether calls are running, which have priority.
 
     Attributes:
         log: Where a failure is logged.
@@ -127,7 +127,7 @@ class ExactlyOnceJob(ABC):
 
     @abstractmethod
     async def _add(self, limit: int, session: Session) -> Pending:
-        """Add some of what is marked, what waits for longest first; return which ones, see `Pending`."""
+        """Add some of the marked documents, the oldest first; return which ones, see `Pending`."""
 
     async def run(self) -> None:
         """Run again and again until cancelled; end at once on a MongoDB without transactions.
@@ -160,10 +160,10 @@ class ExactlyOnceJob(ABC):
         return is_all
 
     async def add_pending(self, on_added: Callable[[int], None] = lambda _: None) -> int:
-        """Add what is marked; return how many interceptions this added. None, if another server is at it.
+        """Add the marked documents; return the number of added interceptions, None if another server is doing it.
 
         Args:
-            on_added: Called after each run with the number it added.
+            on_added: Called after each run with the number that it added.
 
         Raises:
             NoTransactionsError: This MongoDB is no replica set.

@@ -62,7 +62,7 @@ ALIKE: tuple[dict[str, Any], ...] = (
 
 
 class Performance(Struct):
-    """What the calls of one provider add up to. Times are in milliseconds, of each call where it is known.
+    """The totals of the calls to one provider. Times are in milliseconds, of each call where it is known.
 
     Attributes:
         calls: Which it answered, or was asked last.
@@ -94,7 +94,7 @@ class Performance(Struct):
         self.streamed_ms += calls["streamed_ms"]
 
     def count(self, status: int | None, requests: int) -> None:
-        """Count how often it was asked, and the status of these responses."""
+        """Count the requests to it, and the status of their responses."""
         self.requests += requests
         self.rate_limited += requests * (status == RATE_LIMITED)
 
@@ -123,7 +123,7 @@ class Health(Struct):
     failed: int = 0
 
     def add(self, at: datetime, requests: int, *, failed: bool) -> None:
-        """Add requests of calls, of which the latest started then."""
+        """Add requests of calls; the latest started then."""
         if failed:
             self.failed += requests
             self.failed_at = at if self.failed_at is None else max(self.failed_at, at)
@@ -132,7 +132,7 @@ class Health(Struct):
 
     @property
     def is_up(self) -> bool | None:
-        """Whether the latest request was answered; None where none tells."""
+        """Whether the latest request was answered; None without requests."""
         if self.answered_at is None or self.failed_at is None:
             return None if self.answered_at is self.failed_at else self.failed_at is None
         return self.answered_at > self.failed_at
@@ -178,7 +178,7 @@ def _outcomes(provider: str, of: Mapping[str, Any]) -> Iterable[bool]:
 
 
 def _requests(of: Mapping[str, Any]) -> Iterable[tuple[str, int | None]]:
-    """Each time that a provider was asked for a call, and the status of its response."""
+    """Each try of a call at a provider, and the status of the response."""
     if of["tries"]:
         return [(one["provider_name"], one.get("status")) for one in of["tries"]]
     return [(of["provider_name"], of.get("upstream_status"))]

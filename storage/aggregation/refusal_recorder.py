@@ -1,7 +1,7 @@
-"""Records what the bridge refused: a row for each kind of refusal in a minute, and a count of all.
+"""Records refusals: a row for each kind of refusal in a minute, and totals of all.
 
-A refused request waits for nothing. Equal refusals of a minute are one row with a count, and only so many rows are made in a
-minute: what is beyond them has no token, address or route, but is counted. The totals leave nothing out.
+A refused request waits for nothing. Equal refusals of a minute are one row with a count, and only so many rows are
+made in a minute: what is beyond them has no token, address or route, but is counted. The totals leave nothing out.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ MAX_UNKNOWN_ROWS = 100
 """The same about requests without a valid token, so that a storm of these hides no user's refusal."""
 
 MAX_PENDING_ROWS = 5_000
-"""Rows that wait for the database. While so many do, further refusals have none."""
+"""The maximum number of rows that wait for the database. Further refusals get no row."""
 
 MAX_PENDING_TOTALS = 20_000
-"""Totals that wait for the database. While so many do, further refusals are counted by rule and hour, without the user."""
+"""The maximum number of totals that wait for the database. Further refusals are counted by rule and hour, without the
+user."""
 
 
 SHADOW: Final = "shadow:"
@@ -35,7 +36,7 @@ SHADOW: Final = "shadow:"
 
 
 class Total(NamedTuple):
-    """What a total is about: a time range, a rule and a user, who may be unknown.
+    """The key of a total: a time range, a rule and a user, who may be unknown.
 
     The rule is text: those that only count have `SHADOW` before it, so that the indexes of totals have all of it.
     """
@@ -100,7 +101,7 @@ class RefusalRecorder(CountWriter):
 def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
     minute, refusal = key
     caller = str(refusal.initiator_id), refusal.api_key_id, refusal.client_ip
-    asked = refusal.provider, refusal.route, refusal.model
+    details = refusal.provider, refusal.route, refusal.model
     fields: dict[str, Any] = {
         "schema_version": 1,
         "at": count.first_at,
@@ -119,7 +120,7 @@ def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
     if refusal.shadow:
         fields["shadow"] = True
     decided = (refusal.policy or "", refusal.shadow) if refusal.policy or refusal.shadow else ()
-    return Counted(event_id(minute, refusal.rule, refusal.status, caller, asked, *decided), fields, path="count")
+    return Counted(event_id(minute, refusal.rule, refusal.status, caller, details, *decided), fields, path="count")
 
 
 def _total(total: Total, _count: Count) -> Counted:

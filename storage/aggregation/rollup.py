@@ -130,7 +130,7 @@ _FIELDS = {
 }
 
 NO_GROUP = UUID(int=0)
-"""Stands in rollups for the group of calls whose user was in none."""
+"""The group in rollups of calls whose user was in none."""
 
 _COMBINATION = ("provider", "provider_name", "model", "client")
 _MODEL = ("provider", "provider_name", "model")
@@ -196,7 +196,7 @@ class RollupKey(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the rollup's document has beside its totals."""
+        """The fields of the rollup's document besides its totals."""
         dimensions = zip(DIMENSIONS[self.breakdown], self.values, strict=True)
         fields = {"level": self.breakdown.value, "bucket": self.bucket.value, "at": self.at, **dict(dimensions)}
         return fields | ({"expires_at": self.at + MINUTES_KEPT} if self.bucket is Bucket.MINUTE else {})

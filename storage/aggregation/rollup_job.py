@@ -94,7 +94,7 @@ class RollupJob(ExactlyOnceJob):
         self._is_behind = False
 
     async def _run_in_time(self) -> bool:
-        # Details of earlier calls hurry nobody.
+        # Details of earlier calls are not urgent.
         return await super()._run_in_time() or self._is_behind
 
     async def _run_once(self) -> tuple[int, bool]:
@@ -156,8 +156,8 @@ class RollupJob(ExactlyOnceJob):
 
     async def _change(self, rollups: Mapping[bytes, Rollup], turn: int, session: Session) -> None:
         """Add to the rollups with these ids, in this run."""
-        asked = dict.fromkeys(HISTOGRAMS, True)
-        cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, asked, batch_size=AT_ONCE, session=session)
+        projection = dict.fromkeys(HISTOGRAMS, True)
+        cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, projection, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
         await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, turn), session, ordered=False)
 
@@ -170,7 +170,7 @@ def _set_since(now: datetime) -> list[dict[str, Any]]:
 def _worked_out(
     documents: Iterable[Mapping[str, Any]], now: datetime, since: datetime | None, details: DetailState
 ) -> tuple[list[tuple[bytes, Rollup]], Pending]:
-    """Return what is added to the rollups, by their ids, and the note of it.
+    """Return the additions to rollups, by id, and the note of them.
 
     A call from before `since` was not counted by token and group. What corrects it is not counted there either: it would be
     a cost without a call.
@@ -201,8 +201,8 @@ def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, 
 def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], turn: int) -> UpdateOne:
     """Add to a rollup of whose document the histograms are known.
 
-    That of everyone gets the number of the run, also where what is added and taken away is the same: whoever keeps rollups of the
-    bucket in memory sees by it that these have changed.
+    The rollup of all users gets the number of the run, even if additions and removals cancel out: caches of rollups of
+    the bucket compare it to notice changes.
     """
     key, totals = rollup
     sums = {name: added + unpack(kept.get(name, _EMPTY)) for name in HISTOGRAMS if (added := totals.get(name))}
@@ -225,7 +225,7 @@ def _pending(rows: Sequence[Row]) -> Pending:
 
 
 def _contribution(row: Row) -> Totals:
-    """Return what a row adds to its rollups, as what it added before is to be replaced."""
+    """Return what a row adds to its rollups; it replaces what it added before."""
     if row.counted is None:
         return row.totals
     totals = dict(row.totals)
@@ -234,7 +234,7 @@ def _contribution(row: Row) -> Totals:
 
 
 def _detailed(row: Row) -> Iterator[tuple[Detail, Totals]]:
-    """Return what a row adds to its details, and what is taken away of it from those that it had before."""
+    """Return what a row adds to its details, and what it removes from its earlier ones."""
     yield row.detail, row.totals
     if row.counted is not None:
         before = totals_of(row.counted)

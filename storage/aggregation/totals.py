@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
 
 def pipeline(limit: int) -> list[dict[str, Any]]:
-    """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
+    """The pipeline for the oldest waiting interceptions, at most this many, as documents for `row_of`."""
     alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
     return [
         {"$match": UNCOUNTED_ONES},
@@ -100,10 +100,12 @@ def rows(alone: Any) -> list[dict[str, Any]]:
 
 
 def figures(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Make of interceptions their figures, by the names of totals: `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
+    """The stages that compute the values of interceptions, by the names of totals.
+
+    These are `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
 
     Args:
-        shown: What else is needed of them, as `$project` takes it.
+        shown: Further fields, for `$project`.
     """
     cost = {"$ifNull": ["$cost.usd", None]}
     tokens = _tokens()

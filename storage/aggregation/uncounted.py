@@ -1,4 +1,4 @@
-"""What the rollups do not have yet, or have as it was before: the interceptions that are marked as uncounted.
+"""Interceptions that are marked as uncounted: rollups do not have them yet, or have an earlier state.
 
 A run of `storage.aggregation.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So what is marked
 and in the note is counted all the same.
@@ -44,7 +44,7 @@ class Uncounted:
 
 
 async def read_uncounted(rollups: Collection, session: Session | None) -> Uncounted:
-    """Find out what is uncounted. Whatever the driver raises passes."""
+    """Read what is uncounted. Errors of the driver pass."""
     job_state = await rollups.find_one(JOB_STATE, {"note": True}, session=session)
     note = (job_state or {}).get("note") or {"true": [], "presumed": []}
     return Uncounted(true=note["true"], presumed=[one["_id"] for one in note["presumed"]])

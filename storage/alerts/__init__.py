@@ -1,1 +1,1 @@
-"""Alerts: what happened, who is told of it, and an outbox of what is still to be told."""
+"""Alerts: webhooks, and an outbox of deliveries."""

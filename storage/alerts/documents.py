@@ -52,11 +52,11 @@ class AlertType(StrEnum):
 
 
 TEST_TYPE: Final = "webhook.test"
-"""The type of a delivery that was asked for, and of which nothing happened."""
+"""The type of a requested test delivery."""
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -64,7 +64,7 @@ class DeliveryState(StrEnum):
 
 
 class LastDelivery(Struct, frozen=True):
-    """What became of the last try of a webhook: `status` is None where there was no answer."""
+    """The result of the last try of a webhook: `status` is None without a response."""
 
     at: datetime
     type: str
@@ -74,13 +74,13 @@ class LastDelivery(Struct, frozen=True):
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
-    """Whom alerts are told.
+    """A webhook that receives alerts.
 
     Attributes:
         id: The id.
         url: Where they are posted.
         description: In the operator's words.
-        types: Which alerts.
+        types: The alerts that it receives.
         disabled: Whether nothing is sent.
         sealed: The secret, see `storage.providers.sealing`.
         created_at: When it was added.
@@ -100,7 +100,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """A text that is another one after each change of the webhook; its deliveries are not part of it."""
+        """A version, which differs after each change of the webhook, not of its deliveries."""
         said = (self.url, self.description, self.types, self.disabled, self.created_at, self.changed_at)
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
@@ -137,7 +137,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True):
-    """What is to be posted to a webhook.
+    """A message to be posted to a webhook.
 
     Attributes:
         id: The id of the delivery.
@@ -157,7 +157,7 @@ class Delivery(Struct, frozen=True):
 
 
 class KeptDelivery(Struct, frozen=True):
-    """What became of a delivery so far.
+    """A delivery with its result so far.
 
     Attributes:
         event_id: The id of the message.
@@ -226,5 +226,5 @@ def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> l
 
 
 def retry_seconds(attempts: int) -> float:
-    """How long to wait after so many tries that failed."""
+    """The wait after this number of failed tries."""
     return min(FIRST_RETRY_SECONDS * float(RETRY_FACTOR) ** min(attempts - 1, 10), MAX_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The outbox of alerts: each is raised once for the whole cluster, and told to each webhook at least once.
+"""The outbox of alerts: each is raised once for the whole cluster, and delivered to each webhook at least once.
 
 What happened has a key, such as `budget:user:<id>:month:2026-11-01:80`. The ids of the message and of its deliveries follow
 from it, so any number of servers may raise the same alert at the same time, or again after a crash: the deliveries are
@@ -61,7 +61,7 @@ class Outbox:
         self._now = now
 
     async def raise_alert(self, kind: AlertType, key: str, data: Mapping[str, Any]) -> bool:
-        """Have every webhook told that wants it; say whether this was new."""
+        """Raise an alert: add a delivery for each subscribed webhook; return whether it was new."""
         at = milliseconds(self._now())
         async with self._database.within(ANSWER_SECONDS):
             if await self._database.alerts.find_one({"_id": key}, {"_id": True}) is not None:
@@ -78,7 +78,7 @@ class Outbox:
             return True
 
     async def send_test(self, webhook_id: UUID) -> str:
-        """Have one webhook told something of which nothing happened; return the id of the message."""
+        """Add a test delivery for a webhook; return the id of the message."""
         at, event_id = milliseconds(self._now()), f"msg_{uuid4().hex}"
         data = {"message": "This is a test. Nothing happened."}
         async with self._database.within(ANSWER_SECONDS):
@@ -96,14 +96,14 @@ class Outbox:
         return {one["_id"]: one["number"] for one in found}
 
     async def latest(self, webhook_id: UUID) -> list[KeptDelivery]:
-        """What a webhook was to be told, the newest first: at most `MAX_LISTED`."""
+        """The deliveries of a webhook, newest first, at most `MAX_LISTED`."""
         async with self._database.within(ANSWER_SECONDS):
             found = self._database.webhook_deliveries.find({"webhook_id": webhook_id}, {"body": False})
             newest = found.sort([("created_at", -1), ("_id", 1)]).limit(MAX_LISTED)
             return [KeptDelivery.of(document) async for document in newest]
 
-    async def take(self) -> Delivery | None:
-        """Take the delivery that is due for longest; None if none is."""
+    async def claim(self) -> Delivery | None:
+        """Claim the delivery that has been due the longest; None if none is due."""
         now = milliseconds(self._now())
         due = {"state": DeliveryState.WAITING.value, "next_at": {"$lte": now}}
         taken = {"$set": {"next_at": now + timedelta(seconds=LEASE_SECONDS)}, "$inc": {"attempts": 1}}
@@ -117,13 +117,13 @@ class Outbox:
         return Delivery(id=document["_id"], **values)
 
     async def note(self, delivery: Delivery, status: int | None, error: str | None, *, is_final: bool = False) -> None:
-        """Note what became of a try.
+        """Store the result of a try.
 
         Args:
             delivery: The delivery.
-            status: Of the answer; None if there was none.
+            status: Of the response; None if there was none.
             error: Why it failed; None if it did not.
-            is_final: Whether it is not to be tried again.
+            is_final: Whether there is no further try.
         """
         at = milliseconds(self._now())
         error = error and error[:MAX_ERROR]

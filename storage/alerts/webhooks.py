@@ -64,7 +64,7 @@ class Webhooks:
         """Add one; return it, and its secret, which is never shown again.
 
         Raises:
-            IdentityError: There is nothing to seal the secret with.
+            IdentityError: There is no encryption key for the secret.
             IdentityConflictError: There are `MAX_WEBHOOKS`.
         """
         secret, at, id_ = format_secret(secrets.token_bytes(SECRET_BYTES)), milliseconds(self._now()), uuid4()
@@ -101,12 +101,12 @@ class Webhooks:
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> Webhook:
-        """Change what is given: `url`, `description`, `types` or `disabled`.
+        """Change the given fields: `url`, `description`, `types` or `disabled`.
 
         Args:
             id_: Which one.
             changes: The new values.
-            versions: What its version may be before, if not any.
+            versions: The versions that it may have before; None is any.
             author: Who changes it.
 
         Raises:
@@ -133,7 +133,7 @@ class Webhooks:
     async def remove(
         self, id_: UUID, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
     ) -> None:
-        """Remove one, and what it was still to be told.
+        """Remove one with its waiting deliveries.
 
         Raises:
             UnknownIdentityError: There is none.

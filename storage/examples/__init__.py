@@ -1,4 +1,4 @@
-"""An invented company, to look around in: people with up to two months of calls, and how all of it is removed again.
+"""An invented company: people with up to two months of calls, and the removal of all of it.
 
-What is invented has ids of its own (`intercept.ids`). No call of it goes to a provider, and none counts for anybody else.
+Invented documents have ids of a special form (`intercept.ids`). No invented call goes to a provider or counts for real users.
 """

@@ -1,4 +1,4 @@
-"""What is known of the invented company, as one document: whether it is there, or on its way. Pure."""
+"""The document with the state of the invented company. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DAYS: Final = 61
 ID: Final = "company"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RANGE: Final[Mapping[str, UUID]] = {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}
-"""Finds ids of what is invented."""
+"""Matches ids of invented documents."""
 
 
 class ExampleState(StrEnum):
-    """Where the invented company stands."""
+    """The state of the invented company."""
 
     NONE = "none"
     FILLING = "filling"
@@ -31,7 +31,7 @@ class ExampleState(StrEnum):
 
 
 ACTIVE: Final = (ExampleState.FILLING.value, ExampleState.REMOVING.value)
-"""The states in which there is something to be done."""
+"""The states in which there is work."""
 
 
 class Examples(Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class Examples(Struct, frozen=True, kw_only=True):
 
 
 def read_examples(document: Mapping[str, Any] | None) -> Examples:
-    """Read the document; there is none where nothing is invented."""
+    """Read the document; there is none without an invented company."""
     if document is None:
         return Examples()
     return Examples(

@@ -43,15 +43,17 @@ _PROVIDERS: Final = {
 _TAKE: Final = "take what is invented"
 
 _Writes: TypeAlias = tuple[Collection, Sequence[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]]]
-"""What is written to a collection."""
+"""Documents for a collection."""
 
 
 class _LostError(Exception):
-    """The work is not this process's any more."""
+    """Another process does the work now."""
 
 
 class Filling:
-    """Fills a database. What is written is one with how far the work is, so nothing is written twice, or after a removal.
+    """Fills a database.
+
+    Documents and progress are written in one transaction, so nothing is written twice, or after a removal.
 
     Args:
         database: Where it is written.
@@ -98,7 +100,7 @@ class Filling:
         return await self._write(examples, ended, [(self._database.policies, _new(policies))])
 
     async def _people(self, examples: Examples) -> list[_Writes]:
-        """Make users, groups, and tokens that nobody can use. Who came first with a name of theirs keeps it."""
+        """Create users, groups, and tokens that cannot be used. Existing users keep their names."""
         company, database = company_of(examples.seed), self._database
         begin = datetime.combine(first_day(examples), time(), UTC)
         users = user_documents(company, begin)
@@ -123,7 +125,7 @@ class Filling:
             for collection, changes in writes:
                 if changes:
                     await collection.bulk_write(changes, ordered=False, session=session)
-            # Last, so that who asks for the removal meanwhile hardly has to wait.
+            # Last, so that a removal hardly has to wait.
             await self._database.examples.update_one(ours, {"$set": dict(done)}, session=session)
 
         try:
@@ -164,7 +166,7 @@ class Filling:
 
 
 def first_day(examples: Examples) -> date:
-    """The day on which what is invented begins."""
+    """The first day of the invented calls."""
     return examples.until.date() - timedelta(days=examples.total - 1)
 
 

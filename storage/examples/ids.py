@@ -1,4 +1,4 @@
-"""Makes ids of what is invented. Pure: the same for the same state of the generator."""
+"""Makes ids for invented documents. Pure: the same for the same state of the generator."""
 
 from __future__ import annotations
 

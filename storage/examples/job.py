@@ -23,7 +23,7 @@ from storage.mongo.indexes import UNCOUNTED, UNGROUPED, UNINDEXED
 from storage.search.job import SearchJob
 
 IDLE_SECONDS: Final = 2.0
-"""From one look for work to the next."""
+"""Time between two checks for work."""
 
 STEP_PAUSE_SECONDS: Final = 0.01
 """From one step to the next, so that calls come first."""
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class ExampleJob:
-    """Does what was asked of the invented company of a database.
+    """Fills and removes the invented company of a database, as requested.
 
     Args:
         database: Where it is.
@@ -60,14 +60,14 @@ class ExampleJob:
         self._pause = pause
         self._filling = Filling(database, holder=holder)
         self._removal = Removal(database, now=now)
-        self._counting: tuple[ExactlyOnceJob, ...] = (
+        self._aggregation_jobs: tuple[ExactlyOnceJob, ...] = (
             RollupJob(database, now=now),
             SessionJob(database),
             SearchJob(database),
         )
 
     async def run(self) -> None:
-        """Do what is asked, until cancelled."""
+        """Do requested work, until cancelled."""
         while True:
             await self._database.health.wait_until_back()
             seconds = IDLE_SECONDS
@@ -80,7 +80,7 @@ class ExampleJob:
             await self._pause(seconds)
 
     async def step(self) -> bool:
-        """Look for work and do some of it; say whether there may be more.
+        """Do one step of the work, if there is any; return whether there may be more.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable.
@@ -119,7 +119,7 @@ class ExampleJob:
         if examples.days < examples.total:
             await self._filling.add_day(examples)
             return
-        for job in self._counting:
+        for job in self._aggregation_jobs:
             await job.add_pending()
         if await self._is_behind():
             return

@@ -1,4 +1,4 @@
-"""Removes what is invented, and leaves everything else exactly as it was."""
+"""Removes the invented company, and leaves everything else unchanged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Removal:
         )
 
     async def step(self) -> bool:
-        """Do some of it; say whether something is left.
+        """Do one step; return whether something is left.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable.
@@ -104,8 +104,10 @@ class Removal:
         async def delete(session: Session | None) -> bool:
             for change in ({"$set": {"held": True}}, {"$unset": {"held": ""}}):  # no run of grouping beside this
                 await sessions.update_one(session_job.JOB_STATE, change, session=session)
-            shown = dict.fromkeys(("provider_names", "models"), True)
-            found = await sessions.find(own, shown, session=session).limit(SESSIONS_AT_ONCE).to_list(SESSIONS_AT_ONCE)
+            projection = dict.fromkeys(("provider_names", "models"), True)
+            found = (
+                await sessions.find(own, projection, session=session).limit(SESSIONS_AT_ONCE).to_list(SESSIONS_AT_ONCE)
+            )
             await lines.delete_many({"_id": {"$in": [line for one in found for line in _lines(one)]}}, session=session)
             await sessions.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
             return bool(found)

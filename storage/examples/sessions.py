@@ -102,7 +102,7 @@ class Session:
             yield self._failed(said, attempt)
             attempt += 1
             self._at += timedelta(seconds=random.uniform(0.6, 2.5) * 2**attempt)
-        yield self._answered(said, added, attempt, is_broken=is_broken, is_last=is_last)
+        yield self._completed(said, added, attempt, is_broken=is_broken, is_last=is_last)
         self._is_first = False
 
     def _prompt(self) -> str:
@@ -166,30 +166,30 @@ class Session:
     def _failed(self, said: _Said, attempt: int) -> Call:
         random = self._random
         start = self._start(said, attempt)
-        asked = self._at + timedelta(milliseconds=random.uniform(3, 25))
+        sent_at = self._at + timedelta(milliseconds=random.uniform(3, 25))
         if attempt == 0 and self._context > 190_000:
             status, error = TOO_LONG
         else:
             status, error = random.choice(FAILURES[self._kind.provider])
-        answered = asked + timedelta(seconds=random.uniform(0.15, 1.4))
-        self._at = answered
+        ended = sent_at + timedelta(seconds=random.uniform(0.15, 1.4))
+        self._at = ended
         ending = Ending(
             interception_id=start.id,
             end_reason=EndReason.UPSTREAM_ERROR,
-            ended_at=_whole(answered),
-            upstream_asked_at=_whole(asked),
-            first_byte_at=_whole(answered),
+            ended_at=_whole(ended),
+            upstream_asked_at=_whole(sent_at),
+            first_byte_at=_whole(ended),
             upstream_status=status,
             upstream_request_id=f"req_{start.id.hex[-16:]}",
             error=error,
         )
         return self._placed(start, ending)
 
-    def _answered(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
+    def _completed(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
         random, kind = self._random, self._kind
         start = self._start(said, attempt)
-        asked = self._at + timedelta(milliseconds=random.lognormvariate(1.9, 0.6))
-        first = asked + timedelta(seconds=random.lognormvariate(0.1, 0.55))
+        sent_at = self._at + timedelta(milliseconds=random.lognormvariate(1.9, 0.6))
+        first = sent_at + timedelta(seconds=random.lognormvariate(0.1, 0.55))
         output = int(random.lognormvariate(5.6 if kind.tools else 5.0, 0.8)) + 5
         ended = first + timedelta(seconds=output / random.uniform(45, 95))
         response = f"{'msg' if kind.provider == 'anthropic' else 'resp'}_{start.id.hex[-20:]}"
@@ -213,7 +213,7 @@ class Session:
             interception_id=start.id,
             end_reason=reason,
             ended_at=_whole(ended),
-            upstream_asked_at=_whole(asked),
+            upstream_asked_at=_whole(sent_at),
             first_byte_at=_whole(first),
             upstream_status=200,
             upstream_request_id=f"req_{start.id.hex[-16:]}",

@@ -1,4 +1,4 @@
-"""Asks for the invented company, and for its removal; a job does both (`storage.examples.job`). Each is audited."""
+"""Requests to fill in and to remove the invented company; a job does both (`storage.examples.job`). Each is audited."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ExampleStore:
         self._now = now
 
     async def read(self) -> Examples:
-        """Say whether it is there."""
+        """Read its state."""
         async with self._database.within(ANSWER_SECONDS):
             return read_examples(await self._database.examples.find_one({"_id": ID}))
 
@@ -73,7 +73,8 @@ class ExampleStore:
         """Ask for it.
 
         Raises:
-            IdentityConflictError: It is there, a user has the name of somebody invented, or totals cannot be kept.
+            IdentityConflictError: It exists already, a user has the name of an invented one, or totals are not
+            possible.
         """
         at = milliseconds(self._now())
         document = {
@@ -112,7 +113,7 @@ class ExampleStore:
         return read_examples(document)
 
     async def remove(self, *, author: Author = COMMAND_LINE) -> Examples:
-        """Ask for its removal, also while it is being filled. To ask again changes nothing.
+        """Request its removal, also while it is being filled. Repeated requests change nothing.
 
         Raises:
             UnknownIdentityError: It is not there.

@@ -1,4 +1,4 @@
-"""Takes what is invented out of the totals: its own are deleted, and those that it shares with others are made smaller.
+"""Removes invented calls from the totals: their own are deleted, and shared ones are reduced.
 
 The totals of invented users say exactly what these added to those of all users, of models, providers and clients. What they added
 to those by end, tool and tag their calls say, in the transaction that deletes these.

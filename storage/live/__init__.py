@@ -1,1 +1,1 @@
-"""Interceptions as they start and end: one change stream of a process, told to all who listen (`live.Live`)."""
+"""Live events of interceptions: one change stream for all listeners of a process (`live.Live`)."""

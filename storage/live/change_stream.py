@@ -23,10 +23,10 @@ BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
 
 WAIT_MILLISECONDS = 500
-"""How long the database waits for an event before it says that there is none."""
+"""How long the database waits for an event before it returns without one."""
 
 CLOSE_SECONDS = 1.0
-"""How long the database may take to be told that a stream is not needed any more."""
+"""How long the database may take to close a stream."""
 
 MAX_POSITION = 1_024
 """Longest text that can be a position, in characters. Today's have up to 150."""
@@ -65,11 +65,11 @@ class InvalidPositionError(ValueError):
 
 
 class ForgottenPositionError(LookupError):
-    """The database does not know any more what came after this position."""
+    """The database no longer has the events after this position."""
 
 
 class Change(NamedTuple):
-    """An interception that started or ended: its document as it is by now, and where in the stream that was."""
+    """An interception that started or ended: its current document, and the position of the event."""
 
     position: str
     document: dict[str, Any]
@@ -152,7 +152,7 @@ class ChangeStream:
         return [Change(event["_id"]["_data"], event["fullDocument"]) for event in events]
 
     async def close(self) -> None:
-        """Let the database forget the stream, if it is there to be told."""
+        """Close the stream in the database, if that is available."""
         kill = {"killCursors": self._collection.name, "cursors": [self._cursor_id]}
         with contextlib.suppress(PyMongoError), pymongo.timeout(CLOSE_SECONDS):
             await self._collection.database.command(kill, session=self._session)

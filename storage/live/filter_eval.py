@@ -1,4 +1,4 @@
-"""Whether a document is one that a filter of `storage.queries.filters.interceptions` finds, told without asking the database. Pure."""
+"""Evaluates filters of `storage.queries.filters.interceptions` on documents in memory. Pure."""
 
 from __future__ import annotations
 

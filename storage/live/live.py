@@ -1,4 +1,4 @@
-"""Interceptions as they start and end, told to everyone who listens.
+"""Live events of interceptions, for all listeners.
 
 All listeners of a process share one change stream, opened for the first and closed after the last: each stream that waits
 takes a thread of the driver's. Who resumes behind a position is first told what it missed from a short stream of its own,
@@ -26,7 +26,7 @@ MAX_LISTENERS = 100
 """How many listen at a time."""
 
 HEARTBEAT_SECONDS = 15.0
-"""How often each listener is told something, if only that nothing is wrong."""
+"""How often each listener gets at least a sign of life."""
 
 RETRY_SECONDS = 1.0
 """How long after a change stream could not be opened the next try is made."""
@@ -35,13 +35,13 @@ MISSED_AT_ONCE = 2
 """How many listeners' missed events are read at the same time: each takes a thread of the driver's."""
 
 MISSED_WAIT_MILLISECONDS = 10
-"""How long the database waits for more of what was missed."""
+"""How long the database waits for more missed events."""
 
 USERS_KEPT = 10_000
 """How many users' names are remembered."""
 
 USERS_SECONDS = 60.0
-"""How long they are remembered: so long a listener may be told a name that was changed."""
+"""How long names are cached; a changed name may appear that much later."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class TooManyListenersError(Exception):
 
 
 class Live:
-    """Tells the listeners of a process.
+    """Sends events to the listeners of a process.
 
     Args:
         database: Where interceptions are.
@@ -93,7 +93,7 @@ class Live:
         on_slow: Callable[[], None],
         texts: bool = True,
     ) -> AsyncIterator[Listener]:
-        """Listen until the block ends; `next` has what there is to hear.
+        """Listen until the block ends; `next` returns events.
 
         Args:
             conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
@@ -153,7 +153,7 @@ class Live:
             if self._reading is None:
                 stream = await ChangeStream.open(self._database)
                 self._position = stream.position
-                self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - tells those who wait for it that it failed
+                self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - its waiters get its failure
 
     async def _read(self, stream: ChangeStream) -> None:
         """Send new events to the listeners, while there are any."""
@@ -183,9 +183,9 @@ class Live:
         for position, document in changes:
             if listeners := [one for one in self._listeners if one.wants(position, document)]:
                 initiator = users.get(document["initiator_id"])
-                told = {texts: self._to_json(document, users, texts) for texts in {one.texts for one in listeners}}
+                payloads = {texts: self._to_json(document, users, texts) for texts in {one.texts for one in listeners}}
                 for listener in listeners:
-                    listener.send(Event(position, told[listener.texts], initiator))
+                    listener.send(Event(position, payloads[listener.texts], initiator))
         if stream.position != self._position:
             self._position = stream.position
             for listener in self._listeners:
@@ -202,7 +202,7 @@ class Live:
         return None
 
     async def _read_missed(self, listener: Listener, stream: ChangeStream) -> None:
-        """Read a batch of the events that a listener missed; let it join the others when it has caught up with them."""
+        """Read a batch of the events that a listener missed; merge it with the others when it has caught up."""
         before = stream.position, self._position
         async with self._catch_up_slots:
             changes = await stream.read(MISSED_WAIT_MILLISECONDS)
@@ -212,8 +212,8 @@ class Live:
         changes = [change for change in changes if listener.may_see(change.document)]
         users = await self._users_of(changes)
         for position, document in changes:
-            told = self._to_json(document, users, listener.texts)
-            listener.send(Event(position, told, users.get(document["initiator_id"])))
+            payloads = self._to_json(document, users, listener.texts)
+            listener.send(Event(position, payloads, users.get(document["initiator_id"])))
         if stream.position >= self._position:
             listener.join(stream.position)
             listener.behind = None

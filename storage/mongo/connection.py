@@ -1,4 +1,4 @@
-"""How a database is connected to: the options of every connection, and what is wrong with a URI."""
+"""The options of every database connection, and the errors of a URI."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ Session: TypeAlias = AsyncIOMotorClientSession
 T = TypeVar("T")
 
 PING_SECONDS = 1.0
-"""How long the database may take to say that it is there."""
+"""How long the database may take to answer a ping."""
 
 SLACK_SECONDS = 0.5
 """How much longer than its bound an answer is waited for: the driver's bound begins only when a thread is free."""
@@ -60,7 +60,7 @@ _CHANGE_PAUSE_SECONDS = 0.004
 
 
 def with_plain_ids(collection: Collection) -> Collection:
-    """Return the same collection with ids as BSON holds them, `Binary`: to be read and written again, and not looked at.
+    """Return the same collection with ids as `Binary`, for documents that are only read and written back.
 
     A `UUID` takes the driver 1.1 us to read and 0.7 us to write, a `Binary` 0.3 and 0.06.
     """
@@ -156,18 +156,18 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """Do what is done with this session as one: all of it when the block ends, nothing when it raises.
+        """A transaction: everything with this session is committed at the end of the block, and aborted if it raises.
 
         Raises:
-            PyMongoError: By `database_errors` an outage, also when another transaction was in the way: either is to be
-                tried again. When it comes of the commit, all of it may be done all the same. A single server, not a
+            PyMongoError: For `database_errors` an outage, also for a conflict with another transaction: try either again. If the
+                commit raises it, the transaction may have been committed. A single server, not a
                 replica set, refuses: `NO_TRANSACTIONS`.
         """
         async with await self._client.start_session() as session, session.start_transaction():
             yield session
 
     async def together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
-        """Do all that `change` does with its session as one, from the beginning where another change was in the way.
+        """Run `change` in a transaction, and again from the beginning after a conflict.
 
         On a single server there are no transactions: the session is None there, and each write counts at once.
 
@@ -189,7 +189,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session | None]:
-        """Read with this session, one query after the other, what there was at one moment. None on a single server."""
+        """A session whose queries all read the same snapshot. None on a standalone server."""
         if await self.is_replicated():
             async with await self._client.start_session(snapshot=True) as session:
                 yield session
@@ -205,12 +205,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def within(self, seconds: float | None, what: str = "") -> AsyncIterator[None]:
-        """Bound the time of all that the block asks the database for, and report to `health` if it does not answer.
+        """Bound the time of all database operations in the block, and report to `health` if there is no answer.
 
         Args:
-            seconds: The most it may take. An answer that was not sent by then is waited for `SLACK_SECONDS` longer. None
-                leaves it to each operation.
-            what: What is asked, as in "MongoDB does not link threads". Without it, what is no outage passes.
+            seconds: The maximum time. The driver waits `SLACK_SECONDS` longer for an answer. None leaves it to each operation.
+            what: The operation, as in "MongoDB does not link threads". Without it, errors that are not outages pass.
 
         Raises:
             DatabaseUnavailableError: No answer, or one that asks to try later.
@@ -255,13 +254,13 @@ class Database:
         return await self.health.check()
 
     async def prepare(self, *, retention: timedelta | None) -> None:
-        """Make every index that is missing; what is older than `retention` is removed from now on.
+        """Create missing indexes; MongoDB removes what is older than `retention` from now on.
 
-        Any number of servers may do this at the same time, and again.
+        Several servers may do this at the same time, and repeatedly.
 
         Args:
-            retention: Counted from the start of an interception, the last activity of a session and a refusal, in whole seconds, at
-                least one; None keeps for ever.
+            retention: Counted from the start of an interception, the last activity of a session and a refusal, in
+                whole seconds, at least one; None keeps forever.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable.

@@ -28,7 +28,7 @@ START_SECONDS = 60
 """How long a start may take, recovery after a crash included. Usual: 0.3 to 0.6."""
 
 RELEASE_SECONDS = 15
-"""How long to wait for the mongod of a killed server to let go of the data."""
+"""How long to wait until the mongod of a killed server releases the data."""
 
 _POLL_SECONDS = 0.02
 _SOCKETS = Path("/tmp")  # noqa: S108 - short on every system; the folder made in it is checked to be private
@@ -83,7 +83,7 @@ class EmbeddedMongoDB:
             return cls(uri=_uri(address), mongod=mongod, resources=stack.pop_all())
 
     async def stop(self) -> None:
-        """Stop it and let go of the data-dir. Stopping twice, or after the mongod died, is fine."""
+        """Stop it and release the data-dir. May be called twice, and after the mongod died."""
         await self._resources.aclose()
 
 
@@ -110,7 +110,7 @@ def _uri(address: Path) -> str:
 
 
 def _claim(data_dir: Path, stack: contextlib.AsyncExitStack) -> tuple[Path, Path]:
-    """Make what is missing, take it for this process until `stack` closes; return the socket and the data's folder."""
+    """Create missing folders and lock them until `stack` closes; return the socket and the folder of the data."""
     address, database_dir = _socket_address(data_dir), data_dir.resolve() / "mongodb"
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.callback(os.close, _lock(data_dir))
@@ -158,7 +158,7 @@ def _is_private(folder: Path, *, owners: set[int]) -> bool:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder of the socket. Anyone may have put something else in its place: /tmp is everybody's."""
+    """Create the folder of the socket. Other accounts can write to /tmp, so something else may be there."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if not _is_private(folder, owners={os.geteuid()}):
@@ -194,7 +194,7 @@ async def _ready(mongod: Mongod, address: Path) -> None:
 
 
 async def _is_primary(client: AsyncIOMotorClient[dict[str, Any]], host: str) -> bool:
-    """Ask whether writes are accepted, doing what is still missing for that."""
+    """Whether writes are accepted; does what is still missing for that."""
     try:
         if (await client.admin.command("hello"))["isWritablePrimary"]:
             return True

@@ -1,4 +1,4 @@
-"""What the driver raises, and what it means."""
+"""The errors of the driver, and their meaning."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _OUTAGE_CODES = _LOSS_CODES | {50, 239, 246, 262, 11601}
 
 # IllegalOperation, OperationNotSupportedInTransaction
 NO_TRANSACTIONS = frozenset({20, 263})
-"""What a MongoDB says that is not a replica set when it is asked for a transaction."""
+"""The error of a standalone MongoDB for a transaction."""
 
 
 class DatabaseUnavailableError(Exception):
-    """The database does not answer or does not let us in. Its text is one sentence without credentials."""
+    """The database does not answer, or refuses the login. The text is one sentence without credentials."""
 
 
 class DatabaseRefusalError(DatabaseUnavailableError):
-    """The database answers, but does not do what a background job asks, for a reason that nobody foresaw."""
+    """The database answers, but refuses an operation of a background job for an unexpected reason."""
 
 
 @contextlib.contextmanager

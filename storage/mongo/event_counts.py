@@ -1,7 +1,7 @@
-"""Counts of events that may come as often as somebody likes, written in the background.
+"""Counts of events that clients can cause at any rate, written in the background.
 
-Nobody waits for a write, and what is kept in memory is bounded. Each count is added to its document exactly once: a write
-is repeated until the database has acknowledged it, and a document notes the last batch of each process that it has.
+Memory is bounded. Each count is added to its document exactly once: a write is repeated until the database has
+acknowledged it, and a document notes the last batch of each process that it has.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Count(Struct):
-    """How often something happened, when first and last, and what is to be known of the first time alone."""
+    """The number of equal events, the first and last time, and details of the first one."""
 
     number: int
     first_at: datetime
@@ -65,7 +65,7 @@ class EventCounts(Generic[K]):
     Args:
         database: Where they are written.
         collection: Where their documents are in it.
-        document: Makes of a key and its count what is written.
+        document: Makes the document of a key and its count.
     """
 
     def __init__(self, database: Database, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
@@ -160,7 +160,7 @@ class CountWriter:
         """Write what was counted every `WRITE_SECONDS`, until cancelled.
 
         Raises:
-            DatabaseRefusalError: The database does not take them.
+            DatabaseRefusalError: The database refuses the write.
         """
         while True:
             await self._pause(WRITE_SECONDS)
@@ -169,7 +169,7 @@ class CountWriter:
                 await self.flush()
 
     async def close(self) -> None:
-        """Write what is left, if the database is there."""
+        """Write the rest, if the database is available."""
         try:
             await self.flush()
         except DatabaseUnavailableError as error:
@@ -177,7 +177,7 @@ class CountWriter:
 
 
 class DistinctEvents:
-    """Which events of a period are told apart. The others are to be counted together."""
+    """Decides which events of a period are counted separately. The others are counted together."""
 
     def __init__(self) -> None:
         self._period = 0

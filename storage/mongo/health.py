@@ -1,6 +1,6 @@
-"""Whether the database is available: all who use it report to one object, and ask it.
+"""Whether the database is available. All code that uses it reports to one object, and checks it.
 
-Whoever gets no answer reports a loss, which counts at once: from then on nobody waits for the database who can do without.
+A loss counts at once: from then on, code that can do without the database does not wait for it.
 Only a probe or an acknowledged write ends it, as a database that can be read may still not take writes.
 """
 
@@ -95,7 +95,7 @@ class DatabaseHealth:
             self._slow.discard(consequence)
 
     async def watch(self) -> None:
-        """Look for it whenever it is lost, and log once that it is and once that it is back, until cancelled.
+        """Probe while it is lost, and log once that it is lost and once that it is back, until cancelled.
 
         A loss that the first probe does not confirm is not logged.
         """

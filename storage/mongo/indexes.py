@@ -1,4 +1,4 @@
-"""The indexes of the database, by collection, and the names by which a query asks for one of them."""
+"""The indexes of the database, by collection, and the names that queries use as hints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_INITIATOR: Keys = (
     *_NEWEST_FIRST,
     *(key for key in _COVERED if key[0] != "initiator_id"),
 )
-# What is rare is found by reading a few places of this one side by side.
+# Rare calls are found by reading a few ranges of this index in parallel.
 BY_COMBINATION: Keys = (
     *((name, ASCENDING) for name in ("status", "provider_name", "model", "client")),
     *_NEWEST_FIRST,
@@ -321,7 +321,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "limit_ledgers": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )
-"""Every index there is, by collection, aside from the ones that end retention."""
+"""All indexes, by collection, without those for retention."""
 
 OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""One mongod process: where its program is, how it is started, what it said, how it ends."""
+"""One mongod process: its program, start, log and end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOP_SECONDS = 15
 """How long a mongod may take to stop by itself."""
 
 LOG_FILE_BYTES = 1 << 20
-"""Size at which the log file is put aside; one older file is kept, so twice this is the most there is."""
+"""Size at which the log file is rotated; one old file is kept, so both have at most twice this."""
 
 LINES_KEPT = 500
 """Log lines kept in memory to tell why a mongod ended. A start writes about 230."""

@@ -1,4 +1,4 @@
-"""Makes the indexes of a database, and lets it remove what is older than retention."""
+"""Creates the indexes of a database, including those by which MongoDB removes old documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RETAINED = {
     "refusals": "at",
     **dict.fromkeys(("search_segments", "search_parts"), "last"),
 }
-_LONGEST_RETENTION_SECONDS = 2**31 - 1
+_MAX_RETENTION_SECONDS = 2**31 - 1
 
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
 _INDEX_DIFFERS = 85  # IndexOptionsConflict
@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 
 
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
-    """Make every index that is missing, drop obsolete ones, and set how long documents are kept; None is for ever."""
-    with pymongo.timeout(INDEX_SECONDS), _patience():
+    """Create missing indexes, drop obsolete ones, and set how long documents are kept; None keeps them forever."""
+    with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
         for name in INDEXES.keys() - {"users"}:
             await _make(database, name)
         await make_index_of_users(database)
@@ -53,10 +53,10 @@ async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention
 
 
 async def make_index_of_users(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-    """Make the index that gives each username once, whatever its case.
+    """Create the index that makes usernames unique, ignoring case.
 
-    Earlier versions told usernames apart by case. Where there are some that differ in nothing else, they stay as they
-    are, each found by its exact name, and a warning names them.
+    Earlier versions distinguished usernames by case. Existing ones that differ only in case stay, each found by its
+    exact name, and a warning names them.
     """
     try:
         await _make(database, "users")
@@ -74,7 +74,7 @@ async def make_index_of_users(database: AsyncIOMotorDatabase[dict[str, Any]]) ->
 
 
 async def make_index_of_groups(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-    """Make the index that gives the name of each group once, whatever its case."""
+    """Create the index that makes names of groups unique, ignoring case."""
     await _make(database, "groups")
 
 
@@ -85,8 +85,8 @@ async def _make(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> No
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Say to who waits what it is that takes long."""
+def _log_if_slow() -> Iterator[None]:
+    """Log a line if it takes long."""
     late = asyncio.get_running_loop().call_later(
         _LONG_SECONDS, _log.info, "creating indexes; calls are served afterwards"
     )
@@ -112,7 +112,7 @@ async def _drop(collection: AsyncIOMotorCollection[dict[str, Any]], index: str) 
 
 
 async def _keep_for(retention: timedelta, collection: AsyncIOMotorCollection[dict[str, Any]], field: str) -> None:
-    seconds = min(max(math.ceil(retention.total_seconds()), 1), _LONGEST_RETENTION_SECONDS)
+    seconds = min(max(math.ceil(retention.total_seconds()), 1), _MAX_RETENTION_SECONDS)
     index = IndexModel(field, name=_RETENTION_INDEX, expireAfterSeconds=seconds)
     try:
         await collection.create_indexes([index])

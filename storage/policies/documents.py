@@ -1,4 +1,4 @@
-"""A policy as a document, and whose it is. Pure: no I/O, no clock.
+"""A policy as a document, and its subject. Pure: no I/O, no clock.
 
 ```
 {_id: "groups/6c1f..", schema_version: 1, level: "group", key: "6c1f..", name: "research",
@@ -31,7 +31,7 @@ _CENTS: Final = 2
 
 
 class KeptPolicy(Struct, frozen=True):
-    """A policy as it is kept. `version` is another one after each change; `changed_at` is None if there never was one.
+    """A stored policy. `version` differs after each change; `changed_at` is None if there never was one.
 
     `unreadable` says why this version of the bridge cannot read it; then `policy` is empty. Else it is empty itself.
     """

@@ -1,7 +1,7 @@
-"""All policies in memory, as they are in the database: a change of any server is here within 2 s.
+"""All policies in memory, as in the database: a change by any server arrives within 2 s.
 
-Who asks for a policy waits for nothing. While the database cannot be followed, the last known policies hold, and that is
-said. Before they were read for the first time nobody knows them: then nothing is admitted.
+Reading a policy never waits. While the database cannot be followed, the last known policies hold, and `/readyz` says
+so. Before they were read for the first time, nothing is admitted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
 
 POLL_SECONDS: Final = 1.0
-"""Between two looks at a single server, which has no change streams; and between two tries to follow."""
+"""Time between two reads on a standalone server, which has no change streams, and between two tries to follow."""
 
 PAUSE_EVERY: Final = 200
 """Policies that are read before others may run."""
@@ -78,7 +78,7 @@ class FollowedPolicies:
         zone: The time zone in which budget periods begin.
         now: The wall clock, as text for people.
         pause: Waits for seconds.
-        on_change: Told after the policies were read or changed.
+        on_change: Called after the policies were read or changed.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class FollowedPolicies:
             try:
                 await self._follow_stream()
             except ChangeStreamsUnsupportedError:
-                await self._follow_by_looking()
+                await self._poll()
             except (DatabaseUnavailableError, ForgottenPositionError) as error:
                 self._lose(error)
                 await self._pause(POLL_SECONDS)
@@ -171,20 +171,20 @@ class FollowedPolicies:
             await self.read()
             while True:
                 if changes := await stream.read():
-                    self._take([change.document for change in changes])
+                    self._apply([change.document for change in changes])
         finally:
             await stream.close()
 
-    async def _follow_by_looking(self) -> None:
+    async def _poll(self) -> None:
         try:
             while True:
-                await self._look()
+                await self._reload()
                 await self._pause(POLL_SECONDS)
         except DatabaseUnavailableError as error:
             self._lose(error)
 
-    async def _look(self) -> None:
-        """Read the policies whose version is another one than that known."""
+    async def _reload(self) -> None:
+        """Read the policies whose version has changed."""
         if self._reading is None:
             await self.read()
             return
@@ -194,10 +194,10 @@ class FollowedPolicies:
             changed = [one["_id"] async for one in found if versions.get(one["_id"]) != str(one.get("version"))]
             documents = await self._database.policies.find({"_id": {"$in": changed}}).to_list(None) if changed else []
         self._stale_since = None
-        self._take(documents)
+        self._apply(documents)
 
-    def _take(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        """Have changed policies hold from now on."""
+    def _apply(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Apply changed policies from now on."""
         if self._reading is not None and documents:
             for document in documents:
                 self._reading.read(document)

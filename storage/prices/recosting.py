@@ -164,7 +164,7 @@ class Recosting:
             now = milliseconds(self._now())
             async with self._database.within(BATCH_SECONDS):
                 document = await self._database.recosts.find_one({"_id": job.id}) or {}
-            if await self._waits_for_counting(job.requested_at):
+            if await self._waits_for_rollups(job.requested_at):
                 if now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
                     await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
                 await self._set(job, {}, {"counted_at": ""})
@@ -182,7 +182,7 @@ class Recosting:
         _log.info("re-costing began: id=%s calls=%d prices=%s", job.id, total, version)
         return BATCH_PAUSE_SECONDS
 
-    async def _waits_for_counting(self, until: datetime) -> bool:
+    async def _waits_for_rollups(self, until: datetime) -> bool:
         marked = self._database.interceptions
         async with self._database.within(BATCH_SECONDS):
             for name, index in (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED)):

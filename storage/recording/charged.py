@@ -1,4 +1,7 @@
-"""What limits count of a call that ended, in 33 bytes beside it: read from an index, millions of them in seconds. Pure."""
+"""The amounts that limits count for an ended call, in 33 bytes of its document: read from an index, millions of them in seconds.
+
+Pure.
+"""
 
 from __future__ import annotations
 

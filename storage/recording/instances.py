@@ -1,4 +1,4 @@
-"""Which servers live, and the end of what dead ones left in flight.
+"""Which servers are alive, and the ends of calls that dead ones left in flight.
 
 Each server keeps a document with its heartbeat. It is dead when its heartbeat stands still for `DEAD_SECONDS` while
 another one watches: measured on the watcher's own clock, from look to look, and started over when the database does not
@@ -31,13 +31,13 @@ from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.operations import IN_FLIGHT, PRESUMED
 
 HEARTBEAT_SECONDS = 10.0
-"""From one heartbeat, and one look at the others, to the next."""
+"""Time between two heartbeats, and between two checks of the others."""
 
 DEAD_SECONDS = 30.0
 """How long a heartbeat stands still before its server counts as dead. More than two may be missed."""
 
 ANSWER_SECONDS = 5.0
-"""How long the database may take for a heartbeat or a look."""
+"""How long the database may take for a heartbeat or a check."""
 
 _BY_INSTANCE = "in_flight"  # the index, see `storage.mongo.indexes`
 
@@ -64,7 +64,7 @@ class Instances:
         instance_id: This server.
         host: Where it runs, for people.
         version: What it runs, for people.
-        refused_keys: The keys that providers refuse to it, as BSON can hold them; written with every heartbeat.
+        refused_keys: Its keys that providers refuse, in BSON types; written with every heartbeat.
         clock: Seconds that never go back.
         pause: Waits for seconds.
 
@@ -124,12 +124,12 @@ class Instances:
         about = self._about | {"refused_keys": self._refused_keys()}
         about = {name: {"$literal": value} for name, value in about.items()}
         async with self._within_timeout():
-            # Who is interrupted here cannot take it back: the driver's thread sends it all the same.
+            # If this is cancelled, the driver's thread sends it all the same.
             changes = [{"$set": {**about, **heartbeat}}]
             self._heartbeat = asyncio.ensure_future(  # noqa: TID251 - the future of the driver's thread
                 self._instances.update_one({"_id": self._id}, changes, upsert=True)
             )
-            self._heartbeat.add_done_callback(_look_at)
+            self._heartbeat.add_done_callback(_consume_error)
             await asyncio.shield(self._heartbeat)
 
     async def unregister(self) -> None:
@@ -156,12 +156,12 @@ class Instances:
             await self._pause(HEARTBEAT_SECONDS)
 
     async def reap(self) -> int:
-        """Look at the other servers once; end what the dead ones left in flight. Return how many calls that were.
+        """Check the other servers once; end the calls that dead ones left in flight. Return the number of these calls.
 
         Any number of servers may do this at the same time.
 
         Raises:
-            DatabaseUnavailableError: Not all was looked at.
+            DatabaseUnavailableError: Not all were checked.
         """
         async with self._within_timeout():
             others = await self._others()
@@ -238,7 +238,7 @@ def _runs(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
-def _look_at(heartbeat: asyncio.Future[Any]) -> None:
-    """Take note of how a heartbeat ended, as who was interrupted does not ask any more."""
+def _consume_error(heartbeat: asyncio.Future[Any]) -> None:
+    """Retrieve the error of a heartbeat whose task was cancelled, so that asyncio does not warn."""
     if not heartbeat.cancelled():
         heartbeat.exception()

@@ -1,4 +1,4 @@
-"""What the write path does to an interception's document. Every operation may be repeated, and late ones do no harm.
+"""The operations on the document of an interception. Every operation may be repeated, and late ones do no harm.
 
 A start makes the document unless it is there. An amendment changes it only while it is in flight. An end replaces
 nothing but the state in flight and a presumed end: one that was concluded from silence, not reported by the server that
@@ -35,12 +35,12 @@ _HEAD_BYTES = 17
 
 
 class Action(StrEnum):
-    """What an operation does, see the top of the module.
+    """The kind of an operation, see the top of the module.
 
     Attributes:
-        code: Stands for it in a record.
-        max_bytes: Text that such an operation holds at most, in bytes.
-        makes: Whether it makes the document.
+        code: Its code in a record.
+        max_bytes: The maximum bytes of text in such an operation.
+        makes: Whether it creates the document.
     """
 
     code: bytes
@@ -117,11 +117,11 @@ class Operation:
         return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
 
     def write(self) -> InsertOne[Any] | UpdateOne:
-        """Say it to the driver. What makes a document fails where there is one: that is for `write_again`."""
+        """The operation for the driver. If it creates a document that exists, it fails; then `write_again` is used."""
         return InsertOne(self._written) if self.makes else self.write_again()
 
     def write_again(self) -> UpdateOne:
-        """Say it to the driver once the document is there. A start has nothing to do then."""
+        """The operation for the driver if the document exists. A start does nothing then."""
         if self.action is Action.AMEND:
             return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._written})
         without_true_end = {"_id": self.id, "$or": [IN_FLIGHT, PRESUMED]}

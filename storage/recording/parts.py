@@ -68,7 +68,7 @@ def tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> di
 
 
 def tool_result(result: ToolResult) -> dict[str, Any]:
-    """Make the result of a tool, of which no text is kept."""
+    """Make the document of a tool's result, without its text."""
     return {"id": result.id, "bytes": result.bytes, "is_error": result.is_error}
 
 

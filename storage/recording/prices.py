@@ -1,4 +1,4 @@
-"""What a call costs: its tokens at the operator's own price where one holds, else at list prices.
+"""The cost of a call: its tokens at an own price of the operator, else at list prices.
 
 List prices are from a table that comes with the library genai-prices. The table is never fetched, so a price is as new as the installed version, which is recorded beside it. What the table does
 not have has no price, which is not a price of zero.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 MAX_TOKENS = 10**9
-"""A count of tokens above this is taken for it. No model has as many, and so the sum of all calls stays a number."""
+"""Larger counts of tokens are cut to this. No model has as many, and so sums stay within range."""
 
 MODELS_REMEMBERED = 1_000
 """Names of models that are remembered with what the table has of them, or with its having nothing."""
@@ -106,8 +106,8 @@ class Prices:
     """Prices the calls of some providers.
 
     Args:
-        providers: Whose prices count for each provider where its address tells nothing, "" for nobody's, and its base URL,
-            by its name. `demo` is the demo provider.
+        providers: By name: whose list prices count if the address does not decide, "" for none, and the base URL.
+            `demo` is the demo provider.
     """
 
     def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -140,14 +140,14 @@ class Prices:
         Never raises: a call is recorded whatever the table makes of it.
 
         Args:
-            provider_name: Who was called.
-            model: As the client named it.
-            usages: What was used.
-            at: When the call started, as prices change.
+            provider_name: The provider.
+            model: The name that the client gave.
+            usages: The token usage.
+            at: When the call started, because prices change.
         """
         try:
             return self._cost(provider_name, model, usages, at)
-        except Exception:  # noqa: BLE001 - whatever the table makes of it
+        except Exception:  # noqa: BLE001 - whatever the table raises
             if not self._failed:  # the names and counts are those of strangers: they could fill the log
                 _log.exception("a call cannot be priced, and others may be without a price too")
             self._failed = True
@@ -167,7 +167,7 @@ class Prices:
         else:
             return None
         usd = EXACT.quantize(sum(map(_price, counts, rates), Decimal()), PRECISION)
-        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_tells_cache, counted)) else None)
+        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_has_cache, counted)) else None)
 
     def _rates(self, model: ModelInfo, count: _Count, at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))
@@ -195,7 +195,7 @@ class Prices:
 
 
 class _Count(NamedTuple):
-    """The four counts of a usage, each within what is priced."""
+    """The four counts of a usage, cut to the priced range."""
 
     plain: int
     output: int
@@ -213,7 +213,7 @@ class _Count(NamedTuple):
 
 
 def _price(count: _Count, rate: _Rates) -> Decimal:
-    """What so many tokens cost at these rates."""
+    """The cost of these tokens at these rates."""
     tokens = (
         count.plain * rate.plain + count.output * rate.output + count.read * rate.read + count.written * rate.written
     )
@@ -227,7 +227,7 @@ def _input_rates(rates: _Rates) -> InputRates:
     )
 
 
-def _tells_cache(usage: TokenUsage) -> bool:
+def _has_cache(usage: TokenUsage) -> bool:
     return usage.cache_read_input_tokens is not None or usage.cache_write_input_tokens is not None
 
 

@@ -1,4 +1,4 @@
-"""Records interceptions: a start is durable before its call leaves, an end makes nobody wait, every start gets an end."""
+"""Records interceptions: starts are durable before calls are sent, nothing waits for ends, every start gets one."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
 
 ENDS_TOGETHER = 32
 END_SECONDS = 0.005
-"""So many ends, or those of so long a time, are written down one behind the other: the code then runs from the
-processor's caches, in half the time."""
+"""Ends are written in groups of this number, or after this time: the code then runs from the processor's caches, in
+half the time."""
 
-MAX_LOOKED_THROUGH = 256
-"""Calls whose texts are looked through, or wait for that. Of further ones no restricted text is kept."""
+MAX_REDACTING = 256
+"""Calls whose texts are being redacted, or wait for it. Beyond this number no restricted text is recorded."""
 
 TEXT_SECONDS = 5.0
-"""How long a server that stops waits until texts are looked through."""
+"""How long a stopping server waits until texts are redacted."""
 
 _Ended = tuple[Interception, Ending, Cost | None]
 
@@ -49,7 +49,7 @@ class Recorder:
     Args:
         database: Where records belong.
         instance_id: The server.
-        policy: What becomes of a start while the database is unavailable.
+        policy: Where a start is durable.
         spool: Where every record is on disk until the database has it; closed with the recorder.
         now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
@@ -79,7 +79,7 @@ class Recorder:
         self._new_id = new_id
         self._prices = prices
         self._texts = texts or Texts()
-        self._looked_through: dict[asyncio.Task[None], _Ended] = {}
+        self._redacting: dict[asyncio.Task[None], _Ended] = {}
         self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
 
@@ -88,7 +88,7 @@ class Recorder:
         self._writer.open()
 
     async def start(self, interception: Interception) -> None:
-        """Record a start; return when it is not lost any more should this process die.
+        """Record a start; return when it survives the end of this process.
 
         A start that may have been written without the caller knowing, because it was cancelled or the database did not
         answer, is given an end. That end is presumed: one that the caller reports all the same wins.
@@ -111,24 +111,24 @@ class Recorder:
     def end(self, interception: Interception, ending: Ending) -> Cost | None:
         """Record an end, and return what the call cost. Never waits; it is on its way within `END_SECONDS`.
 
-        Where a policy restricts its texts, they are looked through first, in a thread.
+        If a policy restricts its texts, they are redacted first, in a thread.
         """
         cost = self.cost(interception, ending.reading)
         if interception.recording is None or not interception.recording.restricts:
             self._add_end(interception, ending, cost)
-        elif len(self._looked_through) >= MAX_LOOKED_THROUGH:
+        elif len(self._redacting) >= MAX_REDACTING:
             self._add_end(*_without_texts(interception, ending), cost)
         else:
-            looking = asyncio.create_task(self._look_through(interception, ending, cost))  # noqa: TID251 - it catches what fails
-            self._looked_through[looking] = interception, ending, cost
-            looking.add_done_callback(self._looked_through.pop)
+            task = asyncio.create_task(self._redact(interception, ending, cost))  # noqa: TID251 - it catches what fails
+            self._redacting[task] = interception, ending, cost
+            task.add_done_callback(self._redacting.pop)
         return cost
 
-    async def _look_through(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
+    async def _redact(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         try:
             kept = await asyncio.to_thread(self._texts.ended, interception, ending)
-        except Exception:  # noqa: BLE001 - whatever it is, no text may pass that was not looked through
-            _log.exception("texts of interception %s cannot be looked through and are not recorded", interception.id)
+        except Exception:  # noqa: BLE001 - whatever it is, no text may be recorded that was not redacted
+            _log.exception("texts of interception %s cannot be redacted and are not recorded", interception.id)
             kept = _without_texts(interception, ending)
         self._add_end(*kept, cost)
 
@@ -140,9 +140,9 @@ class Recorder:
             self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
 
     def checkpoint(self, interception: Interception, reading: Reading) -> Cost | None:
-        """Record the usage so far of a call that goes on, and return what it cost. Left out when there is too much else to write.
+        """Record the usage so far of a running call, and return its cost.
 
-        `interception` is the start, of the provider that answers.
+        Dropped if there is too much else to write. `interception` is the start, with the provider that responds.
         """
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
@@ -193,8 +193,8 @@ class Recorder:
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest."""
         await self._wait_for_texts(TEXT_SECONDS)
-        for looking, (interception, ending, cost) in list(self._looked_through.items()):
-            looking.cancel()
+        for task, (interception, ending, cost) in list(self._redacting.items()):
+            task.cancel()
             self._add_end(*_without_texts(interception, ending), cost)
         self._write_ends()
         await self._writer.close(seconds)
@@ -203,7 +203,7 @@ class Recorder:
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._writer.queued + len(self._ended) + len(self._looked_through)
+        return self._writer.queued + len(self._ended) + len(self._redacting)
 
     @property
     def spooled_records(self) -> int:
@@ -217,12 +217,12 @@ class Recorder:
 
     @property
     def reason(self) -> str:
-        """What is wrong, in a phrase for the operator; empty when nothing is."""
+        """The problem, in a phrase for the operator; empty without one."""
         return self._writer.trouble
 
     async def _wait_for_texts(self, seconds: float) -> None:
-        if self._looked_through:
-            await asyncio.wait(self._looked_through, timeout=max(seconds, 0))
+        if self._redacting:
+            await asyncio.wait(self._redacting, timeout=max(seconds, 0))
 
     def _write_ends(self) -> None:
         if self._ends_due is not None:

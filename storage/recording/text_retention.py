@@ -36,7 +36,7 @@ BATCH_SECONDS: Final = 10.0
 """How long the database may take for one."""
 
 PRESUMED_PAUSE: Final = timedelta(days=1)
-"""When a call whose end is presumed is looked at again."""
+"""When a call with a presumed end is checked again."""
 
 _OPERATION: Final = "remove texts"
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
@@ -59,7 +59,7 @@ class TextRetention:
     Args:
         database: Where the calls are.
         now: The wall clock, in UTC and whole milliseconds.
-        removed: Told of how many calls the texts were removed.
+        removed: Called with the number of calls whose texts were removed.
         pause: Waits for seconds.
     """
 
@@ -110,9 +110,11 @@ class TextRetention:
             if not calls:
                 return 0
             # Sessions first: should this stop in between, the marks are still there.
-            shown = [change for call in calls for change in _without_prompts(call)] if removal.is_of_prompts else []
-            if shown:
-                await self._database.sessions.bulk_write(shown, ordered=False)
+            of_sessions = (
+                [change for call in calls for change in _without_prompts(call)] if removal.is_of_prompts else []
+            )
+            if of_sessions:
+                await self._database.sessions.bulk_write(of_sessions, ordered=False)
             changes = [_without_texts(removal, call, until) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
@@ -133,7 +135,7 @@ def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) 
 
 
 def _each(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Change each entry of a list; where there is no list, none is made."""
+    """Change each entry of a list; a missing list stays missing."""
     changed = {"$map": {"input": f"${name}", "in": {"$mergeObjects": ["$$this", dict(changes)]}}}
     return {"$cond": [{"$isArray": f"${name}"}, changed, f"${name}"]}
 

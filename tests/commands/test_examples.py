@@ -30,5 +30,5 @@ def test_it_is_filled_in_and_removed(output, run, database, io_loop):
 
 def test_a_database_that_no_server_has_prepared_is_refused(run, database, io_loop):
     io_loop.run_sync(database.interceptions.drop)
-    said = "Error: start the server once before: it makes the indexes of the database\n"
+    said = "Error: start the server once first: it creates the indexes of the database\n"
     assert refused(run("examples", "fill")) == (1, said)

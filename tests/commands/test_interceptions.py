@@ -52,7 +52,7 @@ def test_each_option_narrows_the_list(output, record, ada):
     assert listed(output, "--started-before", "2026-01-01T01:00:00+01:00") == [first]
 
 
-def test_each_field_of_a_search_of_the_api_is_an_option_but_for_lists_of_terms_and_texts():
+def test_each_field_of_a_search_is_an_option_except_lists_of_terms_and_texts():
     fields = [name for name in Search.__struct_fields__ if name not in {"terms", "texts"}]
     assert [name.replace("-", "_") for name in SEARCH_OPTIONS] == fields
 

@@ -26,7 +26,7 @@ def test_prices_are_set_added_listed_and_removed(output, run, tmp_path):
         "anthropic  claude-*  2026-01-01T00:00:00Z  4.5    22.5",
         "openai     gpt-5     2026-02-01T00:00:00Z  1.25   10      0.125",
     ]
-    none = "Error: there is no such price; `prices list` shows those that there are\n"
+    none = "Error: there is no such price; `prices list` shows all\n"
     assert refused(run("prices", "remove", *GPT, "--valid-from", "2026-03-01")) == (1, none)
     assert output("prices", "remove", "OpenAI", "GPT-5") == f"Removed: {ADDED}.\n"
     assert len(json.loads(output("prices", "list", "--json"))) == 1

@@ -51,7 +51,7 @@ async def test_a_method_that_is_not_served_is_refused_and_those_that_are_named(r
 @pytest.mark.bridge(max_concurrency=1, rate_limit=1, rate_window=timedelta(hours=1), user_max_concurrency=1)
 @pytest.mark.gen_test
 async def test_overload_protection_does_not_concern_it(running):
-    assert await running.bridge.overload.take_slot()
+    assert await running.bridge.overload.acquire_slot()
     assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]
 
 

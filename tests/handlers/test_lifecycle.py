@@ -63,12 +63,12 @@ async def test_leaving_twice_or_without_entering_is_harmless():
 @pytest.mark.gen_test
 async def test_what_would_never_end_by_itself_is_ended_first_and_the_rest_is_waited_for():
     lifecycle = Lifecycle()
-    endless, request = Request(lifecycle), Request(lifecycle)
-    lifecycle.enter(endless, endless=True)
+    long_lived, request = Request(lifecycle), Request(lifecycle)
+    lifecycle.enter(long_lived, long_lived=True)
     lifecycle.enter(request)
     draining = asyncio.create_task(lifecycle.drain(60))
     await asyncio.sleep(0)
-    assert (endless.reasons, request.reasons) == ([EndReason.SERVER_SHUTDOWN], [])
+    assert (long_lived.reasons, request.reasons) == ([EndReason.SERVER_SHUTDOWN], [])
     assert (lifecycle.in_flight, lifecycle.streams_closed) == (1, True)
     lifecycle.leave(request)
     assert await draining == 0
@@ -77,10 +77,10 @@ async def test_what_would_never_end_by_itself_is_ended_first_and_the_rest_is_wai
 @pytest.mark.gen_test
 async def test_what_would_never_end_is_dismissed_without_a_drain_too():
     lifecycle = Lifecycle()
-    over, endless = Request(lifecycle), Request(lifecycle)
-    lifecycle.enter(over, endless=True)
+    over, long_lived = Request(lifecycle), Request(lifecycle)
+    lifecycle.enter(over, long_lived=True)
     lifecycle.leave(over)
-    lifecycle.enter(endless, endless=True)
+    lifecycle.enter(long_lived, long_lived=True)
     lifecycle.close_streams()
-    assert (over.reasons, endless.reasons) == ([], [EndReason.SERVER_SHUTDOWN])
+    assert (over.reasons, long_lived.reasons) == ([], [EndReason.SERVER_SHUTDOWN])
     assert (lifecycle.draining, lifecycle.streams_closed, lifecycle.in_flight) == (False, True, 0)

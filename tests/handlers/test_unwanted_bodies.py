@@ -102,7 +102,7 @@ async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monke
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
 async def test_a_stranger_who_asks_whether_a_provider_is_there_holds_no_slot(running):
-    slot = await running.bridge.overload.take_slot()
+    slot = await running.bridge.overload.acquire_slot()
     client = await running.client()
     await client.send_raw(b"HEAD /api/v2/aibridge/openai/ HTTP/1.1\r\nHost: b\r\nContent-Length: 99999999\r\n\r\n")
     assert (await client.head()).status == 413

@@ -55,7 +55,7 @@ class AnyHandler(RequestHandler):
 
 class ProtectedHandler(OverloadProtectionMixin, AnyHandler):
     async def prepare(self):
-        await self.take_slot()
+        await self.acquire_slot()
         await self.count_request(self.get_argument("key", "token"), self.get_argument("user", None))
 
 
@@ -82,7 +82,7 @@ class SlowlyIdentifiedHandler(OverloadProtectionMixin, AnyHandler):
     """Its client leaves while it is being identified."""
 
     async def prepare(self):
-        await self.take_slot()
+        await self.acquire_slot()
         self.stage.entered.set()
         await self.stage.gate.wait()
         await self.count_request("token", "user")
@@ -169,7 +169,7 @@ async def test_a_request_holds_its_slots_for_as_long_as_it_runs(get, overload, s
 
 @pytest.mark.gen_test
 async def test_a_request_above_the_concurrency_limit_is_refused_before_its_rate_counts(get, overload):
-    slots = [await overload.take_slot() for _ in range(2)]
+    slots = [await overload.acquire_slot() for _ in range(2)]
     response = await get("/")
     assert (response.code, response.body.decode()) == (503, AT_CAPACITY)
     assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "1000")
@@ -255,7 +255,7 @@ async def test_finishing_without_having_been_prepared_is_harmless(get, overload)
 
 @pytest.mark.gen_test
 async def test_releasing_again_frees_nobody_elses_slot(get, overload):
-    other = await overload.take_slot()
+    other = await overload.acquire_slot()
     assert (await get("/twice-released")).body == b"1False"
     assert in_use(overload) == (1, 0)
     other.release()

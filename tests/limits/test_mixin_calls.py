@@ -20,7 +20,7 @@ class CallHandler(OverloadProtectionMixin, RequestHandler):
         self.overload = overload
 
     async def prepare(self):
-        await self.take_slot()
+        await self.acquire_slot()
         slot = self.hand_over_slot()
         self.take_over_slot(slot)
         await self.count_request("token", self.get_argument("user", None))

@@ -55,7 +55,7 @@ def used(overload):
 
 def test_everything_is_off_by_default_and_requests_are_counted_all_the_same():
     overload = protection()
-    held = [at_once(overload.take_slot()) for _ in range(100)]
+    held = [at_once(overload.acquire_slot()) for _ in range(100)]
     assert (count(overload).states, overload.holding, used(overload)) == ((), 100, {})
     for one in held:
         one.release()
@@ -64,18 +64,18 @@ def test_everything_is_off_by_default_and_requests_are_counted_all_the_same():
 
 
 def test_the_request_above_the_concurrency_limit_is_refused_with_503(rejections):
-    overload = protection(max_concurrency=1, on_rejection=rejections)
-    slot = at_once(overload.take_slot())
-    error = refusal(overload.take_slot)
+    overload = protection(max_concurrency=1, on_refusal=rejections)
+    slot = at_once(overload.acquire_slot())
+    error = refusal(overload.acquire_slot)
     assert (error.status, error.message, str(error)) == (503, CAPACITY, CAPACITY)
     assert error.headers == {"Retry-After": "1", "retry-after-ms": "1000"}
     assert (rejections, overload.holding) == (["concurrency"], 1)
     slot.release()
-    at_once(overload.take_slot())
+    at_once(overload.acquire_slot())
 
 
 def test_the_request_above_the_rate_limit_is_refused_with_429_and_the_exact_wait(clock, rejections):
-    overload = protection(rate_limit=1, rate_window=timedelta(seconds=10), now_ns=clock, on_rejection=rejections)
+    overload = protection(rate_limit=1, rate_window=timedelta(seconds=10), now_ns=clock, on_refusal=rejections)
     count(overload)
     clock.advance(SECOND + 1)
     error = refused(overload)
@@ -102,7 +102,7 @@ def test_a_client_is_told_not_to_retry_when_the_wait_exceeds_a_minute(clock, wai
 
 
 def test_a_request_above_the_users_concurrency_does_not_consume_their_rate(clock, rejections):
-    overload = protection(rate_limit=2, user_max_concurrency=1, now_ns=clock, on_rejection=rejections)
+    overload = protection(rate_limit=2, user_max_concurrency=1, now_ns=clock, on_refusal=rejections)
     count(overload)
     error = refused(overload)
     assert (error.status, error.message) == (429, f"{USER} You have 1 of 1 requests in progress.")
@@ -134,7 +134,7 @@ def test_a_refusal_by_concurrency_names_the_longer_wait_when_the_rate_is_used_up
 
 
 def test_all_tokens_of_a_user_share_the_users_rate(clock, rejections):
-    overload = protection(user_rate_limit=3, now_ns=clock, on_rejection=rejections)
+    overload = protection(user_rate_limit=3, now_ns=clock, on_refusal=rejections)
     for token in ("a", "b", "c"):
         count(overload, token)
     error = refused(overload, "d")
@@ -168,7 +168,7 @@ def test_an_address_without_a_token_has_a_rate_and_no_other_limit():
 
 
 def test_a_user_without_tokens_is_refused_until_enough_have_left_the_window(clock, rejections):
-    overload = protection(user_token_limit=1000, now_ns=clock, on_rejection=rejections)
+    overload = protection(user_token_limit=1000, now_ns=clock, on_refusal=rejections)
     held = count(overload)
     clock.advance(15 * SECOND)
     held.charge(Amounts(tokens=1200))
@@ -191,7 +191,7 @@ def test_a_user_without_tokens_is_refused_until_enough_have_left_the_window(cloc
 def test_a_user_whose_budget_is_used_up_is_refused_with_403_until_the_period_is_over(clock, rejections):
     wall = Clock()
     wall.now_ns = int(datetime(2026, 11, 30, 23, 59, tzinfo=UTC).timestamp()) * SECOND
-    overload = protection(user_budget=50_000_000, now_ns=clock, wall_ns=wall, on_rejection=rejections)
+    overload = protection(user_budget=50_000_000, now_ns=clock, wall_ns=wall, on_refusal=rejections)
     held = count(overload)
     held.charge(Amounts(micro_dollars=50_000_000))
     held.release()
@@ -234,7 +234,7 @@ def test_what_a_call_may_use_is_not_worked_out_where_nothing_is_held_back():
 
 def test_nothing_is_charged_to_what_counts_nothing_of_the_kind(clock):
     overload = protection(rate_limit=1, user_token_limit=9, now_ns=clock)
-    slot, held = at_once(overload.take_slot()), count(overload)
+    slot, held = at_once(overload.acquire_slot()), count(overload)
     assert (slot.charged, held.charged) == (False, True)
     slot.charge(Amounts(5))
     held.charge(Amounts(5), NOTHING)
@@ -292,7 +292,7 @@ def test_what_is_used_is_told_by_limit_and_key_without_what_the_key_is_of(clock)
     overload = protection(
         max_concurrency=9, rate_limit=5, user_rate_limit=8, user_max_concurrency=7, user_token_limit=6, now_ns=clock
     )
-    at_once(overload.take_slot())
+    at_once(overload.acquire_slot())
     count(overload, "a").charge(Amounts(4))
     count(overload, "b")
     usage = at_once(overload.usage(1))

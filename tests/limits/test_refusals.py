@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.protection.throttle import LINE_NS
-from limits.refusals import Refusals
+from limits.refusals import RefusalLog
 from tests.limits.clock import SECOND, Clock
 
 
@@ -23,14 +23,14 @@ def said(caplog):
 
 def test_every_refusal_is_counted_and_passed_on(clock):
     passed_on = []
-    refusals = Refusals(clock, passed_on.append)
+    refusals = RefusalLog(clock, passed_on.append)
     for limit in ("rate", "concurrency", "rate"):
         refusals.note(limit)
     assert (refusals.total, passed_on) == ({"rate": 2, "concurrency": 1}, ["rate", "concurrency", "rate"])
 
 
 def test_the_first_is_logged_at_once_and_the_others_with_the_next_line_that_is_due(clock, said):
-    refusals = Refusals(clock, lambda _: None)
+    refusals = RefusalLog(clock, lambda _: None)
     for step in (0, SECOND, LINE_NS - SECOND - 1, 1, 0):
         clock.advance(step)
         refusals.note("rate")
@@ -41,7 +41,7 @@ def test_the_first_is_logged_at_once_and_the_others_with_the_next_line_that_is_d
 
 
 def test_each_limit_has_lines_of_its_own(clock, said):
-    refusals = Refusals(clock, lambda _: None)
+    refusals = RefusalLog(clock, lambda _: None)
     refusals.note("rate")
     refusals.note("concurrency")
     assert said() == [
@@ -61,7 +61,7 @@ def test_no_ten_seconds_have_two_lines_and_no_refusal_is_told_twice(steps):
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        refusals = Refusals(clock, lambda _: None)
+        refusals = RefusalLog(clock, lambda _: None)
         for step in steps:
             clock.advance(step)
             refusals.note("rate")

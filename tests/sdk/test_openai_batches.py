@@ -173,7 +173,7 @@ async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, 
 
 
 @pytest.mark.expects_log(
-    r"the files of a batch are noted when it is next asked for", r"what a file tells of a batch is"
+    r"the files of a batch are stored at its next request", r"the results of a batch file are recorded"
 )
 @pytest.mark.gen_test
 async def test_what_cannot_be_noted_or_recorded_is_so_when_it_is_fetched_again(running, openai, monkeypatch):

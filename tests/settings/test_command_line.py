@@ -128,7 +128,7 @@ def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run
         "        Folder of the embedded MongoDB and the spool.  [env var:\n"
         "        CODER_AIBRIDGE_DATA_DIR; default: data]\n"
         "  CODER_AIBRIDGE_ENCRYPTION_KEYS KEYS\n"
-        "        Seals keys of providers in the database; the first of several encrypts.\n"
+        "        Keys that seal provider keys in the database; the first one encrypts.\n"
         "        [env var: CODER_AIBRIDGE_ENCRYPTION_KEYS,\n"
         "        CODER_AIBRIDGE_ENCRYPTION_KEYS_FILE]\n"
         "\n"

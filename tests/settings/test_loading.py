@@ -83,7 +83,7 @@ def test_nobody_is_locked_out_and_no_stranger_names_users():
         "local-sign-in is off, and there is no other way; give oidc-issuer-url or auth-proxy-header"
     )
     header = {"auth-proxy-header": "Remote-User"}
-    assert refusal(header, {}) == "auth-proxy-header needs trusted-proxies: nobody else may name users"
+    assert refusal(header, {}) == "auth-proxy-header needs trusted-proxies: only those may name users"
     trusted = {"trusted-proxies": "10.0.0.0/8", "local-sign-in": "off"}
     assert load(header | trusted, {}).auth_proxy_header == "Remote-User"
 

@@ -1,4 +1,4 @@
-"""The addresses of providers, looked up once for all requests at the same time or shortly after."""
+"""The addresses of providers, cached for a short time and looked up once for concurrent requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADDRESSES_SECONDS = 10.0
 
 
 class Addresses:
-    """What names of servers stand for. Belongs to one event loop; a lookup takes a thread of its executor."""
+    """Resolves names of hosts. Belongs to one event loop; a lookup takes a thread of its executor."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -22,8 +22,8 @@ class Addresses:
         """The addresses of a host, the best first.
 
         Raises:
-            OSError: there are none.
-            UnicodeError: it can be no name.
+            OSError: There are none.
+            UnicodeError: It is not a valid name.
         """
         now = self._loop.time()
         until, lookup = self._lookups.get((host, port), (0.0, None))
@@ -37,7 +37,7 @@ class Addresses:
         return await asyncio.shield(lookup)
 
     def forget(self, host: str, port: int) -> None:
-        """Look up again the next time: nobody responded there. A lookup that is under way stays, to be the only one."""
+        """Look up again the next time, because nothing responded there. A running lookup stays."""
         _, lookup = self._lookups.get((host, port), (0.0, None))
         if lookup is not None and lookup.done():
             del self._lookups[host, port]

@@ -16,7 +16,7 @@ from upstream.response import Response
 
 # How much of a stream is read ahead while its client takes nothing. One read of the socket may exceed it.
 READ_BUFFER_BYTES = 64 * 1024
-# A larger body of a request is written in steps of this size, each when the one before was taken.
+# A larger request body is written in steps of this size, each when the previous one is written.
 STEP_BYTES = 64 * 1024
 _NOTHING = memoryview(b"")
 
@@ -31,7 +31,7 @@ class Connection(asyncio.Protocol):
     gone, and `HttpParserError` when the bytes are not HTTP or go beyond the bounds of `Response`.
 
     Args:
-        origin: Where it leads.
+        origin: The server.
         idle_timeout: How long the provider may be silent, in seconds.
         made: Called when the connection is there.
         lost: Called when it is gone, whoever ended it.
@@ -85,12 +85,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether a request may be sent: none is under way, and nobody has closed the connection."""
+        """Whether a request may be sent: none is running, and the connection is open."""
         return self._response is None and not self._transport.is_closing()
 
     @property
     def has_unread_input(self) -> bool:
-        """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
+        """Whether there is unread input, such as the end of the connection, that the event loop has not handled yet."""
         return bool(self._poll.poll(0))
 
     def send_request(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Response:
@@ -136,11 +136,11 @@ class Connection(asyncio.Protocol):
         self._idle_timer.renew()
 
     def give_up(self, error: Exception) -> None:
-        """End the request with an error; it is raised to whoever waits for the response."""
+        """End the request with an error, which is raised where the response is awaited."""
         self._fail(error)
 
     async def head(self, response: Response) -> None:
-        """Wait for the head of the response: as long as the body is taken, and then for twice the idle timeout at most."""
+        """Wait for the head of the response: at most twice the idle timeout after the body was written."""
         with self._idle_timer:
             while not response.has_head:
                 await self._more()
@@ -148,9 +148,9 @@ class Connection(asyncio.Protocol):
                     self._idle_timer.renew()
 
     async def stream_to(self, response: Response, on_chunk: OnChunk) -> bool:
-        """Hand over the body, each chunk in the event loop iteration in which it arrives.
+        """Pass each chunk of the body on in the event loop iteration in which it arrives.
 
-        Return True at its end, or False once `on_chunk` wants no more for now. Exceptions of `on_chunk` pass through.
+        Return True at its end, or False when `on_chunk` returns False. Exceptions of `on_chunk` pass through.
         """
         with self._idle_timer:
             while True:
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
                     return False
 
     async def send(self, data: bytes) -> None:
-        """Send bytes of another protocol, after a 101; return when they are taken.
+        """Send bytes of another protocol, after a 101; return when they are written.
 
         Raises:
             ConnectionError: The connection is closed.
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         return body
 
     def finish(self) -> None:
-        """Be usable again if the response is whole and lets the connection stay open, else close at once."""
+        """Make the connection usable again if the response is complete and keeps it open; else close it at once."""
         response, sent = self._response, self._writable and not self._unsent
         sent = sent and (self._stream is None or self._stream.is_sent)
         if response is None or not (response.whole and response.keeps_connection and sent):
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Close at once, whatever is under way. May be called more than once."""
+        """Close at once. May be called more than once."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
         """Parse more of the response."""
         response = self._response
         if response is None or response.whole:
-            # There was no request, so this must not be taken for the response to the next one.
+            # There was no request, so these bytes must not become the response to the next one.
             self.abort()
             return
         try:
@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """Close: a provider that has ended its side reads no more of a request either."""
+        """Close: a provider that has closed its side does not read requests either."""
         if self._response is not None:
             self._response.end()
         self.abort()
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Send the next step, as the one before was taken."""
+        """Write the next step: the previous one is written."""
         self._writable = True
         self._drained.set()
         self._last_write_at = self._loop.time()
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(step)
 
     def _stream_on(self, response: Response, on_chunk: OnChunk) -> None:
-        """Hand a chunk over without waking the waiter, unless it was the last one or no more are wanted."""
+        """Pass a chunk on without waking the waiting task, unless it was the last one or `on_chunk` pauses."""
         try:
             wants_more = on_chunk(self.read_buffered(response))
         except Exception as error:  # noqa: BLE001 - it is for the waiter

@@ -1,4 +1,4 @@
-"""Why there is no connection, in words that are fit for a client: they name no address."""
+"""Why there is no connection, in words for clients, without addresses."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ def _do_nothing() -> None:
 
 
 class IdleTimer:
-    """Bounds the wait that each `with` is about, on one event loop; not for two at a time. `close` when there are no more.
+    """Bounds the wait inside each `with`, on one event loop and one at a time. `close` it at the end.
 
     Args:
         seconds: How long a wait may take.

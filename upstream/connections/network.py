@@ -1,4 +1,4 @@
-"""How a provider is reached, beside its address: through which proxy, and whom TLS trusts."""
+"""How a provider is reached: through which proxy, and which certificate authorities are trusted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Network:
-    """The way to a provider. Without a proxy it is the direct one; without `tls` the system says who is trusted."""
+    """The network path to a provider.
+
+    Without a proxy it is direct; without `tls` the system's authorities are trusted.
+    """
 
     proxy: Proxy | None = None
     tls: ssl.SSLContext | None = None
@@ -52,7 +55,7 @@ def is_direct(host: str, no_proxy: str) -> bool:
 
 
 def make_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") -> ssl.SSLContext:
-    """Trust the system's authorities and those in a file; show a certificate where there is one.
+    """Trust the system's authorities and those in a file; present the client certificate if there is one.
 
     Raises:
         OSError: A file cannot be read, or is not what it should be.
@@ -67,7 +70,7 @@ def make_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") 
 
 
 def make_tls_of_texts(ca_certificates: str, client_certificate: str = "") -> ssl.SSLContext:
-    """The same of texts in PEM; the certificate to show has its key beside it.
+    """The same for texts in PEM; the client certificate includes its key.
 
     Raises:
         OSError, ValueError: A text is not what it should be.

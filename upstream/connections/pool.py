@@ -20,7 +20,7 @@ from upstream.connections.urls import Origin
 # How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
 # calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
 KEEPALIVE_SECONDS = 60.0
-# When the next address of a name is tried beside one that does not respond, in seconds (RFC 8305 section 8).
+# Seconds until the next address is tried in parallel to one that does not respond (RFC 8305 section 8).
 NEXT_ADDRESS_SECONDS = 0.25
 
 
@@ -45,7 +45,7 @@ class Connections:
         self._none_open = asyncio.Event()
 
     def reuse(self, origin: Origin) -> Connection | None:
-        """A usable connection that is there already, if there is one."""
+        """A kept connection that is usable, if there is one."""
         idle = self._idle.get(origin)
         while idle:
             connection, since = idle.popitem()
@@ -55,15 +55,15 @@ class Connections:
         return None
 
     async def connect(self, origin: Origin) -> tuple[Connection, Connecting]:
-        """Make a connection, by the origin's network. Return it, and how long that took.
+        """Connect through the origin's network. Return the connection, and how long that took.
 
-        Where that does not say whom TLS trusts, the system's certificates do, or `SSL_CERT_FILE`. A proxy is for TLS alone:
-        it sees where a connection leads, and nothing of what is sent.
+        If the network has no authorities of its own, those of the system or of `SSL_CERT_FILE` are trusted. A proxy is
+        used for TLS only: it sees the destination, but no content.
 
         Raises:
             TimeoutError: it took too long.
-            OSError: there is no such name, or nobody who answers and is trusted.
-            UnicodeError: it can be no name.
+            OSError: the name does not exist, or no trusted server answers.
+            UnicodeError: it is not a valid name.
         """
         proxy = origin.network.proxy if origin.tls else None
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)

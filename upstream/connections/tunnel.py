@@ -15,7 +15,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class ProxyError(OSError):
-    """A proxy did not let a connection through. The text is fit for a client: it names no address and no secret."""
+    """A proxy refused a connection. The text is for clients: it has no address and no secret."""
 
 
 async def open_tunnel(raw: socket.socket, authority: str, proxy: Proxy) -> None:

@@ -13,7 +13,7 @@ _REMEMBERED = 256
 
 
 class Origin(NamedTuple):
-    """A server that is asked, and the way to it.
+    """A server, and the network path to it.
 
     `authority` is its name for the header `Host`: an IPv6 address stands in brackets there.
     """
@@ -26,12 +26,12 @@ class Origin(NamedTuple):
 
     @property
     def host_and_port(self) -> str:
-        """Its name with the port, as a proxy is told."""
+        """Its name with the port, as sent to a proxy."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def locate(url: str) -> tuple[Origin, str]:
-    """The server of an absolute http or https URL with a path, and the target that it is asked for, as it stands there.
+    """The server of an absolute http or https URL with a path, and the request target, unchanged.
 
     Raises:
         ValueError: the URL has another form.

@@ -1,1 +1,1 @@
-"""How a provider is shown who asks: keys, bearer tokens and signatures, and which of a provider's keys a call uses."""
+"""Credentials for providers: keys, bearer tokens and signatures, and the choice of a key for a call."""

@@ -1,6 +1,6 @@
-"""How a provider is let have its credential: as a header of a key, or by an authorizer that signs or fetches a token.
+"""How a provider gets its credential: a key in a header, or an authorizer that signs requests or fetches tokens.
 
-Which way a type of provider takes is in `upstream.presets`. A way of its own (a signature, a token with an end) is an
+The way of each type of provider is in `upstream.presets`. A way of its own (a signature, a token with an end) is an
 `Authorizer`, made in `runtime.parts` and held by its provider.
 """
 
@@ -41,26 +41,26 @@ _KEY_HEADERS = {
 
 
 class Authorizer(Protocol):
-    """Lets one request after the other have the bridge's credential. It never blocks the event loop.
+    """Adds the bridge's credential to requests. It never blocks the event loop.
 
-    `hint` is enough of the credential to recognise it by; "" while there is none.
+    `hint` identifies the credential; "" without one.
     """
 
     hint: str
 
     async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:
-        """The headers to add to a request that is sent as it is given here.
+        """The headers to add to a request, which must be sent exactly as given here.
 
         Raises:
-            CredentialError: there is none. Its text is meant for the client.
+            CredentialError: there is none. Its text is for the client.
         """
 
     def explain(self, status: int, header: Callable[[str], str]) -> str:
-        """What is behind a refusal of the provider and is not in its words; "" where nothing is known.
+        """The cause of a refusal, if the provider's message does not have it; "" if unknown.
 
         Args:
             status: Of the response.
-            header: Gives a header of the response, "" where there is none.
+            header: Returns a header of the response, "" if it is missing.
         """
 
 

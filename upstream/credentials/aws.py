@@ -67,13 +67,13 @@ class AwsAuthorizer:
         return sign(method, target, signed, payload_hash, keys=keys, scope=self._scope, at=self._now())
 
     def explain(self, status: int, header: Callable[[str], str]) -> str:
-        """What is behind a refusal of AWS and is not in its words; "" where nothing is known.
+        """The cause of a refusal by AWS, if its message does not have it; "" if unknown.
 
-        After a refusal of keys that have ended, the next request waits for others.
+        After a refusal of expired keys, the next request waits for new ones.
 
         Args:
             status: Of the response.
-            header: Gives a header of the response, "" where there is none.
+            header: Returns a header of the response, "" if it is missing.
         """
         if status != FORBIDDEN:
             return ""

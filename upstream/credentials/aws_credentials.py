@@ -17,10 +17,10 @@ from upstream.credentials.sigv4 import AwsKeys
 logger = logging.getLogger(__name__)
 
 INSTALL_AWS = "pip install -r requirements-aws.lock"
-# Keys are looked for again after this time, in seconds; requests do not wait for that. botocore renews what ends within
-# 15 minutes, so that what it gave is good for longer than `MAX_AGE_SECONDS`.
+# Seconds after which keys are read again; requests do not wait for that. botocore renews keys that expire within
+# 15 minutes, so its keys are valid for longer than `MAX_AGE_SECONDS`.
 REFRESH_SECONDS = 60.0
-# Older ones are not used any more: a request waits for new ones.
+# Older keys are not used: a request waits for new ones.
 MAX_AGE_SECONDS = 600.0
 # After a search that failed, none begins for this time, in seconds.
 RETRY_SECONDS = 5.0
@@ -34,7 +34,7 @@ class AwsKeySource(Protocol):
     """Gives the access keys to sign with."""
 
     async def keys(self) -> AwsKeys:
-        """The access keys as they are now.
+        """The current access keys.
 
         Raises:
             NoAwsKeysError: there are none.
@@ -59,10 +59,10 @@ class StaticKeys:
 
 
 class FoundKeys:
-    """Keys that are looked for in a thread, and again before they end. Belongs to one event loop.
+    """Keys that are read in a thread, and again before they expire. Belongs to one event loop.
 
     Args:
-        find: Looks for them; may block, and raise anything.
+        find: Reads them; may block, and raise anything.
         monotonic: A clock that never goes back, in seconds.
     """
 
@@ -76,7 +76,7 @@ class FoundKeys:
         self._failed_at = 0.0
 
     async def keys(self) -> AwsKeys:
-        """The keys that were found last; where they are old or missing, what a search finds.
+        """The last keys; if they are old or missing, waits for new ones.
 
         Raises:
             NoAwsKeysError: there are none.
@@ -102,7 +102,7 @@ class FoundKeys:
         return bool(self._failure) and now < self._failed_at + RETRY_SECONDS
 
     def _begin(self) -> asyncio.Future[AwsKeys]:
-        """Begin a search, unless there is one."""
+        """Start reading keys, unless that is running."""
         if self._search is None:
             self._search = asyncio.get_running_loop().run_in_executor(None, self._find)
             self._search.add_done_callback(self._search_done)
@@ -122,15 +122,15 @@ class FoundKeys:
 
 
 def is_botocore_installed() -> bool:
-    """Whether credentials can be looked for where AWS's tools find them."""
+    """Whether botocore is installed, which finds credentials like AWS's tools."""
     return find_spec("botocore") is not None
 
 
 def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
-    """What looks for credentials as botocore does; it blocks, and keeps what it found for the next time.
+    """A function that finds credentials with botocore. It blocks, and caches what it found.
 
     Args:
-        profile: Of AWS's configuration files; empty is what `AWS_PROFILE` says, or the default.
+        profile: Of the AWS configuration files; empty is `AWS_PROFILE`, or the default.
     """
     sessions: list[Any] = []  # of botocore, whose types are not known here
 

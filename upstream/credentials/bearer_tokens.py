@@ -77,7 +77,7 @@ class BearerAuthorizer:
         return self._failed_at is not None and self._now() < self._failed_at + RETRY_SECONDS
 
     def _begin(self) -> asyncio.Future[Token]:
-        """Begin to fetch a token, unless that is under way."""
+        """Start fetching a token, unless that is running."""
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().run_in_executor(None, self._fetch)
             self._fetching.add_done_callback(self._fetch_done)
@@ -96,7 +96,7 @@ class BearerAuthorizer:
 
 
 def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
-    """What fetches tokens as google-auth does; it blocks, and keeps the credentials for the next time.
+    """A function that fetches tokens with google-auth. It blocks, and caches the credentials.
 
     Args:
         account: The key of a service account, as Google gives it out in JSON. None looks where Google's own tools do:

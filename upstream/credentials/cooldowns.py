@@ -26,7 +26,7 @@ class Cooldowns(Generic[Key]):
         return bool(self._ends)
 
     def begin(self, key: Key, seconds: float) -> None:
-        """Begin a cooldown, in the place of one that is under way."""
+        """Start a cooldown, which replaces a running one."""
         self._ends.pop(key, None)
         if len(self._ends) >= self._max_keys:
             del self._ends[next(iter(self._ends))]
@@ -37,7 +37,7 @@ class Cooldowns(Generic[Key]):
         self._ends.pop(key, None)
 
     def left(self, key: Key) -> float:
-        """How long it still takes, in seconds; 0 when it is over or there is none."""
+        """The remaining seconds; 0 without one."""
         return max(0.0, self._ends[key] - self._monotonic()) if key in self._ends else 0.0
 
     def running(self) -> list[Key]:

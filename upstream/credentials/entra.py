@@ -22,14 +22,14 @@ SCOPE: Final = "https://cognitiveservices.azure.com/.default"
 AUTHORITY: Final = "https://login.microsoftonline.com"
 ANSWER_SECONDS: Final = 15.0
 """How long the token endpoint may take."""
-MAX_ANSWER_BYTES: Final = 256 * 1024
+MAX_RESPONSE_BYTES: Final = 256 * 1024
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class EntraError(Exception):
-    """There is no token. The text says why, and has no secret in it."""
+    """There is no token. The text has the reason and no secret."""
 
 
 class EntraApplication(Struct, frozen=True):
@@ -56,7 +56,7 @@ class EntraApplication(Struct, frozen=True):
         return f"EntraApplication({self.tenant!r}, {self.client_id!r})"
 
     def fetch(self) -> tuple[str, float]:
-        """Fetch a token. Return it, and when it ends, in seconds since the epoch.
+        """Fetch a token. Return it and its expiry, in seconds since the epoch.
 
         Raises:
             EntraError: There is none.
@@ -68,10 +68,10 @@ class EntraApplication(Struct, frozen=True):
         body = urlencode(self._form()).encode()
         try:
             with urlopen(Request(url, body), timeout=ANSWER_SECONDS) as response:  # noqa: S310 - checked above
-                return _read(response.read(MAX_ANSWER_BYTES))
+                return _read(response.read(MAX_RESPONSE_BYTES))
         except HTTPError as error:
             with error:
-                raise EntraError(_refusal(error.code, error.read(MAX_ANSWER_BYTES))) from None
+                raise EntraError(_refusal(error.code, error.read(MAX_RESPONSE_BYTES))) from None
         except URLError as error:
             raise EntraError(f"the token endpoint of Microsoft Entra cannot be reached: {error.reason}") from error
         except (OSError, HTTPException) as error:
@@ -88,9 +88,9 @@ class EntraApplication(Struct, frozen=True):
         return form | {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": assertion}
 
 
-def _read(answer: bytes) -> tuple[str, float]:
-    told = _object(answer)
-    text, seconds = told.get("access_token"), str(told.get("expires_in"))  # old endpoints send a text
+def _read(body: bytes) -> tuple[str, float]:
+    data = _object(body)
+    text, seconds = data.get("access_token"), str(data.get("expires_in"))  # old endpoints send a text
     try:
         lasts = float(seconds)
     except ValueError:
@@ -100,10 +100,10 @@ def _read(answer: bytes) -> tuple[str, float]:
     return text, time() + lasts
 
 
-def _refusal(status: int, answer: bytes) -> str:
-    """Why there is no token: Microsoft's words say it, up to their numbers for its support."""
-    told = _object(answer)
-    kind, words = (str(told.get(name) or "") for name in ("error", "error_description"))
+def _refusal(status: int, body: bytes) -> str:
+    """Why there is no token: Microsoft's message without its numbers for support."""
+    data = _object(body)
+    kind, words = (str(data.get(name) or "") for name in ("error", "error_description"))
     reason = words.partition("\n")[0].partition(" Trace ID:")[0].strip() or kind
     return (
         f"Microsoft Entra refused with status {status}: {reason[:300]}"
@@ -112,9 +112,9 @@ def _refusal(status: int, answer: bytes) -> str:
     )
 
 
-def _object(answer: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(answer)
+        data = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return data if isinstance(data, dict) else {}

@@ -79,7 +79,7 @@ class KeyPool:
         return min(self.keys, key=lambda key: self._seconds_left(key, model))
 
     def find_other(self, model: str, tried: Collection[str], status: int) -> str | None:
-        """The key to try for a model after a key was refused with a status; None when there is none.
+        """The key to try for a model after a key was refused with a status; None if there is none.
 
         It is the first one that the call has not tried and that is not cooling down. A 401 says nothing about the limits of
         other keys: after one, a key that cools down because of a 429 is tried as well, the one that comes back first.
@@ -93,7 +93,7 @@ class KeyPool:
         return min(limited, key=lambda key: self._seconds_left(key, model))
 
     def cool_down(self, key: str, model: str, status: int, retry_after: float | None) -> float:
-        """Let other keys come first: after 429 for that model, after 401 for every model. Return for how many seconds.
+        """Start a cooldown of a key: after 429 for that model, after 401 for every model. Return its seconds.
 
         A 429 lasts as long as the provider says, at most `MAX_COOLDOWN_SECONDS`; without a word, and after a 401, it is
         `COOLDOWN_SECONDS`.
@@ -106,7 +106,7 @@ class KeyPool:
         return seconds
 
     def note(self, key: str, model: str, status: int) -> KeyChange | None:
-        """Note the status of a response to a call with that key; return what it changes about the key, if anything.
+        """Update the state of a key from the status of a response; return the change, if there is one.
 
         A success ends the refusal of the key. A 429 is no fault of the key, nor is any other status.
         """

@@ -15,7 +15,7 @@ STALE_SECONDS = 86_400.0
 """How long it is used while it cannot be fetched."""
 
 RETRY_SECONDS = 5.0
-"""How long nobody asks again after it could not be fetched: who signs in meanwhile is told at once."""
+"""Pause after a failed fetch; sign-ins meanwhile fail at once."""
 
 RENEWAL_SECONDS = 60.0
 """How often it is fetched before it is old, because something is not in it."""

@@ -34,7 +34,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
 
 
 def is_usable_url(text: str) -> bool:
-    """Whether a URL may be asked: https, or http on this machine alone, with neither user nor fragment."""
+    """Whether a URL may be used: https, or http on this machine, without user and fragment."""
     if not text.isascii() or not text.isprintable() or " " in text:
         return False
     try:

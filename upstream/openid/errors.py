@@ -12,7 +12,7 @@ class ProviderUnavailableError(OpenIDError):
 
 
 class SignInRefusedError(OpenIDError):
-    """The provider, or who stands in its place, said something that must not be believed."""
+    """The provider, or an impostor, sent something that must not be trusted."""
 
 
 class UnknownKeyError(SignInRefusedError):

@@ -28,7 +28,7 @@ FLOW_SECONDS = 600.0
 MAX_FLOW = 2048
 """Characters of a flow in its cookie."""
 
-MAX_ANSWER = 4096
+MAX_PARAMETER = 4096
 """Characters of the provider's code, and of each other part of its answer."""
 
 _SECRET_BYTES = 32
@@ -43,7 +43,7 @@ class CancelledError(SignInRefusedError):
 
 
 class Flow(Struct, frozen=True):
-    """What a browser keeps while it is at the provider; `view` is where it wants to be afterwards, as behind the `#`."""
+    """What a browser keeps during a sign-in. `view` is the address behind the `#` to return to."""
 
     state: str
     nonce: str
@@ -94,30 +94,30 @@ class Flow(Struct, frozen=True):
             }
         )
 
-    def read_answer(self, answer: Mapping[str, str], issuer: str, *, names_issuer: bool) -> str:
-        """Return the code of the provider's answer, the parameters that it sent the browser back with.
+    def read_redirect(self, parameters: Mapping[str, str], issuer: str, *, names_issuer: bool) -> str:
+        """Return the authorization code of the URL to which the provider redirected the browser.
 
         Args:
-            answer: They, each once.
-            issuer: Whom the browser was sent to.
-            names_issuer: Whether that one says who it is in each answer (RFC 9207).
+            parameters: Those of the URL, each once.
+            issuer: The provider to which the browser was sent.
+            names_issuer: Whether that provider names itself in each redirect (RFC 9207).
 
         Raises:
-            FlowEndedError: It is not the answer to this sign-in.
-            CancelledError: Nobody signed in.
+            FlowEndedError: It belongs to another sign-in.
+            CancelledError: The person cancelled.
             SignInRefusedError: It is from another provider, or has no code.
         """
-        state = answer.get("state", "")
+        state = parameters.get("state", "")
         if not hmac.compare_digest(state.encode(), self.state.encode()):
             raise FlowEndedError("the answer is that to another sign-in")
-        if answer.get("iss", "" if names_issuer else issuer) != issuer:
+        if parameters.get("iss", "" if names_issuer else issuer) != issuer:
             raise SignInRefusedError("the answer is from another issuer")
-        if error := answer.get("error"):
+        if error := parameters.get("error"):
             said = error if error.isascii() and error.replace("_", "").isalnum() else "an error"
             if said == "access_denied":
                 raise CancelledError("the provider says access_denied")
             raise SignInRefusedError(f"the provider says {said[:80]}")
-        code = answer.get("code", "")
-        if not 0 < len(code) <= MAX_ANSWER:
+        code = parameters.get("code", "")
+        if not 0 < len(code) <= MAX_PARAMETER:
             raise SignInRefusedError("the provider's answer has no code")
         return code

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 MAX_VALUES = 1_000
-"""Values of a claim that are looked at."""
+"""Values of a claim that are read."""
 
 MAX_VALUE = 256
 """Characters of such a value; longer ones are left out."""
@@ -51,7 +51,10 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """A person, as the provider has them. `groups` and `role` are None where claims do not decide them; `id_token` says it all."""
+    """A person, as the provider knows them.
+
+    `groups` and `role` are None if no claim decides them; `id_token` is the whole token.
+    """
 
     issuer: str
     subject: str
@@ -92,7 +95,7 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
     if rules.username_claim == "email" and claims.get("email_verified", True) is not True:
         raise NotAllowedError("the provider has not verified the mail address")
     name = claims.get("name")
-    shown = "".join(character for character in name if character.isprintable()) if isinstance(name, str) else ""
+    printable = "".join(character for character in name if character.isprintable()) if isinstance(name, str) else ""
     role = None
     if rules.roles:
         values = frozenset(_values(claims, rules.role_claim) or ())
@@ -101,7 +104,7 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
         issuer=claims["iss"],
         subject=claims["sub"],
         username=username,
-        display_name=shown[:MAX_DISPLAY_NAME],
+        display_name=printable[:MAX_DISPLAY_NAME],
         groups=_values(claims, rules.group_claim) if rules.group_claim else None,
         role=role,
     )

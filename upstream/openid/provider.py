@@ -55,10 +55,10 @@ class OpenIDProvider:
     """The provider that signs people in. Belongs to one event loop.
 
     Args:
-        client: What we are to it.
+        client: Our client there.
         rules: How its claims are read.
-        http: What it is asked with.
-        network_of: The way to a URL.
+        http: The HTTP client.
+        network_of: The network path to a URL.
         time: The wall clock, in seconds since 1970.
         monotonic: A clock that never jumps, in seconds.
     """
@@ -82,10 +82,10 @@ class OpenIDProvider:
         self._keys = CachedDocument(self._fetch_keys, monotonic)
 
     async def begin(self, view: str, redirect_url: str) -> tuple[Flow, str]:
-        """Begin a sign-in: what the browser has to keep, and the URL where it goes on.
+        """Begin a sign-in: return the state for the browser, and the URL for its redirect.
 
         Raises:
-            ProviderUnavailableError: The provider does not say where that is.
+            ProviderUnavailableError: The discovery document cannot be read.
         """
         endpoint = (await self._metadata.get()).authorization_endpoint
         flow = Flow.begin(view, self._time())
@@ -100,22 +100,22 @@ class OpenIDProvider:
         """
         return Flow.read(text, self._time())
 
-    async def finish(self, flow: Flow, answer: Mapping[str, str], redirect_url: str) -> Profile:
-        """Say who signed in, by the answer that the browser brought back.
+    async def finish(self, flow: Flow, parameters: Mapping[str, str], redirect_url: str) -> Profile:
+        """Finish a sign-in with the parameters of the redirect; return the person.
 
         Raises:
-            ProviderUnavailableError: The provider cannot be asked.
-            SignInRefusedError: Nobody did.
-            NotAllowedError: Who did may not sign in here.
+            ProviderUnavailableError: The provider is unavailable.
+            SignInRefusedError: Nobody signed in.
+            NotAllowedError: The person may not sign in here.
         """
         metadata, issuer = await self._metadata.get(), self._client.issuer
         names_issuer = metadata.authorization_response_iss_parameter_supported
-        code = flow.read_answer(answer, issuer, names_issuer=names_issuer)
+        code = flow.read_redirect(parameters, issuer, names_issuer=names_issuer)
         tokens = await self._redeem(metadata, code, flow.verifier, redirect_url)
         claims = await self._verify(tokens.id_token, Expected(issuer, self._client.id, flow.nonce))
         lacks = any(find_claim(claims, name) is None for name in self._rules.claims)
         if metadata.userinfo_endpoint and tokens.access_token and lacks:
-            claims = await self._ask_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
+            claims = await self._read_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
         return structs.replace(read_profile(claims, self._rules), id_token=tokens.id_token)
 
     async def sign_out_url(self, id_token: str, back: str) -> str | None:
@@ -126,13 +126,13 @@ class OpenIDProvider:
             back: Where the provider sends the browser afterwards.
 
         Raises:
-            ProviderUnavailableError: The provider does not say where that is.
+            ProviderUnavailableError: The discovery document cannot be read.
         """
         endpoint = (await self._metadata.get()).end_session_endpoint
         if endpoint is None:
             return None
-        asked = {"id_token_hint": id_token, "client_id": self._client.id, "post_logout_redirect_uri": back}
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
+        parameters = {"id_token_hint": id_token, "client_id": self._client.id, "post_logout_redirect_uri": back}
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"
 
     async def _verify(self, token: str, expected: Expected) -> dict[str, Any]:
         keys = await self._keys.get()
@@ -158,7 +158,7 @@ class OpenIDProvider:
             headers.append(("Authorization", f"Basic {b64encode(pair.encode()).decode()}"))
         else:
             form |= {"client_id": client.id} | ({"client_secret": client.secret} if client.secret else {})
-        status, body = await self._ask("POST", metadata.token_endpoint, headers, urlencode(form).encode())
+        status, body = await self._request("POST", metadata.token_endpoint, headers, urlencode(form).encode())
         if status != _OK:
             raise SignInRefusedError(f"the token endpoint answers {status}: {_error_of(body)}")
         try:
@@ -166,11 +166,11 @@ class OpenIDProvider:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SignInRefusedError("the token endpoint answers without an ID token") from error
 
-    async def _ask_userinfo(self, url: str, access_token: str, subject: str) -> dict[str, Any]:
+    async def _read_userinfo(self, url: str, access_token: str, subject: str) -> dict[str, Any]:
         """The claims that the ID token leaves out (OpenID Connect Core 1.0 section 5.3)."""
         if not access_token.isascii() or not access_token.isprintable():
             raise SignInRefusedError("the access token cannot be used")
-        status, body = await self._ask("GET", url, [("Authorization", f"Bearer {access_token}")])
+        status, body = await self._request("GET", url, [("Authorization", f"Bearer {access_token}")])
         try:
             claims = msgspec.json.decode(body) if status == _OK else None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -189,17 +189,17 @@ class OpenIDProvider:
         return read_keys(await self._fetch((await self._metadata.get()).jwks_uri, "the keys"))
 
     async def _fetch(self, url: str, what: str) -> bytes:
-        status, body = await self._ask("GET", url)
+        status, body = await self._request("GET", url)
         if status != _OK:
             raise ProviderUnavailableError(f"{what} cannot be fetched: the provider answers {status}")
         return body
 
-    async def _ask(self, method: str, url: str, headers: Headers = (), body: bytes = b"") -> tuple[int, bytes]:  # type: ignore[assignment]
-        """Ask the provider. Redirects are not followed: where its documents lead is where it is asked."""
+    async def _request(self, method: str, url: str, headers: Headers = (), body: bytes = b"") -> tuple[int, bytes]:  # type: ignore[assignment]
+        """Send a request to the provider. Redirects are not followed."""
         sent = [("Accept", "application/json"), ("Accept-Encoding", "identity"), *headers]
         received = bytearray()
 
-        def take(piece: bytes) -> bool:
+        def read_piece(piece: bytes) -> bool:
             received.extend(piece)
             return len(received) <= MAX_DOCUMENT_BYTES
 
@@ -207,7 +207,7 @@ class OpenIDProvider:
             async with asyncio.timeout(ANSWER_SECONDS):
                 response = await self._http.open(method, url, sent, body, network=self._network_of(url))
                 try:
-                    whole = await response.stream_to(take)
+                    whole = await response.stream_to(read_piece)
                 finally:
                     response.close()
         except TimeoutError as error:

@@ -139,10 +139,10 @@ def _without_unit(meter: str) -> str:
 
 def _scale(unit: str, meter: str) -> int:
     """How many tokens one unit is; 0 where that is not said."""
-    told = _UNIT.search(unit)
-    if told is None and "token" in meter.lower():
-        told = _BARE_UNIT.fullmatch(unit) or _UNIT.search(meter)
-    return 0 if told is None else int(told[1] or 1) * _SCALES[(told[2] or "").upper()]
+    found = _UNIT.search(unit)
+    if found is None and "token" in meter.lower():
+        found = _BARE_UNIT.fullmatch(unit) or _UNIT.search(meter)
+    return 0 if found is None else int(found[1] or 1) * _SCALES[(found[2] or "").upper()]
 
 
 def _tokens(words: list[str], quantity: str, scale: int, number: int) -> Tokens | None:

@@ -22,7 +22,7 @@ PAGE_SECONDS: Final = 60.0
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 2_000
-_MAX_TOLD: Final = 300
+_MAX_MESSAGE: Final = 300
 _OK: Final = 200
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class _Error(Struct):
     message: str = ""
 
 
-class _Refusal(Struct):
+class _ErrorBody(Struct):
     error: _Error = msgspec.field(default_factory=_Error)
 
 
@@ -133,13 +133,13 @@ class ReportPages:
             case 429:
                 seconds = retry_after[:9] if retry_after[:9].isdecimal() else ""
                 return ReportError(f"{where}: too many requests; try again {f'in {seconds} s' if seconds else 'later'}")
-        return ReportError(f"{where}{self._told(body)}")
+        return ReportError(f"{where}{self._error_message(body)}")
 
-    def _told(self, body: bytes) -> str:
-        """What the provider says of it, without what looks like a credential."""
+    def _error_message(self, body: bytes) -> str:
+        """The provider's message, without anything that looks like a credential."""
         try:
-            message = msgspec.json.decode(body, type=_Refusal).error.message
+            message = msgspec.json.decode(body, type=_ErrorBody).error.message
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
-        text = scrub_quoted(self._secrets.hide(" ".join(message.split())))[:_MAX_TOLD]
+        text = scrub_quoted(self._secrets.hide(" ".join(message.split())))[:_MAX_MESSAGE]
         return f": {text}" if text else ""

@@ -44,14 +44,14 @@ class Tokens(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """A line of a report, which may be about tokens, about costs, or about both.
+    """A line of a report: tokens, costs, or both.
 
     Attributes:
         day: In UTC.
         model: As the report names it, or what else was charged for.
-        tokens: None where the line tells none.
-        usd: What is billed; None where the line tells no cost.
-        list_usd: The same before discounts; None where that is not told.
+        tokens: None if the line has none.
+        usd: What is billed; None if the line has no cost.
+        list_usd: The same before discounts; None if unknown.
         tier: Another one than the usual, such as `batch`.
     """
 

@@ -42,7 +42,7 @@ class AllTokensHandler(ChangeHandler):
         """Answer `{"count": n, "results": [..]}`, newest first.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -62,14 +62,14 @@ class AllTokensHandler(ChangeHandler):
 
 
 class TokenLookupHandler(ChangeHandler):
-    """What there is of a token, by the token itself, which is in the body and nowhere else."""
+    """Metadata of a token, by the token itself, which is only in the body."""
 
     async def post(self) -> None:
-        """Answer the token and whose it is.
+        """Answer with the token's metadata and its owner.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, it is no token of the bridge.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 404, it is no token of the bridge.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(ONLY_OWNERS_LOOK_UP)
         body = self.read_body(TokenText)
@@ -80,10 +80,10 @@ class TokenLookupHandler(ChangeHandler):
 
 class _AnyTokenHandler(ChangeHandler):
     async def identify_changer(self) -> None:
-        """Find out who wants to change a token.
+        """Authenticate the author of a change of a token.
 
         Raises:
-            Problem: 403, it is a service token.
+            Problem: 403, the caller is a service token.
         """
         await self.identify(fresh=True)
         if self.identity.user.is_service:
@@ -95,13 +95,13 @@ class _AnyTokenHandler(ChangeHandler):
 
 
 class AnyTokenHandler(_AnyTokenHandler):
-    """A token, whosever it is."""
+    """A token of any user or group."""
 
     async def delete(self, token_id: str) -> None:
         """Revoke a token: 204, also when it was revoked before. To who is no owner, those of others are unknown.
 
         Raises:
-            Problem: 403, a service token asks; 404, there is no such token.
+            Problem: 403, the caller is a service token; 404, there is no such token.
         """
         await self.identify_changer()
         own = None if self._is_owner else self.identity.user.username
@@ -114,12 +114,12 @@ class TokenReplacementHandler(_AnyTokenHandler):
     """A token that another one replaces."""
 
     async def post(self, token_id: str) -> None:
-        """Create a token instead: 201, and this once the token itself. To who is no owner, those of others are unknown.
+        """Create a token instead: 201, and with the token, which appears only here. To who is no owner, those of others are unknown.
 
         Raises:
-            Problem: 403, only owners create tokens, or a service token asks; 404, there is no such token; 409, it is not
+            Problem: 403, only owners create tokens, or the caller is a service token; 404, there is no such token; 409, it is not
                 valid any more.
-            ValidationProblem: the body is not what was expected.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_changer()
         if not (self._is_owner or self.bridge.options.members_create_tokens):
@@ -144,7 +144,7 @@ class ServiceTokensHandler(ChangeHandler):
         """Answer `{"count": n, "results": [..]}`, newest first.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such group.
+            Problem: 403, the caller is a member; 404, there is no such group.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -159,11 +159,11 @@ class ServiceTokensHandler(ChangeHandler):
     head = get
 
     async def post(self, group: str) -> None:
-        """Create a token of a group: 201, and this once the token itself.
+        """Create a token of a group: 201, and with the token, which appears only here.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group.
-            ValidationProblem: the body is not what was expected, or the token would outlive the one it is made with.
+            Problem: 403, the caller is not an owner; 404, there is no such group.
+            ValidationProblem: the body is invalid, or the token would outlive the one it is made with.
         """
         await self.identify_owner(ONLY_OWNERS)
         body = self.read_body(NewToken)

@@ -23,23 +23,23 @@ AppliedLimit = tuple[Limit, Applied | None]
 """A limit, and the policy that it is from; None where it is from the settings."""
 
 
-async def find_user(bridge: Bridge, name: str, asking: User) -> User:
-    """Find a user who is asked about. Who asks with a service token is no user of the database, and found too.
+async def find_user(bridge: Bridge, name: str, caller: User) -> User:
+    """Find the user of a request. The caller with a service token, who is not in the database, is found too.
 
     Raises:
         UnknownIdentityError: There is no such user.
     """
-    if asking.is_service and name == asking.username:
-        return asking
+    if caller.is_service and name == caller.username:
+        return caller
     user, _ = await bridge.identities.existing(name)
     return user
 
 
 def effective_of(bridge: Bridge, user: User, token: str = "") -> Effective | None:
-    """What policies say of a call of a user with a token.
+    """The policies that hold for calls of a user with a token.
 
     Raises:
-        Problem: 503, they are not known.
+        Problem: 503, the policies cannot be read.
     """
     try:
         groups = tuple(format_id(group) for group in user.group_ids)
@@ -70,7 +70,7 @@ def limits_of_token(bridge: Bridge, user: User, token: str) -> list[AppliedLimit
 async def states_of(
     bridge: Bridge, limits: Sequence[AppliedLimit]
 ) -> list[tuple[Limit, LimitState | None, Applied | None]]:
-    """The state of each limit; None of one that does not hold, as another one does in its place.
+    """The state of each limit; None for one that another one replaces.
 
     Raises:
         Problem: 503, the database is unavailable.

@@ -27,7 +27,7 @@ class AuditHandler(ControlHandler):
         """Answer `{"results": [..]}`, newest first.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         if not self.identity.user.role.sees_everything:

@@ -59,7 +59,7 @@ def _sentence(error: IdentityError) -> str:
 
 
 class ChangeHandler(IdentifiedHandler):
-    """A resource that can be changed. A method of it begins by finding out who is asking."""
+    """A resource that can be changed. Its methods authenticate the caller first."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST", "PUT", "PATCH")
     max_body_bytes = MAX_BODY_BYTES
@@ -86,10 +86,10 @@ class ChangeHandler(IdentifiedHandler):
         return Author(identity.user, self.client_ip, identity.token_id or None, identity.expires_at)
 
     async def identify_owner(self, refusal: str) -> None:
-        """Find out who is asking, and whether they are still an owner.
+        """Authenticate the caller, and check that they are still an owner.
 
         Raises:
-            Problem: 403 with the refusal, they are not.
+            Problem: 403 with the refusal, if not.
         """
         await self.identify(fresh=True)
         if self.identity.user.role is not Role.OWNER:
@@ -97,7 +97,7 @@ class ChangeHandler(IdentifiedHandler):
 
     @property
     def versions(self) -> frozenset[str] | None:
-        """The versions of which one is to be changed, by `If-Match` (RFC 9110, section 13.1.1); None is any."""
+        """The allowed versions, by `If-Match` (RFC 9110, section 13.1.1); None is any."""
         given = ",".join(self.request.headers.get_list("If-Match")).strip()
         if given in {"", "*"}:
             return None
@@ -112,7 +112,7 @@ class ChangeHandler(IdentifiedHandler):
 
         Raises:
             Problem: 413, it is too large; 415, it is not declared as JSON.
-            ValidationProblem: it is not what was expected.
+            ValidationProblem: it is invalid.
         """
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)

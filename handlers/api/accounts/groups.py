@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/groups`: groups of users, and who is in them."""
+"""`/api/v2/aibridge/groups`: groups of users, and their members."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NOT_YOURS_TO_CHANGE = "Only owners may change groups."
 
 class _GroupsHandler(ChangeHandler):
     async def identify_reader(self) -> Page:
-        """Find out who is asking, and return the page that they want.
+        """Authenticate the caller, and return the requested page.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -30,15 +30,15 @@ class _GroupsHandler(ChangeHandler):
         return parse_page(single_values(self.request.query_arguments, PARAMETERS))
 
     async def identify_changer(self) -> None:
-        """Find out who wants to change something.
+        """Authenticate the author of a change.
 
         Raises:
-            Problem: 403, it is no owner.
+            Problem: 403, the caller is not an owner.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
 
     def show(self, group: users.Group, members: int) -> None:
-        """Answer a group, with what tells whether it was changed since."""
+        """Answer with a group and its version as `ETag`."""
         self.set_version(group.version)
         self.write_json(Group.of(group, members))
 
@@ -50,7 +50,7 @@ class GroupsHandler(_GroupsHandler):
         """Answer `{"count": n, "results": [..]}`, by name.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         page = await self.identify_reader()
@@ -64,8 +64,8 @@ class GroupsHandler(_GroupsHandler):
         """Add a group: 201.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, the name is taken.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 409, the name is taken.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_changer()
         body = self.read_body(NewGroup)
@@ -82,7 +82,7 @@ class GroupHandler(_GroupsHandler):
         """Answer a group.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such group.
+            Problem: 403, the caller is a member; 404, there is no such group.
         """
         await self.identify_reader()
         with change_problems():
@@ -92,11 +92,11 @@ class GroupHandler(_GroupsHandler):
     head = get
 
     async def patch(self, group: str) -> None:
-        """Change a group, and answer what became of it.
+        """Change a group; answer with the changed group.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group; 409, the name is taken; 412, it was changed.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 404, there is no such group; 409, the name is taken; 412, it was changed.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_changer()
         body = structs.asdict(self.read_body(GroupChange))
@@ -110,7 +110,7 @@ class GroupHandler(_GroupsHandler):
         """Remove a group; its members stay users: 204.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group; 412, it was changed.
+            Problem: 403, the caller is not an owner; 404, there is no such group; 412, it was changed.
         """
         await self.identify_changer()
         with change_problems():
@@ -119,13 +119,13 @@ class GroupHandler(_GroupsHandler):
 
 
 class MembersHandler(_GroupsHandler):
-    """Who is in a group."""
+    """The members of a group."""
 
     async def get(self, group: str) -> None:
         """Answer `{"count": n, "results": [..]}`, by username.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such group.
+            Problem: 403, the caller is a member; 404, there is no such group.
             ValidationProblem: a parameter cannot be used.
         """
         page = await self.identify_reader()
@@ -140,10 +140,10 @@ class MemberHandler(_GroupsHandler):
     """A user in a group."""
 
     async def put(self, group: str, user: str) -> None:
-        """Let a user be in a group: 204, also when they are.
+        """Add a user to a group: 204, also if they are in it.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group or user; 409, the user is in too many groups.
+            Problem: 403, the caller is not an owner; 404, there is no such group or user; 409, the user is in too many groups.
         """
         await self.identify_changer()
         with change_problems():
@@ -151,10 +151,10 @@ class MemberHandler(_GroupsHandler):
         self.set_status(204)
 
     async def delete(self, group: str, user: str) -> None:
-        """Let a user be in a group no more: 204, also when they are not.
+        """Remove a user from a group: 204, also if they are not in it.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group or user.
+            Problem: 403, the caller is not an owner; 404, there is no such group or user.
         """
         await self.identify_changer()
         with change_problems():

@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/policies`: who may use which model, and how much of it. For owners to change, for auditors to see."""
+"""`/api/v2/aibridge/policies`: which models may be used, and how much. Owners change them, auditors may read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNKNOWN_PROVIDER = "there is no provider of this name, so it would match nothing
 
 
 def store_of(bridge: Bridge) -> PolicyStore:
-    """The policies of a bridge; what is changed there holds in this process at once."""
+    """The policies of a bridge; changes hold in this process at once."""
     return PolicyStore(bridge.database, bridge.identities, bridge.groups, now=bridge.now, on_change=bridge.policies.put)
 
 
@@ -39,7 +39,7 @@ class PoliciesHandler(ChangeHandler):
         """Answer `{"count": n, "results": [..]}`: whose policies there are.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -59,7 +59,7 @@ class PolicyHandler(ChangeHandler):
     max_body_bytes = MAX_POLICY_BYTES
 
     def initialize(self, bridge: Bridge, level: Level) -> None:  # type: ignore[override]
-        """Receive the running bridge, and of whom policies are."""
+        """Receive the running bridge, and the level of the policies."""
         super().initialize(bridge)
         self._level = level
 
@@ -67,7 +67,7 @@ class PolicyHandler(ChangeHandler):
         """Answer the policy, `{}` where there is none, with its version as `ETag`.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such group, user or token; 409, this version cannot read it.
+            Problem: 403, the caller is a member; 404, there is no such group, user or token; 409, this version cannot read it.
         """
         await self.identify()
         if not self.identity.user.role.sees_everything:
@@ -83,7 +83,7 @@ class PolicyHandler(ChangeHandler):
         """Replace the policy, and answer it.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such group, user or token; 412, it has another version.
+            Problem: 403, the caller is not an owner; 404, there is no such group, user or token; 412, it has another version.
             ValidationProblem: the body is no policy.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
@@ -91,18 +91,18 @@ class PolicyHandler(ChangeHandler):
         await self._change(reference, lambda _: fields)
 
     async def patch(self, reference: str = "") -> None:
-        """Change what is given, take away what is null (RFC 7396), and answer what became of the policy.
+        """Apply a JSON merge patch (RFC 7396); answer with the changed policy.
 
         Raises:
             Problem: as `put`.
-            ValidationProblem: what would become of it is no policy.
+            ValidationProblem: the result is not a valid policy.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         change = self._read_fields()
         await self._change(reference, lambda fields: merge(fields, change), uses_present=True)
 
     async def delete(self, reference: str = "") -> None:
-        """Remove the policy: 204, also where there is none.
+        """Remove the policy: 204, also if there is none.
 
         Raises:
             Problem: as `put`.
@@ -158,10 +158,10 @@ class PolicyHandler(ChangeHandler):
 
 
 def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:
-    """Check that each pattern of a provider means one that there is.
+    """Check that each pattern of a provider matches one.
 
     Raises:
-        InvalidPolicyError: One means none.
+        InvalidPolicyError: One matches none.
     """
     if policy.models and (field := next(unknown_providers(policy.models, providers), "")):
         raise InvalidPolicyError(f"models.{field}", UNKNOWN_PROVIDER.format(", ".join(sorted(providers))))

@@ -23,16 +23,16 @@ class OwnHandler(ChangeHandler):
     not_yours_to_change = NOT_YOURS_TO_CHANGE
 
     async def to_see(self, username: str) -> str:
-        """Find out who is asking, and return the name of the user who is meant.
+        """Authenticate the caller, and return the name of the requested user.
 
         Raises:
-            Problem: 403, it is not for who asks.
+            Problem: 403, the caller may not do this.
         """
         await self.identify()
         return self._name(username, self.not_yours_to_see, may=self.identity.user.role.sees_everything)
 
     async def to_change(self, username: str) -> str:
-        """The same of who wants to change it."""
+        """The same for changes."""
         await self.identify(fresh=True)
         if self.identity.user.is_service:
             raise Problem(403, SERVICE)
@@ -54,7 +54,7 @@ class TokensHandler(OwnHandler):
         """Answer `{"count": n, "results": [..]}`, newest first.
 
         Raises:
-            Problem: 403, they are not for who asks; 404, there is no such user.
+            Problem: 403, the caller may not see them; 404, there is no such user.
             ValidationProblem: a parameter cannot be used.
         """
         owner = await self.to_see(username)
@@ -66,11 +66,11 @@ class TokensHandler(OwnHandler):
     head = get
 
     async def post(self, username: str) -> None:
-        """Create a token: 201, and this once the token itself.
+        """Create a token: 201, and with the token, which appears only here.
 
         Raises:
-            Problem: 403, it is not for who asks; 404, there is no such user; 409, the user has as many as are allowed.
-            ValidationProblem: the body is not what was expected, or the token would outlive the one it is made with.
+            Problem: 403, the caller may not do this; 404, there is no such user; 409, the user has as many as are allowed.
+            ValidationProblem: the body is invalid, or the token would outlive the one it is made with.
         """
         owner = await self.to_change(username)
         if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
@@ -92,7 +92,7 @@ class TokenHandler(OwnHandler):
         """Revoke a token: 204, also when it was revoked before.
 
         Raises:
-            Problem: 403, it is not for who asks; 404, the user has no such token.
+            Problem: 403, the caller may not do this; 404, the user has no such token.
         """
         owner = await self.to_change(username)
         with change_problems():

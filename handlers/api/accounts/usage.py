@@ -46,21 +46,21 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class TimeRange(NamedTuple):
-    """Whole hours, and whether they were asked for or are the usual ones."""
+    """Whole hours, and whether the request gives them."""
 
     start: datetime
     end: datetime
-    is_asked: bool
+    is_given: bool
 
 
 class UsageHandler(OwnHandler):
-    """What a user has used, what they did and what was refused them in a time range, and when there is more."""
+    """The usage of a user by limit, and their calls and refusals in a time range."""
 
     async def get(self, username: str) -> None:
         """Answer it.
 
         Raises:
-            Problem: 403, it is not for who asks; 404, there is no such user; 503, it cannot be known now.
+            Problem: 403, the caller may not do this; 404, there is no such user; 503, it cannot be read now.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -130,14 +130,14 @@ class UsageHandler(OwnHandler):
         """What their calls add up to. A user has totals of hours and days, so that it takes no time to speak of."""
         query = GroupQuery(within.start, within.end, visible_to=user.id)
         try:
-            answer = await self.bridge.grouped.read(query)
+            result = await self.bridge.grouped.read(query)
         except TooMuchError as error:
             raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
-        return GroupTotals.of(Subject.CALLS, answer.total.total)
+        return GroupTotals.of(Subject.CALLS, result.total.total)
 
     async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:
         rules = await self.bridge.refusals.rules_of(user.id, within.start, within.end)
-        during = {"at": {"$gte": within.start, "$lt": within.end}} if within.is_asked else {}
+        during = {"at": {"$gte": within.start, "$lt": within.end}} if within.is_given else {}
         _, rows = await self.bridge.refusals.page(during, visible_to=user.id, limit=MAX_REFUSALS)
         latest = [Refusal.of(row, {user.id: user}) for row in rows]
         return UserRefusals(since=format_time(within.start), latest=latest, **count_rules(rules))

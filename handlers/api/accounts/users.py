@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/users`: who is asking, and for owners everybody who may."""
+"""`/api/v2/aibridge/users`: the caller, and for owners all users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MeHandler(ControlHandler):
     """The user whose token it is."""
 
     async def respond(self) -> None:
-        """Answer the user, and which tokens they may create.
+        """Answer with the user, and the tokens that they may create.
 
         Raises:
             ValidationProblem: there is a parameter.
@@ -45,7 +45,7 @@ class UsersHandler(ChangeHandler):
         """Answer `{"count": n, "results": [..]}`, by name.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
@@ -62,8 +62,8 @@ class UsersHandler(ChangeHandler):
         """Add a user: 201.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, the name is taken.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 409, the name is taken.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewUser)
@@ -87,7 +87,7 @@ class UserHandler(ChangeHandler):
         """Answer a user.
 
         Raises:
-            Problem: 403, a member asks for somebody else; 404, there is no such user.
+            Problem: 403, a member requests another user; 404, there is no such user.
             ValidationProblem: there is a parameter.
         """
         await self.identify()
@@ -103,12 +103,12 @@ class UserHandler(ChangeHandler):
     head = get
 
     async def patch(self, username: str) -> None:
-        """Change a user, and answer what became of them.
+        """Change a user; answer with the changed user.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more;
-                412, they were changed.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 404, there is no such user; 409, the last owner would be gone;
+                412, the user was changed.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = structs.asdict(self.read_body(UserChange))
@@ -123,7 +123,7 @@ class UserHandler(ChangeHandler):
         """Remove a user, and revoke their tokens: 204.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such user; 409, it is who asks, or the last owner.
+            Problem: 403, the caller is not an owner; 404, there is no such user; 409, it is the caller or the last owner.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():

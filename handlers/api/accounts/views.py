@@ -35,7 +35,7 @@ class _ViewHandler(ChangeHandler):
         return Views(self.bridge.database, self.bridge.identities, now=self.bridge.now)
 
     async def show(self, view: View) -> None:
-        """Answer a view, with what tells whether it was changed since."""
+        """Answer with a view and its version as `ETag`."""
         with _problems():
             users = await self._views.owners([view])
         self.set_version(view.version)
@@ -90,7 +90,7 @@ class ViewHandler(_ViewHandler):
         """Answer it, with its version as `ETag`.
 
         Raises:
-            Problem: 404, there is none that the caller sees.
+            Problem: 404, there is none that the caller may see.
             ValidationProblem: there is a query.
         """
         await self.identify()
@@ -102,12 +102,12 @@ class ViewHandler(_ViewHandler):
     head = get
 
     async def patch(self, id_: str) -> None:
-        """Change what is given, and answer what became of it.
+        """Change the given fields; answer with the result.
 
         Raises:
-            Problem: 403, it is somebody else's; 404, there is none that the caller sees; 409, the name is taken; 412, it has
+            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 409, the name is taken; 412, it has
                 another version.
-            ValidationProblem: the body has what is not allowed.
+            ValidationProblem: the body is invalid.
         """
         await self.identify(fresh=True)
         changes = self.read_body(ViewChange).changes
@@ -119,7 +119,7 @@ class ViewHandler(_ViewHandler):
         """Remove it: 204.
 
         Raises:
-            Problem: 403, it is somebody else's; 404, there is none that the caller sees; 412, it has another version.
+            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 412, it has another version.
         """
         await self.identify(fresh=True)
         with _problems():

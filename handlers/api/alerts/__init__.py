@@ -1,1 +1,1 @@
-"""Who is told of alerts, by HTTP."""
+"""Webhooks for alerts."""

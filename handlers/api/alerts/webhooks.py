@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/webhooks`: who is told of alerts. For owners."""
+"""`/api/v2/aibridge/webhooks`: webhooks for alerts. For owners."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _WebhookHandler(ChangeHandler):
         return Outbox(self.bridge.database, now=self.bridge.now)
 
     def show(self, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> None:
-        """Answer a webhook, with what tells whether it was changed since."""
+        """Answer with a webhook and its version as `ETag`."""
         self.set_version(webhook.version)
         self.write_json(Webhook.of(webhook, waiting, secret))
 
@@ -45,10 +45,10 @@ class WebhooksHandler(_WebhookHandler):
     """All webhooks."""
 
     async def get(self) -> None:
-        """Answer all of them, with what became of the last delivery of each.
+        """Answer with all webhooks and the result of the last delivery of each.
 
         Raises:
-            Problem: 403, it is no owner who asks.
+            Problem: 403, the caller is not an owner.
             ValidationProblem: there is a query.
         """
         await self.identify_owner(NOT_YOURS)
@@ -63,8 +63,8 @@ class WebhooksHandler(_WebhookHandler):
         """Add one: 201, with its secret, which is never shown again.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, there are too many.
-            ValidationProblem: the body is no webhook, or there is nothing to seal the secret with.
+            Problem: 403, the caller is not an owner; 409, there are too many.
+            ValidationProblem: the body is not a webhook, or there is no encryption key for the secret.
         """
         await self.identify_owner(NOT_YOURS)
         given = self.read_body(NewWebhook)
@@ -85,7 +85,7 @@ class WebhookHandler(_WebhookHandler):
         """Answer it, with its version as `ETag`.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none.
+            Problem: 403, the caller is not an owner; 404, there is none.
             ValidationProblem: there is a query.
         """
         await self.identify_owner(NOT_YOURS)
@@ -97,11 +97,11 @@ class WebhookHandler(_WebhookHandler):
     head = get
 
     async def patch(self, id_: str) -> None:
-        """Change what is given, and answer what became of it.
+        """Change the given fields; answer with the result.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none; 412, it has another version.
-            ValidationProblem: the body has what is not allowed.
+            Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
@@ -111,10 +111,10 @@ class WebhookHandler(_WebhookHandler):
         self.show(webhook, waiting.get(webhook.id, 0))
 
     async def delete(self, id_: str) -> None:
-        """Remove it, and what it was still to be told: 204.
+        """Remove it with its waiting deliveries: 204.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none; 412, it has another version.
+            Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
         """
         await self.identify_owner(NOT_YOURS)
         with change_problems():
@@ -123,33 +123,33 @@ class WebhookHandler(_WebhookHandler):
 
 
 class DeliveriesHandler(_WebhookHandler):
-    """What a webhook was told lately."""
+    """The last deliveries of a webhook."""
 
     async def get(self, id_: str) -> None:
-        """Answer the newest deliveries, the last one first.
+        """Answer with the newest deliveries, newest first.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none.
+            Problem: 403, the caller is not an owner; 404, there is none.
             ValidationProblem: there is a query.
         """
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         with change_problems():
             webhook = await self._webhooks.find(_id(id_))
-            told = await self._outbox.latest(webhook.id)
-        self.write_json(DeliveryList([Delivery.of(one) for one in told]))
+            deliveries = await self._outbox.latest(webhook.id)
+        self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
 
     head = get
 
 
 class WebhookTestHandler(_WebhookHandler):
-    """Whether a webhook can be told anything."""
+    """A test of a webhook."""
 
     async def post(self, id_: str) -> None:
-        """Send a message that says that it is a test: 202, it is on its way.
+        """Send a test message: 202, it is being delivered.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none.
+            Problem: 403, the caller is not an owner; 404, there is none.
         """
         await self.identify_owner(NOT_YOURS)
         with change_problems():

@@ -31,7 +31,7 @@ class PricesHandler(ChangeHandler):
         """Answer the prices, with their version as `ETag`.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: there is a query.
         """
         await self.identify()
@@ -48,7 +48,7 @@ class PricesHandler(ChangeHandler):
         """Replace all prices, and answer them. In this process they hold at once.
 
         Raises:
-            Problem: 403, it is no owner who asks; 412, they have another version.
+            Problem: 403, the caller is not an owner; 412, they have another version.
             ValidationProblem: the body is no list of prices.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)

@@ -13,7 +13,7 @@ from handlers.control import database_problems
 from handlers.problems import Problem, ValidationProblem
 from resources.bodies import InvalidBodyError
 from resources.money.reconciliation import Reconciliation, reconcile
-from resources.money.reconciliation_body import Asked, ReconciliationBody
+from resources.money.reconciliation_body import ReconciliationBody, ReconciliationRequest
 from resources.money.spend import GONE
 from storage.queries.filters.grouped.spending import NotRecordedError
 from storage.queries.money.reconciliation import read_recorded
@@ -30,7 +30,7 @@ NO_KEY = "reconcile-{}-key is not set. Give the server an admin key of {}, in it
 
 
 class ReconciliationHandler(ChangeHandler):
-    """The comparison, made when it is asked for. It changes nothing, but others are asked for it."""
+    """The comparison, made on request. It changes nothing, but sends requests to providers."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
     get = head = RequestHandler.get  # there is nothing to be read
@@ -40,22 +40,21 @@ class ReconciliationHandler(ChangeHandler):
         """Answer with a row for each day and model.
 
         Raises:
-            Problem: 403, a member or reader asks; 409, there is no key for the reports; 429, the user has a long request under
-                way; 502, the provider does not give its reports; 504, they take too long.
+            Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has another long request in progress; 502, the provider refuses its reports; 504, they take too long.
             ValidationProblem: the body cannot be used, or the records are gone.
         """
         await self.identify()
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        asked = self._read_asked()
-        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        request = self._read_request()
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         if self.cycle.ended:
             return
         with database_problems():
-            self.write_json(await self._compare(asked))
+            self.write_json(await self._compare(request))
 
-    async def _compare(self, asked: Asked) -> Reconciliation:
-        provider, start, end, names = asked
+    async def _compare(self, request: ReconciliationRequest) -> Reconciliation:
+        provider, start, end, names = request
         try:
             async with asyncio.timeout(None) as self._waiting:
                 recorded = await read_recorded(self.bridge.database, SOURCES[provider].types, names, start, end)
@@ -74,7 +73,7 @@ class ReconciliationHandler(ChangeHandler):
         rows = reconcile(recorded, reported, self.bridge.now().date())
         return Reconciliation.of(provider, start.date(), end.date(), rows)
 
-    def _read_asked(self) -> Asked:
+    def _read_request(self) -> ReconciliationRequest:
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
         if len(self._body) > self.max_body_bytes:
@@ -91,6 +90,6 @@ class ReconciliationHandler(ChangeHandler):
         self._bound(0)
 
     def _bound(self, seconds: float) -> None:
-        """Bound what is left of the reading; nothing is left where the client is gone."""
+        """Bound the rest of the reading; stop it if the client is gone."""
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(asyncio.get_running_loop().time() + (0 if self.cycle.ended else seconds))

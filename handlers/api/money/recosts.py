@@ -42,7 +42,7 @@ class RecostsHandler(_RecostHandler):
         """Answer the newest.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: there is a query.
         """
         await self._identify_reader()
@@ -56,7 +56,7 @@ class RecostsHandler(_RecostHandler):
         """Request a job: 202. The servers on the database do it, also when this one stops.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, another job is not over.
+            Problem: 403, the caller is not an owner; 409, another job has not ended.
             ValidationProblem: the body is no range.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
@@ -87,7 +87,7 @@ class RecostHandler(_RecostHandler):
         """Answer how far it is.
 
         Raises:
-            Problem: 403, a member asks; 404, there is none.
+            Problem: 403, the caller is a member; 404, there is none.
             ValidationProblem: there is a query.
         """
         await self._identify_reader()
@@ -101,7 +101,7 @@ class RecostHandler(_RecostHandler):
         """Cancel it. What was priced again stays so, and the job stays listed.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none; 409, it has ended.
+            Problem: 403, the caller is not an owner; 404, there is none; 409, it has ended.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():

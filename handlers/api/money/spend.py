@@ -31,11 +31,11 @@ class SpendExportHandler(WatchedHandler):
     """The download: of owners, auditors and readers about all calls, of members about their own."""
 
     async def respond(self) -> None:
-        """Answer with a row for each period and whatever its calls have in common.
+        """Answer with a row for each period and combination of groups.
 
         Raises:
             ValidationProblem: a parameter cannot be used, or the records are gone.
-            Problem: 429, the user has an export under way; 503, the server stops, or it takes too long.
+            Problem: 429, the user has another export in progress; 503, the server stops, or it takes too long.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         query, written = parse_spend(values, self.bridge.now(), self.visible_to)
@@ -46,7 +46,7 @@ class SpendExportHandler(WatchedHandler):
             return
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         with suppress(StreamClosedError):
             await self._export(query, written)
@@ -64,12 +64,12 @@ class SpendExportHandler(WatchedHandler):
             raise Problem(503, TOO_SLOW, {"Retry-After": "60"}) from error
 
     def end(self) -> None:
-        """Break the download off; it never looks complete."""
+        """Cut the download off; it never looks complete."""
         self.cut()
 
 
 async def names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
-    """Find out who is named in rows."""
+    """Read the names of users and groups in rows."""
     found = {one: {row.values[one] for row in rows if one in row.values} for one in Dimension}
     groups = {id_ for ids in found[Dimension.GROUP] for id_ in ids}
     return Names(
@@ -82,10 +82,10 @@ async def names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
 def parse_spend(
     values: Mapping[str, str], now: datetime, visible_to: UUID | None = None
 ) -> tuple[SpendQuery, SpendFormat]:
-    """Read what is asked; an empty value counts as not given.
+    """Read the parameters; an empty value counts as not given.
 
     Raises:
-        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+        ValidationProblem: with every parameter that is wrong.
     """
     problems: list[tuple[str, str]] = []
     start, end = _days(values, now, problems)
@@ -106,7 +106,7 @@ def parse_spend(
 
 
 def _days(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
-    """Read the range, in whole days; what is wrong with it is added to the problems."""
+    """Read the range, in whole days; its errors are added to the problems."""
     day = Bucket.DAY
     ends = {"from": day.floor(now.replace(day=1)), "to": now}
     wrong = len(problems)

@@ -1,4 +1,4 @@
-"""`POST /api/v2/aibridge/providers/{name}/check`: whether a provider can be reached, and what it says to each key."""
+"""`POST /api/v2/aibridge/providers/{name}/check`: checks that a provider can be reached with each key."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ class ProviderCheckHandler(ProviderChangeHandler):
     BODY_METHODS = ()
 
     async def post(self, name: str) -> None:
-        """Ask the provider for its models with each of its keys, and answer what it says. A disabled one too is asked.
+        """Request the provider's models with each of its keys, and answer with the results.
+
+        Works for disabled ones too.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such provider.
+            Problem: 403, the caller is not an owner; 404, there is no such provider.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.followed.refresh()

@@ -14,7 +14,7 @@ from upstream.providers import Provider
 
 
 class ConfiguredProvidersHandler(ControlHandler):
-    """All providers, for everybody who has a token: each of them may call every provider."""
+    """All providers, for all users with a token: all may call every provider."""
 
     async def respond(self) -> None:
         """Answer an array: those of the settings in their order, the demo provider, those of the database.
@@ -33,7 +33,7 @@ class ConfiguredProvidersHandler(ControlHandler):
 
 
 def configured(provider: Provider, pool: KeyPool | None, refusals: Mapping[str, KeyRefusal]) -> ConfiguredProvider:
-    """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
+    """The resource of a provider. Only operators see its address; keys appear as hints."""
     keys = [] if pool is None else [describe_key(provider, pool, key, refusals.get(key)) for key in pool.keys]
     state = key_state(provider)
     return ConfiguredProvider(provider.name, provider.type, state, keys, provider.source, provider.availability)
@@ -47,7 +47,7 @@ def key_state(provider: Provider) -> KeyState:
 
 
 def describe_key(provider: Provider, pool: KeyPool, key: str, refusal: KeyRefusal | None) -> ProviderKey:
-    """What is said of a key."""
+    """The resource of a key."""
     return ProviderKey(
         credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), describe_refusal(refusal)
     )

@@ -1,4 +1,4 @@
-"""A provider, as those see it who look after providers."""
+"""A provider with its settings, for owners and auditors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:
 
 
 def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
-    """Describe a provider of the database, as it is there. How its keys fare is what this process knows."""
+    """Describe a provider of the database, as it is there. The state of its keys is what this process knows."""
     spec, type_ = stored.spec, ProviderType(stored.spec.type)
     preset, provider = PRESETS[type_], bridge.providers.get(stored.spec.name)
     keys = [_of_stored_key(bridge, stored, provider, key) for key in stored.keys]

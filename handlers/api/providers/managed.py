@@ -73,7 +73,7 @@ class ProviderChangeHandler(ChangeHandler):
             raise Problem(409, message.format(name))
 
     def check_fallback(self, name: str, type_: str, fallback: Sequence[str]) -> None:
-        """Check that others can stand in for a provider.
+        """Check the fallbacks of a provider.
 
         Raises:
             ValidationProblem: 400, one cannot.
@@ -83,7 +83,7 @@ class ProviderChangeHandler(ChangeHandler):
             raise ValidationProblem(INVALID_BODY, validations=[("fallback", fault)])
 
     async def detail(self, stored: StoredProvider) -> DetailedProvider:
-        """What is to be said of a provider that was just changed, once this process calls it so."""
+        """The resource of a changed provider, when this process uses the change."""
         await self.bridge.followed.refresh()
         return of_stored(self.bridge, stored)
 
@@ -109,8 +109,8 @@ class ProvidersHandler(ProviderChangeHandler):
         """Add a provider: 201.
 
         Raises:
-            Problem: 403, it is no owner who asks; 409, the name is taken.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller is not an owner; 409, the name is taken.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewProvider)
@@ -126,10 +126,10 @@ class ProviderHandler(ProviderChangeHandler):
     """A provider."""
 
     async def get(self, name: str) -> None:
-        """Answer how it is reached, and how its keys fare.
+        """Answer with its settings, and the state of its keys.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such provider.
+            Problem: 403, the caller is a member; 404, there is no such provider.
             ValidationProblem: there is a parameter.
         """
         await self.identify()
@@ -147,12 +147,12 @@ class ProviderHandler(ProviderChangeHandler):
     head = get
 
     async def patch(self, name: str) -> None:
-        """Change a provider, and answer what became of it.
+        """Change a provider; answer with the result.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such provider; 409, it is one of the environment, or was
+            Problem: 403, the caller is not an owner; 404, there is no such provider; 409, it is one of the environment, or was
                 changed at the same moment.
-            ValidationProblem: the body is not what was expected.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
@@ -170,7 +170,7 @@ class ProviderHandler(ProviderChangeHandler):
         """Remove a provider and its keys: 204. Calls that are under way go on.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such provider; 409, it is one of the environment.
+            Problem: 403, the caller is not an owner; 404, there is no such provider; 409, it is one of the environment.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)

@@ -29,7 +29,7 @@ class TimeRangeHandler(ControlHandler):
         """Read it.
 
         Raises:
-            Problem: 403, a member asks.
+            Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
         if not self.identity.user.role.sees_everything:
@@ -49,7 +49,7 @@ class PerformanceHandler(TimeRangeHandler):
         """Answer an array, in the order of the providers.
 
         Raises:
-            Problem: 403, a member asks; 503, the database is unavailable.
+            Problem: 403, the caller is a member; 503, the database is unavailable.
             ValidationProblem: a parameter cannot be used.
         """
         start, end = self.time_range()
@@ -62,10 +62,10 @@ class ProviderUsageHandler(TimeRangeHandler):
     """One provider and its models, for who sees everything."""
 
     async def respond(self) -> None:
-        """Answer whether it is up, its circuit, its keys, and how each model fares.
+        """Answer with its state, its circuit, its keys, and the health of each model.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such provider; 503, the database is unavailable.
+            Problem: 403, the caller is a member; 404, there is no such provider; 503, the database is unavailable.
             ValidationProblem: a parameter cannot be used.
         """
         start, end = self.time_range()
@@ -76,9 +76,9 @@ class ProviderUsageHandler(TimeRangeHandler):
         listed = configured(provider, table.key_pools.get(name), self.bridge.key_health.find_refusals(provider))
         with database_problems():
             found, since = await read_provider(self.bridge.database, name, start, end)
-            answer = await self._totals(name, start, end)
-        totals = {one.key[0]: one.total for one in answer.groups}
-        within = UsedRange(start, end, since, answer.total.total, totals)
+            result = await self._totals(name, start, end)
+        totals = {one.key[0]: one.total for one in result.groups}
+        within = UsedRange(start, end, since, result.total.total, totals)
         self.write_json(ProviderUsage.of(listed, found, self._circuits(name), within))
 
     async def _totals(self, name: str, start: datetime, end: datetime) -> Answer:

@@ -1,1 +1,1 @@
-"""What was recorded: calls, sessions, refusals, errors, and what they add up to."""
+"""Recorded calls, sessions, refusals and errors, and their statistics."""

@@ -30,16 +30,19 @@ Pages: TypeAlias = AsyncGenerator[list[dict[str, Any]], None]
 
 
 class ExportHandler(WatchedHandler):
-    """A download, newest first. A page is read when the client has taken the one before, and is all that is held."""
+    """A download, newest first.
+
+    The next page is read when the client has read the one before; only one is in memory.
+    """
 
     way = Way.EXPORT
 
     async def respond(self) -> None:
-        """Answer with a line for each interception. When something goes wrong half way, the connection is broken off.
+        """Answer with a line for each interception. If something fails half way, the connection is closed.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
-            Problem: 429, the user has an export under way; 503, too many exports are under way, or the server stops.
+            Problem: 429, the user has another export in progress; 503, too many exports are in progress, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         name = values.get("format") or next(iter(FORMATS))
@@ -59,7 +62,7 @@ class ExportHandler(WatchedHandler):
             return
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         with suppress(StreamClosedError):
             await self._export(FORMATS[name], self._pages(query, search))
@@ -88,5 +91,5 @@ class ExportHandler(WatchedHandler):
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 
     def end(self) -> None:
-        """Break the download off; it never looks complete."""
+        """Cut the download off; it never looks complete."""
         self.cut()

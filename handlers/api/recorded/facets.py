@@ -31,7 +31,7 @@ class FacetHandler(VisibilityHandler):
 
 
 async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UUID | None) -> list[str]:
-    """Return the values of a field that a request asks for.
+    """Return the values of the requested field.
 
     Raises:
         ValidationProblem: a parameter cannot be used.

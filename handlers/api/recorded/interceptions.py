@@ -1,4 +1,4 @@
-"""`GET /api/v2/aibridge/interceptions` and `/interceptions/{id}`: what was recorded, newest first, and one of it."""
+"""`GET /api/v2/aibridge/interceptions` and `/interceptions/{id}`: the recorded calls, newest first, and one of them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class InterceptionHandler(VisibilityHandler):
         """Answer the interception.
 
         Raises:
-            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+            Problem: 404, it is unknown, or the caller may not see it.
             ValidationProblem: there is a parameter.
         """
         single_values(self.request.query_arguments, ())

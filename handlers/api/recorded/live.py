@@ -1,7 +1,7 @@
 """`GET /api/v2/aibridge/interceptions/live`: interceptions as they start and end, as server-sent events.
 
-The form is that of the HTML standard, section "Server-sent events": a browser's `EventSource` comes back by itself, with the
-last id it was told.
+The form is that of the HTML standard, section "Server-sent events": a browser's `EventSource` reconnects by itself,
+with the last id that it got.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ TOO_MANY = "The maximum number of live tails is reached. Please try again later.
 
 
 class LiveHandler(WatchedHandler):
-    """Tells one client, until it leaves, is too slow, may not listen any more, or the server stops."""
+    """Sends events to one client, until it leaves, is too slow, may no longer listen, or the server stops."""
 
     _listener: Listener | None = None
     _sending = False
     way = Way.LIVE
 
     async def respond(self) -> None:
-        """Tell what happens from now on, or since the event that `Last-Event-ID` names.
+        """Send events from now on, or after the event that `Last-Event-ID` names.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
-            Problem: 400 or 410, there is nothing to go on from; 429, too many of this user listen; 501, MongoDB cannot
-                tell; 503, too many listen, or the server stops.
+            Problem: 400 or 410, that event is unknown; 429, the user has too many live tails; 501, MongoDB has no
+                change streams; 503, there are too many listeners, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         query = await self.query(values.get("q", ""), in_flight=True)
@@ -67,8 +67,8 @@ class LiveHandler(WatchedHandler):
             return
         if self.bridge.lifecycle.streams_closed:
             raise Problem(503, SHUTTING_DOWN, {"Retry-After": "1"})
-        self.take_share("user_live_tails", self.bridge.shares.live_tails, TOO_MANY_OF_USER)
-        self.bridge.lifecycle.enter(self, endless=True)
+        self.acquire_share("user_live_tails", self.bridge.shares.live_tails, TOO_MANY_OF_USER)
+        self.bridge.lifecycle.enter(self, long_lived=True)
         with suppress(StreamClosedError):
             await self._listen(conditions)
 
@@ -100,14 +100,14 @@ class LiveHandler(WatchedHandler):
             self.cut()
 
     async def _send(self, data: bytes) -> None:
-        """Write, and wait until the client has taken it."""
+        """Write, and wait until the client has read it."""
         self.write(data)
         self._sending = True
         await self.flush()
         self._sending = False
 
     def end(self) -> None:
-        """End at once, in an orderly way unless the client does not even take what it was sent."""
+        """End at once; cleanly, unless the client does not read."""
         if self._listener is None or self._sending:
             self.cut()
         else:
@@ -121,7 +121,7 @@ class LiveHandler(WatchedHandler):
 
 
 def written(event: Event) -> bytes:
-    """An event in the form of the standard. One without data sets the id that a client comes back with, and no more."""
+    """An event in the form of the standard. One without data only sets the id for a reconnect."""
     id_ = b"" if event.position is None else b"id: %s\n" % event.position.encode()
     if event.interception is None:
         return b": heartbeat\n%s\n" % id_

@@ -31,7 +31,7 @@ def around_list(resource: msgspec.Struct) -> tuple[bytes, bytes]:
 
 
 class PageHandler(VisibilityHandler):
-    """A resource with rows that may be large. What the client has not taken yet is held as MongoDB sent it."""
+    """A resource with rows that may be large. Unsent rows are kept as MongoDB sent them."""
 
     async def write_page(self, make_page: MakePage, rows: Rows, make_row: MakeRow) -> None:
         """Write a page with its rows.

@@ -1,4 +1,4 @@
-"""What is asked of `GET /api/v2/aibridge/stats`, and the time ranges of other resources. Pure."""
+"""The parameters of `GET /api/v2/aibridge/stats`, and the time ranges of other resources. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})
 
 
 def asks_for_groups(values: Mapping[str, str]) -> bool:
-    """Whether it is something that only groups answer: else it is series, as it is where these are asked for."""
+    """Whether the parameters need groups; else the response has series, also if they request series."""
     if values.get("format") == SERIES:
         return False
     group_by = values.get("group_by") or GroupBy.MODEL
@@ -47,7 +47,7 @@ def asks_for_groups(values: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and how the answer is written."""
+    """A request for groups, and the format of the response."""
 
     query: GroupQuery
     format: str
@@ -56,10 +56,10 @@ class Question:
 
 
 def parse_question(values: Mapping[str, str], now: datetime) -> Question:
-    """Read what is asked, at the time `now`; an empty value counts as not given.
+    """Read the parameters, at the time `now`; an empty value counts as not given.
 
     Raises:
-        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+        ValidationProblem: With every parameter that is wrong.
     """
     problems: list[tuple[str, str]] = []
     of = choice(Subject, "of", values, problems) or Subject.CALLS
@@ -127,7 +127,7 @@ def _zone(name: str, problems: list[tuple[str, str]]) -> tzinfo:
 def _range(
     values: Mapping[str, str], period: Period, zone: tzinfo, now: datetime, problems: list[tuple[str, str]]
 ) -> tuple[datetime, datetime]:
-    """Read the time range, made larger to whole buckets; what is wrong with it is added to the problems."""
+    """Read the time range, made larger to whole buckets; its errors are added to the problems."""
     wrong = len(problems)
     to = time("to", values, problems) or now
     first = time("from", values, problems)
@@ -158,7 +158,7 @@ def _number(values: Mapping[str, str], name: str, lowest: int, highest: int, usu
 def whole_hours(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
     """Read `from` and `to`, made larger to whole hours: without them the last 24 hours with the present one.
 
-    What is wrong is added to the problems.
+    Its errors are added to the problems.
     """
     wrong = len(problems)
     to, start = time("to", values, problems), time("from", values, problems)

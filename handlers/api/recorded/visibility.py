@@ -1,4 +1,4 @@
-"""Who may see what, and whom a search means: what the resources of recorded calls share."""
+"""What a caller may see, and the users in a search: shared by the resources of recorded calls."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ME = "me"
 class VisibilityHandler(ControlHandler):
     """A resource: owners and auditors see all of it, readers all without texts, members their own.
 
-    What is shown of a call and of a session is decided here alone.
+    Only this class decides what a caller sees of a call and of a session.
     """
 
     way = Way.LIST
@@ -61,7 +61,7 @@ class VisibilityHandler(ControlHandler):
         return self.identity.user.role.reads_texts
 
     def shown_interception(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
-        """Make of a document what the caller may see of it, with the users that are known."""
+        """The resource of a call, with what the caller may see of it."""
         if not self.shows_texts:
             return Interception.of(without_texts(document), users)
         if has_texts(document):
@@ -69,7 +69,7 @@ class VisibilityHandler(ControlHandler):
         return Interception.of(document, users)
 
     def shown_session(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
-        """Make of the document of a session what the caller may see of it, with the users that are known."""
+        """The resource of a session, with what the caller may see of it."""
         if not self.shows_texts:
             return Session.of(session_without_texts(document), users)
         if document["last_prompt"]:
@@ -77,7 +77,7 @@ class VisibilityHandler(ControlHandler):
         return Session.of(document, users)
 
     def note_read(self, initiator_id: UUID, users: Mapping[UUID, User]) -> None:
-        """Enter into the audit trail that the caller is shown what somebody else wrote. Returns at once."""
+        """Record in the audit trail that the caller reads texts of another user. Returns at once."""
         if initiator_id == self.identity.user.id or self.request.method == "HEAD":
             return
         user = users.get(initiator_id)
@@ -98,7 +98,7 @@ class VisibilityHandler(ControlHandler):
         return dict(query.conditions)
 
     async def query(self, q: str, *, in_flight: bool = False, texts: bool = True) -> Query:
-        """The search for interceptions, with what it needs to be answered. One for words leaves an audit entry.
+        """The query of a search for interceptions. A search for words leaves an audit entry.
 
         Args:
             q: The search, see `storage.queries.filters.interceptions`.
@@ -129,7 +129,7 @@ class VisibilityHandler(ControlHandler):
         self.bridge.access.searched(self.client_ip, self.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
-        """Return the search with ids in place of the names of users, groups and tokens in its terms.
+        """Return the search with ids instead of names of users, groups and tokens.
 
         Raises:
             ValidationProblem: there is none of that name that the caller may see.
@@ -142,7 +142,7 @@ class VisibilityHandler(ControlHandler):
         return replace(search, terms=tuple(terms))
 
     async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
-        """The user that a search means. To a member, somebody else is as unknown as nobody.
+        """The user of a search. For members, all other users are unknown.
 
         Raises:
             ValidationProblem: there is no such user that the caller may see.
@@ -182,7 +182,7 @@ class VisibilityHandler(ControlHandler):
 
 
 def refuse_texts(search: Search, *, allowed: bool = False) -> None:
-    """Raise `ValidationProblem` if a search has words where there can be none."""
+    """Raise `ValidationProblem` if a search has words, where they are not possible."""
     if search.texts is not None and not (allowed and can_answer(search)):
         detail = WORDS_OF_ENDED if allowed else NO_WORDS
         raise ValidationProblem(INVALID_SEARCH, validations=[("q", detail)])

@@ -16,7 +16,7 @@ from intercept.records import EndReason
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 5.0
-"""How often it is found out, while an answer lasts, whether its token or session and its user are still what they were."""
+"""How often the token or session and the user of a long response are checked again."""
 
 
 class WatchedHandler(VisibilityHandler):
@@ -28,9 +28,9 @@ class WatchedHandler(VisibilityHandler):
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """End the answer when the token was revoked or expired, the session is over, or the user is removed or changed.
+        """End the response when its token was revoked or expired, its session has ended, or its user was removed or changed.
 
-        That takes `WATCH_SECONDS` and what a token is remembered for, whether anything is sent meanwhile or not.
+        That takes `WATCH_SECONDS` and the time for which tokens are cached.
         """
         watch = asyncio.create_task(self._watch())  # noqa: TID251 - ends the answer also where it fails
         try:

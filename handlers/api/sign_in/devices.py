@@ -1,7 +1,7 @@
-"""`/api/v2/aibridge/device`: programs get a token by their user's word in a browser (RFC 8628).
+"""`/api/v2/aibridge/device`: programs get a token when a user allows it in a browser (RFC 8628).
 
-A program asks for two codes, shows one, and asks with the other for its token. Its user looks the code up on the page,
-where it says which program asks from where, and allows it or not.
+A program requests two codes, shows one, and requests its token with the other. Its user enters the code on the page,
+which names the program and its address, and allows or denies it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _ProgramHandler(SmallBodyHandler):
         """The fields of the body."""
         return dict(parse_qsl(self._body.decode("utf-8", "replace")))
 
-    def answer(self, value: DeviceCode | DeviceToken | DeviceError) -> None:
+    def send_json(self, value: DeviceCode | DeviceToken | DeviceError) -> None:
         """Answer; an error is 400 (RFC 6749 section 5.2)."""
         if isinstance(value, DeviceError):
             self.set_status(400)
@@ -59,7 +59,7 @@ class _ProgramHandler(SmallBodyHandler):
 
 
 class DeviceCodeHandler(_ProgramHandler):
-    """Lets a program wait."""
+    """Adds a waiting program."""
 
     async def post(self) -> None:
         """Answer two codes.
@@ -76,10 +76,10 @@ class DeviceCodeHandler(_ProgramHandler):
             with database_problems():
                 codes = await self.bridge.devices.begin(name, self.client_ip)
         except TooManyDevicesError:
-            self.answer(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
+            self.send_json(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
             return
         page = f"{self.scheme}://{self.request.headers.get('Host', '')}/#/device"
-        self.answer(
+        self.send_json(
             DeviceCode(
                 device_code=codes.device_code,
                 user_code=codes.user_code,
@@ -95,20 +95,20 @@ class DeviceTokenHandler(_ProgramHandler):
     """Gives a program its token."""
 
     async def post(self) -> None:
-        """Answer the token, or why there is none yet.
+        """Answer with the token, or with the reason why there is none yet.
 
         Raises:
-            Problem: 429, too many codes of the address were none; 503, the database is unavailable.
+            Problem: 429, the address sent too many wrong codes; 503, the database is unavailable.
         """
         access = self.bridge.access
         if wait_ns := access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         form = self.form
         if form.get("grant_type") != GRANT_TYPE:
-            self.answer(DeviceError("unsupported_grant_type", f"grant_type must be {GRANT_TYPE}"))
+            self.send_json(DeviceError("unsupported_grant_type", f"grant_type must be {GRANT_TYPE}"))
             return
         if not form.get("device_code"):
-            self.answer(DeviceError("invalid_request", "device_code is required"))
+            self.send_json(DeviceError("invalid_request", "device_code is required"))
             return
         try:
             with database_problems():
@@ -116,20 +116,20 @@ class DeviceTokenHandler(_ProgramHandler):
         except NoTokenError as error:
             if error.why is PollError.EXPIRED_TOKEN:
                 access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
-            self.answer(DeviceError(error.why.value, str(error) or msgspec.UNSET))
+            self.send_json(DeviceError(error.why.value, str(error) or msgspec.UNSET))
             return
         expires_in = int((token.expires_at - self.bridge.now()).total_seconds()) if token.expires_at else 0
-        self.answer(DeviceToken(text, "Bearer", max(expires_in, 0)))
+        self.send_json(DeviceToken(text, "Bearer", max(expires_in, 0)))
 
 
 class _AnswerHandler(ChangeHandler):
-    """What the user of a program does, who is signed in."""
+    """Requests of the signed-in user of a program."""
 
     async def identify_person(self) -> None:
-        """Find out who is asking, and whether they may have tokens.
+        """Authenticate the caller, and check that they may have tokens.
 
         Raises:
-            Problem: 403, they may not; 429, too many codes of the address were none.
+            Problem: 403, they may not; 429, the address sent too many wrong codes.
         """
         await self.identify(fresh=True)
         if self.identity.user.is_service:
@@ -140,7 +140,7 @@ class _AnswerHandler(ChangeHandler):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
 
     def count_guess(self) -> None:
-        """Count a code that is none: they are short."""
+        """Count a wrong code: codes are short."""
         self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
 
 
@@ -148,11 +148,11 @@ class DeviceLookupHandler(_AnswerHandler):
     """Says which program shows a code."""
 
     async def post(self) -> None:
-        """Answer the program.
+        """Answer with the program.
 
         Raises:
-            Problem: 403, who asks may have no tokens; 404, no program that waits shows the code.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_person()
         body = self.read_body(DeviceLookup)
@@ -169,11 +169,11 @@ class DeviceAnswerHandler(_AnswerHandler):
     """Allows a program a token, or not."""
 
     async def post(self) -> None:
-        """Answer 204; the program gets its token when it asks next.
+        """Answer 204; the program gets its token at its next request.
 
         Raises:
-            Problem: 403, who asks may have no tokens; 404, no program that waits shows the code.
-            ValidationProblem: the body is not what was expected.
+            Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
+            ValidationProblem: the body is invalid.
         """
         await self.identify_person()
         body = self.read_body(DeviceAnswer)

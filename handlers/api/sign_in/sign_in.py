@@ -42,7 +42,7 @@ COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly"
 
 
 class SmallBodyHandler(BridgeHandler):
-    """Takes a small body from somebody who is not known yet."""
+    """Accepts a small body before authentication."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
     plane = Plane.SIGN_IN
@@ -53,7 +53,7 @@ class SmallBodyHandler(BridgeHandler):
         self._body = bytearray()
 
     async def prepare(self) -> None:
-        """Bound the body: whoever sends it is not known yet."""
+        """Bound the body: its sender is not authenticated."""
         if self.cycle.wants_body:
             self.cycle.set_max_body_size(MAX_BODY_BYTES)
             self.cycle.set_body_timeout(min(BODY_SECONDS, self.cycle.body_timeout))
@@ -71,7 +71,7 @@ class SignInHandler(SmallBodyHandler):
         """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
 
         Raises:
-            Problem: 400 or 415, it is not what was expected; 401, the token is not valid; 403, another site asks; or tokens do not sign in; 429,
+            Problem: 400 or 415, it is invalid; 401, the token is not valid; 403, the request is from a page of another site; or tokens do not sign in; 429,
                 too many tokens from the address were not valid; 503, the database is unavailable.
         """
         self._refuse_foreign()
@@ -97,10 +97,12 @@ class SignInHandler(SmallBodyHandler):
         self.set_status(204)
 
     async def delete(self) -> None:
-        """Sign out: 204, the session is ended and the cookie gone. A header has where the provider ends its own session.
+        """Sign out: 204, the session is ended and the cookie cleared.
+
+        A header has the URL at which the provider ends its own session.
 
         Raises:
-            Problem: 403, another site asks; 503, the database is unavailable, and the session goes on.
+            Problem: 403, the request is from a page of another site; 503, the database is unavailable, and the session goes on.
         """
         self._refuse_foreign()
         if id_token := await self._end_session():
@@ -120,7 +122,7 @@ class SignInHandler(SmallBodyHandler):
         return ""
 
     async def _leave_provider(self, id_token: str) -> None:
-        """Tell the page where the provider signs its browser out, as far as that is known. The session here is over anyway."""
+        """Send the page the URL for signing out at the provider, if it is known. The session here has ended anyway."""
         openid, host = self.bridge.openid, self.request.headers.get("Host", "")
         if openid is None or not self.bridge.options.openid_sign_out or HOST.fullmatch(host) is None:
             return

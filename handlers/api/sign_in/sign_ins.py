@@ -21,10 +21,10 @@ class SignInsHandler(_SessionOwnHandler):
     """The sessions of a user."""
 
     async def get(self, username: str) -> None:
-        """Answer `{"count": n, "results": [..]}`, the one that was used last first.
+        """Answer `{"count": n, "results": [..]}`, the last used first.
 
         Raises:
-            Problem: 403, they are not for who asks; 404, there is no such user.
+            Problem: 403, the caller may not see them; 404, there is no such user.
             ValidationProblem: a parameter cannot be used.
         """
         owner = await self.to_see(username)
@@ -44,7 +44,7 @@ class SignInEndHandler(_SessionOwnHandler):
         """End a session: 204.
 
         Raises:
-            Problem: 403, it is not for who asks; 404, the user has no such session.
+            Problem: 403, the caller may not do this; 404, the user has no such session.
         """
         owner = await self.to_change(username)
         with change_problems():

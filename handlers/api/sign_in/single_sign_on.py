@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/sign-in`: how one may sign in, and signing in at an OpenID provider.
+"""`/api/v2/aibridge/sign-in`: the ways to sign in, and sign-in at an OpenID provider.
 
 A browser leaves for the provider with a flow in a cookie, and comes back with an answer that belongs to it. Whatever
 happens, it ends up on the dashboard of this server: the only thing taken from a request is the view to show there.
@@ -96,7 +96,7 @@ class _OpenIDHandler(BridgeHandler):
         self.set_status(303)
 
     def refuse(self, why: str, error: Exception) -> None:
-        """Tell the browser why it is not signed in, in a word, and the operator more."""
+        """Send the browser the reason for no sign-in in one word; the log has the details."""
         level = logging.WARNING if isinstance(error, ProviderUnavailableError) else logging.INFO
         _log.log(level, "sign-in refused: reason=%s address=%s detail=%s", why, self.client_ip, error)
         self.show(f"sign-in-refused/{why}")
@@ -134,7 +134,7 @@ class CallbackHandler(_OpenIDHandler):
     """Takes a browser back from the provider."""
 
     async def get(self) -> None:
-        """Sign in, and answer 303 to the dashboard: to the view that was wanted, or to why it did not work.
+        """Sign in, and answer 303 to the dashboard: to the requested view, or to the reason for no sign-in.
 
         Raises:
             Problem: 404, there is no provider.
@@ -150,7 +150,7 @@ class CallbackHandler(_OpenIDHandler):
             return
         try:
             flow = openid.read_flow(kept)
-            profile = await openid.finish(flow, self._answer(), self.redirect_url)
+            profile = await openid.finish(flow, self._redirect_parameters(), self.redirect_url)
             claimed = Claimed(
                 issuer=profile.issuer,
                 subject=profile.subject,
@@ -174,7 +174,7 @@ class CallbackHandler(_OpenIDHandler):
         else:
             self.show(flow.view)
 
-    def _answer(self) -> dict[str, str]:
+    def _redirect_parameters(self) -> dict[str, str]:
         """The parameters of the answer, each of them once (RFC 6749 section 3.1)."""
         given = self.request.query_arguments
         if any(len(values) != 1 for values in given.values()):

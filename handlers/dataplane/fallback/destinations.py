@@ -1,4 +1,4 @@
-"""Which providers a recorded call may go to: the one that its path names, and those that stand in for that one."""
+"""The providers of a recorded call: the one in its path, and its fallbacks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from upstream.providers import Availability
 async def find_destinations(
     handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary
 ) -> tuple[Destination, ...]:
-    """Find the places where a call may go, in the order in which they are asked. One of them is the given one.
+    """Find the destinations of a call, in the order in which they are tried. The given one is among them.
 
-    That one is the only one if the call cannot be sent twice, if a key of the client's goes with it, or if it is about
-    what one provider has kept. A body that cannot be looked into, as it is compressed, may be.
+    It is the only one if the call cannot be sent twice, uses a key of the client, or refers to something that one
+    provider stores. A compressed body cannot be read, so it may.
     """
     if handler.credentials.own_key is not None or handler.form is not None or encoding_of(handler) != IDENTITY:
         return (to,)
@@ -40,7 +40,7 @@ async def find_destinations(
 
 
 def _find_others(handler: ProxyHandler, to: Destination, api: Api, model: str) -> Iterator[Destination]:
-    """Those that serve the same path and may be called, with this model, by whoever asks."""
+    """Those that serve the same path and model and that the caller may use."""
     table, method, policy = handler.bridge.routing.table, handler.request.method, handler.policy
     for name in to.provider.fallback:
         provider, keys = table.providers.get(name), table.key_pools.get(name)

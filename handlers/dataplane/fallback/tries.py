@@ -1,4 +1,4 @@
-"""Asks the providers that a call may go to, one after the other, until one takes it."""
+"""Tries the providers of a call, one after the other, until one succeeds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MAX_REFUSAL_BYTES = 16 * 1024
 REFUSAL_STATUSES = frozenset({400, 422})
 
 
-class Answer(NamedTuple):
-    """A response, what takes the usage out of it that its client did not ask for, and which request it answers."""
+class ProviderResponse(NamedTuple):
+    """A response, the filter that hides the usage chunk if only the bridge requested it, and the request that was sent."""
 
     response: UpstreamResponse
     usage_filter: UsageChunkFilter | None
@@ -38,18 +38,18 @@ class Answer(NamedTuple):
 class Tries:
     """Sends a call to the first of some providers, and to the next ones while those before cannot answer.
 
-    A provider that cannot be reached, whose circuit is open, or that answers 429 or 5xx is followed by the next one. Each
-    gets the same bytes, with its own key. The client gets the first success. Without one it gets the answer of the first
-    provider that gave one, or else is told what was wrong with the first one.
+    The next provider is tried if one cannot be reached, has an open circuit, or answers 429 or 5xx. Each gets the same
+    bytes, with its own key. The client gets the first success; if there is none, the response of the first provider that
+    gave one; if none did, the error of the first provider.
 
     Args:
         handler: Of the request, whose body is whole.
-        api: How the answer is read.
+        api: How the response is read.
         summary: What was read of the body.
         destinations: Where the call may go, at least one.
 
     Attributes:
-        sent: The request to the provider that answered, or is being asked.
+        sent: The request to the provider that responded, or that is being tried.
     """
 
     def __init__(
@@ -66,25 +66,25 @@ class Tries:
 
     @property
     def record(self) -> tuple[Try, ...]:
-        """Each time that a provider was asked, in their order; nothing where that was once."""
+        """Every try, in order; empty if there was only one."""
         return tuple(self._tries) if len(self._tries) > 1 else ()
 
-    async def open(self) -> Answer:
-        """Send the request and wait for the head of the answer that the client is to get.
+    async def open(self) -> ProviderResponse:
+        """Send the request and wait for the head of the response for the client.
 
         Raises:
-            CircuitOpenError: no provider answered, and the first one was not asked.
-            UpstreamError: no provider answered.
+            CircuitOpenError: no provider responded, and the circuit of the first one is open.
+            UpstreamError: no provider responded.
         """
         handler, body, first = self._handler, self._handler.body, self.sent
-        held: Answer | None = None
+        held: ProviderResponse | None = None
         failure: CircuitOpenError | UpstreamError | None = None
         try:
             for number, to in enumerate(self._destinations):
                 if number:
                     self._move_on(to, body)
                 try:
-                    answer = await self._ask(to)
+                    found = await self._try_destination(to)
                 except (CircuitOpenError, UpstreamError) as error:
                     self._settle_failed(to, error)
                     failure = failure or error
@@ -92,21 +92,21 @@ class Tries:
                         continue
                     break
                 if held is None and number == len(self._destinations) - 1:
-                    return answer
-                if _is_taken(answer.response.status, is_first=not number):
-                    return answer
-                self.settle(outcome_of_status(answer.response.status))
+                    return found
+                if _is_taken(found.response.status, is_first=not number):
+                    return found
+                self.settle(outcome_of_status(found.response.status))
                 if held is None:
-                    held = answer
+                    held = found
                 else:
-                    answer.response.close()
+                    found.response.close()
             if held is None:
                 self.sent = first
-                assert failure is not None  # noqa: S101 - a provider that did not fail has answered
+                assert failure is not None  # noqa: S101 - a provider that did not fail has responded
                 raise failure
-            answer, held = held, None
-            self.sent = answer.sent
-            return answer
+            found, held = held, None
+            self.sent = found.sent
+            return found
         finally:
             handler.body = b""
             if held is not None:
@@ -118,19 +118,19 @@ class Tries:
     def _move_on(self, to: Destination, body: Body) -> None:
         before = self.sent.provider.name
         self._bridge.metrics.moved_on(before, to.provider.name)
-        logger.info("fallback: provider=%s cannot answer, asking=%s", before, to.provider.name)
+        logger.info("fallback: provider=%s cannot answer, trying=%s", before, to.provider.name)
         self.sent = self._request(to)
         self._handler.body = body
 
-    async def _ask(self, to: Destination) -> Answer:
+    async def _try_destination(self, to: Destination) -> ProviderResponse:
         if self._bridge.breakers is not None:
             key = CircuitKey(to.provider.name, to.route.pattern, self._summary.model)
             self._permit = self._bridge.breakers.admit(key)
         response, usage_filter = await self._open(to)
-        return Answer(response, usage_filter, self.sent)
+        return ProviderResponse(response, usage_filter, self.sent)
 
     async def _open(self, to: Destination) -> tuple[UpstreamResponse, UsageChunkFilter | None]:
-        """Send the request; a chat stream is asked for its usage, unless the provider refuses that.
+        """Send the request; request the usage of a chat stream too, unless the provider refuses that.
 
         Raises:
             UpstreamError: no response came.
@@ -138,10 +138,10 @@ class Tries:
         handler, usage, provider, model = self._handler, self._bridge.chat_usage, to.provider.name, self._summary.model
         body = handler.body
         is_plain = encoding_of(handler) == IDENTITY
-        asking = usage.asking(provider, self._api, self._summary, body) if is_plain else None
-        if asking is None:
+        with_usage = usage.request_usage(provider, self._api, self._summary, body) if is_plain else None
+        if with_usage is None:
             return await self.sent.open(), None
-        handler.body = asking
+        handler.body = with_usage
         response = await self.sent.open()
         if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
             response.close()
@@ -159,7 +159,7 @@ class Tries:
             self.settle(Outcome.FAILURE)
 
     def settle(self, outcome: Outcome) -> None:
-        """Tell the circuit of the provider that was asked last how the call went, if it was not told before."""
+        """Report the outcome to the circuit of the last tried provider, once."""
         permit, self._permit = self._permit, None
         if permit is not None:
             permit.settle(outcome)

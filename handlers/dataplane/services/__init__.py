@@ -1,1 +1,1 @@
-"""What serves a request below a provider: it is recorded, passed through, or told that nothing is there."""
+"""The services of requests below a provider: recorded, passed through, or not served."""

@@ -1,4 +1,4 @@
-"""OpenAI's batches: their output is a file, whose id the batch tells when it is asked for.
+"""OpenAI's batches: their output is a file; the state of the batch has its id.
 
 The record of the call that made a batch is given the ids of its files. So they are the user's own, and when one is fetched,
 what it tells is known to be the output of a batch, not what a user has written.
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class BatchState(Passthrough):
-    """The service of a route that tells the state of a batch."""
+    """The service of the route for the state of a batch."""
 
     def __init__(self, to: Destination) -> None:
         super().__init__(to)
@@ -33,11 +33,11 @@ class BatchState(Passthrough):
 
     async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
         """Relay, and note the files that the batch has put out."""
-        told = _Beginning()
-        await Relay(handler).run(response, told)
+        beginning = _Beginning()
+        await Relay(handler).run(response, beginning)
         if response.status != OK:
             return
-        batch_id, files = batches.read_files(bytes(told.body))
+        batch_id, files = batches.read_files(bytes(beginning.body))
         if files and batch_id == unquote(self._destination.route.id_in(self._destination.path)):
             # A client that has the whole answer may leave now.
             await asyncio.shield(self._note(handler, batch_id, files))
@@ -46,7 +46,7 @@ class BatchState(Passthrough):
         try:
             await handler.bridge.batch_files.note(handler.identity.user.id, self.provider_name, batch_id, files)
         except DatabaseUnavailableError as error:
-            logger.warning("the files of a batch are noted when it is next asked for: %s", error)
+            logger.warning("the files of a batch are stored at its next request: %s", error)
 
 
 class FileContent(BatchResults):
@@ -61,12 +61,12 @@ class FileContent(BatchResults):
         try:
             return await handler.bridge.batch_files.find_batch(handler.identity.user.id, self.provider_name, file_id)
         except DatabaseUnavailableError as error:
-            logger.warning("what a file tells of a batch is recorded when it is fetched again: %s", error)
+            logger.warning("the results of a batch file are recorded when it is fetched again: %s", error)
             return None
 
 
 class _Beginning:
-    """Watches an answer, and holds the beginning of it."""
+    """Watches a response, and keeps its beginning."""
 
     def __init__(self) -> None:
         self.body = bytearray()

@@ -30,7 +30,7 @@ from upstream.client import UpstreamError, UpstreamResponse
 logger = logging.getLogger(__name__)
 
 OK = 200
-# So many are recorded together. Meanwhile nothing more is read of the results.
+# How many results are recorded together. Meanwhile no more results are read.
 RECORDED_TOGETHER = 100
 # Of ids that are made of a batch, a request and its message.
 NAMESPACE = UUID("5a6d9c34-6f4e-4f0b-9a51-0a6a6bb0f9d7")
@@ -52,11 +52,11 @@ class BatchResults(Passthrough):
         self._destination = to
 
     async def find_batch(self, handler: ProxyHandler) -> str | None:  # noqa: ARG002 - not all need it
-        """The id of the batch whose results these are; None where they are none."""
+        """The id of the batch of these results; None if they are not results."""
         return self._destination.route.id_in(self._destination.path)
 
     async def serve(self, handler: ProxyHandler) -> None:
-        """Relay, and record what the results tell.
+        """Relay and record the results.
 
         Raises:
             Problem: the upstream gave no answer, or no whole one.
@@ -101,7 +101,7 @@ class _Results:
         self._unrecorded: list[BatchResult] = []
 
     def watch(self, piece: bytes) -> bool:
-        """Read a piece; what is enough to be recorded is for `catch_up`."""
+        """Read a piece; `catch_up` records it."""
         self._unrecorded += self._lines.feed(piece)
         return len(self._unrecorded) < RECORDED_TOGETHER
 
@@ -114,7 +114,7 @@ class _Results:
         """Record what is left, after the end of the body."""
         self._unrecorded += self._lines.end()
         if self._lines.skipped:
-            logger.warning("%d results of a batch are too long to be read", self._lines.skipped)
+            logger.warning("%d results of a batch are too long to read", self._lines.skipped)
         # A client that has all of them may leave now.
         await asyncio.shield(self._record())
 
@@ -133,7 +133,7 @@ class _Results:
                 self._end(start, result)
         if failed := list(filter(None, failures)):
             logger.warning(
-                "results of a batch cannot be recorded now, but when they are fetched again: %d", len(failed),
+                "results of a batch cannot be recorded now; they are when it is fetched again: %d", len(failed),
                 exc_info=failed[0],
             )  # fmt: skip
 

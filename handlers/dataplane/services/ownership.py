@@ -28,13 +28,13 @@ async def check_own(handler: ProxyHandler, provider_name: str, id_: str) -> None
 
 
 async def _is_own(handler: ProxyHandler, provider_name: str, id_: str) -> bool:
-    """Whether a recorded call of the user's got this; what is still to be written is waited for."""
+    """Whether a recorded call of this user got it. Waits for records that are still to be written."""
     bridge = handler.bridge
-    asked = (handler.identity.user.id, provider_name, id_)
-    if await bridge.interceptions.has_response(*asked):
+    of_user = (handler.identity.user.id, provider_name, id_)
+    if await bridge.interceptions.has_response(*of_user):
         return True
     await bridge.recorder.flush(WRITTEN_SECONDS)
-    if await bridge.interceptions.has_response(*asked):
+    if await bridge.interceptions.has_response(*of_user):
         return True
     await asyncio.sleep(WRITTEN_SECONDS)
-    return await bridge.interceptions.has_response(*asked)
+    return await bridge.interceptions.has_response(*of_user)

@@ -112,7 +112,7 @@ class RecordedCall:
         self._observation = Observation(
             self._start.id, api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
-        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens, api.asked)
+        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens, api.requested_models)
         self._checkpoint_due = 0.0
         handler.add_known(model=self._start.model, interception_id=self._start.id)
 
@@ -129,7 +129,7 @@ class RecordedCall:
         await self._record_start()
         try:
             await handler.in_step()
-            await self._exchange()
+            await self._relay_call()
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
@@ -163,19 +163,19 @@ class RecordedCall:
         handler.interception_id = start.id
         handler.set_header(INTERCEPTION_HEADER, format_id(start.id))
 
-    async def _exchange(self) -> None:
+    async def _relay_call(self) -> None:
         response, usage_filter, sent = await self._tries.open()
         self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
         try:
             self._observation.head(response, sent.explained)
-            self._note_provider(sent.provider)
+            self._set_provider(sent.provider)
             await self._relay.run(response, self, usage_filter)
             await self._handler.in_step()
         finally:
             response.close()
 
-    def _note_provider(self, provider: Provider) -> None:
-        """Let the call be that of the provider that is asked in the end: it decides what the call costs."""
+    def _set_provider(self, provider: Provider) -> None:
+        """Attribute the call to the provider that responded: it decides what the call costs."""
         if provider.name != self._start.provider_name:
             self._start = replace(self._start, provider=provider.type.value, provider_name=provider.name)
         if provider.name != self._requested:
@@ -214,7 +214,7 @@ class RecordedCall:
 
     def _settle(self) -> None:
         bridge = self._bridge
-        self._note_provider(self._tries.sent.provider)
+        self._set_provider(self._tries.sent.provider)
         start = self._start
         has_moved = start is not self._recorded
         ending = self._observation.ending(
@@ -222,7 +222,7 @@ class RecordedCall:
             undelivered=not self._relay.delivered,
             credential_hint=self._tries.sent.credential_hint,
             upstream_asked_at=self._tries.sent.sent_at,
-            answered_by=self._tries.sent.provider if has_moved else None,
+            other_provider=self._tries.sent.provider if has_moved else None,
             tries=self._tries.record,
         )
         self._tries.settle(outcome_of(ending))

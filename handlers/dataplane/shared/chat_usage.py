@@ -1,4 +1,4 @@
-"""Which chat streams the bridge asks for their usage in the client's place, and what a provider that refuses is spared."""
+"""Requests the usage of chat streams if the client does not, except from providers that refused that."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from intercept.dialects.openai.stream_usage import with_usage
 from intercept.formats.large_bodies import Body
 from upstream.credentials.cooldowns import Cooldowns
 
-# A provider that refused the option for a model is not asked for it again for so long.
+# For this time the option is not sent again to a provider that refused it for a model.
 REMEMBERED_SECONDS = 3600.0
-# Clients name the models: the refusal that is known longest is forgotten for one more.
+# Clients name the models. Beyond this number the oldest refusal is forgotten.
 MAX_REMEMBERED = 1_000
 
 
@@ -20,7 +20,7 @@ class ChatUsage:
     """Adds `stream_options.include_usage` to requests for chat streams.
 
     Args:
-        ensure: Whether it does; if not, every request stays as it is.
+        ensure: Whether it does so; if not, every request stays unchanged.
         monotonic: A clock that never goes back, in seconds.
     """
 
@@ -28,8 +28,8 @@ class ChatUsage:
         self._ensure = ensure
         self._refused: Cooldowns[tuple[str, str]] = Cooldowns(MAX_REMEMBERED, monotonic)  # by provider and model
 
-    def asking(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
-        """Return the body that asks for the usage; None where the client's own body is to be sent."""
+    def request_usage(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
+        """Return the body that requests the usage; None if the client's own body is to be sent."""
         if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
             return None
         if self._refused.left((provider, summary.model)):

@@ -1,4 +1,4 @@
-"""Records as log lines: one JSON object per record, for whoever collects logs instead of querying MongoDB.
+"""Records as log lines: one JSON object per record, for log collectors.
 
 Of a text that a policy restricts in any way, nothing is logged.
 """
@@ -37,7 +37,7 @@ class RecordLog:
             _write("user_prompt", {"interception_id": start["interception_id"], **prompt})
 
     def ended(self, interception: Interception, ending: Ending) -> None:
-        """A call ended; what was read of its answer comes first."""
+        """A call ended; the lines about its response come first."""
         if not self._enabled:
             return
         end = msgspec.to_builtins(without_restricted_words(interception.recording, ending))

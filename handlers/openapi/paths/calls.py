@@ -28,9 +28,9 @@ SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "Session
     {name.replace("-", ""): []} for name in KEY_HEADERS
 ]
 _FOR_WHOM = {
-    Audience.EVERYBODY: "For everybody with a token.",
-    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response, a batch or a file that a recorded call of the user's got.",
-    Audience.OWN_KEY: "For who brings a key of their own.",
+    Audience.EVERYBODY: "For all users with a token.",
+    Audience.OWN_RESPONSE: "For clients with a key of their own, and for a response, batch or file from a recorded call of the user.",
+    Audience.OWN_KEY: "For clients with a key of their own.",
 }
 
 
@@ -69,7 +69,7 @@ PARAMETERS = {
 _ANY: dict[str, Described] = {"*/*": {}}
 _STREAMS: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, "text/event-stream": {"schema": str}}
 _EVENT_STREAM: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, EVENT_STREAM: {"schema": bytes}}
-_OWN = {"description": "The provider's own answer: status, headers and body as they came.", "content": _ANY}
+_OWN = {"description": "The provider's own response: status, headers and body unchanged.", "content": _ANY}
 
 
 def _call_body(route: Route, example: dict[str, Any]) -> Described:
@@ -92,7 +92,7 @@ def _recorded(route: Route, kind: str) -> Described:
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
     streams = _EVENT_STREAM if route.dialect is Dialect.BEDROCK else _STREAMS
-    responses["200"] = response("The provider's answer, each piece as soon as it is there.", streams, recorded)
+    responses["200"] = response("The provider's response, each piece as soon as it arrives.", streams, recorded)
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "tags": [TAG],
@@ -147,7 +147,7 @@ _ROOT = {
     "parameters": [{"$ref": "#/components/parameters/Provider"}],
     "head": {
         "tags": [TAG],
-        "summary": "Whether anybody is there",
+        "summary": "Whether the bridge answers",
         "description": "Without a token; counted by the client's address.",
         "security": [],
         "responses": {

@@ -9,7 +9,7 @@ from handlers.openapi.paths.probes import IF_NONE_MATCH
 TAG = "dashboard"
 _TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}
 _HTML = {"text/html": {"schema": str}}
-_UNCHANGED = {"304": {"description": "It has not changed since the answer with the `Etag` in `If-None-Match`."}}
+_UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
 _PAGE = {
     "200": response("The page.", _HTML, _TAG),
     "503": response("What it needs of other packages is not installed.", _HTML, _TAG),

@@ -1,4 +1,4 @@
-"""An invented company, to look around in."""
+"""An invented company, to try out the dashboard."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from resources.examples import ExampleData
 from storage.examples.documents import ExampleState
 from storage.examples.store import NOT_THERE, THERE
 
-_SHOWN = ExampleData(
+_EXAMPLE = ExampleData(
     state=ExampleState.FILLING,
     calls=8_120,
     progress=0.354,
     requested_at="2026-11-24T23:50:31.877Z",
     requested_by="ada",
 )
-_REQUESTED = response("It is requested.", {JSON: body(ExampleData, company=_SHOWN)})
-_NOT_OWNER = problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)
+_REQUESTED = response("It is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
+_NOT_OWNER = problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)
 _TAG = "examples"
 
 
@@ -32,7 +32,7 @@ PATHS: dict[str, Described] = {
         "Its people, groups, calls and refusals are shown among all others while it is there. Its users are called like "
         "`ada@example.com`, and all its ids begin with `6578616d-706c-8`.",
         tag=_TAG,
-        responses={"200": response("Where it stands.", {JSON: body(ExampleData, company=_SHOWN)})} | ALWAYS,
+        responses={"200": response("Its state.", {JSON: body(ExampleData, company=_EXAMPLE)})} | ALWAYS,
     )
     | {
         "post": change(
@@ -49,7 +49,7 @@ PATHS: dict[str, Described] = {
             "All of it: people, groups, policies, calls, sessions, refusals, totals and the search index. What is not of it "
             "stays exactly as it is. For owners.",
             tag=_TAG,
-            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("It is not there.", _sentence(NOT_THERE))}
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", _sentence(NOT_THERE))}
             | CHANGE,
         ),
     }

@@ -96,7 +96,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/limits": get(
         "getLimits",
         "How much of each limit is used",
-        "By whom, and when there will be more. For owners, auditors and readers.",
+        "By user, and when more is available. For owners, auditors and readers.",
         tag="limits",
         responses={
             "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
@@ -107,7 +107,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/limits/what-if": {
         "post": change(
             "tryLimits",
-            "What limits would have refused",
+            "Replay calls through proposed limits",
             "Replays the calls of a time range through proposed limits. Windows are empty at its begin, and a refused call counts "
             "nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of all, members for "
             "their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
@@ -123,7 +123,7 @@ PATHS: dict[str, Described] = {
                     {JSON: body(WhatIf, week=_WHAT_IF), LINES: {"schema": str, "example": _LINES}},
                 ),
                 "429": problem(
-                    "The user has this or an export in progress.",
+                    "The user has another replay or export in progress.",
                     TOO_MANY_OF_USER.format(1),
                     headers={"Retry-After": RETRY_AFTER},
                 ),

@@ -8,7 +8,7 @@ from handlers.openapi.operations import JSON, Described, body, get, header, head
 from resources.probes import Health, Readiness
 
 TAG = "operation"
-IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an answer that is still there.")
+IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier response.")
 
 
 _READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")
@@ -26,7 +26,7 @@ PATHS: dict[str, Described] = {
     ),
     "/readyz": get(
         "getReadiness",
-        "Whether calls are taken",
+        "Whether calls are accepted",
         "For readiness probes and load balancers.",
         tag=TAG,
         public=True,
@@ -48,7 +48,7 @@ PATHS: dict[str, Described] = {
     "/openapi.json": get(
         "getDescription",
         "This description",
-        "Of everything that is served.",
+        "The description of all routes.",
         tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
@@ -58,7 +58,7 @@ PATHS: dict[str, Described] = {
                 {JSON: {"schema": dict[str, Any]}},
                 {"Etag": header(str, "Changes with the description.", '"5e0d1f2b3c4a5968"')},
             ),
-            "304": {"description": "It has not changed since the answer with the `Etag` that `If-None-Match` names."},
+            "304": {"description": "Not changed since the response with this `Etag`."},
         },
     ),
 }

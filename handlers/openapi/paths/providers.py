@@ -95,7 +95,7 @@ _USAGE = ProviderUsage(
 _CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
 NAME = in_path("name", str, "The name of the provider.")
 NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
-_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
 _READ_ONLY = problem(
     "It is a provider of the environment, or it was changed at the same moment.", READ_ONLY.format("openai")
 )
@@ -122,7 +122,7 @@ ADD: Described = {
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/providers/configured": get(
         "listConfiguredProviders",
-        "The providers that may be called",
+        "All providers",
         "Those of the settings in their order, then those of the database, whether they were called or not. `key_state` is "
         "`key` where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients "
         "with a key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the "
@@ -146,8 +146,8 @@ PATHS: dict[str, Described] = {
     ),
     "/api/v2/aibridge/providers/{name}": get(
         "getProvider",
-        "How a provider is reached",
-        "For owners and auditors. Of its keys there is a hint.",
+        "The settings of a provider",
+        "For owners and auditors. Keys appear as hints only.",
         tag=TAG,
         parameters=(NAME,),
         responses={
@@ -167,7 +167,7 @@ PATHS: dict[str, Described] = {
             parameters=(NAME,),
             request=body(ProviderChange, disabled=ProviderChange(disabled=True)),
             responses={
-                "200": response("What became of it.", {JSON: body(DetailedProvider, changed=_EAST)}),
+                "200": response("It after the change.", {JSON: body(DetailedProvider, changed=_EAST)}),
                 "404": NONE,
                 "409": _READ_ONLY,
             }
@@ -177,7 +177,7 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "removeProvider",
             "Remove a provider of the database, and its keys",
-            "For owners. Calls that are under way go on; what was recorded stays.",
+            "For owners. Running calls continue; records stay.",
             tag=TAG,
             parameters=(NAME,),
             responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY}
@@ -189,7 +189,7 @@ PATHS: dict[str, Described] = {
         "post": change(
             "checkProvider",
             "Check a provider",
-            "For owners. It is asked for its models with each of its keys, which costs nothing.",
+            "For owners. Requests its list of models with each of its keys, which costs nothing.",
             tag=TAG,
             parameters=(NAME,),
             responses={
@@ -202,7 +202,7 @@ PATHS: dict[str, Described] = {
     },
     "/api/v2/aibridge/providers/{name}/usage": get(
         "getProviderUsage",
-        "How a provider and its models fare",
+        "The health of a provider and its models",
         "For owners and auditors: whether it is up, its circuit, its keys, and by model the waits for the bridge and the "
         f"provider, speed and share of 429, by those calls of the time range that are among its latest {MAX_CALLS} of all "
         "providers together; and what all its calls of the time range add up to. `up` is what became of the latest request "

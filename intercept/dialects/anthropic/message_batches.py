@@ -39,11 +39,11 @@ _LINE: Final = Decoder(_Line)
 
 def read_line(line: bytes) -> BatchResult | None:
     """Read a line; None for a request that got no message, or one without tokens."""
-    told = read_struct(line, _LINE)
-    if told is None or told.result.type != "succeeded":
+    result_line = read_struct(line, _LINE)
+    if result_line is None or result_line.result.type != "succeeded":
         return None
-    message = told.result.message
+    message = result_line.result.message
     usage = tokens(read_object(message.usage)) if 0 < len(message.usage) <= MAX_USAGE_BYTES else None
     if usage is None or not message.model or len(message.model) > MAX_MODEL:
         return None
-    return BatchResult(told.custom_id, message.model, replace(usage, provider_response_id=message.id[:MAX_NAME]))
+    return BatchResult(result_line.custom_id, message.model, replace(usage, provider_response_id=message.id[:MAX_NAME]))

@@ -23,7 +23,7 @@ from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
-from intercept.tokens import count, provider_price, storable
+from intercept.tokens import count, disjoint_tokens, provider_price, storable
 
 MAX_SESSION_HINT: Final = 4 * 1024
 """Characters of `metadata.user_id`; a longer one hints at nothing."""
@@ -136,7 +136,7 @@ def _results(message: Item, _raw: Raw) -> Iterator[ToolResult]:
 
 
 def tool_result(part: Part) -> ToolResult | None:
-    """The result of a tool call that a part of a message is, None if it is none."""
+    """The tool result in a part of a message; None if the part is none."""
     if part.type != "tool_result" or not part.tool_use_id:
         return None
     return result(part.tool_use_id, part.content, part.content_bytes, part.is_error)
@@ -245,16 +245,4 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     """Read the usage of a message; None where it has no count."""
-    counts = [count(usage.get(name)) for name in _COUNTS]
-    if counts == [None] * len(_COUNTS):
-        return None
-    incoming, outgoing, cache_read, cache_write = counts
-    return TokenUsage(
-        provider_response_id="",
-        input_tokens=incoming,
-        output_tokens=outgoing,
-        cache_read_input_tokens=cache_read,
-        cache_write_input_tokens=cache_write,
-        price=provider_price(usage),
-        usage=storable(usage),
-    )
+    return disjoint_tokens(usage, _COUNTS, provider_price(usage))

@@ -18,7 +18,7 @@ from intercept.dialects.texts import ResponseText
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
-from intercept.tokens import count, storable
+from intercept.tokens import disjoint_tokens
 
 EVENTS: Final = ("contentBlockStart", "contentBlockDelta", "messageStop", "metadata")
 """The events of a stream that are read."""
@@ -212,25 +212,4 @@ def _add_thought(text: str | None, index: int, draft: Draft) -> None:
 
 
 def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
-    return bedrock_tokens(usage, _COUNTS)
-
-
-def bedrock_tokens(usage: dict[str, Any], names: tuple[str, str, str, str]) -> TokenUsage | None:
-    """Read the counts of a usage object, which are disjoint as they come; None if none was reported.
-
-    Args:
-        usage: The usage object.
-        names: What the counts are called: input, output, read from the cache, written to it.
-    """
-    counts = [count(usage.get(name)) for name in names]
-    if counts == [None] * len(names):
-        return None
-    incoming, outgoing, cache_read, cache_write = counts
-    return TokenUsage(
-        provider_response_id="",
-        input_tokens=incoming,
-        output_tokens=outgoing,
-        cache_read_input_tokens=cache_read,
-        cache_write_input_tokens=cache_write,
-        usage=storable(usage),
-    )
+    return disjoint_tokens(usage, _COUNTS)

@@ -16,12 +16,12 @@ from msgspec.json import Decoder
 from intercept.apis import Header, Reader
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse
-from intercept.dialects.bedrock.converse import bedrock_tokens
 from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
 from intercept.dialects.drafts import Draft
 from intercept.dialects.readers import BodyReader
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
+from intercept.tokens import disjoint_tokens
 
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _COUNTS: Final = ("inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount")
@@ -35,7 +35,7 @@ _MAX_DIGITS: Final = 18
 
 
 class _Chunk(Struct, rename={"metrics": _METRICS.decode()}):
-    """What is read of a chunk that is none of Claude's, beside the metrics of the last one."""
+    """What is read from a chunk of another model than Claude, besides the metrics of the last one."""
 
     metrics: Raw = Raw()
     contentBlockStart: Raw = Raw()  # noqa: N815 - as they are called on the wire
@@ -68,7 +68,7 @@ class _Stream(messages.MessageStream):
         if chunk.metrics:
             self._draft.complete = True
             metrics = self._draft.read_usage(chunk.metrics)
-            self._draft.tokens = self._draft.tokens or bedrock_tokens(metrics, _COUNTS)
+            self._draft.tokens = self._draft.tokens or disjoint_tokens(metrics, _COUNTS)
 
 
 def event_stream_reader() -> Reader:
@@ -93,7 +93,7 @@ def metered_body_reader(header: Header) -> Reader:
             return False
         if draft.tokens is None and b'"output"' in body:
             converse.add_body(body, draft)
-        draft.tokens = draft.tokens or bedrock_tokens(_counted(header), _COUNTS)
+        draft.tokens = draft.tokens or disjoint_tokens(_counted(header), _COUNTS)
         return True
 
     return BodyReader(add)

@@ -102,7 +102,7 @@ def _text(part: Part) -> str:
 
 
 def _tool_result_id(part: Part) -> str:
-    """The id of the tool call that a part is the result of, "" if it is none."""
+    """The id of the tool call whose result a part is, "" if it is none."""
     if part.tool_use_id:
         return part.tool_use_id
     found = read_struct(part.tool_result, _TOOL_RESULT)

@@ -90,7 +90,7 @@ class _Assembly:
             return False
         self._draft.identify(response.response_id)
         self._draft.fail(read_error(response.error))
-        # Each usage stands for all so far, and replaces the one before as a whole.
+        # Each usage is the total so far, and replaces the previous one.
         self._draft.tokens = tokens(self._draft.read_usage(response.usage_metadata)) or self._draft.tokens
         candidates = response.candidates or []
         for candidate in candidates:
@@ -153,7 +153,7 @@ class _Assembly:
 
 
 class _Stream(StreamReader):
-    """Reads a stream of responses. It has no end of its own but for that of the array, where it is one."""
+    """Reads a stream of responses. Its only end is that of the array, if it is one."""
 
     def __init__(self, decoder: EventDecoder | None = None) -> None:
         super().__init__(decoder)
@@ -181,7 +181,7 @@ class _Stream(StreamReader):
 
 
 class _BareError:
-    """Finds an error that stands in a stream of events as bare JSON, from the beginning of a line on."""
+    """Finds an error that is bare JSON in a stream of events, at the beginning of a line."""
 
     def __init__(self) -> None:
         self._before = b"\n"
@@ -250,7 +250,7 @@ def _add_body(body: bytes, draft: Draft) -> bool:
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
-    """Read `usageMetadata`; None where it has no count. Beside a total, a count that is left out is zero."""
+    """Read `usageMetadata`; None without counts. If there is a total, a missing count is zero."""
     prompt, candidates, thoughts, cached, tools, total = (
         count(usage.get(f"{name}TokenCount"))
         for name in ("prompt", "candidates", "thoughts", "cachedContent", "toolUsePrompt", "total")

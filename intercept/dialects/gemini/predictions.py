@@ -16,10 +16,10 @@ from intercept.apis import Reader
 from intercept.dialects.openai import usage_only
 from intercept.records import Reading, TokenUsage, UsageSource
 
-# What follows a backslash stands in a text of the answer.
+# A match after a backslash is inside a text of the response.
 _COUNT: Final = re.compile(rb'(?<!\\)"token_?[cC]ount"\s*:\s*(\d{1,15})(?=[\s,}])')
 _HELD_BYTES: Final = 64
-"""How much of the end of a piece is looked at again: longer than a count with its name is."""
+"""How much of the end of a piece is read again: longer than a count with its name."""
 
 
 class _Body:

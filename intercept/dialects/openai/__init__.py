@@ -1,1 +1,1 @@
-"""What OpenAI's API speaks: chat completions, responses, and what is older or smaller."""
+"""OpenAI's APIs: chat completions, responses, and older and smaller ones."""

@@ -1,4 +1,4 @@
-"""OpenAI's batches, files and uploads: whose a file is follows from the ids in them; a batch's output tells what it used.
+"""OpenAI's batches, files and uploads: their ids show who owns a file; the output of a batch has its usage.
 
 Source: OpenAI API reference, "Batch", "Files" and "Uploads".
 """
@@ -21,10 +21,10 @@ from intercept.formats.large_bodies import Abridged
 from intercept.records import Reading
 
 MAX_BATCH_BYTES: Final = 64 * 1024
-"""The part of a batch's description in which its files are looked for."""
+"""How much of a batch's description is searched for its files."""
 
 MAX_UPLOAD_BYTES: Final = 64 * 1024
-"""The part of an upload's description in which its file is looked for."""
+"""How much of an upload's description is searched for its file."""
 
 
 class _BatchRequest(RequestBody):
@@ -81,7 +81,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
 
 
 class _WithoutTokens:
-    """Reads a batch as it is created. What its requests use is told by its output, and counted there."""
+    """Reads a batch at its creation. Its output has the usage, which is counted there."""
 
     def __init__(self) -> None:
         self._reader = usage_only.body_reader()
@@ -130,18 +130,18 @@ def completed_upload_reader() -> Reader:
 
 def read_files(batch: bytes) -> tuple[str, list[str]]:
     """The id of a batch, and those of the files that it has put out."""
-    told = read_struct(batch, _BATCH) or _Batch()
-    return told.id, [id_ for id_ in (told.output_file_id, told.error_file_id) if id_ and len(id_) <= MAX_NAME]
+    parsed = read_struct(batch, _BATCH) or _Batch()
+    return parsed.id, [id_ for id_ in (parsed.output_file_id, parsed.error_file_id) if id_ and len(id_) <= MAX_NAME]
 
 
 def read_line(line: bytes) -> BatchResult | None:
     """Read a line of a batch's output; None for a request that got no response, or one without tokens."""
-    told = read_struct(line, _LINE)
-    if told is None:
+    parsed = read_struct(line, _LINE)
+    if parsed is None:
         return None
-    body = told.response.body
+    body = parsed.response.body
     usage = usage_only.tokens(read_object(body.usage)) if 0 < len(body.usage) <= MAX_USAGE_BYTES else None
     if usage is None or not body.model or len(body.model) > MAX_MODEL:
         return None
-    named = (body.id or told.response.request_id or told.id)[:MAX_NAME]
-    return BatchResult(told.custom_id, body.model, replace(usage, provider_response_id=named))
+    named = (body.id or parsed.response.request_id or parsed.id)[:MAX_NAME]
+    return BatchResult(parsed.custom_id, body.model, replace(usage, provider_response_id=named))

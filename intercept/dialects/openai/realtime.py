@@ -1,7 +1,6 @@
-"""OpenAI's Realtime API over a WebSocket: which events are a response, and what is read of one.
+"""OpenAI's Realtime API over a WebSocket: the events of a response, and what is read from them.
 
-A client asks for a response with `response.create`. With voice detection the provider begins one by itself when somebody has
-spoken. Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
+A client requests a response with `response.create`. With voice detection the provider begins one by itself after speech. Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
 
 Source: OpenAI API reference, "Realtime", client events and server events.
 """
@@ -112,8 +111,8 @@ def read_server_event(message: bytes) -> ServerEvent:
 CallT = TypeVar("CallT")
 
 
-class Turns(Generic[CallT]):
-    """The calls that are under way on one connection, and what the next one is recorded with."""
+class RealtimeCalls(Generic[CallT]):
+    """The running calls of one connection, and what is recorded of the next one."""
 
     def __init__(self, model: str) -> None:
         self._model = model[:MAX_NAME]
@@ -124,16 +123,16 @@ class Turns(Generic[CallT]):
         self._by_response: dict[str, CallT] = {}
 
     def __len__(self) -> int:
-        """How many calls are under way."""
+        """The number of running calls."""
         return len(self._waiting) + len(self._by_response)
 
     @property
     def calls(self) -> list[CallT]:
-        """All that are under way."""
+        """All running calls."""
         return [*self._by_response.values(), *[call for _, call in self._waiting]]
 
     def note(self, event: ClientEvent | ServerEvent) -> None:
-        """Note what the next response is about: the model and the session, what was typed, the tool that was called."""
+        """Note the context of the next response: model, session, typed text, tool call."""
         if isinstance(event, ServerEvent):
             if event.type == _SESSION and event.session is not None:
                 self._session_id = event.session.id[:MAX_NAME] or None
@@ -145,7 +144,7 @@ class Turns(Generic[CallT]):
             self._tool_call_id = event.item.call_id[:MAX_NAME] or None if is_result else None
 
     def summarize(self, event: ClientEvent | None = None) -> RequestSummary:
-        """What is to be recorded of the next response; `event` asks for it, None where the provider begins it by itself."""
+        """The summary of the next response; `event` requests it, None if the provider begins it by itself."""
         summary = RequestSummary(
             model=self._model if self._model.strip() else UNNAMED_MODEL,
             stream=True,
@@ -162,7 +161,7 @@ class Turns(Generic[CallT]):
         self._waiting.append((event_id, call))
 
     def begin_by_provider(self, response_id: str, call: CallT) -> None:
-        """Note that the provider has begun a response by itself."""
+        """Add a call for a response that the provider began by itself."""
         self._by_response[response_id] = call
 
     def receive(self, event: ServerEvent) -> tuple[CallT | None, bool]:

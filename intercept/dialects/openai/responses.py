@@ -42,7 +42,7 @@ class _Request(RequestBody):
 
     @property
     def uses_state(self) -> bool:
-        """Whether the response is kept, which it is unless that is declined, or goes on with what was kept."""
+        """Whether the provider stores the response (the default), or it continues a stored one."""
         is_kept = bytes(self.store) != _DECLINED
         return is_kept or any(bytes(one) not in _NOTHING for one in (self.conversation, self.previous_response_id))
 

@@ -30,7 +30,7 @@ CallT = TypeVar("CallT")
 
 
 class ClientEvent(Struct, frozen=True):
-    """What a client sends: `generate` is false where it asks for an id alone, to warm up."""
+    """An event of a client: `generate` is false if it only requests an id, to warm up."""
 
     type: str = ""
     stream_id: str = ""
@@ -77,7 +77,7 @@ def read_server_event(message: bytes) -> ServerEvent:
 
 
 class Lanes(Generic[CallT]):
-    """The calls that are under way on one connection."""
+    """The running calls of one connection."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[CallT]] = {}
@@ -85,12 +85,12 @@ class Lanes(Generic[CallT]):
         self._by_response: dict[str, CallT] = {}
 
     def __len__(self) -> int:
-        """How many calls are under way."""
+        """The number of running calls."""
         return len(self.calls)
 
     @property
     def calls(self) -> list[CallT]:
-        """All that are under way."""
+        """All running calls."""
         return [call for lanes in (self._created, self._waiting) for calls in lanes.values() for call in calls]
 
     def current(self, lane: str) -> CallT | None:

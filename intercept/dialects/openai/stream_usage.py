@@ -1,4 +1,4 @@
-"""Makes a chat stream report its tokens although the client did not ask for that, and hides the answer from the client.
+"""Makes a chat stream report its tokens if the client did not request that, and hides the report from the client.
 
 OpenAI's chat completions report the usage of a stream only on request: `stream_options.include_usage` (API reference,
 "Chat"). It then comes in a chunk of its own, whose `choices` are empty, behind all others. Two pure steps keep everything
@@ -22,9 +22,9 @@ MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
 MAX_OPTIONS_BYTES: Final = 4 * 1024
 """The largest value of `stream_options` that is changed."""
 MAX_HELD_BYTES: Final = 64 * 1024
-"""The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
+"""The maximum size of an unfinished event that is held back. A larger one cannot be the usage chunk."""
 MAX_CANDIDATE_EVENTS: Final = 1024
-"""Events without choices that are looked at in one stream. A server that sends more of them does not mean the usage."""
+"""Events without choices that are checked in one stream. If a server sends more, they are not usage chunks."""
 MAX_CANDIDATE_LINES: Final = 64
 """Line ends of such an event."""
 
@@ -51,11 +51,6 @@ class _Chunk(Struct):
 
 
 _CHUNK: Final = Decoder(_Chunk)
-
-
-def asks_for_usage(stream_options: bytes | None) -> bool:
-    """Say whether the value of a request's `stream_options`, None for an absent one, requests the usage."""
-    return _members(stream_options or b"").get(_INCLUDE_USAGE) == b"true"
 
 
 def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
@@ -114,7 +109,7 @@ class UsageChunkFilter:
             piece = piece.removeprefix(b"\n")
             self._skips_line_feed = False
         data = self._held + piece
-        end = _last_event_end(data, max(0, len(self._held) - 1), len(data))  # what is held ends no event by itself
+        end = _last_event_end(data, max(0, len(self._held) - 1), len(data))  # the held bytes end no event
         events, self._held = data[:end], data[end:]
         if (empty := _NO_ITEMS.search(events)) is not None:
             events = self._without_usage(events, _last_event_end(events, 0, empty.start()))
@@ -126,7 +121,7 @@ class UsageChunkFilter:
         return events
 
     def end(self) -> bytes:
-        """Return what is held when the stream is over: an event without its end."""
+        """Return the held bytes at the end of the stream: an event without its end."""
         held, self._held = self._held, b""
         return held
 

@@ -41,7 +41,7 @@ class _Reported(Struct):
 
 
 class _Meta(Struct):
-    """Cohere's: what was used, and of that what is billed."""
+    """Cohere's usage: what was used, and what is billed."""
 
     tokens: Raw = Raw()
     billed_units: Raw = Raw()
@@ -76,7 +76,10 @@ def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
-    """Read a usage object; None where it has nothing. One without counts (a duration, a number of searches) is kept as it is."""
+    """Read a usage object; None if it is empty.
+
+    One without counts (a duration, a number of searches) is kept as it is.
+    """
     for incoming, outgoing in ("prompt", "completion"), ("input", "output"):
         if tokens := openai_tokens(usage, incoming, outgoing):
             return tokens

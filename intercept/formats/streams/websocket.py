@@ -79,7 +79,7 @@ class WebSocket:
             self._protocol.send_text(message)
 
     def ping(self) -> None:
-        """Ask the other side for a sign of life."""
+        """Send a ping."""
         if self.is_open:
             self._protocol.send_ping(b"")
 
@@ -89,7 +89,7 @@ class WebSocket:
             self._protocol.send_close(None if code == NO_STATUS else code, "" if code == NO_STATUS else reason)
 
     def drain_output(self) -> bytes:
-        """Return what is to be sent now."""
+        """Return the bytes to send."""
         return b"".join(self._protocol.data_to_send())
 
     def _join(self, frame: Frame) -> bytes | None:

@@ -1,7 +1,7 @@
-"""Who signed in, who was not authenticated, who was refused, and who read whose calls, as entries of the audit trail.
+"""Sign-ins, failed authentication, refused accesses, and reads of other users' calls, as entries of the audit trail.
 
-Unlike changes, these happen as often as somebody likes. So equal events of one hour are one entry with a count, the
-number of entries is bounded, each is removed after `KEPT`, and nobody waits for one to be written.
+Unlike changes, clients can cause any number of these. So equal events of one hour are one entry with a count, the number
+of entries is bounded, each is removed after `KEPT`, and writing one delays nothing.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
 MAX_ENTRIES = 100
-"""Entries of one action that a process makes in an hour; what is beyond them is counted without address and user."""
+"""Entries of one action that a process makes in an hour; further events are counted without address and user."""
 
 MAX_SIGN_INS = 1_000
 """The same of sign-ins, which take a valid token."""
 
 MAX_READS = 2_000
-"""The same of calls that were read; what is beyond them is counted by reader alone."""
+"""The same for reads of calls; further reads are counted by reader only."""
 
 MAX_PENDING = 5_000
-"""Entries that wait for the database. While so many do, further ones are not kept."""
+"""The maximum number of entries that wait for the database; further ones are dropped."""
 
 KEPT_DAYS = 90
 """How long an entry is kept."""

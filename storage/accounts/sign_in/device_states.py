@@ -26,7 +26,7 @@ class PollError(StrEnum):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A program that wants a token: what it calls itself, where it asks from, and until when it waits."""
+    """A program that waits for a token: its name, its address, and until when it waits."""
 
     name: str
     client_ip: str

@@ -1,4 +1,4 @@
-"""Programs that get a token by their user's word in a browser: the device authorization grant.
+"""Programs that get a token when a user allows it in a browser: the device authorization grant.
 
 Source: RFC 8628. A program shows a short user code, and asks again and again with a long device code; somebody who is
 signed in enters the user code and allows it or not. Of both codes the database keeps a SHA-256, and of the token, which
@@ -31,7 +31,7 @@ DEVICE_SECONDS = 600.0
 """How long a user code may be answered, and its token fetched."""
 
 POLL_SECONDS = 5.0
-"""How long a program waits before it asks again; each time that it asks earlier it is told to wait so much longer."""
+"""How long a program waits between requests; each earlier request makes its wait longer by this."""
 
 TOKEN_DAYS = 90
 """How long the token of a program is valid."""
@@ -39,14 +39,14 @@ TOKEN_DAYS = 90
 MAX_DEVICES = 10_000
 """Programs that wait at the same time, on all servers together."""
 
-# No vowels, so it spells nothing, and nothing that looks like something else (RFC 8628 section 6.1).
+# No vowels, so it forms no words, and no characters that look alike (RFC 8628 section 6.1).
 _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 _CODE_LENGTH = 8
 NO_CODE = "there is no such code; it may have expired, or was answered"
 
 
 class NoTokenError(Exception):
-    """A program gets no token; `why` is what it is told."""
+    """A program gets no token; `why` is the error code."""
 
     def __init__(self, why: PollError, message: str = "") -> None:
         super().__init__(message)
@@ -73,10 +73,10 @@ class Devices:
         self._now = now
 
     async def begin(self, name: str, client_ip: str) -> DeviceCodes:
-        """Let a program wait.
+        """Add a waiting program.
 
         Raises:
-            TooManyDevicesError: Too many do.
+            TooManyDevicesError: Too many wait.
         """
         codes = DeviceCodes(new_token(), "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH)))
         now = self._now()
@@ -117,14 +117,14 @@ class Devices:
         )
 
     async def answer(self, user_code: str, *, allow: bool, author: Author) -> None:
-        """Let a program have a token of the author, or not. It is answered once.
+        """Allow or deny a program a token of the author, once.
 
         Raises:
             UnknownIdentityError: No program that still waits shows this code.
         """
-        answer: dict[str, Any] = {"state": State.DENIED.value}
+        changes: dict[str, Any] = {"state": State.DENIED.value}
         if allow and author.user is not None:
-            answer = {
+            changes = {
                 "state": State.ALLOWED.value,
                 "user_id": author.user.id,
                 "token_id": author.token_id,
@@ -132,12 +132,12 @@ class Devices:
                 "outlived_by": author.expires_at,
             }
         async with self._database.within(ANSWER_SECONDS):
-            found = await self._devices.update_one(self._waiting(user_code), {"$set": answer})
+            found = await self._devices.update_one(self._waiting(user_code), {"$set": changes})
         if not found.matched_count:
             raise UnknownIdentityError(NO_CODE)
 
     async def fetch(self, device_code: str) -> tuple[Token, str]:
-        """Make the token of a program that was allowed one, this once. Returns what is known of it, and the token.
+        """Create the token of an allowed program, once. Return its metadata and the token.
 
         Raises:
             NoTokenError: It gets none, or not yet.
@@ -150,7 +150,7 @@ class Devices:
                 raise NoTokenError(PollError.EXPIRED_TOKEN)
             if found["state"] == State.PENDING:
                 await self._keep_waiting(found, now)
-            found = await self._devices.find_one_and_delete(key)  # of those who ask at the same moment one gets it
+            found = await self._devices.find_one_and_delete(key)  # of several requests at the same moment one gets it
         if found is None or found["state"] != State.ALLOWED:
             raise NoTokenError(PollError.ACCESS_DENIED)
         return await self._make_token(found, now)
@@ -168,7 +168,7 @@ class Devices:
         expires_at, latest = now + timedelta(days=TOKEN_DAYS), found["outlived_by"]
         try:
             if found["token_id"] is not None:
-                await self._identities.identify(found["token_id"])  # revoked meanwhile, it lets nobody in
+                await self._identities.identify(found["token_id"])  # revoked in the meantime, so it is useless
             user = (await self._identities.identify_user(user_id)).user
             author = Author(user, found["answered_from"], found["token_id"], latest)
             return await self._identities.create_token(

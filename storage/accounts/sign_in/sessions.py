@@ -33,15 +33,15 @@ class Method(StrEnum):
 
 
 class SignInSession(Struct, frozen=True, kw_only=True):
-    """What is known of a session: never its secret. `id` is its public part.
+    """A session without its secret. `id` is its public part.
 
     Attributes:
-        token_id: The token that it was made with, whose rights it has; None is one without, which has the rights of the user.
+        token_id: The token of the sign-in, whose rights it has; None without one: then it has the rights of the user.
         method: How the user signed in.
-        last_used_at: Its last use, as exactly as uses are written down.
+        last_used_at: Its last use, approximately.
         expires_at: When it ends unless it is used.
         client_ip: Where it was made from.
-        user_agent: What the browser said of itself.
+        user_agent: The `User-Agent` of the browser.
     """
 
     id: str

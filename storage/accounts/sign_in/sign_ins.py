@@ -1,4 +1,4 @@
-"""Who is signed in: sessions are made, listed and ended here. `storage.accounts.authentication` verifies them."""
+"""Creates, lists and ends sessions. `storage.accounts.authentication` verifies them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CODE_SECONDS = 600.0
 
 
 class InvalidCodeError(Exception):
-    """A code does not sign in: it is unknown, was used, is too old, or its token is not valid any more."""
+    """A code does not sign in: it is unknown, used or too old, or its token is no longer valid."""
 
 
 class SignIns:
@@ -67,7 +67,7 @@ class SignIns:
         method: Method = Method.TOKEN,
         id_token: str = "",
     ) -> str:
-        """Make a session for who identified themselves. Returns its text, which nobody can ask for again.
+        """Create a session for an authenticated user. Return its text, which cannot be read again.
 
         It ends with the token that they did it with, if there is one, at the latest. A user has at most `MAX_SESSIONS`.
         `id_token` is kept until then, for the provider that is told of the end; a long one is not.
@@ -116,7 +116,7 @@ class SignIns:
         return code
 
     async def create_link(self, username: str, author: Author = COMMAND_LINE) -> str:
-        """Make such a code that signs in a user without a token, whatever other ways to sign in there are.
+        """Create a code that signs in a user without a token, also if no other way to sign in is on.
 
         Raises:
             UnknownIdentityError: There is no such user.
@@ -137,10 +137,10 @@ class SignIns:
         return code
 
     async def redeem(self, code: str) -> Identity:
-        """Say whom a code signs in, this once.
+        """Return the user of a code, once.
 
         Raises:
-            InvalidCodeError: Nobody.
+            InvalidCodeError: The code is not valid.
         """
         async with self._database.within(ANSWER_SECONDS):
             found = await self._database.sign_in_codes.find_one_and_delete({"_id": digest(code)})
@@ -154,7 +154,7 @@ class SignIns:
                 raise InvalidCodeError from error
 
     async def page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[SignInSession]]:
-        """Return how many sessions a user has that are not over, and some of them, the one that was used last first.
+        """Return the number of active sessions of a user, and some of them, the last used first.
 
         Raises:
             UnknownIdentityError: There is no such user.
@@ -167,7 +167,7 @@ class SignIns:
             return count, [read_session(document) async for document in cursor.skip(offset).limit(limit)]
 
     async def end(self, session_id: str, *, of: str, author: Author) -> None:
-        """End a session of a user. Somebody else's leaves an entry in the audit trail.
+        """End a session of a user. If the author is another user, the audit trail gets an entry.
 
         Args:
             session_id: The public part of it.

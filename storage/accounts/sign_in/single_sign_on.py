@@ -1,7 +1,7 @@
-"""Users who sign in at an identity provider: made at their first sign-in, and kept as the provider's claims say.
+"""Users who sign in at an identity provider: created at the first sign-in, and updated from the provider's claims.
 
-A user is known again by issuer and subject, which no other person ever gets, and not by the name. Nobody gets in as a
-user that was there before by having their name, unless the operator lets them.
+A user is recognised by issuer and subject, which are unique forever, and not by the name. A person with the name of an
+existing user does not get that account, unless the operator allows it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
 
 ADMISSION_SECONDS = 5.0
-"""How long the database may take to let somebody in."""
+"""How long the database may take for a sign-in."""
 
 _log = logging.getLogger(__name__)
 
 
 class Refused(StrEnum):
-    """Why a person whom the provider knows does not get in."""
+    """Why a person known to the provider may not sign in."""
 
     REMOVED = "removed"
     NAME_TAKEN = "name_taken"
@@ -60,7 +60,7 @@ class PersonRefusedError(Exception):
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """What the provider says of a person. `role` and `groups` are None where it does not decide them."""
+    """A person, from the provider's claims. `role` and `groups` are None if no claim decides them."""
 
     issuer: str
     subject: str
@@ -71,15 +71,15 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
 
 class SingleSignOn:
-    """Lets people in whom an identity provider knows.
+    """Signs in people whom an identity provider knows.
 
     Args:
-        database: Where users are kept.
-        accounts: They.
+        database: Has the users.
+        accounts: The users.
         groups: Their groups.
         now: The wall clock, in UTC.
-        links_users: Whether a user who was made in another way belongs to who comes with their name.
-        makes_groups: Whether a group is made that the provider names and that there is not.
+        links_users: Whether a person is linked to an existing user of the same name.
+        makes_groups: Whether missing groups that the provider names are created.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class SingleSignOn:
         groups = None if person.groups is None else await self._named(person.groups)
 
         async def admit(session: Session | None) -> User:
-            document = await self._find(person, session) or await self._take_in(person, session)
+            document = await self._find(person, session) or await self._create_or_link(person, session)
             if person.role is not None:
                 document = await self._give_role(document, person.role, session)
             if groups is not None:
-                document = await self._put_in_groups(document, groups, session)
+                document = await self._add_to_groups(document, groups, session)
             return read_user(document)
 
         async with self._database.within(ADMISSION_SECONDS):
@@ -125,7 +125,7 @@ class SingleSignOn:
         return user
 
     async def admit_named(self, username: str) -> User:
-        """Return the user of a name that a trusted proxy gives, made if there is none. No claims change them.
+        """Return the user that a trusted proxy names, created if missing. No claims change them.
 
         Raises:
             PersonRefusedError: They do not get in.
@@ -151,8 +151,8 @@ class SingleSignOn:
         own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}
         return await self._database.users.find_one(own, session=session)
 
-    async def _take_in(self, person: Claimed, session: Session | None) -> dict[str, Any]:
-        """Make a user of a person who is none yet, or link the one of that name."""
+    async def _create_or_link(self, person: Claimed, session: Session | None) -> dict[str, Any]:
+        """Create a user for this person, or link the existing user of that name."""
         try:
             username = checked_username(person.username)
         except IdentityError as error:
@@ -180,15 +180,15 @@ class SingleSignOn:
         if await self._database.users.find_one(removed, session=session) is not None:
             raise PersonRefusedError(Refused.REMOVED, f'the user "{person.username}" was removed')
         try:
-            shown = checked_name("display name", person.display_name) or person.username
+            checked_display_name = checked_name("display name", person.display_name) or person.username
         except IdentityError:
-            shown = person.username
+            checked_display_name = person.username
         role = person.role or Role.MEMBER
         document: dict[str, Any] = {
             "_id": uuid4(),
             "schema_version": 1,
             "username": person.username,
-            "display_name": shown,
+            "display_name": checked_display_name,
             "role": role.value,
             "cost_centre": "",
             "created_at": milliseconds(self._now()),
@@ -197,7 +197,9 @@ class SingleSignOn:
         }
         await self._database.users.insert_one(document, session=session)
         user = read_user(document)
-        await self._audit(session, Action.USER_ADDED, user, role=role.value, name=shown, issuer=person.issuer)
+        await self._audit(
+            session, Action.USER_ADDED, user, role=role.value, name=checked_display_name, issuer=person.issuer
+        )
         return document
 
     async def _give_role(self, document: dict[str, Any], role: Role, session: Session | None) -> dict[str, Any]:
@@ -215,10 +217,10 @@ class SingleSignOn:
         await self._audit(session, Action.USER_CHANGED, user, role=role.value, role_before=user.role.value)
         return await self._read(user.id, session)
 
-    async def _put_in_groups(
+    async def _add_to_groups(
         self, document: dict[str, Any], groups: Iterable[Group], session: Session | None
     ) -> dict[str, Any]:
-        """Let the user be in the claimed groups, and no more in those that were claimed before. Others stay as they are."""
+        """Put the user into the claimed groups, and remove them from groups that were claimed before. Others stay."""
         claimed = {group.id: group for group in groups}
         member_of = list(document.get("group_ids", ()))
         before = set(document.get("claimed_group_ids", ())) & set(member_of)

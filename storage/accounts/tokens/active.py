@@ -1,4 +1,4 @@
-"""All active tokens and sessions as digests in memory, to tell a guess from a token without asking the database for each."""
+"""Digests of all active tokens and sessions in memory, to reject guesses without a query for each."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FRESH_SECONDS = 5.0
 """How long they are believed to be all: a token that was created since then counts as a guess."""
 
 READ_SECONDS = 2.0
-"""How long the database may take to tell them."""
+"""How long the database may take to read them."""
 
 _NEVER = float("-inf")
 
 
 class ActiveTokens:
-    """The active tokens and sessions of a database, read when somebody asks, at most once in `FRESH_SECONDS`.
+    """The active tokens and sessions of a database, read on demand, at most once in `FRESH_SECONDS`.
 
-    This does not authenticate: who is let through here is verified as everybody is.
+    This does not authenticate: everything that passes is verified as usual.
 
     Args:
         database: Where they are kept.
@@ -47,9 +47,9 @@ class ActiveTokens:
         self._read_at = _NEVER
 
     async def may_have(self, token: str, kind: Kind = Kind.TOKEN) -> bool:
-        """Say whether a token, or a session, has to be looked up: it is one of them, or the database is unavailable and nobody can know.
+        """Whether a token or session has to be verified: it is known, or the database is unavailable.
 
-        True also for a text that cannot be a token, which nobody looks up.
+        True also for a text that cannot be a token, which is never looked up.
         """
         parts = split_token(token)
         if parts is None:
@@ -62,7 +62,7 @@ class ActiveTokens:
         return self._digests is None or is_secret(secret, self._digests.get((kind, token_id)))
 
     async def _read(self) -> dict[tuple[Kind, str], bytes] | None:
-        # A session has none to be revoked at: one that is ended is not there any more.
+        # Sessions have no such time: an ended one is removed.
         active = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
         digests = {}
         try:

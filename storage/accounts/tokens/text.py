@@ -36,13 +36,13 @@ _NO_DIGEST = bytes(32)
 
 
 def new_token() -> str:
-    """Make a token that nobody can guess."""
+    """Create a token that cannot be guessed."""
     text = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH + _SECRET_LENGTH))
     return f"{text[:_ID_LENGTH]}-{text[_ID_LENGTH:]}"
 
 
 def split_token(token: str) -> tuple[str, str] | None:
-    """Split a token into its public id and its secret; None when it does not look like one."""
+    """Split a token into its public id and its secret; None if it does not look like a token."""
     match = _TOKEN.fullmatch(token)
     return (match[1], match[2]) if match else None
 
@@ -53,7 +53,7 @@ def digest(secret: str) -> bytes:
 
 
 def is_secret(secret: str, known: bytes | None) -> bool:
-    """Compare a secret with the digest kept of it, in the same time whatever they are; None, unknown, never matches."""
+    """Compare a secret with its stored digest in constant time; None, for an unknown one, never matches."""
     return hmac.compare_digest(digest(secret), known or _NO_DIGEST)
 
 
@@ -82,7 +82,7 @@ class VerifiedTokens:
             self._memories.popitem(last=False)
 
     def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
-        """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
+        """Return a token that was verified less than `within` seconds ago and has not expired."""
         memory = self._memories.get(token)
         if memory is None or at - memory.verified_at >= within or memory.has_ended(now):
             return None

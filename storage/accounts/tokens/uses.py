@@ -1,7 +1,7 @@
-"""When each token was used last, and by which client, written in the background.
+"""The last use and client of each token, written in the background.
 
-Nobody waits for a write. A use is noted at most every `NOTE_SECONDS` for each token and process, so what is known of the
-last one is about that old. What a process that is killed has not written is lost.
+A use is noted at most every `NOTE_SECONDS` for each token and process, so the last use is accurate to that. A process that is
+killed loses what it has not written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_NOTED = 10_000
 """Tokens whose last uses a process remembers; of more, uses are noted more often or not at all."""
 
 ANSWER_SECONDS = 2.0
-"""How long the database may take to tell of uses, or to take them."""
+"""How long the database may take to read or write uses."""
 
 _BATCH = 500
 
@@ -59,11 +59,11 @@ class TokenUses:
         self._pending: dict[str, TokenUse] = {}
 
     def note(self, identity: Identity, client: Callable[[], tuple[str, str]]) -> None:
-        """Note that a token was used, or a session that was made without one. Returns at once.
+        """Note the use of a token, or of a session without one. Returns at once.
 
         Args:
-            identity: Whose, and which.
-            client: Tells the name of the client and its address, if that is to be known.
+            identity: The user and the token.
+            client: Returns the name and address of the client; called only if needed.
         """
         now, key = self._monotonic(), identity.token_id or f"user {identity.user.id}"
         if now < self._due.get(key, now):
@@ -96,7 +96,7 @@ class TokenUses:
         """Write what was noted every `WRITE_SECONDS`, until cancelled.
 
         Raises:
-            DatabaseRefusalError: The database does not take it.
+            DatabaseRefusalError: The database refuses the write.
         """
         health = self._database.health
         while True:
@@ -106,7 +106,7 @@ class TokenUses:
                 await self.flush()
 
     async def close(self) -> None:
-        """Write what is left, if the database is there."""
+        """Write the rest, if the database is available."""
         with suppress(DatabaseUnavailableError):
             await self.flush()
 
@@ -131,7 +131,7 @@ class TokenUses:
 
 
 def _update(token_id: str, use: TokenUse) -> UpdateOne:
-    """Make the document what was noted, unless another process has noted a later use."""
+    """Update the document, unless another process has noted a later use."""
     fields = {"user_id": use.user_id, "at": use.at, "client": use.client, "client_ip": use.client_ip}
     noted = {"$literal": {"_id": token_id, "schema_version": 1, **fields}}
     latest = {"$cond": [{"$gt": [use.at, "$at"]}, noted, "$$ROOT"]}

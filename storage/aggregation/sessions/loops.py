@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 MIN_TIMES: Final = 3
-"""So many equal calls of a tool are a loop."""
+"""The number of equal calls of a tool that make a loop."""
 
 MAX_APART: Final = 8
 """How many tool calls after one its repetition may be, to be of one loop with it."""

@@ -27,10 +27,10 @@ MAX_LINES: Final = 4
 """Conversations of a session with one model that are gone on with, those with the latest calls."""
 
 LIFETIME: Final = timedelta(minutes=5)
-"""How long providers keep what was not read again. Anthropic, OpenAI and Amazon document 5 minutes as the least."""
+"""How long providers keep unused entries. Anthropic, OpenAI and Amazon document 5 minutes as the minimum."""
 
 LONG_LIFETIME: Final = timedelta(hours=1)
-"""The same of what was written for an hour (Anthropic, `"ttl": "1h"`)."""
+"""The same for entries written for an hour (Anthropic, `"ttl": "1h"`)."""
 
 KEPT: Final = timedelta(days=3)
 """How long after its last call a line is kept."""

@@ -39,7 +39,7 @@ BATCH = 500
 """Most interceptions that are added in one transaction."""
 
 MAX_FAILED = 2_000
-"""Most failed calls that are looked at in one transaction."""
+"""The maximum number of failed calls that are read in one transaction."""
 
 JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
@@ -58,7 +58,7 @@ _TYPED = {
 }
 # Something was written to Anthropic's cache for an hour.
 _LONG_LIVED = {"$regexMatch": {"input": "$$this", "regex": r'"ephemeral_1h_input_tokens":[1-9]'}}
-# Prompts and usages may be large: only what is needed of them leaves the database.
+# Prompts and usages may be large: only the needed parts leave the database.
 CALL = {
     **dict.fromkeys(
         (
@@ -83,7 +83,7 @@ class SessionJob(ExactlyOnceJob):
     Args:
         database: Where they are.
         pause: Waits for seconds.
-        busy: Says whether the server has calls under way.
+        busy: Whether calls are running.
     """
 
     log = logging.getLogger(__name__)

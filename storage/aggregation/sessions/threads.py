@@ -33,13 +33,13 @@ PASS_SECONDS = 2.0
 """From the end of one pass to the beginning of the next."""
 
 RETRY_SECONDS = (2, 8, 30, 120, 440)
-"""How long after each look in vain comes the next: ten minutes in all, then an interception is given up."""
+"""Pauses between searches for a parent: ten minutes in all, then the search ends."""
 
 CONTENT_TRIES = 2
 """Looks in vain for messages that are repeated: whoever repeats them had an answer, so they are recorded if they ever are."""
 
 CONVERSATION_PAUSE = timedelta(days=7)
-"""How long after a call its conversation may go on, where only its messages tell that it does."""
+"""How long after a call its conversation may continue, if only its messages show that."""
 
 ANSWER_SECONDS = 5.0
 """How long the database may take for one interception."""
@@ -88,10 +88,10 @@ class Threads:
             await self._database.health.wait_until_back()
 
     async def link_pending(self) -> int:
-        """Look once for each parent that is due to be looked for; return how many interceptions this linked.
+        """Search once for each parent that is due; return the number of linked interceptions.
 
         Raises:
-            DatabaseUnavailableError: Not all was looked for.
+            DatabaseUnavailableError: Not all were searched.
         """
         until, linked = self._now(), 0
         while children := await self._due(until):

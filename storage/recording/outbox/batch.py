@@ -46,7 +46,7 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> lis
 
 
 async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[RejectedWrite], list[Operation]]:
-    """Make documents; return what was refused, and the operations whose document is there already."""
+    """Insert documents; return the rejected writes, and the operations whose document exists already."""
     if not operations:
         return [], []
     try:
@@ -67,7 +67,7 @@ async def _make(collection: Collection, operations: Sequence[Operation]) -> tupl
 
 
 async def _change(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
-    """Change documents, one after the other; return what was refused."""
+    """Update documents, one after the other; return the rejected writes."""
     rejected: list[RejectedWrite] = []
     while operations:
         try:

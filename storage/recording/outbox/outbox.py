@@ -47,11 +47,11 @@ class Outbox:
 
     Args:
         spool: Closed with the outbox. What an earlier process left there comes first.
-        policy: Whether the spool may have a start that is waited for.
+        policy: Whether the spool makes a start durable, or only the database.
 
     Attributes:
         state: Where operations go.
-        trouble: Why the spool takes no more, in a phrase; empty while it does.
+        trouble: Why the spool accepts no more records, in a phrase; empty if it does.
     """
 
     def __init__(self, spool: Spool, *, policy: RecordPolicy) -> None:

@@ -30,14 +30,14 @@ class RecordingUnavailableError(Exception):
 
 @dataclass(eq=False, slots=True)
 class PendingWrite:
-    """An operation that is in memory, from `put` until the database has it or the spool alone.
+    """An operation in memory, until the database has it, or only the spool.
 
     Attributes:
-        result: Set to None when it is durable, or to why it is not; None where nobody waits.
-        optional: It may be left out.
+        result: Set to None when it is durable, or to the reason why it is not; None if nothing waits.
+        optional: It may be dropped.
         tried: It was sent to the database before.
         spooled: The spool has all of it.
-        positions: Where the spool has it; of a start and its end, where it has either.
+        positions: Its positions in the spool; for a start merged with its end, both.
         due_at: When a start stops to wait for its end, in seconds of the event loop.
     """
 
@@ -65,7 +65,7 @@ class PendingWrite:
         return not self.optional and not self.waited_for
 
     def end_with(self, end: PendingWrite) -> None:
-        """Put the end of the interception together with this start of it."""
+        """Merge the end of the interception into this start."""
         self.operation = self.operation.ended_by(end.operation)
         self.positions += end.positions
         self.spooled = end.spooled

@@ -112,7 +112,7 @@ class Segment:
 
     @property
     def needed(self) -> bool:
-        """Whether the database has not got all of it."""
+        """Whether the database lacks some of it."""
         return self.references > 0 or self.unread > 0
 
     def mark_unread(self, since: Boundary) -> None:
@@ -136,7 +136,7 @@ class Segment:
             data = data[written:]
 
     def clear(self) -> None:
-        """Begin the file again. Nothing of it is needed.
+        """Truncate the file. Nothing in it is needed.
 
         Raises:
             OSError: It stays as it is.

@@ -131,7 +131,7 @@ class Segments:
             self.drop_unless_needed(segment)
 
     def cut(self, segment: Segment, boundary: Boundary) -> None:
-        """Note that nothing after that boundary can be read, and write no more to the segment."""
+        """Nothing after that boundary can be read: stop writing to the segment."""
         if segment is self._current:
             self.seal()
         segment.cut(boundary)
@@ -143,7 +143,7 @@ class Segments:
             self._current = None
 
     def abandon(self) -> None:
-        """After a failed write or sync, write to the current segment no more."""
+        """After a failed write or sync, stop writing to the current segment."""
         # The content of the disk is unknown now: bytes that are not known to be whole are cut off.
         segment, self._current = self._current, None
         if segment is not None:
@@ -172,7 +172,7 @@ class Segments:
         return paths
 
     def sync_paths(self, paths: Iterable[Path]) -> None:
-        """Sync folder and files, but for files that were deleted; for any thread.
+        """Sync folder and files, except deleted files; for any thread.
 
         Raises:
             OSError: The content of the disk is unknown now.

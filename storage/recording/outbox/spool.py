@@ -102,7 +102,7 @@ class Spool:
         return self._syncing is not None
 
     def has_room(self, size: int = 0) -> bool:
-        """Whether a record of `size` bytes would be taken now that is not urgent."""
+        """Whether a record of `size` bytes that is not urgent would be accepted now."""
         return self.size + FRAME_BYTES + size <= self._max_not_urgent
 
     def append(self, record: bytes, *, urgent: bool = False) -> Position:
@@ -175,7 +175,7 @@ class Spool:
             if damaged:
                 await self.synced()
                 self._segments.cut(segment, end)
-            if segment.start == start:  # else more was marked unread meanwhile, and is read with these once more
+            if segment.start == start:  # else more records became unread meanwhile, and all are read again
                 segment.start = end
             if records:
                 segment.references += 1
@@ -232,7 +232,7 @@ class Spool:
         self._syncing = None
 
     async def _write_and_sync(self, data: bytes, records: int) -> SpoolWriteError | None:
-        """Write these records, if any, and sync all there is; return what failed, if anything did."""
+        """Write these records, if any, and sync everything; return the error, if there was one."""
         segment = None
         try:
             if records:

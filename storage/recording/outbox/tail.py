@@ -29,7 +29,7 @@ START_SECONDS = 0.25
 
 GATHER_SECONDS = 0.25
 ENOUGH_RECORDS = 100
-"""How long operations that nobody waits for are gathered into a batch, and the number from which they are not."""
+"""How long operations without a waiter are gathered into a batch, and the number that ends the wait."""
 
 
 class Tail:
@@ -52,7 +52,7 @@ class Tail:
         return len(self.batch) + len(self._due) + len(self._starts)
 
     def has_room(self, size: int, *, urgent: bool = False) -> bool:
-        """Whether there is room for so many bytes more."""
+        """Whether there is room for this many more bytes."""
         return self.size + size <= (MEMORY_BYTES if urgent else TAIL_BYTES)
 
     def add_start(self, write: PendingWrite) -> None:

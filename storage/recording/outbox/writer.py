@@ -27,7 +27,7 @@ COMMIT_SECONDS = 2.0
 """How long the database may take for operations that callers wait for; half a second later it counts as unavailable."""
 
 REPLAY_SECONDS = 10.0
-"""The same for operations that nobody waits for."""
+"""The same for operations without a waiter."""
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
 """The first and the longest pause between tries to reach a database; each is twice the one before."""
@@ -65,7 +65,7 @@ class Writer:
             raise error
 
     def enqueue(self, operation: Operation, *, optional: bool = False) -> None:
-        """Add an operation. An optional one is left out when there is too much else to write."""
+        """Add an operation. An optional one is dropped if there is too much else to write."""
         self._outbox.add(PendingWrite(operation, optional=optional))
 
     async def flush(self, seconds: float) -> bool:
@@ -98,7 +98,7 @@ class Writer:
 
     @property
     def trouble(self) -> str:
-        """What is wrong, in a phrase for the operator; empty when nothing is."""
+        """The problem, in a phrase for the operator; empty without one."""
         unavailable = "the database is unavailable" if self._outbox.state is State.SPOOLING else ""
         return "; ".join(filter(None, [unavailable, self._outbox.trouble]))
 

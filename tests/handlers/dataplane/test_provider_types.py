@@ -136,7 +136,7 @@ async def test_a_token_in_the_query_is_refused_and_another_credential_there_stay
     ],
 )
 @pytest.mark.gen_test
-async def test_a_websocket_where_there_is_none_is_told_so_and_other_paths_stay_what_they_are(types, path, status):
+async def test_a_path_without_websockets_refuses_them_and_other_paths_are_unchanged(types, path, status):
     client = await types.client()
     answer = await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})
     assert answer.status == status

@@ -57,8 +57,8 @@ def test_whoever_stops_a_request_first_decides_why_it_ended(first, second):
 def test_who_was_given_everything_keeps_it_when_the_request_is_stopped(stop):
     relayed_first = next_state(State.RELAYED, stop)
     stopped_first = next_state(next_state(State.SERVING, stop), Event.RELAY_ENDS)
-    assert relayed_first is stopped_first is State.DISMISSED
-    assert State.DISMISSED not in STOPPED
+    assert relayed_first is stopped_first is State.STOPPED_AFTER_RELAY
+    assert State.STOPPED_AFTER_RELAY not in STOPPED
 
 
 def test_serve_runs_from_its_start_to_its_end():

@@ -113,7 +113,7 @@ def test_a_key_in_the_query_comes_last_and_a_clients_own_goes_on_as_a_header():
     assert own_headers({"Api-Key": "k"}, "AIza") == [("Api-Key", "k")]
 
 
-def test_a_key_among_the_subprotocols_of_a_websocket_is_found_and_never_goes_upstream():
+def test_a_key_among_websocket_subprotocols_is_found_and_never_goes_upstream():
     offered = f"realtime,openai-insecure-api-key.{OURS} , openai-project.p,openai-beta.realtime-v1"
     headers = HTTPHeaders({"Sec-WebSocket-Protocol": offered})
     assert read_protocol_key(headers) == OURS

@@ -163,7 +163,7 @@ def states(metrics):
 def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     metrics, clock = Metrics(), Clock()
     policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
-    breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, most_circuits=2)
+    breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, max_circuits=2)
     metrics.watch_breakers(breakers.states)
     assert states(metrics) == {}
 

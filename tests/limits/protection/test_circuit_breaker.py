@@ -156,7 +156,7 @@ def test_provider_endpoint_and_model_each_have_circuits_of_their_own(breakers):
 
 
 def test_only_so_many_circuits_are_kept_and_those_asked_for_longest_ago_go_first(clock):
-    breakers = CircuitBreakers(POLICY, clock, most_circuits=2)
+    breakers = CircuitBreakers(POLICY, clock, max_circuits=2)
     first, second, third = (KEY._replace(model=model) for model in ["first", "second", "third"])
     trip(breakers, first)
     trip(breakers, second)

@@ -23,8 +23,8 @@ from storage.providers.sealing import Sealer
 from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
-TOLD = r"^WARNING runtime\.alerts\.sender: a webhook was not told: "
-TOLD_DIRECTLY = r"^WARNING runtime\.alerts\.direct: a webhook was not told: "
+TOLD = r"^WARNING runtime\.alerts\.sender: a webhook delivery failed: "
+TOLD_DIRECTLY = r"^WARNING runtime\.alerts\.direct: a webhook delivery failed: "
 
 
 class Clock:

@@ -278,7 +278,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     assert await database.alerts.count_documents({}) == 3
 
 
-@pytest.mark.expects_log("it is not known whether there is an alert: MongoDB does not sum up costs")
+@pytest.mark.expects_log("alerts cannot be checked: MongoDB does not sum up costs")
 @pytest.mark.gen_test
 async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(database, clock):
     async def refused():

@@ -241,7 +241,7 @@ async def test_the_supervisor_reads_nothing_more_from_a_worker_that_does_not_rea
 
 
 @pytest.mark.parametrize("said", [frame(b"\xc1"), b"\xff\xff\xff\xff"])
-@pytest.mark.expects_log("^ERROR runtime.authority.link: a worker is given up: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
 @pytest.mark.gen_test
 async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server, said):
     upper, theirs = await server.raw()
@@ -254,7 +254,7 @@ async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server,
     theirs.close()
 
 
-@pytest.mark.expects_log("^ERROR runtime.authority.link: a worker is given up: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
 @pytest.mark.gen_test
 async def test_two_requests_with_one_number_are_nonsense(server):
     _, theirs = await server.raw()
@@ -265,7 +265,7 @@ async def test_two_requests_with_one_number_are_nonsense(server):
     theirs.close()
 
 
-@pytest.mark.expects_log("^ERROR runtime.authority.link: a worker is given up: a worker begins with no line$")
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: a worker begins with no line$")
 @pytest.mark.gen_test
 async def test_a_worker_that_begins_with_no_line_is_given_up(server):
     upper, theirs = await server.raw()
@@ -291,7 +291,7 @@ async def test_a_worker_learns_that_the_supervisor_is_gone(server):
     await lost.wait()
 
 
-@pytest.mark.expects_log("^ERROR runtime.authority.link: the supervisor is given up: ")
+@pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to the supervisor: ")
 @pytest.mark.gen_test
 async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     _, upper, _, lost = await server.worker()

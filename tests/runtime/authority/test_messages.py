@@ -12,13 +12,13 @@ from limits.limiter import Limiter
 from runtime.authority.frames import FrameError, FrameReader
 from runtime.authority.messages import (
     Adoption,
-    Answer,
     Charge,
+    DecisionReply,
     FromWorker,
-    Question,
     Report,
     Start,
     ToWorker,
+    UsageRequest,
     Use,
     decode_from_worker,
     decode_to_worker,
@@ -42,7 +42,7 @@ def test_what_a_worker_says_arrives_as_it_was():
         charges=[Charge(1, Amounts(7), None), Charge(2, Amounts(7), NOTHING)],
         ends=[3, 4],
         starts=[Start(5, (SLOTS, RATE), NOTHING)],
-        questions=[Question(6, 20)],
+        usage_requests=[UsageRequest(6, 20)],
         reports=[Report(7, b"{}")],
     )
     assert decode_from_worker(sent(message)) == message
@@ -53,8 +53,8 @@ def test_a_decision_arrives_as_it_was(limits):
     limiter = Limiter(Clock(), Clock())
     for number in (1, 2, 3):
         decision = limiter.start(limits)
-        message = decode_to_worker(sent(ToWorker(answers=[Answer.of(number, limits, decision)])))
-        read = message.answers[0].decision(limits)
+        message = decode_to_worker(sent(ToWorker(decisions=[DecisionReply.of(number, limits, decision)])))
+        read = message.decisions[0].decision(limits)
         assert (read.states, read.refused_by, read.retry_after_ns, read.shadow) == (
             decision.states,
             decision.refused_by,
@@ -76,6 +76,10 @@ def test_what_is_no_message_is_refused(payload):
 @pytest.mark.parametrize("index", [-1, 1])
 def test_an_answer_about_another_limit_is_refused(index):
     use = Use(index, 0, 0, 0, 0, 0)
-    for answer in (Answer(1, -1, (use,), 0, ()), Answer(1, -1, (), 0, (use,)), Answer(1, 0, (), 0, ())):
+    for reply in (
+        DecisionReply(1, -1, (use,), 0, ()),
+        DecisionReply(1, -1, (), 0, (use,)),
+        DecisionReply(1, 0, (), 0, ()),
+    ):
         with pytest.raises(FrameError):
-            answer.decision((RATE,))
+            reply.decision((RATE,))

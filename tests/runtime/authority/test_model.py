@@ -59,7 +59,7 @@ class Worker:
         self.requests = []
 
     def send(self):
-        while (message := self.authority.take()) is not None:
+        while (message := self.authority.take_outgoing()) is not None:
             self.up.append(encode(message))
 
     def deliver_up(self):
@@ -69,7 +69,7 @@ class Worker:
         self.answer()
 
     def answer(self):
-        while (message := self.desk.take()) is not None:
+        while (message := self.desk.take_outgoing()) is not None:
             self.down.append(encode(message))
 
     def deliver_down(self):
@@ -205,7 +205,12 @@ def test_what_was_admitted_alone_is_counted_once_the_supervisor_answers(steps):
         await world.settle()
         assert len(world.limiter) == 0
         for worker in world.workers:
-            kept = (worker.authority._asks, worker.authority._running, worker.authority._alone, worker.authority._late)
+            kept = (
+                worker.authority._undecided,
+                worker.authority._running,
+                worker.authority._alone,
+                worker.authority._late,
+            )
             assert kept == ({}, {}, {}, {})
 
     try:
@@ -321,7 +326,7 @@ async def test_a_request_that_left_before_its_answer_gives_back_at_once():
     worker.deliver_up()
     assert len(world.limiter) == 0
     worker.deliver_down()
-    assert worker.authority.take() is None
+    assert worker.authority.take_outgoing() is None
 
 
 @pytest.mark.gen_test
@@ -332,7 +337,7 @@ async def test_a_request_that_left_before_it_was_sent_is_never_asked_for():
     await asyncio.sleep(0)
     worker.end(0)
     await asyncio.sleep(0)
-    assert worker.authority.take() is None
+    assert worker.authority.take_outgoing() is None
 
 
 @pytest.mark.parametrize(

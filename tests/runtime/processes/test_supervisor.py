@@ -103,7 +103,7 @@ class Crew:
 
     def living(self):
         """The numbers of those that live."""
-        living = {worker.pid for worker in self.supervisor._living}
+        living = {worker.pid for worker in self.supervisor._exits}
         return [number for number in range(20) if (self.folder / str(number)).exists() and self.pid(number) in living]
 
 

@@ -112,14 +112,14 @@ async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, o
     raised = [outbox.raise_alert(AlertType.BUDGET_THRESHOLD, KEY, {"share": 80}) for _ in range(4)]
     assert sorted(await asyncio.gather(*raised)) == [False, False, False, True]
     assert await outbox.waiting() == {wants.id: 1}
-    delivery = await outbox.take()
+    delivery = await outbox.claim()
     assert (delivery.webhook_id, delivery.event_id, delivery.attempts) == (wants.id, event_id_of(KEY), 1)
     assert json.loads(delivery.body) == {
         "type": "budget.threshold",
         "timestamp": "2099-01-01T12:00:00.000Z",
         "data": {"share": 80},
     }
-    assert await outbox.take() is None
+    assert await outbox.claim() is None
     assert await database.alerts.count_documents({"_id": KEY}) == 1
     assert not await outbox.raise_alert(AlertType.BUDGET_THRESHOLD, KEY, {"share": 80})
     assert await outbox.raise_alert(AlertType.OWNER_ADDED, "wanted by nobody", {})
@@ -149,17 +149,17 @@ async def test_another_error_of_the_database_passes(outbox):
 async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks, outbox, clock, database):
     webhook, _ = await webhooks.add(URL, ["job.failed"])
     await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
-    first = await outbox.take()
+    first = await outbox.claim()
     await outbox.note(first, 500, "x" * 1_000)
     last = (await webhooks.find(webhook.id)).last
     assert (last.status, last.error, last.attempts, last.type) == (500, "x" * MAX_ERROR, 1, "job.failed")
-    assert await outbox.take() is None
+    assert await outbox.claim() is None
     clock.time += 10 * SECOND
-    assert (await outbox.take()).attempts == 2  # and this process dies
+    assert (await outbox.claim()).attempts == 2  # and this process dies
     clock.time += (LEASE_SECONDS - 1) * SECOND
-    assert await outbox.take() is None
+    assert await outbox.claim() is None
     clock.time += 2 * SECOND
-    third = await outbox.take()
+    third = await outbox.claim()
     (waiting,) = await outbox.latest(webhook.id)
     assert (waiting.state, waiting.attempts, waiting.next_at > clock.time, waiting.ended_at) == (WAITING, 3, True, None)
     await outbox.note(third, 204, None)
@@ -171,7 +171,7 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     await outbox.note(first, 500, "late")  # of a process that hung
     assert (await database.webhook_deliveries.find_one())["state"] == "delivered"
     clock.time += timedelta(days=1)
-    assert await outbox.take() is None
+    assert await outbox.claim() is None
 
 
 @pytest.mark.gen_test
@@ -179,11 +179,11 @@ async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, out
     await webhooks.add(URL, ["job.failed"])
     await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
     for _ in range(MAX_ATTEMPTS):
-        await outbox.note(await outbox.take(), None, "no answer")
+        await outbox.note(await outbox.claim(), None, "no answer")
         clock.time += timedelta(hours=6)
-    assert await outbox.take() is None
+    assert await outbox.claim() is None
     await outbox.raise_alert(AlertType.JOB_FAILED, "job:2", {})
-    await outbox.note(await outbox.take(), 410, "gone", is_final=True)
+    await outbox.note(await outbox.claim(), 410, "gone", is_final=True)
     states = [one["state"] async for one in database.webhook_deliveries.find()]
     assert states == ["failed", "failed"]
 
@@ -192,6 +192,6 @@ async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, out
 async def test_a_test_is_sent_to_one_webhook_whatever_it_wants(webhooks, outbox):
     webhook, _ = await webhooks.add(URL, [])
     id_ = await outbox.send_test(webhook.id)
-    delivery = await outbox.take()
+    delivery = await outbox.claim()
     assert (delivery.event_id, delivery.type, delivery.webhook_id) == (id_, TEST_TYPE, webhook.id)
     assert await outbox.send_test(uuid4()) != id_

@@ -121,7 +121,7 @@ async def test_a_policy_follows_the_name_of_its_group(store, database):
     science = Source(Level.GROUP, str(group.id), "science")
     assert (await store.get(Level.GROUP, "science")).source == science
     assert [one.source for one in (await store.page(limit=9, offset=0))[1]] == [science]
-    await followed._look()
+    await followed._reload()
     assert [source for source, _ in followed.book] == [science]
 
 
@@ -141,7 +141,7 @@ async def test_who_is_removed_leaves_no_policy(store, database):
     left = {("bob", Level.USER), (tokens[1], Level.TOKEN)}
     count, listed = await store.page(limit=9, offset=0)
     assert (count, {(one.source.name, one.source.level) for one in listed}) == (2, left)
-    await followed._look()
+    await followed._reload()
     assert {(source.name, source.level) for source, _ in followed.book} == left
 
 

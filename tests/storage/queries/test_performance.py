@@ -105,7 +105,7 @@ def test_of_a_provider_that_nobody_called_nothing_is_known():
 
 
 @pytest.mark.gen_test
-async def test_a_call_that_was_never_sent_has_no_waits_nor_one_whose_clock_went_back_less_than_none(database):
+async def test_a_call_that_was_never_sent_has_no_waits_and_no_wait_is_negative(database):
     by_name = await found(
         database, call(1, asked=None, first=None), call(2, asked=-3, first=-5, ended=-9, provider_name="west")
     )

@@ -256,7 +256,7 @@ def test_the_document_keeps_what_the_api_does_not_show():
     assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
 
 
-def test_a_start_has_the_results_of_the_tools_that_it_brings_and_looks_for_their_calls():
+def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     results = (ToolResult(id="call_1", bytes=7, is_error=True), ToolResult(id="x" * (MAX_ID + 1), bytes=1))
     document = start_document(interception(tool_results=results), instance_id=INSTANCE, new_id=counting_ids())
     assert document["tool_results"] == [{"id": "call_1", "bytes": 7, "is_error": True}]

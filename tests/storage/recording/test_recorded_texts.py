@@ -87,7 +87,7 @@ async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, ke
 
 
 @pytest.mark.gen_test
-async def test_a_flush_waits_for_what_is_being_looked_through(database, tmp_path):
+async def test_a_flush_waits_for_texts_that_are_being_redacted(database, tmp_path):
     texts = HeldTexts()
     start, end = call(tool_inputs=Keep.HASHED)
     async with opened(database, tmp_path, texts=texts) as recorder:
@@ -104,7 +104,7 @@ async def test_a_flush_waits_for_what_is_being_looked_through(database, tmp_path
 
 
 @pytest.mark.gen_test
-async def test_a_server_that_stops_records_the_end_without_what_was_not_looked_through(database, tmp_path, monkeypatch):
+async def test_a_stopping_server_records_the_end_without_texts_that_were_not_redacted(database, tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "TEXT_SECONDS", 0.01)
     texts = HeldTexts()
     start, end = call(**dict.fromkeys(KINDS, Keep.REDACTED))
@@ -119,9 +119,9 @@ async def test_a_server_that_stops_records_the_end_without_what_was_not_looked_t
     assert texts_of(document)[0] == [""] * 5
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.recorder: texts of interception \S+ cannot be looked through")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.recorder: texts of interception \S+ cannot be redacted")
 @pytest.mark.gen_test
-async def test_texts_that_cannot_be_looked_through_are_not_recorded(database, tmp_path):
+async def test_texts_that_cannot_be_redacted_are_not_recorded(database, tmp_path):
     texts = HeldTexts(ValueError("no pattern"))
     texts.may.set()
     start, end = call(**dict.fromkeys(KINDS, Keep.REDACTED))
@@ -134,7 +134,7 @@ async def test_texts_that_cannot_be_looked_through_are_not_recorded(database, tm
 
 @pytest.mark.gen_test
 async def test_more_than_can_wait_are_recorded_without_restricted_texts(database, tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder_module, "MAX_LOOKED_THROUGH", 0)
+    monkeypatch.setattr(recorder_module, "MAX_REDACTING", 0)
     start, end = call(prompts=Keep.REDACTED, responses=Keep.FULL)
     async with opened(database, tmp_path) as recorder:
         await recorder.start(start)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upstream.openid.errors import SignInRefusedError
-from upstream.openid.flows import FLOW_SECONDS, MAX_ANSWER, MAX_FLOW, CancelledError, Flow, FlowEndedError
+from upstream.openid.flows import FLOW_SECONDS, MAX_FLOW, MAX_PARAMETER, CancelledError, Flow, FlowEndedError
 
 ISSUER, NOW = "https://id.example", 1_800_000_000.0
 FLOW = Flow("the-state", "the-nonce", "the-verifier", "overview", int(NOW))
@@ -56,7 +56,7 @@ def test_the_request_asks_for_a_code_with_a_challenge():
 
 @pytest.mark.parametrize("iss", [{}, {"iss": ISSUER}])
 def test_an_answer_to_this_sign_in_has_a_code(iss):
-    assert FLOW.read_answer(ANSWER | iss, ISSUER, names_issuer=bool(iss)) == "the-code"
+    assert FLOW.read_redirect(ANSWER | iss, ISSUER, names_issuer=bool(iss)) == "the-code"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_answer_to_this_sign_in_has_a_code(iss):
         (ANSWER | {"iss": "https://evil.example"}, SignInRefusedError),
         (ANSWER | {"iss": ""}, SignInRefusedError),
         ({"state": "the-state"}, SignInRefusedError),
-        (ANSWER | {"code": "c" * (MAX_ANSWER + 1)}, SignInRefusedError),
+        (ANSWER | {"code": "c" * (MAX_PARAMETER + 1)}, SignInRefusedError),
         ({"state": "the-state", "error": "access_denied"}, CancelledError),
         ({"state": "the-state", "error": "server_error"}, SignInRefusedError),
         ({"state": "another", "error": "access_denied"}, FlowEndedError),
@@ -76,16 +76,16 @@ def test_an_answer_to_this_sign_in_has_a_code(iss):
 )
 def test_other_answers_are_refused(answer, error):
     with pytest.raises(error) as caught:
-        FLOW.read_answer(answer, ISSUER, names_issuer=False)
+        FLOW.read_redirect(answer, ISSUER, names_issuer=False)
     assert type(caught.value) is error
 
 
 def test_a_provider_that_names_itself_does_so_in_each_answer():
     with pytest.raises(SignInRefusedError, match="another issuer"):
-        FLOW.read_answer(ANSWER, ISSUER, names_issuer=True)
+        FLOW.read_redirect(ANSWER, ISSUER, names_issuer=True)
 
 
 def test_what_a_stranger_writes_as_an_error_is_not_repeated():
     with pytest.raises(SignInRefusedError) as caught:
-        FLOW.read_answer(ANSWER | {"error": "x\nsecret"}, ISSUER, names_issuer=False)
+        FLOW.read_redirect(ANSWER | {"error": "x\nsecret"}, ISSUER, names_issuer=False)
     assert str(caught.value) == "the provider says an error"

@@ -169,7 +169,7 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
 
 
 @pytest.mark.gen_test
-async def test_who_comes_after_a_failure_is_told_at_once_and_a_moment_later_it_is_tried_again(make, stand_in, clock):
+async def test_after_a_failure_sign_ins_fail_at_once_and_it_is_tried_again_a_moment_later(make, stand_in, clock):
     openid = make()
     stand_in.answers["/.well-known/openid-configuration"] = (302, b"")
     for _ in range(3):

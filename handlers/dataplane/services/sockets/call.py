@@ -51,7 +51,7 @@ class SocketCall:
 
     Attributes:
         refusal: What a limit says to a response that has begun already; None where it is within all limits.
-        asked_at: When the request went to the provider; None while it did not.
+        sent_at: When the request went to the provider; None before.
         policy: What policies say of the caller; None if they say nothing.
     """
 
@@ -65,7 +65,7 @@ class SocketCall:
         self._api = api
         self._origin = origin
         self.refusal: Problem | None = None
-        self.asked_at: datetime | None = None
+        self.sent_at: datetime | None = None
         identity = handler.identity
         pays = handler.credentials.own_key is not None
         self.policy = self._bridge.policies.find(identity)
@@ -87,7 +87,7 @@ class SocketCall:
             raise unavailable
         check_own_key(self._handler, self.policy)
         overload = self._bridge.overload
-        self._held += (await overload.take_slot(),)
+        self._held += (await overload.acquire_slot(),)
         self._hold(await overload.count_request(self._client))
 
     @property
@@ -237,7 +237,7 @@ class SocketCall:
             stopped,
             undelivered=not is_delivered,
             credential_hint=self._sent.credential_hint,
-            upstream_asked_at=self.asked_at,
+            upstream_asked_at=self.sent_at,
         )
         if self._permit is not None:
             self._permit.settle(outcome_of(ending))

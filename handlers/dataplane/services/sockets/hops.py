@@ -14,7 +14,7 @@ from intercept.formats.streams.websocket import CLIENT, SERVER, WebSocket
 from upstream.client import UpstreamResponse, UpstreamTruncatedError
 
 MAX_HELD_BYTES = 64 * 1024
-"""How many bytes of messages of a client may wait before it is made to wait, beside the message on its way."""
+"""Bytes of a client's messages that may wait before no more is read from it."""
 MAX_PROVIDER_MESSAGE_BYTES = MAX_EVENT_STREAM_BYTES
 """The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
@@ -92,11 +92,11 @@ class ClientHop:
 
     def _was_taken(self, sent: Future[None]) -> None:
         if not sent.cancelled():
-            sent.exception()  # one who has left is noticed elsewhere
+            sent.exception()  # a client that left is noticed elsewhere
         self._hold_back()
 
     def _hold_back(self) -> None:
-        """Read no more from a client that sends faster than the provider takes, or that does not take what it asks for."""
+        """Pause reading from a client that is faster than the provider, or that does not read."""
         if self._held_bytes > MAX_HELD_BYTES or not (self._sent is None or self._sent.done()):
             self._cycle.pause_reading()
         else:

@@ -15,8 +15,8 @@ from intercept.catalog import REALTIME
 from intercept.dialects.openai.realtime import (
     ERROR,
     ClientEvent,
+    RealtimeCalls,
     ServerEvent,
-    Turns,
     read_client_event,
     read_server_event,
 )
@@ -39,9 +39,9 @@ class RealtimeSession(SocketSession):
     api = REALTIME
     _over_limit: Problem | None = None
 
-    def _make_lanes(self) -> Turns[SocketCall]:
+    def _make_lanes(self) -> RealtimeCalls[SocketCall]:
         named = parse_qs(self._handler.request.query)
-        return Turns((named.get("model") or named.get("deployment") or [""])[0])  # the latter is Azure's
+        return RealtimeCalls((named.get("model") or named.get("deployment") or [""])[0])  # the latter is Azure's
 
     def _read_client_event(self, message: bytes) -> ClientEvent | None:
         event = read_client_event(message)
@@ -79,7 +79,7 @@ class RealtimeSession(SocketSession):
             call.release()
             raise
         self._over_limit = refusal or call.refusal or self._over_limit
-        call.asked_at = self._bridge.now()
+        call.sent_at = self._bridge.now()
         self._lanes.begin_by_provider(event.responds_to, call)
         return call
 

@@ -32,7 +32,7 @@ _OF_A_HOP = ("Sec-WebSocket-Key", "Sec-WebSocket-Accept", "Sec-WebSocket-Version
 
 
 class ApiSocket:
-    """The service of a WebSocket. It holds no slot: each response that is asked for over it takes one."""
+    """The service of a WebSocket. It holds no slot; each response over it takes one."""
 
     takes_body = False
 
@@ -66,13 +66,13 @@ class ApiSocket:
             Problem: The provider gave no answer; or the user has too many WebSockets.
         """
         sockets, user_key = handler.bridge.shares.sockets, format_id(handler.identity.user.id)
-        place = sockets.acquire(user_key)
-        if place is None:
+        slot = sockets.acquire(user_key)
+        if slot is None:
             raise Problem(429, TOO_MANY_SOCKETS.format(sockets.limit), rule=Rule.WEBSOCKET)
         try:
             await self._relay(handler)
         finally:
-            place.release()
+            slot.release()
 
     async def _relay(self, handler: ProxyHandler) -> None:
         key = new_key()

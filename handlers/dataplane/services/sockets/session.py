@@ -38,12 +38,12 @@ from upstream.client import UpstreamError, UpstreamTruncatedError
 logger = logging.getLogger(__name__)
 
 PING_SECONDS = 20.0
-"""How often both sides are asked for a sign of life, which also keeps the provider's idle timeout away."""
+"""How often both sides get a ping, which also prevents the provider's idle timeout."""
 CLOSE_SECONDS = 2.0
-"""How long a side that was told to close may take to answer."""
+"""How long a side may take to answer a close."""
 INTERNAL_ERROR = 1011
 MAX_CALLS = 32
-"""How many responses of one WebSocket may be under way."""
+"""How many responses of one WebSocket may run at the same time."""
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
 SHUTTING_DOWN = "the server is shutting down"
 
@@ -86,7 +86,7 @@ class SocketSession:
 
     async def run(self) -> None:
         """Relay until either side closes, or the server stops and no response is under way."""
-        self._bridge.lifecycle.enter(self, endless=True)
+        self._bridge.lifecycle.enter(self, long_lived=True)
         work = (self._relay_requests(), self._relay_events(), self._ping(), self._drained.wait())
         tasks = [asyncio.create_task(one) for one in work]  # noqa: TID251 - waited for below
         try:
@@ -110,7 +110,7 @@ class SocketSession:
         await self._close()
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - there is one reason
-        """Take no more requests, and close when none is under way: the server stops, or this process retires."""
+        """Accept no more requests, and close when none is running: the server stops, or this process retires."""
         self._is_draining = True
         self._check_drained()
 
@@ -151,7 +151,7 @@ class SocketSession:
             await self._provider.flush()
 
     async def _begin(self, event: Any, message: bytes) -> bool:
-        """Admit and record what a client asks for; say whether it may go to the provider. If not, the client is told why."""
+        """Admit and record a request of the client; return whether it may be sent. If not, the client gets an error."""
         call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(event))
         self._is_beginning = True
         try:
@@ -167,7 +167,7 @@ class SocketSession:
             raise
         finally:
             self._is_beginning = False
-        call.asked_at = self._bridge.now()
+        call.sent_at = self._bridge.now()
         self._lanes.begin(self._lane_of(event), call)
         return True
 
@@ -187,7 +187,7 @@ class SocketSession:
         return SocketOrigin(websocket_id=self._id, lane=self._lane_of(event), warm_up=not event.generate)
 
     async def _summarize(self, event: Any, message: bytes) -> RequestSummary:
-        """What is recorded of a request.
+        """The summary of a request, for its record.
 
         Raises:
             Problem: It cannot be used.
@@ -200,10 +200,10 @@ class SocketSession:
         return None
 
     async def _after_call(self) -> None:
-        """Do what is to be done when a call has ended."""
+        """Called when a call has ended."""
 
     def _error_event(self, problem: Problem, event: Any) -> dict[str, Any]:
-        """What to tell a client whose request is refused."""
+        """The error message for a refused request."""
         body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
         lane = {"stream_id": event.stream_id} if event.stream_id else {}
         return {"type": ERROR, "status": problem.status, **lane, **body}
@@ -220,7 +220,7 @@ class SocketSession:
             raise Problem(429, TOO_MANY_CALLS, rule=Rule.USER_CONCURRENCY)
 
     def _body(self, event: ClientEvent, lane: str, message: bytes) -> bytes:
-        """The body of a request over HTTP that asks for the same."""
+        """The body of the same request over HTTP."""
         current = self._lanes.current(lane)
         if event.type == CREATE or current is None:
             return message
@@ -248,7 +248,7 @@ class SocketSession:
             self._drained.set()
 
     def _end_calls(self) -> None:
-        """End what is under way when the WebSocket ends."""
+        """End all running calls when the WebSocket ends."""
         client_left = self._client.socket.close_code is not None and self._error is None
         stopped = self._handler.stopped or (EndReason.CLIENT_DISCONNECTED if client_left else None)
         error = self._error or (None if stopped else UpstreamTruncatedError(CUT))
@@ -274,4 +274,4 @@ class SocketSession:
                 while await self._client.receive() is not None:
                     pass
         except (UpstreamError, TimeoutError):
-            logger.debug("a side of a WebSocket did not answer its close")
+            logger.debug("one side of a WebSocket did not answer its close")

@@ -32,17 +32,17 @@ _GRACE = Initiator(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace
 _FOUND = FoundToken(**structs.asdict(LAPTOP), user=_GRACE)
 _ID = in_path("id", str, "The part of the token before the hyphen.")
 _NO_TOKEN = problem(
-    "There is no such token, or for who is no owner none of their own.",
+    "There is no such token; others than owners see only their own.",
     'No token with the id "d3W24SnZZB" (the part before the hyphen).',
 )
-_SERVICE = problem("A service token asks.", SERVICE)
+_SERVICE = problem("Service tokens may not do this.", SERVICE)
 _TEXT = Annotated[str, Meta(max_length=MAX_SEARCH)]
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups/{group}/tokens": get(
         "listServiceTokens",
         "The tokens of a group",
-        "Newest first, expired and revoked ones too. For owners and auditors.",
+        "Newest first, with expired and revoked ones. For owners and auditors.",
         tag=TAG,
         parameters=(NAME, LIMIT, OFFSET),
         responses={
@@ -62,7 +62,7 @@ PATHS: dict[str, Described] = {
             request=body(NewToken, ci=NewToken("ci", "90d")),
             responses={
                 "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
-                "403": problem("It is no owner who asks.", ONLY_OWNERS),
+                "403": problem("Only owners may do this.", ONLY_OWNERS),
                 "404": NO_GROUP,
             }
             | CHANGE_WITH_BODY,
@@ -71,7 +71,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/tokens": get(
         "searchTokens",
         "Tokens of all users",
-        "Newest first, expired and revoked ones too. For owners and auditors.",
+        "Newest first, with expired and revoked ones. For owners and auditors.",
         tag=TAG,
         parameters=(
             query(
@@ -89,13 +89,13 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/tokens/lookup": {
         "post": change(
             "lookUpToken",
-            "Whose a token is",
+            "Find the user or group of a token",
             "For owners. The token is in the body alone, and is neither kept nor logged.",
             tag=TAG,
             request=body(TokenText, token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
             responses={
                 "200": response("The token.", {JSON: body(FoundToken, found=_FOUND)}),
-                "403": problem("It is no owner who asks.", ONLY_OWNERS_LOOK_UP),
+                "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
                 "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
             }
             | CHANGE_WITH_BODY,
@@ -104,12 +104,12 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/tokens/{id}": {
         "delete": change(
             "revokeAnyToken",
-            "Revoke a token, whosever it is",
-            "Everybody their own, owners any token.",
+            "Revoke a token",
+            "Users revoke their own tokens, owners any token.",
             tag=TAG,
             parameters=(_ID,),
             responses={
-                "204": {"description": "The token is revoked, now or before."},
+                "204": {"description": "The token is revoked, by this request or before."},
                 "403": _SERVICE,
                 "404": _NO_TOKEN,
             }
@@ -127,7 +127,7 @@ PATHS: dict[str, Described] = {
             request=body(Replacement, overlap=Replacement("24h", "90d")),
             responses={
                 "201": response("The new token.", {JSON: body(CreatedToken, created=CREATED)}),
-                "403": problem("It is not for who asks.", OWNERS_CREATE, SERVICE),
+                "403": problem("The caller may not do this.", OWNERS_CREATE, SERVICE),
                 "404": _NO_TOKEN,
                 "409": problem(
                     "The token is not valid any more, or the user has too many.",

@@ -32,11 +32,11 @@ _CODES = DeviceCode(
 )
 _TOKEN = DeviceToken("d3W24SnZZB-0123456789abcdefghijkl", "Bearer", 90 * 86_400)
 _DEVICE = Device("login on laptop", "203.0.113.9", "2026-11-25T08:02:11.604Z", "2026-11-25T08:12:11.604Z")
-_MAY_NOT = problem("Who asks may have no tokens.", OWNERS_CREATE, SERVICE)
-_NO_CODE = problem("No program that waits shows the code.", f"{NO_CODE[:1].upper()}{NO_CODE[1:]}.")
+_MAY_NOT = problem("The caller may not create tokens.", OWNERS_CREATE, SERVICE)
+_NO_CODE = problem("No waiting program has this code.", f"{NO_CODE[:1].upper()}{NO_CODE[1:]}.")
 
 
-def _asked(
+def _operation(
     operation_id: str, summary: str, description: str, *, fields: dict[str, str], ok: Described, busy: str
 ) -> Described:
     """What a program asks."""
@@ -66,7 +66,7 @@ def _asked(
                 ),
                 "408": shared("LateBody"),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
-                "429": problem("Too many of the address.", busy, headers={"Retry-After": RETRY_AFTER}),
+                "429": problem("Too many requests from this address.", busy, headers={"Retry-After": RETRY_AFTER}),
                 "500": shared("InternalError"),
                 "503": shared("Unavailable"),
             },
@@ -75,15 +75,15 @@ def _asked(
 
 
 PATHS: dict[str, Described] = {
-    "/api/v2/aibridge/device/code": _asked(
+    "/api/v2/aibridge/device/code": _operation(
         "beginDevice",
-        "Ask for a token that a user has to allow",
+        "Request a token, which a user has to allow",
         "For programs: the device authorization request of RFC 8628.",
         fields={"client_name": "What the program calls itself.", "client_id": "Not looked at."},
         ok=response("The codes.", {JSON: body(DeviceCode, codes=_CODES)}),
         busy=TOO_MANY_STARTS,
     ),
-    "/api/v2/aibridge/device/token": _asked(
+    "/api/v2/aibridge/device/token": _operation(
         "fetchDeviceToken",
         "Fetch it",
         "For programs: the device access token request of RFC 8628.",
@@ -98,7 +98,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/device/lookup": {
         "post": change(
             "lookUpDevice",
-            "Which program shows a code",
+            "Find the program of a code",
             "For its user, before they allow it.",
             tag=TAG,
             request=body(DeviceLookup, code=DeviceLookup("WDJB-MJHT")),
@@ -113,8 +113,8 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/device/answer": {
         "post": change(
             "answerDevice",
-            "Allow a program a token, or not",
-            "For its user. The token is theirs; it is made when the program fetches it.",
+            "Allow or deny a program a token",
+            "For its user. The token belongs to this user; it is created when the program fetches it.",
             tag=TAG,
             request=body(DeviceAnswer, allow=DeviceAnswer("WDJB-MJHT", "allow")),
             responses={

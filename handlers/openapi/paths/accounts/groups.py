@@ -19,8 +19,8 @@ _USER = in_path("user", str, "The username, in any case, or the id of the user."
 NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
 _NOBODY = problem("There is no such group or user.", 'There is no user named "grace".')
 _TAKEN = problem("The name is taken.", 'A group named "research" exists already.')
-_CHANGED = problem("It was changed meanwhile.", f"T{CHANGED.format('research')[1:]}.")
-_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_CHANGED = problem("It was changed at the same time.", f"T{CHANGED.format('research')[1:]}.")
+_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
 _NOT_MEMBERS = {"403": problem("A member asks.", NOT_YOURS_TO_SEE)}
 
 _HAS_POLICY = problem("It has a policy.", 'The group "research" has a policy: remove that first.')
@@ -62,12 +62,12 @@ PATHS: dict[str, Described] = {
         "patch": change(
             "changeGroup",
             "Change a group",
-            "For owners. What is not given stays as it is.",
+            "For owners. Fields that are not given stay unchanged.",
             tag=TAG,
             parameters=(NAME, IF_MATCH),
             request=body(GroupChange, name=GroupChange(display_name="Research")),
             responses={
-                "200": response("What became of the group.", {JSON: body(Group, changed=_GROUP)}, _VERSION),
+                "200": response("The group after the change.", {JSON: body(Group, changed=_GROUP)}, _VERSION),
                 "404": NO_GROUP,
                 "409": _TAKEN,
                 "412": _CHANGED,
@@ -93,7 +93,7 @@ PATHS: dict[str, Described] = {
     },
     "/api/v2/aibridge/groups/{group}/members": get(
         "listMembers",
-        "Who is in a group",
+        "The members of a group",
         "By username. For owners, auditors and readers.",
         tag=TAG,
         parameters=(NAME, LIMIT, OFFSET),
@@ -107,15 +107,15 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups/{group}/members/{user}": {
         "put": change(
             "addMember",
-            "Let a user be in a group",
+            "Add a user to a group",
             "For owners. No body is needed.",
             tag=TAG,
             parameters=(NAME, _USER),
             responses={
-                "204": {"description": "The user is in the group, now or before."},
+                "204": {"description": "The user is in the group, by this request or before."},
                 "404": _NOBODY,
                 "409": problem(
-                    "The user is in as many groups as are allowed.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
+                    "The user is in the maximum number of groups.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
                 ),
             }
             | _ONLY_OWNERS
@@ -123,7 +123,7 @@ PATHS: dict[str, Described] = {
         ),
         "delete": change(
             "removeMember",
-            "Let a user be in a group no more",
+            "Remove a user from a group",
             "For owners.",
             tag=TAG,
             parameters=(NAME, _USER),

@@ -94,11 +94,11 @@ _ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
 _NOTED = _ETAG | {
     NOTE_HEADER: header(
         str,
-        "What is worth a second look, once for each such field.",
+        "Warnings about the policy, one header for each.",
         "limits.together.budget.usd: 0 refuses every call that the bridge would pay for",
     )
 }
-_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
 _STALE = {
     "412": problem("It has another version.", "The policy of group research was changed meanwhile; read it again.")
 }
@@ -114,10 +114,10 @@ def _path(
 ) -> Described:
     """The operations on the policies of one level."""
     parameters = () if parameter is None else (parameter,)
-    missing = {"404": problem("There is no such one.", nobody)} if nobody else {}
+    missing = {"404": problem("There is no such user, group or token.", nobody)} if nobody else {}
     unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
-    answered = body(kind, policy=example)
-    responses = {"200": response("What became of the policy.", {JSON: answered}, _NOTED)}
+    policy_body = body(kind, policy=example)
+    responses = {"200": response("The policy after the change.", {JSON: policy_body}, _NOTED)}
     changed = responses | _ONLY_OWNERS | _STALE | missing | CHANGE_WITH_BODY | _TOO_LARGE
     return get(
         f"get{name}Policy",
@@ -126,7 +126,7 @@ def _path(
         tag=TAG,
         parameters=parameters,
         responses={
-            "200": response("The policy.", {JSON: answered}, _ETAG),
+            "200": response("The policy.", {JSON: policy_body}, _ETAG),
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
         }
         | missing
@@ -139,13 +139,13 @@ def _path(
             "For owners. It acts on every server within 2 s.",
             tag=TAG,
             parameters=(*parameters, IF_MATCH),
-            request=answered,
+            request=policy_body,
             responses=changed,
         ),
         "patch": change(
             f"change{name}Policy",
             f"Change the policy of {of}",
-            "For owners. What is not given stays, at any depth; what is null is taken away (RFC 7396).",
+            "For owners. A JSON merge patch (RFC 7396): fields that are not given stay, fields that are null are removed, at any depth.",
             tag=TAG,
             parameters=(*parameters, IF_MATCH),
             request={"schema": dict[str, Any], "examples": {"models": {"value": {"models": {"deny": ["*-preview"]}}}}},
@@ -157,7 +157,7 @@ def _path(
             "For owners.",
             tag=TAG,
             parameters=(*parameters, IF_MATCH),
-            responses={"204": {"description": "There is none any more."}} | _ONLY_OWNERS | _STALE | missing | CHANGE,
+            responses={"204": {"description": "The policy is removed."}} | _ONLY_OWNERS | _STALE | missing | CHANGE,
         ),
     }
 
@@ -165,7 +165,7 @@ def _path(
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/policies": get(
         "listPolicies",
-        "Whose policies there are",
+        "All policies",
         "For owners and auditors.",
         tag=TAG,
         parameters=(LIMIT, OFFSET),
@@ -193,18 +193,18 @@ PATHS: dict[str, Described] = {
     ),
     "/api/v2/aibridge/users/{name}/policy": get(
         "explainPolicy",
-        "What holds for a user",
-        "Every rule, where it comes from, how much is used, and when there will be more. Members may ask for `me`.",
+        "The limits and rules of a user",
+        "Every rule, its source, how much is used, and when more is available. Members may request `me`.",
         tag=TAG,
         parameters=(
             in_path("name", str, "The username, in any case, or `me`."),
             query("model", str, "Whether this model may be used."),
-            query("provider", str, "Of this provider; without it of each."),
-            query("token", str, "With this token of the user's, by its id."),
+            query("provider", str, "At this provider; without it at each provider."),
+            query("token", str, "With this token of the user, given by its id."),
         ),
         responses={
             "200": response("What holds.", {JSON: body(Explanation, explanation=EXPLANATION)}),
-            "403": problem("A member asks about another user.", explanation.NOT_YOURS_TO_SEE),
+            "403": problem("Members may only request themselves.", explanation.NOT_YOURS_TO_SEE),
             "404": problem("There is no such user.", 'There is no user named "grace".'),
         }
         | ALWAYS,

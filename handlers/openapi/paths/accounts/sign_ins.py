@@ -23,17 +23,17 @@ _EXAMPLE = SignInSession(
     user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     current=True,
 )
-_WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
+_WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 
-_FOUND_ELSEWHERE = {"Location": header(str, "Where the browser goes on.", "/#/overview")}
+_FOUND_ELSEWHERE = {"Location": header(str, "Where the browser is redirected.", "/#/overview")}
 _NO_PROVIDER = problem("There is no provider.", NO_PROVIDER)
-_FLOW = header(str, "What the browser brings back.", f"{FLOW_COOKIE}=FLOW; HttpOnly; Max-Age=600; Path=/; SameSite=Lax")
+_FLOW = header(str, "The cookie of the sign-in.", f"{FLOW_COOKIE}=FLOW; HttpOnly; Max-Age=600; Path=/; SameSite=Lax")
 _VIEW = query("view", str, "What the dashboard shows afterwards, as it stands behind `#/`.", example="interceptions")
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/sign-in": get(
         "getSignIn",
-        "How one may sign in",
+        "The ways to sign in",
         "For the page.",
         tag=TAG,
         public=True,
@@ -48,12 +48,12 @@ PATHS: dict[str, Described] = {
             "operationId": "beginSignIn",
             "tags": [TAG],
             "summary": "Sign in at the OpenID provider",
-            "description": "For browsers, which it sends there, or back to the page if the provider is unavailable.",
+            "description": "For browsers. Redirects to the provider, or back to the page if the provider is unavailable.",
             "security": [],
             "parameters": [_VIEW],
             "responses": {
                 "303": {
-                    "description": "The browser goes on.",
+                    "description": "A redirect.",
                     "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
                 },
                 "404": _NO_PROVIDER,
@@ -64,8 +64,8 @@ PATHS: dict[str, Described] = {
         "get": {
             "operationId": "endSignInElsewhere",
             "tags": [TAG],
-            "summary": "Come back from the OpenID provider",
-            "description": "For browsers: to the dashboard with a session, or with a word that says why there is none.",
+            "summary": "Finish a sign-in at the OpenID provider",
+            "description": "For browsers. Redirects to the dashboard, with a session or with a word for the reason why there is none.",
             "security": [],
             "parameters": [
                 query("code", str, "The provider's code."),
@@ -75,7 +75,7 @@ PATHS: dict[str, Described] = {
             ],
             "responses": {
                 "303": {
-                    "description": "The browser goes on to the dashboard.",
+                    "description": "A redirect to the dashboard.",
                     "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
                 },
                 "404": _NO_PROVIDER,
@@ -84,13 +84,13 @@ PATHS: dict[str, Described] = {
     },
     "/api/v2/aibridge/users/{name}/sessions": get(
         "listSignIns",
-        "Where a user is signed in",
-        "The session that was used last first. Everybody sees their own; owners and auditors those of all.",
+        "The sessions of a user",
+        "The last used session first. Users see their own; owners and auditors see those of all.",
         tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
-            "403": problem("A member asks for the sessions of somebody else.", NOT_YOURS_TO_SEE),
+            "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
         | ALWAYS,
@@ -99,12 +99,12 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "endSignIn",
             "End a session",
-            "Everybody their own; owners those of all. Its cookie is not valid any more, within seconds everywhere.",
+            "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
             tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The id of the session.")),
             responses={
                 "204": {"description": "The session is ended."},
-                "403": problem("The session of somebody else is meant.", NOT_YOURS_TO_END),
+                "403": problem("It is the session of another user.", NOT_YOURS_TO_END),
                 "404": problem("There is no such session.", "There is no such session; it may have ended."),
             }
             | CHANGE,

@@ -26,19 +26,19 @@ CREATED = CreatedToken(
     **structs.asdict(structs.replace(LAPTOP, last_used_at=None, last_client=None, last_client_ip=None)),
     token="d3W24SnZZB-0123456789abcdefghijkl",  # noqa: S106 - an example
 )
-_WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
-_OWN = {"403": problem("The tokens of somebody else are meant.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
+_WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
+_OWN = {"403": problem("They are the tokens of another user.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}/tokens": get(
         "listTokens",
         "The tokens of a user",
-        "Newest first, expired and revoked ones too. Everybody sees their own; owners and auditors those of all.",
+        "Newest first, with expired and revoked ones. Users see their own; owners and auditors see those of all.",
         tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
-            "403": problem("A member asks for the tokens of somebody else.", NOT_YOURS_TO_SEE),
+            "403": problem("Members may only request their own tokens.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
         | ALWAYS,
@@ -47,14 +47,14 @@ PATHS: dict[str, Described] = {
         "post": change(
             "createToken",
             "Create a token",
-            "Everybody their own, unless `token-creation` leaves it to owners; owners for all.",
+            "Users create their own, unless `token-creation` leaves it to owners; owners create them for all.",
             tag=TAG,
             parameters=(_WHOSE,),
             request=body(NewToken, laptop=NewToken("laptop", "90d")),
             responses={
                 "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
                 "409": problem(
-                    "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
+                    "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
                 ),
             }
             | _OWN
@@ -68,7 +68,7 @@ PATHS: dict[str, Described] = {
             "Members revoke their own tokens, owners any token. It stops working within seconds.",
             tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
-            responses={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,
+            responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN | CHANGE,
         )
     },
 }

@@ -57,7 +57,7 @@ _USAGE = UserUsage(
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}/usage": get(
         "getUsage",
-        "How near a user is to every limit",
+        "The usage of a user, by limit",
         "What is used, what is left and when there will be more; their active tokens; and of a time range, what their calls "
         "add up to and what was refused. Everybody may ask for `me`; owners, auditors and readers for all, readers without "
         "tokens.",
@@ -65,7 +65,7 @@ PATHS: dict[str, Described] = {
         parameters=(in_path("name", str, "The username, in any case, or `me`."), *IN_HOURS),
         responses={
             "200": response("The usage.", {JSON: body(UserUsage, usage=_USAGE)}),
-            "403": problem("A member asks about another user.", NOT_YOURS_TO_SEE),
+            "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": problem("There is no such user.", 'There is no user named "grace".'),
         }
         | ALWAYS,

@@ -50,14 +50,17 @@ _VERSION = {"ETag": header(str, ETAG, '"9f2c5d1e07ab43c8"')}
 NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
-_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
 _COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
 _SIGN_OUT = header(
     str,
     "Where the browser goes to be signed out of the OpenID provider too, with `oidc-sign-out`.",
     "https://id.example/logout?client_id=ai-bridge",
 )
-_NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
+_NOT_FOREIGN = {
+    "403": problem("The request comes from a page of another site.", FOREIGN),
+    "500": shared("InternalError"),
+}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users": get(
@@ -76,7 +79,7 @@ PATHS: dict[str, Described] = {
         "post": change(
             "addUser",
             "Add a user",
-            "For owners. They get in with a token.",
+            "For owners. Users sign in with a token.",
             tag=TAG,
             request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
             responses={
@@ -90,12 +93,12 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}": get(
         "getUser",
         "A user",
-        "Everybody themselves; owners, auditors and readers all.",
+        "Users see themselves; owners, auditors and readers see all.",
         tag=TAG,
         parameters=(NAME,),
         responses={
             "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
-            "403": problem("A member asks for somebody else.", NOT_YOURS_TO_SEE),
+            "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
         | ALWAYS,
@@ -104,15 +107,15 @@ PATHS: dict[str, Described] = {
         "patch": change(
             "changeUser",
             "Change a user",
-            "For owners. What is not given stays as it is.",
+            "For owners. Fields that are not given stay unchanged.",
             tag=TAG,
             parameters=(NAME, IF_MATCH),
             request=body(UserChange, role=UserChange(Role.AUDITOR)),
             responses={
-                "200": response("What became of the user.", {JSON: body(User, changed=GRACE)}, _VERSION),
+                "200": response("The user after the change.", {JSON: body(User, changed=GRACE)}, _VERSION),
                 "404": NOBODY,
-                "409": problem("There would be no owner any more.", _LAST),
-                "412": problem("They were changed meanwhile.", f"T{CHANGED.format('grace')[1:]}."),
+                "409": problem("The last owner would be gone.", _LAST),
+                "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
             }
             | _ONLY_OWNERS
             | CHANGE_WITH_BODY,
@@ -120,13 +123,13 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "removeUser",
             "Remove a user and revoke their tokens",
-            "For owners. What the user did stays recorded.",
+            "For owners. Calls of the user stay recorded.",
             tag=TAG,
             parameters=(NAME,),
             responses={
                 "204": {"description": "The user is gone."},
                 "404": NOBODY,
-                "409": problem("It is who asks.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
+                "409": problem("Owners cannot remove themselves.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
             }
             | _ONLY_OWNERS
             | CHANGE,
@@ -153,7 +156,7 @@ PATHS: dict[str, Described] = {
             },
             "responses": {
                 "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
-                "400": problem("The body is not what was expected.", NOT_JSON),
+                "400": problem("A field is missing, unknown or wrong.", NOT_JSON),
                 "401": problem(
                     "The token or code is not valid.", UNRECOGNISED, CODE_OVER, headers={"WWW-Authenticate": CHALLENGE}
                 ),
@@ -167,7 +170,11 @@ PATHS: dict[str, Described] = {
                 ),
                 "503": shared("Unavailable"),
                 **_NOT_FOREIGN,
-                "403": problem("The page of another site asks, or tokens do not sign in here.", FOREIGN, TOKEN_OFF),
+                "403": problem(
+                    "The request comes from a page of another site, or signing in with tokens is off.",
+                    FOREIGN,
+                    TOKEN_OFF,
+                ),
             },
         },
         "delete": {

@@ -47,8 +47,8 @@ def _said(text: str) -> str:
 
 
 _TAKEN = _said(TAKEN.format("ada", _VIEW.name))
-_NONE = {"404": problem("There is none that the caller sees.", _said(UNKNOWN))}
-_NOT_YOURS = {"403": problem("It is somebody else's.", NOT_YOURS_TO_CHANGE)}
+_NONE = {"404": problem("There is none that the caller may see.", _said(UNKNOWN))}
+_NOT_YOURS = {"403": problem("It belongs to another user.", NOT_YOURS_TO_CHANGE)}
 _STALE = {"412": problem("It has another version.", _said(CHANGED))}
 
 PATHS: dict[str, Described] = {
@@ -64,7 +64,7 @@ PATHS: dict[str, Described] = {
         "post": change(
             "saveView",
             "Save a view",
-            "It is the caller's. A view is an address: what it shows is what its reader may see.",
+            "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
             tag=TAG,
             request=body(NewView, view=_NEW),
             responses={
@@ -81,7 +81,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/views/{id}": get(
         "getView",
         "A saved view",
-        "One's own, or a shared one.",
+        "The caller's own, or a shared one.",
         tag=TAG,
         parameters=(_PARAMETER,),
         responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE | ALWAYS,
@@ -90,13 +90,13 @@ PATHS: dict[str, Described] = {
         "patch": change(
             "changeView",
             "Change a saved view",
-            "For the user who saved it, and of a shared one for owners. What is not given stays.",
+            "For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.",
             tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             request=body(ViewChange, shared=ViewChange(shared=False)),
             responses={
-                "200": response("What became of it.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
-                "409": problem("Its user has another one of this name.", _TAKEN),
+                "200": response("It after the change.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
+                "409": problem("The user has another view of this name.", _TAKEN),
             }
             | _NOT_YOURS
             | _NONE
@@ -106,7 +106,7 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "removeView",
             "Remove a saved view",
-            "For the user who saved it, and of a shared one for owners.",
+            "For the user who saved it; owners may remove shared ones.",
             tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE | CHANGE,

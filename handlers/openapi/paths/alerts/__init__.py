@@ -1,1 +1,1 @@
-"""Who is told of alerts."""
+"""Webhooks that receive alerts."""

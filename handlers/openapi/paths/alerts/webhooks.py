@@ -63,14 +63,14 @@ _DELIVERY = Delivery(
 _ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
 _STALE = {"412": problem("It has another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}.")}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
-_NOT_OWNER = {"403": problem("It is no owner who asks.", NOT_YOURS)}
+_NOT_OWNER = {"403": problem("Only owners may do this.", NOT_YOURS)}
 _NONE = {"404": problem("There is none.", f"{UNKNOWN[:1].upper()}{UNKNOWN[1:]}.")}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/webhooks": get(
         "listWebhooks",
-        "Who is told of alerts",
-        "With what became of the last delivery of each. For owners.",
+        "Webhooks, which receive alerts",
+        "Each with the result of its last delivery. For owners.",
         tag=TAG,
         responses={"200": response("All of them.", {JSON: body(WebhookList, webhooks=WebhookList([_WEBHOOK]))})}
         | _NOT_OWNER
@@ -79,8 +79,8 @@ PATHS: dict[str, Described] = {
     | {
         "post": change(
             "addWebhook",
-            "Have somebody told of alerts",
-            "For owners. Messages are signed as Standard Webhooks are. The secret is in this answer alone.",
+            "Add a webhook",
+            "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
             tag=TAG,
             request=body(NewWebhook, webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
             responses={
@@ -110,11 +110,11 @@ PATHS: dict[str, Described] = {
         "patch": change(
             "changeWebhook",
             "Change a webhook",
-            "For owners. What is not given stays.",
+            "For owners. Fields that are not given stay unchanged.",
             tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             request=body(WebhookChange, off=WebhookChange(disabled=True)),
-            responses={"200": response("What became of it.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
+            responses={"200": response("It after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
             | _NOT_OWNER
             | _NONE
             | _STALE
@@ -123,7 +123,7 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "removeWebhook",
             "Remove a webhook",
-            "For owners. What it was still to be told is removed too.",
+            "For owners. Its waiting deliveries are removed too.",
             tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE | CHANGE,
@@ -131,11 +131,11 @@ PATHS: dict[str, Described] = {
     },
     "/api/v2/aibridge/webhooks/{id}/deliveries": get(
         "listDeliveries",
-        "What a webhook was told lately",
+        "The last deliveries of a webhook",
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
         tag=TAG,
         parameters=(_PARAMETER,),
-        responses={"200": response("They.", {JSON: body(DeliveryList, told=DeliveryList([_DELIVERY]))})}
+        responses={"200": response("They.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
         | _NOT_OWNER
         | _NONE
         | ALWAYS,
@@ -144,12 +144,13 @@ PATHS: dict[str, Described] = {
         "post": change(
             "testWebhook",
             "Send a test",
-            "For owners. What became of it is the `last_delivery` of the webhook, a second or two later.",
+            "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
             tag=TAG,
             parameters=(_PARAMETER,),
             responses={
                 "202": response(
-                    "It is on its way.", {JSON: body(SentTest, test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))}
+                    "It is being delivered.",
+                    {JSON: body(SentTest, test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))},
                 )
             }
             | _NOT_OWNER

@@ -30,7 +30,7 @@ _SENT = PriceListBody(
         )
     ]
 )
-_SHOWN = PriceList(
+_EXAMPLE = PriceList(
     [
         Price(
             provider="anthropic",
@@ -45,7 +45,7 @@ _SHOWN = PriceList(
     "2026-11-24T23:50:31.877Z",
 )
 _ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
-_NOTED = _ETAG | {NOTE_HEADER: header(str, "What is worth a second look, once for each.", NO_PROVIDER.format(0))}
+_NOTED = _ETAG | {NOTE_HEADER: header(str, "Warnings, one header for each.", NO_PROVIDER.format(0))}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/prices": get(
@@ -54,7 +54,7 @@ PATHS: dict[str, Described] = {
         "They come before list prices. For owners and auditors.",
         tag=TAG,
         responses={
-            "200": response("All of them.", {JSON: body(PriceList, prices=_SHOWN)}, _ETAG),
+            "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _ETAG),
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
@@ -69,8 +69,8 @@ PATHS: dict[str, Described] = {
             parameters=(IF_MATCH,),
             request=body(PriceListBody, prices=_SENT),
             responses={
-                "200": response("All of them.", {JSON: body(PriceList, prices=_SHOWN)}, _NOTED),
-                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
+                "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _NOTED),
+                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "412": problem("They have another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}."),
             }
             | CHANGE_WITH_BODY

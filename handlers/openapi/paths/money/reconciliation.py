@@ -43,15 +43,15 @@ PATHS: dict[str, Described] = {
                         )
                     },
                 ),
-                "403": problem("A member or a reader asks.", NOT_YOURS_TO_SEE),
-                "409": problem("No key is set that may read the reports.", NO_KEY.format("anthropic", "anthropic")),
+                "403": problem("Only owners and auditors may do this.", NOT_YOURS_TO_SEE),
+                "409": problem("No key for the reports is set.", NO_KEY.format("anthropic", "anthropic")),
                 "429": problem(
                     "A long request of the user is in progress.",
                     TOO_MANY_OF_USER.format(MAX_EXPORTS),
                     headers={"Retry-After": RETRY_AFTER},
                 ),
                 "502": problem(
-                    "The provider does not give its reports; the message says why.",
+                    "The provider refuses its reports; the message says why.",
                     "api.anthropic.com answers 401 to /v1/organizations/analytics/usage: it does not know the key; give an "
                     "admin key in reconcile-anthropic-key",
                 ),

@@ -31,7 +31,7 @@ _JOB = Recost(
     prices_version="9f8e1c0d7a6b5e4f",
     error=None,
 )
-_SHOWN = response("The job.", {JSON: body(Recost, job=_JOB)})
+_EXAMPLE = response("The job.", {JSON: body(Recost, job=_JOB)})
 _PARAMETER = in_path("id", UUID, "The id of the job.")
 
 
@@ -65,20 +65,20 @@ PATHS: dict[str, Described] = {
                     {JSON: body(Recost, job=_JOB)},
                     {"Location": header(str, "Where it is.", f"/api/v2/aibridge/prices/recosts/{_ID}")},
                 ),
-                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
-                "409": problem("Another one is not over.", _sentence(ONE_AT_A_TIME)),
+                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
+                "409": problem("Another job has not ended.", _sentence(ONE_AT_A_TIME)),
             }
             | CHANGE_WITH_BODY,
         )
     },
     "/api/v2/aibridge/prices/recosts/{id}": get(
         "getRecost",
-        "How far a job is",
+        "The progress of a job",
         "For owners and auditors.",
         tag=TAG,
         parameters=(_PARAMETER,),
         responses={
-            "200": _SHOWN,
+            "200": _EXAMPLE,
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
             "404": problem("There is none.", _sentence(UNKNOWN)),
         }
@@ -88,12 +88,12 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "cancelRecost",
             "Cancel a job",
-            "For owners. What was priced again stays so, and the job stays listed.",
+            "For owners. Calls that were priced again keep their new cost, and the job stays listed.",
             tag=TAG,
             parameters=(_PARAMETER,),
             responses={
-                "200": _SHOWN,
-                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
+                "200": _EXAMPLE,
+                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "404": problem("There is none.", _sentence(UNKNOWN)),
                 "409": problem("It has ended.", _sentence(ENDED)),
             }

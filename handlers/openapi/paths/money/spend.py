@@ -17,8 +17,8 @@ _BUSY = {"Retry-After": RETRY_AFTER}
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/spend/export": get(
         "exportSpend",
-        "What calls cost, to take away",
-        "A row for each period and whatever its calls have in common. Each call is in one row. Members see their own calls.",
+        "Export what calls cost",
+        "A row for each period and each combination of `group_by`. Each call is in one row. Members see their own calls.",
         tag=TAG,
         parameters=(
             query("from", str, "The first day in UTC; without it the first one of this month.", example="2026-11-01"),
@@ -31,7 +31,7 @@ PATHS: dict[str, Described] = {
                 f"Some of {', '.join(Dimension)}, separated by commas. `group` is all groups of the user together.",
                 example="user,model",
             ),
-            query("span", Literal["day", "month"], "How much time a row is about.", default="month"),
+            query("span", Literal["day", "month"], "The period of a row.", default="month"),
             query(
                 "format",
                 Literal["csv", "focus"],
@@ -42,12 +42,12 @@ PATHS: dict[str, Described] = {
         responses=ALWAYS
         | {
             "200": response(
-                "A download. When something goes wrong half way, the connection is broken off.",
+                "A download. If something fails half way, the connection is closed early.",
                 {"text/csv": {"schema": str}},
-                {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="spend.csv"')},
+                {"Content-Disposition": header(str, "A file name.", 'attachment; filename="spend.csv"')},
             ),
             "429": problem(
-                "An export of the user is in progress.", TOO_MANY_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+                "Another export of the user is in progress.", TOO_MANY_OF_USER.format(MAX_EXPORTS), headers=_BUSY
             ),
             "503": problem("The database is unavailable, or it takes too long.", TOO_SLOW, headers=_BUSY),
         },

@@ -8,14 +8,14 @@ from handlers.openapi.paths.providers import ADD
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 
 TAG = "names"
-PREFIX = query("q", str, "Only those that begin with it, in upper and lower case as written.", example="gpt")
+PREFIX = query("q", str, "Only those that begin with it; case matters.", example="gpt")
 
 
 def _names(operation_id: str, what: str, *examples: str) -> Described:
     return get(
         operation_id,
         f"The {what} that occur",
-        "Each once, sorted; those of calls that the caller may see.",
+        "Each once, sorted; only from calls that the caller may see.",
         tag=TAG,
         parameters=(PREFIX, LIMIT, OFFSET),
         responses={"200": response("The names.", {JSON: body(list[str], names=list(examples))})} | ALWAYS,

@@ -57,21 +57,21 @@ FAILURE = ErrorKind(
     example_id=INTERCEPTION.id,
     is_new=True,
 )
-_FROM = query("from", datetime, "The beginning of the range; without it seven days before its end.")
-_TO = query("to", datetime, "The end of the range, which does not belong to it; without it now.")
-_PROVIDER = query("provider", str, "Only those of the provider of this name.", example="anthropic")
+_FROM = query("from", datetime, "The start of the range; without it seven days before its end.")
+_TO = query("to", datetime, "The end of the range, exclusive; without it now.")
+_PROVIDER = query("provider", str, "Only those of the provider with this name.", example="anthropic")
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/errors": get(
         "listErrors",
-        "Why calls failed and were refused",
+        "Errors and refusals, by kind",
         "Failed calls by provider, model, status, type and message, and refusals by provider, model, status and rule; the most "
         "frequent first. Refusals are left out where the search asks for what they do not have.",
         tag="refusals",
         parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
         responses={
             "200": response(
-                "A page of them.",
+                "A page.",
                 {
                     JSON: body(
                         ErrorList,
@@ -91,11 +91,10 @@ PATHS: dict[str, Described] = {
     ),
     "/api/v2/aibridge/refusals": get(
         "listRefusals",
-        "Which calls the bridge refused",
-        "Newest first. Equal refusals of a minute are one row; the statistics count all of them.",
+        "Refused calls",
+        "Newest first. Equal refusals within a minute are one row; the statistics count each of them.",
         tag="refusals",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": response("A page of them.", {JSON: body(RefusalList, page=RefusalList(1, [REFUSAL]))})}
-        | ALWAYS,
+        responses={"200": response("A page.", {JSON: body(RefusalList, page=RefusalList(1, [REFUSAL]))})} | ALWAYS,
     ),
 }

@@ -60,19 +60,21 @@ SEARCH = query(
     "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`.",
     example="initiator:me model:gpt-5",
 )
-AFTER = query("after_session_id", UUID, "Begin behind this one, the last of the page before. Not with `offset`.")
+AFTER = query(
+    "after_session_id", UUID, "Start after this one: the last of the previous page. Not together with `offset`."
+)
 ORDER = query(
     "order_by",
     Order,
-    "What to sort by, the most of it first; `lost` is what broken prompt caches cost.",
+    "The sort order, largest first; `lost` is the cost of broken prompt caches.",
     default=Order.STARTED,
 )
-AFTER_THREAD = query("after_thread_id", UUID, "Begin behind this thread, the last of the page before.")
+AFTER_THREAD = query("after_thread_id", UUID, "Start after this thread: the last of the previous page.")
 THREADS = query(
-    "limit", Annotated[int, Meta(ge=1, le=MAX_THREADS)], "How many threads at most.", default=DEFAULT_THREADS
+    "limit", Annotated[int, Meta(ge=1, le=MAX_THREADS)], "The maximum number of threads.", default=DEFAULT_THREADS
 )
 
-SEVERAL = query("several", bool, "Whether sessions of a single call are left out.", default=False)
+SEVERAL = query("several", bool, "Whether to leave out sessions with a single call.", default=False)
 _TIMELINE = Timeline(
     calls=[
         TimelineCall(
@@ -103,31 +105,30 @@ _TIMELINE = Timeline(
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/sessions": get(
         "listSessions",
-        "Calls that belong together",
+        "Sessions: calls that belong together",
         "Newest first, or in another order.",
         tag=TAG,
         parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
-        responses={"200": response("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
-        | ALWAYS,
+        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})} | ALWAYS,
     ),
     "/api/v2/aibridge/sessions/{id}": get(
         "getSession",
         "One session, with its threads",
-        "A session is there once a call of it has ended.",
+        "A session appears when its first call has ended.",
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
         responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
         | ALWAYS
-        | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
+        | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
     "/api/v2/aibridge/sessions/{id}/timeline": get(
         "getTimeline",
-        "The calls of a session in short, on a time axis",
-        "With the tools of its agents and how they ended, loops, and what was refused meanwhile.",
+        "The timeline of a session",
+        "Its calls, the tools of its agents and their results, loops, and refusals in this time.",
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."),),
         responses={"200": response("The time axis.", {JSON: body(Timeline, timeline=_TIMELINE)})}
         | ALWAYS
-        | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
+        | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
 }

@@ -175,9 +175,7 @@ async def test_what_cannot_stand_in_for_a_provider_is_refused(running, change, f
     assert (await running.get(f"{PROVIDERS}/east"))[1]["fallback"] == []
 
 
-@pytest.mark.expects_log(
-    "the provider east names others that are not asked in its place: there is no provider named west"
-)
+@pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named west")
 @pytest.mark.gen_test
 async def test_a_provider_that_is_gone_is_asked_no_more_and_the_log_says_so(running):
     await send(running, "POST", "", east(running) | {"name": "west"})

@@ -321,5 +321,5 @@ async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, ca
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
 @pytest.mark.gen_test
 async def test_overload_protection_does_not_concern_it(running, download):
-    assert await running.bridge.overload.take_slot()
+    assert await running.bridge.overload.acquire_slot()
     assert (await download()).status == 200

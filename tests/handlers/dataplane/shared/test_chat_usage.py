@@ -123,9 +123,9 @@ async def test_a_client_that_asked_sees_the_usage_and_a_blocking_call_stays_as_i
 
 def test_only_streams_of_chat_completions_are_asked():
     usage = ChatUsage(ensure=True, monotonic=lambda: 0.0)
-    assert usage.asking("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
-    assert usage.asking("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
-    assert usage.asking("openai", RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
+    assert usage.request_usage("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
+    assert usage.request_usage("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
+    assert usage.request_usage("openai", RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
 
 
 def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
@@ -135,7 +135,7 @@ def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
 
     def asks(model: str) -> bool:
         summary = RequestSummary(model=model, stream=True)
-        return usage.asking("vllm", CHAT_COMPLETIONS, summary, BODY) is not None
+        return usage.request_usage("vllm", CHAT_COMPLETIONS, summary, BODY) is not None
 
     assert (asks("old"), asks("new")) == (False, True)
     now = REMEMBERED_SECONDS

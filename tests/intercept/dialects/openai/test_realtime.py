@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from intercept.dialects.openai.realtime import (
     ClientEvent,
+    RealtimeCalls,
     ServerEvent,
-    Turns,
     read_client_event,
     read_server_event,
     stream_reader,
@@ -80,48 +80,48 @@ def test_a_response_that_is_cut_is_not_complete():
 
 
 def test_a_response_belongs_to_the_oldest_request_and_others_the_provider_began():
-    turns = Turns("m")
-    turns.begin("a", "first")
-    turns.begin("b", "second")
-    assert turns.receive(server("response.created", "resp_1")) == ("first", False)
-    assert turns.receive(server("response.output_text.delta", response_id="resp_1")) == ("first", False)
-    assert turns.receive(server("response.created", "resp_2")) == ("second", False)
-    assert turns.receive(server("response.created", "resp_3")) == (None, False)
-    turns.begin_by_provider("resp_3", "by itself")
-    assert len(turns) == 3
-    assert turns.receive(server("response.done", "resp_3")) == ("by itself", True)
-    turns.forget("by itself")
-    assert turns.receive(server("response.done", "resp_1")) == ("first", True)
-    turns.forget("first")
-    assert (turns.calls, len(turns)) == (["second"], 1)
-    assert turns.receive(server("rate_limits.updated")) == (None, False)
+    calls = RealtimeCalls("m")
+    calls.begin("a", "first")
+    calls.begin("b", "second")
+    assert calls.receive(server("response.created", "resp_1")) == ("first", False)
+    assert calls.receive(server("response.output_text.delta", response_id="resp_1")) == ("first", False)
+    assert calls.receive(server("response.created", "resp_2")) == ("second", False)
+    assert calls.receive(server("response.created", "resp_3")) == (None, False)
+    calls.begin_by_provider("resp_3", "by itself")
+    assert len(calls) == 3
+    assert calls.receive(server("response.done", "resp_3")) == ("by itself", True)
+    calls.forget("by itself")
+    assert calls.receive(server("response.done", "resp_1")) == ("first", True)
+    calls.forget("first")
+    assert (calls.calls, len(calls)) == (["second"], 1)
+    assert calls.receive(server("rate_limits.updated")) == (None, False)
 
 
 def test_an_error_belongs_to_the_request_that_it_names():
-    turns = Turns("m")
-    turns.begin("a", "first")
-    turns.begin("b", "second")
-    assert turns.receive(server("error", error={"event_id": "b"})) == ("second", True)
-    assert turns.receive(server("error", error={"event_id": "update"})) == (None, True)
-    assert turns.receive(server("error", error={"event_id": None})) == ("first", True)
+    calls = RealtimeCalls("m")
+    calls.begin("a", "first")
+    calls.begin("b", "second")
+    assert calls.receive(server("error", error={"event_id": "b"})) == ("second", True)
+    assert calls.receive(server("error", error={"event_id": "update"})) == (None, True)
+    assert calls.receive(server("error", error={"event_id": None})) == ("first", True)
 
 
 def test_what_is_recorded_of_the_next_response_is_said_before_it():
-    turns = Turns("asked")
-    turns.note(server("session.created", session={"id": "sess_1", "model": "gpt-realtime"}))
+    calls = RealtimeCalls("asked")
+    calls.note(server("session.created", session={"id": "sess_1", "model": "gpt-realtime"}))
     content = [{"type": "input_text", "text": "Hello"}, {"type": "input_audio", "audio": "AA"}]
-    turns.note(client("conversation.item.create", item={"type": "message", "role": "user", "content": content}))
+    calls.note(client("conversation.item.create", item={"type": "message", "role": "user", "content": content}))
     create = client("response.create", response={"max_output_tokens": 99})
     assert create.is_request
-    summary = turns.summarize(create)
+    summary = calls.summarize(create)
     assert (summary.model, summary.user_prompt.prompt, summary.max_output_tokens) == ("gpt-realtime", "Hello", 99)
     assert (summary.conversation_id, summary.stream, summary.answered_tool_call_id) == ("sess_1", True, None)
-    turns.note(client("conversation.item.create", item={"type": "function_call_output", "call_id": "call_1"}))
-    summary = turns.summarize(client("response.create", response={"max_output_tokens": "inf"}))
+    calls.note(client("conversation.item.create", item={"type": "function_call_output", "call_id": "call_1"}))
+    summary = calls.summarize(client("response.create", response={"max_output_tokens": "inf"}))
     assert (summary.user_prompt, summary.max_output_tokens, summary.answered_tool_call_id) == (None, None, "call_1")
-    summary = turns.summarize()
+    summary = calls.summarize()
     assert (summary.user_prompt, summary.answered_tool_call_id) == (None, None)
-    assert Turns("").summarize().model == "default"
+    assert RealtimeCalls("").summarize().model == "default"
 
 
 @given(

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from intercept.secrets.known import KnownSecrets
 from runtime.logs import LINE, ScrubbingFormatter
-from runtime.managed import ManagedRouting
+from runtime.provider_table import ManagedRouting
 from settings import Settings
 from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider, StoredSecret
 from storage.providers.sealing import Sealer
@@ -62,7 +62,7 @@ def test_what_is_stored_becomes_a_provider_with_its_keys(routing, load, prices):
         region="eu",
         source=Source.DATABASE,
     )
-    assert (east.expects, east.keys_place) == (Credential.X_API_KEY, "its keys in the database")
+    assert (east.expects, east.keys_location) == (Credential.X_API_KEY, "its keys in the database")
     assert prices == [{"openai": ("openai", FIXED.base_url), "east": ("openai", "https://api.openai.com/v1/")}]
 
 
@@ -101,7 +101,7 @@ def test_a_disabled_provider_is_known_and_not_available(routing, load, spec, ava
     assert routing.table.providers["east"].availability is availability
 
 
-@pytest.mark.expects_log(r"the provider openai of the environment stands in the place of the one in the database")
+@pytest.mark.expects_log(r"the provider openai of the environment replaces the one in the database")
 def test_one_of_the_environment_stands_in_the_place_of_one_of_its_name(routing, load):
     load([stored("openai", SECRET)])
     assert routing.table.providers == {"openai": FIXED}

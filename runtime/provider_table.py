@@ -38,8 +38,8 @@ class ManagedRouting:
         settings: For the ways to providers.
         sealer: Opens their keys.
         routing: Has the table.
-        secrets: Learns their keys, which are never to be recorded or exported.
-        on_table: Told whose prices count from now on, by name, see `storage.recording.prices`.
+        secrets: Gets their keys, which must never be recorded or exported.
+        on_table: Called with the providers by name, for their prices, see `storage.recording.prices`.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ManagedRouting:
         table = self._routing.replace(provider for _, provider in made.values())
         self._on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
         for name in made.keys() & self._routing.fixed_names:
-            _log.warning("the provider %s of the environment stands in the place of the one in the database", name)
+            _log.warning("the provider %s of the environment replaces the one in the database", name)
         types = {name: one.type for name, one in table.providers.items()}
         for name, (_, one) in made.items():
             if fault := find_fault(name, one.type, one.fallback, types):
-                _log.warning("the provider %s names others that are not asked in its place: %s", name, fault)
+                _log.warning("the provider %s names fallbacks that cannot be used: %s", name, fault)
 
     def _provider(self, stored: StoredProvider) -> Provider:
         before, provider = self._made.get(stored.spec.name, (None, None))
@@ -121,7 +121,7 @@ async def follow_providers(
 
 
 def secrets_in(secrets: Mapping[str, str]) -> list[str]:
-    """What of the secrets of a provider may never be shown: passwords, and what an access key keeps to itself."""
+    """The parts of a provider's secrets that must never be shown: passwords, and the secret part of an access key."""
     parts = secrets.get("aws_access_key", "").split(":", 2)[1:]
     return [text for text in (*parts, secrets.get("proxy_credentials", "").partition(":")[2]) if text]
 
@@ -129,7 +129,7 @@ def secrets_in(secrets: Mapping[str, str]) -> list[str]:
 def make_managed(
     settings: Settings, stored: StoredProvider, keys: tuple[str, ...], secrets: Mapping[str, str] = _NO_SECRETS
 ) -> Provider:
-    """Make a provider of what the database has of it, with those of its keys and secrets that could be opened."""
+    """Make a provider of its document, with the keys and secrets that could be decrypted."""
     spec = stored.spec
     type_ = ProviderType(spec.type)
     declared = ProviderSettings(
