@@ -61,10 +61,10 @@ def origin(setting: Setting) -> str:
 def _row(match: re.Match[str]) -> str:
     module, _, constant = match["name"].rpartition(".")
     value = getattr(importlib.import_module(module), constant)
-    return f"| `{match['name']}` | {shown(constant, value, match['value'])} |"
+    return f"| `{match['name']}` | {format_constant(constant, value, match['value'])} |"
 
 
-def shown(name: str, value: float, before: str = "") -> str:
+def format_constant(name: str, value: float, before: str = "") -> str:
     """A value with its unit: the one that stands there, else the one that the name of the constant says.
 
     Args:
