@@ -28,7 +28,7 @@ from tests.databases import Databases
 from tests.memory import data_folder
 from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
-pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.patience", "tests.storage.outages"]
+pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.database_timeouts", "tests.storage.outages"]
 
 # Two cores are shared with a mongod: how long an example takes says nothing.
 hypothesis.settings.register_profile("aibridge", deadline=None, database=None, max_examples=50)

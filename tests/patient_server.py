@@ -2,9 +2,9 @@
 
 import runpy
 
-from tests.patience import be_patient
+from tests.database_timeouts import lengthen_timeouts
 from tests.server_process import ROOT
 
 if __name__ == "__main__":
-    be_patient(setattr)
+    lengthen_timeouts(setattr)
     runpy.run_path(str(ROOT / "server.py"), run_name="__main__")

@@ -17,8 +17,8 @@ from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
 from storage.recording.outbox import writer
+from tests.database_timeouts import AWAY
 from tests.memory import data_folder
-from tests.patience import AWAY
 
 
 def freeze(pid):

@@ -8,7 +8,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.bedrock.requests import parse_request
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
-from tests.intercept.responses_of_strangers import is_storable
+from tests.intercept.malformed_responses import is_storable
 
 SEEDS = [
     b'{"messages":[{"role":"user","content":[{"text":"Hi"},{"toolResult":{"toolUseId":"t1","content":[]}}]}]}',

@@ -14,7 +14,7 @@ from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
-from tests.intercept.responses_of_strangers import is_storable
+from tests.intercept.malformed_responses import is_storable
 from tests.wire.conversations import conversations
 
 _APIS = tuple(BY_PATH.values())

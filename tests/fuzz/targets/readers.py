@@ -15,7 +15,7 @@ from intercept.formats.error_body import error_reader
 from intercept.records import Reading
 from tests.event_streams import chunk, event, exception
 from tests.fuzz.targets import cut, single_bytes
-from tests.intercept.responses_of_strangers import is_storable
+from tests.intercept.malformed_responses import is_storable
 from tests.wire.conversations import conversations
 
 _APIS = tuple(BY_PATH.values())

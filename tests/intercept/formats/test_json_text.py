@@ -20,7 +20,7 @@ from intercept.formats.json_text import (
     read_object,
     read_struct,
 )
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 
 ANY = Decoder()
 VALUES = st.recursive(
@@ -131,7 +131,9 @@ def plain(told):
 
 
 @given(
-    value=strangers.json_values("a b one many x", "text").filter(lambda value: "Infinity" not in json.dumps(value)),
+    value=malformed_responses.json_values("a b one many x", "text").filter(
+        lambda value: "Infinity" not in json.dumps(value)
+    ),
     spaces=st.sampled_from([(",", ":"), (", ", ": "), ("\n,\t", " : ")]),
 )
 @example(value={"one": {"a": 1}, "many": [{"a": 1}, 2, None, {"b": "\ud83d"}]}, spaces=(",", ":"))

@@ -21,7 +21,7 @@ from intercept.formats.weight import (
     LIGHT_SURROGATES,
     is_light,
 )
-from tests.intercept.responses_of_strangers import json_values
+from tests.intercept.malformed_responses import json_values
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
 

@@ -11,7 +11,7 @@ from intercept.dialects.anthropic.messages import MAX_SESSION_HINT, body_reader,
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
 from intercept.tokens import MAX_USAGE_WEIGHT
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
 NAMES = (
@@ -92,15 +92,15 @@ def test_the_user_id_in_the_metadata_hints_at_the_session(metadata, hint):
 
 
 @given(
-    body=strangers.bodies(NAMES, TEXTS)
-    | strangers.json_values(NAMES, TEXTS).map(lambda value: request(messages=[value], metadata=value))
+    body=malformed_responses.bodies(NAMES, TEXTS)
+    | malformed_responses.json_values(NAMES, TEXTS).map(lambda value: request(messages=[value], metadata=value))
 )
 def test_any_request_is_summed_up_or_refused(body):
     try:
         summary = parse_request(body)
     except InvalidRequestError:
         return
-    assert strangers.is_storable(to_builtins(summary))
+    assert malformed_responses.is_storable(to_builtins(summary))
 
 
 def test_a_block_begun_again_starts_over():
@@ -110,7 +110,7 @@ def test_a_block_begun_again_starts_over():
         start(0, type="thinking", thinking="new "),
         delta(0, thinking="thought"),
     )
-    assert strangers.read(stream_reader(), body) == Reading(
+    assert malformed_responses.read(stream_reader(), body) == Reading(
         model_thoughts=(ModelThought(content="new thought", source="thinking"),)
     )
 
@@ -122,7 +122,7 @@ def test_deltas_of_a_block_that_is_not_recorded_go_nowhere():
         delta(1, partial_json="{}"),
         delta(1, thinking="b"),
     )
-    assert strangers.read(stream_reader(), body) == Reading(
+    assert malformed_responses.read(stream_reader(), body) == Reading(
         model_thoughts=(ModelThought(content="a", source="thinking"),)
     )
 
@@ -131,8 +131,8 @@ def test_blocks_beyond_the_most_are_left_out():
     blocks = [
         {"type": "tool_use", "id": f"toolu_{number}", "name": "f", "input": {}} for number in range(MAX_PARTS + 1)
     ]
-    from_body = strangers.read(body_reader(), json.dumps({"content": blocks}).encode())
-    from_stream = strangers.read(
+    from_body = malformed_responses.read(body_reader(), json.dumps({"content": blocks}).encode())
+    from_stream = malformed_responses.read(
         stream_reader(), stream(*(start(index, **block) for index, block in enumerate(blocks)))
     )
     kept = tuple(
@@ -144,14 +144,16 @@ def test_blocks_beyond_the_most_are_left_out():
 
 
 def test_a_zero_replaces_a_figure():
-    assert strangers.read(stream_reader(), stream(usage(output_tokens=5), usage(output_tokens=0))).token_usages == (
+    assert malformed_responses.read(
+        stream_reader(), stream(usage(output_tokens=5), usage(output_tokens=0))
+    ).token_usages == (
         TokenUsage(provider_response_id="", output_tokens=0, source=UsageSource.PARTIAL, usage={"output_tokens": 0}),
     )
 
 
 def test_the_counts_go_on_when_the_usage_object_becomes_too_heavy_to_keep():
     body = stream(usage(input_tokens=5, output_tokens=1), usage(essay="x" * MAX_USAGE_WEIGHT), usage(output_tokens=9))
-    assert strangers.read(stream_reader(), body).token_usages == (
+    assert malformed_responses.read(stream_reader(), body).token_usages == (
         TokenUsage(
             provider_response_id="",
             input_tokens=5,
@@ -174,18 +176,18 @@ def test_memory_stays_bounded_however_many_names_a_usage_gets():
     "body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff"]
 )
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert strangers.read(body_reader(), body) == Reading()
+    assert malformed_responses.read(body_reader(), body) == Reading()
 
 
-@given(body=strangers.streams(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.streams(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(stream_reader(), body)
-    assert strangers.read(stream_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(stream_reader(), body)
+    assert malformed_responses.read(stream_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))
 
 
-@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(body_reader(), body)
-    assert strangers.read(body_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(body_reader(), body)
+    assert malformed_responses.read(body_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))

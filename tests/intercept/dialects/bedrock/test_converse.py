@@ -9,7 +9,7 @@ from intercept.dialects.bedrock.converse import body_reader, event_stream_reader
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 from tests.event_streams import error, event, exception
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 
 NAMES = (
     "contentBlockIndex start delta usage error toolUse toolUseId name type input reasoningContent reasoningText text"
@@ -75,12 +75,12 @@ WHOLE = Reading(complete=True, token_usages=(TOKENS,), tool_usages=(WEATHER,), m
 
 
 def test_a_stream_is_read():
-    assert strangers.read(event_stream_reader(), STREAM) == WHOLE
+    assert malformed_responses.read(event_stream_reader(), STREAM) == WHOLE
 
 
 def test_a_stream_is_read_the_same_wherever_it_is_cut():
     for at in range(len(STREAM) + 1):
-        assert strangers.read(event_stream_reader(), STREAM, at) == WHOLE
+        assert malformed_responses.read(event_stream_reader(), STREAM, at) == WHOLE
     reader = event_stream_reader()
     for at in range(len(STREAM)):
         reader.feed(STREAM[at : at + 1])
@@ -98,19 +98,21 @@ def test_a_body_is_read():
     told = {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use", "usage": USAGE}
     body = json.dumps(told, ensure_ascii=False).encode()
     for at in range(len(body) + 1):
-        assert strangers.read(body_reader(), body, at) == WHOLE
-    assert strangers.read(body_reader(), body[:-1]) == Reading()
+        assert malformed_responses.read(body_reader(), body, at) == WHOLE
+    assert malformed_responses.read(body_reader(), body[:-1]) == Reading()
 
 
 def test_a_stream_that_ends_after_message_stop_is_complete_if_it_ends_cleanly():
-    reading = strangers.read(event_stream_reader(), MESSAGE_STOP)
+    reading = malformed_responses.read(event_stream_reader(), MESSAGE_STOP)
     assert reading == Reading(open_ended=True)
 
 
 def test_a_stream_that_is_cut_keeps_what_came():
     cut = b"".join(EVENTS[:10])
     call = ToolUsage(provider_response_id="", provider_tool_call_id="tooluse_1", tool="weather", input='{"city": ')
-    assert strangers.read(event_stream_reader(), cut) == Reading(tool_usages=(call,), model_thoughts=(THOUGHT,))
+    assert malformed_responses.read(event_stream_reader(), cut) == Reading(
+        tool_usages=(call,), model_thoughts=(THOUGHT,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,14 +127,14 @@ def test_a_stream_that_is_cut_keeps_what_came():
     ids=["exception", "error"],
 )
 def test_an_error_in_the_stream_is_recorded(failure, expected):
-    reading = strangers.read(event_stream_reader(), delta(0, text="a") + failure)
+    reading = malformed_responses.read(event_stream_reader(), delta(0, text="a") + failure)
     assert reading == Reading(error=expected)
 
 
 def test_a_broken_stream_is_recorded_as_an_error_that_says_how():
     broken = bytearray(METADATA)
     broken[20] ^= 1
-    reading = strangers.read(event_stream_reader(), MESSAGE_STOP + bytes(broken) + METADATA)
+    reading = malformed_responses.read(event_stream_reader(), MESSAGE_STOP + bytes(broken) + METADATA)
     assert reading.error is not None
     assert (reading.error.type, reading.error.message[:27]) == ("broken_event_stream", "the checksum of a message i")
     assert (reading.complete, reading.token_usages) == (False, ())
@@ -140,7 +142,7 @@ def test_a_broken_stream_is_recorded_as_an_error_that_says_how():
 
 def test_what_is_not_reported_is_absent():
     stream = event("metadata", {"usage": {"inputTokens": 0, "outputTokens": True}})
-    assert strangers.read(event_stream_reader(), stream).token_usages == (
+    assert malformed_responses.read(event_stream_reader(), stream).token_usages == (
         TokenUsage(
             provider_response_id="",
             input_tokens=0,
@@ -148,28 +150,30 @@ def test_what_is_not_reported_is_absent():
             usage={"inputTokens": 0, "outputTokens": True},
         ),
     )
-    assert strangers.read(event_stream_reader(), event("metadata", {})).token_usages == ()
+    assert malformed_responses.read(event_stream_reader(), event("metadata", {})).token_usages == ()
 
 
 def test_tool_calls_beyond_the_most_are_left_out():
     stream = b"".join(start(number, toolUseId=str(number), name="f") for number in range(MAX_PARTS + 1))
-    reading = strangers.read(event_stream_reader(), stream)
+    reading = malformed_responses.read(event_stream_reader(), stream)
     assert (len(reading.tool_usages), reading.truncated) == (MAX_PARTS, True)
 
 
 @given(
-    events=st.lists(st.tuples(st.sampled_from(TEXTS.split()), strangers.json_values(NAMES, TEXTS)), max_size=5),
+    events=st.lists(
+        st.tuples(st.sampled_from(TEXTS.split()), malformed_responses.json_values(NAMES, TEXTS)), max_size=5
+    ),
     cut=st.integers(0, 500),
 )
 def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(events, cut):
     body = b"".join(event(kind, payload) for kind, payload in events)
-    reading = strangers.read(event_stream_reader(), body)
-    assert strangers.read(event_stream_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(event_stream_reader(), body)
+    assert malformed_responses.read(event_stream_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))
 
 
-@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(body_reader(), body)
-    assert strangers.read(body_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(body_reader(), body)
+    assert malformed_responses.read(body_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))

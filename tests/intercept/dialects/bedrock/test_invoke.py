@@ -11,7 +11,7 @@ from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, 
 from intercept.formats.streams.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.event_streams import chunk, exception
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 from tests.wire.conversations import conversations
 
 NAMES = (
@@ -101,13 +101,13 @@ def with_type(event):
 @pytest.mark.parametrize("conversation", CLAUDES)
 def test_a_stream_of_claude_reads_as_that_of_anthropics_own_api(conversation):
     chunks = [chunk(with_type(event)) for event in Decoder().feed(conversation.stream)]
-    assert strangers.read(event_stream_reader(), b"".join(chunks)) == conversation.record.reading
+    assert malformed_responses.read(event_stream_reader(), b"".join(chunks)) == conversation.record.reading
 
 
 @pytest.mark.parametrize("conversation", [case for case in CLAUDES if case.values[0].body is not None])
 def test_a_body_of_claude_reads_as_that_of_anthropics_own_api(conversation):
     counted = {"x-amzn-bedrock-input-token-count": "1"}
-    reading = strangers.read(metered_body_reader(lambda name: counted.get(name, "")), conversation.body)
+    reading = malformed_responses.read(metered_body_reader(lambda name: counted.get(name, "")), conversation.body)
     if conversation.record.reading.token_usages:
         assert reading == conversation.record.reading
 
@@ -126,7 +126,7 @@ def test_a_body_of_claude_reads_as_that_of_anthropics_own_api(conversation):
 )
 def test_a_stream_is_read_the_same_wherever_it_is_cut(stream, reading):
     for at in range(len(stream) + 1):
-        assert strangers.read(event_stream_reader(), stream, at) == reading
+        assert malformed_responses.read(event_stream_reader(), stream, at) == reading
     reader = event_stream_reader()
     for at in range(len(stream)):
         reader.feed(stream[at : at + 1])
@@ -135,19 +135,19 @@ def test_a_stream_is_read_the_same_wherever_it_is_cut(stream, reading):
 
 def test_what_only_looks_like_metrics_is_none():
     said = {"type": "content_block_delta", "delta": {"text": json.dumps({"amazon-bedrock-invocationMetrics": METRICS})}}
-    assert strangers.read(event_stream_reader(), chunk(said)) == Reading()
+    assert malformed_responses.read(event_stream_reader(), chunk(said)) == Reading()
 
 
 def test_an_exception_in_the_stream_is_recorded_with_what_came():
     stream = chunk(CLAUDE[0]) + exception("modelStreamErrorException", "The model stopped.")
-    reading = strangers.read(event_stream_reader(), stream)
+    reading = malformed_responses.read(event_stream_reader(), stream)
     assert reading.error == ProviderError(type="modelStreamErrorException", message="The model stopped.")
     assert [usage.input_tokens for usage in reading.token_usages] == [9]
 
 
 def test_a_chunk_that_is_too_large_is_left_out_and_the_rest_is_read():
     large = chunk({"type": "content_block_delta", "delta": {"text": "x" * MAX_PAYLOAD_BYTES}})
-    reading = strangers.read(event_stream_reader(), large + CLAUDE_STREAM)
+    reading = malformed_responses.read(event_stream_reader(), large + CLAUDE_STREAM)
     assert reading == partial(Reading, truncated=True)(
         **{name: getattr(CLAUDE_READING, name) for name in CLAUDE_READING.__struct_fields__ if name != "truncated"}
     )
@@ -188,24 +188,24 @@ def test_a_body_is_read_with_the_tokens_of_its_head_where_it_tells_none(body, re
     }
     data = json.dumps(body).encode()
     for at in range(len(data) + 1):
-        assert strangers.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
+        assert malformed_responses.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert strangers.read(body_reader(), body) == Reading()
+    assert malformed_responses.read(body_reader(), body) == Reading()
 
 
-@given(chunks=st.lists(strangers.json_values(NAMES, TEXTS), max_size=5), cut=st.integers(0, 500))
+@given(chunks=st.lists(malformed_responses.json_values(NAMES, TEXTS), max_size=5), cut=st.integers(0, 500))
 def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(chunks, cut):
     body = b"".join(map(chunk, chunks))
-    reading = strangers.read(event_stream_reader(), body)
-    assert strangers.read(event_stream_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(event_stream_reader(), body)
+    assert malformed_responses.read(event_stream_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))
 
 
-@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(body_reader(), body)
-    assert strangers.read(body_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(body_reader(), body)
+    assert malformed_responses.read(body_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))

@@ -8,7 +8,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock.requests import parse_request
 from intercept.records import UserPrompt
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
 
@@ -95,10 +95,10 @@ def test_a_body_that_is_no_request_is_refused(body):
         parse_request(body, "m")
 
 
-@given(body=strangers.bodies(NAMES, TEXTS))
+@given(body=malformed_responses.bodies(NAMES, TEXTS))
 def test_any_request_is_summed_up_or_refused(body):
     try:
         found = parse_request(body, "m")
     except InvalidRequestError:
         return
-    assert strangers.is_storable(to_builtins(found))
+    assert malformed_responses.is_storable(to_builtins(found))

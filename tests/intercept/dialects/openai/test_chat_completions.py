@@ -9,7 +9,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import MAX_NAME, MAX_PARTS, MAX_TOOL_INPUT
 from intercept.dialects.openai.chat_completions import body_reader, parse_request, stream_reader
 from intercept.records import Reading, TokenUsage, ToolUsage, UserPrompt
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
 NAMES = (
@@ -100,15 +100,15 @@ def test_messages_nested_too_deeply_are_refused():
 
 
 @given(
-    body=strangers.bodies(NAMES, TEXTS)
-    | strangers.json_values(NAMES, TEXTS).map(lambda value: request(messages=[value]))
+    body=malformed_responses.bodies(NAMES, TEXTS)
+    | malformed_responses.json_values(NAMES, TEXTS).map(lambda value: request(messages=[value]))
 )
 def test_any_request_is_summed_up_or_refused(body):
     try:
         summary = parse_request(body)
     except InvalidRequestError:
         return
-    assert strangers.is_storable(to_builtins(summary))
+    assert malformed_responses.is_storable(to_builtins(summary))
 
 
 def test_a_new_call_at_a_known_index_does_not_lose_the_deltas_of_the_others():
@@ -119,7 +119,7 @@ def test_a_new_call_at_a_known_index_does_not_lose_the_deltas_of_the_others():
         tool_delta(1, "B"),
         tool_delta(0, "C"),
     )
-    assert strangers.read(stream_reader(), body).tool_usages == tuple(
+    assert malformed_responses.read(stream_reader(), body).tool_usages == tuple(
         ToolUsage(provider_response_id="", provider_tool_call_id=call, tool="f", input=text)
         for call, text in (("call_a", "a"), ("call_b", "bB"), ("call_c", "cC"))
     )
@@ -128,7 +128,7 @@ def test_a_new_call_at_a_known_index_does_not_lose_the_deltas_of_the_others():
 def test_an_id_longer_than_is_kept_still_names_one_call():
     call_id = "c" * 2 * MAX_NAME
     body = stream(tool_delta(0, "a", id=call_id), tool_delta(0, "b", id=call_id))
-    assert strangers.read(stream_reader(), body).tool_usages == (
+    assert malformed_responses.read(stream_reader(), body).tool_usages == (
         ToolUsage(provider_response_id="", provider_tool_call_id="c" * MAX_NAME, tool="f", input="ab", truncated=True),
     )
 
@@ -139,14 +139,14 @@ def test_a_call_beyond_the_most_takes_nothing_into_the_others():
         tool_delta(0, "lost", id="call_more"),
         tool_delta(0, "lost"),
     )
-    reading = strangers.read(stream_reader(), body)
+    reading = malformed_responses.read(stream_reader(), body)
     assert [usage.input for usage in reading.tool_usages] == ["a"] * MAX_PARTS
     assert reading.truncated
 
 
 def test_a_tool_s_input_is_cut_at_its_cap():
     body = stream(tool_delta(0, "a" * MAX_TOOL_INPUT, id="call_1"), tool_delta(0, "b"), tool_delta(0, "c"))
-    assert strangers.read(stream_reader(), body).tool_usages == (
+    assert malformed_responses.read(stream_reader(), body).tool_usages == (
         ToolUsage(
             provider_response_id="",
             provider_tool_call_id="call_1",
@@ -170,27 +170,27 @@ def test_an_oversized_event_is_left_out_and_the_stream_goes_on():
     "body", [b"", b"[]", b'"text"', b"null", b'{"id":"r"', b'{"id":"r"}}', b"<html>", b"data: {}\n\n", b"\xff"]
 )
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert strangers.read(body_reader(), body) == Reading()
+    assert malformed_responses.read(body_reader(), body) == Reading()
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n\t "])
 def test_a_usage_is_found_however_it_is_spaced_and_spelled(space):
     for name in ("usage", r"\u0075sage"):
         chunk = f'{{"id":"r","{name}"{space}:{space}{{"prompt_tokens"{space}:{space}1}}}}'.replace("\n", "\ndata:")
-        assert strangers.read(stream_reader(), f"data: {chunk}\n\n".encode()).token_usages == (
+        assert malformed_responses.read(stream_reader(), f"data: {chunk}\n\n".encode()).token_usages == (
             TokenUsage(provider_response_id="r", input_tokens=1, source="partial", usage={"prompt_tokens": 1}),
         )
 
 
-@given(body=strangers.streams(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.streams(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(stream_reader(), body)
-    assert strangers.read(stream_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(stream_reader(), body)
+    assert malformed_responses.read(stream_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))
 
 
-@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(body_reader(), body)
-    assert strangers.read(body_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(body_reader(), body)
+    assert malformed_responses.read(body_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))

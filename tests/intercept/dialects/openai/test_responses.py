@@ -9,7 +9,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
-from tests.intercept import responses_of_strangers as strangers
+from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
 NAMES = (
@@ -81,14 +81,15 @@ def test_an_output_at_the_end_answers_a_tool_call(item, answered):
 
 
 @given(
-    body=strangers.bodies(NAMES, TEXTS) | strangers.json_values(NAMES, TEXTS).map(lambda value: request(input=value))
+    body=malformed_responses.bodies(NAMES, TEXTS)
+    | malformed_responses.json_values(NAMES, TEXTS).map(lambda value: request(input=value))
 )
 def test_any_request_is_summed_up_or_refused(body):
     try:
         summary = parse_request(body)
     except InvalidRequestError:
         return
-    assert strangers.is_storable(to_builtins(summary))
+    assert malformed_responses.is_storable(to_builtins(summary))
 
 
 def test_a_finished_item_replaces_what_was_assembled():
@@ -97,7 +98,7 @@ def test_a_finished_item_replaces_what_was_assembled():
         {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": '{"whole"'},
         {"type": "response.output_item.done", "output_index": 0, "item": call(1, arguments='{"whole":1}')},
     )
-    assert strangers.read(stream_reader(), body) == Reading(
+    assert malformed_responses.read(stream_reader(), body) == Reading(
         tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input='{"whole":1}'),)
     )
 
@@ -107,14 +108,16 @@ def test_a_finished_response_replaces_all_items():
         {"type": "response.output_item.done", "output_index": 0, "item": call(1)},
         {"type": "response.completed", "response": {"output": [{"type": "message"}, call(2)]}},
     )
-    assert strangers.read(stream_reader(), body) == Reading(
+    assert malformed_responses.read(stream_reader(), body) == Reading(
         complete=True,
         tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_2", tool="f", input="{}"),),
     )
 
 
 def test_items_beyond_the_most_are_left_out():
-    reading = strangers.read(body_reader(), json.dumps({"output": [call(n) for n in range(MAX_PARTS + 1)]}).encode())
+    reading = malformed_responses.read(
+        body_reader(), json.dumps({"output": [call(n) for n in range(MAX_PARTS + 1)]}).encode()
+    )
     assert reading == Reading(
         complete=True,
         truncated=True,
@@ -128,7 +131,7 @@ def test_items_beyond_the_most_are_left_out():
 def test_every_part_of_a_commentary_is_a_thought():
     parts = [{"type": "output_text", "text": "a"}, {"type": "refusal"}, {"type": "output_text", "text": "b"}]
     output = [{"type": "message", "phase": "commentary", "content": parts}]
-    assert strangers.read(body_reader(), json.dumps({"output": output}).encode()) == Reading(
+    assert malformed_responses.read(body_reader(), json.dumps({"output": output}).encode()) == Reading(
         complete=True,
         model_thoughts=(ModelThought(content="a", source="commentary"), ModelThought(content="b", source="commentary")),
     )
@@ -161,18 +164,18 @@ def test_a_last_event_too_large_to_read_ends_the_response_by_its_name(name, erro
     "body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: response.completed\ndata: {}\n\n", b"\xff"]
 )
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert strangers.read(body_reader(), body) == Reading()
+    assert malformed_responses.read(body_reader(), body) == Reading()
 
 
-@given(body=strangers.streams(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.streams(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(stream_reader(), body)
-    assert strangers.read(stream_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(stream_reader(), body)
+    assert malformed_responses.read(stream_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))
 
 
-@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
 def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = strangers.read(body_reader(), body)
-    assert strangers.read(body_reader(), body, cut) == reading
-    assert strangers.is_storable(to_builtins(reading))
+    reading = malformed_responses.read(body_reader(), body)
+    assert malformed_responses.read(body_reader(), body, cut) == reading
+    assert malformed_responses.is_storable(to_builtins(reading))

@@ -1,7 +1,7 @@
-"""How long tests wait for a MongoDB that is there.
+"""Timeouts of tests for an available MongoDB: long ones.
 
-The machine of a test stands still for seconds now and then, and that says nothing of what is tested. So only who takes
-the database unavailable is as impatient as users find us.
+The machine of a test may pause for seconds, which says nothing about the code. So only tests with an unavailable database
+have the timeouts of the product.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (writer, "REPLAY_SECONDS"),
 ]
 OPTIONS = ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
-AWAY = {"private_mongodb", "replica_set", "impatient"}
-"""Fixtures of tests whose database goes away, or was never there."""
+UNAVAILABLE = {"private_mongodb", "replica_set", "impatient"}
+"""Fixtures of tests whose database is or becomes unavailable."""
 
 
-def be_patient(change: Callable[[ModuleType, str, object], None]) -> None:
-    """Lengthen every bound on an answer of MongoDB."""
+def lengthen_timeouts(change: Callable[[ModuleType, str, object], None]) -> None:
+    """Lengthen every timeout of MongoDB."""
     for module, name in BOUNDS:
         change(module, name, SECONDS)
     change(connection, "OPTIONS", connection.OPTIONS | dict.fromkeys(OPTIONS, int(1000 * SECONDS)))
@@ -52,11 +52,11 @@ def be_patient(change: Callable[[ModuleType, str, object], None]) -> None:
 
 @pytest.fixture(autouse=True)
 def patient_with_mongodb(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be patient unless the database goes away."""
-    if AWAY.isdisjoint(request.fixturenames):
-        be_patient(monkeypatch.setattr)
+    """Lengthen timeouts unless the database becomes unavailable."""
+    if UNAVAILABLE.isdisjoint(request.fixturenames):
+        lengthen_timeouts(monkeypatch.setattr)
 
 
 @pytest.fixture
 def impatient() -> None:
-    """For a test of the bounds themselves, or of a database that is away without another fixture that says so."""
+    """For tests of the timeouts, or of an unavailable database without one of the other fixtures."""
