@@ -88,7 +88,7 @@ def test_constants_and_settings_are_filled_in():
     ],
 )
 def test_a_value_is_shown_with_its_unit(name, value, before, shown):
-    assert tables.shown(name, value, before) == shown
+    assert tables.format_constant(name, value, before) == shown
 
 
 @each_setting

@@ -48,7 +48,7 @@ class PolicyStore:
         accounts: The users.
         groups: The groups.
         now: The wall clock, in UTC.
-        on_change: Told of every policy that was changed here.
+        on_change: Called for every policy that was changed here.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PolicyStore:
         self._on_change = on_change
 
     async def get(self, level: Level, reference: str = "") -> KeptPolicy:
-        """Read a policy; one that was never set says nothing, and has the version `NO_VERSION`.
+        """Read a policy; one that was never set is empty, and has the version `NO_VERSION`.
 
         Raises:
             UnknownIdentityError: There is no such group, user or token.
@@ -81,7 +81,7 @@ class PolicyStore:
         return kept
 
     async def page(self, *, limit: int, offset: int) -> tuple[int, list[KeptPolicy]]:
-        """Return how many policies say something, and some of them, by whom they are of."""
+        """Return the number of policies that are not empty, and some of them, in order of their subjects."""
         saying: dict[str, Any] = {"policy": {"$ne": {}}}
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.policies.count_documents(saying)
@@ -98,12 +98,12 @@ class PolicyStore:
         author: Author = COMMAND_LINE,
         uses_present: bool = False,
     ) -> KeptPolicy:
-        """Replace a policy by what `make` makes of it.
+        """Replace a policy by the result of `make`.
 
         Args:
-            level: Whom it is of.
-            reference: Which of them; empty for everyone.
-            make: Is given the present policy; what it raises passes, and then nothing is changed.
+            level: The level of its subject.
+            reference: The subject; empty for everyone.
+            make: Called with the current policy; if it raises, nothing is changed.
             versions: Change it only if it has one of these.
             author: Who changes it.
             uses_present: Whether what `make` makes depends on the present policy, which then must be readable.
@@ -157,7 +157,7 @@ class PolicyStore:
             raise ChangedMeanwhileError(_CHANGED.format(kept.source))
 
     async def _find_subject(self, level: Level, reference: str) -> tuple[Source, User | None]:
-        """Whose policy it is, and the user whom it concerns alone."""
+        """The subject of a policy, and the user if it has only one."""
         async with self._database.within(ANSWER_SECONDS):
             match level:
                 case Level.EVERYONE:

@@ -26,8 +26,8 @@ class KeptPrices(Struct, frozen=True):
 
     Attributes:
         prices: The prices.
-        version: Another one after each change.
-        changed_at: When they were changed last, in UTC; None if never.
+        version: Differs after each change.
+        changed_at: The time of the last change, in UTC; None if never.
     """
 
     prices: tuple[OwnPrice, ...] = ()

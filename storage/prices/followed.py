@@ -1,4 +1,4 @@
-"""The own prices of the database in a process: a change of any server holds here within `POLL_SECONDS` and a query's time.
+"""Own prices in a process: a change by any server takes effect within `POLL_SECONDS` and the time of a query.
 
 Each process asks for the version of one document once a second. A change stream would take a thread of the driver's in
 each, for a document that changes some times a year.
@@ -16,17 +16,17 @@ from storage.prices.store import PriceStore
 from storage.recording.own_prices import OwnPrice
 
 POLL_SECONDS = 1.0
-"""How often it is asked which version there is."""
+"""How often the version is read."""
 
 _log = logging.getLogger(__name__)
 
 
 class FollowedPrices:
-    """Reads the prices again and again, and has each change hold. Those known last hold while the database is unavailable.
+    """Polls the prices, and applies each change. While the database is unavailable, the last known prices are used.
 
     Args:
         store: Reads them.
-        on_prices: Told all of them after each change.
+        on_prices: Called with all of them after each change.
         pause: Waits for seconds.
     """
 
@@ -55,10 +55,10 @@ class FollowedPrices:
             _log.info("own prices hold: number=%d version=%s", len(kept.prices), kept.version)
 
     async def refresh(self) -> None:
-        """Read the prices where there are others than those that hold.
+        """Read the prices if they have changed.
 
         Raises:
-            DatabaseUnavailableError: It cannot be known now.
+            DatabaseUnavailableError: The database is unavailable.
         """
         if await self._store.version() != self._known.version:
             self.put(await self._store.read())
@@ -67,7 +67,7 @@ class FollowedPrices:
         """Have the newest prices hold, and return their version.
 
         Raises:
-            DatabaseUnavailableError: It cannot be known now.
+            DatabaseUnavailableError: The database is unavailable.
         """
         await self.refresh()
         return self.version

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class RecostState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -1,6 +1,6 @@
-"""The job that prices past calls again, in batches, and has rollups and sessions follow exactly.
+"""The job that prices past calls again, in batches, and corrects rollups and sessions exactly.
 
-One process at a time has the job, by a lease; when it dies, another one goes on behind the last batch. A batch is one
+One process at a time has the job, by a lease; if it dies, another one continues after the last batch. A batch is one
 transaction: the costs of its calls, and how far the job is. A call whose cost changes is marked like one whose end was
 presumed (see `storage.aggregation.job`): with what it was counted with before, so that rollups and sessions take that away
 and add what it is now.
@@ -42,7 +42,7 @@ BATCH: Final = 100
 """Most calls of one batch."""
 
 IDLE_SECONDS: Final = 2.0
-"""From one look for a job to the next."""
+"""Time between two checks for a job."""
 
 BATCH_PAUSE_SECONDS: Final = 0.1
 """From one batch to the next, so that calls come first."""
@@ -114,7 +114,7 @@ class Recosting:
         self._pause = pause
 
     async def run(self) -> None:
-        """Do what is requested, until cancelled."""
+        """Run requested jobs, until cancelled."""
         while True:
             await self._database.health.wait_until_back()
             seconds = IDLE_SECONDS
@@ -126,7 +126,7 @@ class Recosting:
             await self._pause(seconds)
 
     async def step(self) -> float:
-        """Look for a job, and do some of it; return after how many seconds to go on.
+        """Do one step of a job, if there is one; return the seconds until the next step.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable.
@@ -148,7 +148,7 @@ class Recosting:
         return BATCH_PAUSE_SECONDS
 
     async def _claim(self) -> Recost | None:
-        """Take the job there is, or keep it."""
+        """Claim the job, or renew its lease."""
         now = self._now()
         free = {"$or": [{"holder": self._holder}, {"lease_until": None}, {"lease_until": {"$lt": now}}]}
         lease = {"holder": self._holder, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
@@ -200,10 +200,10 @@ class Recosting:
         return False
 
     async def _batch(self, job: Recost, session: Session | None) -> bool:
-        """Price the next calls; say whether there are no more.
+        """Price the next calls; return whether there are no more.
 
         Raises:
-            _LostError: The job is not this process's any more.
+            _LostError: Another process has the job now.
         """
         ours = {"_id": job.id, "state": RecostState.RUNNING.value, "holder": self._holder}
         document = await self._database.recosts.find_one(ours, session=session)

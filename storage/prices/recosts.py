@@ -82,7 +82,7 @@ class Recosts:
         return read_recost(document)
 
     async def cancel(self, id_: UUID, *, author: Author = COMMAND_LINE) -> Recost:
-        """Have no more calls priced. Those that were keep their new cost.
+        """Cancel a job. Calls that were priced again keep their new cost.
 
         Raises:
             UnknownIdentityError: There is none.

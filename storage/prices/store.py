@@ -59,10 +59,10 @@ class PriceStore:
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> KeptPrices:
-        """Replace all prices by what `make` makes of them.
+        """Replace all prices by the result of `make`.
 
         Args:
-            make: Is given the present prices; what it raises passes, and then nothing is changed.
+            make: Called with the current prices; if it raises, nothing is changed.
             versions: Change them only if they have one of these.
             author: Who changes them.
 

@@ -1,1 +1,1 @@
-"""The providers that are kept in the database, beside those of the environment, with their keys sealed."""
+"""The providers in the database, in addition to those of the environment, with their keys sealed."""

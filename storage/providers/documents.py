@@ -1,4 +1,4 @@
-"""What is known of a provider of the database, and what of it changes. Pure."""
+"""The document of a provider of the database, and changes of it. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROXY_GIVEN_AGAIN = "must be given again, as the proxy is another one now"
 
 
 class ProviderError(ValueError):
-    """A provider cannot be as it was asked for. `problems` says what is wrong, by field."""
+    """A provider is invalid. `problems` has the errors, by field."""
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{field}: {text}" for field, text in problems))
@@ -37,7 +37,7 @@ class UnknownProviderError(LookupError):
 
 
 class ProviderConflictError(Exception):
-    """What is there already is in the way."""
+    """It conflicts with an existing one."""
 
 
 class StoredKey(Struct, frozen=True):
@@ -62,7 +62,7 @@ SECRETS = ("proxy_credentials", "client_certificate", "aws_access_key")
 
 
 class KeptKey(Struct, frozen=True):
-    """A key that is there already, by its id."""
+    """An existing key, by its id."""
 
     id: str
 
@@ -87,8 +87,8 @@ class ProviderSpec(Struct, frozen=True):
         region: Of its cloud.
         project: Of Google Cloud.
         disabled: Calls are refused.
-        fallback: Names of others that are asked when it cannot answer.
-        weight: Its share of the load, among itself and those.
+        fallback: Names of others that are tried if it cannot answer.
+        weight: Its share of the load, between it and those.
         proxy_url: The proxy to it, or `none`; "" stands for that of the server.
         ca_certificates: Authorities to trust beside the system's, in PEM.
     """
@@ -144,13 +144,13 @@ class StoredProvider(Struct, frozen=True):
 
 
 Check: TypeAlias = Callable[[ProviderSpec, int, Collection[str]], Sequence[tuple[str, str]]]
-"""Says what is wrong with a provider that has so many keys, and secrets of these names, by field."""
+"""Returns the errors, by field, of a provider with this number of keys and these secrets."""
 
 
 def merge_keys(
     old: StoredProvider | None, spec: ProviderSpec, given: Sequence[GivenKey] | None, seal: Callable[[str], StoredKey]
 ) -> tuple[StoredKey, ...]:
-    """Return the keys that a provider has from now on. What is kept never goes to another address than it was given for.
+    """Return the new keys of a provider. A kept key is never sent to another address than the one it was given for.
 
     Args:
         old: The provider before; None for one that is added.
@@ -180,12 +180,12 @@ def merge_secrets(
     given: Mapping[str, str],
     seal: Callable[[str, str], StoredSecret],
 ) -> dict[str, StoredSecret]:
-    """Return the secrets that a provider has from now on. What is kept for a proxy never goes to another one.
+    """Return the new secrets of a provider. A secret kept for a proxy is never sent to another one.
 
     Args:
         old: The provider before; None for one that is added.
         spec: What it is from now on.
-        given: By name those that come; an empty text takes one away. The others stay.
+        given: The new ones by name; an empty text removes one. The others stay.
         seal: Makes a stored secret of a name and a text.
 
     Raises:
@@ -204,7 +204,7 @@ def merge_secrets(
 
 
 def changed_fields(old: StoredProvider, new: StoredProvider) -> list[str]:
-    """The names of what is different."""
+    """The names of the fields that differ."""
     before, after = structs.asdict(old.spec), structs.asdict(new.spec)
     names = [name for name in after if after[name] != before[name]]
     names += [name for name in SECRETS if old.secrets.get(name) != new.secrets.get(name)]

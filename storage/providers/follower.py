@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Following(StrEnum):
-    """What a process knows of the providers of the database: nothing yet, what they are, or what they were."""
+    """What a process knows of the providers of the database: nothing yet, the current ones, or earlier ones."""
 
     UNKNOWN = "unknown"
     CURRENT = "current"
@@ -36,11 +36,11 @@ _IN_WORDS = {
 
 
 class ProviderFollower:
-    """Reads the providers again and again, and tells of each change.
+    """Polls the providers, and reports each change.
 
     Args:
         read: Reads all of them, or raises `DatabaseUnavailableError`.
-        on_change: Told all of them, when anything about them is new.
+        on_change: Called with all of them after a change.
         pause: Waits for seconds.
     """
 
@@ -64,11 +64,11 @@ class ProviderFollower:
         return self._known or ()
 
     def describe(self) -> str:
-        """What is wrong, in words; empty if nothing is."""
+        """The problem, in words; empty without one."""
         return _IN_WORDS[self.state]
 
     async def refresh(self) -> None:
-        """Read them, and tell of what is new. What is known stays while the database is unavailable."""
+        """Read them, and report changes. The known ones stay while the database is unavailable."""
         async with self._reading:
             try:
                 found = list(await self._read())

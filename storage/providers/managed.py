@@ -49,8 +49,8 @@ class ManagedProviders:
     Args:
         database: Where they are.
         sealer: Seals their keys.
-        check: Says what is wrong with a provider.
-        hint: Makes of a key what may be shown of it.
+        check: Returns the errors of a provider.
+        hint: Makes the hint of a key.
         now: The time, in UTC.
     """
 
@@ -134,9 +134,9 @@ class ManagedProviders:
         *,
         author: Author = COMMAND_LINE,
     ) -> StoredProvider:
-        """Change what is given of a provider. `keys` are all that it has from now on, in their order.
+        """Change the given fields of a provider.
 
-        `secrets` that are not given stay; an empty text takes one away.
+        `keys` are all its new keys, in order. `secrets` that are not given stay; an empty text removes one.
 
         Raises:
             UnknownProviderError: there is none.
@@ -199,7 +199,7 @@ class ManagedProviders:
             raise ProviderConflictError(f"the provider {name} was changed at the same moment; please try again")
 
     async def remove(self, name: str, *, author: Author = COMMAND_LINE) -> None:
-        """Remove a provider and its keys. What was recorded of it stays.
+        """Remove a provider and its keys. Records stay.
 
         Raises:
             UnknownProviderError: there is none.

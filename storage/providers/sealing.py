@@ -33,7 +33,7 @@ class SealError(ValueError):
 
 
 class NoEncryptionKeyError(SealError):
-    """There is nothing to seal with."""
+    """There is no encryption key."""
 
     def __init__(self) -> None:
         super().__init__(f"keys cannot be stored without encryption-keys: {HOW_TO_SET}")
@@ -44,7 +44,7 @@ class Sealer:
 
     Args:
         keys: Each of `KEY_BYTES` bytes; without any, nothing can be sealed or opened.
-        random: Makes that many bytes that nobody can guess.
+        random: Returns this many bytes that cannot be guessed.
     """
 
     def __init__(self, keys: Sequence[bytes] = (), random: Callable[[int], bytes] = os.urandom) -> None:
@@ -56,7 +56,7 @@ class Sealer:
         return f"Sealer({len(self._ciphers)})"
 
     def require(self) -> None:
-        """Check that there is something to seal with.
+        """Check that there is an encryption key.
 
         Raises:
             NoEncryptionKeyError: there is not.
@@ -94,7 +94,7 @@ class Sealer:
             raise SealError("the sealed key was changed, or moved from another provider: give the key again") from error
 
     def seal_named(self, name: str, text: str, owner: UUID) -> bytes:
-        """Seal something that opens under this name only: a key never opens as a password, nor the other way round.
+        """Seal something that opens under this name only: a key never opens as a password, or the other way round.
 
         Raises:
             NoEncryptionKeyError: there is nothing to seal with.

@@ -1,6 +1,6 @@
-"""Counting interceptions exactly, and finding the rare ones, without looking at each: the rollups tell most of it.
+"""Counts interceptions exactly, and finds rare ones, without reading each: most counts come from rollups.
 
-What the rollups tell is corrected by what they do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
+They are corrected by the interceptions that the rollups do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
 moment, since an interception passes from one to the other.
 
 RollupTotals outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
@@ -27,10 +27,10 @@ MAX_UNCOUNTED = 10_000
 """When more interceptions than this wait to be counted, the rollups are of no use."""
 
 SCANNED_KEYS = 10_000
-"""Most keys of an index, about 12 ms, that are looked at for one page where places could be looked up instead."""
+"""The maximum number of index keys, about 12 ms, that are scanned for one page if ranges could be looked up instead."""
 
 MAX_INDEX_RANGES = 200
-"""Most places of an index that are read side by side for one page, which takes about 10 ms."""
+"""The maximum number of index ranges that are read in parallel for one page, which takes about 10 ms."""
 
 _INSTANT = timedelta(milliseconds=1)
 _OLDEST_FIRST = [("started_at", ASCENDING), ("_id", ASCENDING)]
@@ -38,14 +38,14 @@ _OLDEST_FIRST = [("started_at", ASCENDING), ("_id", ASCENDING)]
 
 @dataclass(frozen=True)
 class IndexRanges:
-    """Where a page is: in these places of an index, which do not overlap."""
+    """The position of a page: these ranges of an index, which do not overlap."""
 
     index: Keys
     selections: list[Selection]
 
     @classmethod
     def one(cls, selection: Selection) -> Self:
-        """Return the one place where the selection is."""
+        """Return the single range of the selection."""
         return cls(selection.index, [selection])
 
 

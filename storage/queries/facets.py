@@ -14,10 +14,10 @@ from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import EARLIEST
 
 MAX_NAMES = 10_000
-"""Most names that are told, in order."""
+"""The maximum number of names, in order."""
 
 MAX_UNCOUNTED = 10_000
-"""How many calls are looked at that are not counted yet."""
+"""The maximum number of uncounted calls that are read."""
 
 
 class Facet(StrEnum):
@@ -78,7 +78,7 @@ class Facets:
         return await _distinct(self._interceptions, named, facet, UNCOUNTED, session)
 
     async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
-        """Look at every interception, where there are no rollups."""
+        """Read every interception, if there are no rollups."""
         ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
         index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
         if facet is not Facet.TAG:
@@ -89,7 +89,7 @@ class Facets:
 
 
 def _names_of(facet: Facet) -> list[dict[str, Any]]:
-    """Return the stages that make of a call what is told of it: as many as it has tags."""
+    """Return the stages that read the names of a call, for tags one document each."""
     if facet is not Facet.TAG:
         return []
     names = {"$map": {"input": {"$objectToArray": {"$ifNull": ["$tags", {}]}}, "in": "$$this.k"}}

@@ -1,4 +1,4 @@
-"""Pages of a list, each of which begins behind a document of the one before."""
+"""Pages of a list; each begins after the last document of the previous one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_SHOWN = {"blocks": False}
 
 
 class UnknownCursorError(LookupError):
-    """There is nothing with this id to begin behind, or the caller may not see it."""
+    """There is no document with this id that the caller may see, so no page begins after it."""
 
 
 class Position(NamedTuple):

@@ -1,4 +1,4 @@
-"""What was recorded, read without counting: one interception, or all that match, page by page."""
+"""Reads records without counting: one interception, or all that match, page by page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TooManyExportsError(Exception):
 
 
 class Recorded:
-    """The interceptions of a database, for who wants one or all of them."""
+    """The interceptions of a database: one, or all that match."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class Recorded:
             return await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
 
     async def _page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
-        """Read what comes behind a document, in one answer: a negative limit asks for no cursor."""
+        """Read what comes after a document, in one reply: a negative limit requests no cursor."""
         after = [] if last is None else [_INTERCEPTIONS.behind(last)]
         async with self._database.query():
             cursor = self._collection.find(

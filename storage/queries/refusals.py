@@ -21,7 +21,7 @@ from storage.queries.side_by_side import side_by_side
 from storage.queries.statistics import StatsQuery
 
 _ROWS = Paging("refusal", "at")
-# A condition on rules, or a regular expression, would have MongoDB look at each document.
+# With a condition on rules, or a regular expression, MongoDB would read each document.
 _IS_SHADOW = {"$and": [{"$gte": ["$rule", SHADOW]}, {"$lt": ["$rule", SHADOW[:-1] + chr(ord(SHADOW[-1]) + 1)]}]}
 
 
@@ -116,7 +116,7 @@ class Refusals:
     async def totals(
         self, query: StatsQuery, *, visible_to: UUID | None, initiator: Mapping[str, Any] | None = None
     ) -> RefusalTotals:
-        """Add up what was refused.
+        """Count refusals.
 
         Args:
             query: The time range, and the length of its buckets; its groups do not matter.

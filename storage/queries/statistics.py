@@ -36,7 +36,7 @@ MAX_ROLLUPS = 100_000
 """Most rollups that are read for one answer, which takes about a second."""
 
 MAX_UNCOUNTED = 10_000
-"""How many of those that are not counted yet are looked at, to say how many there are."""
+"""How many uncounted calls are read to count them, at most."""
 
 _AT_ONCE = 1_000
 _RANKED_BY = {Breakdown.USER: BUSIEST, Breakdown.TOKEN: BUSIEST_TOKENS}
@@ -165,7 +165,7 @@ class _Reading:
 
     @property
     def _breakdown(self) -> Breakdown:
-        """The breakdown of the fewest rollups that tell."""
+        """The breakdown with the fewest rollups that has the answer."""
         group_by = self._query.group_by
         if self._visible and group_by in {GroupBy.TOKEN, GroupBy.GROUP}:
             return Breakdown.TOKEN

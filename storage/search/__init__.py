@@ -1,1 +1,1 @@
-"""Finding calls by what was said in them and by rare values: an index of its own, built in the background."""
+"""Finds calls by their texts and by rare values, with an own index that is built in the background."""

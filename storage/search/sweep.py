@@ -21,7 +21,7 @@ from storage.search.documents import JOB_STATE, part_id, read_segment
 from storage.search.segments import ID_BYTES, IDS
 
 AT_ONCE: Final = 2_000
-"""Calls that are looked at in one step."""
+"""Calls that are read in one step."""
 
 STEP_SECONDS: Final = 10.0
 """How long the database may take for a step."""

@@ -17,7 +17,7 @@ from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
 from storage.recording.outbox import writer
-from tests.database_timeouts import AWAY
+from tests.database_timeouts import UNAVAILABLE
 from tests.memory import data_folder
 
 
@@ -117,7 +117,7 @@ def brief_outages(request, monkeypatch):
     """What takes seconds, so that a moment's hiccup is not an outage, takes less where the database is taken away."""
     monkeypatch.setattr(writer, "FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(writer, "LAST_RETRY_SECONDS", 0.05)
-    if not AWAY.isdisjoint(request.fixturenames):
+    if not UNAVAILABLE.isdisjoint(request.fixturenames):
         monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.3)
         # The new primary of a replica set may be slow for longer, and what it is sent it has to be let finish.
         if "replica_set" not in request.fixturenames:

@@ -1,4 +1,4 @@
-"""What errors have in common, and what is known of those of a kind. Pure."""
+"""Kinds of errors, and what the errors of a kind have in common. Pure."""
 
 from __future__ import annotations
 

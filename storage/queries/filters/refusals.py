@@ -20,7 +20,10 @@ from storage.queries.filters.kinds import Kind, one_of, read_status, read_switch
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):
-    """What refusals must have in common; None asks nothing. `initiator` is as it was written: `me`, a UUID or a username."""
+    """The conditions on refusals; None is no condition.
+
+    `initiator` is as it was written: `me`, a UUID or a username.
+    """
 
     initiator: str | None = None
     api_key_id: str | None = None
@@ -34,7 +37,7 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
     started_before: datetime | None = None
 
     def filter(self, *, initiator_id: UUID | None) -> dict[str, Any]:
-        """Return the MongoDB filter, for the initiator that `initiator` was found to be.
+        """Return the MongoDB filter, with the user found for `initiator`.
 
         Raises:
             ValueError: There is an `initiator`, and it was not found out who that is.

@@ -19,13 +19,13 @@ from intercept.restricted_texts import HASH
 from storage.queries.filters.words import Validation, Word
 
 MAX_MATCHES: Final = 5
-"""Most places of a call that are told."""
+"""The maximum number of matches of a call."""
 
 CONTEXT: Final = 60
-"""Characters that are told on each side of such a place."""
+"""Characters before and after a match."""
 
 MAX_MATCH: Final = 200
-"""Most characters of the place itself."""
+"""Maximum characters of the match itself."""
 
 _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
@@ -66,7 +66,7 @@ def words_of(text: str) -> list[str]:
 
 
 def texts_of(document: Mapping[str, Any]) -> Iterator[Text]:
-    """The texts of a call, as they are kept; what a policy does not keep, or only as a hash, is none."""
+    """The recorded texts of a call, without those that a policy drops or hashes."""
     for index, prompt in enumerate(document.get("user_prompts", ())):
         if _is_kept(prompt):
             yield Text(f"user_prompts[{index}].prompt", prompt["prompt"])
@@ -104,7 +104,7 @@ class TextQuery(Struct, frozen=True):
 
     @property
     def has_order(self) -> bool:
-        """Whether it matters in which order words stand."""
+        """Whether the order of words matters."""
         return any(len(phrase) > 1 for phrase in (*self.phrases, *self.without))
 
     def matches(self, document: Mapping[str, Any]) -> bool:
@@ -118,7 +118,7 @@ class TextQuery(Struct, frozen=True):
         return all(map(says, self.phrases)) and not any(map(says, self.without))
 
     def places(self, document: Mapping[str, Any]) -> list[Match]:
-        """Where a call says what is asked for, at most `MAX_MATCHES`; each phrase once in each text."""
+        """The matches in a call, at most `MAX_MATCHES`; each phrase once in each text."""
         found: list[Match] = []
         for one in texts_of(document):
             text = one.text if one.text.isascii() else unicodedata.normalize("NFC", one.text)

@@ -1,6 +1,6 @@
-"""How many interceptions there are, time range by time range. Pure: no I/O, no clock.
+"""The number of interceptions by time range. Pure: no I/O, no clock.
 
-This tells where a page is, without a look at what is before it.
+This gives the position of a page, without reading what is before it.
 
 Every time is in UTC. A time range begins with its start, and its end belongs to the next one.
 """

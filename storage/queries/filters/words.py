@@ -1,4 +1,4 @@
-"""The words of a search, before any of them has a meaning. Pure.
+"""Splits a search into words, without interpreting them. Pure.
 
 Words are separated by spaces. `key:value` has a key; several values are separated by commas; `-` in front asks for what is not
 so. Double quotes hide spaces, colons and commas.
@@ -23,7 +23,7 @@ _PIECE = re.compile(r'"([^"]*)"|([^":,]+)|(:)|(,)')
 
 
 class Validation(NamedTuple):
-    """What is wrong with a search, and in which key of it; `q` stands for the whole."""
+    """An error in a search, and its key; `q` means the whole search."""
 
     field: str
     detail: str
@@ -54,12 +54,12 @@ class Word(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """All values, as they were written but for quotes."""
+        """All values, as written, without quotes."""
         return ",".join(self.values)
 
 
 def read_words(q: str, problems: list[Validation]) -> list[Word]:
-    """Read the words of a search; what is none adds a problem."""
+    """Read the words of a search; errors are added to the problems."""
     if q.count('"') % 2:
         problems.append(Validation("q", "A double quote is not closed"))
         return []

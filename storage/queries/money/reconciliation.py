@@ -1,4 +1,4 @@
-"""What is recorded of the calls that a provider bills to the bridge, by day and model."""
+"""The recorded totals of calls that a provider bills to the bridge, by day and model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def read_recorded(
         end: The first day after them.
 
     Raises:
-        NotRecordedError: Some of the calls are not recorded any more.
+        NotRecordedError: Records of some of the calls were removed.
         DatabaseUnavailableError: The database is unavailable, or it takes too long.
     """
     async with database.within(SUM_SECONDS, "sum up calls"):
@@ -49,7 +49,7 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
         "status": {"$ne": Status.IN_FLIGHT.value},
         "credential_kind": CredentialKind.CENTRALIZED.value,
         "provider": {"$in": list(types)},
-        "initiator_id": {"$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}},  # no provider bills what is invented
+        "initiator_id": {"$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}},  # no provider bills invented calls
     }
     if names:
         match["provider_name"] = {"$in": list(names)}

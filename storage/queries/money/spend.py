@@ -14,7 +14,7 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 
 SPEND_SECONDS = 120.0
-"""How long the sums may take. Nobody waits for them."""
+"""How long the queries may take; no request waits for them."""
 
 
 async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]:
@@ -25,7 +25,7 @@ async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]
         since: When the first of them started.
 
     Raises:
-        DatabaseUnavailableError: It cannot be known now.
+        DatabaseUnavailableError: The database is unavailable.
         DatabaseRefusalError: MongoDB refuses, or takes too long.
     """
     pipeline = [
@@ -60,7 +60,7 @@ async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple
     """The same by user and token: the public part of it.
 
     Raises:
-        DatabaseUnavailableError: It cannot be known now.
+        DatabaseUnavailableError: The database is unavailable.
         DatabaseRefusalError: MongoDB refuses, or takes too long.
     """
     pipeline: list[dict[str, Any]] = [

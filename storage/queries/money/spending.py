@@ -1,7 +1,7 @@
-"""What calls cost, in rows: by period and by whatever they have in common, for finance.
+"""The cost of calls in rows, by period and dimensions, for finance.
 
-The rows are summed from the rollups of days where one breakdown has all that is asked for, which are kept for ever, else from
-the records, which are kept for as long as the operator says. A call is in one row, so rows add up: the groups of its user
+The rows are summed from rollups of days, which are kept forever, if one breakdown has all the dimensions; else from the
+records, which are kept for as long as the operator says. A call is in one row, so rows add up: the groups of its user
 are one value, all of them together.
 """
 
@@ -37,7 +37,7 @@ class Spending:
         """Yield the rows in order of time and values, some at a time.
 
         Raises:
-            NotRecordedError: The records of some days are gone, and the rollups do not tell it.
+            NotRecordedError: The records of some days are gone, and the rollups do not have the answer.
             DatabaseUnavailableError: The database is unavailable.
             DatabaseRefusalError: It takes too long.
         """
@@ -61,7 +61,7 @@ class Spending:
                 rows = await cursor.to_list(ROWS_AT_ONCE)
 
     async def _source(self, query: SpendQuery) -> Breakdown | None:
-        """Which rollups tell it; None where the records do."""
+        """The rollups that have the answer; None if only the records do."""
         breakdown = query.breakdown
         if not await self._database.is_replicated():  # there are no rollups
             return None

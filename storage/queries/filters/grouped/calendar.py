@@ -18,7 +18,7 @@ _NONE = timedelta()
 
 
 class Period(StrEnum):
-    """How much time a bucket has. `ALL` is all that is asked for, as one."""
+    """The length of a bucket. `ALL` is the whole time range."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -83,7 +83,7 @@ def ceiling(period: Period, at: datetime, zone: tzinfo) -> datetime:
 
 
 def starts(period: Period, start: datetime, end: datetime, zone: tzinfo) -> Iterator[datetime]:
-    """Yield when each bucket of a time range begins; of `ALL` there is one."""
+    """Yield the start of each bucket of a time range; `ALL` has one."""
     if period is Period.ALL:
         yield start
         return

@@ -1,4 +1,4 @@
-"""What is asked about groups. Pure: no I/O, no clock."""
+"""A query for groups. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
