@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self, cast
+from typing import Any, Self, TypeAlias, cast
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorCursor
+from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorCommandCursor, AsyncIOMotorCursor
 
 from storage.mongo.database import Collection
 
@@ -16,6 +16,9 @@ PAGE_BYTES = 8 << 20
 
 BATCH_ROWS = 250
 """Most documents that MongoDB sends at a time; it sends at most 16 MiB of them."""
+
+Cursor: TypeAlias = AsyncIOMotorCursor[RawBSONDocument] | AsyncIOMotorCommandCursor[RawBSONDocument]
+"""Of what is found, or of an aggregation."""
 
 
 class Rows:
@@ -62,7 +65,7 @@ class Rows:
         self.raw.append(raw)
         self.size += len(raw)
 
-    async def read(self, cursor: AsyncIOMotorCursor[RawBSONDocument], max_rows: int) -> Self:
+    async def read(self, cursor: Cursor, max_rows: int) -> Self:
         """Add what a cursor has until there are enough rows or bytes, and close it. Whatever the driver raises passes."""
         try:
             async for document in cursor.batch_size(min(max_rows + 1, BATCH_ROWS)):

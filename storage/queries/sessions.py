@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from enum import StrEnum
-from functools import partial
+from collections.abc import Mapping
+from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,34 +11,18 @@ from uuid import UUID
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorCursor
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import AutoReconnect
 
-from intercept.records import Status
 from storage.mongo.database import Database
 from storage.mongo.indexes import (
     OF_SESSION,
     OF_THREAD,
-    SESSIONS_BY_ACTIVITY,
-    SESSIONS_BY_CALLS,
-    SESSIONS_BY_CLIENT,
-    SESSIONS_BY_COST,
-    SESSIONS_BY_FAILURES,
-    SESSIONS_BY_INITIATOR,
-    SESSIONS_BY_LOSS,
-    SESSIONS_BY_MODEL,
-    SESSIONS_BY_NAME,
-    SESSIONS_BY_PROVIDER,
-    SESSIONS_BY_PROVIDER_NAME,
-    SESSIONS_BY_TIME,
-    SESSIONS_OF_SEVERAL,
-    SESSIONS_WITH_FAILURES,
     Keys,
 )
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.filters.keys import Conditions
-from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import NOT_SHOWN, Paging, visible
+from storage.queries.session_list import OF_STATUS, Order, SessionList
 
 THREAD_INTERCEPTIONS = 100
 """How many interceptions of a thread are shown at most, the first ones."""
@@ -49,49 +30,8 @@ THREAD_INTERCEPTIONS = 100
 PAGE_INTERCEPTIONS = 1_000
 """A page of threads ends with the one that brings it to this many interceptions."""
 
-
-class Order(StrEnum):
-    """What a list of sessions is sorted by, the most of it first."""
-
-    STARTED = "started"
-    LAST_ACTIVE = "last_active"
-    COST = "cost"
-    LOST = "lost"
-    FAILED = "failed"
-    CALLS = "calls"
-
-
-_PAGING = {
-    Order.STARTED: Paging("session", "started_at"),
-    Order.LAST_ACTIVE: Paging("session", "last_active_at"),
-    Order.COST: Paging("session", "cost"),
-    Order.LOST: Paging("session", "lost", may_lack=True),
-    Order.FAILED: Paging("session", "failures"),
-    Order.CALLS: Paging("session", "interceptions"),
-}
 _THREADS = Paging("thread", "started_at", ASCENDING)
 
-# True of every session, and false of what `storage.aggregation.sessions.session_job` keeps for itself. An index is bounded by it and all else that
-# is asked for, not by its first key alone.
-_EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
-
-# The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
-_INDEX_OF = {
-    "session_ids": SESSIONS_BY_NAME,
-    "initiator_id": SESSIONS_BY_INITIATOR,
-    "models": SESSIONS_BY_MODEL,
-    "provider_names": SESSIONS_BY_PROVIDER_NAME,
-    "client": SESSIONS_BY_CLIENT,
-    "providers": SESSIONS_BY_PROVIDER,
-}
-# Of orders that have an index of their own, for lists of all sessions. The others sort those that their index finds.
-_ORDERED = {
-    Order.LAST_ACTIVE: SESSIONS_BY_ACTIVITY,
-    Order.COST: SESSIONS_BY_COST,
-    Order.LOST: SESSIONS_BY_LOSS,
-    Order.FAILED: SESSIONS_BY_FAILURES,
-    Order.CALLS: SESSIONS_BY_CALLS,
-}
 # Where a session has the values that terms of a search ask for.
 _SESSION_FIELDS = {
     "initiator": "initiator_id",
@@ -101,12 +41,6 @@ _SESSION_FIELDS = {
     "client": "client",
     "session_id": "session_ids",
 }
-# A session has failed when a call of it has.
-_OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
-
-
-OF_SEVERAL: Mapping[str, Any] = {"interceptions": {"$gt": 1}}
-"""Finds sessions with more than one call."""
 
 
 class Thread(NamedTuple):
@@ -126,7 +60,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         InvalidSearchError: It asks for something that sessions do not have.
     """
     problems = []
-    if search.status is not None and search.status not in _OF_STATUS:
+    if search.status is not None and search.status not in OF_STATUS:
         detail = f'Query param "status" cannot be "{search.status}" for sessions: they contain only ended calls'
         problems.append(Validation("status", detail))
     if search.request_id is not None:
@@ -148,7 +82,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         "session_ids": search.session_id,
     }
     conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
-    conditions |= _OF_STATUS.get(search.status, {}) if search.status else {}
+    conditions |= OF_STATUS.get(search.status, {}) if search.status else {}
     times = {"$gte": search.started_after, "$lte": search.started_before}
     if bounds := {operator: time for operator, time in times.items() if time is not None}:
         conditions["started_at"] = bounds
@@ -164,6 +98,7 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sessions = database.sessions
+        self._list = SessionList(database.sessions)
         self._interceptions = database.interceptions
 
     async def page(
@@ -192,22 +127,8 @@ class Sessions:
             UnknownCursorError: `after_id` is unknown, or not visible.
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        paging = _PAGING[order]
         async with self._database.query():
-            every = [dict(conditions), visible(visible_to), _EVER]
-            after = []
-            if after_id is not None:
-                after = [paging.behind(await paging.locate(self._sessions, after_id, visible(visible_to)))]
-            index = _index(every)
-            counting = asyncio.create_task(self._count(every, index))  # noqa: TID251 - waited for below
-            is_of_all = index in (SESSIONS_BY_TIME, SESSIONS_OF_SEVERAL)
-            sorting = _ORDERED.get(order, index) if is_of_all else index
-            listing = asyncio.create_task(  # noqa: TID251 - waited for below
-                self._list([*every, *after], sorting, paging, limit=limit, offset=offset)
-            )
-            # Both are waited for: one that fails later, unseen, would complain in the log.
-            await asyncio.gather(counting, listing, return_exceptions=True)
-            return counting.result(), listing.result()
+            return await self._list.page(conditions, visible(visible_to), order, after_id, limit=limit, offset=offset)
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
         """Return the document of one session; None where there is none that `visible_to`, if not None, may see.
@@ -265,50 +186,3 @@ class Sessions:
     ) -> AsyncIOMotorCursor[RawBSONDocument]:
         order = [(name, direction * way) for name, way in _THREADS.order]
         return as_sent(self._interceptions).find(conditions, NOT_SHOWN, sort=order, hint=index, limit=limit)
-
-    async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-        # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-        send = partial(
-            self._sessions.database.command,
-            "count",
-            self._sessions.name,
-            query={"$and": list(conditions)},
-            hint=dict(index),
-            codec_options=self._sessions.codec_options,
-        )
-        try:
-            found = await send()
-        except AutoReconnect:  # the driver asks again by itself, but for a command
-            found = await send()
-        counted: int = found["n"]
-        return counted
-
-    async def _list(
-        self, conditions: Sequence[Mapping[str, Any]], index: Keys, paging: Paging, *, limit: int, offset: int
-    ) -> Rows:
-        cursor = as_sent(self._sessions).find(
-            {"$and": list(conditions)},
-            sort=paging.order,
-            hint=index,
-            skip=offset,
-            limit=limit,
-        )
-        return await Rows(self._sessions).read(cursor, limit)
-
-
-def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
-    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
-    fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
-    single = _single_conditions(conditions)
-    otherwise = (
-        SESSIONS_WITH_FAILURES
-        if _OF_STATUS[Status.FAILED] in single
-        else SESSIONS_OF_SEVERAL
-        if OF_SEVERAL in single
-        else SESSIONS_BY_TIME
-    )
-    return next((index for field, index in _INDEX_OF.items() if field in fields), otherwise)
-
-
-def _single_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{field: value} for condition in conditions for field, value in condition.items()]

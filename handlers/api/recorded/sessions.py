@@ -17,7 +17,8 @@ from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
-from storage.queries.sessions import OF_SEVERAL, Order, Thread, session_filter
+from storage.queries.session_list import OF_SEVERAL, Order
+from storage.queries.sessions import Thread, session_filter
 
 PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")

@@ -15,6 +15,7 @@ from storage.mongo.indexes import (
     OF_SESSION,
     OF_THREAD,
     SESSIONS_BY_CLIENT,
+    SESSIONS_BY_FAILURES,
     SESSIONS_BY_INITIATOR,
     SESSIONS_BY_MODEL,
     SESSIONS_BY_NAME,
@@ -24,10 +25,12 @@ from storage.mongo.indexes import (
     SESSIONS_OF_SEVERAL,
     SESSIONS_WITH_FAILURES,
 )
+from storage.queries import session_list as session_list_module
 from storage.queries import sessions as sessions_module
 from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.paging import UnknownCursorError
-from storage.queries.sessions import OF_SEVERAL, Order, Sessions, session_filter
+from storage.queries.session_list import OF_SEVERAL, Order
+from storage.queries.sessions import Sessions, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep, write
@@ -266,6 +269,37 @@ async def test_counting_looks_at_no_document(database, grouped, terms, visible_t
 
 
 @pytest.mark.gen_test
+async def test_those_with_the_most_are_found_among_all_that_come_first(database, grouped, monkeypatch):
+    monkeypatch.setattr(session_list_module, "DEARER", 1)
+    monkeypatch.setattr(session_list_module, "LOOKED_AT", 8)
+    sessions = await grouped(*(Call(number, model=f"m{number % 3 // 2}") for number in range(1, 46)))
+    for number in range(1, 46):
+        await database.sessions.update_one({"_id": UUID(int=number)}, {"$set": {"failures": number // 2}})
+
+    def asked(model, limit, **cursor):
+        return sessions.page({"models": model}, visible_to=None, limit=limit, order=Order.FAILED, **cursor)
+
+    # Every third session is of the rare model, of which there are too few to begin with the first of all.
+    of = {"m0": [number for number in range(45, 0, -1) if number % 3 != 2], "m1": list(range(44, 0, -3))}
+    for model, limit, cursor, index in (
+        ("m0", 3, {}, SESSIONS_BY_FAILURES),
+        ("m0", 3, {"offset": 2}, SESSIONS_BY_FAILURES),
+        ("m0", 2, {"after_id": UUID(int=30)}, SESSIONS_BY_FAILURES),
+        ("m0", 3, {"offset": 9}, SESSIONS_BY_MODEL),
+        ("m0", 7, {}, SESSIONS_BY_MODEL),
+        ("m1", 3, {}, SESSIONS_BY_MODEL),
+    ):
+        first = cursor.get("offset", 0) + (of[model].index(30) + 1 if "after_id" in cursor else 0)
+        queries = await profiled(database, database.sessions, asked(model, limit, **cursor))
+        assert numbers(await asked(model, limit, **cursor)) == (len(of[model]), of[model][first : first + limit])
+        read = [one for one in queries if one["op"] == "query" or "aggregate" in one["command"]]
+        assert read[-1]["planSummary"] == f"IXSCAN {plan(index)}"
+        assert index is SESSIONS_BY_MODEL or read[0]["docsExamined"] <= 8
+    await database.sessions.update_many({"models": "m0"}, {"$set": {"failures": 0}})
+    assert numbers(await asked("m0", 3)) == (30, [45, 43, 42])
+
+
+@pytest.mark.gen_test
 async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monkeypatch):
     sessions = await grouped(Call(1), Call(2))
     database = sessions._sessions.database
@@ -277,7 +311,7 @@ async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monk
         return await real(*what, **how)
 
     monkeypatch.setattr(
-        sessions._lists,
+        sessions._lists._list,
         "_sessions",
         SimpleNamespace(
             database=SimpleNamespace(command=command),

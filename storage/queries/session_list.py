@@ -1,0 +1,215 @@
+"""Pages of the list of sessions: which index they are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from pymongo.errors import AutoReconnect
+
+from intercept.records import Status
+from storage.mongo.database import Collection
+from storage.mongo.indexes import (
+    SESSIONS_BY_ACTIVITY,
+    SESSIONS_BY_CALLS,
+    SESSIONS_BY_CLIENT,
+    SESSIONS_BY_COST,
+    SESSIONS_BY_FAILURES,
+    SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_LOSS,
+    SESSIONS_BY_MODEL,
+    SESSIONS_BY_NAME,
+    SESSIONS_BY_PROVIDER,
+    SESSIONS_BY_PROVIDER_NAME,
+    SESSIONS_BY_TIME,
+    SESSIONS_OF_SEVERAL,
+    SESSIONS_WITH_FAILURES,
+    Keys,
+)
+from storage.mongo.rows import Rows, as_sent
+from storage.queries.filters.selection import is_one_of
+from storage.queries.paging import Paging
+from storage.queries.side_by_side import side_by_side
+
+LOOKED_AT: Final = 3_000
+"""How many sessions with the most of all are looked at for those of a search, before all that it finds are sorted."""
+
+DEARER: Final = 12
+"""How many times longer it takes to look at a session than to sort an entry of an index."""
+
+
+class Order(StrEnum):
+    """What a list of sessions is sorted by, the most of it first."""
+
+    STARTED = "started"
+    LAST_ACTIVE = "last_active"
+    COST = "cost"
+    LOST = "lost"
+    FAILED = "failed"
+    CALLS = "calls"
+
+
+OF_STATUS: Mapping[Status, dict[str, Any]] = {
+    Status.FAILED: {"failures": {"$gt": 0}},
+    Status.COMPLETED: {"failures": 0},
+}
+"""A session has failed when a call of it has."""
+
+OF_SEVERAL: Mapping[str, Any] = {"interceptions": {"$gt": 1}}
+"""Finds sessions with more than one call."""
+
+_PAGING = {
+    Order.STARTED: Paging("session", "started_at"),
+    Order.LAST_ACTIVE: Paging("session", "last_active_at"),
+    Order.COST: Paging("session", "cost"),
+    Order.LOST: Paging("session", "lost", may_lack=True),
+    Order.FAILED: Paging("session", "failures"),
+    Order.CALLS: Paging("session", "interceptions"),
+}
+
+# True of every session, and false of what `storage.aggregation.sessions.session_job` keeps for itself. An index is bounded by it and all else that
+# is asked for, not by its first key alone.
+_EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
+
+# The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
+_INDEX_OF = {
+    "session_ids": SESSIONS_BY_NAME,
+    "initiator_id": SESSIONS_BY_INITIATOR,
+    "models": SESSIONS_BY_MODEL,
+    "provider_names": SESSIONS_BY_PROVIDER_NAME,
+    "client": SESSIONS_BY_CLIENT,
+    "providers": SESSIONS_BY_PROVIDER,
+}
+_OF_ALL = frozenset({SESSIONS_BY_TIME, SESSIONS_OF_SEVERAL})
+# Of orders that have an index of their own.
+_ORDERED = {
+    Order.LAST_ACTIVE: SESSIONS_BY_ACTIVITY,
+    Order.COST: SESSIONS_BY_COST,
+    Order.LOST: SESSIONS_BY_LOSS,
+    Order.FAILED: SESSIONS_BY_FAILURES,
+    Order.CALLS: SESSIONS_BY_CALLS,
+}
+
+
+class SessionList:
+    """The list of the sessions of a collection. Whatever the driver raises passes."""
+
+    def __init__(self, sessions: Collection) -> None:
+        self._sessions = sessions
+
+    async def page(
+        self,
+        conditions: Mapping[str, Any],
+        own: Mapping[str, Any],
+        order: Order,
+        after_id: UUID | None,
+        *,
+        limit: int,
+        offset: int,
+    ) -> tuple[int, Rows]:
+        """Count what matches, and read a page of it.
+
+        Args:
+            conditions: What must be true of a session.
+            own: What is true of those that may be seen.
+            order: What they are sorted by.
+            after_id: Start behind this one.
+            limit: Most of them.
+            offset: Leave out this many.
+
+        Raises:
+            UnknownCursorError: `after_id` is unknown, or not visible.
+        """
+        paging = _PAGING[order]
+        every = [dict(conditions), dict(own), _EVER]
+        after: list[Mapping[str, Any]] = []
+        if after_id is not None:
+            after = [paging.behind(await paging.locate(self._sessions, after_id, own))]
+        index = _index(every)
+        ordered = _ORDERED.get(order)
+        if ordered is not None and index not in _OF_ALL:
+            count = await self._count(every, index)
+            # About how many sessions come first of all until so many of the search are among them.
+            looked_at = (offset + limit) * await self._sessions.estimated_document_count() // max(count, 1)
+            if looked_at <= min(LOOKED_AT, count // DEARER):
+                among = await self._among_first(every, after, paging, ordered, limit=limit, offset=offset)
+                if among is not None:
+                    return count, among
+            return count, await self._rows(every, after, paging, index, limit=limit, offset=offset)
+        count, rows = await side_by_side(
+            self._count(every, index),
+            self._rows(every, after, paging, ordered or index, limit=limit, offset=offset),
+        )
+        return count, rows
+
+    async def _rows(
+        self,
+        every: Sequence[Mapping[str, Any]],
+        after: Sequence[Mapping[str, Any]],
+        paging: Paging,
+        index: Keys,
+        *,
+        limit: int,
+        offset: int,
+    ) -> Rows:
+        cursor = as_sent(self._sessions).find(
+            {"$and": [*every, *after]}, sort=paging.order, hint=index, skip=offset, limit=limit
+        )
+        return await Rows(self._sessions).read(cursor, limit)
+
+    async def _among_first(
+        self,
+        every: Sequence[Mapping[str, Any]],
+        after: Sequence[Mapping[str, Any]],
+        paging: Paging,
+        ordered: Keys,
+        *,
+        limit: int,
+        offset: int,
+    ) -> Rows | None:
+        """Look for a page among those that come first of all sessions; None where these are not enough."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"$and": [_EVER, *after]}},
+            {"$sort": dict(paging.order)},
+            {"$limit": LOOKED_AT},
+            {"$match": {"$and": list(every)}},
+            *([{"$skip": offset}] if offset else []),
+            {"$limit": limit},
+        ]
+        rows = await Rows(self._sessions).read(as_sent(self._sessions).aggregate(pipeline, hint=dict(ordered)), limit)
+        return rows if rows.is_cut or len(rows) == limit else None
+
+    async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
+        # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
+        send = partial(
+            self._sessions.database.command,
+            "count",
+            self._sessions.name,
+            query={"$and": list(conditions)},
+            hint=dict(index),
+            codec_options=self._sessions.codec_options,
+        )
+        try:
+            found = await send()
+        except AutoReconnect:  # the driver asks again by itself, but for a command
+            found = await send()
+        counted: int = found["n"]
+        return counted
+
+
+def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
+    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
+    fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
+    single = [{field: value} for condition in conditions for field, value in condition.items()]
+    otherwise = (
+        SESSIONS_WITH_FAILURES
+        if OF_STATUS[Status.FAILED] in single
+        else SESSIONS_OF_SEVERAL
+        if OF_SEVERAL in single
+        else SESSIONS_BY_TIME
+    )
+    return next((index for field, index in _INDEX_OF.items() if field in fields), otherwise)
