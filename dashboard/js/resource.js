@@ -50,9 +50,10 @@ export function useResource(path, params = {}, { every = 0, told = false } = {})
  * @param {Object} params
  * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
+ * @param {{told?: boolean}} options `told`: a page may take long, and `progress` says meanwhile how far it is.
  */
-export function usePages(path, params, cursor, limit) {
-  const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false };
+export function usePages(path, params, cursor, limit, { told = false } = {}) {
+  const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false, progress: null };
   const [state, setState] = useState(empty);
   const [turn, setTurn] = useState(0);
   const aborter = useRef(null);
@@ -62,16 +63,19 @@ export function usePages(path, params, cursor, limit) {
     aborter.current?.abort();
     aborter.current = new AbortController();
     tried.current = [rows, next];
-    setState((before) => ({ ...before, error: null, loading: true }));
+    setState((before) => ({ ...before, error: null, loading: true, progress: null }));
     const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
-    get(path, { ...params, limit, [cursor]: behind }, aborter.current.signal).then(
+    const { signal } = aborter.current;
+    const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
+    const asked = { ...params, limit, [cursor]: behind };
+    (told ? getTold(path, asked, signal, onProgress) : get(path, asked, signal)).then(
       ({ count, results, ...rest }) => {
         const known = new Set(rows.map(idOf));
         const all = [...rows, ...results.filter((row) => !known.has(idOf(row)))];
-        setState({ rows: all, count, rest, error: null, loading: false, done: results.length < limit && !nextOf(rest) });
+        setState({ ...empty, rows: all, count, rest, loading: false, done: results.length < limit && !nextOf(rest) });
       },
       (error) => {
-        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false }));
+        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, progress: null }));
       },
     );
   };

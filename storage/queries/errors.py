@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -14,6 +15,9 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME
 from storage.queries.filters.error_groups import ErrorGroup, Kind
 from storage.queries.filters.selection import Selection
+from storage.queries.grouped.grouped import told_to_nobody
+from storage.queries.grouped.row_reader import OnProgress, Progress
+from storage.queries.grouped.slices import Slice, slices_of_failed
 from storage.queries.paging import visible
 from storage.queries.side_by_side import side_by_side
 
@@ -23,11 +27,16 @@ MAX_DISTINCT: Final = 20_000
 """Most different messages that are put into groups, those of most calls."""
 
 
+SCANS: Final = 2
+"""How many slices of failed calls a process reads at a time."""
+
+
 class Errors:
     """The errors of a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._scans = asyncio.Semaphore(SCANS)
 
     async def groups(
         self,
@@ -36,6 +45,8 @@ class Errors:
         *,
         visible_to: UUID | None,
         texts: bool,
+        on_progress: OnProgress = told_to_nobody,
+        seconds: float | None = None,
     ) -> tuple[list[ErrorGroup], bool]:
         """Group what went wrong, the most frequent first; and say whether some different messages were left out.
 
@@ -44,26 +55,47 @@ class Errors:
             refusals: The filter of the refusals, with `at`; None where none can be meant.
             visible_to: The user whose errors alone may be seen; None sees all.
             texts: Whether messages may be read; without them errors are grouped by their type.
+            on_progress: Is told how far that is, where it is not all read at once; what it raises ends the reading.
+            seconds: How long the database may take; None is the usual time.
 
         Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+            DatabaseUnavailableError: The database is unavailable, or took longer.
         """
         groups: dict[Kind, ErrorGroup] = {}
         selection = Selection.of(calls, visible_to)
-        # Each half by itself, so that MongoDB has two processors for it.
-        halves = [] if selection is None else list(_halves(selection))
-        async with self._database.query():
-            refused, *failed = await side_by_side(
-                self._refused(refusals, visible_to), *(self._failed(one, texts) for one in halves)
+        async with self._database.query() if seconds is None else self._database.within(seconds):
+            refused, failed = await side_by_side(
+                self._refused(refusals, visible_to), self._all_failed(selection, texts, on_progress)
             )
         different: dict[tuple[Kind, str], ErrorGroup] = {}
-        for one in chain(*failed):
+        for one in failed:
             _add(different, (one.kind, one.message), one)
         found = sorted(different.values(), key=lambda one: -one.calls)
         for one in (*found[:MAX_DISTINCT], *refused):
             _add(groups, one.kind, one)
         ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
         return ordered, len(found) > MAX_DISTINCT
+
+    async def _all_failed(self, selection: Selection | None, texts: bool, on_progress: OnProgress) -> list[ErrorGroup]:
+        """Read failed calls slice by slice, of which MongoDB reads some at a time."""
+        if selection is None:
+            return []
+        slices = await slices_of_failed(self._database, selection.start, selection.end)
+        of = sum(one.calls for one in slices)
+        read = 0
+        if len(slices) > 1:
+            await on_progress(Progress(read, of))
+
+        async def groups_of(one: Slice) -> list[ErrorGroup]:
+            nonlocal read
+            async with self._scans:
+                found = await self._failed(selection.within(one.start, one.end), texts)
+            read += one.calls
+            if len(slices) > 1:
+                await on_progress(Progress(read, of))
+            return found
+
+        return list(chain(*await side_by_side(*map(groups_of, slices))))
 
     async def _failed(self, selection: Selection, texts: bool) -> list[ErrorGroup]:
         message: Any = {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]} if texts else {"$literal": ""}
@@ -103,13 +135,6 @@ def _add(groups: dict[T, ErrorGroup], key: T, one: ErrorGroup) -> None:
         groups[key].add(one)
     else:
         groups[key] = one
-
-
-def _halves(selection: Selection) -> Iterator[Selection]:
-    """The calls of the first and of the second half of a time range."""
-    middle = selection.start + (selection.end - selection.start) / 2
-    yield selection.within(selection.start, middle)
-    yield selection.within(middle, selection.end)
 
 
 def _last(time: str) -> dict[str, Any]:

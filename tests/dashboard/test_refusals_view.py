@@ -56,3 +56,34 @@ def test_an_error_leads_to_its_calls_and_to_the_last_one(page, site):
     page.find("aside.detail")
     assert page.address.startswith(f"interceptions/{last}?q=")
     page.shows("a.row .prompt", ["Twice", "Once"])
+
+
+SLOWLY = """
+const real = window.fetch;
+window.fetch = async (url, options) => {
+  const answer = await real(url, options);
+  if (!String(url).includes("/errors")) return answer;
+  const lines = await answer.text(), text = new TextEncoder();
+  return new Response(new ReadableStream({
+    start(stream) {
+      stream.enqueue(text.encode('{"progress":{"read":1,"of":4,"seconds_left":2.2}}\\n'));
+      window.finish = () => { stream.enqueue(text.encode(lines)); stream.close(); };
+    },
+  }), { headers: { "Content-Type": answer.headers.get("Content-Type") } });
+};
+"""
+
+
+def test_errors_that_take_long_to_read_say_how_far_that_is(page, site):
+    _, token = site.user()
+    site.call(token, "Once", model="demo-error")
+    poll(lambda: site.get(token, "errors")["count"] == 1)
+    page.open("interceptions", token)
+    page.find("a.row")
+    page.browser.execute_script(SLOWLY)
+    page.click("[aria-label='List'] button", "Errors")
+    page.find(".reading", "25 %, about 3 seconds left")
+    assert page.find(".reading progress").get_attribute("value") == "0.25"
+    page.browser.execute_script("finish()")
+    page.find(".refusal a", "1 call")
+    page.gone(".reading")

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { whole } from "../format.js";
-import { Failure, Loading } from "./states.js";
+import { Failure, Loading, Reading } from "./states.js";
 
 /** More of them, that these are all, or why there are none, which children say. What comes into sight is loaded. */
 export function End({ pages, children }) {
@@ -19,7 +19,7 @@ export function End({ pages, children }) {
   return html`
     <div class="end" ref=${mark}>
       ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
-      ${pages.loading && html`<${Loading} />`}
+      ${pages.loading && (pages.progress ? html`<${Reading} progress=${pages.progress} />` : html`<${Loading} />`)}
       ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${pages.more}>More</button>`}
       ${finished && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
       ${finished && !pages.rows.length && children}

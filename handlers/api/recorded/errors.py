@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from msgspec.structs import replace
 
 from handlers.api.choices import time
-from handlers.api.pagination import INVALID, parse_page, single_values
-from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.api.pagination import INVALID, Page, parse_page, single_values
+from handlers.api.recorded.told import ToldHandler
 from handlers.problems import ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
@@ -18,49 +20,65 @@ from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.refusals import conditions_of
+from storage.queries.grouped.row_reader import OnProgress
 
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class ErrorsHandler(VisibilityHandler):
+class _Asked(NamedTuple):
+    """The calls that are meant, of whom, in which range, and which of the groups."""
+
+    search: Search
+    initiator_id: UUID | None
+    start: datetime
+    end: datetime
+    page: Page
+
+
+class ErrorsHandler(ToldHandler):
     """The groups of errors of a time range."""
 
     way = Way.LIST
+    read_per_second = 30_000
 
     async def respond(self) -> None:
         """Answer the groups, the most frequent first.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
+            Problem: 503, the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page({name: values.get(name, "") for name in ("limit", "offset")})
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""), texts=False)
         search = narrowed(query.search, values.get("provider", ""), start, end)
+        await self.write_told(partial(self._errors, _Asked(search, query.initiator_id, start, end, page)))
+
+    async def _errors(self, asked: _Asked, on_progress: OnProgress, seconds: float | None) -> ErrorList:
         groups, is_cut = await self.bridge.errors.groups(
-            search.filter(initiator_id=query.initiator_id),
-            conditions_of(search, initiator_id=query.initiator_id),
+            asked.search.filter(initiator_id=asked.initiator_id),
+            conditions_of(asked.search, initiator_id=asked.initiator_id),
             visible_to=self.visible_to,
             texts=self.shows_texts,
+            on_progress=on_progress,
+            seconds=seconds,
         )
-        shown = groups[page.offset : page.offset + page.limit]
+        shown = groups[asked.page.offset : asked.page.offset + asked.page.limit]
         ids = {user for group in shown for user in (*named(group), group.example_user) if user is not None}
         users = await self.bridge.identities.users_by_id(ids)
         for group in shown:
             if group.message and group.example_user is not None:
                 self.note_read(group.example_user, users)
-        self.write_json(
-            ErrorList(
-                from_=format_time(start),
-                to=format_time(end),
-                count=len(groups),
-                calls=sum(group.calls for group in groups),
-                is_complete=not is_cut,
-                results=[ErrorKind.of(group, users, end) for group in shown],
-            )
+        return ErrorList(
+            from_=format_time(asked.start),
+            to=format_time(asked.end),
+            count=len(groups),
+            calls=sum(group.calls for group in groups),
+            is_complete=not is_cut,
+            results=[ErrorKind.of(group, users, asked.end) for group in shown],
         )
 
 

@@ -1,23 +1,20 @@
-"""The groups of `GET /api/v2/aibridge/stats`, answered as JSON, as rows or as CSV, and in lines that say how far it is."""
+"""The groups of `GET /api/v2/aibridge/stats`, answered as JSON, as rows or as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET
-from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.question import parse_question
+from handlers.api.recorded.told import ToldHandler
 from handlers.api.recorded.visibility import INVALID_SEARCH, parsed_search, refuse_texts
-from handlers.api.recorded.watched import WatchedHandler
-from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
 from resources.recorded.groups import (
@@ -26,7 +23,6 @@ from resources.recorded.groups import (
     GroupPoint,
     GroupTotals,
     Histograms,
-    ReadingProgress,
     show_group,
 )
 from storage.queries.filters.grouped.calendar import Period
@@ -35,26 +31,18 @@ from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooManyPointsError, TooMuchError
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.grouped.grouped import SECONDS, STREAM_SECONDS
-from storage.queries.grouped.row_reader import OnProgress, Progress
+from storage.queries.grouped.grouped import SECONDS
+from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.sessions import session_filter
 
-LINES: Final = "application/x-ndjson"
 READ_PER_SECOND: Final = 20_000
 """About how many records the database adds up in a second."""
 
-Read: TypeAlias = Callable[[OnProgress, float | None], Awaitable[msgspec.Struct]]
-"""Reads an answer: tells how far it is, and may take so many seconds; None is the usual time."""
 
+class GroupedHandler(ToldHandler):
+    """Answers with groups: owners, auditors and readers of all calls, members of their own."""
 
-class GroupedHandler(WatchedHandler):
-    """Answers with groups: owners, auditors and readers of all calls, members of their own.
-
-    With `Accept: application/x-ndjson` an answer is lines: how far the records are read, and at last the result. It may take
-    longer then.
-    """
-
-    _began = 0.0
+    read_per_second = READ_PER_SECOND
 
     async def write_groups(self, values: Mapping[str, str]) -> None:
         """Answer what is asked.
@@ -80,55 +68,11 @@ class GroupedHandler(WatchedHandler):
         self.set_header("Content-Disposition", 'attachment; filename="stats.csv"')
         self.finish(csv_text(columns(query.of, query.period, query.by, compare=query.compare), rows))
 
-    def end(self) -> None:
-        """Break the answer off."""
-        self.cut()
-
-    async def write_told(self, read: Read) -> None:
-        """Answer with what is read: in one piece, or in lines where the client accepts those.
-
-        Raises:
-            ValidationProblem: it would take too long.
-            Problem: 503, the server stops.
-        """
-        if LINES in self.request.headers.get("Accept", ""):
-            await self._write_lines(read)
-        else:
-            self.write_json(await read(self.check_client, None))
-
     async def _grouped(
         self, query: GroupQuery, tz: str, on_progress: OnProgress, seconds: float | None
     ) -> GroupedStatistics:
         answer = await self.read_groups(query, on_progress, seconds=seconds)
         return _shown(query, tz, answer, await self._names_of(query.by, answer))
-
-    async def _write_lines(self, read: Read) -> None:
-        if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.bridge.lifecycle.enter(self)
-        self._began = self.bridge.monotonic()
-        try:
-            async with self.watched():
-                found = await read(self._tell, STREAM_SECONDS)
-        except ValidationProblem as problem:
-            if not self.cycle.started:
-                raise
-            self.write(b'{"error":' + self.error_body(problem) + b"}\n")
-            return
-        self.set_header("Content-Type", LINES)
-        self.write(msgspec.json.encode({"result": found}) + b"\n")
-
-    async def check_client(self, _progress: Progress) -> None:
-        """End the reading when the client has left."""
-        if self.cycle.ended:
-            raise StreamClosedError
-
-    async def _tell(self, progress: Progress) -> None:
-        await self.check_client(progress)
-        self.set_header("Content-Type", LINES)
-        shown = ReadingProgress.of_records(*progress, self.bridge.monotonic() - self._began, READ_PER_SECOND)
-        self.write(msgspec.json.encode({"progress": shown}) + b"\n")
-        await self.send()
 
     async def read_groups(self, query: GroupQuery, on_progress: OnProgress, *, seconds: float | None = None) -> Answer:
         """Read groups, and tell how far that is.

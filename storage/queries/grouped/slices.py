@@ -13,6 +13,9 @@ from storage.mongo.indexes import ROLLUPS
 SLICE_CALLS: Final = 10_000
 """About how many calls are read in one step. An hour is read as one, however many there are."""
 
+SLICE_FAILED: Final = 3_000
+"""The same of failed calls, which are read with their messages. A day is read as one."""
+
 
 class Slice(NamedTuple):
     """About so many calls started in [start, end)."""
@@ -27,25 +30,37 @@ async def slices(database: Database, session: Session | None, start: datetime, e
 
     Whatever the driver raises passes.
     """
-    times = {"$gte": Bucket.HOUR.floor(start), "$lt": end}
-    match = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": times}
-    asked: dict[str, Any] = {"_id": False, "at": True, "interceptions": True}
+    hours = await _calls(database, session, (start, end), Bucket.HOUR, "interceptions")
+    return list(cut(start, end, hours, SLICE_CALLS))
+
+
+async def slices_of_failed(database: Database, start: datetime, end: datetime) -> list[Slice]:
+    """The same at whole days, by the failed calls."""
+    return list(cut(start, end, await _calls(database, None, (start, end), Bucket.DAY, "failed"), SLICE_FAILED))
+
+
+async def _calls(
+    database: Database, session: Session | None, span: tuple[datetime, datetime], bucket: Bucket, name: str
+) -> list[tuple[datetime, int]]:
+    times = {"$gte": bucket.floor(span[0]), "$lt": span[1]}
+    match = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": times}
+    asked: dict[str, Any] = {"_id": False, "at": True, name: True}
     cursor = database.rollups.find(match, asked, session=session).sort("at").hint(ROLLUPS)
-    hours = [(hour["at"], hour.get("interceptions", 0)) for hour in await cursor.to_list(None)]
-    return list(cut(start, end, hours))
+    return [(one["at"], one.get(name, 0)) for one in await cursor.to_list(None)]
 
 
-def cut(start: datetime, end: datetime, hours: Iterable[tuple[datetime, int]]) -> Iterator[Slice]:
-    """Cut a time range where `SLICE_CALLS` are reached. Pure.
+def cut(start: datetime, end: datetime, buckets: Iterable[tuple[datetime, int]], most: int) -> Iterator[Slice]:
+    """Cut a time range where `most` calls are reached. Pure.
 
     Args:
         start: Its begin.
         end: Its end.
-        hours: When hours begin and how many calls started in them, in order; hours without calls may be left out.
+        buckets: When they begin and how many calls started in them, in order; those without calls may be left out.
+        most: About how many calls a slice has.
     """
     calls = 0
-    for at, number in hours:
-        if calls and calls + number > SLICE_CALLS and start < at < end:
+    for at, number in buckets:
+        if calls and calls + number > most and start < at < end:
             yield Slice(start, at, calls)
             start, calls = at, 0
         calls += number

@@ -4,15 +4,19 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, ProviderError
+from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import Errors
 from storage.queries.filters.error_groups import ErrorGroup, Kind
 from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.refusals import conditions_of
+from storage.queries.grouped import slices as slices_module
+from storage.queries.grouped.row_reader import Progress
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+DAY = 86_400
 RANGE = {"started_after": NOON, "started_before": NOON + timedelta(hours=1)}
 
 
@@ -33,10 +37,10 @@ async def refuse(database, number, rule, *, initiator_id=ADA.id, count=1, **fiel
     await database.refusals.insert_one(row | fields)
 
 
-async def groups(database, search=None, *, visible_to=None, texts=True):
+async def groups(database, search=None, *, visible_to=None, texts=True, **more):
     search = search or Search(**RANGE)
     found = search.filter(initiator_id=None), conditions_of(search, initiator_id=None)
-    return await Errors(database).groups(*found, visible_to=visible_to, texts=texts)
+    return await Errors(database).groups(*found, visible_to=visible_to, texts=texts, **more)
 
 
 @pytest.mark.gen_test
@@ -73,21 +77,45 @@ async def test_errors_are_grouped_by_what_they_have_in_common(database):
 
 
 @pytest.mark.gen_test
-async def test_errors_of_both_halves_of_the_time_are_in_one_group(database, monkeypatch):
+async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(database, monkeypatch):
     monkeypatch.setattr(errors_module, "MAX_DISTINCT", 2)
-    for number in (1, 1_799, 1_800, 3_000):
+    monkeypatch.setattr(slices_module, "SLICE_FAILED", 2)
+    for number in (1, 1_800, DAY, 2 * DAY, 2 * DAY + 1):
         await fail(database, number, "too many", initiator_id=BOB_ID if number == 1 else ADA.id)
-    await fail(database, 3_599, "other")
+    await fail(database, 2 * DAY + 2, "other")
+    await RollupJob(database, now=lambda: NOON).add_pending()
+    told = []
+
+    async def tell(progress):
+        told.append(progress)
+
     kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "too many")
-    assert await groups(database) == (
-        [
-            ErrorGroup(kind, 4, {ADA.id, BOB_ID}, at(1), at(3_000), UUID(int=3_000), ADA.id, "too many"),
-            ErrorGroup(
-                kind._replace(template="other"), 1, {ADA.id}, at(3_599), at(3_599), UUID(int=3_599), ADA.id, "other"
-            ),
-        ],
-        False,
-    )
+    last, later = 2 * DAY + 1, 2 * DAY + 2
+    expected = [
+        ErrorGroup(kind, 5, {ADA.id, BOB_ID}, at(1), at(last), UUID(int=last), ADA.id, "too many"),
+        ErrorGroup(
+            kind._replace(template="other"), 1, {ADA.id}, at(later), at(later), UUID(int=later), ADA.id, "other"
+        ),
+    ]
+    three_days = Search(started_after=NOON, started_before=NOON + timedelta(days=3))
+    assert await groups(database, three_days, on_progress=tell, seconds=60) == (expected, False)
+    # Of each day; two of them are read at the same time.
+    assert (told[0], max(told), len(told)) == (Progress(0, 6), Progress(6, 6), 4)
+    assert await groups(database, three_days) == (expected, False)
+
+
+@pytest.mark.gen_test
+async def test_what_is_raised_when_progress_is_told_ends_the_reading(database, monkeypatch):
+    monkeypatch.setattr(slices_module, "SLICE_FAILED", 1)
+    for number in (1, DAY):
+        await fail(database, number, "too many")
+    await RollupJob(database, now=lambda: NOON).add_pending()
+
+    async def leave(_progress):
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        await groups(database, Search(started_after=NOON, started_before=at(2 * DAY)), on_progress=leave)
 
 
 @pytest.mark.gen_test

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
+from handlers.api.recorded.told import LINES
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, query, response
@@ -61,29 +64,34 @@ _FROM = query("from", datetime, "The start of the range; without it seven days b
 _TO = query("to", datetime, "The end of the range, exclusive; without it now.")
 _PROVIDER = query("provider", str, "Only those of the provider with this name.", example="anthropic")
 
+_ERRORS = ErrorList(
+    from_="2026-11-17T23:14:30.000Z",
+    to="2026-11-24T23:14:30.000Z",
+    count=1,
+    calls=31,
+    is_complete=True,
+    results=[FAILURE],
+)
+_LINES = (
+    '{"progress":{"read":2000,"of":16000,"seconds_left":0.3}}\n'
+    f'{{"result":{msgspec.json.encode(_ERRORS).decode()}}}\n'
+)
+
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/errors": get(
         "listErrors",
         "Errors and refusals, by kind",
         "Failed calls by provider, model, status, type and message, and refusals by provider, model, status and rule; the most "
-        "frequent first. Refusals are left out where the search asks for what they do not have.",
+        "frequent first. Refusals are left out where the search asks for what they do not have. With "
+        "`Accept: application/x-ndjson` lines of progress come before the result, where there is much to read.",
         tag="refusals",
         parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
         responses={
             "200": response(
                 "A page.",
                 {
-                    JSON: body(
-                        ErrorList,
-                        page=ErrorList(
-                            from_="2026-11-17T23:14:30.000Z",
-                            to="2026-11-24T23:14:30.000Z",
-                            count=1,
-                            calls=31,
-                            is_complete=True,
-                            results=[FAILURE],
-                        ),
-                    )
+                    JSON: body(ErrorList, page=_ERRORS),
+                    LINES: {"schema": str, "example": _LINES},
                 },
             )
         }

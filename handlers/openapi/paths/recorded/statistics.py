@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, structs
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
-from handlers.api.recorded.grouped import LINES
 from handlers.api.recorded.question import DEFAULT_GROUPS, MAX_BUCKETS
+from handlers.api.recorded.told import LINES
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,6 +11,8 @@ import pytest
 from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
+from storage.aggregation.rollup_job import RollupJob
+from storage.queries.grouped import slices as slices_module
 from tests.handlers.api.test_search import record
 
 ERRORS = "/api/v2/aibridge/errors"
@@ -51,6 +54,23 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     before = format_time(now() - timedelta(hours=1))
     _, answer = await running.get(f"{ERRORS}?to={before}")
     assert answer["count"] == 0
+
+
+@pytest.mark.gen_test
+async def test_progress_is_told_in_lines_before_the_same_answer(running, monkeypatch):
+    monkeypatch.setattr(slices_module, "SLICE_FAILED", 1)
+    for number, days in ((1, 1), (2, 3)):
+        await record(running, number, "a", error="Limit reached")
+        times = {"started_at": now() - timedelta(days=days)}
+        await running.bridge.database.interceptions.update_one({"_id": UUID(int=number)}, {"$set": times})
+    await RollupJob(running.bridge.database, now=now).add_pending()
+    client = await running.client()
+    path = f"{ERRORS}?from=1970-01-01T00:00:00Z&to={format_time(now())}"
+    answer = await client.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, answer.body.splitlines())
+    assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 2), (1, 2), (2, 2)]
+    assert (last["result"], last["result"]["calls"]) == ((await running.get(path))[1], 2)
 
 
 @pytest.mark.gen_test

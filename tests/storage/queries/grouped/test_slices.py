@@ -24,13 +24,13 @@ def hour(number):
     ],
 )
 def test_a_range_is_cut_at_hours_once_enough_calls_are_in_a_slice(hours, slices):
-    found = list(cut(START, END, [(hour(number), calls) for number, calls in hours]))
+    found = list(cut(START, END, [(hour(number), calls) for number, calls in hours], SLICE_CALLS))
     assert found == [Slice(*one) for one in slices]
 
 
 @given(st.dictionaries(st.integers(0, 10), st.integers(0, 2 * SLICE_CALLS)))
 def test_slices_cover_the_range_and_all_calls_once(hours):
-    found = list(cut(START, END, [(hour(number), hours[number]) for number in sorted(hours)]))
+    found = list(cut(START, END, [(hour(number), hours[number]) for number in sorted(hours)], SLICE_CALLS))
     assert [one.start for one in found[1:]] == [one.end for one in found[:-1]]
     assert (found[0].start, found[-1].end) == (START, END)
     assert sum(one.calls for one in found) == sum(hours.values())
