@@ -6,7 +6,8 @@ to those by end, tool and tag their calls say, in the transaction that deletes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from pymongo import DeleteOne, ReplaceOne
@@ -32,6 +33,7 @@ from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.totals import row_of, rows
 from storage.examples.documents import RANGE
 from storage.mongo.database import Database, Session, with_plain_ids
+from storage.mongo.indexes import ROLLUPS
 
 REMOVE_SECONDS: Final = 30.0
 """How long the database may take for one batch."""
@@ -67,6 +69,7 @@ async def _batch(database: Database, session: Session | None) -> bool:
         if len(found) >= BATCH:
             break
     await _subtract(database, shared_by(found), session)
+    await _say_changed(database, {(one["bucket"], one["at"]) for one in found}, session)
     if found:
         await rollups.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
     groups = {"level": Breakdown.GROUP.value, "group_id": dict(RANGE)}
@@ -87,7 +90,9 @@ async def delete_counted(database: Database, ids: Sequence[Any], session: Sessio
     pipeline = [{"$match": counted_ones}, *rows(alone=None)]
     counted = [row_of(one) for one in await interceptions.aggregate(pipeline, session=session).to_list(None)]
     parts = [(row.detail, row.totals) for row in counted if details.has(row.key.at)]
-    await _subtract(database, rollups_of_details(parts), session)
+    details_of = rollups_of_details(parts)
+    await _subtract(database, details_of, session)
+    await _say_changed(database, {(key.bucket.value, key.at) for key in details_of}, session)
     await interceptions.delete_many(counted_ones, session=session)
 
 
@@ -97,6 +102,18 @@ async def _subtract(database: Database, totals: RollupTotals, session: Session |
     kept = await database.rollups.find({"_id": {"$in": list(by_id)}}, session=session).to_list(None)
     if changes := [_without(document, by_id[document["_id"]]) for document in kept]:
         await database.rollups.bulk_write(changes, ordered=False, session=session)
+
+
+async def _say_changed(database: Database, places: Collection[tuple[str, datetime]], session: Session | None) -> None:
+    """Change the totals of everyone of these buckets, also where only others are changed.
+
+    Whoever has totals of a bucket in memory sees by it that these have changed, see `storage.queries.grouped.memory.versions`.
+    """
+    for bucket in Bucket:
+        times = [at for name, at in places if name == bucket]
+        if times:
+            everyone = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": {"$in": times}}
+            await database.rollups.update_many(everyone, {"$inc": {"removals": 1}}, hint=dict(ROLLUPS), session=session)
 
 
 async def _hold(database: Database, session: Session | None) -> None:

@@ -131,6 +131,12 @@ SPENDERS: Keys = (*ROLLUPS, *_SPENT)
 SPENDING_TOKENS: Keys = (*BUSIEST_TOKENS[:4], *_SPENT)
 """To find which tokens spend most, of days, from the index alone."""
 
+TAGGED: Keys = tuple(
+    (name, ASCENDING)
+    for name in ("level", "bucket", "tag", "tag_value", "at", "initiator_id", "provider_name", "model", "provider")
+)
+"""To find what calls with values of a tag add up to."""
+
 NAMES: Mapping[str, Keys] = MappingProxyType(
     {
         level: (("level", ASCENDING), ("bucket", ASCENDING), (name, ASCENDING))
@@ -206,6 +212,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(
                 SPENDING_TOKENS, name="spending_tokens", partialFilterExpression={"level": "token", "bucket": "day"}
             ),
+            IndexModel(TAGGED, name="tagged", partialFilterExpression={"tag": {"$exists": True}}),
             *(
                 IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})
                 for level, keys in NAMES.items()

@@ -14,9 +14,10 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
+from storage.queries.grouped.memory.sum_cache import SumCache
+from storage.queries.grouped.memory.tally_cache import TallyCache
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import OnProgress, Progress, RowReader
-from storage.queries.grouped.tally_cache import TallyCache
 
 SECONDS: Final = 20.0
 """How long the database may take for one answer."""
@@ -45,6 +46,7 @@ class Grouped:
         self._database = database
         self._scans = asyncio.Semaphore(SCANS)
         self._tallies = TallyCache(database)
+        self._known = SumCache()
 
     async def read(
         self, query: GroupQuery, on_progress: OnProgress = told_to_nobody, *, seconds: float | None = None
@@ -75,7 +77,7 @@ class Grouped:
                 self._database.snapshot() as session,
             ):
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
-                return await Reading(rows, self._tallies).answer(query)
+                return await Reading(rows, self._tallies, self._known).answer(query)
         except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self._counted(query)) from error
         except OperationFailure as error:

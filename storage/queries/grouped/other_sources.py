@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from storage.aggregation.refusal_recorder import SHADOW
-from storage.aggregation.rollup import TOKENS, Bucket
+from storage.aggregation.rollup import TOKENS, Breakdown, Bucket
 from storage.mongo.indexes import (
     BY_LOSS,
     REFUSALS_BY_INITIATOR,
@@ -21,7 +21,9 @@ from storage.mongo.indexes import (
 from storage.queries.filters.grouped.dimensions import Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
+from storage.queries.filters.grouped.rollup_plan import buckets_of
 from storage.queries.filters.selection import is_one_of
+from storage.queries.filters.time_ranges import split
 from storage.queries.grouped.sources import ALL_TOKENS, LOSS, Records, Source, Stages
 
 
@@ -34,9 +36,14 @@ class RefusalTotals(Source):
 
     @property
     def _documents(self) -> Stages:
-        hours = {"bucket": Bucket.HOUR.value, "at": self._times}
+        ranges = split(*self.times, buckets_of(self._query, Breakdown.USER))
         real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
-        match = {"$and": [hours, real, dict(self._query.conditions), self._own]}
+        asked = [real, dict(self._query.conditions), self._own]
+        # All of it is in each part: what stands beside an `$or` does not bound the index.
+        parts = [
+            {"$and": [{"bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}, *asked]} for one in ranges
+        ]
+        match = {"$or": parts} if len(parts) != 1 else parts[0]
         return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
@@ -110,8 +117,9 @@ class Losses(Records):
 
 
 def of_refusals(query: GroupQuery) -> RefusalTotals:
-    """Choose where refusals are told: the totals have them all, by user and rule and in whole hours."""
+    """Choose where refusals are told: the totals have them all, by user and rule, in whole hours and days."""
     told = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
     is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
+    is_whole = is_whole and bool(buckets_of(query, Breakdown.USER))
     all_told = told and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
     return RefusalTotals(query) if all_told else RefusalRows(query)

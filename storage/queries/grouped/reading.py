@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
@@ -12,29 +12,29 @@ from bson.decimal128 import Decimal128
 from msgspec.structs import replace as replace_found
 
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
-from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import FIELDS, Breakdown, Bucket
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.codec import read_decimal
 from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
-from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
+from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.memory.sum_cache import SumCache
+from storage.queries.grouped.memory.tally_cache import TallyCache
+from storage.queries.grouped.memory.versions import Versions, read_versions
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.slowest import Slowest
 from storage.queries.grouped.sources import Records, Rollups, Source
-from storage.queries.grouped.sums import add, check_points, id_of, key_of, sum_of, totals, without
-from storage.queries.grouped.tally_cache import TallyCache
+from storage.queries.grouped.sum_reader import SumReader
+from storage.queries.grouped.sums import check_points, key_of, sum_of, without
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
-
-MAX_HISTOGRAMS: Final = 200_000
-"""Most parts of histograms that are read for one answer."""
 
 MAX_RANKED: Final = 500_000
 """Most groups that are ranked for one answer of records."""
@@ -55,6 +55,14 @@ class _Sources(NamedTuple):
     all_losses: Source | None = None
     ranking: Source | None = None
 
+    @property
+    def ranges(self) -> Iterator[TimeRange]:
+        """The ranges of rollups that are read; some come more than once."""
+        for source in (self.groups, self.whole, self.ranking):
+            if isinstance(source, Rollups):
+                yield from source.plan.ranges
+                yield from source.plan.rest.ranges if source.plan.rest is not None else ()
+
 
 def other_source(query: GroupQuery) -> Source:
     """Where what is not about calls is read."""
@@ -66,12 +74,16 @@ class Reading:
 
     Args:
         rows: Reads what it needs.
-        tallies: Ranks groups of users.
+        tallies: Ranks groups.
+        known: What groups add up to, as far as that is known.
     """
 
-    def __init__(self, rows: RowReader, tallies: TallyCache) -> None:
+    def __init__(self, rows: RowReader, tallies: TallyCache, known: SumCache) -> None:
         self._rows = rows
         self._tallies = tallies
+        self._known = known
+        self._versions = Versions({})
+        self._sums = SumReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
         self._since = Since()
 
@@ -148,6 +160,11 @@ class Reading:
         earlier = query.previous if query.compare else query
         before = self._sources(earlier) if query.compare else None
         is_of_calls = isinstance(sources.groups, Rollups)
+        if is_of_calls:
+            ranges = [one for read in (sources, before) if read is not None for one in read.ranges]
+            self._versions = await read_versions(self._database, ranges, self._rows.options)
+            # What is not read as of one moment is not remembered.
+            self._sums = SumReader(self._rows, self._known, self._versions if self._rows.options else None)
         (count, keys), total, all_before, uncounted = await side_by_side(
             self._ranked(query, sources.ranking or sources.groups) if query.by else _known((0, [])),
             self._whole(query, sources),
@@ -188,11 +205,12 @@ class Reading:
     async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
-            return await self._ranked_by_p95(query, source)
+            versions = self._versions if self._rows.options else None
+            return await Slowest(self._rows, self._tallies.known, versions).ranked(query, source)
         if source.is_scan:
             return await self._ranked_slice_by_slice(query, source)
         if isinstance(source, Rollups):
-            ranked = await self._tallies.ranked(query, source.plan, self._rows.options)
+            ranked = await self._tallies.ranked(query, source.plan, self._versions, self._rows.options)
             if ranked is not None:
                 return ranked
         # Beside the count, so that not all of them are sorted but only the first ones are found.
@@ -221,31 +239,15 @@ class Reading:
         )
         return len(ranked), ranked[query.offset : query.offset + query.limit]
 
-    async def _ranked_by_p95(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
-        group = {"_id": {**id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
-        durations: dict[Key, int] = {}
-        number = 0
-        async for row in self._rows.read(
-            source, lambda part: [*part.stages(None), {"$group": group}], most=MAX_HISTOGRAMS
-        ):
-            number += 1
-            if number > MAX_HISTOGRAMS:
-                raise TooMuchError
-            key = key_of(query, row["_id"])
-            durations[key] = durations.get(key, 0) + source.histogram(row["durations"])
-        slowest = {key: (quantiles(found, (0.95,)) or [0.0])[0] for key, found in durations.items()}
-        ranked = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
-        return len(ranked), ranked[query.offset : query.offset + query.limit]
-
     async def _found(
         self, query: GroupQuery, source: Source, losses: Source | None, keys: Sequence[Key] | None
     ) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one."""
         whole = replace(query, period=Period.ALL)
         found, untagged, lost = await side_by_side(
-            self._sums(query, source, keys),
+            self._sums.read(query, source, keys),
             self._untagged(source, keys) if isinstance(source, Rollups) and keys is not None else _known({}),
-            self._sums(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
+            self._sums.read(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
         )
         found |= untagged
         for key in lost.keys() & found.keys():
@@ -261,36 +263,11 @@ class Reading:
         if not wanted:
             return {}
         query, every, tagged = asked
-        found = await self._sums(query, every, list(wanted))
-        others = await self._sums(query, tagged, list(wanted))
+        found = await self._sums.read(query, every, list(wanted))
+        others = await self._sums.read(query, tagged, list(wanted))
         return {
             wanted[key]: without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
         }
-
-    async def _sums(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
-        clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
-        id_ = id_of(query)
-        if clock:
-            id_["at"] = calendar.label(query.period, clock, "$at")
-        names = [one for one in source.histograms if one in FIELDS] if query.in_full else source.histograms
-        if names:
-            id_["part"] = source.part
-        pushed = {name: {"$push": f"${name}"} for name in names}
-        grouped = {"$group": {"_id": id_, **source.sums, **pushed}}
-        found: dict[Key, Found] = {}
-        wanted = None if keys is None else set(keys)
-        async for row in self._rows.read(source, lambda part: [*part.stages(keys), grouped], keys):
-            key = key_of(query, row["_id"])
-            if wanted is not None and key not in wanted:
-                continue
-            histograms = {name: source.histogram(row.pop(name)) for name in names}
-            figures = totals(row)
-            group = found.setdefault(key, Found(key, {}, {}))
-            add(group.total, {**figures, **histograms})
-            if clock:
-                point = group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {})
-                add(point, {**figures, **histograms} if query.in_full else figures)
-        return found
 
     async def _uncounted(self, query: GroupQuery) -> int:
         marks = await read_uncounted(self._database.rollups, self._session)

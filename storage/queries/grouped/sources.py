@@ -14,13 +14,15 @@ from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import DIGIT_BITS, unpack
-from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Breakdown
+from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, OF_TAGS, PLAIN, TOKENS, Breakdown
 from storage.aggregation.totals import all_tokens, figures
 from storage.mongo.indexes import (
+    BUSIEST_TOKENS,
     ROLLUPS,
     ROLLUPS_BY_INITIATOR,
     SPENDERS,
     SPENDING_TOKENS,
+    TAGGED,
     Keys,
 )
 from storage.queries.filters.grouped.dimensions import Dimension, Order, expression, has_many
@@ -227,10 +229,12 @@ class Rollups(Source):
         """Rank by tags: calls without it are all calls but those that have it."""
 
         def part(plan: RollupPlan, tag: Any, sign: int) -> Stages:
-            fields = {f"k{at}": f"${plan.fields[by]}" for at, by in enumerate(self._query.by) if at != self.tag}
+            fields = {
+                f"k{at}": tag if at == self.tag else f"${plan.fields[by]}" for at, by in enumerate(self._query.by)
+            }
             sums = {"most": self.orders[order], "number": "$interceptions"}
             added = {name: {"$sum": {"$multiply": [value, sign]}} for name, value in sums.items()}
-            return [{"$match": plan.filter}, {"$group": {"_id": {**fields, f"k{self.tag}": tag}, **added}}]
+            return [{"$match": plan.filter}, {"$group": {"_id": fields, **added}}]
 
         nothing = {"$literal": None}
         others = [part(rest, nothing, 1), part(self.plan, nothing, -1)]
@@ -255,7 +259,11 @@ class Rollups(Source):
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
         of_some = keys is not None and "initiator_id" in self._fields and len(keys) <= MAX_FOUND_BY_KEY
-        return ROLLUPS_BY_INITIATOR if of_some or is_one_of(self.plan.values.get("initiator_id")) else ROLLUPS
+        if of_some or is_one_of(self.plan.values.get("initiator_id")):
+            return ROLLUPS_BY_INITIATOR
+        if self.plan.breakdown is Breakdown.TOKEN and keys is not None and "api_key_id" in self._fields:
+            return BUSIEST_TOKENS
+        return TAGGED if self.plan.breakdown in OF_TAGS else ROLLUPS
 
     @staticmethod
     def histogram(pushed: Sequence[Any]) -> int:

@@ -130,7 +130,10 @@ async def everything(database):
         documents = await database._database[name].find().to_list(None)
         kept = {one["_id"]: plain(one) for one in documents if one["_id"] not in BOOKKEEPING}
         if name == "rollups":
-            kept = {id_: {field: one[field] for field in one if field != "turn"} for id_, one in kept.items()}
+            kept = {
+                id_: {field: one[field] for field in one if field not in {"turn", "removals"}}
+                for id_, one in kept.items()
+            }
         if name == "audit":
             kept = {id_: one for id_, one in kept.items() if not one["action"].startswith("examples.")}
         if name not in {"search_segments", "search_parts"} and kept:

@@ -146,7 +146,7 @@ def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noq
             continue
         if not _has_since(breakdown, since, selection.start):
             continue
-        ranges = list(split(selection.start, selection.end, _buckets(query, breakdown)))
+        ranges = list(split(selection.start, selection.end, buckets_of(query, breakdown)))
         if not all(one.bucket for one in ranges):
             continue
         known = {one: field for one, field in fields.items() if field}
@@ -251,7 +251,7 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, Mapping) or value.keys() <= {"$in", "$nin", "$ne"}
 
 
-def _buckets(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
+def buckets_of(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
     """The buckets of rollups that are whole in those that are asked for, longest first."""
     kept = {*BUCKETS[breakdown]} | ({Bucket.HOUR} if breakdown is Breakdown.COMBINATION else set())
     there = [one for one in _LONGEST_FIRST if one in kept]

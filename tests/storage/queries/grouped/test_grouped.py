@@ -26,6 +26,7 @@ from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import reading as reading_module
 from storage.queries.grouped import row_reader as row_reader_module
 from storage.queries.grouped import slices as slices_module
+from storage.queries.grouped import slowest as slowest_module
 from storage.queries.grouped import sums as sums_module
 from storage.queries.grouped.grouped import Grouped
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
@@ -291,8 +292,9 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     at = MIDNIGHT + timedelta(hours=1)
     totals = [("rate", ADA, 3), ("rate", BOB, 1), ("concurrency", ADA, 2), ("shadow:rate", ADA, 9)]
     await database.refusal_totals.insert_many(
-        {"bucket": "hour", "at": at, "rule": rule, "initiator_id": user, "count": number}
+        {"bucket": bucket, "at": start, "rule": rule, "initiator_id": user, "count": number}
         for rule, user, number in totals
+        for bucket, start in (("hour", at), ("day", MIDNIGHT))
     )
     await database.refusals.insert_one(
         {"at": at, "rule": "rate", "initiator_id": ADA, "model": "a", "status": 429, "count": 3}
@@ -307,6 +309,12 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     by_rule = replace(refusals, by=by("rule", "user"))
     assert await numbers(by_rule) == ({("rate", ADA): 3, ("rate", BOB): 1, ("concurrency", ADA): 2}, 6)
     assert await numbers(replace(by_rule, conditions={"rule": "rate"}, visible_to=BOB)) == ({("rate", BOB): 1}, 1)
+    part = replace(by_rule, start=at, period=Period.HOUR, zone=ZoneInfo("Europe/Berlin"), by=by("rule"))
+    answer = await Grouped(database).read(part)
+    assert [(one.key, one.points) for one in answer.groups] == [
+        (("rate",), {at: {"refusals": 4}}),
+        (("concurrency",), {at: {"refusals": 2}}),
+    ]
     assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
     assert (await Grouped(database).read(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
     with pytest.raises(NotAskedError, match="refusals cannot be sorted by cost"):
@@ -334,7 +342,7 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     monkeypatch.setattr(sums_module, "MAX_POINTS", 1)
     with pytest.raises(TooManyPointsError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
-    monkeypatch.setattr(reading_module, "MAX_HISTOGRAMS", 0)
+    monkeypatch.setattr(slowest_module, "MAX_HISTOGRAMS", 0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
     for code in (50, 10334):

@@ -1,4 +1,4 @@
-"""Groups of users that are ranked by tallies in memory are those that MongoDB finds, at every moment."""
+"""Groups that are ranked by tallies in memory are those that MongoDB finds, at every moment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation.rollup import Bucket
+from storage.aggregation.rollup import DIMENSIONS, Breakdown, Bucket
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.interceptions import parse_search
-from storage.queries.grouped import tally_cache
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.tallies import CELL, Cells, Sums, TallyRows
+from storage.queries.grouped.memory import tallies as tallies_module
+from storage.queries.grouped.memory import tally_cache
+from storage.queries.grouped.memory.tallies import Cells, KnownGroups, Tallies, TallyRows, first
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 HOURS = 30
@@ -29,16 +30,20 @@ MODELS = ("m0", "m1", "gpt-5")
 RANGE = MIDNIGHT - timedelta(hours=2), MIDNIGHT + timedelta(hours=HOURS)
 
 
-def some_calls(seed, number=120, first=1):
+def some_calls(seed, number=120):
     random = Random(seed)
     return [
         Call(
-            first + index,
+            1 + index,
             second=random.randrange(HOURS * 60) * 60,
             initiator=random.choice(USERS),
             model=random.choice(MODELS),
             provider_name=random.choice(("openai", "azure")),
             client=random.choice(("Codex", "Zed")),
+            token=random.choice(("laptop", "server")),
+            groups=random.choice(((), (UUID(int=7),))),
+            tools=random.choice(((), ("Bash",), ("Bash", "Read"))),
+            tags=random.choice(((), (("project", "apollo"),), (("project", "zeus"), ("env", "ci")))),
         )
         for index in range(number)
     ]
@@ -73,9 +78,10 @@ async def asked(grouped, query):
 
 
 def by_mongodb(database, monkeypatch):
-    """The same without tallies."""
+    """The same without any memory."""
     grouped = Grouped(database)
     monkeypatch.setattr(grouped._tallies, "ranked", nothing)
+    monkeypatch.setattr(grouped._known, "known", lambda *_: {})
     return grouped
 
 
@@ -83,21 +89,35 @@ async def nothing(*_):
     return None
 
 
+QUESTIONS = (
+    *product(
+        ("user,model", "user", "model,client", "client,user", "provider,user"),
+        ("", "model:m1", "model:m0,m1 -client:Zed", "provider_name:azure", "-model:m0"),
+    ),
+    *product(("tag.project", "tag.project,model", "model,tag.project", "user,tag.env"), ("", "-model:m0")),
+    *product(("token", "user,token", "token,user", "tool,model", "model,tool", "group,token"), ("",)),
+    *product(("user,http_status", "error_type,user", "end_reason,model"), ("", "status:failed")),
+    *(("user", "tag:project=apollo"), ("model", "tool:Bash"), ("tag.project,model", "tag:project=apollo,project=zeus")),
+)
+LEVELS = {
+    *(Breakdown.USER_COMBINATION, Breakdown.TOKEN, Breakdown.TAG, Breakdown.MODEL_TAG, Breakdown.USER_TAG),
+    *(Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME, Breakdown.MODEL_TOOL),
+}
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_groups_are_ranked_as_mongodb_ranks_them(database, monkeypatch):
     await filled(database)
     tallied, plain = Grouped(database), by_mongodb(database, monkeypatch)
-    by = ("user,model", "user", "model,client", "client,user", "provider,user")
-    searches = ("", "model:m1", "model:m0,m1 -client:Zed", "provider_name:azure", "-model:m0")
     orders = (Order.COST, Order.CALLS, Order.TOKENS, Order.FAILED)
-    for number, (names, q) in enumerate(product(by, searches)):
+    for number, (names, q) in enumerate(QUESTIONS):
         query = question(names, q, order=orders[number % 4], compare=number % 2 == 0)
         expected = await asked(plain, query)
         assert await asked(tallied, query) == expected
         page = question(names, q, order=orders[number % 4], compare=number % 2 == 0, offset=1, limit=2)
         found = await asked(tallied, page)
         assert found == (expected[0], expected[1][1:3], expected[2])
-    assert len(tallied._tallies._tallies) > 1
+    assert {name[0] for name in tallied._tallies._tallies} >= LEVELS
 
 
 @pytest.mark.gen_test
@@ -159,7 +179,7 @@ async def test_what_is_too_much_for_memory_is_left_to_mongodb(database, monkeypa
     monkeypatch.setattr(tally_cache, "MAX_ROWS", 30)
     grouped = Grouped(database)
     assert [await asked(grouped, question()) for _ in range(2)] == [expected, expected]
-    assert (len(grouped._tallies._tallies), grouped._tallies._rows) == (0, 0)
+    assert (len(grouped._tallies._tallies), grouped._tallies._rows.total()) == (0, 0)
 
 
 @pytest.mark.gen_test
@@ -186,25 +206,37 @@ async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, m
         query = GroupQuery(**within, by=question().by, limit=1_000)
         assert await asked(grouped, query) == await asked(plain, query)
         cache = grouped._tallies
-        assert sum(map(len, cache._tallies.values())) == cache._rows <= 40
+        assert sum(map(len, cache._tallies.values())) == cache._rows.total() <= 40
 
 
+@pytest.mark.gen_test
+async def test_it_is_remembered_of_a_bounded_number_of_tallies_how_large_they_were(database, monkeypatch):
+    await filled(database)
+    monkeypatch.setattr(tally_cache, "MAX_SIZES", 3)
+    grouped = Grouped(database)
+    for _ in range(2):
+        for names in ("user", "token"):
+            await grouped.read(question(names))
+            assert len(grouped._tallies._sizes) == 3
+
+
+NAMES = DIMENSIONS[Breakdown.USER_COMBINATION]
 figures = st.integers(-5, 10**13)
-cells = st.tuples(*(st.sampled_from((None, "a", "b")) for _ in CELL))
+cells = st.tuples(*(st.sampled_from((None, "a", "b")) for _ in NAMES))
 rows = st.lists(st.tuples(cells, figures, st.decimals("-3", "3", places=13)), max_size=12)
 
 
 @given(st.lists(rows, max_size=4), st.sampled_from((Order.CALLS, Order.COST, Order.FAILED, Order.TOKENS)), st.data())
 def test_sums_of_tallies_are_those_of_their_rows(buckets, order, data):
-    fields = data.draw(st.lists(st.sampled_from(CELL), min_size=1, max_size=2, unique=True))
-    known = Cells()
+    fields = data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True))
+    known = Cells(NAMES)
     tallies, expected = [], {}
-    for bucket in buckets:
+    for number, bucket in enumerate(buckets):
         gathered = TallyRows(known)
         for cell, figure, cost in bucket:
             figures = {"interceptions": figure, "failed": 2 * figure, "input_tokens": figure, "output_tokens": 1}
-            gathered.add({**dict(zip(CELL, cell, strict=True)), **figures, "cost": Decimal128(cost)})
-            key = tuple(cell[CELL.index(name)] for name in fields)
+            gathered.add({**dict(zip(NAMES, cell, strict=True)), **figures, "cost": Decimal128(cost)})
+            key = tuple(cell[NAMES.index(name)] for name in fields)
             picked = {
                 Order.CALLS: figure,
                 Order.COST: cost * 10**12,
@@ -212,10 +244,16 @@ def test_sums_of_tallies_are_those_of_their_rows(buckets, order, data):
                 Order.TOKENS: figure + 1,
             }
             expected[key] = expected.get(key, 0) + picked[order]
-        tallies.append(gathered.tally(b""))
-    sums = Sums(known, order)
-    for one in tallies:
-        sums.add(one)
+        tallies.append(gathered.tally(bytes([number])))
+    settled = data.draw(st.integers(0, len(tallies)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tallies_module, "MAX_GROUPS", data.draw(st.sampled_from((0, 1, 100))))
+        remembered = KnownGroups()
+        found = Tallies(known, tallies[:settled], tallies[settled:], remembered)
+        for _ in range(2):
+            groups = found.groups(order, fields, {})
+            assert groups == expected
+            assert len(remembered) <= tallies_module.MAX_GROUPS
     ordered = sorted(expected, key=lambda key: (-expected[key], [(value is not None, value) for value in key]))
     offset, limit = data.draw(st.integers(0, 5)), data.draw(st.integers(1, 5))
-    assert sums.ranked(fields, {}, offset, limit) == (len(expected), ordered[offset : offset + limit])
+    assert first(groups, offset, limit) == ordered[offset : offset + limit]

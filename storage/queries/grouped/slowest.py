@@ -1,0 +1,83 @@
+"""Ranks groups by how long the slowest of their calls took, and reads of rollups only what is not known yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace as replace_plan
+
+from storage.aggregation.histograms import quantiles
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Key, TooMuchError
+from storage.queries.grouped.memory.sum_cache import parts
+from storage.queries.grouped.memory.tallies import KnownGroups
+from storage.queries.grouped.memory.versions import Versions
+from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources import Rollups, Source
+from storage.queries.grouped.sums import id_of, key_of
+
+MAX_HISTOGRAMS: Final = 200_000
+"""Most parts of histograms that are read for one answer."""
+
+
+class Slowest:
+    """Ranks groups for one answer, as of one moment.
+
+    Args:
+        rows: Reads what is not known.
+        known: What groups are known to have.
+        versions: Of the ranges of rollups; None where nothing is remembered.
+    """
+
+    def __init__(self, rows: RowReader, known: KnownGroups, versions: Versions | None) -> None:
+        self._rows = rows
+        self._known = known
+        self._versions = versions
+        self._read = 0
+
+    async def ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
+        """Return how many groups there are, and the ones that are asked for.
+
+        Raises:
+            TooMuchError: It would take too long.
+        """
+        durations: dict[Key, int] = {}
+        if isinstance(source, Rollups) and self._versions is not None:
+            for one in parts(source.plan.ranges):
+                part = Rollups(query, replace_plan(source.plan, ranges=[one]))
+                version = self._versions.of_all(one)
+                question = ("p95", part.plan.breakdown, query.by, repr(sorted(part.plan.values.items())), one, version)
+                found = None if version is None else self._known.get(question)
+                if found is None:
+                    found = await self._durations(query, part)
+                    if version is not None:
+                        self._known.add(question, found)
+                for key, took in found.items():
+                    durations[key] = durations.get(key, 0) + took
+        else:
+            durations = await self._durations(query, source)
+        # In a thread, as there may be many.
+        return await asyncio.to_thread(_ranked, durations, query.offset, query.limit)
+
+    async def _durations(self, query: GroupQuery, source: Source) -> dict[Key, int]:
+        group = {"_id": {**id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
+        durations: dict[Key, int] = {}
+
+        def pipeline(part: Source) -> list[dict[str, Any]]:
+            return [*part.stages(None), {"$group": group}]
+
+        async for row in self._rows.read(source, pipeline, most=MAX_HISTOGRAMS):
+            self._read += 1
+            if self._read > MAX_HISTOGRAMS:
+                raise TooMuchError
+            key = key_of(query, row["_id"])
+            durations[key] = durations.get(key, 0) + source.histogram(row["durations"])
+        return durations
+
+
+def _ranked(durations: Mapping[Key, int], offset: int, limit: int) -> tuple[int, list[Key]]:
+    slowest = {key: (quantiles(found, (0.95,)) or [0.0])[0] for key, found in durations.items()}
+    ordered = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
+    return len(ordered), ordered[offset : offset + limit]

@@ -1,0 +1,102 @@
+"""Reads what groups add up to, and of rollups only what is not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace as replace_plan
+
+from storage.aggregation.rollup import FIELDS
+from storage.queries.filters.grouped import calendar
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Found, Key
+from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.memory.sum_cache import Place, SumCache, parts
+from storage.queries.grouped.memory.versions import Versions
+from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources import Rollups, Source
+from storage.queries.grouped.sums import add, id_of, key_of, totals
+from storage.queries.side_by_side import side_by_side
+
+
+class SumReader:
+    """Reads sums for one answer, as of one moment.
+
+    Args:
+        rows: Reads what is not known.
+        cache: What is known.
+        versions: Of the ranges of rollups that are read; None where nothing is remembered.
+    """
+
+    def __init__(self, rows: RowReader, cache: SumCache, versions: Versions | None) -> None:
+        self._rows = rows
+        self._cache = cache
+        self._versions = versions
+
+    async def read(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
+        """Read what groups add up to; None are all as one."""
+        if not isinstance(source, Rollups) or self._versions is None:
+            return await self._read(query, source, keys)
+        found: dict[Key, Found] = {}
+        ranges = list(parts(source.plan.ranges))
+        of_parts = await side_by_side(*(self._of_part(query, source, one, keys) for one in ranges))
+        for groups in of_parts:
+            for key, part in groups.items():
+                group = found.setdefault(key, Found(key, {}, {}))
+                add(group.total, part.total)
+                for at, point in part.points.items():
+                    add(group.points.setdefault(at, {}), point)
+        return found
+
+    async def _of_part(
+        self, query: GroupQuery, source: Rollups, one: TimeRange, keys: Sequence[Key] | None
+    ) -> dict[Key, Found]:
+        """What groups add up to in one range; nobody may change it."""
+        part = Rollups(query, replace_plan(source.plan, ranges=[one]))
+        version = self._versions.of_all(one) if self._versions is not None else None
+        if version is None:
+            return await self._read(query, part, keys)
+        place = _place(query, source, one)
+        wanted: Sequence[Key] = [()] if keys is None else keys
+        known = self._cache.known(place, version)
+        missing = [key for key in wanted if key not in known]
+        found = {key: held for key in wanted if (held := known.get(key)) is not None}
+        if missing:
+            read = await self._read(query, part, None if keys is None else missing)
+            self._cache.add(place, version, missing, read)
+            found |= read
+        return found
+
+    async def _read(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
+        clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
+        id_ = id_of(query)
+        if clock:
+            id_["at"] = calendar.label(query.period, clock, "$at")
+        names = [one for one in source.histograms if one in FIELDS] if query.in_full else source.histograms
+        if names:
+            id_["part"] = source.part
+        pushed = {name: {"$push": f"${name}"} for name in names}
+        grouped = {"$group": {"_id": id_, **source.sums, **pushed}}
+        found: dict[Key, Found] = {}
+        wanted = None if keys is None else set(keys)
+        async for row in self._rows.read(source, lambda part: [*part.stages(keys), grouped], keys):
+            key = key_of(query, row["_id"])
+            if wanted is not None and key not in wanted:
+                continue
+            histograms = {name: source.histogram(row.pop(name)) for name in names}
+            figures = totals(row)
+            group = found.setdefault(key, Found(key, {}, {}))
+            add(group.total, {**figures, **histograms})
+            if clock:
+                point = group.points.setdefault(calendar.time_of(query.period, row["_id"]["at"], query.zone), {})
+                add(point, {**figures, **histograms} if query.in_full else figures)
+        return found
+
+
+def _place(query: GroupQuery, source: Rollups, one: TimeRange) -> Place:
+    """Where it is remembered: all that makes a difference to what is read."""
+    plan = source.plan
+    values = repr(sorted(plan.values.items()))
+    zone = "" if query.period is Period.ALL else str(query.zone)
+    return Place((plan.breakdown, values, query.by, query.period, zone, query.in_full), one)

@@ -1,0 +1,227 @@
+"""What groups added up to is read once, and is right at every moment."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import EndReason
+from storage.aggregation.rollup import Bucket
+from storage.aggregation.rollup_job import RollupJob
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import Order, parse_by
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import Found
+from storage.queries.filters.interceptions import parse_search
+from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.memory import sum_cache
+from storage.queries.grouped.memory.sum_cache import Place, SumCache, parts
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+START, END = MIDNIGHT - 3 * HOUR, MIDNIGHT + 3 * DAY + 5 * HOUR
+
+
+async def count(database, *calls):
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+
+
+def some_calls(first, seconds):
+    return [
+        Call(
+            first + index,
+            second=second,
+            initiator=UUID(int=1 + index % 3),
+            model=f"m{index % 4}",
+            tags=(("project", f"p{index % 2}"),) if index % 3 else (),
+            tools=("Bash",) if index % 2 else (),
+        )
+        for index, second in enumerate(seconds)
+    ]
+
+
+async def filled(database):
+    await database.prepare(retention=None)
+    await count(database, *some_calls(1, range(-10_800, 277_200, 7_200)))
+
+
+def question(names="user,model", q="", **changes):
+    known = {"order": Order.COST, "limit": 100, "compare": True} | changes
+    conditions = parse_search(q, now=MIDNIGHT).filter(initiator_id=None)
+    return GroupQuery(START, END, conditions, by=tuple(map(parse_by, filter(None, names.split(",")))), **known)
+
+
+QUESTIONS = (
+    *(question(names) for names in ("", "user,model", "model", "tag.project,model", "tool", "group", "user,token")),
+    question(q="status:failed"),
+    question("model", period=Period.DAY),
+    question("model", period=Period.DAY, zone=ZoneInfo("Europe/Berlin")),
+    question("user", period=Period.HOUR, in_full=True),
+    question("user", visible_to=UUID(int=2)),
+    question("user,model", order=Order.P95, limit=4, offset=1),
+    question("model", order=Order.P95, period=Period.DAY, compare=False),
+    question("tag.project", order=Order.P95),
+    question("model", "model:m1,m2"),
+)
+
+
+async def asked(grouped, query):
+    """What is answered, as others may still add to it."""
+    answer = await grouped.read(query)
+    groups = [(one.key, one.total, one.points, one.previous) for one in answer.groups]
+    return answer.count, groups, answer.total.total, answer.total.points, answer.total.previous
+
+
+@asynccontextmanager
+async def reading_sums(database):
+    """How many documents MongoDB looked at for sums, once the block is over."""
+    found = []
+    raw = database._database
+    await raw.command("profile", 2)
+    yield found
+    await raw.command("profile", 0)
+    profiled = [one async for one in raw["system.profile"].find({"ns": {"$regex": "[.]rollups$"}})]
+    await raw["system.profile"].drop()
+    for one in profiled:
+        stages = one["command"].get("pipeline", [])
+        if any("durations" in stage.get("$group", {}) for stage in stages):
+            found.append(one["docsExamined"])
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_answers_from_memory_are_those_of_the_database(database):
+    await filled(database)
+    grouped = Grouped(database)
+    for query in QUESTIONS * 2:
+        assert await asked(grouped, query) == await asked(Grouped(database), query)
+    assert len(grouped._known) > 100
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_nothing_is_read_twice_and_what_changed_is_read_again(database):
+    await filled(database)
+    grouped = Grouped(database)
+    query = question("model", order=Order.CALLS)
+    before = await asked(grouped, query)
+    async with reading_sums(database) as found:
+        assert await asked(grouped, query) == before
+    assert found == []
+    late = Call(900, second=60, initiator=UUID(int=1), model="m1")
+    await count(database, late)
+    async with reading_sums(database) as found:
+        after = await asked(grouped, query)
+    # Of all calls and of four models, on the three days that are read as one.
+    assert sorted(found) == [3, 12]
+    assert after[2]["interceptions"] == before[2]["interceptions"] + 1
+    assert after == await asked(Grouped(database), query)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_groups_that_are_new_on_a_page_are_read_alone(database):
+    await filled(database)
+    grouped = Grouped(database)
+    await grouped.read(question("model", limit=3))
+    async with reading_sums(database) as found:
+        answer = await asked(grouped, question("model"))
+    # One model, on three days and in some hours of two more.
+    assert (len(answer[1]), max(found), sum(found) <= 3 + 8) == (4, 3, True)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_call_of_today_has_only_its_day_read_again(database):
+    await filled(database)
+    grouped = Grouped(database)
+    query = GroupQuery(START, MIDNIGHT + 5 * HOUR, by=(parse_by("model"),), period=Period.HOUR)
+    await grouped.read(query)
+    await count(database, Call(900, second=4 * 3_600, model="m1"))
+    async with reading_sums(database) as found:
+        answer = await asked(grouped, query)
+    # Hours of today, of all calls and of three models.
+    assert (max(found) <= 5, len(found)) == (True, 2)
+    assert answer == await asked(Grouped(database), query)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_calls_whose_presumed_end_is_replaced_are_read_again(database):
+    await filled(database)
+    grouped = Grouped(database)
+    call = Call(900, second=90, initiator=UUID(int=9), model="new")
+    await write(database, call.start, call.presumed_end())
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    query = question("model,end_reason")
+    before = await asked(grouped, query)
+    await write(database, call.end(None, end_reason=EndReason.UPSTREAM_ERROR))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    after = await asked(grouped, query)
+    assert after == await asked(Grouped(database), query)
+    assert {one[0] for one in after[1]} - {one[0] for one in before[1]} == {("new", "upstream_error")}
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_minutes_are_read_each_time(database):
+    await filled(database)
+    grouped = Grouped(database)
+    within = {"start": MIDNIGHT, "end": MIDNIGHT + HOUR, "period": Period.MINUTE, "in_full": True}
+    query = GroupQuery(**within, by=(parse_by("model"),))
+    before = await asked(grouped, query)
+    assert (len(grouped._known), await asked(grouped, query)) == (0, before)
+
+
+RANGES = (TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + DAY), TimeRange(Bucket.HOUR, MIDNIGHT, MIDNIGHT + HOUR))
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(("a", "b")),
+        st.sampled_from(RANGES),
+        st.sampled_from((b"1", b"2")),
+        st.lists(st.sampled_from((("x",), ("y",), ("z",), ())), min_size=1, max_size=3, unique=True),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+@given(actions, st.integers(1, 12))
+def test_the_memory_is_bounded_and_knows_the_latest_version_alone(made, most):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sum_cache, "MAX_SUMS", most)
+        cache = SumCache()
+        told = {}
+        for number, (asked_for, of, version, keys, points) in enumerate(made):
+            place = Place((asked_for,), of)
+            found = {
+                key: Found(key, {"interceptions": number}, {MIDNIGHT + index * HOUR: {} for index in range(points)})
+                for key in keys[1:]
+            }
+            cache.add(place, version, keys, found)
+            told.setdefault((place, version), {}).update({key: found.get(key) for key in keys})
+            other = b"2" if version == b"1" else b"1"
+            known = cache.known(place, version)
+            assert known.items() <= told[place, version].items()
+            assert cache.known(place, other) == {}
+            sizes = [
+                1 if one is None else 1 + len(one.points)
+                for held in cache._held.values()
+                for one in held.groups.values()
+            ]
+            assert len(cache) == sum(sizes) <= most
+
+
+def test_hours_are_cut_where_the_last_day_begins():
+    days = TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + 2 * DAY)
+    hours = TimeRange(Bucket.HOUR, MIDNIGHT - HOUR, MIDNIGHT + DAY + HOUR)
+    whole = TimeRange(Bucket.HOUR, MIDNIGHT - HOUR, MIDNIGHT)
+    assert list(parts([days, hours, whole])) == [
+        days,
+        hours._replace(end=MIDNIGHT + DAY),
+        hours._replace(start=MIDNIGHT + DAY),
+        whole,
+    ]
+    assert list(parts([])) == []
