@@ -12,6 +12,9 @@ from benchmarks.api.shape import PAGE_MS, SUM_MS, WORDS_MS, Parameters, Shape
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _PAGE, _IN_CHART = 50, 7
+_AT_ONCE_DAYS = 7
+"""Errors of more days than these are read in parts."""
+
 _BERLIN = "Europe/Berlin"
 _SORTED_BY = ("", "last_active", "cost", "lost", "failed", "calls")
 _USUAL = {
@@ -110,6 +113,7 @@ def _of_explore() -> Iterator[Shape]:
         yield make(f"Explore, {span}", parameters=asked(**table))
         yield make(f"Explore, {span}, chart", parameters=asked(**drawn))
         yield make(f"Explore, {span}, chart in Berlin", parameters=asked(**drawn, tz=_BERLIN))
+        yield make(f"Explore, {span}, slowest first", parameters=asked(**table, order_by="p95"))
         for by in ("user", "model", "model,client", "tag.project", "tag.project,model", "http_status", "tool", "token"):
             yield make(f"Explore, {span}, by {by}", parameters=_asked(_explore(days), group_by=by, **table))
         yield make(
@@ -125,8 +129,9 @@ def _of_explore() -> Iterator[Shape]:
         yield make(f"Explore, 24 hours of {name}", parameters=found, told=True)
     yield make("Explore, 24 hours, by session", parameters=_asked(_explore(1), group_by="session", **table), told=True)
     of_sessions = partial(_asked, _explore(7), of="sessions", bucket="all", limit=_PAGE)
-    yield make("sessions of 7 days, by user", parameters=of_sessions(group_by="user"))
-    yield make("sessions of 7 days, by model, before", parameters=of_sessions(group_by="model", compare="previous"))
+    yield make("sessions of 7 days, by user", parameters=of_sessions(group_by="user"), told=True)
+    before = of_sessions(group_by="model", compare="previous")
+    yield make("sessions of 7 days, by model, before", parameters=before, told=True)
     of_refusals = partial(_asked, lambda now: _explore(7)(now) | {"order_by": "calls"}, of="refusals", limit=_PAGE)
     yield make("refusals of 7 days, by rule, per day", parameters=of_refusals(group_by="rule", bucket="day"))
     yield make("refusals of 7 days, by user and rule", parameters=of_refusals(group_by="user,rule", bucket="all"))
@@ -157,7 +162,7 @@ def _of_lists() -> Iterator[Shape]:
         yield Shape(f"Calls, {name}", "/interceptions", _searched(calls, q), target_ms=WORDS_MS)
     for days in (1, 7, 30):
         asked = _asked(_since(days), **{"from": "1970-01-01T00:00:00Z"}, limit=_PAGE)
-        yield Shape(f"Errors, {days} days", "/errors", asked, target_ms=SUM_MS)
+        yield Shape(f"Errors, {days} days", "/errors", asked, target_ms=SUM_MS, told=days > _AT_ONCE_DAYS)
     yield Shape("Refused calls", "/refusals", _asked(lambda _now: {}, limit=100), target_ms=PAGE_MS)
 
 
