@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON, TOO_LARGE
 from handlers.api.pagination import INVALID
+from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
 from handlers.openapi.operations import JSON, Described, body, header, response, shared
@@ -79,6 +80,14 @@ CHANGE_WITH_BODY = CHANGE | {
     "408": shared("LateBody"),
     "413": shared("BodyTooLarge"),
     "415": shared("BodyNotJSON"),
+}
+
+# What a search for words may answer instead.
+WORDS = {
+    "403": problem("Words without a key search texts, which a reader does not see.", NOT_FOR_READERS),
+    "501": problem(
+        "Words are searched for, and the MongoDB is a single server, without an index of them.", UNSUPPORTED
+    ),
 }
 
 # What every resource of the control plane may answer instead.

@@ -23,6 +23,7 @@ from resources.recorded.parts import (
     Cost,
     Document,
     EarlierCost,
+    Indexing,
     Metadata,
     ModelResponse,
     ModelThought,
@@ -39,13 +40,6 @@ from resources.recorded.parts import (
 from resources.recorded.prompt_cache import CallCache
 from storage.accounts.users import User
 from upstream.presets import ProviderType
-
-
-class Indexing(Struct):
-    """How far the search index has come."""
-
-    done: Annotated[Count, Meta(description="Calls that were looked at, from the newest.")]
-    total: Annotated[Count, Meta(description="About how many there are.")]
 
 
 class Interception(Struct):

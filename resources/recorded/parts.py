@@ -269,6 +269,13 @@ class Connecting(Struct):
     tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
 
 
+class Indexing(Struct):
+    """How far the search index has come."""
+
+    done: Annotated[Count, Meta(description="Calls that were looked at, from the newest.")]
+    total: Annotated[Count, Meta(description="About how many there are.")]
+
+
 class TextMatch(Struct):
     """A match of a search for texts in a call."""
 

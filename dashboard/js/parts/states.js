@@ -18,6 +18,16 @@ export function Reading({ progress }) {
   </p>`;
 }
 
+/** How far the search index has come, while it has not all calls yet. */
+export function Indexing({ indexing }) {
+  return indexing && html`<p class="note">Older calls cannot be searched for words yet: ${indexedShare(indexing)} done. These figures are without them.</p>`;
+}
+
+/** What part of the calls the search index has. */
+export function indexedShare({ done, total }) {
+  return `${Math.min(total ? Math.floor((100 * done) / total) : 0, 99)} %`;
+}
+
 /** There is nothing, and why; children say what to do. */
 export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;

@@ -8,7 +8,7 @@ import { chosenRange, rangeText } from "../bar/range.js";
 import { duration, plural, short, time } from "../format.js";
 import { chartRows, dimensionName, exactUsd } from "../groups.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, Failure, Loading, Reading } from "../parts/states.js";
+import { Empty, Failure, Indexing, Loading, Reading } from "../parts/states.js";
 import { bucketOf, bucketsOf, presetRange } from "../ranges.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
@@ -67,6 +67,7 @@ export function Explore({ route, user }) {
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !table.data && !table.progress && html`<${Loading} />`}
     <${Reading} progress=${table.progress ?? drawn.progress} />
+    <${Indexing} indexing=${table.data?.indexing} />
     ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
     ${isCurrent && !table.data.total.interceptions && html`<${Empty} title="No calls in this time"><p>Choose another range, or take a filter away.</p><//>`}
     ${isCurrent &&

@@ -9,7 +9,7 @@ import { useNames } from "./filters.js";
 
 const FOR_ALL = ["user", "group"];
 const MOST_TAGS = 100;
-const EXAMPLE = "model:gpt-5 tag:project=apollo -status:failed";
+const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
 
 /** `csv` is the address of the table as CSV. */
 export function ExploreBar({ route, asked, user, csv }) {

@@ -8,7 +8,7 @@ import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
-import { Empty } from "../parts/states.js";
+import { Empty, indexedShare } from "../parts/states.js";
 import { idOf } from "../query.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
@@ -71,8 +71,7 @@ function countOf({ count, rest: { count_is_exact: isExact, indexing } }, sought)
   if (count === null) return "";
   const number = `${isExact === false ? "at most " : ""}${plural(count, "call")}${sought ? " found" : ""}`;
   if (!indexing) return number;
-  const share = indexing.total ? Math.floor((100 * indexing.done) / indexing.total) : 0;
-  return `${number}. Older calls cannot be searched for words yet: ${Math.min(share, 99)} % done.`;
+  return `${number}. Older calls cannot be searched for words yet: ${indexedShare(indexing)} done.`;
 }
 
 function Nothing({ q }) {

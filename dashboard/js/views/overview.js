@@ -5,7 +5,7 @@ import { Bar, chooser } from "../bar/bar.js";
 import { chosenRange, rangeText } from "../bar/range.js";
 import { day, plural, time } from "../format.js";
 import { Segmented } from "../parts/segmented.js";
-import { Empty, Failure, Loading, Reading } from "../parts/states.js";
+import { Empty, Failure, Indexing, Loading, Reading } from "../parts/states.js";
 import { valueOf, withTerm } from "../query.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
@@ -19,7 +19,7 @@ import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
 const COUNTING_MS = 1000;
-const EXAMPLE = "model:gpt-5 client:codex tag:project=apollo";
+const EXAMPLE = "words, model:gpt-5 client:codex tag:project=apollo";
 const SPLITS = [
   ["", "All"],
   ["model", "Model"],
@@ -67,6 +67,7 @@ export function Overview({ route, user }) {
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && !progress && html`<${Loading} />`}
     <${Reading} progress=${progress} />
+    <${Indexing} indexing=${all.data?.indexing} />
     ${all.data?.recorded_since && html`<p class="note">Calls of before ${time(all.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
     ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
-from handlers.api.recorded.interceptions import UNKNOWN_CURSOR, UNSUPPORTED
+from handlers.api.recorded.interceptions import UNKNOWN_CURSOR
+from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
@@ -17,7 +18,8 @@ from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
 from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
-from storage.search.find import Query, SearchUnsupportedError
+from storage.search.find import SearchUnsupportedError
+from storage.search.reading import Query
 
 PARAMETERS = ("format", "q", "after_id", "limit")
 TOO_MANY_OF_USER = "You have {} export in progress, the maximum for one user. Please try again when it has ended."

@@ -13,8 +13,8 @@ from msgspec import UNSET
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.question import parse_question
 from handlers.api.recorded.told import ToldHandler
-from handlers.api.recorded.visibility import INVALID_SEARCH, parsed_search, refuse_texts
-from handlers.problems import ValidationProblem
+from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED, parsed_search, refuse_texts
+from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
 from resources.recorded.groups import (
@@ -25,12 +25,20 @@ from resources.recorded.groups import (
     Histograms,
     show_group,
 )
+from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
-from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.groups import (
+    Answer,
+    NoFinderError,
+    NotAskedError,
+    TooManyPointsError,
+    TooMuchError,
+)
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
+from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.grouped import SECONDS
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.sessions import session_filter
@@ -52,12 +60,12 @@ class GroupedHandler(ToldHandler):
             Problem: 503, the server stops.
         """
         asked = parse_question(values, self.bridge.now())
-        query = replace(asked.query, visible_to=self.visible_to)
-        query = replace(query, conditions=await self._conditions(query.of, asked.q))
+        conditions, finder = await self._narrowed(asked.query.of, asked.q)
+        query = replace(asked.query, visible_to=self.visible_to, conditions=conditions)
         if asked.format == "json":
-            await self.write_told(partial(self._grouped, query, asked.tz))
+            await self.write_told(partial(self._grouped, query, asked.tz, finder))
             return
-        answer = await self.read_groups(query, self.check_client)
+        answer = await self.read_groups(query, self.check_client, finder=finder)
         names = await self._names_of(query.by, answer)
         groups = answer.groups if query.by else [answer.total]
         rows = list(flat_rows(query.of, query.period, query.by, groups, names, compare=query.compare))
@@ -69,19 +77,29 @@ class GroupedHandler(ToldHandler):
         self.finish(csv_text(columns(query.of, query.period, query.by, compare=query.compare), rows))
 
     async def _grouped(
-        self, query: GroupQuery, tz: str, on_progress: OnProgress, seconds: float | None
+        self, query: GroupQuery, tz: str, finder: CallFinder | None, on_progress: OnProgress, seconds: float | None
     ) -> GroupedStatistics:
-        answer = await self.read_groups(query, on_progress, seconds=seconds)
+        answer = await self.read_groups(query, on_progress, seconds=seconds, finder=finder)
         return _shown(query, tz, answer, await self._names_of(query.by, answer))
 
-    async def read_groups(self, query: GroupQuery, on_progress: OnProgress, *, seconds: float | None = None) -> Answer:
+    async def read_groups(
+        self,
+        query: GroupQuery,
+        on_progress: OnProgress,
+        *,
+        seconds: float | None = None,
+        finder: CallFinder | None = None,
+    ) -> Answer:
         """Read groups, and tell how far that is.
 
         Raises:
+            Problem: 501, words are searched for, and this MongoDB has no index for that.
             ValidationProblem: it would take too long, or something is asked that there is not.
         """
         try:
-            return await self.bridge.grouped.read(query, on_progress, seconds=seconds)
+            return await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
+        except NoFinderError as error:
+            raise Problem(501, UNSUPPORTED) from error
         except NotAskedError as error:
             raise ValidationProblem(INVALID, validations=[("order_by", str(error))]) from error
         except TooManyPointsError as error:
@@ -91,17 +109,27 @@ class GroupedHandler(ToldHandler):
             within = SECONDS if seconds is None else seconds
             raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls, within))]) from error
 
-    async def _conditions(self, of: Subject, q: str) -> dict[str, Any]:
-        """The filter of a search, in the language of the list of the same things."""
+    async def search_calls(self, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
+        """The filter of a search for calls, and what finds those that say its words, where it has any.
+
+        Raises:
+            Problem: 403, it has words, and the caller may not read texts.
+            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
+        """
+        found = await self.query(q)
+        return found.conditions, self.bridge.search.every(found) if found.search.texts is not None else None
+
+    async def _narrowed(self, of: Subject, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
+        """The filter of a search, in the language of the list of the same things, and what finds calls by words."""
         if of is Subject.CALLS:
-            return await self.search_filter(q)
+            return await self.search_calls(q)
         try:
             if of is Subject.REFUSALS:
                 refused = parse_refusal_search(q)
-                return refused.filter(initiator_id=await self.initiator_of(refused))
+                return refused.filter(initiator_id=await self.initiator_of(refused)), None
             search = await self.resolved(parsed_search(q, self.bridge.now()))
             refuse_texts(search)
-            return session_filter(search, initiator_id=await self.initiator_of(search))
+            return session_filter(search, initiator_id=await self.initiator_of(search)), None
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
 
@@ -144,5 +172,6 @@ def _shown(query: GroupQuery, tz: str, answer: Answer, names: GroupNames) -> Gro
         points=UNSET if query.period is Period.ALL else GroupPoint.all_of(of, total.points),
         histograms=Histograms.of(total.total) if of is Subject.CALLS else UNSET,
         recorded_since=UNSET if answer.recorded_since is None else format_time(answer.recorded_since),
+        indexing=UNSET if answer.indexed is None else Indexing(*answer.indexed),
         groups=[show_group(of, query.by, found, names, query.period) for found in answer.groups],
     )

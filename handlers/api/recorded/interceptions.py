@@ -10,7 +10,7 @@ from msgspec import structs
 
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.recorded.pages import PageHandler
-from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.api.recorded.visibility import UNSUPPORTED, VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
 from resources.recorded.interceptions import Indexing, Interception, InterceptionList
@@ -18,11 +18,11 @@ from resources.recorded.parts import TextMatch
 from storage.accounts.events import Way
 from storage.accounts.users import User
 from storage.queries.paging import UnknownCursorError
-from storage.search.find import Found, Query, SearchUnsupportedError, is_for_index
+from storage.search.find import Found, SearchUnsupportedError, is_for_index
+from storage.search.reading import Query
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 UNKNOWN_CURSOR = "no interception with this id that you may see"
-UNSUPPORTED = "To search texts the bridge needs a MongoDB that is a replica set; one with a single member is enough."
 UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
 
 

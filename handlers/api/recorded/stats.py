@@ -26,11 +26,13 @@ from handlers.api.recorded.question import (
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
+from resources.recorded.parts import Indexing
 from resources.recorded.stats import EarlierCalls, RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import ceiling
+from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.series import question_of, series_of
 from storage.queries.refusals import RefusalTotals
@@ -53,6 +55,7 @@ class FoundSeries(NamedTuple):
     earlier: Series | None
     recorded_since: datetime | None = None
     since: datetime | None = None
+    indexed: tuple[int, int] | None = None
 
 
 class StatisticsHandler(GroupedHandler):
@@ -70,20 +73,25 @@ class StatisticsHandler(GroupedHandler):
             return
         query = parse_query(values, self.bridge.now())
         q = values.get("q", "").strip()
-        conditions = await self.search_filter(q) if q else {}
-        read = partial(self._statistics, query, conditions)
+        conditions, finder = await self.search_calls(q) if q else ({}, None)
+        read = partial(self._statistics, query, conditions, finder)
         if values.get("format") == SERIES:
             await self.write_told(read)
         else:
             self.write_json(await read(self.check_client, None))
 
     async def _statistics(
-        self, query: StatsQuery, conditions: Mapping[str, Any], on_progress: OnProgress, seconds: float | None
+        self,
+        query: StatsQuery,
+        conditions: Mapping[str, Any],
+        finder: CallFinder | None,
+        on_progress: OnProgress,
+        seconds: float | None,
     ) -> Statistics:
         """Read the series of the calls that match, and what was refused of the same users, where that is all that is asked."""
         found, refused = await side_by_side(
-            self._found(query, conditions, on_progress, seconds) if conditions else self._counted(query),
-            self._refused(query, conditions),
+            self._found(query, conditions, finder, on_progress, seconds) if conditions else self._counted(query),
+            self._refused(query, conditions, finder),
         )
         names = await self._names(query.group_by, found.series, refused.initiators if refused else ())
         return Statistics(
@@ -99,11 +107,18 @@ class StatisticsHandler(GroupedHandler):
             previous=UNSET if found.earlier is None else _earlier(query, found.earlier),
             recorded_since=UNSET if found.recorded_since is None else format_time(found.recorded_since),
             since=UNSET if found.since is None else format_time(found.since),
+            indexing=UNSET if found.indexed is None else Indexing(*found.indexed),
         )
 
-    async def _refused(self, query: StatsQuery, conditions: Mapping[str, Any]) -> RefusalTotals | None:
+    async def _refused(
+        self, query: StatsQuery, conditions: Mapping[str, Any], finder: CallFinder | None
+    ) -> RefusalTotals | None:
         """What was refused of the same users; None where more than users is asked for."""
-        if not conditions.keys() <= {"initiator_id", "status"} or conditions.get("status", ANY_END) != ANY_END:
+        if (
+            finder
+            or not conditions.keys() <= {"initiator_id", "status"}
+            or conditions.get("status", ANY_END) != ANY_END
+        ):
             return None
         initiator = {name: value for name, value in conditions.items() if name == "initiator_id"}
         return await self.bridge.refusals.totals(query, visible_to=self.visible_to, initiator=initiator)
@@ -128,13 +143,20 @@ class StatisticsHandler(GroupedHandler):
         return FoundSeries(series, uncounted, earlier, since=since)
 
     async def _found(
-        self, query: StatsQuery, conditions: Mapping[str, Any], on_progress: OnProgress, seconds: float | None
+        self,
+        query: StatsQuery,
+        conditions: Mapping[str, Any],
+        finder: CallFinder | None,
+        on_progress: OnProgress,
+        seconds: float | None,
     ) -> FoundSeries:
         """The series of the calls that match."""
         asked = question_of(query, conditions, self.visible_to)
-        answer = await self.read_groups(asked, on_progress, seconds=seconds)
+        answer = await self.read_groups(asked, on_progress, seconds=seconds, finder=finder)
         earlier = Series(None, answer.total.points_before) if query.compare else None
-        return FoundSeries(series_of(query, answer), answer.uncounted, earlier, answer.recorded_since)
+        return FoundSeries(
+            series_of(query, answer), answer.uncounted, earlier, answer.recorded_since, indexed=answer.indexed
+        )
 
     async def _names(
         self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]

@@ -20,12 +20,12 @@ from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
 from storage.search.conditions import can_answer
-from storage.search.find import Query
+from storage.search.reading import Query
 
 INVALID_SEARCH = "Invalid interception search query."
 NO_WORDS = (
-    "words without a key search the texts of calls, which can be done in lists, exports and live events of calls alone; "
-    "use keys here, such as initiator:ada"
+    "words without a key search the texts of calls, which can be done in lists, exports, live events and statistics of calls "
+    "alone; use keys here, such as initiator:ada"
 )
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
@@ -33,6 +33,7 @@ WORDS_OF_ENDED = (
 NOT_FOR_READERS = (
     "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as initiator:ada."
 )
+UNSUPPORTED = "To search texts the bridge needs a MongoDB that is a replica set; one with a single member is enough."
 CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"

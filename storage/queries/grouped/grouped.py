@@ -14,6 +14,7 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
+from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.memory.sum_cache import SumCache
 from storage.queries.grouped.memory.tally_cache import TallyCache
 from storage.queries.grouped.reading import Reading, other_source
@@ -49,7 +50,12 @@ class Grouped:
         self._known = SumCache()
 
     async def read(
-        self, query: GroupQuery, on_progress: OnProgress = told_to_nobody, *, seconds: float | None = None
+        self,
+        query: GroupQuery,
+        on_progress: OnProgress = told_to_nobody,
+        *,
+        seconds: float | None = None,
+        finder: CallFinder | None = None,
     ) -> Answer:
         """Read what is asked.
 
@@ -57,10 +63,12 @@ class Grouped:
             query: What is asked.
             on_progress: Is told how far that is while records are read; what it raises ends the reading.
             seconds: How long it may take; None is `SECONDS`.
+            finder: Finds the calls that are meant, among those that match; None means all of these.
 
         Raises:
             NotAskedError: Something is asked that its subject does not tell.
             TooMuchError: It takes too long.
+            NoFinderError: This MongoDB does not tell what there was at one moment, which a finder needs.
             DatabaseUnavailableError: The database is unavailable.
         """
         if query.of is not Subject.CALLS and query.order not in other_source(query).orders:
@@ -77,7 +85,7 @@ class Grouped:
                 self._database.snapshot() as session,
             ):
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
-                return await Reading(rows, self._tallies, self._known).answer(query)
+                return await Reading(rows, self._tallies, self._known, finder).answer(query)
         except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self._counted(query)) from error
         except OperationFailure as error:

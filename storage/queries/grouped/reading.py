@@ -20,9 +20,10 @@ from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Answer, Found, Key, TooMuchError
+from storage.queries.filters.grouped.groups import Answer, Found, Key, NoFinderError, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.found import CallFinder, FoundCalls, FoundRecords
 from storage.queries.grouped.memory.sum_cache import SumCache
 from storage.queries.grouped.memory.tally_cache import TallyCache
 from storage.queries.grouped.memory.versions import Versions, read_versions
@@ -76,12 +77,15 @@ class Reading:
         rows: Reads what it needs.
         tallies: Ranks groups.
         known: What groups add up to, as far as that is known.
+        finder: Finds the calls that are meant; None means all that match.
     """
 
-    def __init__(self, rows: RowReader, tallies: TallyCache, known: SumCache) -> None:
+    def __init__(self, rows: RowReader, tallies: TallyCache, known: SumCache, finder: CallFinder | None = None) -> None:
         self._rows = rows
         self._tallies = tallies
         self._known = known
+        self._finder = finder
+        self._found_calls: dict[datetime, FoundCalls] = {}
         self._versions = Versions({})
         self._sums = SumReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
@@ -93,12 +97,24 @@ class Reading:
             asked = {SINCE: True, "turn": True, DETAIL_STATE: True}
             job_state = await self._rows.begin(JOB_STATE, asked)
             self._since = Since(job_state.get(SINCE), DetailState.left(job_state or None).since)
+        if self._finder is not None:
+            await self._find(query, self._finder)
         sources = self._sources(query)
         if sources is None:
             return Answer(0, [], Found((), {}, {}))
         if sources.groups.is_scan:
             await self._plan_progress(query, sources.groups)
-        return await self._read(query, sources)
+        answer = await self._read(query, sources)
+        if found := self._found_calls.get(query.start):
+            answer.uncounted, answer.indexed = found.waiting, found.indexed
+        return answer
+
+    async def _find(self, query: GroupQuery, finder: CallFinder) -> None:
+        """Find the calls that are meant, also those of the time before where that is asked for."""
+        if self._session is None:
+            raise NoFinderError
+        for one in [query, *([query.previous] if query.compare else [])]:
+            self._found_calls[one.start] = await finder.find(self._rows, self._session, one.start, one.end)
 
     async def _plan_progress(self, query: GroupQuery, source: Source) -> None:
         """Work out how much there is to be read."""
@@ -116,6 +132,9 @@ class Reading:
         selection = query.selection
         if selection is None:
             return None
+        if found := self._found_calls.get(query.start):
+            groups, whole = (FoundRecords(one, selection, found.ids) for one in (query, alone))
+            return _Sources(groups, whole)
         planned, whole = (
             (plan(query, self._since), plan(alone, self._since)) if self._session is not None else (None, None)
         )

@@ -89,9 +89,14 @@ class RowReader:
         self._progress = Progress(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
 
+    @property
+    def turn(self) -> asyncio.Semaphore:
+        """Is held while records are read."""
+        return self._scans
+
     async def calls_of(self, source: Source) -> int:
         """Say about how many calls are read of a source."""
-        return sum(one.calls for one in await self._slices_of(source))
+        return sum(calls for _, calls in await self._parts_of(source))
 
     async def read(
         self,
@@ -108,10 +113,7 @@ class RowReader:
             keys: The groups that are read; None are all.
             most: How many rows a part may have.
         """
-        parts: list[tuple[Source, int]] = [(source, 0)]
-        if source.is_scan:
-            cuts = await self._slices_of(source)
-            parts = [(source.within(one.start, one.end), one.calls) for one in cuts]
+        parts = await self._parts_of(source) if source.is_scan else [(source, 0)]
         for part, calls in parts:
             async with self._scans if source.is_scan else nullcontext():
                 rows = await self.aggregate(part, pipeline(part), part.hint(keys), most)
@@ -139,6 +141,11 @@ class RowReader:
         if most is not None and len(found) > most:
             raise TooMuchError
         return found
+
+    async def _parts_of(self, source: Source) -> Sequence[tuple[Source, int]]:
+        if (parts := source.parts) is not None:
+            return parts
+        return [(source.within(one.start, one.end), one.calls) for one in await self._slices_of(source)]
 
     async def _slices_of(self, source: Source) -> list[Slice]:
         if source.times not in self._slices:

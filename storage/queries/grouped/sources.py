@@ -96,6 +96,11 @@ class Source:
         return {f"k{position}": expression(self._query.of, by) for position, by in enumerate(self._query.by)}
 
     @property
+    def parts(self) -> Sequence[tuple[Source, int]] | None:
+        """Where it is read part by part, and how many calls each has; None where that is by time."""
+        return None
+
+    @property
     def are_apart(self) -> bool:
         """Whether nothing is in two groups, and the sum of all is worth more than to be read once more."""
         return False
@@ -312,10 +317,14 @@ class Records(Source):
         return not self._unwound
 
     @property
+    def _filter(self) -> dict[str, Any]:
+        return self._selection.filter
+
+    @property
     def _documents(self) -> Stages:
         loss = {name: f"$cache_loss.{name}" for name in LOSS}
         shown = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
-        return [{"$match": self._selection.filter}, *figures(shown)]
+        return [{"$match": self._filter}, *figures(shown)]
 
     def ranking(self, order: Order) -> Stages:
         """See `Source`. Nothing but this is read of the records."""
@@ -323,11 +332,11 @@ class Records(Source):
         most = {Order.CALLS: {"$literal": 1}, Order.FAILED: _FAILED, Order.COST: cost, Order.TOKENS: all_tokens()}
         if not self._unwound:
             group = {"$group": {"_id": self._keys, "most": {"$sum": most[order]}}}
-            return [{"$match": self._selection.filter}, group]
+            return [{"$match": self._filter}, group]
         id_ = {name: f"${name}" for name in self._keys}
         shown = {"$project": {**self._keys, "most": most[order]}}
         group = {"$group": {"_id": id_, "most": {"$sum": "$most"}}}
-        return [{"$match": self._selection.filter}, shown, *self._unwound, group]
+        return [{"$match": self._filter}, shown, *self._unwound, group]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""

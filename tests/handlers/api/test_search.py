@@ -17,6 +17,7 @@ from storage.search.sweep import Step, Sweep
 from tests.storage.records import ending, interception
 
 LIST = "/api/v2/aibridge/interceptions"
+STATS = "/api/v2/aibridge/stats"
 
 
 async def record(running, number, prompt, *, initiator_id=None, tool="", error=None, response="", **changes):
@@ -178,4 +179,69 @@ async def test_what_looks_like_a_token_or_a_key_is_not_searched_for(running):
 @pytest.mark.gen_test
 async def test_sessions_are_not_searched_for_words(running):
     status, answer = await running.get("/api/v2/aibridge/sessions?q=word")
+    assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")
+
+
+async def added_up(running, q, headers=None, more="&group_by=model"):
+    status, answer = await running.get(f"{STATS}?q={quote(q)}{more}", headers)
+    assert status == 200, answer
+    return answer
+
+
+@pytest.mark.gen_test
+async def test_statistics_are_of_the_calls_that_say_the_words(running):
+    await record(running, 1, "My password is hunter2.", model="m1")
+    await record(running, 2, "Change my password", model="m2", tool='{"command": "passwd"}')
+    await record(running, 3, "Say hello", model="m2")
+    for _ in range(2):
+        answer = await added_up(running, "password")
+        groups = {one["group"]["model"]: one["total"]["interceptions"] for one in answer["groups"]}
+        assert (groups, answer["count"], answer["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 2, 2)
+        await index(running)
+    assert "indexing" not in await added_up(running, "password")
+    assert (await added_up(running, '"password is" model:m1,m2'))["total"]["interceptions"] == 1
+    rows = await added_up(running, "-password", more="&group_by=model&format=rows")
+    assert [(row["model"], row["calls"]) for row in rows["rows"]] == [("m2", 1)]
+    series = await added_up(running, "my password", more="&format=series&group_by=model&compare=previous")
+    shown = {one["group"]: one["total"]["interceptions"] for one in series["series"]}
+    assert (shown, series["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
+    assert "refusals" not in series
+    client = await running.client()
+    lines = await client.request(
+        "GET", f"{STATS}?q=password&group_by=model", running.headers | {"Accept": "application/x-ndjson"}
+    )
+    (planned, *_, result) = [json.loads(line) for line in lines.body.splitlines()]
+    assert (planned["progress"]["of"], result["result"]["total"]["interceptions"]) == (6, 2)
+
+
+@pytest.mark.gen_test
+async def test_until_all_calls_are_indexed_statistics_say_so(running):
+    await record(running, 1, "My password is hunter2.")
+    for more in ("&group_by=model", "&format=series"):
+        assert (await added_up(running, "password", more=more))["indexing"] == {"done": 0, "total": 0}
+
+
+@pytest.mark.gen_test
+async def test_nobody_counts_words_that_they_may_not_read(running):
+    grace = await running.user("grace")
+    auditor, reader = await running.user("audrey", Role.AUDITOR), await running.user("rhea", Role.READER)
+    user = await running.bridge.identities.find_user("grace")
+    await record(running, 1, "a secret of ada")
+    await record(running, 2, "a secret of grace", initiator_id=user.id)
+    await index(running)
+    assert (await added_up(running, "secret", grace))["total"]["interceptions"] == 1
+    assert (await added_up(running, "ada", grace))["total"]["interceptions"] == 0
+    assert (await added_up(running, "secret", auditor))["total"]["interceptions"] == 2
+    for more in ("&group_by=model", "&format=series", "&format=csv"):
+        status, answer = await running.get(f"{STATS}?q=secret{more}", reader)
+        assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+    await running.bridge.access.flush()
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    searched = [one for one in trail["results"] if one["action"] == "calls.searched"]
+    assert [(one["actor"]["username"], one["detail"]["count"]) for one in searched] == [("audrey", 1)]
+
+
+@pytest.mark.gen_test
+async def test_refusals_and_sessions_are_not_counted_by_words(running):
+    status, answer = await running.get(f"{STATS}?of=sessions&q=word")
     assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")

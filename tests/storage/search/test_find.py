@@ -27,8 +27,10 @@ from storage.recording.prices import Cost
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
 from storage.search import job as job_module
-from storage.search.find import Found, Progress, Query, SearchIndex, SearchUnsupportedError, is_for_index
+from storage.search import reading as reading_module
+from storage.search.find import Found, SearchIndex, SearchUnsupportedError, is_for_index
 from storage.search.job import SearchJob
+from storage.search.reading import Progress, Query
 from storage.search.sweep import Step, Sweep
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 from tests.storage.search_checks import has_indexed_all
@@ -148,7 +150,7 @@ async def test_no_count_is_exact_while_more_calls_wait_than_are_looked_at(databa
     query = asked(texts=says("hello"))
     found = await SearchIndex(database).page(query, limit=10)
     assert (found.count, found.is_exact) == (3, True)
-    monkeypatch.setattr(find_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(reading_module, "MAX_WAITING", 2)
     found = await SearchIndex(database).page(query, limit=10)
     assert (found.count, found.is_exact) == (2, False)
     await index(database)

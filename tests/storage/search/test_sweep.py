@@ -6,8 +6,9 @@ import pytest
 
 from storage.search import sweep as sweep_module
 from storage.search.documents import JOB_STATE
-from storage.search.find import Progress, SearchIndex
+from storage.search.find import SearchIndex
 from storage.search.job import SearchJob
+from storage.search.reading import Progress
 from storage.search.sweep import EACH, Step, Sweep
 from tests.storage.records import NOON
 from tests.storage.search.test_find import asked, listed, made, says

@@ -16,7 +16,7 @@ from handlers.api.recorded.interceptions import UNKNOWN_INTERCEPTION
 from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
-from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
+from handlers.openapi.errors import ALWAYS, RETRY_AFTER, WORDS, problem
 from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (
     JSON,
@@ -38,7 +38,8 @@ SEARCH = query(
     "q",
     str,
     "A search: words separated by spaces. `key:value`, `key:a,b` for one of several values, `-key:value` for what is not so; "
-    "values with a space, a comma or a colon in double quotes. "
+    "values with a space, a comma or a colon in double quotes. Words without a key are searched for in prompts, inputs of tools, "
+    "thoughts, responses and errors; those in double quotes have to follow one another, and `-word` leaves calls out. "
     f"Keys are {', '.join(SEARCH_KEYS)}.",
     example=SEARCH_EXAMPLE,
 )
@@ -68,6 +69,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("A page of them.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})
         }
+        | WORDS
         | ALWAYS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
@@ -89,6 +91,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         parameters=(FORMAT, SEARCH, AFTER, ROWS),
         responses=ALWAYS
+        | WORDS
         | {
             "200": response(
                 "A download. When something goes wrong half way, the connection is broken off.",
@@ -111,6 +114,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         parameters=(SEARCH, LAST_EVENT_ID),
         responses=ALWAYS
+        | WORDS
         | {
             "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
             "429": problem(

@@ -11,7 +11,7 @@ from msgspec import Meta, structs
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.question import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.api.recorded.told import LINES
-from handlers.openapi.errors import ALWAYS
+from handlers.openapi.errors import ALWAYS, WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
 from intercept.refusals import Rule
@@ -155,7 +155,13 @@ PATHS: dict[str, Described] = {
                 example="user,model",
             ),
             query("of", Subject, "What is added up in groups; without it calls."),
-            query("q", str, "A search, in the language of the list of the same things.", example="model:gpt-5"),
+            query(
+                "q",
+                str,
+                "A search, in the language of the list of the same things. Words without a key are searched for in the texts of "
+                "calls.",
+                example="model:gpt-5",
+            ),
             query("order_by", Order, "What comes first has most of it; without it calls."),
             query(
                 "limit",
@@ -198,6 +204,7 @@ PATHS: dict[str, Described] = {
                 },
             )
         }
+        | WORDS
         | ALWAYS,
     ),
 }

@@ -30,6 +30,10 @@ class TooMuchError(Exception):
         self.calls = calls
 
 
+class NoFinderError(Exception):
+    """Calls can be found one by one only where MongoDB tells what there was at one moment."""
+
+
 class TooManyPointsError(Exception):
     """More buckets of groups are asked for than `storage.queries.filters.grouped.grouping.MAX_POINTS`."""
 
@@ -53,6 +57,7 @@ class Answer(Struct):
         total: All of it as one, each document once.
         uncounted: Calls that are in no figure yet.
         recorded_since: Where records that would be needed are gone: since when all are there.
+        indexed: Where calls were found by an index that has not all of them yet: how many of about how many.
     """
 
     count: int
@@ -60,3 +65,4 @@ class Answer(Struct):
     total: Found
     uncounted: int = 0
     recorded_since: datetime | None = None
+    indexed: tuple[int, int] | None = None

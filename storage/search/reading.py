@@ -1,0 +1,166 @@
+"""Reads the search index as it was at one moment: which calls of each segment match, and which wait to be indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from pymongo import ASCENDING
+
+from storage.mongo.database import Database, Session
+from storage.mongo.indexes import BY_TIME, UNINDEXED
+from storage.queries.filters.interceptions import Search
+from storage.queries.filters.selection import Selection
+from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
+from storage.search.conditions import Calls, Condition
+from storage.search.documents import JOB_STATE, part_id, read_part_id, read_segment
+from storage.search.entries import milliseconds
+from storage.search.positions import Key, key_of, started_within, without_gone
+from storage.search.segments import TIMES, Segment
+
+MAX_WAITING: Final = 1_000
+"""Of calls that wait to be indexed, so many are looked at, the ones that wait longest. Where there are more, no count is exact."""
+
+CHECKED_AT_ONCE: Final = 100
+"""Calls whose texts are read at a time."""
+
+SEGMENTS_AT_ONCE: Final = 16
+"""Segments whose parts are held at a time."""
+
+
+class Progress(NamedTuple):
+    """How far the index goes back: so many calls of about so many were looked at."""
+
+    done: int
+    total: int
+
+
+class Query(NamedTuple):
+    """What is searched for.
+
+    Attributes:
+        search: The search, with ids in place of names.
+        conditions: The MongoDB filter of it, without the texts.
+        initiator_id: Who its `initiator` was found to be.
+        visible_to: The user whose calls alone may be seen; None sees all.
+    """
+
+    search: Search
+    conditions: Mapping[str, Any]
+    initiator_id: UUID | None
+    visible_to: UUID | None
+
+
+class Hits(NamedTuple):
+    """Calls of a segment that match."""
+
+    segment: Segment
+    calls: Calls
+
+
+class IndexReading:
+    """Reads the index for one search, in one snapshot."""
+
+    def __init__(self, database: Database, session: Session, query: Query) -> None:
+        self.database = database
+        self.session = session
+        self.query = query
+        self.selection = Selection.of(query.conditions, query.visible_to)
+        self.texts: TextQuery | None = query.search.texts
+
+    async def read_index(self) -> tuple[Mapping[str, Any], list[Segment]]:
+        """Read how far the index is, and the segments without their parts."""
+        state: Mapping[str, Any] = {}
+        segments = []
+        async for document in self.database.search_segments.find({}, session=self.session):
+            if document["_id"] == JOB_STATE["_id"]:
+                state = document
+            else:
+                segments.append(read_segment(document))
+        return state, segments
+
+    async def waiting(self, state: Mapping[str, Any]) -> tuple[list[Key], bool]:
+        """The calls that match and are in no segment yet, and whether all of those were looked at."""
+        cursor = self.database.interceptions.find(
+            self._waiting_filter(state),
+            {"started_at": True, **(dict.fromkeys(TEXT_FIELDS, True) if self.texts else {})},
+            session=self.session,
+            hint=UNINDEXED,
+            limit=MAX_WAITING,
+        )
+        matching, looked_at = [], 0
+        async for document in cursor:
+            looked_at += 1
+            if self.texts is None or self.texts.matches(document):
+                matching.append(key_of(document))
+        return matching, looked_at < MAX_WAITING
+
+    async def count_waiting(self, state: Mapping[str, Any]) -> int:
+        """Count the calls beyond `MAX_WAITING` that may match and are in no segment yet."""
+        waiting = self._waiting_filter(state)
+        counted = await self.database.interceptions.count_documents(waiting, session=self.session, hint=UNINDEXED)
+        return max(counted - MAX_WAITING, 0)
+
+    def _waiting_filter(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        note = state.get("note") or {}
+        added = [*note.get("true", ()), *(one["_id"] for one in note.get("presumed", ()))]
+        marked = {"unindexed": {"$exists": True}, "indexed": None, "_id": {"$nin": added}}
+        assert self.selection is not None  # noqa: S101 - for mypy
+        return {"$and": [marked, self.selection.filter]}
+
+    async def hits(self, conditions: Sequence[Condition], segments: Iterable[Segment]) -> list[Hits]:
+        """The calls of each segment that match, of the segments that have any, the latest first."""
+        start, end = await self.bounds()
+        meant = sorted(
+            (one for one in segments if one.last >= start and one.first < end), key=lambda one: one.last, reverse=True
+        )
+        found: list[Hits] = []
+        for begin in range(0, len(meant), SEGMENTS_AT_ONCE):
+            some = meant[begin : begin + SEGMENTS_AT_ONCE]
+            wanted = {part_id(segment, part) for segment in some for one in conditions for part in one.parts(segment)}
+            straddling = [one for one in some if one.first < start or one.last >= end]
+            parts = await self.read_parts([*wanted, *(part_id(segment, TIMES) for segment in straddling)])
+            for segment in some:
+                own = parts.get(segment.number, {})
+                calls = without_gone(segment)
+                for condition in conditions:
+                    calls &= condition.calls(segment, own)
+                    if not calls:
+                        break
+                if calls and TIMES in own:
+                    calls &= started_within(segment, own[TIMES], start, end)
+                if calls:
+                    found.append(Hits(segment, calls))
+        return found
+
+    async def bounds(self) -> tuple[int, int]:
+        """The milliseconds from which and until which calls are meant; what retention has removed is not."""
+        assert self.selection is not None  # noqa: S101 - for mypy
+        oldest = await self.database.interceptions.find_one(
+            {},
+            {"started_at": True, "_id": False},
+            sort=[("started_at", ASCENDING), ("_id", ASCENDING)],
+            hint=BY_TIME,
+            session=self.session,
+        )
+        start, end = milliseconds(self.selection.start), milliseconds(self.selection.end)
+        return (end if oldest is None else max(start, milliseconds(oldest["started_at"]))), end
+
+    async def read_parts(self, ids: Sequence[int]) -> dict[int, dict[int, bytes]]:
+        """Read parts: by the number of the segment, and that of the part."""
+        found: dict[int, dict[int, bytes]] = {}
+        if ids:
+            cursor = self.database.search_parts.find({"_id": {"$in": list(ids)}}, {"data": True}, session=self.session)
+            for document in await cursor.to_list(None):
+                segment, part = read_part_id(document["_id"])
+                found.setdefault(segment, {})[part] = document["data"]
+        return found
+
+
+def progress_of(state: Mapping[str, Any]) -> Progress | None:
+    """How far the index goes back; None if it has all calls."""
+    if "swept_until" in state:
+        return None
+    sweep = state.get("sweep") or {"done": 0, "total": 0}
+    return Progress(int(sweep["done"]), int(sweep["total"]))

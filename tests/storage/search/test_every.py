@@ -1,0 +1,147 @@
+"""What calls that say a word add up to."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage.live.filter_eval import matches
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import NoFinderError
+from storage.queries.grouped import found as found_module
+from storage.queries.grouped.grouped import Grouped
+from storage.search import reading as reading_module
+from storage.search.find import SearchIndex
+from tests.storage.records import NOON
+from tests.storage.search.test_find import BOB_ID, asked, calls, index, made, people, says, searches
+
+MODEL, USER = By(Dimension.MODEL), By(Dimension.USER)
+AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))
+
+
+async def grouped(database, query, asked_for=AN_HOUR, on_progress=None):
+    """What the calls add up to that a search finds."""
+    asked_for = replace(asked_for, conditions=query.conditions, visible_to=query.visible_to)
+    told = {} if on_progress is None else {"on_progress": on_progress}
+    return await Grouped(database).read(asked_for, finder=SearchIndex(database).every(query), **told)
+
+
+def numbers(answer):
+    return {group.key: (group.total["interceptions"], group.total["input_tokens"]) for group in answer.groups}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kept=st.lists(calls, min_size=1, max_size=12),
+    cut=st.integers(0, 12),
+    questions=st.lists(st.tuples(searches, people, people), min_size=1, max_size=4),
+)
+def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop, database, kept, cut, questions):
+    documents = [made(number, **call) for number, call in enumerate(kept, start=1)]
+
+    async def check():
+        for collection in (database.interceptions, database.search_segments, database.search_parts):
+            await collection.delete_many({})
+        for some in (documents[: cut // 2], documents[cut // 2 : cut]):
+            if some:
+                await database.interceptions.insert_many(some)
+            await index(database)
+        if documents[cut:]:
+            await database.interceptions.insert_many(documents[cut:])
+        for fields, initiator_id, visible_to in questions:
+            query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
+            expected = Counter()
+            tokens = Counter()
+            for one in documents:
+                is_found = matches(one, query.conditions) and (
+                    query.search.texts is None or query.search.texts.matches(one)
+                )
+                if is_found and visible_to in {None, one["initiator_id"]}:
+                    key = (one["model"], one["initiator_id"])
+                    expected[key] += 1
+                    tokens[key] += one["token_usages"][0]["input_tokens"]
+            answer = await grouped(database, query, replace(AN_HOUR, by=(MODEL, USER)))
+            assert numbers(answer) == {key: (expected[key], tokens[key]) for key in expected}
+            assert (answer.count, answer.total.total.get("interceptions", 0)) == (len(expected), expected.total())
+            assert (answer.uncounted, answer.indexed) == (0, None)
+
+    io_loop.run_sync(check)
+
+
+@pytest.mark.gen_test
+async def test_they_are_sorted_paged_in_buckets_and_beside_the_time_before(database, monkeypatch):
+    monkeypatch.setattr(found_module, "AT_ONCE", 2)
+    hour = 3600
+    documents = [
+        *(made(number, prompt="a word", second=number, model=f"m{number % 3}") for number in range(1, 8)),
+        *(made(number, prompt="a word", second=number - hour, model="m1") for number in range(8, 10)),
+        made(10, prompt="another", second=10, model="m1"),
+    ]
+    await database.interceptions.insert_many(documents[:5])
+    await index(database)
+    await database.interceptions.insert_many(documents[5:])
+    query = asked(texts=says("word"))
+    first = await grouped(database, query, replace(AN_HOUR, order=Order.TOKENS, limit=2, compare=True))
+    assert (first.count, list(numbers(first).items())) == (3, [(("m1",), (3, 12)), (("m0",), (2, 9))])
+    assert (first.total.total["interceptions"], first.total.previous["interceptions"]) == (7, 2)
+    assert [group.previous.get("interceptions", 0) for group in first.groups] == [2, 0]
+    last = await grouped(database, query, replace(AN_HOUR, order=Order.TOKENS, limit=2, offset=2))
+    assert numbers(last) == {("m2",): (2, 7)}
+    over_time = await grouped(
+        database, query, replace(AN_HOUR, by=(), start=NOON - timedelta(hours=1), period=Period.HOUR)
+    )
+    assert [(at - NOON, one["interceptions"]) for at, one in sorted(over_time.total.points.items())] == [
+        (timedelta(hours=-1), 2),
+        (timedelta(0), 7),
+    ]
+
+
+@pytest.mark.gen_test
+async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatch):
+    monkeypatch.setattr(found_module, "AT_ONCE", 2)
+    documents = [made(number, prompt="b a" if number == 2 else "a b", initiator_id=BOB_ID) for number in range(1, 5)]
+    await database.interceptions.insert_many(documents)
+    told = []
+
+    async def on_progress(progress):
+        told.append(tuple(progress))
+
+    await grouped(database, asked(texts=says("a")), replace(AN_HOUR, by=()), on_progress)
+    assert told == [(0, 4), (2, 4), (4, 4)]
+    told.clear()
+    await grouped(database, asked(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
+    # The order of words is known of calls that wait, and read once more with those that are indexed.
+    assert told == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
+
+
+@pytest.mark.gen_test
+async def test_what_the_index_does_not_have_yet_is_told(database, monkeypatch):
+    await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 5)])
+    monkeypatch.setattr(reading_module, "MAX_WAITING", 3)
+    answer = await grouped(database, asked(texts=says("hello")))
+    assert (answer.total.total["interceptions"], answer.uncounted, answer.indexed) == (3, 1, (0, 0))
+    await index(database)
+    answer = await grouped(database, asked(texts=says("hello")))
+    assert (answer.total.total["interceptions"], answer.uncounted, answer.indexed) == (4, 0, None)
+
+
+@pytest.mark.gen_test
+async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
+    for number in (1, 2):
+        await database.interceptions.insert_one(made(number, prompt="word", second=number))
+        await index(database)
+    await database.search_parts.delete_many({})
+    await database.interceptions.delete_many({"_id": UUID(int=1)})
+    assert numbers(await grouped(database, asked(texts=says("word")))) == {}
+
+
+@pytest.mark.gen_test
+async def test_on_a_single_server_no_calls_are_found_one_by_one(single_server):
+    with pytest.raises(NoFinderError):
+        await grouped(single_server, asked(texts=says("word")))
