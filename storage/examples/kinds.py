@@ -98,6 +98,18 @@ USES: Final = {
     "research": ((GEMINI_CLI, 0.3), (CLAUDE_CODE, 0.3), (ANTHROPIC_SDK, 0.4)),
     "support": ((ANTHROPIC_SDK, 0.7), (OPENAI_SDK, 0.3)),
 }
+DELEGATE: Final = "Task"
+"""The tool that asks another agent."""
+
+_READS: Final = ("Read", "Grep", "Glob")
+
+
+def of_subagent(kind: Kind) -> Kind:
+    """Return how another agent works that is asked by one of this kind: it looks at things, with small models too."""
+    models = {**kind.models, "claude-haiku-4-5": 1.0}
+    return kind._replace(models=models, steps=(5, 14), tools={name: kind.tools[name] for name in _READS})
+
+
 PROJECTS: Final = {"platform": "atlas", "data": "insight", "mobile": "pocket", "research": "lab", "support": "helpdesk"}
 
 FAILURES: Final = {

@@ -23,15 +23,18 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.examples.ids import example_id
-from storage.examples.kinds import FAILURES, PROJECTS, TOO_LONG, Kind
+from storage.examples.kinds import DELEGATE, FAILURES, PROJECTS, TOO_LONG, Kind, of_subagent
 from storage.examples.people import Person
-from storage.examples.texts import FOLLOW_UPS, PROMPTS, QUESTIONS, THOUGHTS
+from storage.examples.texts import FOLLOW_UPS, PROMPTS, QUESTIONS, SUBAGENTS, THOUGHTS
 
 FAILS: Final = 0.018
 """The share of calls that fail at first."""
 
 BREAKS: Final = 0.03
 """The share of calls whose beginning is another one than before, so that the prompt cache is of no use."""
+
+DELEGATES: Final = 0.25
+"""How often another agent is asked, against each other tool."""
 
 _LIFETIME: Final = timedelta(minutes=5)
 _BLOCK_BYTES: Final = 8
@@ -67,12 +70,25 @@ class Session:
         kind: How they work.
         at: When it begins.
         trouble: The share of calls that fail at first.
+        name: Of the session, where the client says it and another agent has begun it.
+        agent: Whose calls these are.
     """
 
-    def __init__(self, random: Random, person: Person, kind: Kind, at: datetime, trouble: float = FAILS) -> None:
+    def __init__(
+        self,
+        random: Random,
+        person: Person,
+        kind: Kind,
+        at: datetime,
+        trouble: float = FAILS,
+        *,
+        name: str | None = None,
+        agent: Agent = Agent(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self._random, self._person, self._kind, self._at = random, person, kind, at
         self._trouble = trouble
-        self._name = str(example_id(random)) if kind.names_session else None
+        self._agent = agent
+        self._name = name or (str(example_id(random)) if kind.names_session else None)
         self._model = random.choices(list(kind.models), list(kind.models.values()))[0]
         self._tools = self._new_blocks(random.randint(12, 22) if kind.tools else 0)
         self._system = self._new_blocks(2)
@@ -104,6 +120,23 @@ class Session:
             self._at += timedelta(seconds=random.uniform(0.6, 2.5) * 2**attempt)
         yield self._completed(said, added, attempt, is_broken=is_broken, is_last=is_last)
         self._is_first = False
+        yield from self._delegated()
+
+    def _delegated(self) -> Iterator[Call]:
+        """What other agents do that were just asked to, side by side; this one goes on when they have ended."""
+        random = self._random
+        given = [one.input for one in self._pending[1] if one.tool == DELEGATE] if self._pending else []
+        calls: list[Call] = []
+        for text in given:
+            hints = {"request_class": "subagent", "agent_type": SUBAGENTS[text]}
+            agent = Agent(id=f"{random.getrandbits(32):08x}", hints=hints)
+            one = Session(
+                random, self._person, of_subagent(self._kind), self._at, self._trouble, name=self._name, agent=agent
+            )
+            calls += one.calls()
+        if calls:
+            self._at = max(call.ending.ended_at for call in calls) + timedelta(seconds=random.uniform(0.1, 0.5))
+            yield from sorted(calls, key=lambda call: call.start.started_at)
 
     def _prompt(self) -> str:
         if not self._kind.tools:
@@ -153,7 +186,7 @@ class Session:
             credential_kind=CredentialKind.CENTRALIZED,
             credential_hint="",
             started_at=_whole(self._at),
-            agent=Agent(),
+            agent=self._agent,
             user_prompt=said.prompt,
             answered_tool_call_id=said.results[-1].id if said.results else None,
             group_ids=person.group_ids,
@@ -259,7 +292,8 @@ class Session:
 
     def _tool_usages(self, response: str) -> tuple[ToolUsage, ...]:
         random = self._random
-        names = random.choices(list(self._kind.tools), k=1 if random.random() < 0.85 else 2)
+        weights = [DELEGATES if name == DELEGATE else 1 for name in self._kind.tools]
+        names = random.choices(list(self._kind.tools), weights, k=1 if random.random() < 0.85 else 2)
         return tuple(
             ToolUsage(
                 provider_response_id=response,

@@ -51,6 +51,15 @@ THOUGHTS: Final = (
     "This file is generated, so the change belongs in the template.",
     "The lock is held while the request is sent, which explains the long tail.",
 )
+SUBAGENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        '{"description":"Find callers","prompt":"Find every caller of list_orders.","subagent_type":"Explore"}': "Explore",
+        '{"description":"Review the change","prompt":"Look for races.","subagent_type":"code-reviewer"}': "code-reviewer",
+        '{"description":"Plan the migration","prompt":"Which tables change?","subagent_type":"Plan"}': "Plan",
+    }
+)
+"""What a model gives to another agent, and the type of that one."""
+
 TOOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "Read": ('{"file_path":"src/orders/list.py"}', '{"file_path":"src/payments/retry.py","offset":40,"limit":80}'),
@@ -69,6 +78,7 @@ TOOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "TodoWrite": (
             '{"todos":[{"content":"Find the cause","status":"completed"},{"content":"Fix it","status":"pending"}]}',
         ),
+        "Task": tuple(SUBAGENTS),
         "WebFetch": ('{"url":"https://docs.example.com/api","prompt":"How are cursors encoded?"}',),
     }
 )

@@ -115,6 +115,20 @@ def test_a_working_day_has_calls_of_all_kinds_in_office_hours():
     assert max(reads) > 20_000
 
 
+def test_other_agents_are_asked_and_work_while_the_one_that_asked_waits():
+    calls = calls_of(company_of(1), 1, FRIDAY - timedelta(days=1), UNTIL)
+    by_session = {}
+    for call in calls:
+        by_session.setdefault(call.start.client_session_id, []).append(call)
+    others = [call for call in calls if call.start.agent.id]
+    assert {call.start.agent.hints["agent_type"] for call in others} == {"Explore", "Plan", "code-reviewer"}
+    assert {call.start.client for call in others} == {"Claude Code"}
+    for call in others:
+        own = [one for one in by_session[call.start.client_session_id] if one.start.agent.id is None]
+        assert any(usage.tool == "Task" for one in own for usage in one.ending.reading.tool_usages)
+        assert not any(one.start.started_at <= call.start.started_at < one.ending.ended_at for one in own)
+
+
 def test_a_weekend_has_few_calls_and_the_present_day_none_of_later():
     company = company_of(1)
     assert (

@@ -85,7 +85,7 @@ CALLS: Final[Mapping[Dimension, Any]] = MappingProxyType(
         Dimension.MODEL: "$model",
         Dimension.PROVIDER: "$provider_name",
         Dimension.CLIENT: "$client",
-        Dimension.AGENT: {"$ifNull": ["$agent.id", None]},
+        Dimension.AGENT: {"$ifNull": ["$agent.hints.agent_type", "$agent.id", None]},
         Dimension.SESSION: {"$ifNull": ["$session_id", "$root_id", "$_id"]},
         Dimension.TOOL: {"$setUnion": [{"$ifNull": ["$tool_usages.tool", []]}, []]},
         Dimension.END_REASON: "$end_reason",

@@ -224,6 +224,8 @@ async def test_tools_tags_errors_and_agents_are_told_by_records_without_details(
     await database.interceptions.update_one(
         {"_id": UUID(int=3)}, {"$set": {"error": {"type": "overloaded", "message": "secret"}, "upstream_status": 529}}
     )
+    named = {"agent": {"id": "a2", "parent_id": None, "hints": {"agent_type": "Explore"}}}
+    await database.interceptions.update_one({"_id": UUID(int=2)}, {"$set": named})
     await database.rollups.update_one({"_id": "counting"}, {"$unset": {"details": ""}})
     found = {}
     for name in ("tool", "tag.project", "error_type", "http_status", "agent"):
@@ -236,7 +238,7 @@ async def test_tools_tags_errors_and_agents_are_told_by_records_without_details(
         "tool": {None: 2, "Bash": 1, "Read": 1},
         "tag.project": {"apollo": 1, None: 2},
         "error_type": {None: 2, "overloaded": 1},
-        "agent": {None: 2, "a1": 1},
+        "agent": {None: 1, "a1": 1, "Explore": 1},
     }
 
 
