@@ -34,8 +34,12 @@ export function rateOf(cache) {
 
 /** What a prompt cache did, in a line: cache 71 %, saved $3.12, lost $0.41. Empty where nothing was cached. */
 export function cacheLine(cache) {
-  const parts = [rateOf(cache), cache.saved_usd > 0 && `saved ${usd(cache.saved_usd)}`, lossOf(cache)];
-  return parts.filter(Boolean).join(", ");
+  return [rateOf(cache), gainOf(cache)].filter(Boolean).join(", ");
+}
+
+/** What it saved and what was lost: saved $3.12, lost $0.41. Empty where nothing was. */
+export function gainOf(cache) {
+  return [cache.saved_usd > 0 && `saved ${usd(cache.saved_usd)}`, lossOf(cache)].filter(Boolean).join(", ");
 }
 
 /** What was lost: lost $0.41, or its tokens where they have no price. Empty where nothing was. */

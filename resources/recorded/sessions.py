@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, structs
 
 from resources.fields import Count, Initiator, Time, TokenCounts, format_decimal, of_fields
 from resources.recorded.interceptions import Interception
+from resources.recorded.parts import Indexing
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
 
@@ -90,6 +91,17 @@ class SessionList(Struct):
     next_after_session_id: Annotated[
         UUID | None,
         Meta(description="The `after_session_id` of the next page, if this page was cut at 8 MiB; else null."),
+    ] = None
+    count_is_exact: Annotated[
+        bool,
+        Meta(
+            description="False where words or keys of calls match more than 10,000 calls (1,000 where the order of words matters): "
+            "the sessions are those of the latest calls."
+        ),
+    ] = True
+    indexing: Annotated[
+        Indexing | None,
+        Meta(description="While older calls cannot be searched yet: how far that is. Else null."),
     ] = None
 
 

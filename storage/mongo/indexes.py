@@ -14,6 +14,9 @@ ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
 
 Keys: TypeAlias = tuple[tuple[str, int], ...]
 
+BY_ID: Keys = (("_id", ASCENDING),)
+"""The index that every collection has."""
+
 # A list is sorted by the first two keys. The others let a count, or a page of something rare, be answered from the
 # index alone.
 _NEWEST_FIRST: Keys = (("started_at", DESCENDING), ("_id", DESCENDING))

@@ -14,6 +14,7 @@ from pymongo.errors import AutoReconnect
 from intercept.records import Status
 from storage.mongo.database import Collection
 from storage.mongo.indexes import (
+    BY_ID,
     SESSIONS_BY_ACTIVITY,
     SESSIONS_BY_CALLS,
     SESSIONS_BY_CLIENT,
@@ -203,6 +204,8 @@ class SessionList:
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
+    if any("_id" in condition for condition in conditions):
+        return BY_ID
     fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
     single = [{field: value} for condition in conditions for field, value in condition.items()]
     otherwise = (

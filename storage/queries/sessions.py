@@ -41,6 +41,7 @@ _SESSION_FIELDS = {
     "client": "client",
     "session_id": "session_ids",
 }
+_OF_ONE_CALL = frozenset({"status", "request_id"})
 
 
 class Thread(NamedTuple):
@@ -52,7 +53,7 @@ class Thread(NamedTuple):
 
 
 def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, Any]:
-    """Return the MongoDB filter of a search, for the initiator that `search.initiator` was found to be.
+    """Return the MongoDB filter of a search, for the initiator that `search.initiator` was found to be; without `call_search`.
 
     Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
 
@@ -66,10 +67,8 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
     if search.request_id is not None:
         problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
     for term in search.terms:
-        if term.key not in _SESSION_FIELDS:
-            detail = (
-                f'Query param "{term.key}" cannot be used so for sessions: allowed are {", ".join(_SESSION_FIELDS)}'
-            )
+        if term.key in _OF_ONE_CALL:
+            detail = f'Query param "{term.key}" cannot be used so for sessions'
             problems.append(Validation(term.key, detail))
     if problems:
         raise InvalidSearchError(problems)
@@ -88,8 +87,17 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         conditions["started_at"] = bounds
     made = Conditions(conditions)
     for term in search.terms:
-        made.add_to(_SESSION_FIELDS[term.key], term)
+        if term.key in _SESSION_FIELDS:
+            made.add_to(_SESSION_FIELDS[term.key], term)
     return made.filter
+
+
+def call_search(search: Search) -> Search | None:
+    """Return what a search for sessions asks of a call of theirs, by words and by keys that only calls have; None if nothing."""
+    terms = tuple(term for term in search.terms if term.key not in _SESSION_FIELDS)
+    if not terms and search.texts is None:
+        return None
+    return Search(started_after=search.started_after, terms=terms, texts=search.texts)
 
 
 class Sessions:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from storage.mongo.database import Database, Session
@@ -12,7 +14,7 @@ from storage.queries.grouped.found import FoundCalls
 from storage.queries.grouped.row_reader import RowReader
 from storage.search.conditions import conditions_of, flags
 from storage.search.documents import part_id
-from storage.search.reading import CHECKED_AT_ONCE, Hits, IndexReading, Query, progress_of
+from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
 from storage.search.segments import ID_BYTES, IDS
 
 
@@ -30,28 +32,47 @@ class Every:
 
     async def find(self, rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
         """Find those that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
-        reading = _EveryReading(self._database, session, self._query)
+        reading = EveryReading(self._database, session, self._query)
         return await reading.every(rows, start, end)
 
 
-class _EveryReading(IndexReading):
+class EveryReading(IndexReading):
+    """Reads the ids of all calls that match."""
+
     async def every(self, rows: RowReader, start: datetime, end: datetime) -> FoundCalls:
+        """Find those that started in [start, end)."""
+        self.selection = self.selection and self.selection.within(start, end)
+        ids, state, is_exact = await self.ids()
+        if self.texts is not None and self.texts.has_order:
+            await rows.tell(of=len(ids) // ID_BYTES)
+            parts = [part async for part in self.checked(ids, self.texts, rows)]
+            ids = b"".join(parts)
+        return FoundCalls(ids, progress_of(state), 0 if is_exact else await self.count_waiting(state))
+
+    async def ids(self) -> tuple[bytes, Mapping[str, Any], bool]:
+        """Return the ids, aside from the order of words, the latest segment first; the state of the index; and whether these are all."""
         conditions = conditions_of(
             self.query.search, initiator_id=self.query.initiator_id, visible_to=self.query.visible_to
         )
         state, segments = await self.read_index()
-        progress = progress_of(state)
-        if conditions is None or self.selection is None:
-            return FoundCalls(b"", progress)
-        self.selection = self.selection.within(start, end)
-        if self.selection.start >= self.selection.end:
-            return FoundCalls(b"", progress)
+        if conditions is None or self.selection is None or self.selection.start >= self.selection.end:
+            return b"", state, True
         waiting, is_exact = await self.waiting(state)
         hits = await self.hits(conditions, segments)
-        found = b"".join([*(key.id for key in waiting), *[await self._ids(hit) for hit in hits]])
-        if self.texts is not None and self.texts.has_order:
-            found = await self._checked(found, self.texts, rows)
-        return FoundCalls(found, progress, 0 if is_exact else await self.count_waiting(state))
+        return b"".join([*(key.id for key in waiting), *[await self._ids(hit) for hit in hits]]), state, is_exact
+
+    async def latest(self, most: int) -> tuple[bytes, bool, Progress | None]:
+        """Return the ids of the latest so many, in about that order; whether these are all; and how far the index goes back.
+
+        Where the order of words matters, texts of `MAX_CHECKED` are read.
+        """
+        ids, state, is_exact = await self.ids()
+        if self.texts is None or not self.texts.has_order:
+            kept = ids[: most * ID_BYTES]
+            return kept, is_exact and len(kept) == len(ids), progress_of(state)
+        some = ids[: min(most, MAX_CHECKED) * ID_BYTES]
+        found = b"".join([part async for part in self.checked(some, self.texts)])
+        return found, is_exact and len(some) == len(ids), progress_of(state)
 
     async def _ids(self, hit: Hits) -> bytes:
         """The ids of the calls of a segment; none where retention has removed it meanwhile."""
@@ -60,18 +81,21 @@ class _EveryReading(IndexReading):
         has = flags(hit.calls, hit.segment.calls)
         return b"".join(part[at * ID_BYTES : (at + 1) * ID_BYTES] for at in _positions(has)) if part else b""
 
-    async def _checked(self, ids: bytes, texts: TextQuery, rows: RowReader) -> bytes:
-        """Those whose texts are as is asked for."""
-        every = [ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES)]
-        await rows.tell(of=len(every))
-        found: list[bytes] = []
-        for begin in range(0, len(every), CHECKED_AT_ONCE):
-            some = [UUID(bytes=id_) for id_ in every[begin : begin + CHECKED_AT_ONCE]]
+    async def checked(self, ids: bytes, texts: TextQuery, rows: RowReader | None = None) -> AsyncIterator[bytes]:
+        """Give the ids of those whose texts are as is asked for, and tell how many were read."""
+        step = CHECKED_AT_ONCE * ID_BYTES
+        for begin in range(0, len(ids), step):
+            some = each(ids[begin : begin + step])
             cursor = self.database.interceptions.find({"_id": {"$in": some}}, TEXT_FIELDS, session=self.session)
-            async with rows.turn:
-                found += [document["_id"].bytes async for document in cursor if texts.matches(document)]
-            await rows.tell(read=len(some))
-        return b"".join(found)
+            async with rows.turn if rows else nullcontext():
+                yield b"".join([document["_id"].bytes async for document in cursor if texts.matches(document)])
+            if rows:
+                await rows.tell(read=len(some))
+
+
+def each(ids: bytes) -> list[UUID]:
+    """Take ids apart."""
+    return [UUID(bytes=ids[at : at + ID_BYTES]) for at in range(0, len(ids), ID_BYTES)]
 
 
 def _positions(has: bytes) -> Iterator[int]:

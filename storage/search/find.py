@@ -22,11 +22,9 @@ from storage.search.conditions import can_answer, conditions_of, flags
 from storage.search.documents import JOB_STATE, part_id
 from storage.search.every import Every
 from storage.search.positions import Key, key_at, newest
-from storage.search.reading import CHECKED_AT_ONCE, Hits, IndexReading, Progress, Query, progress_of
+from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
 from storage.search.segments import IDS, TIMES
-
-MAX_CHECKED: Final = 1_000
-"""Of so many calls, the newest, texts are read where the order of words matters."""
+from storage.search.sessions import FoundSessions, SessionReading
 
 _INTERCEPTIONS: Final = Paging("interception", "started_at")
 
@@ -82,6 +80,18 @@ class SearchIndex:
         async with self._database.query():
             state = await self._segments.find_one(JOB_STATE, {"swept_until": True})
         return bool(state and "swept_until" in state)
+
+    async def sessions(self, query: Query) -> FoundSessions:
+        """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest.
+
+        Raises:
+            SearchUnsupportedError: There is no index.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        async with self._database.query(), self._database.snapshot() as session:
+            if session is None:
+                raise SearchUnsupportedError
+            return await SessionReading(self._database, session, query).sessions()
 
     def every(self, query: Query) -> Every:
         """Find all calls that match, for what is made of them as of one moment."""

@@ -22,6 +22,9 @@ from storage.search.segments import TIMES, Segment
 MAX_WAITING: Final = 1_000
 """Of calls that wait to be indexed, so many are looked at, the ones that wait longest. Where there are more, no count is exact."""
 
+MAX_CHECKED: Final = 1_000
+"""Of so many calls, the newest, texts are read where the order of words matters."""
+
 CHECKED_AT_ONCE: Final = 100
 """Calls whose texts are read at a time."""
 

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../bar/bar.js";
-import { chosenRange, rangeText } from "../bar/range.js";
+import { chosenRange, rangeParams, rangeText } from "../bar/range.js";
 import { day, plural, time } from "../format.js";
 import { Segmented } from "../parts/segmented.js";
 import { Empty, Failure, Indexing, Loading, Reading } from "../parts/states.js";
@@ -43,14 +43,17 @@ export function Overview({ route, user }) {
   const asked = { ...span, q, format: "series" };
   const all = useResource("stats", { ...asked, compare: compares ? "previous" : "" }, { every, told: Boolean(q) });
   const split = useResource("stats", { ...asked, group_by: params.by || "model" }, { every, told: Boolean(q) });
+  const cache = useResource("stats", { from: span.from, to: span.to, q, bucket: "all" }, { every, told: Boolean(q) });
   const loaded = all.data && split.data;
-  const failure = all.error ?? split.error;
-  const progress = all.progress ?? split.progress;
+  const failure = all.error ?? split.error ?? cache.error;
+  const progress = all.progress ?? split.progress ?? cache.progress;
   const choose = chooser(route);
   const retry = () => {
     all.reload();
     split.reload();
+    cache.reload();
   };
+  const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
   const ends = { from: Date.parse(span.from), to: custom ? Date.parse(span.to) : Date.now() };
   const drillInto = (view, within) => (terms) => {
@@ -69,7 +72,7 @@ export function Overview({ route, user }) {
     <${Reading} progress=${progress} />
     <${Indexing} indexing=${all.data?.indexing} />
     ${all.data?.recorded_since && html`<p class="note">Calls of before ${time(all.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} cache=${cache.data?.total.cache} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;
 }
 
@@ -83,7 +86,7 @@ function boundsOf({ from, to }, custom) {
   return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
-function Body({ isOwner, isFiltered, all, split, by, drill, drillRefused, onZoom }) {
+function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, drillRefused, onZoom }) {
   const figures = all.series[0]?.total;
   if (!figures?.interceptions) {
     if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
@@ -97,7 +100,7 @@ function Body({ isOwner, isFiltered, all, split, by, drill, drillRefused, onZoom
     `;
   }
   return html`
-    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} />
+    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} cache=${cache} sessions=${sessions} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">
       <${Breakdown} answer=${split} drill=${drill} />

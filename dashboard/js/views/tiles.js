@@ -1,12 +1,16 @@
 /** The figures of the whole range, and how they changed against the range before. */
 
 import { html } from "htm/preact";
-import { duration, percent, short, tokensIn, usd, whole } from "../format.js";
+import { duration, percent, short, tokensIn, UNKNOWN, usd, whole } from "../format.js";
 import { changeOf } from "../groups.js";
+import { gainOf, shareOf } from "../prompt_cache.js";
 import { failedOf, tokensOf } from "../series.js";
 
-/** `previous` are the figures of the time range before, where they are known; `drill` makes addresses of calls by terms. */
-export function Tiles({ figures, previous, drill }) {
+/**
+ * `previous` are the figures of the time range before, where they are known; `drill` makes addresses of calls by terms. `cache` is what
+ * the prompt cache did, undefined while that is not known, and `sessions` the address of those that lost most by it.
+ */
+export function Tiles({ figures, previous, drill, cache = figures.cache, sessions }) {
   const { interceptions, token_usage: usage, cost_usd: cost, first_byte_ms: first } = figures;
   const failed = failedOf(figures);
   const before = previous?.interceptions ? previous : null;
@@ -18,6 +22,7 @@ export function Tiles({ figures, previous, drill }) {
       <${Tile} title="Tokens" value=${short(tokensOf(figures))} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change(tokensOf, whole)} />
       <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures)} change=${change((one) => one.cost_usd, usd)} />
       <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration)} />
+      <${Tile} title="Cache" value=${(cache && shareOf(cache)) || UNKNOWN} note=${cache ? gainOf(cache) : ""} link=${sessions} />
     </dl>
   `;
 }

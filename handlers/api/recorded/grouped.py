@@ -13,7 +13,7 @@ from msgspec import UNSET
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.question import parse_question
 from handlers.api.recorded.told import ToldHandler
-from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED, parsed_search, refuse_texts
+from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
@@ -41,8 +41,12 @@ from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.grouped import SECONDS
 from storage.queries.grouped.row_reader import OnProgress
-from storage.queries.sessions import session_filter
+from storage.search.reading import MAX_CHECKED
+from storage.search.sessions import MAX_CALLS
 
+TOO_MANY_CALLS: Final = (
+    f"more than {MAX_CALLS:,} calls match it, or {MAX_CHECKED:,} where words have to follow one another; ask for less"
+)
 READ_PER_SECOND: Final = 20_000
 """About how many records the database adds up in a second."""
 
@@ -123,15 +127,16 @@ class GroupedHandler(ToldHandler):
         """The filter of a search, in the language of the list of the same things, and what finds calls by words."""
         if of is Subject.CALLS:
             return await self.search_calls(q)
+        if of is Subject.SESSIONS:
+            found = await self.session_search(q)
+            if not found.is_exact:
+                raise ValidationProblem(INVALID_SEARCH, validations=[("q", TOO_MANY_CALLS)])
+            return found.conditions, None
         try:
-            if of is Subject.REFUSALS:
-                refused = parse_refusal_search(q)
-                return refused.filter(initiator_id=await self.initiator_of(refused)), None
-            search = await self.resolved(parsed_search(q, self.bridge.now()))
-            refuse_texts(search)
-            return session_filter(search, initiator_id=await self.initiator_of(search)), None
+            refused = parse_refusal_search(q)
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
     async def _names_of(self, by: Sequence[By], answer: Answer) -> GroupNames:
         found: dict[Dimension, set[Any]] = {}

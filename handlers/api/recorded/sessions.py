@@ -7,18 +7,17 @@ from uuid import UUID
 
 from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.api.recorded.pages import PageHandler, around_list
-from handlers.api.recorded.visibility import INVALID_SEARCH, parsed_search, refuse_texts
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
 from intercept.times import format_time
 from resources.recorded import sessions as resources
+from resources.recorded.parts import Indexing
 from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
-from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.session_list import OF_SEVERAL, Order
-from storage.queries.sessions import Thread, session_filter
+from storage.queries.sessions import Thread
 
 PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
@@ -40,17 +39,12 @@ class SessionsHandler(PageHandler):
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
-        search = await self.resolved(parsed_search(values.get("q", ""), self.bridge.now()))
-        refuse_texts(search)
         order = _order(values.get("order_by", ""))
-        try:
-            conditions = session_filter(search, initiator_id=await self.initiator_of(search))
-            conditions |= _OF_CALLS[_several(values.get("several", ""))]
-        except InvalidSearchError as error:
-            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        several = _OF_CALLS[_several(values.get("several", ""))]
+        found = await self.session_search(values.get("q", ""))
         try:
             count, rows = await self.bridge.sessions.page(
-                conditions,
+                found.conditions | several,
                 visible_to=self.visible_to,
                 limit=page.limit,
                 after_id=page.after_id,
@@ -59,7 +53,10 @@ class SessionsHandler(PageHandler):
             )
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(lambda last: SessionList(count, [], last), rows, self.shown_session)
+        indexing = found.progress and Indexing(*found.progress)
+        await self.write_page(
+            lambda last: SessionList(count, [], last, found.is_exact, indexing), rows, self.shown_session
+        )
 
 
 def _order(name: str) -> Order:

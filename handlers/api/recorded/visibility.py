@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -19,14 +19,13 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
+from storage.queries.sessions import call_search, session_filter
 from storage.search.conditions import can_answer
-from storage.search.reading import Query
+from storage.search.find import SearchUnsupportedError
+from storage.search.reading import Progress, Query
 
 INVALID_SEARCH = "Invalid interception search query."
-NO_WORDS = (
-    "words without a key search the texts of calls, which can be done in lists, exports, live events and statistics of calls "
-    "alone; use keys here, such as initiator:ada"
-)
+NO_WORDS = "words without a key search the texts of calls, which cannot be done here; use keys, such as initiator:ada"
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
 )
@@ -37,6 +36,14 @@ UNSUPPORTED = "To search texts the bridge needs a MongoDB that is a replica set;
 CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
+
+
+class SessionSearch(NamedTuple):
+    """A search for sessions: its filter, whether it finds all, and how far the index is where it does not have all calls."""
+
+    conditions: dict[str, Any]
+    is_exact: bool = True
+    progress: Progress | None = None
 
 
 class VisibilityHandler(ControlHandler):
@@ -121,6 +128,27 @@ class VisibilityHandler(ControlHandler):
             self._note_search(search, initiator_id)
         conditions = search.filter(initiator_id=initiator_id, in_flight=in_flight)
         return Query(search, conditions, initiator_id, self.visible_to)
+
+    async def session_search(self, q: str) -> SessionSearch:
+        """The filter of a search for sessions. What it asks of calls is asked of the search index.
+
+        Raises:
+            Problem: 403, it has words, and the caller may not read texts; 501, this MongoDB has no search index.
+            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
+        """
+        query = await self.query(q)
+        try:
+            conditions = session_filter(query.search, initiator_id=query.initiator_id)
+        except InvalidSearchError as error:
+            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        if (asked := call_search(query.search)) is None:
+            return SessionSearch(conditions)
+        of_calls = query._replace(search=asked, conditions=asked.filter(initiator_id=query.initiator_id))
+        try:
+            found = await self.bridge.search.sessions(of_calls)
+        except SearchUnsupportedError as error:
+            raise Problem(501, UNSUPPORTED) from error
+        return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact, found.progress)
 
     def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
         me = self.identity.user

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from bson.binary import UUID_SUBTYPE, Binary
 
 from storage.mongo.database import Session
-from storage.mongo.indexes import Keys
+from storage.mongo.indexes import BY_ID, Keys
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import Selection
@@ -20,8 +20,6 @@ ID_BYTES: Final = 16
 
 AT_ONCE: Final = 2_000
 """Calls that are read in one step."""
-
-_BY_ID: Final[Keys] = [("_id", 1)]
 
 
 class FoundCalls(NamedTuple):
@@ -74,4 +72,4 @@ class FoundRecords(Records):
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
-        return _BY_ID
+        return BY_ID

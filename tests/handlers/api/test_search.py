@@ -12,6 +12,7 @@ from intercept.recording import Keep, Recording
 from intercept.records import EndReason, ModelResponse, ProviderError, Reading, Status, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
+from storage.aggregation.sessions.session_job import SessionJob
 from storage.search.job import SearchJob
 from storage.search.sweep import Step, Sweep
 from tests.storage.records import ending, interception
@@ -177,9 +178,47 @@ async def test_what_looks_like_a_token_or_a_key_is_not_searched_for(running):
 
 
 @pytest.mark.gen_test
-async def test_sessions_are_not_searched_for_words(running):
-    status, answer = await running.get("/api/v2/aibridge/sessions?q=word")
-    assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")
+async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(running):
+    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    await record(running, 1, "Where is my password kept?", client_session_id="s1", model="m1")
+    await record(running, 2, "Change it", client_session_id="s1", tool='{"command": "passwd --expire"}', model="m2")
+    await record(running, 3, "My password is hunter2", client_session_id="s2", model="m1")
+
+    async def sessions(q, headers=None):
+        status, answer = await running.get(f"/api/v2/aibridge/sessions?q={quote(q)}&order_by=calls", headers)
+        assert (status, answer["count_is_exact"], answer["count"]) == (200, True, len(answer["results"]))
+        return [session["client_session_id"] for session in answer["results"]], answer["indexing"]
+
+    await SessionJob(running.bridge.database).add_pending()
+    assert await sessions("password") == (["s1", "s2"], {"done": 0, "total": 0})
+    await index(running)
+    assert await sessions("password") == (["s1", "s2"], None)
+    assert (await sessions('"password is"'))[0] == ["s2"]
+    assert (await sessions("tool:Bash"))[0] == ["s1"]
+    assert (await sessions("tool:Bash model:m1"))[0] == ["s1"]  # the model is that of any call
+    assert (await sessions("tool:Bash kept"))[0] == []  # no call has both
+    assert (await sessions("password session_id:s1"))[0] == ["s1"]
+    assert (await sessions("password", grace))[0] == []
+    assert (await sessions("tool:Bash", reader))[0] == ["s1"]
+    for path in ("sessions?q=password", "stats?of=sessions&q=password"):
+        status, answer = await running.get(f"/api/v2/aibridge/{path}", reader)
+        assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+    counted = await added_up(running, "password", more="&of=sessions&group_by=model")
+    assert {one["group"]["model"]: one["total"]["sessions"] for one in counted["groups"]} == {"m1": 2, "m2": 1}
+
+
+@pytest.mark.gen_test
+async def test_where_many_calls_match_their_sessions_are_those_of_the_latest(running, monkeypatch):
+    monkeypatch.setattr("storage.search.sessions.MAX_CALLS", 1)
+    for number in (1, 2):
+        await record(running, number, "a word", client_session_id=f"s{number}")
+        await index(running)
+    await SessionJob(running.bridge.database).add_pending()
+    _, answer = await running.get("/api/v2/aibridge/sessions?q=word")
+    assert (answer["count"], answer["count_is_exact"]) == (1, False)
+    status, answer = await running.get(f"{STATS}?of=sessions&q=word")
+    detail = "more than 10,000 calls match it, or 1,000 where words have to follow one another; ask for less"
+    assert (status, answer["validations"]) == (400, [{"field": "q", "detail": detail}])
 
 
 async def added_up(running, q, headers=None, more="&group_by=model"):
@@ -242,6 +281,6 @@ async def test_nobody_counts_words_that_they_may_not_read(running):
 
 
 @pytest.mark.gen_test
-async def test_refusals_and_sessions_are_not_counted_by_words(running):
-    status, answer = await running.get(f"{STATS}?of=sessions&q=word")
+async def test_errors_are_not_searched_for_words(running):
+    status, answer = await running.get("/api/v2/aibridge/errors?q=word")
     assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")

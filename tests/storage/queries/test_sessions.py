@@ -28,9 +28,11 @@ from storage.mongo.indexes import (
 from storage.queries import session_list as session_list_module
 from storage.queries import sessions as sessions_module
 from storage.queries.filters.interceptions import InvalidSearchError, Search
+from storage.queries.filters.keys import Term
+from storage.queries.filters.texts import TextQuery
 from storage.queries.paging import UnknownCursorError
 from storage.queries.session_list import OF_SEVERAL, Order
-from storage.queries.sessions import Sessions, session_filter
+from storage.queries.sessions import Sessions, call_search, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep, write
@@ -193,6 +195,23 @@ def test_what_sessions_do_not_have_is_refused_by_name(terms, detail):
     with pytest.raises(InvalidSearchError) as refused:
         found_by(**terms)
     assert refused.value.validations == [(*terms, detail)]
+
+
+def test_a_term_of_a_status_is_refused_and_what_only_calls_have_is_asked_of_them():
+    several = Term("status", (Status.FAILED, Status.COMPLETED))
+    with pytest.raises(InvalidSearchError) as refused:
+        found_by(terms=(several,))
+    assert refused.value.validations == [("status", 'Query param "status" cannot be used so for sessions')]
+    tool, model = Term("tool", ("Bash",)), Term("model", ("m", "n"))
+    words = TextQuery((("word",),))
+    search = Search(terms=(tool, model), texts=words, client="Zed", started_after=NOON, started_before=NOON)
+    assert call_search(search) == Search(terms=(tool,), texts=words, started_after=NOON)
+    assert session_filter(search, initiator_id=None) == {
+        "client": "Zed",
+        "models": {"$in": ["m", "n"]},
+        "started_at": {"$gte": NOON, "$lte": NOON},
+    }
+    assert call_search(Search(terms=(model,), client="Zed")) is None
 
 
 SHAPES = [

@@ -57,7 +57,8 @@ _DETAIL = SessionDetail.with_threads(_SESSION, ThreadPage([_THREAD], more=False)
 SEARCH = query(
     "q",
     str,
-    "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`.",
+    "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`. "
+    "Words, and keys that only calls have, find sessions with a call of which all of them are true.",
     example="initiator:me model:gpt-5",
 )
 AFTER = query(

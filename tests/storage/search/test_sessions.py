@@ -1,0 +1,72 @@
+"""Of which sessions the calls are that a search finds."""
+
+from datetime import timedelta
+from uuid import UUID, uuid5
+
+import pytest
+
+from storage.queries.filters.interceptions import Term
+from storage.search import every as every_module
+from storage.search import sessions as sessions_module
+from storage.search.find import SearchIndex, SearchUnsupportedError
+from tests.storage.records import ADA, NOON
+from tests.storage.search.test_find import BOB_ID, asked, index, made, says
+
+
+async def sessions(database, query):
+    found = await SearchIndex(database).sessions(query)
+    return {UUID(str(one)) for one in found.ids}, found.is_exact, found.progress
+
+
+def named(user, name):
+    return uuid5(user, name)
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_those_of_the_calls_that_match(database, monkeypatch):
+    monkeypatch.setattr(sessions_module, "AT_ONCE", 2)
+    await database.interceptions.insert_many(
+        [
+            made(1, prompt="a b", client_session_id="s1"),
+            made(2, prompt="b a", client_session_id="s2"),
+            made(3, prompt="a b", client_session_id="s3", initiator_id=BOB_ID),
+            made(4, prompt="a", tool="ls", client_session_id="s1"),
+            made(5, prompt="c", client_session_id="s4"),
+        ]
+    )
+    s1, s2, s3 = named(ADA.id, "s1"), named(ADA.id, "s2"), named(BOB_ID, "s3")
+    for _ in range(2):
+        assert (await sessions(database, asked(texts=says("a"))))[:2] == ({s1, s2, s3}, True)
+        assert (await sessions(database, asked(texts=says("a b"))))[:2] == ({s1, s3}, True)
+        assert (await sessions(database, asked(texts=says("a"), visible_to=BOB_ID)))[:2] == ({s3}, True)
+        assert (await sessions(database, asked(terms=(Term("tool", ("Bash",)),))))[:2] == ({s1}, True)
+        late = asked(texts=says("a"), started_after=NOON + timedelta(seconds=3))
+        assert (await sessions(database, late))[:2] == ({s1, s3}, True)
+        await index(database)
+    assert await sessions(database, asked(texts=says("nothing"))) == (set(), True, None)
+
+
+@pytest.mark.gen_test
+async def test_of_many_calls_those_of_the_latest_are_found(database, monkeypatch):
+    for number in (1, 2, 3):
+        await database.interceptions.insert_one(made(number, prompt="a b", client_session_id=f"s{number}"))
+        await index(database)
+    monkeypatch.setattr(sessions_module, "MAX_CALLS", 2)
+    monkeypatch.setattr(every_module, "MAX_CHECKED", 1)
+    s2, s3 = named(ADA.id, "s2"), named(ADA.id, "s3")
+    assert await sessions(database, asked(texts=says("a"))) == ({s2, s3}, False, None)
+    assert await sessions(database, asked(texts=says("a b"))) == ({s3}, False, None)
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
+    document = made(1, prompt="a")
+    document.pop("session_id", None)
+    await database.interceptions.insert_one(document)
+    assert (await sessions(database, asked(texts=says("a"))))[:2] == (set(), True)
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_has_no_index_of_sessions_either(single_server):
+    with pytest.raises(SearchUnsupportedError):
+        await SearchIndex(single_server).sessions(asked(texts=says("a")))
