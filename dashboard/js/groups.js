@@ -17,7 +17,31 @@ export const DIMENSIONS = {
   http_status: { name: "HTTP status", key: "http" },
   error_type: { name: "Error type", key: "error" },
   streaming: { name: "Streaming", key: "streaming" },
+  rule: { name: "Reason", key: "rule" },
 };
+
+/**
+ * What can be added up: what it is called, the view that lists them, by what they are grouped to begin with, by everybody and
+ * by who sees everybody, and what they can be sorted by.
+ */
+export const SUBJECTS = {
+  calls: { name: "Calls", view: "interceptions", usual: ["model", "user,model"], orders: ["calls", "failed", "tokens", "cost", "p95"] },
+  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls"], by: ["user", "rule", "token", "model", "provider", "http_status"] },
+  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost"], by: ["user", "client", "model", "provider"] },
+};
+const CALLS = Object.keys(DIMENSIONS).filter((name) => name !== "rule");
+// Refusals have keys of their own.
+const REFUSAL_KEYS = { provider: "provider", token: "api_key_id", http_status: "status" };
+
+/** By what a subject can be grouped, aside from tags, which only calls have. */
+export function dimensionsOf(subject) {
+  return SUBJECTS[subject].by ?? CALLS;
+}
+
+/** How many of a subject some figures are of. */
+export function numberOf({ refusals, sessions, interceptions }) {
+  return refusals ?? sessions ?? interceptions;
+}
 
 const TAG = "tag.";
 
@@ -41,18 +65,18 @@ export function valueName(value) {
   return username === "" || /^[A-Za-z0-9]{10}$/.test(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
 }
 
-/** The key and the value of a search that find the calls of a group; null where none do. */
-export function termOf(by, value) {
+/** The key and the value of a search that find the calls of a group, or what else is added up; null where none do. */
+export function termOf(by, value, subject = "calls") {
   if (value === null) return null;
   if (by.startsWith(TAG)) return isSearchable(value) ? ["tag", `${by.slice(TAG.length)}=${value}`] : null;
-  const key = DIMENSIONS[by]?.key;
+  const key = (subject === "refusals" && REFUSAL_KEYS[by]) || DIMENSIONS[by]?.key;
   const text = { user: value.username, group: value.name, token: value.id }[by] ?? (typeof value === "object" ? "" : String(value));
   return key && isSearchable(text) ? [key, text] : null;
 }
 
 /** The search for the calls of a group within another search; null where no search finds them. */
-export function searchOfGroup(q, group, by) {
-  const terms = by.map((one) => termOf(one, group[one]));
+export function searchOfGroup(q, group, by, subject = "calls") {
+  const terms = by.map((one) => termOf(one, group[one], subject));
   return terms.includes(null) ? null : terms.reduce((found, [key, value]) => withTerm(found, key, value), q);
 }
 
@@ -66,9 +90,9 @@ export function changeOf(now, before) {
   return `${rounded > 0 ? "+" : "−"}${Math.abs(rounded)} %`;
 }
 
-/** What is compared of a group: what it costs, or the calls where nothing has a price. */
-export function compared({ cost_usd: cost, interceptions }, whole) {
-  return whole.cost_usd === null ? interceptions : (cost ?? 0);
+/** What is compared of a group: what it costs, or how many there are where nothing has a price. */
+export function compared(figures, whole) {
+  return whole.cost_usd == null ? numberOf(figures) : (figures.cost_usd ?? 0);
 }
 
 /** US dollars in full, to the cent; what is below a dollar to the millionth. */

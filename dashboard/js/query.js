@@ -141,7 +141,7 @@ function isId(text) {
 }
 
 function quoted(value) {
-  return /^[\w./@-]+$/.test(value) ? value : `"${value.replaceAll('"', "")}"`;
+  return /^[\w./@=-]+$/.test(value) ? value : `"${value.replaceAll('"', "")}"`;
 }
 
 function unquoted(text) {

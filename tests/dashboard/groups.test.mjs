@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, exactUsd, searchOfGroup, tagDimension, termOf, valueName } from "../../dashboard/js/groups.js";
+import { changeOf, chartRows, compared, dimensionName, dimensionsOf, exactUsd, numberOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../dashboard/js/groups.js";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };
 
@@ -17,7 +17,7 @@ test("values are called what people call them", () => {
 
 test("a group leads to its calls, within the search that is there", () => {
   assert.equal(searchOfGroup("status:failed", { user: ADA, model: "a b" }, ["user", "model"]), 'status:failed initiator:ada model:"a b"');
-  assert.equal(searchOfGroup("", { "tag.project": "apollo" }, ["tag.project"]), 'tag:"project=apollo"');
+  assert.equal(searchOfGroup("", { "tag.project": "apollo" }, ["tag.project"]), "tag:project=apollo");
   assert.equal(searchOfGroup("", { http_status: 429, streaming: true }, ["http_status", "streaming"]), "http:429 streaming:true");
   assert.equal(searchOfGroup("", { model: null }, ["model"]), null);
   assert.equal(termOf("session", "x"), null);
@@ -30,6 +30,16 @@ test("a change is told as people tell it", () => {
   assert.deepEqual(told, ["+12 %", "−4.5 %", "±0 %", "new", "", "−100 %", "×50"]);
   assert.equal(compared({ cost_usd: null, interceptions: 3 }, { cost_usd: null }), 3);
   assert.equal(compared({ cost_usd: null, interceptions: 3 }, { cost_usd: 2 }), 0);
+});
+
+test("what is refused and sessions are added up too, each by what it has and found by its own keys", () => {
+  assert.ok(dimensionsOf("calls").includes("tool") && !dimensionsOf("calls").includes("rule"));
+  assert.deepEqual(Object.keys(SUBJECTS).map((subject) => dimensionsOf(subject).includes("rule")), [false, true, false]);
+  const group = { rule: "rate", provider: "openai", user: ADA, http_status: 429, token: { id: "Q3GaWIRIfD", name: "", username: "ada" } };
+  assert.equal(searchOfGroup("", group, Object.keys(group), "refusals"), "rule:rate provider:openai initiator:ada status:429 api_key_id:Q3GaWIRIfD");
+  assert.equal(searchOfGroup("", { user: ADA, provider: "openai" }, ["user", "provider"], "sessions"), "initiator:ada provider_name:openai");
+  assert.deepEqual([{ refusals: 3 }, { sessions: 2, interceptions: 9 }, { interceptions: 4 }].map(numberOf), [3, 2, 4]);
+  assert.equal(compared({ refusals: 3 }, { refusals: 7 }), 3);
 });
 
 test("dollars are told in full", () => {

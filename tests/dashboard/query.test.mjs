@@ -55,6 +55,7 @@ test("the last word is completed: first the key, then its values", () => {
   assert.deepEqual(texts("-stat"), ["-status:"]);
   assert.deepEqual(texts("model:x status:f"), ["model:x status:failed"]);
   assert.deepEqual(texts("cost:"), ["cost:>1", "cost:>0.1"]);
+  assert.deepEqual(texts("tag:pro", { tag: ["project=", "env="] }), ["tag:project="]);
   const known = { client: ["Claude Code", "Codex", 'a "b"'] };
   assert.deepEqual(completions('client:"Cl', known), [{ text: 'client:"Claude Code"', label: "client:Claude Code" }]);
   assert.deepEqual(texts("client:c", known), ['client:"Claude Code"', "client:Codex"]);

@@ -94,3 +94,25 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     page.open("explore", token)
     page.find(".groups tbody tr")
     assert "User" not in page.texts(".groups th")
+
+
+def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe):
+    owner, name, token = company
+    site.refused(token, 2)
+    page.open("explore", owner)
+    page.choose("What", "Refused calls")
+    page.find(".groups tbody a", "Unknown route")
+    assert page.texts(".groups thead th") == ["Reason", "User", "Refused calls ↓", "Change"]
+    rows = page.texts(".groups tbody tr")
+    assert [row for row in rows if name in row] == [f"Unknown route {name} 2 new"]
+    page.click(".groups tbody tr td:nth-child(3) a", "2")
+    page.find("ol[aria-label='Refused calls, newest first'] li")
+    assert "rule:unknown_route" in unquote_plus(page.address)
+    page.browser.back()
+    page.choose("What", "Sessions")
+    page.find(".groups tbody a", name)
+    assert page.texts(".groups thead th")[:2] == ["User", "Sessions"]
+    assert page.address == "explore?of=sessions"
+    assert page.axe(axe) == []
+    page.find("#q").send_keys("write text\n")  # words of calls find their sessions
+    page.until(lambda: page.texts(".groups tbody td:first-child") == [name], "the sessions of those calls")

@@ -42,14 +42,28 @@ def test_a_leaked_token_is_found_by_pasting_it_and_revoked(page, site, axe):
     assert token[11:] not in page.find("body").get_attribute("innerHTML")
 
 
-def test_a_pasted_id_opens_its_call(page, site):
+@pytest.mark.parametrize("view", ["interceptions", "overview", "sessions"])
+def test_a_pasted_id_opens_its_call(page, site, view):
     _, token = site.user()
     id_ = site.call(token, "Hello")
     site.call(token, "Another")
     site.recorded(token, 2)
-    page.open("interceptions", token)
+    page.open(view, token)
     page.find("#q").send_keys(f"{id_}\n")
     page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
+
+
+def test_the_search_completes_names_that_occur(page, site):
+    name, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    site.call(token, "Hello", metadata={"team": name})
+    site.recorded(token, 1)
+    page.open("explore", owner)
+    options = "return [...document.querySelectorAll('#completions option')].map((one) => one.value)"
+    for typed, completed in ((f"initiator:{name[:4]}", f"initiator:{name}"), ("tag:te", "tag:team=")):
+        page.find("#q").clear()
+        page.find("#q").send_keys(typed)
+        page.until(lambda wanted=completed: wanted in page.browser.execute_script(options), f"{completed} was to be offered")
 
 
 def test_an_id_that_is_found_late_opens_nothing_elsewhere(page, site):

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { go, href } from "../router.js";
 import { PAGES } from "./addresses.js";
+import { useFoundCall } from "./found_call.js";
 import { isTimed, withoutTimes, withRangeApart } from "./range.js";
 import { RangePicker } from "./range_picker.js";
 import { SavedViews } from "./saved_views.js";
@@ -16,11 +17,11 @@ export function chooser({ view, params }, id = "") {
 
 /**
  * `chosen` is the range, see `chosenRange`; with `isEver` all time may be chosen, too. `search` has what `Search` needs, or is
- * undefined where nothing can be filtered. `onSearch` takes the place of what puts a search into the address. `id` is what stays open
- * when something is chosen. Children are what else there is to choose.
+ * undefined where nothing can be filtered. `id` is what stays open when something is chosen. Children are what else there is to choose.
  */
-export function Bar({ route, user, chosen, isEver, search, onSearch, id, children }) {
+export function Bar({ route, user, chosen, isEver, search, id, children }) {
   const { q = "" } = route.params;
+  const openOr = useFoundCall(route);
   const choose = chooser(route, id);
   const timed = search && isTimed(q);
   const pick = (change) => choose(timed && ("range" in change || "from" in change) ? { ...change, q: withoutTimes(q) } : change);
@@ -37,7 +38,7 @@ export function Bar({ route, user, chosen, isEver, search, onSearch, id, childre
         </div>
         ${Object.hasOwn(PAGES, route.view) && html`<${SavedViews} route=${route} user=${user} />`}
       </div>
-      ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => (onSearch ?? ((_, show) => show()))(text, () => find(text))} />`}
+      ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
     </div>
   `;
 }

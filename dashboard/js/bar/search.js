@@ -5,12 +5,15 @@ import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../keys.js";
 import { completions, holdsSecret, idOf, isToken, terms } from "../query.js";
 import { useFoundToken } from "./found_token.js";
+import { useKnown } from "./known.js";
 
 /** `onSearch` is called with the whole search; `known` has values that complete a key, and `example` says what may be written. */
 export function Search({ q, user, onSearch, example, known }) {
   const [text, setText] = useState("");
   const [refused, setRefused] = useState(false);
+  const [isUsed, setUsed] = useState(false);
   const found = useFoundToken();
+  const values = useKnown(known, user, isUsed && Boolean(known));
   const line = useRef(null);
   const all = terms(q);
   useKeys({ "/": () => line.current.focus() });
@@ -56,8 +59,9 @@ export function Search({ q, user, onSearch, example, known }) {
         value=${text}
         onInput=${({ target }) => setText(target.value)}
         onKeyDown=${takeBack}
+        onFocus=${() => setUsed(true)}
       />
-      ${known && html`<datalist id="completions">${completions(text, known).map(({ text: value, label }) => html`<option key=${value} value=${value} label=${label} />`)}</datalist>`}
+      ${known && html`<datalist id="completions">${completions(text, values).map(({ text: value, label }) => html`<option key=${value} value=${value} label=${label} />`)}</datalist>`}
     </form>
     ${
       refused &&

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { why } from "../ends.js";
 import { duration, size, time, UNKNOWN, usd, words } from "../format.js";
+import { CacheBreak } from "../parts/cache_break.js";
 import { CopyButton } from "../parts/copy.js";
 import { Folded } from "../parts/folded.js";
 import { Json } from "../parts/json.js";
@@ -11,16 +12,18 @@ import { Failure, Loading } from "../parts/states.js";
 import { Status } from "../parts/status.js";
 import { Timing } from "../parts/timing.js";
 import { costOf, UsageFigures, usageOf } from "../parts/usage.js";
+import { cacheLine } from "../prompt_cache.js";
 import { searchFor } from "../query.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
+import { tryOf } from "../story.js";
 
 /** `fresh` is what the list knows of it, perhaps more than was loaded. */
 export function Detail({ id, fresh, onClose }) {
   const { data, error, reload } = useResource(`interceptions/${encodeURIComponent(id)}`);
   const shown = fresh?.ended_at && !data?.ended_at ? fresh : (data ?? fresh);
   return html`
-    <${Pane} label="Interception" title=${shown?.model ?? "Interception"} mark=${shown && html`<${Status} interception=${shown} />`} onClose=${onClose}>
+    <${Pane} label="Call" title=${shown?.model ?? "Call"} mark=${shown && html`<${Status} interception=${shown} />`} onClose=${onClose}>
       ${error && !shown && html`<${Failure} error=${error} retry=${reload} />`}
       ${!shown && !error && html`<${Loading} />`}
       ${shown && html`<${Body} interception=${shown} />`}
@@ -29,15 +32,17 @@ export function Detail({ id, fresh, onClose }) {
 }
 
 function Body({ interception }) {
-  const { initiator, client, provider_name: provider, started_at: started, error, end_reason: reason } = interception;
+  const { initiator, client, provider_name: provider, started_at: started, error, end_reason: reason, cache } = interception;
   return html`
-    <p class="quiet">${initiator.username} with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ initiator: initiator.username }) })}>${initiator.username}</a> with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
     ${error &&
     html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
     ${interception.tries.length > 0 && html`<section><h3>Tries</h3><${Tries} tries=${interception.tries} /></section>`}
-    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} /></section>
+    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} />${cache && cacheLine(cache) && html`<p class="cache-line">${cacheLine(cache)}</p>`}</section>
+    ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
+    ${tryOf(interception) && html`<p class="quiet">${tryOf(interception)}${interception.retry_of && html`: <a href=${href("interceptions", interception.retry_of)}>the call before</a>`}</p>`}
     <${Said} interception=${interception} />
     <section><h3>Record</h3><${Facts} interception=${interception} /></section>
   `;

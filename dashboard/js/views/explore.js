@@ -6,7 +6,7 @@ import { address } from "../api.js";
 import { chooser } from "../bar/bar.js";
 import { chosenRange, rangeText } from "../bar/range.js";
 import { duration, plural, short, time } from "../format.js";
-import { chartRows, dimensionName, exactUsd } from "../groups.js";
+import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../groups.js";
 import { Chart } from "../parts/chart.js";
 import { Empty, Failure, Indexing, Loading, Reading } from "../parts/states.js";
 import { bucketOf, bucketsOf, presetRange } from "../ranges.js";
@@ -21,7 +21,7 @@ const MOST = 1000;
 const IN_CHART = 7;
 const AMOUNTS = {
   cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
-  calls: { title: "Calls", pick: ({ interceptions }) => interceptions, format: short, nothing: "No calls." },
+  calls: { title: "Calls", pick: numberOf, format: short, nothing: "No calls." },
   tokens: { title: "Tokens", pick: ({ tokens }) => tokens, format: short, nothing: "No tokens were reported." },
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
 };
@@ -30,9 +30,11 @@ const AMOUNTS = {
 function askedBy(params, user, now) {
   const chosen = chosenRange(params, "7d");
   const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
-  const usual = seesEveryone(user) ? "user,model" : "model";
-  const by = (params.by || usual).split(",").filter((name) => name && name !== "nothing");
-  return { chosen, tz: chosen.tz, range, by, order: params.order || "cost", q: params.q ?? "", compare: params.compare !== "no" };
+  const of = Object.hasOwn(SUBJECTS, params.of) ? params.of : "calls";
+  const { usual, orders } = SUBJECTS[of];
+  const by = (params.by || usual[Number(seesEveryone(user))]).split(",").filter((name) => name && name !== "nothing");
+  const order = [params.order, "cost", "calls"].find((one) => orders.includes(one));
+  return { chosen, tz: chosen.tz, range, of, by, order, q: params.q ?? "", compare: params.compare !== "no" };
 }
 
 export function Explore({ route, user }) {
@@ -40,13 +42,13 @@ export function Explore({ route, user }) {
   const [now, setNow] = useState(() => Date.now());
   const [limit, setLimit] = useState(PAGE);
   const asked = askedBy(params, user, now);
-  const { range, tz, by, order, q } = asked;
+  const { range, tz, of, by, order, q } = asked;
   useEffect(() => {
     setLimit(PAGE);
     setNow(Date.now());
   }, [JSON.stringify(params)]);
   const span = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), tz };
-  const common = { ...span, group_by: by.join(","), q, order_by: order };
+  const common = { ...span, of, group_by: by.join(","), q, order_by: order };
   const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
   const bucket = bucketOf(range);
   const table = useResource("stats", wanted, { told: true });
@@ -58,9 +60,9 @@ export function Explore({ route, user }) {
     drawn.reload();
   };
   const callsOf = (terms, from = range.from, to = range.to) =>
-    href("interceptions", "", { q: terms, from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
+    href(SUBJECTS[of].view, "", { q: terms, single: of === "sessions" ? "show" : "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
   const csv = address("stats", { ...wanted, limit: MOST, format: "csv" });
-  const isCurrent = table.data && table.data.group_by.join(",") === by.join(",");
+  const isCurrent = table.data && table.data.of === of && table.data.group_by.join(",") === by.join(",");
   return html`
     <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
     <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
@@ -69,22 +71,23 @@ export function Explore({ route, user }) {
     <${Reading} progress=${table.progress ?? drawn.progress} />
     <${Indexing} indexing=${table.data?.indexing} />
     ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
-    ${isCurrent && !table.data.total.interceptions && html`<${Empty} title="No calls in this time"><p>Choose another range, or take a filter away.</p><//>`}
+    ${isCurrent && !numberOf(table.data.total) && html`<${Empty} title=${`No ${SUBJECTS[of].name.toLowerCase()} in this time`}><p>Choose another range, or take a filter away.</p><//>`}
     ${isCurrent &&
-    table.data.total.interceptions > 0 &&
+    numberOf(table.data.total) > 0 &&
     html`
-      ${drawn.data && html`<${Drawn} answer=${drawn.data} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
       <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MOST &&
       html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MOST, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
-      <${Speed} total=${table.data.total} />
+      ${of === "calls" && html`<${Speed} total=${table.data.total} />`}
     `}
   `;
 }
 
 function Drawn({ answer, tz, bucket, order, q, callsOf, onZoom }) {
-  const { title, pick, format, nothing } = AMOUNTS[order] ?? AMOUNTS.calls;
+  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS.calls;
+  const title = pick === numberOf ? SUBJECTS[answer.of].name : amount.title;
   if (answer.bucket !== bucket) return null; // of the range before
   const { at, drawn, step } = bucketsOf({ from: Date.parse(answer.from), to: Date.parse(answer.to) }, bucket, tz);
   const rows = chartRows(answer, at, pick);

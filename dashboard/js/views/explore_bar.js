@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../bar/bar.js";
-import { DIMENSIONS, dimensionName, tagDimension } from "../groups.js";
+import { dimensionName, dimensionsOf, SUBJECTS, tagDimension } from "../groups.js";
 import { useResource } from "../resource.js";
 import { seesEveryone } from "../shell.js";
 import { useNames } from "./filters.js";
@@ -11,20 +11,27 @@ const FOR_ALL = ["user", "group"];
 const MOST_TAGS = 100;
 const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
 
+const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
+
 /** `csv` is the address of the table as CSV. */
 export function ExploreBar({ route, asked, user, csv }) {
-  const { by, chosen, compare } = asked;
+  const { of, by, chosen, compare } = asked;
   const known = useNames();
   const choose = chooser(route);
   const tags = useResource("tags", { limit: MOST_TAGS }).data ?? [];
-  const names = [...Object.keys(DIMENSIONS).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...tags.map(tagDimension)];
+  const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
+  // Searches for refusals have keys of their own.
+  const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });
   const put = (index, name) => {
     const next = [by[0] ?? "", by[1] ?? ""];
     next[index] = name;
     choose({ by: next.filter((one, at) => one && next.indexOf(one) === at).join(",") || "nothing" });
   };
   return html`
-    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known }}>
+    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLES[of] ?? EXAMPLE, known: of === "refusals" ? undefined : known }}>
+      <select aria-label="What" value=${of} onChange=${(event) => show(event.target.value)}>
+        ${Object.entries(SUBJECTS).map(([name, subject]) => html`<option key=${name} value=${name}>${subject.name}</option>`)}
+      </select>
       <${Dimension} label="Group by" names=${names} value=${by[0] ?? ""} onPick=${(name) => put(0, name)} />
       <${Dimension} label="and by" names=${names} value=${by[1] ?? ""} onPick=${(name) => put(1, name)} />
       <button type="button" aria-pressed=${compare} onClick=${() => choose({ compare: compare ? "no" : "" })}>Compare</button>

@@ -25,7 +25,7 @@ export function useSearch(params, usual = "") {
  * `statuses` are pairs of value and text. `choices` draws others than those of calls; it gets what puts a value for a key into the
  * search. `usual` is the range without one in the address, all time if it is empty. `keep` are parameters that "Clear" leaves.
  */
-export function Filters({ route, user, onSearch, usual = "", keep = [], statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
+export function Filters({ route, user, usual = "", keep = [], statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
   const { params } = route;
   const { q = "" } = params;
   const known = useNames(!choices);
@@ -35,7 +35,7 @@ export function Filters({ route, user, onSearch, usual = "", keep = [], statuses
   const isNarrowed = Object.keys(params).some((name) => params[name] && !keep.includes(name));
   const isMine = valueOf(q, "initiator") === "me";
   return html`
-    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }} onSearch=${onSearch}>
+    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }}>
       ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
       ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("initiator", isMine ? "" : "me")}>Mine</button>`}
       ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}

@@ -1,15 +1,14 @@
 /** Every call that one may see: a list on the left, the chosen one beside it. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { address, get } from "../api.js";
+import { useState } from "preact/hooks";
+import { address } from "../api.js";
 import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
 import { End } from "../parts/end.js";
 import { ListTabs } from "../parts/list_tabs.js";
 import { Empty, indexedShare } from "../parts/states.js";
-import { idOf } from "../query.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { Detail } from "./detail.js";
@@ -26,16 +25,6 @@ export function Interceptions({ route, user }) {
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
   const live = useLive(tail, sought, pages.merge, pages.reload);
-  // An id opens its call, whatever the range, unless one goes elsewhere first.
-  const asking = useRef(null);
-  useEffect(() => () => asking.current?.abort(), [route]);
-  const search = (text, show) => {
-    asking.current?.abort();
-    if (!idOf(text)) return show();
-    asking.current = new AbortController();
-    const open = ({ results: [call] }) => (call ? go(href("interceptions", call.id, { q: text })) : show());
-    return get("interceptions", { q: text, limit: 1 }, asking.current.signal).then(open, (error) => error.name === "AbortError" || show());
-  };
   const close = () => {
     go(href("interceptions", "", route.params));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());
@@ -46,7 +35,7 @@ export function Interceptions({ route, user }) {
   });
   return html`
     <${ListTabs} route=${route} />
-    <${Filters} route=${route} user=${user} onSearch=${search} />
+    <${Filters} route=${route} user=${user} />
     <div class="toolbar">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>

@@ -4,8 +4,9 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../api.js";
 import { between, duration, plural, time, usd, whole } from "../format.js";
-import { breakOf, cacheLine, cureOf, lossOf } from "../prompt_cache.js";
+import { cacheLine, lossOf } from "../prompt_cache.js";
 import { Axis } from "../parts/axis.js";
+import { CacheBreak } from "../parts/cache_break.js";
 import { CopyButton } from "../parts/copy.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { Status } from "../parts/status.js";
@@ -135,7 +136,7 @@ function Step({ interception, open, loop }) {
         <${Said} interception=${interception} open=${open} />
       </details>
       ${error && html`<p class="text bad">${error.message}</p>`}
-      ${cache?.broke && html`<${Break} cache=${cache} />`}
+      ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
     </li>
   `;
 }
@@ -147,15 +148,5 @@ function What({ interception: { user_prompts: prompts, tool_usages: tools, model
     ${asked && html`<q class=${prompt.metadata.synthetic ? "synthetic" : ""}>${asked}</q>`}
     ${tools.map(({ id, tool, result }) => html`<span class="tool" key=${id}><code>${tool}</code>${result && html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`}</span>`)}
     ${!asked && !tools.length && html`<em>${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
-  `;
-}
-
-/** Where the prompt cache broke at a step, what that cost, and what usually helps. */
-function Break({ cache }) {
-  return html`
-    <p class="text cache-break">
-      <b>${breakOf(cache.broke)}</b> ${whole(cache.lost_tokens)} tokens were paid for again: ${lossOf(cache)}. ${cureOf(cache.broke)}${" "}
-      <a href=${href("interceptions", cache.broke.since)}>The call before</a>
-    </p>
   `;
 }

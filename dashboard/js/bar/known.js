@@ -1,0 +1,28 @@
+/** What completes the values of a search: names that occur, asked for once the box is used. */
+
+import { useResource } from "../resource.js";
+import { seesEveryone } from "../shell.js";
+
+const MOST = 200;
+const DAYS = 30;
+/** By which things calls are grouped to learn their names, and the keys that find them. */
+const COUNTED = { tool: "tool", error: "error_type" };
+
+/** The values by key, added to those that are `known` already. */
+export function useKnown(known, user, isUsed) {
+  const from = new Date(Math.floor(Date.now() / 86_400_000 - DAYS) * 86_400_000).toISOString();
+  const mayList = isUsed && seesEveryone(user);
+  const namesIn = (path, wanted) => useResource(wanted ? path : null, { limit: MOST }).data;
+  const [tags, users, groups] = [namesIn("tags", isUsed), namesIn("users", mayList), namesIn("groups", mayList)];
+  const counted = Object.entries(COUNTED).map(([key, by]) => {
+    const { data } = useResource(isUsed ? "stats" : null, { from, group_by: by, limit: MOST });
+    return [key, (data?.groups ?? []).map(({ group }) => group[by]).filter(Boolean)];
+  });
+  return {
+    ...known,
+    tag: (tags ?? []).map((name) => `${name}=`),
+    initiator: (users?.results ?? []).map(({ username }) => username),
+    group: (groups?.results ?? []).map(({ name }) => name),
+    ...Object.fromEntries(counted),
+  };
+}
