@@ -1,6 +1,22 @@
-/** What an entry of the audit trail says, in words. Pure. */
+/** What an entry of the audit trail says, in words, and what entries are of. Pure. */
 
 import { plural, time, words } from "./format.js";
+
+/** What entries are of, as the API calls it and as people do. */
+export const KINDS = [
+  ["user", "Users and sign-ins"],
+  ["group", "Groups"],
+  ["token", "Tokens"],
+  ["policy", "Policies"],
+  ["provider", "Providers"],
+  ["prices,recost", "Prices"],
+  ["webhook", "Webhooks"],
+  ["view", "Saved views"],
+  ["calls", "Calls of others"],
+  ["session,sign_in_link", "Sessions"],
+  ["authentication,access", "Refused"],
+  ["examples", "Invented company"],
+];
 
 const SAID = {
   "user.added": ({ subject, detail }) => `added ${subject.username} as ${detail.role}${detail.name === subject.username ? "" : `, named “${detail.name}”`}`,

@@ -37,3 +37,21 @@ def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
         text.partition("“")[2].partition("”")[0] for text in said if text.startswith(f"{name} created their token")
     ]
     assert created == [f"number {number}" for number in reversed(range(110))]
+
+
+def test_the_trail_is_narrowed_by_range_kind_and_user(page, site, axe):
+    boss, owner = site.user(role=Role.OWNER)
+    name, _ = site.user()
+    token = site.send(owner, "POST", f"users/{name}/tokens", name="laptop")
+    site.send(owner, "PATCH", f"users/{name}", role="auditor")
+    page.open("audit", owner)
+    page.click(".entry .who", boss)
+    page.choose("Everything", "Tokens")
+    created = f"{boss} created {name}'s token “laptop” ({token['id']}), which never expires"
+    page.until(lambda: page.texts(".entry .what") == [created], "only what the owner did of tokens")
+    assert page.address == f"audit?user={boss}&action=token"
+    assert page.axe(axe) == []
+    page.choose("Time range", "Yesterday")
+    page.find(".empty h2", "Nothing matches")
+    page.click(".chip button")
+    page.until(lambda: boss not in page.address, "the user was to go")

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -121,6 +122,19 @@ def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, own
     page.click(f"{opened}a", f"Calls of {model}")
     page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
     assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}&range=24h"
+
+
+def test_whether_the_bridge_or_the_provider_is_slow_is_two_clicks(page, site, owner):
+    model = call_recorded(site, owner)
+    page.open("overview", owner)
+    page.click("nav a", "Providers")
+    page.click(".provider-row[data-name='demo']")
+    page.find(".detail section", "Latest calls")
+    facts = dict(zip(page.texts(".detail section dt"), page.texts(".detail section dd"), strict=True))
+    for side in ("bridge", "provider"):
+        assert re.fullmatch(r"[\d.]+ m?s, p95 [\d.]+ m?s", facts[f"Wait for the {side}"])
+    page.open(f"providers/demo?model={model}", owner)
+    page.until(lambda: "Wait for the provider" in page.texts("details[open] dt"), "that model was to be open")
 
 
 def test_a_provider_says_what_its_calls_of_a_range_add_up_to(page, site, owner, axe):

@@ -63,7 +63,9 @@ def test_the_search_completes_names_that_occur(page, site):
     for typed, completed in ((f"initiator:{name[:4]}", f"initiator:{name}"), ("tag:te", "tag:team=")):
         page.find("#q").clear()
         page.find("#q").send_keys(typed)
-        page.until(lambda wanted=completed: wanted in page.browser.execute_script(options), f"{completed} was to be offered")
+        page.until(
+            lambda wanted=completed: wanted in page.browser.execute_script(options), f"{completed} was to be offered"
+        )
 
 
 def test_an_id_that_is_found_late_opens_nothing_elsewhere(page, site):

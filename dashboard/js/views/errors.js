@@ -10,6 +10,7 @@ import { isSearchable, searchFor } from "../query.js";
 import { titleOf } from "../refusals.js";
 import { usePages } from "../resource.js";
 import { href } from "../router.js";
+import { seesEverything } from "../shell.js";
 import { Filters, useSearch } from "./filters.js";
 
 const PAGE = 50;
@@ -26,7 +27,7 @@ export function Errors({ route, user }) {
       <p role="status" class="quiet">${saidOf(pages)}</p>
     </div>
     <ol class="rows" aria-label="Errors, the most frequent first">
-      ${pages.rows.map((row) => html`<${Row} key=${row.example_id} error=${row} params=${params} />`)}
+      ${pages.rows.map((row) => html`<${Row} key=${row.example_id} error=${row} params=${params} mayLook=${seesEverything(user)} />`)}
     </ol>
     <${End} pages=${pages}><${Empty} title="No errors"><p>No call that you may see failed or was refused in this time.</p><//><//>
   `;
@@ -42,9 +43,10 @@ function saidOf({ count, rest }) {
   return rest.is_complete ? kinds : `${kinds}; the rarest are left out`;
 }
 
-function Row({ error, params }) {
+function Row({ error, params, mayLook }) {
   const { kind, example_id: example, rule, provider, model, status, type, template, message, explanation, calls, users, initiators, first_at: first, last_at: last } = error;
-  const where = [provider, model, status, type].filter(Boolean).join(" · ");
+  const where = [mayLook ? "" : provider, mayLook ? "" : model, status, type].filter(Boolean).join(" · ");
+  const it = mayLook && provider && html`<a href=${href("providers", provider, { model, ...rangeParams(params, USUAL) })}>${[provider, model].filter(Boolean).join(" · ")}</a>`;
   const others = users - initiators.length;
   const who = [...initiators.map(({ username }) => username), ...(others > 0 ? [`${whole(others)} more`] : [])].join(", ");
   return html`
@@ -55,7 +57,7 @@ function Row({ error, params }) {
       <span class="what">
         <b>${rule ? titleOf(rule) : template || type || "No message"}</b> <span class="quiet">${explanation}</span>
         ${message && message !== template && html`<small class="quiet">${message}</small>`}
-        <small class="quiet">${where}${kind === "call" && html`${where && " · "}<a href=${href("interceptions", example, sought(error, params))}>the last one</a>`}</small>
+        <small class="quiet">${it}${it && where && " · "}${where}${kind === "call" && html`${(it || where) && " · "}<a href=${href("interceptions", example, sought(error, params))}>the last one</a>`}</small>
       </span>
       <span class="quiet">
         ${who || "unknown users"}<br />

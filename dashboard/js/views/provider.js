@@ -18,8 +18,8 @@ import { keysIn } from "./add_provider.js";
 const EVERY_MS = 15_000;
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
-/** `span` is the time range as the API takes it, `range` what says it in an address, and `tz` whose days it has. */
-export function ProviderPane({ listed, latest, me, span, range, tz, onClose, onChanged, onRemoved }) {
+/** `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is opened. */
+export function ProviderPane({ listed, latest, me, span, range, model, tz, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
@@ -38,7 +38,7 @@ export function ProviderPane({ listed, latest, me, span, range, tz, onClose, onC
       ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
       ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
       ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
-      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} range=${range} />`)}</section>`}
+      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} range=${range} open=${one.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -86,7 +86,7 @@ function Total({ usage, range, tz }) {
 }
 
 /** A model: whether it works, and opened how it fares. */
-function Model({ provider, model: one, range }) {
+function Model({ provider, model: one, range, open }) {
   const { model, up, calls, requests, failed, circuit, total, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
   const facts = [
     ["Calls", whole(Math.max(calls, total.interceptions))], // the latest ones are counted a little later
@@ -101,7 +101,7 @@ function Model({ provider, model: one, range }) {
     ["Circuit", circuit && words(circuit)],
   ].filter(([, value]) => value);
   return html`
-    <details class="model">
+    <details class="model" open=${open}>
       <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
       <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
       <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>

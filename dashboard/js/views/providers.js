@@ -67,7 +67,7 @@ function List({ chosen, route, me }) {
           ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} kept=${kept} />`)}
         </ol>
       </section>
-      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} span=${span} range=${rangeParams(route.params, USUAL)} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} span=${span} range=${rangeParams(route.params, USUAL)} model=${route.params.model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
       ${chosen &&
       !found &&
       listed.data &&

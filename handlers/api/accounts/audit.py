@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+from handlers.api.choices import time
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.audit import Entry, Trail
-from storage.queries.accounts.audit import Audit
+from storage.accounts.events import Action
+from storage.queries.accounts.audit import Audit, AuditQuery
 from storage.queries.paging import UnknownCursorError
 
-PARAMETERS = ("limit", "after_id")
+PARAMETERS = ("limit", "after_id", "from", "to", "action", "user")
 NOT_YOURS = "Only owners and auditors may see the audit trail."
+KINDS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
+"""What actions are of: each stands for all of it."""
+
 UNKNOWN_CURSOR = "no entry with this id"
 
 
@@ -32,9 +40,32 @@ class AuditHandler(ControlHandler):
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page({name: values.get(name, "") for name in ("limit", "after_id")})
+        asked = read_query(values)
         try:
-            entries = await self._audit.page(limit=page.limit, after_id=page.after_id)
+            entries = await self._audit.page(asked, limit=page.limit, after_id=page.after_id)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         self.write_json(Trail([Entry.of(entry) for entry in entries]))
+
+
+def read_query(values: Mapping[str, str]) -> AuditQuery:
+    """Read which entries are asked for; an empty value counts as not given.
+
+    Raises:
+        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    start, end = time("from", values, problems), time("to", values, problems)
+    if start and end and start >= end:
+        problems.append(("to", "must be after from"))
+    actions: list[Action] = []
+    for name in filter(None, values.get("action", "").split(",")):
+        found = [action for action in Action if name in {action.value, action.partition(".")[0]}]
+        if not found:
+            problems.append(("action", f"has {name!r}; it may have {', '.join((*KINDS, *Action))}"))
+        actions += found
+    if problems:
+        raise ValidationProblem(INVALID, validations=problems)
+    return AuditQuery(start=start, end=end, actions=actions, user=values.get("user", ""))

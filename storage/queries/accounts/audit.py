@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
+from msgspec import Struct
+
+from storage.accounts.events import Action
+from storage.accounts.users import read_id
 from storage.mongo.database import Database
 from storage.mongo.indexes import AUDIT_BY_TIME
 from storage.queries.paging import Paging
@@ -15,6 +21,38 @@ ANSWER_SECONDS = 2.0
 _ENTRIES = Paging("entry", "at")
 
 
+class AuditQuery(Struct, frozen=True, kw_only=True):
+    """Which entries are asked for; None and nothing ask for all.
+
+    Attributes:
+        start: From then on.
+        end: Until before then.
+        actions: One of these things was done.
+        user: Who did it or whom it concerned: a username as it was then, or an id.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    actions: Sequence[Action] = ()
+    user: str = ""
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """What MongoDB finds them by."""
+        times = {operator: time for operator, time in (("$gte", self.start), ("$lt", self.end)) if time is not None}
+        found: dict[str, Any] = {"at": times} if times else {}
+        if self.actions:
+            found["action"] = {"$in": [action.value for action in self.actions]}
+        if self.user:
+            id_ = read_id(self.user)
+            field, value = ("username", self.user) if id_ is None else ("id", id_)
+            found["$or"] = [{f"{who}.{field}": value} for who in ("actor", "subject")]
+        return found
+
+
+ALL_ENTRIES: Final = AuditQuery()
+
+
 class Audit:
     """The audit trail of a database."""
 
@@ -22,10 +60,13 @@ class Audit:
         self._database = database
         self._entries = database.audit
 
-    async def page(self, *, limit: int, after_id: UUID | None = None) -> list[dict[str, Any]]:
+    async def page(
+        self, asked: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
+    ) -> list[dict[str, Any]]:
         """List the documents of entries, newest first.
 
         Args:
+            asked: Which of them.
             limit: How many at most.
             after_id: Begin behind this entry.
 
@@ -34,8 +75,8 @@ class Audit:
             DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):
-            after = {}
+            every = [asked.filter]
             if after_id is not None:
-                after = _ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {}))
-            cursor = self._entries.find(after).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)
+                every.append(_ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {})))
+            cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)
             return [document async for document in cursor]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from handlers.api.accounts.audit import NOT_YOURS
+from msgspec import Meta
+
+from handlers.api.accounts.audit import KINDS, NOT_YOURS
 from handlers.openapi.errors import ALWAYS, problem
 from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT
@@ -12,6 +16,7 @@ from resources.accounts.audit import Actor, Detail, Entry, Subject, Trail
 from storage.accounts.events import Action
 from storage.accounts.users import Role
 
+Timestamp = Annotated[datetime, Meta(tz=True)]
 _EXAMPLE = Entry(
     id=UUID("6f1a4a30-3f2e-4a34-8a3e-2f6f3a2d7c55"),
     at="2026-11-25T00:31:05.112Z",
@@ -28,7 +33,19 @@ PATHS: dict[str, Described] = {
         "Who changed what of users and tokens, who signed in, and who was refused",
         "Newest first. For owners and auditors.",
         tag="audit",
-        parameters=(LIMIT, query("after_id", UUID, "Begin behind this one, the last of the page before.")),
+        parameters=(
+            LIMIT,
+            query("after_id", UUID, "Begin behind this one, the last of the page before."),
+            query("from", Timestamp, "From then on."),
+            query("to", Timestamp, "Until before then."),
+            query(
+                "action",
+                str,
+                f"What was done: one or several of {', '.join(Action)}, with commas; or all of a kind: {', '.join(KINDS)}.",
+                example="policy,token.created",
+            ),
+            query("user", str, "Who did it or whom it concerned: a username as it was then, or an id.", example="ada"),
+        ),
         responses={
             "200": response("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
             "403": problem("A member asks.", NOT_YOURS),

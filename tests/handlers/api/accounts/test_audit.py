@@ -141,3 +141,25 @@ async def test_a_parameter_that_cannot_be_used_is_named(running):
     ):
         validation = {"field": field, "detail": detail}
         assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})
+
+
+@pytest.mark.gen_test
+async def test_entries_are_asked_for_by_time_kind_and_user(running, change):
+    await change("POST", "/users", {"username": "grace", "role": "member"})
+    await change("POST", "/users/grace/tokens", {"name": "laptop"})
+
+    async def found(query):
+        status, page = await running.get(f"{PATH}?{query}")
+        assert status == 200, page
+        return [entry["action"] for entry in page["results"]]
+
+    assert await found("user=grace") == ["token.created", "user.added"]
+    assert await found("user=grace&action=token") == await found("action=token.created,policy") == ["token.created"]
+    assert await found("user=grace&from=2100-01-01T00:00:00Z") == []
+    assert await found("user=grace&to=2100-01-01T00:00:00Z&action=user.added") == ["user.added"]
+    wrong = "from=2100-01-01T00:00:00Z&to=2000-01-01T00:00:00Z&action=cake"
+    status, refused = await running.get(f"{PATH}?{wrong}")
+    assert (status, refused["message"]) == (400, INVALID)
+    (times, action) = refused["validations"]
+    assert times == {"field": "to", "detail": "must be after from"}
+    assert action["detail"].startswith("has 'cake'; it may have user, group, token, policy")

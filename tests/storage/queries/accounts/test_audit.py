@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Role
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import Audit, AuditQuery
 from storage.queries.paging import UnknownCursorError
 from tests.storage.records import NOON
 
@@ -36,3 +37,24 @@ async def test_pages_follow_one_another_also_within_a_millisecond(identities, au
 async def test_a_page_behind_an_unknown_entry_is_none(audit):
     with pytest.raises(UnknownCursorError):
         await audit.page(limit=1, after_id=uuid4())
+
+
+@pytest.mark.gen_test
+async def test_entries_of_a_time_an_action_and_a_user_are_found(identities, audit, database):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    await identities.add_user("grace", role=Role.MEMBER)
+    later, ada_named = NOON + timedelta(seconds=1), {"id": ada.id, "username": "ada"}
+    changed = {"at": later, "action": Action.USER_CHANGED.value, "actor": ada_named}
+    await database.audit.update_one({"subject.username": "grace"}, {"$set": changed})
+
+    async def found(**asked):
+        return [entry["subject"]["username"] for entry in await audit.page(AuditQuery(**asked), limit=9)]
+
+    assert await found() == ["grace", "ada"]
+    assert await found(start=later) == ["grace"]
+    assert await found(end=later) == ["ada"]
+    assert await found(actions=[Action.USER_ADDED]) == ["ada"]
+    assert await found(user="grace") == ["grace"]
+    assert await found(user="ada") == await found(user=str(ada.id)) == ["grace", "ada"]
+    assert await found(user="ada", actions=[Action.USER_CHANGED], start=later) == ["grace"]
+    assert await found(user="nobody") == []
