@@ -11,7 +11,7 @@ const SHORTEST = 0.004; // of the axis, so that every call can be seen
  * @param {Object[]} calls of a timeline, oldest first.
  * @param {Object[]} refusals
  * @param {number} now for calls under way, in milliseconds.
- * @returns {{lanes: Object[], pauses: Object[], refused: Object[]}} `lanes`: for each agent `agent` (null is the main one) and
+ * @returns {{lanes: Object[], pauses: Object[], refused: Object[]}} `lanes`: for each agent `agent` (null is the main one), its `type` and
  *   `rows` of bars that do not overlap, each `{call, left, width, wait}`, `wait` being the part of it without a byte; `pauses`:
  *   `{left, ms}`, those that are cut; `refused`: `{left, refusal}`.
  */
@@ -26,7 +26,7 @@ export function axisOf(calls, refusals, now) {
     const width = Math.max(SHORTEST, scale.at(end) - left);
     const first = call.first_byte_at ? Date.parse(call.first_byte_at) : end;
     const bar = { call, left: Math.min(left, 1 - width), width, wait: end > start ? Math.min(1, (first - start) / (end - start)) : 0 };
-    if (!lanes.has(call.agent_id)) lanes.set(call.agent_id, { agent: call.agent_id, rows: [] });
+    if (!lanes.has(call.agent_id)) lanes.set(call.agent_id, { agent: call.agent_id, type: call.agent_type ?? null, rows: [] });
     const { rows } = lanes.get(call.agent_id);
     const free = rows.find((row) => row.at(-1).left + row.at(-1).width <= bar.left);
     if (free) free.push(bar);
@@ -64,6 +64,12 @@ function scaleOf(spans) {
     return (from + (after > before ? (to - from) * ((time - before) / (after - before)) : 0)) / whole;
   };
   return { at, pauses: cut.map(({ place: middle, ms }) => ({ left: middle / whole, ms })) };
+}
+
+/** What an agent is called: Explore (a1b2c3), or what of both is known. */
+export function agentName({ agent, type }) {
+  if (agent === null) return "the main one";
+  return type ? `${type} (${agent})` : agent;
 }
 
 /** How a tool call ended, in words: 1.2 KB, failed. Empty while nobody knows. */

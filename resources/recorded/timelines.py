@@ -37,6 +37,7 @@ class TimelineCall(Struct):
     id: UUID
     agent_id: Annotated[str | None, Meta(description="The sub-agent that made it; null for the main one.")]
     parent_agent_id: Annotated[str | None, Meta(description="The agent that started that one.")]
+    agent_type: Annotated[str | None, Meta(description="Its type, such as `Explore`, where the client says it.")]
     model: str
     provider_name: str
     status: Status
@@ -57,6 +58,7 @@ class TimelineCall(Struct):
             document["_id"],
             agent.get("id"),
             agent.get("parent_id"),
+            (agent.get("hints") or {}).get("agent_type"),
             document["model"],
             document["provider_name"],
             document["status"],

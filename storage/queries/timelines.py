@@ -20,7 +20,7 @@ MAX_REFUSALS = 100
 _SHORT = dict.fromkeys(
     (
         *("api_key_id", "started_at", "first_byte_at", "ended_at", "status", "end_reason", "model", "provider_name"),
-        *("agent.id", "agent.parent_id", "attempt", "attempts", "retry_of", "cost.usd"),
+        *("agent.id", "agent.parent_id", "agent.hints.agent_type", "attempt", "attempts", "retry_of", "cost.usd"),
         *("tool_usages.tool", "tool_usages.checksum", "tool_usages.result"),
     ),
     True,

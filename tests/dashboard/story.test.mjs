@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axisOf, isFound, outcomeOf, retriesOf, tryOf } from "../../dashboard/js/story.js";
+import { agentName, axisOf, isFound, outcomeOf, retriesOf, tryOf } from "../../dashboard/js/story.js";
 
 const at = (seconds) => new Date(Date.UTC(2026, 2, 1, 12) + seconds * 1000).toISOString();
 const call = (start, end, more = {}) => ({
@@ -21,6 +21,11 @@ test("calls are as long as they took, and long pauses are cut", () => {
 test("parallel calls of an agent have rows of their own, and each agent a lane", () => {
   const { lanes } = axisOf([call(0, 10), call(5, 8), call(11, 12), call(6, 9, { agent_id: "a1" })], [], 0);
   assert.deepEqual(lanes.map(({ agent, rows }) => [agent, rows.map((row) => row.length)]), [[null, [2, 1]], ["a1", [1]]]);
+});
+
+test("an agent is called by its type, where that is known", () => {
+  const { lanes } = axisOf([call(0, 1), call(1, 2, { agent_id: "a1", agent_type: "Explore" }), call(2, 3, { agent_id: "b2" })], [], 0);
+  assert.deepEqual(lanes.map(agentName), ["the main one", "Explore (a1)", "b2"]);
 });
 
 test("a call that took no time can be seen, and one under way lasts until now", () => {

@@ -3,8 +3,9 @@
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
 import { duration, plural, time } from "../format.js";
-import { axisOf } from "../story.js";
+import { agentName, axisOf } from "../story.js";
 
+const NAMED = 8;
 const percent = (part) => `${(100 * part).toFixed(3)}%`;
 
 /** `onChoose` gets the id of a call that was clicked; its step says the same to who cannot see the axis. */
@@ -16,13 +17,13 @@ export function Axis({ timeline, onChoose }) {
     <figure class="axis">
       <div class="lanes" role="img" aria-label=${`${plural(timeline.calls.length, "call")}${agents} on a time axis${refusals}`}>
         ${pauses.map(({ left, ms }) => html`<span class="pause" style=${{ left: percent(left) }} title=${`Nothing for ${duration(ms)}`}></span>`)}
-        ${lanes.map(({ agent, rows }) => rows.map((row) => html`<${Lane} key=${`${agent} ${row[0].call.id}`} agent=${agent} row=${row} onChoose=${onChoose} />`))}
+        ${lanes.map((lane) => lane.rows.map((row) => html`<${Lane} key=${`${lane.agent} ${row[0].call.id}`} name=${agentName(lane)} row=${row} onChoose=${onChoose} />`))}
         ${refused.map(
           ({ left, refusal }) => html`<span class="refused" style=${{ left: percent(left) }} title=${`${time(refusal.at)}: refused, ${refusal.rule}`}></span>`,
         )}
       </div>
       <figcaption class="quiet">
-        Each bar is a call, its pale part the wait for the first byte${lanes.length > 1 ? ", each row an agent" : ""}.
+        Each bar is a call, its pale part the wait for the first byte${lanes.length > 1 ? `, each row an agent: ${lanes.slice(0, NAMED).map(agentName).join(", ")}${lanes.length > NAMED ? " .." : ""}` : ""}.
         ${pauses.length > 0 && ` ${plural(pauses.length, "pause")} cut, the longest ${duration(Math.max(...pauses.map(({ ms }) => ms)))}.`}
         ${refused.length > 0 && html` <b class="bad">${plural(refused.length, "refusal")}</b> of the same tokens in that time.`}
         ${timeline.more && " Only the first calls are shown."}
@@ -31,9 +32,9 @@ export function Axis({ timeline, onChoose }) {
   `;
 }
 
-function Lane({ agent, row, onChoose }) {
+function Lane({ name, row, onChoose }) {
   return html`
-    <div class="lane" title=${agent ? `Agent ${agent}` : undefined}>
+    <div class="lane" title=${`Agent: ${name}`}>
       ${row.map(
         ({ call, left, width, wait }) => html`
           <span

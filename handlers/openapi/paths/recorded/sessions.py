@@ -82,6 +82,7 @@ _TIMELINE = Timeline(
             id=INTERCEPTION.id,
             agent_id=None,
             parent_agent_id=None,
+            agent_type=None,
             model=INTERCEPTION.model,
             provider_name=INTERCEPTION.provider_name,
             status=INTERCEPTION.status,
