@@ -1,3 +1,4 @@
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 from selenium.webdriver import ActionChains
@@ -61,4 +62,8 @@ def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
     row = next(one for one in page.all(".what-if tbody tr") if name in one.text).text
     assert row.startswith(f"{name} requests a minute of each user 9 8 ")
     assert slider.get_attribute("aria-valuetext") == "off"
+    page.click(".what-if summary")
+    when = [one for one in page.texts(".what-if .when li") if name in one]
+    assert len(when) == 8
+    assert re.search(r"requests a minute of each user, free again after \d", when[0])
     assert page.axe(axe) == []

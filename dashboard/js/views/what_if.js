@@ -94,6 +94,15 @@ function Result({ result: { calls, refused, by, first_refused: first } }) {
         </tbody>
       </table>
     </div>
-    <p class="quiet">The first: <a href=${href("interceptions", first[0].id)}>${time(first[0].started_at)}, ${first[0].user.username}</a>.</p>
+    <details>
+      <summary>${`When: ${refused > first.length ? `the first ${whole(first.length)}` : plural(refused, "call")}`}</summary>
+      <ol class="when">
+        ${first.map(
+          ({ id, started_at: started, user, limit, wait_seconds: wait }) => html`
+            <li key=${id}><a href=${href("interceptions", id)}>${time(started)}, ${user.username}</a> <span class="quiet">${`${KINDS[limit.kind]} ${PARTS[limit.part]}`}${wait !== null && `, free again after ${duration(wait * 1000)}`}</span></li>
+          `,
+        )}
+      </ol>
+    </details>
   `;
 }
