@@ -86,6 +86,8 @@ def test_a_token_is_created_filled_in_and_tried_and_its_first_call_arrives(page,
     assert f"Bearer {secret}" in page.find(".snippet pre").text
     assert secret not in page.browser.current_url
     page.find("[role=status]", "Waiting for the first call")
+    site.refused(secret)
+    page.find("p.failure[role=alert]", "The bridge refused one: Unknown route.")
     page.click(".try-it button", "Send")
     page.find(".said-by-model", "demo")
     page.find("[role=status] a", "demo, ")

@@ -9,6 +9,7 @@ import { CopyButton } from "../parts/copy.js";
 import { TextField } from "../parts/field.js";
 import { Failure } from "../parts/states.js";
 import { usageOf } from "../parts/usage.js";
+import { reasonOf, titleOf } from "../refusals.js";
 import { useChange, useResource } from "../resource.js";
 import { href } from "../router.js";
 
@@ -40,12 +41,19 @@ export function Filled({ token }) {
   `;
 }
 
-/** The first call with a token, as soon as it is there. */
+/** The first call with a token, as soon as it is there; until then the last one that was refused. */
 export function FirstCall({ token }) {
   const { data, error } = useResource("interceptions", { q: `token:${token.id}`, limit: 1 }, { every: (data) => (data?.count ? 0 : EVERY_MS) });
   const call = data?.results[0];
+  const { data: refused } = useResource(call ? null : "refusals", { q: `api_key_id:${token.id}`, limit: 1 }, { every: EVERY_MS });
   if (error) return html`<${Failure} error=${error} />`;
-  if (!call) return html`<p class="note" role="status">Waiting for the first call with this token …</p>`;
+  if (!call) {
+    const refusal = refused?.results[0];
+    return html`
+      <p class="note" role="status">Waiting for the first call with this token …</p>
+      ${refusal && html`<p class="failure" role="alert">The bridge refused one: <b>${titleOf(refusal.rule)}.</b> ${reasonOf(refusal.rule)}${refusal.route && html` It was sent to <code>${refusal.route}</code>.`}</p>`}
+    `;
+  }
   const usage = usageOf(call);
   const tokens = (tokensIn(usage) ?? 0) + (usage.output_tokens ?? 0);
   const took = duration(between(call.started_at, call.ended_at));
