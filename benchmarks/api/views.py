@@ -38,6 +38,9 @@ _RARE = {
 }
 """Searches by figures, which records alone tell."""
 
+_WORDS = {"a rare word": "word29000", "a word of many calls": "word19", "a phrase": '"the second run"'}
+"""Searches for words, which the search index finds."""
+
 
 def _ceil(at: datetime) -> datetime:
     floor = at.replace(minute=0, second=0, microsecond=0)
@@ -87,6 +90,8 @@ def _of_overview() -> Iterator[Shape]:
     for span, days, bucket in (("24 hours", 1, "hour"), ("7 days", 7, "hour"), ("30 days", 30, "day")):
         asked = partial(_asked, _overview(days, bucket))
         whole = asked(compare="previous")
+        cache = _asked(_overview(days, bucket), bucket="all", format="")
+        yield make(f"Overview, {span}, cache", parameters=cache)
         yield make(f"Overview, {span}", parameters=whole)
         for by in ("model", "client", "initiator", "group", "token"):
             yield make(f"Overview, {span}, split by {by}", parameters=asked(group_by=by))
@@ -127,6 +132,9 @@ def _of_explore() -> Iterator[Shape]:
     for name, q in _RARE.items():
         found = _searched(_asked(_explore(1), group_by="user,model", **table), q)
         yield make(f"Explore, 24 hours of {name}", parameters=found, told=True)
+    for name, words in _WORDS.items():
+        found = _searched(_asked(_explore(7), group_by="user,model", **table), lambda _random, words=words: words)
+        yield make(f"Explore, 7 days of {name}", parameters=found, told=True)
     yield make("Explore, 24 hours, by session", parameters=_asked(_explore(1), group_by="session", **table), told=True)
     of_sessions = partial(_asked, _explore(7), of="sessions", bucket="all", limit=_PAGE)
     yield make("sessions of 7 days, by user", parameters=of_sessions(group_by="user"), told=True)
@@ -154,6 +162,9 @@ def _of_lists() -> Iterator[Shape]:
             f"Sessions by {by}, of 7 days", "/sessions", _asked(_since(7), **several, order_by=order), target_ms=SUM_MS
         )
         yield Shape(f"Sessions by {by}, of a member", "/sessions", asked, target_ms=SUM_MS, caller="member")
+    for name, words in {**_WORDS, "a tool": "tool:Bash"}.items():
+        found = _searched(_asked(lambda _now: {}, **several), lambda _random, words=words: words)
+        yield Shape(f"Sessions by start, of {name}", "/sessions", found, target_ms=WORDS_MS)
     calls = _asked(lambda _now: {}, limit=_PAGE)
     yield Shape("Calls", "/interceptions", calls)
     for name, q in _USUAL.items():
