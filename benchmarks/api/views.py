@@ -42,6 +42,10 @@ _WORDS = {"a rare word": "word29000", "a word of many calls": "word19", "a phras
 """Searches for words, which the search index finds."""
 
 
+def _fixed(text: str) -> Callable[[Random], str]:
+    return lambda _random: text
+
+
 def _ceil(at: datetime) -> datetime:
     floor = at.replace(minute=0, second=0, microsecond=0)
     return floor if floor == at else floor + _HOUR
@@ -133,7 +137,7 @@ def _of_explore() -> Iterator[Shape]:
         found = _searched(_asked(_explore(1), group_by="user,model", **table), q)
         yield make(f"Explore, 24 hours of {name}", parameters=found, told=True)
     for name, words in _WORDS.items():
-        found = _searched(_asked(_explore(7), group_by="user,model", **table), lambda _random, words=words: words)
+        found = _searched(_asked(_explore(7), group_by="user,model", **table), _fixed(words))
         yield make(f"Explore, 7 days of {name}", parameters=found, told=True)
     yield make("Explore, 24 hours, by session", parameters=_asked(_explore(1), group_by="session", **table), told=True)
     of_sessions = partial(_asked, _explore(7), of="sessions", bucket="all", limit=_PAGE)
@@ -163,7 +167,7 @@ def _of_lists() -> Iterator[Shape]:
         )
         yield Shape(f"Sessions by {by}, of a member", "/sessions", asked, target_ms=SUM_MS, caller="member")
     for name, words in {**_WORDS, "a tool": "tool:Bash"}.items():
-        found = _searched(_asked(lambda _now: {}, **several), lambda _random, words=words: words)
+        found = _searched(_asked(lambda _now: {}, **several), _fixed(words))
         yield Shape(f"Sessions by start, of {name}", "/sessions", found, target_ms=WORDS_MS)
     calls = _asked(lambda _now: {}, limit=_PAGE)
     yield Shape("Calls", "/interceptions", calls)

@@ -101,6 +101,9 @@ USES: Final = {
 DELEGATE: Final = "Task"
 """The tool that asks another agent."""
 
+AGENT_IDS: Final = tuple(f"{number * 0x9E3779B1 % 2**32:08x}" for number in range(1, 17))
+"""The ids that other agents have, of which each session has some: so it is known which there may be when they are removed."""
+
 _READS: Final = ("Read", "Grep", "Glob")
 
 

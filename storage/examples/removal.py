@@ -18,6 +18,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions import session_job
 from storage.aggregation.sessions.prompt_cache import lines_id
 from storage.examples.documents import RANGE
+from storage.examples.kinds import AGENT_IDS
 from storage.examples.totals import delete_counted, take_out
 from storage.mongo.codec import binary
 from storage.mongo.database import Database, Session, with_plain_ids
@@ -174,9 +175,15 @@ class Removal:
 
 
 def _lines(session: Mapping[str, Any]) -> Iterator[Binary]:
-    """The ids of the documents with which calls of a session were compared; no invented call names an agent."""
-    for name, model in product(session["provider_names"], session["models"]):
-        call = {"provider_name": name, "model": model, "blocks": b"", **dict.fromkeys(TOKENS, 1)}
+    """The ids of the documents with which calls of a session were compared, by its main agent or another one."""
+    for name, model, agent in product(session["provider_names"], session["models"], ("", *AGENT_IDS)):
+        call = {
+            "provider_name": name,
+            "model": model,
+            "agent": {"id": agent},
+            "blocks": b"",
+            **dict.fromkeys(TOKENS, 1),
+        }
         if (id_ := lines_id(session["_id"], call)) is not None:
             yield id_
 

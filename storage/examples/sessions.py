@@ -23,7 +23,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.examples.ids import example_id
-from storage.examples.kinds import DELEGATE, FAILURES, PROJECTS, TOO_LONG, Kind, of_subagent
+from storage.examples.kinds import AGENT_IDS, DELEGATE, FAILURES, PROJECTS, TOO_LONG, Kind, of_subagent
 from storage.examples.people import Person
 from storage.examples.texts import FOLLOW_UPS, PROMPTS, QUESTIONS, SUBAGENTS, THOUGHTS
 
@@ -129,7 +129,7 @@ class Session:
         calls: list[Call] = []
         for text in given:
             hints = {"request_class": "subagent", "agent_type": SUBAGENTS[text]}
-            agent = Agent(id=f"{random.getrandbits(32):08x}", hints=hints)
+            agent = Agent(id=random.choice(AGENT_IDS), hints=hints)
             one = Session(
                 random, self._person, of_subagent(self._kind), self._at, self._trouble, name=self._name, agent=agent
             )

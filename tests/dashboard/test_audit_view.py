@@ -48,7 +48,8 @@ def test_the_trail_is_narrowed_by_range_kind_and_user(page, site, axe):
     page.click(".entry .who", boss)
     page.choose("Everything", "Tokens")
     created = f"{boss} created {name}'s token “laptop” ({token['id']}), which never expires"
-    page.until(lambda: page.texts(".entry .what") == [created], "only what the owner did of tokens")
+    own = f"command line created {boss}'s token ({owner[:10]}), which never expires"
+    page.until(lambda: page.texts(".entry .what") == [created, own], "only what was done of tokens by and of the owner")
     assert page.address == f"audit?user={boss}&action=token"
     assert page.axe(axe) == []
     page.choose("Time range", "Yesterday")

@@ -13,8 +13,8 @@ from handlers.api.recorded.pages import PageHandler
 from handlers.api.recorded.visibility import UNSUPPORTED, VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.ids import format_id
-from resources.recorded.interceptions import Indexing, Interception, InterceptionList
-from resources.recorded.parts import TextMatch
+from resources.recorded.interceptions import Interception, InterceptionList
+from resources.recorded.parts import Indexing, TextMatch
 from storage.accounts.events import Way
 from storage.accounts.users import User
 from storage.queries.paging import UnknownCursorError

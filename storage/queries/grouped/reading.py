@@ -133,8 +133,7 @@ class Reading:
         if selection is None:
             return None
         if found := self._found_calls.get(query.start):
-            groups, whole = (FoundRecords(one, selection, found.ids) for one in (query, alone))
-            return _Sources(groups, whole)
+            return _Sources(FoundRecords(query, selection, found.ids), FoundRecords(alone, selection, found.ids))
         planned, whole = (
             (plan(query, self._since), plan(alone, self._since)) if self._session is not None else (None, None)
         )

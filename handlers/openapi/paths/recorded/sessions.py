@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
-from handlers.openapi.errors import ALWAYS, problem
+from handlers.openapi.errors import ALWAYS, WORDS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -111,7 +111,9 @@ PATHS: dict[str, Described] = {
         "Newest first, or in another order.",
         tag=TAG,
         parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
-        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})} | ALWAYS,
+        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
+        | WORDS
+        | ALWAYS,
     ),
     "/api/v2/aibridge/sessions/{id}": get(
         "getSession",

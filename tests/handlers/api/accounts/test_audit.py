@@ -137,7 +137,7 @@ async def test_a_parameter_that_cannot_be_used_is_named(running):
     for query, field, detail in (
         (f"after_id={uuid4()}", "after_id", "no entry with this id"),
         ("after_id=x", "after_id", "must be a UUID"),
-        ("offset=1", "offset", "unknown query parameter; allowed are after_id, limit"),
+        ("offset=1", "offset", "unknown query parameter; allowed are action, after_id, from, limit, to, user"),
     ):
         validation = {"field": field, "detail": detail}
         assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})
@@ -154,7 +154,11 @@ async def test_entries_are_asked_for_by_time_kind_and_user(running, change):
         return [entry["action"] for entry in page["results"]]
 
     assert await found("user=grace") == ["token.created", "user.added"]
-    assert await found("user=grace&action=token") == await found("action=token.created,policy") == ["token.created"]
+    assert (
+        await found("user=grace&action=token")
+        == await found("user=grace&action=token.created,policy")
+        == ["token.created"]
+    )
     assert await found("user=grace&from=2100-01-01T00:00:00Z") == []
     assert await found("user=grace&to=2100-01-01T00:00:00Z&action=user.added") == ["user.added"]
     wrong = "from=2100-01-01T00:00:00Z&to=2000-01-01T00:00:00Z&action=cake"
