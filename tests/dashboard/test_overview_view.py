@@ -240,7 +240,7 @@ def _bars(page):
     """Start and number of calls of each minute of the last hour, as the page asked for them last."""
     script = """
         const {name} = performance.getEntriesByType("resource")
-            .findLast(({name}) => name.includes("/stats?") && !name.includes("group_by"))
+            .findLast(({name}) => name.includes("format=series") && !name.includes("group_by"))
         return fetch(name).then((answer) => answer.json())"""
     answer = page.browser.execute_script(script)
     start = answer["from"]

@@ -3,7 +3,7 @@
 import { useResource } from "../resource.js";
 import { seesEveryone } from "../shell.js";
 
-const MOST = 200;
+const MOST = 1000;
 const DAYS = 30;
 /** By which things calls are grouped to learn their names, and the keys that find them. */
 const COUNTED = { tool: "tool", error: "error_type" };
