@@ -127,7 +127,8 @@ class Response:
         if self._header_count > MAX_HEADERS or len(name) + len(value) > MAX_HEADER_LINE_BYTES or b"\0" in value:
             raise HttpParserError("too many headers, a large one, or NUL in one")
         if not self.has_head:
-            self.headers.append((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")))
+            # Spaces before the colon are let through by the parser after a few names, and a proxy has to remove them (5.1).
+            self.headers.append((name.rstrip(b" ").decode("latin-1"), value.rstrip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         """Note the head, unless it is an interim one."""

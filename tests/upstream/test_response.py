@@ -114,6 +114,7 @@ def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
         (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
         (b"HTTP/1.1 200 OK\nX: a\n b\nContent-Length: 2\n\nhi", b"hi", True),
         (OK + b"Connection: close\r\n" + LENGTH + b"\r\nhi", b"hi", False),
+        (OK + b"Content-Length : 2\r\n\r\nhi", b"hi", True),
         (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\nhi", b"hi", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + LENGTH + b"\r\nhi", b"hi", True),
         (b"HTTP/1.1 204 No Content\r\n" + LENGTH + b"\r\n", b"", True),
@@ -140,6 +141,7 @@ def test_a_body_without_framing_ends_with_the_connection(end):
     [
         *(b"", b"HTTP/1.1 20", OK, OK + b"\r", OK + b"Content-Length: 3\r\n\r\nhi", OK + CHUNKED + b"\r\n2\r\nhi\r\n"),
         *(OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n", OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi"),
+        *(OK + b"Content-Length : 3\r\n\r\nhi", OK + b"Transfer-Encoding : chunked\r\n\r\n2\r\nhi\r\n"),
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
 )
@@ -246,6 +248,14 @@ def test_texts_are_those_of_the_bytes():
     response = read(b"HTTP/1.1 200 caf\xc3\xa9\r\nX: caf\xe9 \t\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
     assert (response.reason, response.headers[:2]) == ("café", [("X", "café"), ("Empty", "")])
     assert read(b"HTTP/1.1 200\r\n\r\n").reason == ""
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])
+def test_a_name_with_spaces_behind_it_is_the_name_without_them(name):
+    values = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+    for spaces in (" ", "   "):
+        head = f"HTTP/1.1 200 OK\r\n{name}{spaces}: {values.get(name, 'x')}\r\n\r\n"
+        assert read(head.encode()).headers == [(name, values.get(name, "x"))]
 
 
 def test_an_answer_has_a_bounded_number_of_interim_ones_before_it():
