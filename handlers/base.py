@@ -178,9 +178,9 @@ class BridgeHandler(RequestHandler):
 
     def write_problem(self, problem: Problem) -> None:
         """Put an error into the answer, ready to be flushed or finished."""
+        problem = problem.scrubbed()
         if problem.status == FORBIDDEN:
             self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
-        problem = problem.scrubbed()
         body = self.error_body(problem)
         self.set_status(problem.status, responses.get(problem.status, "Error"))
         for name, value in problem.headers.items():

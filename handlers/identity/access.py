@@ -69,7 +69,7 @@ class AccessRecorder:
         """Record that a request was answered with 403.
 
         Args:
-            message: The message of the response; one of a bounded number.
+            message: The message of the response, without credentials. It may quote what the client sent.
             plane: The plane of the request.
             address: The client's address.
             identity: The caller; None if unknown.

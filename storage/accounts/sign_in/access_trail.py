@@ -20,7 +20,7 @@ from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
 MAX_ENTRIES = 100
-"""Entries of one action that a process makes in an hour; further events are counted without address and user."""
+"""Entries of one action that a process makes in an hour; further events are counted without address, and refusals alone with their user."""
 
 MAX_SIGN_INS = 1_000
 """The same of sign-ins, which take a valid token."""
@@ -36,6 +36,9 @@ KEPT_DAYS = 90
 
 READS_KEPT_DAYS = 365
 """The same of calls that were read."""
+
+SEVERAL_REASONS = "several reasons"
+"""The message of refusals that are counted together."""
 
 UNKNOWN_CALLER = "unknown caller"  # which no user can have: it has a space
 
@@ -66,9 +69,15 @@ class AccessEvent(Struct, frozen=True):
     subject: tuple[UUID, str] | None = None
 
     def counted(self) -> AccessEvent:
-        """What is left of it where there are too many: of what was read, the reader and the way."""
+        """What is left of it where there are too many: of what was read, the reader and the way; of a refusal, the user and the plane.
+
+        A message may quote what a client sent, of which there is no end.
+        """
         if self.action in _READING:
             return structs.replace(self, client_ip=None, subject=None, detail=self.detail[:1])
+        if self.action is Action.ACCESS_DENIED:
+            detail = tuple((name, SEVERAL_REASONS if name == "message" else value) for name, value in self.detail)
+            return structs.replace(self, client_ip=None, token_id=None, detail=detail)
         return structs.replace(self, client_ip=None, user=None, token_id=None)
 
 

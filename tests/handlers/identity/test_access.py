@@ -11,6 +11,9 @@ import pytest
 from handlers.api.accounts.users import NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.dataplane.admission import BYOK_DISABLED
+from limits.policies.policy import Models, SharedPolicy
+from limits.policies.sources import Level, Source
+from storage.policies.documents import KeptPolicy
 from tests.handlers.conversations import CHAT
 from tests.handlers.operation.test_metrics import samples
 
@@ -20,6 +23,7 @@ ME = "/api/v2/aibridge/users/me"
 JSON = {"Content-Type": "application/json"}
 SESSION = "/api/v2/aibridge/users/me/session"
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
+KEY = "sk-ant-api03-0123456789abcdefghijkl"
 ACCESS = {"authentication.failed", "access.denied", "user.signed_in"}
 NOBODY = {"id": None, "username": "unknown caller"}
 
@@ -204,6 +208,18 @@ async def test_a_403_says_who_was_refused_what(running, said):
     ]
     assert samples(running.bridge.metrics, "access_denied_total") == {("control",): 1, ("data",): 1}
     assert len(said()) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_403_that_quotes_a_key_is_recorded_without_it(running, said):
+    policy = SharedPolicy(models=Models(deny=["*"]))
+    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), policy, "1"))
+    body = json.dumps(CHAT.request | {"model": KEY}).encode()
+    status, message = await post(running, running.path(CHAT), {**bearer(running.token), **JSON}, body)
+    assert (status, KEY in message) == (403, False)
+    (entry,) = await trail(running)
+    assert (entry["action"], entry["detail"]["message"]) == ("access.denied", message)
+    assert KEY not in repr(said())
 
 
 @pytest.mark.gen_test

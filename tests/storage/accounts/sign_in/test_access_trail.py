@@ -12,6 +12,7 @@ from storage.accounts.sign_in.access_trail import (
     MAX_PENDING,
     MAX_READS,
     READS_KEPT_DAYS,
+    SEVERAL_REASONS,
     AccessEvent,
     AccessTrail,
 )
@@ -103,6 +104,20 @@ async def test_many_addresses_make_a_bounded_number_of_entries(trail, database):
     found = await entries(database)
     assert len(found) == MAX_ENTRIES + 1
     assert [entry["detail"]["count"] for entry in found if entry["client_ip"] is None] == [19 * MAX_ENTRIES]
+
+
+@pytest.mark.gen_test
+async def test_refusals_that_quote_anything_make_bounded_entries_and_tell_the_user(trail, database):
+    for number in range(2 * MAX_ENTRIES):
+        said = (("message", f"the model {number}"), ("plane", "data"))
+        trail.note(AccessEvent(Action.ACCESS_DENIED, "192.0.2.7", ADA, "abcdefghij", said))
+    await trail.flush()
+    found = await entries(database)
+    assert len(found) == MAX_ENTRIES + 1
+    (rest,) = [entry for entry in found if entry["client_ip"] is None]
+    assert rest["actor"] == {"id": ADA.id, "username": "ada"}
+    expected = {"message": SEVERAL_REASONS, "plane": "data", "count": MAX_ENTRIES, "last_at": NOON}
+    assert rest["detail"] == expected
 
 
 @pytest.mark.gen_test
