@@ -1,5 +1,11 @@
 /** Tables as CSV (RFC 4180). Pure. */
 
+// What makes a spreadsheet compute a cell, in every width of it, and in front of that what it or a cleaner may drop.
+const FORMULA = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20\\ufe66\\ufe62\\ufe63\\ufe6b\\u2212";
+const DROPPED =
+  '\\x00-\\x08\\x0b\\x0c\\x0e-\\x20"\\x7f\\x85\\xa0\\xad\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff';
+const CELL_START = new RegExp(`(^|[;\\t\\r\\n])([${DROPPED}]*)([${FORMULA}])`, "g");
+
 const SESSION = {
   id: ({ id }) => id,
   started_at: (one) => one.started_at,
@@ -43,9 +49,14 @@ function table(columns, rows) {
   return lines.map((cells) => cells.map(cell).join(",") + "\r\n").join("");
 }
 
-/** A cell; one that a program would take for a formula begins with an apostrophe. */
+/** A cell. Numbers are the bridge's own; in texts nothing is left that a program would take for a formula. */
 function cell(value) {
-  const text = value == null ? "" : String(value);
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const text = typeof value === "string" ? harmless(value) : String(value ?? "");
+  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Put an apostrophe where a formula would begin, however cells are separated: as `resources/recorded/export_formats.py` does. */
+function harmless(text) {
+  const escaped = text.replace(CELL_START, "$1'$2$3");
+  return /^[\t\r\n]/.test(escaped) ? `'${escaped}` : escaped;
 }

@@ -16,6 +16,14 @@ test("sessions are exported without prompts, and no cell is a formula", () => {
   );
 });
 
+test("a formula behind blanks, in full width or behind another separator is none either", () => {
+  const cells = { " =1": "' =1", "\uff1d1": "'\uff1d1", "a;=1": `"a;'=1"`, '"=1': `"'""=1"`, "\t1": `"'\t1"`, "a-1": "a-1", "a;b": `"a;b"`, "a\n@b": `"a\n'@b"` };
+  for (const [client, expected] of Object.entries(cells)) {
+    const [, row] = sessionsCsv([{ ...SESSION, client, initiator: { username: "u" } }]).split(/\r\n/);
+    assert.equal(row, `1,2026-03-01T12:00:00.000Z,2026-03-01T12:00:01.000Z,u,${expected},a b,3,0,1,0.5,,-1`);
+  }
+});
+
 test("what is compared with the bill is exported, day by day", () => {
   const figures = (tokens, cost_usd) => ({ tokens, cost_usd });
   const row = { day: "2026-09-01", model: "m", recorded: figures(3, 0.5), reported: figures(null, 1), difference: figures(null, 0.5), verdict: "differs", reason: "a, b" };
