@@ -48,22 +48,20 @@ class Interception(Struct):
     id: Annotated[UUID, Meta(description="As in the header `X-AI-Bridge-Interception-Id` of the call.")]
     api_key_id: Annotated[str, Meta(description="The part of the token before its hyphen.")]
     initiator: Initiator
-    group_ids: Annotated[list[UUID], Meta(description="The groups that the user was in then.")]
+    group_ids: Annotated[list[UUID], Meta(description="The groups of the user at that time.")]
     provider: ProviderType
-    provider_name: Annotated[str, Meta(description="The provider that answered, or was asked last.")]
+    provider_name: Annotated[str, Meta(description="The provider that responded, or that was tried last.")]
     requested_provider_name: Annotated[str, Meta(description="The provider in the path of the call.")]
-    model: Annotated[str, Meta(description="As it was asked for.")]
-    client: Annotated[str, Meta(description="The program that asked; `Unknown` if it is not recognised.")]
+    model: Annotated[str, Meta(description="The model in the request.")]
+    client: Annotated[str, Meta(description="The program that sent the request; `Unknown` if it is not recognised.")]
     client_session_id: Annotated[str | None, Meta(description="The program's own id of its session.")]
-    session_id: Annotated[
-        UUID | None, Meta(description="Its session; null while it is not known which call it goes on with.")
-    ]
+    session_id: Annotated[UUID | None, Meta(description="Its session; null until it is known which call it continues.")]
     parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
     root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]
-    agent: Annotated[Agent | None, Meta(description="Null where the program does not say.")]
-    tags: Annotated[dict[str, str], Meta(description="Those that the client gave the call.")]
+    agent: Annotated[Agent | None, Meta(description="Null if the program does not say.")]
+    tags: Annotated[dict[str, str], Meta(description="The tags that the client gave the call.")]
     user_agent: str
-    streaming: Annotated[bool, Meta(description="Whether a stream was asked for.")]
+    streaming: Annotated[bool, Meta(description="Whether the request asks for a stream.")]
     status: Status
     end_reason: Annotated[EndReason | None, Meta(description="Null while in flight.")]
     error: RecordedError | None
@@ -73,28 +71,31 @@ class Interception(Struct):
     credential_hint: Annotated[str, Meta(description="A few characters of the provider's key that was used.")]
     started_at: Time
     upstream_asked_at: Annotated[
-        Time | None, Meta(description="When the provider was asked, the last time if more than once.")
+        Time | None, Meta(description="When the request went to the provider; the last try if there were several.")
     ]
-    first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
+    first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body arrived.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
-    websocket: Annotated[WebSocketOrigin | None, Meta(description="Null where it came over HTTP.")]
+    websocket: Annotated[WebSocketOrigin | None, Meta(description="Null for a request over HTTP.")]
     connecting: Annotated[
-        Connecting | None, Meta(description="Null where the connection was there already, or no response came.")
+        Connecting | None, Meta(description="Null if the connection was kept, or there was no response.")
     ]
     attempt: Annotated[
-        Count, Meta(description="Which try of its client it is, from 0, as the client says or as equal requests tell.")
+        Count,
+        Meta(
+            description="The number of the client's try, from 0: as the client says, or as worked out from equal requests."
+        ),
     ]
     retry_of: Annotated[
-        UUID | None, Meta(description="The try before it; null where there is none, or none was recorded.")
+        UUID | None, Meta(description="The try before it; null if there is none, or it was not recorded.")
     ]
-    attempts: Annotated[Count | None, Meta(description="Of the last of several tries: how many there were. Else null.")]
-    tries: Annotated[
-        list[Try], Meta(description="Each time that a provider was asked, where that was more than once; else empty.")
+    attempts: Annotated[
+        Count | None, Meta(description="For the last of several tries, the number of tries; else null.")
     ]
-    cost: Annotated[Cost | None, Meta(description="Null where it is not known.")]
-    provider_cost: Annotated[ProviderCost | None, Meta(description="Null where the provider does not say.")]
+    tries: Annotated[list[Try], Meta(description="Every try at a provider, if there was more than one; else empty.")]
+    cost: Annotated[Cost | None, Meta(description="Null if it is unknown.")]
+    provider_cost: Annotated[ProviderCost | None, Meta(description="Null if the provider does not say.")]
     metadata: Metadata
-    cache: Annotated[CallCache | None, Meta(description="Its prompt cache; null where no tokens were reported.")]
+    cache: Annotated[CallCache | None, Meta(description="Its prompt cache; null if no tokens were reported.")]
     token_usages: list[TokenUsage]
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
@@ -105,7 +106,7 @@ class Interception(Struct):
     ]
     earlier_costs: Annotated[
         list[EarlierCost] | UnsetType,
-        Meta(description="What it cost before it was priced again, the last at the end; absent if it never was."),
+        Meta(description="Its costs before it was priced again, the latest last; absent if it never was."),
     ] = UNSET
     matches: Annotated[
         list[TextMatch] | UnsetType,
@@ -168,7 +169,7 @@ class Interception(Struct):
 class InterceptionList(Struct):
     """A page of interceptions, newest first."""
 
-    count: Annotated[Count, Meta(description="How many match the search and may be seen, whatever the page.")]
+    count: Annotated[Count, Meta(description="The number of matches that the caller may see, on all pages.")]
     results: list[Interception]
     next_after_id: Annotated[
         UUID | None,

@@ -272,8 +272,8 @@ class Connecting(Struct):
 class Indexing(Struct):
     """How far the search index has come."""
 
-    done: Annotated[Count, Meta(description="Calls that were looked at, from the newest.")]
-    total: Annotated[Count, Meta(description="About how many there are.")]
+    done: Annotated[Count, Meta(description="Calls that were searched, from the newest.")]
+    total: Annotated[Count, Meta(description="About how many calls there are.")]
 
 
 class TextMatch(Struct):

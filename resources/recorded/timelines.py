@@ -22,7 +22,7 @@ class ToolCall(Struct):
     """A tool call, and how it ended."""
 
     tool: str
-    result: Annotated[ToolResult | None, Meta(description="Null while it is not known.")]
+    result: Annotated[ToolResult | None, Meta(description="Null while it is unknown.")]
 
     @classmethod
     def of(cls, usage: Mapping[str, Any]) -> Self:
@@ -35,8 +35,8 @@ class TimelineCall(Struct):
     """A call in short."""
 
     id: UUID
-    agent_id: Annotated[str | None, Meta(description="The sub-agent that made it; null for the main one.")]
-    parent_agent_id: Annotated[str | None, Meta(description="The agent that started that one.")]
+    agent_id: Annotated[str | None, Meta(description="The sub-agent that made the call; null for the main agent.")]
+    parent_agent_id: Annotated[str | None, Meta(description="The agent that started this agent.")]
     agent_type: Annotated[str | None, Meta(description="Its type, such as `Explore`, where the client says it.")]
     model: str
     provider_name: str
@@ -45,8 +45,8 @@ class TimelineCall(Struct):
     started_at: Time
     first_byte_at: Time | None
     ended_at: Time | None
-    cost_usd: Annotated[float | None, Meta(description="US dollars; null where it has no price.")]
-    attempt: Annotated[Count, Meta(description="Which try of its client it is, from 0.")]
+    cost_usd: Annotated[float | None, Meta(description="US dollars; null without a price.")]
+    attempt: Annotated[Count, Meta(description="The number of the client's try, from 0.")]
     retry_of: UUID | None
     tools: list[ToolCall]
 
@@ -78,9 +78,9 @@ class ToolFigures(Struct):
 
     tool: str
     calls: Count
-    results: Annotated[Count, Meta(description="Of how many the result is known.")]
-    errors: Annotated[Count, Meta(description="How many results are marked as errors.")]
-    bytes: Annotated[Count, Meta(description="The size of all results.")]
+    results: Annotated[Count, Meta(description="The number of calls with a known result.")]
+    errors: Annotated[Count, Meta(description="The number of results that are marked as errors.")]
+    bytes: Annotated[Count, Meta(description="The total size of the results.")]
 
 
 class Loop(Struct):
@@ -89,7 +89,7 @@ class Loop(Struct):
     tool: str
     agent_id: str | None
     times: Count
-    interception_ids: Annotated[list[UUID], Meta(description="The calls that have it, oldest first.")]
+    interception_ids: Annotated[list[UUID], Meta(description="The calls in it, oldest first.")]
 
     @classmethod
     def of(cls, loop: FoundLoop) -> Self:
@@ -101,15 +101,15 @@ class Timeline(Struct):
     """A session on a time axis."""
 
     calls: Annotated[list[TimelineCall], Meta(description="Oldest first.")]
-    more: Annotated[bool, Meta(description="Whether there are more calls, which nothing here takes into account.")]
+    more: Annotated[bool, Meta(description="Whether there are more calls, which are not included here.")]
     tools: Annotated[list[ToolFigures], Meta(description="Most called first.")]
-    loops: Annotated[list[Loop], Meta(description="In the order in which they begin.")]
+    loops: Annotated[list[Loop], Meta(description="In order of their start.")]
     refusals: Annotated[
         list[Refusal],
-        Meta(description="What was refused of the same tokens in that time, also of other sessions, oldest first."),
+        Meta(description="Refusals of the same tokens in this time, also from other sessions, oldest first."),
     ]
     earlier_session_id: Annotated[UUID | None, Meta(description="The session of the same user before this one.")]
-    later_session_id: Annotated[UUID | None, Meta(description="The one after it.")]
+    later_session_id: Annotated[UUID | None, Meta(description="The session of the same user after this one.")]
 
     @classmethod
     def of(

@@ -85,7 +85,7 @@ def rows(alone: Any) -> list[dict[str, Any]]:
     kept = dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "counted", "presumed"), True)
     details = {name: f"${name}" for name in _DETAIL}
     return [
-        *figures({**kept, **_DETAIL, "at": minute, "alone": alone}),
+        *value_stages({**kept, **_DETAIL, "at": minute, "alone": alone}),
         {
             "$group": {
                 "_id": {"at": "$at", **dimensions, **details, "alone": "$alone"},
@@ -99,7 +99,7 @@ def rows(alone: Any) -> list[dict[str, Any]]:
     ]
 
 
-def figures(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
+def value_stages(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages that compute the values of interceptions, by the names of totals.
 
     These are `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.

@@ -65,7 +65,7 @@ class Counts:
     async def number(self, selection: Selection) -> int:
         """Count in the index: about a second for a million."""
         return await self._interceptions.count_documents(
-            selection.filter, hint=selection.counting_index, session=self._session
+            selection.filter, hint=selection.count_index, session=self._session
         )
 
     async def ranges(self, selection: Selection) -> TimeRanges | None:
@@ -82,14 +82,14 @@ class Counts:
         rests = [await self._rest(selection, range_) for range_ in ranges if range_.bucket is None]
         return TimeRanges([*rests, *(await self._whole(selection, ranges))])
 
-    async def index_ranges(self, selection: Selection, window: PageLocation, limit: int) -> IndexRanges:
+    async def index_ranges(self, selection: Selection, page: PageLocation, limit: int) -> IndexRanges:
         """Return the ranges of an index in which a page of `limit` is found.
 
         That is the index of the list, unless others beside them are so many that it takes too long. Then it is the
         combinations that occur, each a place of its own in the index `BY_COMBINATION`, or of one initiator the hours.
         """
-        selection = selection.within(window.start, window.end)
-        if not selection.narrows or await self._scanned(selection, window, limit) <= SCANNED_KEYS:
+        selection = selection.within(page.start, page.end)
+        if not selection.narrows or await self._scanned(selection, page, limit) <= SCANNED_KEYS:
             return IndexRanges.one(selection)
         if "initiator_id" in selection.values:
             found = IndexRanges(selection.index, await self._hours(selection))
@@ -132,10 +132,10 @@ class Counts:
             numbers[key] = numbers.get(key, 0) + row["number"]
         return [CountedRange(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
 
-    async def _scanned(self, selection: Selection, window: PageLocation, limit: int) -> float:
+    async def _scanned(self, selection: Selection, page: PageLocation, limit: int) -> float:
         """Estimate how many keys of the index it takes to find a page: as if what matches were spread evenly."""
         days = await self._whole(selection.widened, [_around(Bucket.DAY, selection)])
-        fraction = min((window.skip + limit) / window.matching, 1)
+        fraction = min((page.skip + limit) / page.matching, 1)
         return fraction * sum(day.matching for day in days)
 
     async def _hours(self, selection: Selection) -> list[Selection]:

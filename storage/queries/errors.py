@@ -15,7 +15,7 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME
 from storage.queries.filters.error_groups import ErrorGroup, Kind
 from storage.queries.filters.selection import Selection
-from storage.queries.grouped.grouped import told_to_nobody
+from storage.queries.grouped.grouped import ignore_progress
 from storage.queries.grouped.row_reader import OnProgress, Progress
 from storage.queries.grouped.slices import Slice, slices_of_failed
 from storage.queries.paging import visible
@@ -45,7 +45,7 @@ class Errors:
         *,
         visible_to: UUID | None,
         texts: bool,
-        on_progress: OnProgress = told_to_nobody,
+        on_progress: OnProgress = ignore_progress,
         seconds: float | None = None,
     ) -> tuple[list[ErrorGroup], bool]:
         """Group what went wrong, the most frequent first; and say whether some different messages were left out.

@@ -13,7 +13,7 @@ from storage.mongo.rows import Rows, as_sent
 from storage.queries.counts import Counts, IndexRanges
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
-from storage.queries.paging import NOT_SHOWN, Paging, Position, visible
+from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
 
 _INTERCEPTIONS = Paging("interception", "started_at")
 _MILLISECOND = timedelta(milliseconds=1)
@@ -102,11 +102,11 @@ class Interceptions:
 
     async def _plain(self, selection: Selection, limit: int, cursor: Position | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
-        counting = asyncio.create_task(Counts(self._database).number(selection))  # noqa: TID251 - waited for below
+        count_task = asyncio.create_task(Counts(self._database).number(selection))  # noqa: TID251 - waited for below
         listing = asyncio.create_task(self._documents(IndexRanges.one(selection), limit, cursor, offset))  # noqa: TID251 - waited for below
         # Both are waited for: one that fails later, unseen, would complain in the log.
-        await asyncio.gather(counting, listing, return_exceptions=True)
-        return counting.result(), listing.result()
+        await asyncio.gather(count_task, listing, return_exceptions=True)
+        return count_task.result(), listing.result()
 
     async def _documents(
         self,
@@ -118,7 +118,9 @@ class Interceptions:
     ) -> Rows:
         conditions = [_behind(selection, cursor) for selection in ranges.selections]
         found = (
-            self._raw.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, NOT_SHOWN, session=session)
+            self._raw.find(
+                conditions[0] if len(conditions) == 1 else {"$or": conditions}, HIDDEN_FIELDS, session=session
+            )
             .sort(_INTERCEPTIONS.order)
             .hint(ranges.index)
             .skip(skip)

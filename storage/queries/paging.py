@@ -11,7 +11,7 @@ from pymongo import ASCENDING, DESCENDING
 from storage.mongo.database import Collection
 from storage.mongo.indexes import Keys
 
-NOT_SHOWN = {"blocks": False}
+HIDDEN_FIELDS = {"blocks": False}
 """What of interceptions lists leave in the database."""
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from storage.mongo.database import Database
 from storage.queries.filters.selection import Selection
-from storage.queries.paging import NOT_SHOWN, Paging, Position, visible
+from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
 
 MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
@@ -88,7 +88,7 @@ class Recorded:
         async with self._database.query():
             cursor = self._collection.find(
                 {"$and": [selection.filter, *after]},
-                NOT_SHOWN,
+                HIDDEN_FIELDS,
                 sort=_INTERCEPTIONS.order,
                 hint=selection.index,
                 limit=-limit,

@@ -21,7 +21,7 @@ from storage.mongo.indexes import (
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.filters.keys import Conditions
-from storage.queries.paging import NOT_SHOWN, Paging, visible
+from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.queries.session_list import OF_STATUS, Order, SessionList
 
 THREAD_INTERCEPTIONS = 100
@@ -193,4 +193,4 @@ class Sessions:
         self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
     ) -> AsyncIOMotorCursor[RawBSONDocument]:
         order = [(name, direction * way) for name, way in _THREADS.order]
-        return as_sent(self._interceptions).find(conditions, NOT_SHOWN, sort=order, hint=index, limit=limit)
+        return as_sent(self._interceptions).find(conditions, HIDDEN_FIELDS, sort=order, hint=index, limit=limit)

@@ -83,13 +83,13 @@ def flags(calls: Calls, number: int) -> bytes:
     return calls.to_bytes(number, "little")
 
 
-def can_answer(search: Search) -> bool:
+def is_indexed(search: Search) -> bool:
     """Whether the index knows all that a search asks for, aside from times and the order of words."""
     statuses = {search.status} - {None} | {
         value for term in search.terms if term.key == "status" and not term.negated for value in term.values
     }
-    asked = {term.key for term in search.terms}
-    return search.request_id is None and "request_id" not in asked and Status.IN_FLIGHT not in statuses
+    keys = {term.key for term in search.terms}
+    return search.request_id is None and "request_id" not in keys and Status.IN_FLIGHT not in statuses
 
 
 def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID | None) -> list[Condition] | None:

@@ -44,7 +44,7 @@ class EveryReading(IndexReading):
         self.selection = self.selection and self.selection.within(start, end)
         ids, state, is_exact = await self.ids()
         if self.texts is not None and self.texts.has_order:
-            await rows.tell(of=len(ids) // ID_BYTES)
+            await rows.report_progress(of=len(ids) // ID_BYTES)
             parts = [part async for part in self.checked(ids, self.texts, rows)]
             ids = b"".join(parts)
         return FoundCalls(ids, progress_of(state), 0 if is_exact else await self.count_waiting(state))
@@ -90,7 +90,7 @@ class EveryReading(IndexReading):
             async with rows.turn if rows else nullcontext():
                 yield b"".join([document["_id"].bytes async for document in cursor if texts.matches(document)])
             if rows:
-                await rows.tell(read=len(some))
+                await rows.report_progress(read=len(some))
 
 
 def each(ids: bytes) -> list[UUID]:

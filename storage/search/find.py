@@ -16,9 +16,9 @@ from storage.mongo.database import Database
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
-from storage.queries.paging import NOT_SHOWN, Paging, visible
+from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.queries.recorded import PAGE
-from storage.search.conditions import can_answer, conditions_of, flags
+from storage.search.conditions import conditions_of, flags, is_indexed
 from storage.search.documents import JOB_STATE, part_id
 from storage.search.every import Every
 from storage.search.positions import Key, key_at, newest
@@ -54,7 +54,7 @@ def is_for_index(query: Query) -> bool:
         selection is not None
         and selection.breakdown is None
         and "client_session_id" not in selection.values
-        and can_answer(query.search)
+        and is_indexed(query.search)
     )
 
 
@@ -199,6 +199,6 @@ class _Page(IndexReading):
     async def _rows(self, keys: Sequence[Key]) -> Rows:
         collection = self.database.interceptions
         ids = [UUID(bytes=key.id) for key in keys]
-        cursor = as_sent(collection).find({"_id": {"$in": ids}}, NOT_SHOWN, session=self.session)
+        cursor = as_sent(collection).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=self.session)
         cursor = cursor.sort(_INTERCEPTIONS.order)
         return await Rows(collection).read(cursor, max(len(keys), 1))

@@ -94,7 +94,7 @@ class SearchJob(ExactlyOnceJob):
                 else:
                     pending["true"].append(document["_id"])
         if again:
-            await self._take_out(again, segments, session)
+            await self._remove_entries(again, segments, session)
         if entries:
             number = await self._next_number(session)
             await self._insert(*await asyncio.to_thread(build, number, entries), session)
@@ -121,7 +121,7 @@ class SearchJob(ExactlyOnceJob):
         await self._parts.insert_many(part_documents(segment, parts), ordered=False, session=session)
         await self._segments.insert_one(segment_document(segment), session=session)
 
-    async def _take_out(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
+    async def _remove_entries(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
         """Take calls out of the segment that has them, if there is one."""
         for segment in segments:
             near = [entry for entry in entries if segment.first <= entry.at <= segment.last]

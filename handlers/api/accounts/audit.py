@@ -54,7 +54,7 @@ def read_query(values: Mapping[str, str]) -> AuditQuery:
     """Read which entries are asked for; an empty value counts as not given.
 
     Raises:
-        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+        ValidationProblem: with every parameter that is wrong.
     """
     problems: list[tuple[str, str]] = []
     start, end = time("from", values, problems), time("to", values, problems)

@@ -7,15 +7,15 @@ from datetime import datetime
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
+from handlers.api.recorded.group_request import whole_hours
 from handlers.api.recorded.grouped import too_much
-from handlers.api.recorded.question import whole_hours
 from handlers.control import ControlHandler, database_problems
 from handlers.problems import Problem, ValidationProblem
 from limits.protection.circuit_breaker import State
 from resources.recorded.performance import MAX_MODELS, ProviderPerformance, ProviderUsage, UsedRange, worst_of
 from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Answer, TooMuchError
+from storage.queries.filters.grouped.groups import GroupResult, TooMuchError
 from storage.queries.performance import read_performance, read_provider
 
 PARAMETERS = ("from", "to")
@@ -81,7 +81,7 @@ class ProviderUsageHandler(TimeRangeHandler):
         within = UsedRange(start, end, since, result.total.total, totals)
         self.write_json(ProviderUsage.of(listed, found, self._circuits(name), within))
 
-    async def _totals(self, name: str, start: datetime, end: datetime) -> Answer:
+    async def _totals(self, name: str, start: datetime, end: datetime) -> GroupResult:
         """What all its calls add up to, by model."""
         by_model = (By(Dimension.MODEL),)
         try:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from handlers.api.choices import time
 from handlers.api.pagination import INVALID, Page, parse_page, single_values
-from handlers.api.recorded.told import ToldHandler
+from handlers.api.recorded.progress import ProgressHandler
 from handlers.problems import ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
@@ -27,8 +27,8 @@ USUAL_SPAN = timedelta(days=7)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class _Asked(NamedTuple):
-    """The calls that are meant, of whom, in which range, and which of the groups."""
+class _ErrorQuery(NamedTuple):
+    """The query: its calls, user, range and page."""
 
     search: Search
     initiator_id: UUID | None
@@ -37,7 +37,7 @@ class _Asked(NamedTuple):
     page: Page
 
 
-class ErrorsHandler(ToldHandler):
+class ErrorsHandler(ProgressHandler):
     """The groups of errors of a time range."""
 
     way = Way.LIST
@@ -55,30 +55,30 @@ class ErrorsHandler(ToldHandler):
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""), texts=False)
         search = narrowed(query.search, values.get("provider", ""), start, end)
-        await self.write_told(partial(self._errors, _Asked(search, query.initiator_id, start, end, page)))
+        await self.write_with_progress(partial(self._errors, _ErrorQuery(search, query.initiator_id, start, end, page)))
 
-    async def _errors(self, asked: _Asked, on_progress: OnProgress, seconds: float | None) -> ErrorList:
+    async def _errors(self, query: _ErrorQuery, on_progress: OnProgress, seconds: float | None) -> ErrorList:
         groups, is_cut = await self.bridge.errors.groups(
-            asked.search.filter(initiator_id=asked.initiator_id),
-            conditions_of(asked.search, initiator_id=asked.initiator_id),
+            query.search.filter(initiator_id=query.initiator_id),
+            conditions_of(query.search, initiator_id=query.initiator_id),
             visible_to=self.visible_to,
             texts=self.shows_texts,
             on_progress=on_progress,
             seconds=seconds,
         )
-        shown = groups[asked.page.offset : asked.page.offset + asked.page.limit]
-        ids = {user for group in shown for user in (*named(group), group.example_user) if user is not None}
+        page_groups = groups[query.page.offset : query.page.offset + query.page.limit]
+        ids = {user for group in page_groups for user in (*named(group), group.example_user) if user is not None}
         users = await self.bridge.identities.users_by_id(ids)
-        for group in shown:
+        for group in page_groups:
             if group.message and group.example_user is not None:
                 self.note_read(group.example_user, users)
         return ErrorList(
-            from_=format_time(asked.start),
-            to=format_time(asked.end),
+            from_=format_time(query.start),
+            to=format_time(query.end),
             count=len(groups),
             calls=sum(group.calls for group in groups),
             is_complete=not is_cut,
-            results=[ErrorKind.of(group, users, asked.end) for group in shown],
+            results=[ErrorKind.of(group, users, query.end) for group in page_groups],
         )
 
 

@@ -82,7 +82,7 @@ class ExportHandler(WatchedHandler):
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), CHUNK):
                         chunk = page[start : start + CHUNK]
-                        interceptions = [self.shown_interception(document, users) for document in chunk]
+                        interceptions = [self.resource_of(document, users) for document in chunk]
                         self.write(written.rows(self.bridge.secrets.hide(interceptions)))
                         await self.send()
         except UnknownCursorError as error:

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import UNSET
 
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.question import parse_question
-from handlers.api.recorded.told import ToldHandler
+from handlers.api.recorded.group_request import parse_group_request
+from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
@@ -30,11 +30,11 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import (
-    Answer,
+    GroupResult,
     NoFinderError,
-    NotAskedError,
     TooManyPointsError,
     TooMuchError,
+    UnsupportedOrderError,
 )
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
@@ -51,7 +51,7 @@ READ_PER_SECOND: Final = 20_000
 """About how many records the database adds up in a second."""
 
 
-class GroupedHandler(ToldHandler):
+class GroupedHandler(ProgressHandler):
     """Answers with groups: owners, auditors and readers of all calls, members of their own."""
 
     read_per_second = READ_PER_SECOND
@@ -63,18 +63,18 @@ class GroupedHandler(ToldHandler):
             ValidationProblem: a parameter cannot be used, or it would take too long.
             Problem: 503, the server stops.
         """
-        asked = parse_question(values, self.bridge.now())
-        conditions, finder = await self._narrowed(asked.query.of, asked.q)
-        query = replace(asked.query, visible_to=self.visible_to, conditions=conditions)
-        if asked.format == "json":
-            await self.write_told(partial(self._grouped, query, asked.tz, finder))
+        request = parse_group_request(values, self.bridge.now())
+        conditions, finder = await self._narrowed(request.query.of, request.q)
+        query = replace(request.query, visible_to=self.visible_to, conditions=conditions)
+        if request.format == "json":
+            await self.write_with_progress(partial(self._grouped, query, request.tz, finder))
             return
-        answer = await self.read_groups(query, self.check_client, finder=finder)
-        names = await self._names_of(query.by, answer)
-        groups = answer.groups if query.by else [answer.total]
+        result = await self.read_groups(query, self.check_client, finder=finder)
+        names = await self._names_of(query.by, result)
+        groups = result.groups if query.by else [result.total]
         rows = list(flat_rows(query.of, query.period, query.by, groups, names, compare=query.compare))
-        if asked.format == "rows":
-            self.write_json(FlatRows(answer.count, list(map(json_cells, rows))))
+        if request.format == "rows":
+            self.write_json(FlatRows(result.count, list(map(json_cells, rows))))
             return
         self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="stats.csv"')
@@ -83,8 +83,8 @@ class GroupedHandler(ToldHandler):
     async def _grouped(
         self, query: GroupQuery, tz: str, finder: CallFinder | None, on_progress: OnProgress, seconds: float | None
     ) -> GroupedStatistics:
-        answer = await self.read_groups(query, on_progress, seconds=seconds, finder=finder)
-        return _shown(query, tz, answer, await self._names_of(query.by, answer))
+        result = await self.read_groups(query, on_progress, seconds=seconds, finder=finder)
+        return _to_json(query, tz, result, await self._names_of(query.by, result))
 
     async def read_groups(
         self,
@@ -93,7 +93,7 @@ class GroupedHandler(ToldHandler):
         *,
         seconds: float | None = None,
         finder: CallFinder | None = None,
-    ) -> Answer:
+    ) -> GroupResult:
         """Read groups, and tell how far that is.
 
         Raises:
@@ -104,7 +104,7 @@ class GroupedHandler(ToldHandler):
             return await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
         except NoFinderError as error:
             raise Problem(501, UNSUPPORTED) from error
-        except NotAskedError as error:
+        except UnsupportedOrderError as error:
             raise ValidationProblem(INVALID, validations=[("order_by", str(error))]) from error
         except TooManyPointsError as error:
             detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
@@ -138,10 +138,10 @@ class GroupedHandler(ToldHandler):
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
         return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
-    async def _names_of(self, by: Sequence[By], answer: Answer) -> GroupNames:
+    async def _names_of(self, by: Sequence[By], result: GroupResult) -> GroupNames:
         found: dict[Dimension, set[Any]] = {}
         for position, one in enumerate(by):
-            found[one.dimension] = {group.key[position] for group in answer.groups} - {None}
+            found[one.dimension] = {group.key[position] for group in result.groups} - {None}
         tokens = await self.bridge.tokens.by_id(found.get(Dimension.TOKEN, set()))
         users: set[UUID] = found.get(Dimension.USER, set()) | {token.user_id for token in tokens.values()}
         groups = await self.bridge.groups.by_id(found.get(Dimension.GROUP, set()))
@@ -160,8 +160,8 @@ def too_much(calls: int, seconds: float = SECONDS) -> str:
     )
 
 
-def _shown(query: GroupQuery, tz: str, answer: Answer, names: GroupNames) -> GroupedStatistics:
-    of, total = query.of, answer.total
+def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: GroupNames) -> GroupedStatistics:
+    of, total = query.of, result.total
     return GroupedStatistics(
         of=of,
         from_=format_time(query.start),
@@ -170,13 +170,13 @@ def _shown(query: GroupQuery, tz: str, answer: Answer, names: GroupNames) -> Gro
         tz=tz,
         group_by=list(map(str, query.by)),
         order_by=query.order,
-        count=answer.count,
-        uncounted=answer.uncounted,
+        count=result.count,
+        uncounted=result.uncounted,
         total=GroupTotals.of(of, total.total),
         previous=UNSET if total.previous is None else GroupTotals.of(of, total.previous),
         points=UNSET if query.period is Period.ALL else GroupPoint.all_of(of, total.points),
         histograms=Histograms.of(total.total) if of is Subject.CALLS else UNSET,
-        recorded_since=UNSET if answer.recorded_since is None else format_time(answer.recorded_since),
-        indexing=UNSET if answer.indexed is None else Indexing(*answer.indexed),
-        groups=[show_group(of, query.by, found, names, query.period) for found in answer.groups],
+        recorded_since=UNSET if result.recorded_since is None else format_time(result.recorded_since),
+        indexing=UNSET if result.indexed is None else Indexing(*result.indexed),
+        groups=[show_group(of, query.by, found, names, query.period) for found in result.groups],
     )

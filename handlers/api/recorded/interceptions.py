@@ -47,7 +47,7 @@ class InterceptionsHandler(PageHandler):
             count, rows = await self.bridge.interceptions.page(query.conditions, visible_to=self.visible_to, **paging)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.shown_interception)
+        await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.resource_of)
 
     async def _found(self, query: Query, paging: Mapping[str, Any]) -> Found | None:
         """What the search index finds; None where it is not needed, or does not have all calls yet."""
@@ -68,7 +68,7 @@ class InterceptionsHandler(PageHandler):
             self.way = Way.SEARCH
 
         def made(document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
-            row = self.shown_interception(document, users)
+            row = self.resource_of(document, users)
             if texts is not None:
                 row.matches = [TextMatch(*structs.astuple(place)) for place in texts.places(document)]
             return row
@@ -104,4 +104,4 @@ class InterceptionHandler(VisibilityHandler):
             raise Problem(404, UNKNOWN_INTERCEPTION)
         self.read_detail = (("interception_id", format_id(document["_id"])),)
         initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
-        self.write_json(self.shown_interception(document, initiators))
+        self.write_json(self.resource_of(document, initiators))

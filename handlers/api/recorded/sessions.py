@@ -55,7 +55,7 @@ class SessionsHandler(PageHandler):
             raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
         indexing = found.progress and Indexing(*found.progress)
         await self.write_page(
-            lambda last: SessionList(count, [], last, found.is_exact, indexing), rows, self.shown_session
+            lambda last: SessionList(count, [], last, found.is_exact, indexing), rows, self.session_resource_of
         )
 
 
@@ -151,7 +151,7 @@ class SessionHandler(OneSessionHandler):
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.set_header("Content-Type", "application/json")
         head, tail = around_list(
-            SessionDetail.with_threads(self.shown_session(session, initiators), ThreadPage([], more))
+            SessionDetail.with_threads(self.session_resource_of(session, initiators), ThreadPage([], more))
         )
         await self.write_piece(head)
         for number, thread in enumerate(threads):
@@ -164,5 +164,5 @@ class SessionHandler(OneSessionHandler):
         times = format_time(first["started_at"]), format_time(thread.last_active_at)
         head, tail = around_list(resources.Thread(first["_id"], *times, thread.more, []))
         await self.write_piece(head)
-        await self.write_rows(thread.interceptions, self.shown_interception)
+        await self.write_rows(thread.interceptions, self.resource_of)
         await self.write_piece(tail)

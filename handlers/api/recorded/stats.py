@@ -13,16 +13,16 @@ from msgspec import UNSET
 
 from handlers.api.choices import choice, time
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.recorded.grouped import GroupedHandler
-from handlers.api.recorded.question import (
+from handlers.api.recorded.group_request import (
     MAX_BUCKETS,
     OLDEST_MINUTE,
     OWN_PARAMETERS,
     PREVIOUS,
     SERIES,
     USUAL_SPAN,
-    asks_for_groups,
+    needs_groups,
 )
+from handlers.api.recorded.grouped import GroupedHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
@@ -34,7 +34,7 @@ from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.row_reader import OnProgress
-from storage.queries.grouped.series import question_of, series_of
+from storage.queries.grouped.series import group_query_of, series_of
 from storage.queries.refusals import RefusalTotals
 from storage.queries.side_by_side import side_by_side
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
@@ -68,7 +68,7 @@ class StatisticsHandler(GroupedHandler):
             ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
-        if asks_for_groups(values):
+        if needs_groups(values):
             await self.write_groups(values)
             return
         query = parse_query(values, self.bridge.now())
@@ -76,7 +76,7 @@ class StatisticsHandler(GroupedHandler):
         conditions, finder = await self.search_calls(q) if q else ({}, None)
         read = partial(self._statistics, query, conditions, finder)
         if values.get("format") == SERIES:
-            await self.write_told(read)
+            await self.write_with_progress(read)
         else:
             self.write_json(await read(self.check_client, None))
 
@@ -151,11 +151,11 @@ class StatisticsHandler(GroupedHandler):
         seconds: float | None,
     ) -> FoundSeries:
         """The series of the calls that match."""
-        asked = question_of(query, conditions, self.visible_to)
-        answer = await self.read_groups(asked, on_progress, seconds=seconds, finder=finder)
-        earlier = Series(None, answer.total.points_before) if query.compare else None
+        group_query = group_query_of(query, conditions, self.visible_to)
+        result = await self.read_groups(group_query, on_progress, seconds=seconds, finder=finder)
+        earlier = Series(None, result.total.points_before) if query.compare else None
         return FoundSeries(
-            series_of(query, answer), answer.uncounted, earlier, answer.recorded_since, indexed=answer.indexed
+            series_of(query, result), result.uncounted, earlier, result.recorded_since, indexed=result.indexed
         )
 
     async def _names(

@@ -20,7 +20,7 @@ from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
 from storage.queries.sessions import call_search, session_filter
-from storage.search.conditions import can_answer
+from storage.search.conditions import is_indexed
 from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Progress, Query
 
@@ -68,7 +68,7 @@ class VisibilityHandler(ControlHandler):
         """Whether the caller may read prompts, inputs of tools, thoughts and errors."""
         return self.identity.user.role.reads_texts
 
-    def shown_interception(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
+    def resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
         """The resource of a call, with what the caller may see of it."""
         if not self.shows_texts:
             return Interception.of(without_texts(document), users)
@@ -76,7 +76,7 @@ class VisibilityHandler(ControlHandler):
             self.note_read(document["initiator_id"], users)
         return Interception.of(document, users)
 
-    def shown_session(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
+    def session_resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
         """The resource of a session, with what the caller may see of it."""
         if not self.shows_texts:
             return Session.of(session_without_texts(document), users)
@@ -212,7 +212,7 @@ class VisibilityHandler(ControlHandler):
 
 def refuse_texts(search: Search, *, allowed: bool = False) -> None:
     """Raise `ValidationProblem` if a search has words, where they are not possible."""
-    if search.texts is not None and not (allowed and can_answer(search)):
+    if search.texts is not None and not (allowed and is_indexed(search)):
         detail = WORDS_OF_ENDED if allowed else NO_WORDS
         raise ValidationProblem(INVALID_SEARCH, validations=[("q", detail)])
 

@@ -91,8 +91,8 @@ class Search(Struct, frozen=True, kw_only=True):
         times = {"$gte": self.started_after, "$lte": self.started_before}
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             fields["started_at"] = bounds
-        asked = {term.key for term in self.terms if not term.negated}
-        if self.status is None and self.request_id is None and not in_flight and not asked & {"status", "request_id"}:
+        keys = {term.key for term in self.terms if not term.negated}
+        if self.status is None and self.request_id is None and not in_flight and not keys & {"status", "request_id"}:
             fields["status"] = {"$in": list(_ENDED)}
         if not self.terms:
             return fields

@@ -18,8 +18,8 @@ from storage.queries.filters.kinds import (
     one_of,
     read_count,
     read_dollars,
+    read_fraction,
     read_milliseconds,
-    read_share,
     read_status_or_class,
     read_switch,
     read_tag,
@@ -67,7 +67,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "cost": Key(kind=read_dollars, figure="cost"),
     "took": Key(kind=read_milliseconds, figure="took"),
     "tokens": Key(kind=read_count, figure="tokens"),
-    "cache": Key(kind=read_share, figure="cache"),
+    "cache": Key(kind=read_fraction, figure="cache"),
 }
 """Every key of a search for calls, aside from those of time."""
 

@@ -143,7 +143,7 @@ def read_count(key: str, text: str, problems: list[Validation]) -> Comparison | 
     return _compared(key, text, _count, "it is a comparison with a number like >1000, <10k or >=2M", problems)
 
 
-def read_share(key: str, text: str, problems: list[Validation]) -> Comparison | None:
+def read_fraction(key: str, text: str, problems: list[Validation]) -> Comparison | None:
     """Read a comparison with a share in percent, which becomes a number from 0 to 1: `<50%`."""
     return _compared(key, text, _percent, "it is a comparison with a percentage up to 100% like <50%", problems)
 

@@ -64,7 +64,7 @@ class Selection:
         return next((index for name, index in _INDEX_OF.items() if is_one_of(self.values.get(name))), BY_TIME)
 
     @property
-    def counting_index(self) -> Keys:
+    def count_index(self) -> Keys:
         """The index that has the least beside them, in whatever order."""
         if self.index is BY_TIME and not self.values.keys().isdisjoint({"model", "client"}):
             return BY_COMBINATION

@@ -13,10 +13,10 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Answer, NotAskedError, TooMuchError
+from storage.queries.filters.grouped.groups import GroupResult, TooMuchError, UnsupportedOrderError
 from storage.queries.grouped.found import CallFinder
-from storage.queries.grouped.memory.sum_cache import SumCache
-from storage.queries.grouped.memory.tally_cache import TallyCache
+from storage.queries.grouped.memory.column_cache import ColumnCache
+from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import OnProgress, Progress, RowReader
 
@@ -36,7 +36,7 @@ _TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
 """A document that grows too large, or too much for memory."""
 
 
-async def told_to_nobody(_progress: Progress) -> None:
+async def ignore_progress(_progress: Progress) -> None:
     """Do nothing."""
 
 
@@ -46,17 +46,17 @@ class Grouped:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._scans = asyncio.Semaphore(SCANS)
-        self._tallies = TallyCache(database)
-        self._known = SumCache()
+        self._columns = ColumnCache(database)
+        self._known = TotalsCache()
 
     async def read(
         self,
         query: GroupQuery,
-        on_progress: OnProgress = told_to_nobody,
+        on_progress: OnProgress = ignore_progress,
         *,
         seconds: float | None = None,
         finder: CallFinder | None = None,
-    ) -> Answer:
+    ) -> GroupResult:
         """Read what is asked.
 
         Args:
@@ -72,7 +72,7 @@ class Grouped:
             DatabaseUnavailableError: The database is unavailable.
         """
         if query.of is not Subject.CALLS and query.order not in other_source(query).orders:
-            raise NotAskedError(f"{query.of} cannot be sorted by {query.order}")
+            raise UnsupportedOrderError(f"{query.of} cannot be sorted by {query.order}")
         health = self._database.health
         if not health.available:
             raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
@@ -85,7 +85,7 @@ class Grouped:
                 self._database.snapshot() as session,
             ):
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
-                return await Reading(rows, self._tallies, self._known, finder).answer(query)
+                return await Reading(rows, self._columns, self._known, finder).result(query)
         except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self._counted(query)) from error
         except OperationFailure as error:

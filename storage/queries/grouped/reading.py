@@ -20,19 +20,19 @@ from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Answer, Found, Key, NoFinderError, TooMuchError
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.found import CallFinder, FoundCalls, FoundRecords
-from storage.queries.grouped.memory.sum_cache import SumCache
-from storage.queries.grouped.memory.tally_cache import TallyCache
+from storage.queries.grouped.memory.column_cache import ColumnCache
+from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.memory.versions import Versions, read_versions
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
 from storage.queries.grouped.sources import Records, Rollups, Source
-from storage.queries.grouped.sum_reader import SumReader
 from storage.queries.grouped.sums import check_points, key_of, sum_of, without
+from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
@@ -75,23 +75,25 @@ class Reading:
 
     Args:
         rows: Reads what it needs.
-        tallies: Ranks groups.
+        columns: Ranks groups.
         known: What groups add up to, as far as that is known.
         finder: Finds the calls that are meant; None means all that match.
     """
 
-    def __init__(self, rows: RowReader, tallies: TallyCache, known: SumCache, finder: CallFinder | None = None) -> None:
+    def __init__(
+        self, rows: RowReader, columns: ColumnCache, known: TotalsCache, finder: CallFinder | None = None
+    ) -> None:
         self._rows = rows
-        self._tallies = tallies
+        self._columns = columns
         self._known = known
         self._finder = finder
         self._found_calls: dict[datetime, FoundCalls] = {}
         self._versions = Versions({})
-        self._sums = SumReader(rows, known, None)
+        self._totals_reader = TotalsReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
         self._since = Since()
 
-    async def answer(self, query: GroupQuery) -> Answer:
+    async def result(self, query: GroupQuery) -> GroupResult:
         """Read what is asked."""
         if self._session is not None:
             asked = {SINCE: True, "turn": True, DETAIL_STATE: True}
@@ -101,13 +103,13 @@ class Reading:
             await self._find(query, self._finder)
         sources = self._sources(query)
         if sources is None:
-            return Answer(0, [], Found((), {}, {}))
+            return GroupResult(0, [], Found((), {}, {}))
         if sources.groups.is_scan:
             await self._plan_progress(query, sources.groups)
-        answer = await self._read(query, sources)
+        result = await self._read(query, sources)
         if found := self._found_calls.get(query.start):
-            answer.uncounted, answer.indexed = found.waiting, found.indexed
-        return answer
+            result.uncounted, result.indexed = found.waiting, found.indexed
+        return result
 
     async def _find(self, query: GroupQuery, finder: CallFinder) -> None:
         """Find the calls that are meant, also those of the time before where that is asked for."""
@@ -121,7 +123,7 @@ class Reading:
         calls = await self._rows.calls_of(source) * (3 if query.by else 1)
         if query.compare and (before := self._sources(query.previous)) and before.groups.is_scan:
             calls += await self._rows.calls_of(before.groups) * (2 if query.by and not query.in_full else 1)
-        await self._rows.tell(of=calls)
+        await self._rows.report_progress(of=calls)
 
     def _sources(self, query: GroupQuery) -> _Sources | None:
         """Where groups are read, and where all of it as one; None where there is surely nothing."""
@@ -151,13 +153,13 @@ class Reading:
         planned = None if query.period is Period.ALL else plan(as_one, self._since)
         return None if planned is None else Rollups(as_one, planned)
 
-    async def _read(self, query: GroupQuery, sources: _Sources) -> Answer:
+    async def _read(self, query: GroupQuery, sources: _Sources) -> GroupResult:
         if not isinstance(sources.groups, Records):
             return await self._read_side_by_side(query, sources)
         count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
             # They are read once less.
-            await self._rows.tell(of=-await self._rows.calls_of(sources.groups))
+            await self._rows.report_progress(of=-await self._rows.calls_of(sources.groups))
             groups = await self._found(query, sources.groups, sources.losses, keys)
             total = sum_of(groups.values())
             check_points(keys, total)
@@ -168,12 +170,12 @@ class Reading:
             before = self._sources(earlier)
             known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
             _compare(groups, total, known, all_before)
-        answer = Answer(count, [groups[key] for key in keys if key in groups], total)
+        result = GroupResult(count, [groups[key] for key in keys if key in groups], total)
         if self._session is not None:
-            answer.recorded_since = await self._recorded_since(query)
-        return answer
+            result.recorded_since = await self._recorded_since(query)
+        return result
 
-    async def _read_side_by_side(self, query: GroupQuery, sources: _Sources) -> Answer:
+    async def _read_side_by_side(self, query: GroupQuery, sources: _Sources) -> GroupResult:
         """Read what takes little of the database, as much at a time as does not need one another."""
         earlier = query.previous if query.compare else query
         before = self._sources(earlier) if query.compare else None
@@ -182,7 +184,7 @@ class Reading:
             ranges = [one for read in (sources, before) if read is not None for one in read.ranges]
             self._versions = await read_versions(self._database, ranges, self._rows.options)
             # What is not read as of one moment is not remembered.
-            self._sums = SumReader(self._rows, self._known, self._versions if self._rows.options else None)
+            self._totals_reader = TotalsReader(self._rows, self._known, self._versions if self._rows.options else None)
         (count, keys), total, all_before, uncounted = await side_by_side(
             self._ranked(query, sources.ranking or sources.groups) if query.by else _known((0, [])),
             self._whole(query, sources),
@@ -196,7 +198,7 @@ class Reading:
         )
         if query.compare:
             _compare(groups, total, known, all_before)
-        return Answer(count, [groups[key] for key in keys if key in groups], total, uncounted)
+        return GroupResult(count, [groups[key] for key in keys if key in groups], total, uncounted)
 
     async def _figures(
         self, query: GroupQuery, sources: _Sources | None, keys: Sequence[Key]
@@ -224,11 +226,11 @@ class Reading:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
             versions = self._versions if self._rows.options else None
-            return await Slowest(self._rows, self._tallies.known, versions).ranked(query, source)
+            return await Slowest(self._rows, self._columns.known, versions).ranked(query, source)
         if source.is_scan:
             return await self._ranked_slice_by_slice(query, source)
         if isinstance(source, Rollups):
-            ranked = await self._tallies.ranked(query, source.plan, self._versions, self._rows.options)
+            ranked = await self._columns.ranked(query, source.plan, self._versions, self._rows.options)
             if ranked is not None:
                 return ranked
         # Beside the count, so that not all of them are sorted but only the first ones are found.
@@ -263,9 +265,9 @@ class Reading:
         """Read what some groups add up to, or all as one."""
         whole = replace(query, period=Period.ALL)
         found, untagged, lost = await side_by_side(
-            self._sums.read(query, source, keys),
+            self._totals_reader.read(query, source, keys),
             self._untagged(source, keys) if isinstance(source, Rollups) and keys is not None else _known({}),
-            self._sums.read(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
+            self._totals_reader.read(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
         )
         found |= untagged
         for key in lost.keys() & found.keys():
@@ -281,8 +283,8 @@ class Reading:
         if not wanted:
             return {}
         query, every, tagged = asked
-        found = await self._sums.read(query, every, list(wanted))
-        others = await self._sums.read(query, tagged, list(wanted))
+        found = await self._totals_reader.read(query, every, list(wanted))
+        others = await self._totals_reader.read(query, tagged, list(wanted))
         return {
             wanted[key]: without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
         }

@@ -84,7 +84,7 @@ class RowReader:
         found: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
         return found[0] if found else {}
 
-    async def tell(self, *, read: int = 0, of: int = 0) -> None:
+    async def report_progress(self, *, read: int = 0, of: int = 0) -> None:
         """Tell that more was read, or is to be."""
         self._progress = Progress(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
@@ -122,7 +122,7 @@ class RowReader:
                     await asyncio.sleep(0)  # others have their turn
                 yield row
             if source.is_scan:
-                await self.tell(read=calls)
+                await self.report_progress(read=calls)
 
     async def aggregate(
         self, source: Source, pipeline: Stages, index: Keys, most: int | None = None

@@ -10,7 +10,7 @@ from storage.aggregation.rollup import NO_GROUP, GroupBy, add
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Answer, Found
+from storage.queries.filters.grouped.groups import Found, GroupResult
 from storage.queries.statistics import Points, Series, StatsQuery
 
 _DIMENSIONS: Final = MappingProxyType(
@@ -25,7 +25,7 @@ _DIMENSIONS: Final = MappingProxyType(
 )
 
 
-def question_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
+def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
     """Ask for the groups that have a series, and for all of it as one.
 
     Args:
@@ -47,17 +47,17 @@ def question_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: An
     )
 
 
-def series_of(query: StatsQuery, answer: Answer) -> list[Series]:
+def series_of(query: StatsQuery, result: GroupResult) -> list[Series]:
     """Make series of the groups that were found, as `storage.queries.statistics.Statistics.read` returns them."""
     if query.group_by is None:
-        return [Series(None, answer.total.points)]
+        return [Series(None, result.total.points)]
     by_group = query.group_by is GroupBy.GROUP
     series = [
         Series(NO_GROUP if found.key[0] is None else found.key[0], found.points)
-        for found in answer.groups
+        for found in result.groups
         if by_group or found.key[0] is not None
     ]
-    others = {} if by_group else _without(answer.total, series)
+    others = {} if by_group else _without(result.total, series)
     return series + ([Series(None, others, other=True)] if others else [])
 
 

@@ -1,4 +1,4 @@
-"""Ranks groups by how long the slowest of their calls took, and reads of rollups only what is not known yet."""
+"""Ranks groups by the duration of their slowest calls; from rollups it reads only what is not cached."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from msgspec.structs import replace as replace_plan
 from storage.aggregation.histograms import quantiles
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, TooMuchError
-from storage.queries.grouped.memory.sum_cache import parts
-from storage.queries.grouped.memory.tallies import KnownGroups
+from storage.queries.grouped.memory.columns import KnownGroups
+from storage.queries.grouped.memory.totals_cache import parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Rollups, Source
 from storage.queries.grouped.sums import id_of, key_of
 
 MAX_HISTOGRAMS: Final = 200_000
-"""Most parts of histograms that are read for one answer."""
+"""The maximum number of parts of histograms that are read for one result."""
 
 
 class Slowest:
-    """Ranks groups for one answer, as of one moment.
+    """Ranks groups for one result, in one snapshot.
 
     Args:
-        rows: Reads what is not known.
-        known: What groups are known to have.
-        versions: Of the ranges of rollups; None where nothing is remembered.
+        rows: Reads what is not cached.
+        known: Cached groups.
+        versions: Of the ranges of rollups; None if nothing is cached.
     """
 
     def __init__(self, rows: RowReader, known: KnownGroups, versions: Versions | None) -> None:
@@ -38,7 +38,7 @@ class Slowest:
         self._read = 0
 
     async def ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
-        """Return how many groups there are, and the ones that are asked for.
+        """Return the number of groups, and the requested ones.
 
         Raises:
             TooMuchError: It would take too long.
@@ -48,12 +48,12 @@ class Slowest:
             for one in parts(source.plan.ranges):
                 part = Rollups(query, replace_plan(source.plan, ranges=[one]))
                 version = self._versions.of_all(one)
-                question = ("p95", part.plan.breakdown, query.by, repr(sorted(part.plan.values.items())), one, version)
-                found = None if version is None else self._known.get(question)
+                cache_key = ("p95", part.plan.breakdown, query.by, repr(sorted(part.plan.values.items())), one, version)
+                found = None if version is None else self._known.get(cache_key)
                 if found is None:
                     found = await self._durations(query, part)
                     if version is not None:
-                        self._known.add(question, found)
+                        self._known.add(cache_key, found)
                 for key, took in found.items():
                     durations[key] = durations.get(key, 0) + took
         else:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from intercept.records import EndReason
 from storage.aggregation.histograms import DIGIT_BITS, unpack
 from storage.aggregation.rollup import HISTOGRAMS, MONEY, NO_GROUP, OF_TAGS, PLAIN, TOKENS, Breakdown
-from storage.aggregation.totals import all_tokens, figures
+from storage.aggregation.totals import all_tokens, value_stages
 from storage.mongo.indexes import (
     BUSIEST_TOKENS,
     ROLLUPS,
@@ -324,7 +324,7 @@ class Records(Source):
     def _documents(self) -> Stages:
         loss = {name: f"$cache_loss.{name}" for name in LOSS}
         shown = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
-        return [{"$match": self._filter}, *figures(shown)]
+        return [{"$match": self._filter}, *value_stages(shown)]
 
     def ranking(self, order: Order) -> Stages:
         """See `Source`. Nothing but this is read of the records."""

@@ -119,12 +119,12 @@ def _of_records(query: SpendQuery) -> list[dict[str, Any]]:
     tokens = {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
     used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     unpriced = {"$cond": [{"$and": [used, {"$eq": ["$cost", None]}]}, 1, 0]}
-    shown = dict.fromkeys((FIELDS[one] for one in query.group_by), True)
+    projection = dict.fromkeys((FIELDS[one] for one in query.group_by), True)
     return [
         {"$match": match},
         {
             "$project": {
-                **shown,
+                **projection,
                 **tokens,
                 "at": "$started_at",
                 "interceptions": {"$literal": 1},

@@ -30,12 +30,12 @@ _EXAMPLE = Entry(
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/audit": get(
         "listAudit",
-        "Who changed what of users and tokens, who signed in, and who was refused",
+        "Changes to users and tokens, sign-ins and refused accesses",
         "Newest first. For owners and auditors.",
         tag="audit",
         parameters=(
             LIMIT,
-            query("after_id", UUID, "Begin behind this one, the last of the page before."),
+            query("after_id", UUID, "Start after this one: the last of the previous page."),
             query("from", Timestamp, "From then on."),
             query("to", Timestamp, "Until before then."),
             query(

@@ -43,9 +43,9 @@ SEARCH = query(
     f"Keys are {', '.join(SEARCH_KEYS)}.",
     example=SEARCH_EXAMPLE,
 )
-LIMIT = query("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "How many at most.", default=DEFAULT_LIMIT)
-OFFSET = query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "Leave out that many.", default=0)
-AFTER = query("after_id", UUID, "Begin behind this one, the last of the page before. Not together with `offset`.")
+LIMIT = query("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "The maximum number of items.", default=DEFAULT_LIMIT)
+OFFSET = query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "The number of items to skip.", default=0)
+AFTER = query("after_id", UUID, "Start after this one: the last of the previous page. Not together with `offset`.")
 
 FORMAT = query(
     "format",
@@ -53,8 +53,8 @@ FORMAT = query(
     "Lines of JSON, each an interception, or CSV (RFC 4180) with a row of names first.",
     default="ndjson",
 )
-ROWS = query("limit", Annotated[int, Meta(ge=1, le=MAX_ROWS)], "How many at most; without it all of them.")
-LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Go on behind the event of this id.")
+ROWS = query("limit", Annotated[int, Meta(ge=1, le=MAX_ROWS)], "The maximum number of items; without it all.")
+LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Continue after the event with this id.")
 _BUSY = {"Retry-After": RETRY_AFTER}
 _EVENT = f"event: interception\nid: 8265D3\ndata: {msgspec.json.encode(EXAMPLE).decode()}\n\n"
 
@@ -63,52 +63,54 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/interceptions": get(
         "listInterceptions",
         "What was recorded",
-        "Newest first. Without a `status` in the search, what is still in flight is left out.",
+        "Newest first. Calls in flight are left out unless the search has a `status`.",
         tag=TAG,
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
-        responses={
-            "200": response("A page of them.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})
-        }
+        responses={"200": response("A page.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})}
         | WORDS
         | ALWAYS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
         "getInterception",
         "One interception",
-        "Also while it is in flight.",
+        "Calls in flight have one too.",
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the interception."),),
         responses={
             "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
-            "404": problem("No such interception, or none that the caller may see.", UNKNOWN_INTERCEPTION),
+            "404": problem("There is no such interception that the caller may see.", UNKNOWN_INTERCEPTION),
         }
         | ALWAYS,
     ),
     "/api/v2/aibridge/interceptions/export": get(
         "exportInterceptions",
-        "Everything that matches, to take away",
-        "Newest first. To go on with one that was broken off, pass the last id that came as `after_id`.",
+        "Export all that match",
+        "Newest first. To continue an interrupted export, pass the last received id as `after_id`.",
         tag=TAG,
         parameters=(FORMAT, SEARCH, AFTER, ROWS),
         responses=ALWAYS
         | WORDS
         | {
             "200": response(
-                "A download. When something goes wrong half way, the connection is broken off.",
+                "A download. If something fails half way, the connection is closed early.",
                 {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
-                {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="interceptions.csv"')},
+                {"Content-Disposition": header(str, "A file name.", 'attachment; filename="interceptions.csv"')},
             ),
             "429": problem(
-                "An export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+                "Another export of the user is in progress.",
+                TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS),
+                headers=_BUSY,
             ),
             "503": problem(
-                "The database is unavailable, or many exports are under way.", TOO_MANY_EXPORTS, headers=_BUSY
+                "The database is unavailable, or the maximum number of exports is running.",
+                TOO_MANY_EXPORTS,
+                headers=_BUSY,
             ),
         },
     ),
     "/api/v2/aibridge/interceptions/live": get(
         "watchInterceptions",
-        "Interceptions as they start and end",
+        "Live events: interceptions as they start and end",
         "Server-sent events: `interception` with one as its data, when it starts and when it ends; `reset` when the events "
         "since `Last-Event-ID` are not known any more.",
         tag=TAG,
@@ -118,11 +120,17 @@ PATHS: dict[str, Described] = {
         | {
             "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
             "429": problem(
-                "The user has many live tails open.", TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS), headers=_BUSY
+                "The user has the maximum number of live tails open.",
+                TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS),
+                headers=_BUSY,
             ),
-            "410": problem("The events since `Last-Event-ID` are not known any more.", FORGOTTEN_EVENT_ID),
-            "501": problem("The MongoDB is a single server that cannot tell.", UNSUPPORTED),
-            "503": problem("The database is unavailable, or too many listen.", TOO_MANY_LISTENERS, headers=_BUSY),
+            "410": problem("The events since `Last-Event-ID` are no longer available.", FORGOTTEN_EVENT_ID),
+            "501": problem("The MongoDB is a standalone server, which has no change streams.", UNSUPPORTED),
+            "503": problem(
+                "The database is unavailable, or the maximum number of listeners is reached.",
+                TOO_MANY_LISTENERS,
+                headers=_BUSY,
+            ),
         },
     ),
 }

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, structs
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
-from handlers.api.recorded.question import DEFAULT_GROUPS, MAX_BUCKETS
-from handlers.api.recorded.told import LINES
+from handlers.api.recorded.group_request import DEFAULT_GROUPS, MAX_BUCKETS
+from handlers.api.recorded.progress import LINES
 from handlers.openapi.errors import ALWAYS, WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
@@ -131,7 +131,7 @@ SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/stats": get(
         "getStatistics",
-        "What calls add up to over time",
+        "Statistics over time or by group",
         "Counts, tokens, costs and durations of ended calls: `series` over time in buckets of UTC, each with its points. With "
         "any of `of`, `q`, `order_by`, `limit`, `offset`, `tz`, `compare`, `format`, a bucket `week`, `month` or `all`, or a "
         "`group_by` that series do not have, the answer is `groups`: every group there is, page by page. With "
@@ -154,7 +154,7 @@ PATHS: dict[str, Described] = {
                 f"of refusals {', '.join(names_of(Subject.REFUSALS))}; of sessions {', '.join(names_of(Subject.SESSIONS))}.",
                 example="user,model",
             ),
-            query("of", Subject, "What is added up in groups; without it calls."),
+            query("of", Subject, "What the groups count; without it calls."),
             query(
                 "q",
                 str,
@@ -162,16 +162,20 @@ PATHS: dict[str, Described] = {
                 "calls.",
                 example="model:gpt-5",
             ),
-            query("order_by", Order, "What comes first has most of it; without it calls."),
+            query("order_by", Order, "The sort order of groups, largest first; without it calls."),
             query(
                 "limit",
                 Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
                 "How many groups.",
                 default=DEFAULT_GROUPS,
             ),
-            query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "How many groups to leave out.", default=0),
+            query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "The number of groups to skip.", default=0),
             query(
-                "tz", str, "Whose days, weeks and months: a time zone of IANA.", default="UTC", example="Europe/Berlin"
+                "tz",
+                str,
+                "The time zone of days, weeks and months, by its IANA name.",
+                default="UTC",
+                example="Europe/Berlin",
             ),
             query(
                 "compare",

@@ -14,7 +14,7 @@ Key: TypeAlias = tuple[Any, ...]
 """The values that a group has in common."""
 
 
-class NotAskedError(ValueError):
+class UnsupportedOrderError(ValueError):
     """It cannot be told of what is asked about. Its text says what of it."""
 
 
@@ -48,7 +48,7 @@ class Found(Struct):
     points_before: dict[datetime, Totals] = msgspec.field(default_factory=dict)
 
 
-class Answer(Struct):
+class GroupResult(Struct):
     """What was found.
 
     Attributes:

@@ -123,7 +123,7 @@ _BY_SIZE: Final = (
     Breakdown.USER_OUTCOME,
     Breakdown.USER_TAG,
 )
-_LONGEST_FIRST: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
+_BY_LENGTH: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
 _BY_TOKEN: Final = frozenset({Breakdown.GROUP, Breakdown.TOKEN})
 _TAGS: Final = "tags."
 _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages.tool": "tool"})
@@ -254,7 +254,7 @@ def _is_plain(value: Any) -> bool:
 def buckets_of(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
     """The buckets of rollups that are whole in those that are asked for, longest first."""
     kept = {*BUCKETS[breakdown]} | ({Bucket.HOUR} if breakdown is Breakdown.COMBINATION else set())
-    there = [one for one in _LONGEST_FIRST if one in kept]
+    there = [one for one in _BY_LENGTH if one in kept]
     match query.period:
         case Period.ALL:
             return [one for one in there if one is not Bucket.MINUTE]

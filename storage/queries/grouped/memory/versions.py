@@ -1,7 +1,7 @@
-"""Which rollups are as they were: those of everyone, by bucket.
+"""Versions of rollups: the rollup of all users, by bucket.
 
-Whatever changes rollups of a bucket changes that of everyone there in the same transaction, see
-`storage.aggregation.rollup_job` and `storage.examples.totals`. So what is known of a bucket is right while that one is the same.
+Every change of rollups of a bucket changes its rollup of all users in the same transaction, see
+`storage.aggregation.rollup_job` and `storage.examples.totals`. So cached values of a bucket are valid while that one is the same.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from storage.mongo.indexes import ROLLUPS
 from storage.mongo.rows import as_sent
 from storage.queries.filters.time_ranges import TimeRange
 
-Place = tuple[str, datetime]
-"""A bucket: how long it is, and when it begins."""
+BucketKey = tuple[str, datetime]
+"""The key of a bucket: its length and its start."""
 
 BUCKETS: Final = frozenset({Bucket.HOUR, Bucket.DAY})
-"""What rollups are remembered of. Minutes are many, and seldom asked for twice."""
+"""The buckets that are cached. Minutes are many, and seldom queried twice."""
 
 _BYTES: Final = 16
 
 
 class Versions:
-    """The rollups of everyone in some ranges, as of one moment.
+    """The rollups of all users in some ranges, in one snapshot.
 
     Args:
-        known: Each bucket that has one, and the one as MongoDB sent it.
+        known: By bucket, the rollup as MongoDB sent it.
     """
 
-    def __init__(self, known: Mapping[Place, bytes]) -> None:
+    def __init__(self, known: Mapping[BucketKey, bytes]) -> None:
         self._known: dict[str, list[tuple[datetime, bytes]]] = {bucket.value: [] for bucket in BUCKETS}
         for bucket, at in sorted(known):
             sent = known[bucket, at]
             self._known[bucket].append((at, blake2b(sent, digest_size=_BYTES).digest()))
 
-    def of(self, ranges: Iterable[TimeRange]) -> dict[Place, bytes]:
-        """The version of each bucket of ranges that were read: where there is none, nobody has any rollup."""
-        found: dict[Place, bytes] = {}
+    def of(self, ranges: Iterable[TimeRange]) -> dict[BucketKey, bytes]:
+        """The version of each bucket of ranges; a bucket without one has no rollups."""
+        found: dict[BucketKey, bytes] = {}
         for bucket, start, end in ranges:
             if bucket in BUCKETS and bucket is not None:
                 found |= {(bucket, at): version for at, version in self._known[bucket] if start <= at < end}
         return found
 
     def of_all(self, one: TimeRange) -> bytes | None:
-        """The version of a range as one; None where it is not told by such buckets."""
+        """One version for a whole range; None if it has other buckets."""
         if one.bucket not in BUCKETS:
             return None
         digest = blake2b(digest_size=_BYTES)
@@ -64,7 +64,7 @@ async def read_versions(database: Database, ranges: Iterable[TimeRange], options
     Args:
         database: Where the rollups are.
         ranges: Which ones; they may overlap.
-        options: Of an aggregation, to read as of one moment.
+        options: Of an aggregation, to read one snapshot.
     """
     parts = [
         {"level": Breakdown.ALL.value, "bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}

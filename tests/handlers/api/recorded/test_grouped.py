@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
+from handlers.api.recorded.group_request import MAX_BUCKETS, OWN_PARAMETERS, needs_groups, parse_group_request
 from handlers.api.recorded.grouped import too_much
-from handlers.api.recorded.question import MAX_BUCKETS, OWN_PARAMETERS, asks_for_groups, parse_question
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.calendar import Period, starts
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
-from storage.queries.filters.grouped.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.grouped import slices
 from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
 from storage.queries.grouped.row_reader import Progress
@@ -52,7 +52,7 @@ async def text(running, **parameters):
 
 
 def test_a_question_is_read_in_the_zone_it_names():
-    asked = parse_question(
+    asked = parse_group_request(
         {
             "from": "2026-02-10T00:00:00Z",
             "bucket": "month",
@@ -75,7 +75,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         *(5, 10, True),
     )
     assert (asked.format, asked.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
-    usual = parse_question({"of": ""}, NOW).query
+    usual = parse_group_request({"of": ""}, NOW).query
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
 
@@ -105,14 +105,14 @@ def test_a_question_is_read_in_the_zone_it_names():
 )
 def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
     with pytest.raises(ValidationProblem) as refused:
-        parse_question(values, NOW)
+        parse_group_request(values, NOW)
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
 
 
 @pytest.mark.parametrize("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
 def test_a_dimension_that_there_is_not_is_refused(group_by):
     with pytest.raises(ValidationProblem) as refused:
-        parse_question({"group_by": group_by}, NOW)
+        parse_group_request({"group_by": group_by}, NOW)
     ((field, detail),) = refused.value.validations
     assert field == "group_by"
     assert "up to 2 of user, group, token, model" in detail
@@ -128,7 +128,7 @@ NAMES = ["from", "to", "bucket", "group_by", *OWN_PARAMETERS]
 @given(st.dictionaries(st.sampled_from(NAMES), texts))
 def test_any_values_are_a_bounded_question_or_are_refused(values):
     try:
-        query = parse_question(values, NOW).query
+        query = parse_group_request(values, NOW).query
     except ValidationProblem:
         return
     assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS
@@ -137,10 +137,10 @@ def test_any_values_are_a_bounded_question_or_are_refused(values):
 
 
 def test_what_series_tell_is_no_question_about_groups():
-    assert not asks_for_groups({"bucket": "day", "group_by": "initiator", "q": ""})
-    assert not asks_for_groups({"format": "series", "q": "x", "compare": "previous", "group_by": "tool"})
+    assert not needs_groups({"bucket": "day", "group_by": "initiator", "q": ""})
+    assert not needs_groups({"format": "series", "q": "x", "compare": "previous", "group_by": "tool"})
     for values in ({"q": "x"}, {"bucket": "all"}, {"group_by": "user,model"}, {"group_by": "tool"}, {"limit": "5"}):
-        assert asks_for_groups(values)
+        assert needs_groups(values)
 
 
 def test_what_takes_too_long_is_told_with_how_long_it_may_take():
@@ -300,7 +300,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     assert error == {"error": told}
 
     async def refuses(*_, **_options):
-        raise NotAskedError("sessions cannot be sorted by p95")
+        raise UnsupportedOrderError("sessions cannot be sorted by p95")
 
     monkeypatch.setattr(Grouped, "read", refuses)
     assert (await client.request("GET", f"{STATS}?group_by=agent", lines)).status == 400

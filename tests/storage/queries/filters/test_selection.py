@@ -41,7 +41,7 @@ def test_the_smallest_rollups_and_the_narrowest_index_are_chosen(
 ):
     selection = selected(search, visible_to)
     assert (selection.breakdown, selection.count_field, selection.buckets) == (breakdown, count_field, buckets)
-    assert (selection.index, selection.counting_index) == indexes
+    assert (selection.index, selection.count_index) == indexes
 
 
 def test_the_filter_is_that_of_the_search_within_the_time():

@@ -19,7 +19,7 @@ from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import NotAskedError, TooManyPointsError, TooMuchError
+from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import grouped as grouped_module
@@ -319,7 +319,7 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     ]
     assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
     assert (await Grouped(database).read(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
-    with pytest.raises(NotAskedError, match="refusals cannot be sorted by cost"):
+    with pytest.raises(UnsupportedOrderError, match="refusals cannot be sorted by cost"):
         await Grouped(database).read(replace(refusals, order=Order.COST))
 
 

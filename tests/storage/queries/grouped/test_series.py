@@ -13,7 +13,7 @@ from storage.aggregation.rollup import NO_GROUP, Bucket, GroupBy, add
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.series import question_of, series_of
+from storage.queries.grouped.series import group_query_of, series_of
 from storage.queries.statistics import Statistics, StatsQuery
 from tests.storage.queries.grouped.test_grouped import (
     ADA,
@@ -46,7 +46,7 @@ def by_group(series):
 
 
 async def series_by_search(database, query, conditions=None, visible_to=None):
-    answer = await Grouped(database).read(question_of(query, conditions or {}, visible_to))
+    answer = await Grouped(database).read(group_query_of(query, conditions or {}, visible_to))
     return series_of(query, answer), answer
 
 
@@ -73,7 +73,7 @@ def test_every_series_is_what_the_calls_found_add_up_to(
         await count(database, *made, ends=[{"tokens": tokens, "end_reason": reason} for tokens, reason in ends])
         conditions = parse_search(q).filter(initiator_id=None)
         series, answer = await series_by_search(database, query, conditions, visible_to)
-        asked = question_of(query, conditions, visible_to)
+        asked = group_query_of(query, conditions, visible_to)
         selection, before = asked.selection, query.previous
         expected, earlier = {}, {}
         async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
@@ -141,7 +141,7 @@ async def test_the_time_before_is_read_once_more_without_groups(database, monkey
         told.append(tuple(progress))
 
     query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), Bucket.HOUR, GroupBy.MODEL, compare=True)
-    asked = question_of(query, parse_search("took:>0s").filter(initiator_id=None), None)
+    asked = group_query_of(query, parse_search("took:>0s").filter(initiator_id=None), None)
     await Grouped(database).read(asked, on_progress)
     assert (told[0], told[-1]) == ((0, 7), (5, 5))
 

@@ -1,4 +1,4 @@
-"""Reads what groups add up to, and of rollups only what is not known yet."""
+"""Reads totals of groups; from rollups only what is not cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.sum_cache import Place, SumCache, parts
+from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Rollups, Source
@@ -20,22 +20,22 @@ from storage.queries.grouped.sums import add, id_of, key_of, totals
 from storage.queries.side_by_side import side_by_side
 
 
-class SumReader:
-    """Reads sums for one answer, as of one moment.
+class TotalsReader:
+    """Reads totals for one result, in one snapshot.
 
     Args:
-        rows: Reads what is not known.
-        cache: What is known.
-        versions: Of the ranges of rollups that are read; None where nothing is remembered.
+        rows: Reads what is not cached.
+        cache: The cached totals.
+        versions: Of the ranges of rollups; None if nothing is cached.
     """
 
-    def __init__(self, rows: RowReader, cache: SumCache, versions: Versions | None) -> None:
+    def __init__(self, rows: RowReader, cache: TotalsCache, versions: Versions | None) -> None:
         self._rows = rows
         self._cache = cache
         self._versions = versions
 
     async def read(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
-        """Read what groups add up to; None are all as one."""
+        """Read the totals of groups; None is all calls as one group."""
         if not isinstance(source, Rollups) or self._versions is None:
             return await self._read(query, source, keys)
         found: dict[Key, Found] = {}
@@ -52,19 +52,19 @@ class SumReader:
     async def _of_part(
         self, query: GroupQuery, source: Rollups, one: TimeRange, keys: Sequence[Key] | None
     ) -> dict[Key, Found]:
-        """What groups add up to in one range; nobody may change it."""
+        """The totals of groups in one range, which must not be changed."""
         part = Rollups(query, replace_plan(source.plan, ranges=[one]))
         version = self._versions.of_all(one) if self._versions is not None else None
         if version is None:
             return await self._read(query, part, keys)
-        place = _place(query, source, one)
+        cache_key = _cache_key(query, source, one)
         wanted: Sequence[Key] = [()] if keys is None else keys
-        known = self._cache.known(place, version)
+        known = self._cache.known(cache_key, version)
         missing = [key for key in wanted if key not in known]
         found = {key: held for key in wanted if (held := known.get(key)) is not None}
         if missing:
             read = await self._read(query, part, None if keys is None else missing)
-            self._cache.add(place, version, missing, read)
+            self._cache.add(cache_key, version, missing, read)
             found |= read
         return found
 
@@ -94,9 +94,9 @@ class SumReader:
         return found
 
 
-def _place(query: GroupQuery, source: Rollups, one: TimeRange) -> Place:
-    """Where it is remembered: all that makes a difference to what is read."""
+def _cache_key(query: GroupQuery, source: Rollups, one: TimeRange) -> TotalsKey:
+    """The key in the cache: everything that affects the totals."""
     plan = source.plan
     values = repr(sorted(plan.values.items()))
     zone = "" if query.period is Period.ALL else str(query.zone)
-    return Place((plan.breakdown, values, query.by, query.period, zone, query.in_full), one)
+    return TotalsKey((plan.breakdown, values, query.by, query.period, zone, query.in_full), one)

@@ -36,7 +36,7 @@ PREVIOUS: Final = "previous"
 _PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})
 
 
-def asks_for_groups(values: Mapping[str, str]) -> bool:
+def needs_groups(values: Mapping[str, str]) -> bool:
     """Whether the parameters need groups; else the response has series, also if they request series."""
     if values.get("format") == SERIES:
         return False
@@ -46,7 +46,7 @@ def asks_for_groups(values: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Question:
+class GroupRequest:
     """A request for groups, and the format of the response."""
 
     query: GroupQuery
@@ -55,7 +55,7 @@ class Question:
     q: str
 
 
-def parse_question(values: Mapping[str, str], now: datetime) -> Question:
+def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupRequest:
     """Read the parameters, at the time `now`; an empty value counts as not given.
 
     Raises:
@@ -88,7 +88,7 @@ def parse_question(values: Mapping[str, str], now: datetime) -> Question:
         offset=_number(values, "offset", 0, MAX_OFFSET, 0),
         compare=values.get("compare") == PREVIOUS,
     )
-    return Question(query, written, tz, values.get("q", ""))
+    return GroupRequest(query, written, tz, values.get("q", ""))
 
 
 def _by(text: str, of: Subject, problems: list[tuple[str, str]]) -> tuple[By, ...]:

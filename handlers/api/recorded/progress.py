@@ -1,4 +1,4 @@
-"""Answers that say how far they are, where they take long: lines of progress, and at last the result."""
+"""Responses that take long: lines with the progress, and at last the result."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from storage.queries.grouped.row_reader import OnProgress, Progress
 LINES: Final = "application/x-ndjson"
 
 Read: TypeAlias = Callable[[OnProgress, float | None], Awaitable[msgspec.Struct]]
-"""Reads an answer: tells how far it is, and may take so many seconds; None is the usual time."""
+"""Reads a result. It reports its progress and may take this many seconds; None is the usual time."""
 
 
-class ToldHandler(WatchedHandler):
-    """A resource that reads records for its answer.
+class ProgressHandler(WatchedHandler):
+    """A resource that reads records for its result.
 
-    With `Accept: application/x-ndjson` an answer is lines: how far the records are read, and at last the result. It may take
-    longer then.
+    With `Accept: application/x-ndjson` the response is lines: the progress, and at last the result. It may take longer then.
 
     Attributes:
         read_per_second: About how many records the database reads for it in a second.
@@ -35,11 +34,11 @@ class ToldHandler(WatchedHandler):
     _began = 0.0
 
     def end(self) -> None:
-        """Break the answer off."""
+        """Cut the response off."""
         self.cut()
 
-    async def write_told(self, read: Read) -> None:
-        """Answer with what is read: in one piece, or in lines where the client accepts those.
+    async def write_with_progress(self, read: Read) -> None:
+        """Answer with the result: in one piece, or in lines if the client accepts them.
 
         Raises:
             ValidationProblem: it would take too long.
@@ -62,7 +61,7 @@ class ToldHandler(WatchedHandler):
         self._began = self.bridge.monotonic()
         try:
             async with self.watched():
-                found = await read(self._tell, STREAM_SECONDS)
+                found = await read(self._write_progress, STREAM_SECONDS)
         except ValidationProblem as problem:
             if not self.cycle.started:
                 raise
@@ -71,7 +70,7 @@ class ToldHandler(WatchedHandler):
         self.set_header("Content-Type", LINES)
         self.write(msgspec.json.encode({"result": found}) + b"\n")
 
-    async def _tell(self, progress: Progress) -> None:
+    async def _write_progress(self, progress: Progress) -> None:
         await self.check_client(progress)
         self.set_header("Content-Type", LINES)
         shown = ReadingProgress.of_records(*progress, self.bridge.monotonic() - self._began, self.read_per_second)

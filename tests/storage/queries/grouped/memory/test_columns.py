@@ -1,4 +1,4 @@
-"""Groups that are ranked by tallies in memory are those that MongoDB finds, at every moment."""
+"""Groups that are ranked by columns in memory are those that MongoDB finds, at every moment."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory import tallies as tallies_module
-from storage.queries.grouped.memory import tally_cache
-from storage.queries.grouped.memory.tallies import Cells, KnownGroups, Tallies, TallyRows, first
+from storage.queries.grouped.memory import column_cache
+from storage.queries.grouped.memory import columns as columns_module
+from storage.queries.grouped.memory.columns import ColumnRows, Combinations, KnownGroups, RollupColumns, first
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 HOURS = 30
@@ -80,7 +80,7 @@ async def asked(grouped, query):
 def by_mongodb(database, monkeypatch):
     """The same without any memory."""
     grouped = Grouped(database)
-    monkeypatch.setattr(grouped._tallies, "ranked", nothing)
+    monkeypatch.setattr(grouped._columns, "ranked", nothing)
     monkeypatch.setattr(grouped._known, "known", lambda *_: {})
     return grouped
 
@@ -108,35 +108,35 @@ LEVELS = {
 @pytest.mark.gen_test(timeout=60)
 async def test_groups_are_ranked_as_mongodb_ranks_them(database, monkeypatch):
     await filled(database)
-    tallied, plain = Grouped(database), by_mongodb(database, monkeypatch)
+    cached, plain = Grouped(database), by_mongodb(database, monkeypatch)
     orders = (Order.COST, Order.CALLS, Order.TOKENS, Order.FAILED)
     for number, (names, q) in enumerate(QUESTIONS):
         query = question(names, q, order=orders[number % 4], compare=number % 2 == 0)
         expected = await asked(plain, query)
-        assert await asked(tallied, query) == expected
+        assert await asked(cached, query) == expected
         page = question(names, q, order=orders[number % 4], compare=number % 2 == 0, offset=1, limit=2)
-        found = await asked(tallied, page)
+        found = await asked(cached, page)
         assert found == (expected[0], expected[1][1:3], expected[2])
-    assert {name[0] for name in tallied._tallies._tallies} >= LEVELS
+    assert {name[0] for name in cached._columns._buckets} >= LEVELS
 
 
 @pytest.mark.gen_test
 async def test_what_changes_afterwards_is_in_the_next_answer(database, monkeypatch):
     await filled(database)
-    tallied, plain = Grouped(database), by_mongodb(database, monkeypatch)
+    cached, plain = Grouped(database), by_mongodb(database, monkeypatch)
     query = question()
-    before = await asked(tallied, query)
+    before = await asked(cached, query)
     call = Call(900, second=3_600, initiator=UUID(int=9), model="new")
     await count(database, call.start, call.presumed_end())
     for change in (None, call.end(999)):
         if change:
             await count(database, change)
-        found = await asked(tallied, query)
+        found = await asked(cached, query)
         assert found == await asked(plain, query)
         assert found != before
         before = found
     await database.rollups.delete_many({"at": {"$gte": MIDNIGHT + timedelta(days=1)}})
-    found = await asked(tallied, query)
+    found = await asked(cached, query)
     assert found == await asked(plain, query)
     assert found[1] != before[1]
 
@@ -167,7 +167,7 @@ async def test_a_second_answer_reads_what_changed_alone(database):
     await raw["system.profile"].drop()
     asked = [one["command"]["pipeline"] for one in found if "pipeline" in one["command"]]
     versions = [one for one in found if one["command"].get("pipeline", [{}])[0].get("$match", {}).keys() == {"$or"}]
-    assert [pipeline for pipeline in asked if {"$limit": tally_cache.MAX_ROWS + 1} in pipeline] == []
+    assert [pipeline for pipeline in asked if {"$limit": column_cache.MAX_ROWS + 1} in pipeline] == []
     # A day, the hours of the next one, and none of before.
     assert min(one["docsExamined"] for one in versions) == 1 + HOURS - 24
 
@@ -176,21 +176,21 @@ async def test_a_second_answer_reads_what_changed_alone(database):
 async def test_what_is_too_much_for_memory_is_left_to_mongodb(database, monkeypatch):
     await filled(database)
     expected = await asked(by_mongodb(database, monkeypatch), question())
-    monkeypatch.setattr(tally_cache, "MAX_ROWS", 30)
+    monkeypatch.setattr(column_cache, "MAX_ROWS", 30)
     grouped = Grouped(database)
     assert [await asked(grouped, question()) for _ in range(2)] == [expected, expected]
-    assert (len(grouped._tallies._tallies), grouped._tallies._rows.total()) == (0, 0)
+    assert (len(grouped._columns._buckets), grouped._columns._rows.total()) == (0, 0)
 
 
 @pytest.mark.gen_test
-async def test_one_question_reads_few_tallies_and_mongodb_ranks_until_all_are_there(database, monkeypatch):
+async def test_one_query_reads_few_buckets_and_mongodb_ranks_until_all_are_there(database, monkeypatch):
     await filled(database)
     expected = await asked(by_mongodb(database, monkeypatch), question())
-    monkeypatch.setattr(tally_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
+    monkeypatch.setattr(column_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
     grouped, read = Grouped(database), []
     for _ in range(4):
         assert await asked(grouped, question()) == expected
-        read.append(len(grouped._tallies._tallies))
+        read.append(len(grouped._columns._buckets))
     # The day, and two of its six hours at a time.
     assert read == [3, 5, 7, 7]
 
@@ -198,45 +198,45 @@ async def test_one_question_reads_few_tallies_and_mongodb_ranks_until_all_are_th
 @pytest.mark.gen_test
 async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, monkeypatch):
     await filled(database)
-    monkeypatch.setattr(tally_cache, "MAX_ROWS", 40)
-    monkeypatch.setattr(tally_cache, "MIN_CELLS", 5)
+    monkeypatch.setattr(column_cache, "MAX_ROWS", 40)
+    monkeypatch.setattr(column_cache, "MIN_COMBINATIONS", 5)
     plain, grouped = by_mongodb(database, monkeypatch), Grouped(database)
     for hour in (*range(24, HOURS), 24, 1, 2, 3, 25):
         within = {"start": MIDNIGHT + timedelta(hours=hour), "end": MIDNIGHT + timedelta(hours=hour + 1)}
         query = GroupQuery(**within, by=question().by, limit=1_000)
         assert await asked(grouped, query) == await asked(plain, query)
-        cache = grouped._tallies
-        assert sum(map(len, cache._tallies.values())) == cache._rows.total() <= 40
+        cache = grouped._columns
+        assert sum(map(len, cache._buckets.values())) == cache._rows.total() <= 40
 
 
 @pytest.mark.gen_test
-async def test_it_is_remembered_of_a_bounded_number_of_tallies_how_large_they_were(database, monkeypatch):
+async def test_the_sizes_of_a_bounded_number_of_buckets_are_remembered(database, monkeypatch):
     await filled(database)
-    monkeypatch.setattr(tally_cache, "MAX_SIZES", 3)
+    monkeypatch.setattr(column_cache, "MAX_SIZES", 3)
     grouped = Grouped(database)
     for _ in range(2):
         for names in ("user", "token"):
             await grouped.read(question(names))
-            assert len(grouped._tallies._sizes) == 3
+            assert len(grouped._columns._sizes) == 3
 
 
 NAMES = DIMENSIONS[Breakdown.USER_COMBINATION]
 figures = st.integers(-5, 10**13)
-cells = st.tuples(*(st.sampled_from((None, "a", "b")) for _ in NAMES))
-rows = st.lists(st.tuples(cells, figures, st.decimals("-3", "3", places=13)), max_size=12)
+combinations = st.tuples(*(st.sampled_from((None, "a", "b")) for _ in NAMES))
+rows = st.lists(st.tuples(combinations, figures, st.decimals("-3", "3", places=13)), max_size=12)
 
 
 @given(st.lists(rows, max_size=4), st.sampled_from((Order.CALLS, Order.COST, Order.FAILED, Order.TOKENS)), st.data())
-def test_sums_of_tallies_are_those_of_their_rows(buckets, order, data):
+def test_totals_of_columns_are_those_of_their_rows(buckets, order, data):
     fields = data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True))
-    known = Cells(NAMES)
-    tallies, expected = [], {}
+    known = Combinations(NAMES)
+    made, expected = [], {}
     for number, bucket in enumerate(buckets):
-        gathered = TallyRows(known)
-        for cell, figure, cost in bucket:
+        gathered = ColumnRows(known)
+        for combination, figure, cost in bucket:
             figures = {"interceptions": figure, "failed": 2 * figure, "input_tokens": figure, "output_tokens": 1}
-            gathered.add({**dict(zip(NAMES, cell, strict=True)), **figures, "cost": Decimal128(cost)})
-            key = tuple(cell[NAMES.index(name)] for name in fields)
+            gathered.add({**dict(zip(NAMES, combination, strict=True)), **figures, "cost": Decimal128(cost)})
+            key = tuple(combination[NAMES.index(name)] for name in fields)
             picked = {
                 Order.CALLS: figure,
                 Order.COST: cost * 10**12,
@@ -244,16 +244,16 @@ def test_sums_of_tallies_are_those_of_their_rows(buckets, order, data):
                 Order.TOKENS: figure + 1,
             }
             expected[key] = expected.get(key, 0) + picked[order]
-        tallies.append(gathered.tally(bytes([number])))
-    settled = data.draw(st.integers(0, len(tallies)))
+        made.append(gathered.make(bytes([number])))
+    settled = data.draw(st.integers(0, len(made)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tallies_module, "MAX_GROUPS", data.draw(st.sampled_from((0, 1, 100))))
+        patched.setattr(columns_module, "MAX_GROUPS", data.draw(st.sampled_from((0, 1, 100))))
         remembered = KnownGroups()
-        found = Tallies(known, tallies[:settled], tallies[settled:], remembered)
+        found = RollupColumns(known, made[:settled], made[settled:], remembered)
         for _ in range(2):
             groups = found.groups(order, fields, {})
             assert groups == expected
-            assert len(remembered) <= tallies_module.MAX_GROUPS
+            assert len(remembered) <= columns_module.MAX_GROUPS
     ordered = sorted(expected, key=lambda key: (-expected[key], [(value is not None, value) for value in key]))
     offset, limit = data.draw(st.integers(0, 5)), data.draw(st.integers(1, 5))
     assert first(groups, offset, limit) == ordered[offset : offset + limit]

@@ -1,6 +1,6 @@
-"""What each cell had in a bucket of time, as columns, and which groups of them come first. Pure: no I/O, no clock.
+"""Rollups of buckets as columns, and the ranking of groups of them. Pure: no I/O, no clock.
 
-A cell is what the values of a rollup are, such as a user with one provider, model and client.
+A combination is the values of a rollup's dimensions, such as a user with one provider, model and client.
 """
 
 from __future__ import annotations
@@ -24,74 +24,74 @@ ORDERS: Final = (Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED)
 """What groups can be ranked by."""
 
 FIGURES: Final = ("interceptions", "failed", "cost", *TOKENS)
-"""The figures of a rollup that are read."""
+"""The values of a rollup that are read."""
 
 MAX_GROUPS: Final = 40_000
-"""Most groups whose figures are remembered: about 8 MB, and 14 where these are histograms."""
+"""The maximum number of cached groups: about 8 MB, and 14 MB with histograms."""
 
 _DIGITS: Final = 12
 """Costs are whole numbers of 10^-12 US dollars (`storage.recording.prices.PRECISION`)."""
 
-Cell: TypeAlias = tuple[Any, ...]
+Combination: TypeAlias = tuple[Any, ...]
 Groups: TypeAlias = dict[Key, Any]
-"""What each group has the more of, the higher it stands."""
+"""The value of each group; the largest comes first."""
 
 
-class Tally(Struct, frozen=True):
+class BucketColumns(Struct, frozen=True):
     """The rollups of one breakdown and bucket.
 
     Attributes:
         version: That of the bucket then, see `storage.queries.grouped.memory.versions`.
-        cells: Numbers of their cells.
-        columns: For each order, the figures of these.
+        combinations: The numbers of their combinations.
+        columns: For each order, their values.
     """
 
     version: bytes
-    cells: array[int]
+    combinations: array[int]
     columns: Mapping[Order, Sequence[Any]]
 
     def __len__(self) -> int:
         """How many rollups they are."""
-        return len(self.cells)
+        return len(self.combinations)
 
 
-class Cells:
-    """Numbers of cells: each gets the next one when it is seen for the first time.
+class Combinations:
+    """Numbers of combinations: each gets the next number when it is first seen.
 
     Args:
-        names: The dimensions of which cells have values, in that order.
+        names: The dimensions of a combination, in order.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
-        self._numbers: dict[Cell, int] = {}
-        self._cells: list[Cell] = []
+        self._numbers: dict[Combination, int] = {}
+        self._combinations: list[Combination] = []
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._cells)
+        return len(self._combinations)
 
-    def __getitem__(self, number: int) -> Cell:
-        """Return the cell of a number."""
-        return self._cells[number]
+    def __getitem__(self, number: int) -> Combination:
+        """Return the combination of a number."""
+        return self._combinations[number]
 
-    def number(self, cell: Cell) -> int:
-        """Return the number of a cell."""
-        found = self._numbers.setdefault(cell, len(self._cells))
-        if found == len(self._cells):
-            self._cells.append(cell)
+    def number(self, combination: Combination) -> int:
+        """Return the number of a combination."""
+        found = self._numbers.setdefault(combination, len(self._combinations))
+        if found == len(self._combinations):
+            self._combinations.append(combination)
         return found
 
 
-class TallyRows:
-    """Gathers the rollups of one bucket.
+class ColumnRows:
+    """Collects the rollups of one bucket.
 
     Args:
-        cells: Where their cells have numbers.
+        combinations: The numbers of their combinations.
     """
 
-    def __init__(self, cells: Cells) -> None:
-        self._cells = cells
+    def __init__(self, combinations: Combinations) -> None:
+        self._combinations = combinations
         self._numbers = array("L")
         self._columns: dict[Order, list[Any]] = {order: [] for order in ORDERS}
 
@@ -102,21 +102,23 @@ class TallyRows:
     def add(self, document: Mapping[str, Any]) -> None:
         """Add a rollup."""
         columns, get = self._columns, document.get
-        cell = tuple([tuple(value) if isinstance(value := get(name), list) else value for name in self._cells.names])
-        self._numbers.append(self._cells.number(cell))
+        combination = tuple(
+            [tuple(value) if isinstance(value := get(name), list) else value for name in self._combinations.names]
+        )
+        self._numbers.append(self._combinations.number(combination))
         # What an index does not have is null.
         columns[Order.CALLS].append(get("interceptions") or 0)
         columns[Order.COST].append(_scaled(get("cost")))
         columns[Order.TOKENS].append(sum([get(name) or 0 for name in TOKENS]))
         columns[Order.FAILED].append(get("failed") or 0)
 
-    def tally(self, version: bytes) -> Tally:
-        """Make the tally."""
-        return Tally(version, self._numbers, {order: _packed(found) for order, found in self._columns.items()})
+    def make(self, version: bytes) -> BucketColumns:
+        """Make the columns."""
+        return BucketColumns(version, self._numbers, {order: _packed(found) for order, found in self._columns.items()})
 
 
 class KnownGroups:
-    """What groups have in versions of ranges, those that were asked for the latest. Threads may share it."""
+    """Values of groups by versions of ranges, the most recently used. Threads may share it."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Groups] = OrderedDict()
@@ -127,74 +129,76 @@ class KnownGroups:
         """How many groups there are."""
         return self._number
 
-    def get(self, question: Hashable) -> Groups | None:
-        """Return what is known, which nobody may change."""
+    def get(self, cache_key: Hashable) -> Groups | None:
+        """Return cached groups, which must not be changed."""
         with self._lock:
-            if (known := self._known.get(question)) is not None:
-                self._known.move_to_end(question)
+            if (known := self._known.get(cache_key)) is not None:
+                self._known.move_to_end(cache_key)
             return known
 
-    def add(self, question: Hashable, groups: Groups) -> None:
-        """Remember groups; nobody may change them afterwards."""
+    def add(self, cache_key: Hashable, groups: Groups) -> None:
+        """Cache groups, which must not be changed afterwards."""
         with self._lock:
-            self._number += len(groups) - len(self._known.get(question, ()))
-            self._known[question] = groups
-            self._known.move_to_end(question)
+            self._number += len(groups) - len(self._known.get(cache_key, ()))
+            self._known[cache_key] = groups
+            self._known.move_to_end(cache_key)
             while self._number > MAX_GROUPS:
                 self._number -= len(self._known.popitem(last=False)[1])
 
 
-class Tallies(Struct, frozen=True):
-    """Tallies of one breakdown.
+class RollupColumns(Struct, frozen=True):
+    """The columns of one breakdown.
 
     Attributes:
-        cells: Their cells.
-        settled: Those that seldom change.
+        combinations: Their combinations.
+        settled: Buckets that seldom change.
         latest: The others.
-        known: What groups of those have that seldom change.
+        known: Cached groups of the settled ones.
     """
 
-    cells: Cells
-    settled: Sequence[Tally]
-    latest: Sequence[Tally]
+    combinations: Combinations
+    settled: Sequence[BucketColumns]
+    latest: Sequence[BucketColumns]
     known: KnownGroups
 
     def groups(self, order: Order, fields: Sequence[str], values: Mapping[str, Any]) -> Groups:
-        """Add up one figure in groups.
+        """Sum one value by group.
 
         Args:
-            order: Which figure.
+            order: The value.
             fields: The dimensions of the groups.
-            values: What those of cells must be, each a value or `$in`, `$nin` and `$ne`.
+            values: Conditions on combinations, each a value or `$in`, `$nin` and `$ne`.
         """
         versions = tuple(one.version for one in self.settled)
-        question = (self.cells.names, order, tuple(fields), repr(sorted(values.items())), versions)
-        settled = self.known.get(question)
+        cache_key = (self.combinations.names, order, tuple(fields), repr(sorted(values.items())), versions)
+        settled = self.known.get(cache_key)
         if settled is None:
             settled = self._of(self.settled, order, fields, values)
-            self.known.add(question, settled)
+            self.known.add(cache_key, settled)
         groups = dict(settled)
         for key, most in self._of(self.latest, order, fields, values).items():
             groups[key] = groups.get(key, 0) + most
         return groups
 
-    def _of(self, tallies: Sequence[Tally], order: Order, fields: Sequence[str], values: Mapping[str, Any]) -> Groups:
-        names, cells = self.cells.names, self.cells
-        sums: list[Any] = [0] * len(cells)
+    def _of(
+        self, buckets: Sequence[BucketColumns], order: Order, fields: Sequence[str], values: Mapping[str, Any]
+    ) -> Groups:
+        names, combinations = self.combinations.names, self.combinations
+        totals: list[Any] = [0] * len(combinations)
         seen: set[int] = set()
-        for one in tallies:
-            seen.update(one.cells)
-            for number, figure in zip(one.cells, one.columns[order], strict=True):
-                sums[number] += figure
+        for one in buckets:
+            seen.update(one.combinations)
+            for number, figure in zip(one.combinations, one.columns[order], strict=True):
+                totals[number] += figure
         conditions = [(names.index(name), _test(condition)) for name, condition in values.items()]
         positions = [names.index(name) for name in fields]
         groups: Groups = {}
         get = groups.get
         for number in seen:
-            cell = cells[number]
-            if all(test(cell[position]) for position, test in conditions):
-                key = tuple([cell[position] for position in positions])
-                groups[key] = get(key, 0) + sums[number]
+            combination = combinations[number]
+            if all(test(combination[position]) for position, test in conditions):
+                key = tuple([combination[position] for position in positions])
+                groups[key] = get(key, 0) + totals[number]
         return groups
 
 

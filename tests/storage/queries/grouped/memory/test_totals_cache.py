@@ -21,8 +21,8 @@ from storage.queries.filters.grouped.groups import Found
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory import sum_cache
-from storage.queries.grouped.memory.sum_cache import Place, SumCache, parts
+from storage.queries.grouped.memory import totals_cache
+from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -81,7 +81,7 @@ async def asked(grouped, query):
 
 
 @asynccontextmanager
-async def reading_sums(database):
+async def reading_totals(database):
     """How many documents MongoDB looked at for sums, once the block is over."""
     found = []
     raw = database._database
@@ -111,12 +111,12 @@ async def test_nothing_is_read_twice_and_what_changed_is_read_again(database):
     grouped = Grouped(database)
     query = question("model", order=Order.CALLS)
     before = await asked(grouped, query)
-    async with reading_sums(database) as found:
+    async with reading_totals(database) as found:
         assert await asked(grouped, query) == before
     assert found == []
     late = Call(900, second=60, initiator=UUID(int=1), model="m1")
     await count(database, late)
-    async with reading_sums(database) as found:
+    async with reading_totals(database) as found:
         after = await asked(grouped, query)
     # Of all calls and of four models, on the three days that are read as one.
     assert sorted(found) == [3, 12]
@@ -129,7 +129,7 @@ async def test_groups_that_are_new_on_a_page_are_read_alone(database):
     await filled(database)
     grouped = Grouped(database)
     await grouped.read(question("model", limit=3))
-    async with reading_sums(database) as found:
+    async with reading_totals(database) as found:
         answer = await asked(grouped, question("model"))
     # One model, on three days and in some hours of two more.
     assert (len(answer[1]), max(found), sum(found) <= 3 + 8) == (4, 3, True)
@@ -142,7 +142,7 @@ async def test_a_call_of_today_has_only_its_day_read_again(database):
     query = GroupQuery(START, MIDNIGHT + 5 * HOUR, by=(parse_by("model"),), period=Period.HOUR)
     await grouped.read(query)
     await count(database, Call(900, second=4 * 3_600, model="m1"))
-    async with reading_sums(database) as found:
+    async with reading_totals(database) as found:
         answer = await asked(grouped, query)
     # Hours of today, of all calls and of three models.
     assert (max(found) <= 5, len(found)) == (True, 2)
@@ -191,11 +191,11 @@ actions = st.lists(
 @given(actions, st.integers(1, 12))
 def test_the_memory_is_bounded_and_knows_the_latest_version_alone(made, most):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sum_cache, "MAX_SUMS", most)
-        cache = SumCache()
+        patched.setattr(totals_cache, "MAX_TOTALS", most)
+        cache = TotalsCache()
         told = {}
         for number, (asked_for, of, version, keys, points) in enumerate(made):
-            place = Place((asked_for,), of)
+            place = TotalsKey((asked_for,), of)
             found = {
                 key: Found(key, {"interceptions": number}, {MIDNIGHT + index * HOUR: {} for index in range(points)})
                 for key in keys[1:]

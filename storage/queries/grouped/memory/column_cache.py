@@ -1,7 +1,7 @@
-"""Tallies in memory: groups are ranked without MongoDB grouping everything again.
+"""Columns of rollups in memory: groups are ranked without MongoDB grouping everything again.
 
-A tally is of one breakdown and bucket, and as good as its version (`storage.queries.grouped.memory.versions`): what is no longer as it
-was is read again. All of it is as of one moment.
+Columns are of one breakdown and bucket, and valid while its version is the same (`storage.queries.grouped.memory.versions`);
+others are read again. All reads are of one snapshot.
 """
 
 from __future__ import annotations
@@ -21,20 +21,31 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.grouped.rollup_plan import RollupPlan
 from storage.queries.filters.selection import is_one_of
-from storage.queries.grouped.memory.tallies import FIGURES, Cells, Groups, KnownGroups, Tallies, Tally, TallyRows, first
+from storage.queries.grouped.memory.columns import (
+    FIGURES,
+    BucketColumns,
+    ColumnRows,
+    Combinations,
+    Groups,
+    KnownGroups,
+    RollupColumns,
+    first,
+)
 from storage.queries.grouped.memory.versions import BUCKETS, Versions
 
 MAX_ROWS: Final = 300_000
-"""Most rollups in memory: about 11 MB, and 250 bytes for each cell. Questions about more are left to MongoDB."""
+"""The maximum number of rollups in memory: about 11 MB, and 250 bytes for each combination. MongoDB answers larger
+queries."""
 
-MIN_CELLS: Final = 10_000
-"""Where a breakdown has more cells than this and twice as many as rollups, the memory of it begins anew."""
+MIN_COMBINATIONS: Final = 10_000
+"""If a breakdown has more combinations than this and more than twice its rollups, its cache is cleared."""
 
 MAX_SIZES: Final = 5_000
-"""Of how many tallies it is remembered how large they were: about 1 MB."""
+"""The number of buckets whose size is remembered: about 1 MB."""
 
 LOADED: Final = MappingProxyType({Bucket.DAY: 10, Bucket.HOUR: 60})
-"""Most tallies that are read for one question, so that none takes long. Until all are there, MongoDB ranks."""
+"""The maximum number of buckets that are read for one query, so that none takes long. Until all are cached, MongoDB
+ranks."""
 
 _AT_ONCE: Final = 250
 """Rollups that are decoded in one iteration of the event loop."""
@@ -49,24 +60,24 @@ _RANKED: Final = frozenset(
 """The breakdowns that have so many rollups that MongoDB takes long to rank them."""
 
 _AS_ONE: Final = frozenset({Breakdown.USER, Breakdown.USER_COMBINATION, Breakdown.COMBINATION})
-"""Breakdowns that one tally tells all of: that of the one with most dimensions."""
+"""Breakdowns that share columns: those of the breakdown with the most dimensions."""
 
 _Name = tuple[Breakdown, str, datetime]
-"""A tally: its breakdown, how long its bucket is, and when this begins."""
+"""The key of columns: breakdown, length of the bucket, and its start."""
 
 
-class TallyCache:
-    """The tallies of a database that a process has in memory.
+class ColumnCache:
+    """The columns of a database that a process caches.
 
     Attributes:
-        known: What groups of them have.
+        known: Cached groups of them.
     """
 
     def __init__(self, database: Database) -> None:
         self.known = KnownGroups()
         self._database = database
-        self._cells: dict[Breakdown, Cells] = {}
-        self._tallies: OrderedDict[_Name, Tally] = OrderedDict()
+        self._combinations: dict[Breakdown, Combinations] = {}
+        self._buckets: OrderedDict[_Name, BucketColumns] = OrderedDict()
         self._rows: Counter[Breakdown] = Counter()
         self._sizes: OrderedDict[_Name, int] = OrderedDict()
         self._loading = asyncio.Lock()
@@ -74,19 +85,19 @@ class TallyCache:
     async def ranked(
         self, query: GroupQuery, plan: RollupPlan, versions: Versions, options: Mapping[str, Any]
     ) -> tuple[int, list[Key]] | None:
-        """Return how many groups a plan has, and those that are asked for; None where tallies do not tell, or would be too many.
+        """Return the number of groups of a plan, and the requested ones; None if columns are not available or too many.
 
         Whatever the driver raises passes.
 
         Args:
-            query: What is asked.
-            plan: The rollups that tell it.
+            query: The query.
+            plan: The rollups with the answer.
             versions: Of its ranges.
-            options: Of an aggregation, to read as of one moment; none where that cannot be.
+            options: Of an aggregation, to read one snapshot; empty if that is not possible.
         """
-        if not options or query.order is Order.P95 or plan.breakdown not in _RANKED or not _is_told(plan):
+        if not options or query.order is Order.P95 or plan.breakdown not in _RANKED or not _has_columns(plan):
             return None
-        if plan.rest is not None and not _is_told(plan.rest):
+        if plan.rest is not None and not _has_columns(plan.rest):
             return None
         async with self._loading:
             found = await self._read(plan, versions, options)
@@ -100,11 +111,11 @@ class TallyCache:
 
         return await asyncio.to_thread(rank)
 
-    async def _read(self, plan: RollupPlan, versions: Versions, options: Mapping[str, Any]) -> Tallies | None:
+    async def _read(self, plan: RollupPlan, versions: Versions, options: Mapping[str, Any]) -> RollupColumns | None:
         breakdown = _kept_as(plan.breakdown)
-        if breakdown not in self._cells or self._has_too_many_cells(breakdown):
+        if breakdown not in self._combinations or self._has_too_many_combinations(breakdown):
             self._forget(breakdown)
-        wanted = {(breakdown, *place): version for place, version in versions.of(plan.ranges).items()}
+        wanted = {(breakdown, *bucket_key): version for bucket_key, version in versions.of(plan.ranges).items()}
         if sum(self._sizes.get(name, 0) for name in wanted) > MAX_ROWS:
             return None
         stale = [name for name, version in wanted.items() if not self._has(name, version)]
@@ -115,43 +126,43 @@ class TallyCache:
         if not all(self._has(name, version) for name, version in wanted.items()):
             return None
         for name in wanted:
-            self._tallies.move_to_end(name)
+            self._buckets.move_to_end(name)
         last_day = max((Bucket.DAY.floor(at) for _, _, at in wanted), default=None)
-        settled: list[Tally] = []
-        latest: list[Tally] = []
+        settled: list[BucketColumns] = []
+        latest: list[BucketColumns] = []
         for name in wanted:
             is_latest = name[1] == Bucket.HOUR and Bucket.DAY.floor(name[2]) == last_day
-            (latest if is_latest else settled).append(self._tallies[name])
-        found = Tallies(self._cells[breakdown], settled, latest, self.known)
+            (latest if is_latest else settled).append(self._buckets[name])
+        found = RollupColumns(self._combinations[breakdown], settled, latest, self.known)
         while self._rows.total() > MAX_ROWS:
-            oldest, tally = self._tallies.popitem(last=False)
-            self._rows[oldest[0]] -= len(tally)
+            oldest, columns = self._buckets.popitem(last=False)
+            self._rows[oldest[0]] -= len(columns)
         return found
 
     def _has(self, name: _Name, version: bytes) -> bool:
-        return (known := self._tallies.get(name)) is not None and known.version == version
+        return (known := self._buckets.get(name)) is not None and known.version == version
 
-    def _has_too_many_cells(self, breakdown: Breakdown) -> bool:
-        return len(self._cells[breakdown]) > max(MIN_CELLS, 2 * self._rows[breakdown])
+    def _has_too_many_combinations(self, breakdown: Breakdown) -> bool:
+        return len(self._combinations[breakdown]) > max(MIN_COMBINATIONS, 2 * self._rows[breakdown])
 
     def _forget(self, breakdown: Breakdown) -> None:
-        """Begin the memory of a breakdown anew."""
-        for name in [name for name in self._tallies if name[0] is breakdown]:
-            del self._tallies[name]
+        """Clear the cache of a breakdown."""
+        for name in [name for name in self._buckets if name[0] is breakdown]:
+            del self._buckets[name]
         del self._rows[breakdown]
-        self._cells[breakdown] = Cells(DIMENSIONS[breakdown])
+        self._combinations[breakdown] = Combinations(DIMENSIONS[breakdown])
 
     async def _load(
         self, breakdown: Breakdown, names: Sequence[_Name], versions: Mapping[_Name, bytes], options: Mapping[str, Any]
     ) -> bool:
-        """Read tallies of one breakdown, which are all of hours or all of days; False where there are too many."""
+        """Read columns of one breakdown, all of hours or all of days; False if there are too many."""
         _, bucket, _ = names[0]
         match = {"level": breakdown.value, "bucket": bucket, "at": {"$in": [at for _, _, at in names]}}
-        asked = {"_id": False, "at": True, **dict.fromkeys((*DIMENSIONS[breakdown], *FIGURES), True)}
+        fields = {"_id": False, "at": True, **dict.fromkeys((*DIMENSIONS[breakdown], *FIGURES), True)}
         index = SPENDERS if (breakdown, bucket) == (Breakdown.USER_COMBINATION, Bucket.DAY) else ROLLUPS
-        pipeline: list[dict[str, Any]] = [{"$match": match}, {"$project": asked}, {"$limit": MAX_ROWS + 1}]
+        pipeline: list[dict[str, Any]] = [{"$match": match}, {"$project": fields}, {"$limit": MAX_ROWS + 1}]
         cursor = self._database.rollups.aggregate(pipeline, hint=dict(index), batchSize=_AT_ONCE, **options)
-        rows = {at: TallyRows(self._cells[breakdown]) for _, _, at in names}
+        rows = {at: ColumnRows(self._combinations[breakdown]) for _, _, at in names}
         while read := await cursor.to_list(_AT_ONCE):
             for one in read:
                 rows[one["at"]].add(one)
@@ -163,8 +174,8 @@ class TallyCache:
         if sum(map(len, rows.values())) > MAX_ROWS:
             return False
         for name in names:
-            self._rows[breakdown] += len(rows[name[2]]) - len(self._tallies.get(name, ()))
-            self._tallies[name] = rows[name[2]].tally(versions[name])
+            self._rows[breakdown] += len(rows[name[2]]) - len(self._buckets.get(name, ()))
+            self._buckets[name] = rows[name[2]].make(versions[name])
         return True
 
 
@@ -172,15 +183,15 @@ def _kept_as(breakdown: Breakdown) -> Breakdown:
     return Breakdown.USER_COMBINATION if breakdown in _AS_ONE else breakdown
 
 
-def _is_told(plan: RollupPlan) -> bool:
+def _has_columns(plan: RollupPlan) -> bool:
     names = set(DIMENSIONS[_kept_as(plan.breakdown)]) - {"group_ids"}
-    asked = {*plan.fields.values(), *plan.values}
+    fields = {*plan.fields.values(), *plan.values}
     is_of_some = is_one_of(plan.values.get("initiator_id"))
-    return asked <= names and not is_of_some and all(one.bucket in BUCKETS for one in plan.ranges)
+    return fields <= names and not is_of_some and all(one.bucket in BUCKETS for one in plan.ranges)
 
 
-def _grouped(query: GroupQuery, plan: RollupPlan, found: Tallies, rest: Tallies | None) -> Groups:
-    """Add up what groups are ranked by, with the calls that do not have the tag of the groups."""
+def _grouped(query: GroupQuery, plan: RollupPlan, found: RollupColumns, rest: RollupColumns | None) -> Groups:
+    """Sum the value by which groups are ranked, with calls that lack the tag of the groups."""
     fields = [plan.fields[by] for by in query.by]
     groups = found.groups(query.order, fields, plan.values)
     without = plan.rest
