@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from intercept.errors.explanations import RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time
+from resources.recorded.parts import Indexing
 from storage.accounts.users import User
 from storage.queries.filters.error_groups import ErrorGroup
 
@@ -85,9 +86,17 @@ class ErrorList(Struct):
     count: Annotated[Count, Meta(description="The number of kinds of errors.")]
     calls: Annotated[Count, Meta(description="The number of failed and refused calls, of all kinds.")]
     is_complete: Annotated[
-        bool, Meta(description="False if there were more than 20,000 different messages; then the rarest are left out.")
+        bool,
+        Meta(
+            description="False if there were more than 20,000 different messages; then the rarest are left out. Also if words "
+            "were searched for, and more than 5,000 failed calls say them: then only the latest are counted."
+        ),
     ]
     results: list[ErrorKind]
+    indexing: Annotated[
+        Indexing | UnsetType,
+        Meta(description="While older calls cannot be searched for words yet: how far that is."),
+    ] = UNSET
 
 
 def named(group: ErrorGroup) -> list[UUID]:

@@ -7,7 +7,7 @@ words: where that matters, the texts of the newest calls are read, see `MAX_CHEC
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.queries.recorded import PAGE
 from storage.search.conditions import conditions_of, flags, is_indexed
 from storage.search.documents import JOB_STATE, part_id
-from storage.search.every import Every
+from storage.search.every import Every, EveryReading, each
 from storage.search.positions import Key, key_at, newest
 from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
 from storage.search.segments import IDS, TIMES
@@ -58,6 +58,14 @@ def is_for_index(query: Query) -> bool:
     )
 
 
+class FoundIds(NamedTuple):
+    """Calls that match, whether these are all of them, and how far the index is where it does not have all calls yet."""
+
+    ids: list[UUID]
+    is_exact: bool = True
+    progress: Progress | None = None
+
+
 class SearchUnsupportedError(Exception):
     """This MongoDB has no search index: that needs a replica set."""
 
@@ -92,6 +100,19 @@ class SearchIndex:
             if session is None:
                 raise SearchUnsupportedError
             return await SessionReading(self._database, session, query).sessions()
+
+    async def latest(self, query: Query, most: int) -> FoundIds:
+        """Find the ids of the latest so many calls that match; of `MAX_CHECKED` where words have to follow one another.
+
+        Raises:
+            SearchUnsupportedError: There is no index.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        async with self._database.query(), self._database.snapshot() as session:
+            if session is None:
+                raise SearchUnsupportedError
+            ids, is_exact, progress = await EveryReading(self._database, session, query).latest(most)
+            return FoundIds(each(ids), is_exact, progress)
 
     def every(self, query: Query) -> Every:
         """Find all calls that match, for what is made of them as of one moment."""

@@ -8,29 +8,38 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from handlers.api.choices import time
 from handlers.api.pagination import INVALID, Page, parse_page, single_values
 from handlers.api.recorded.progress import ProgressHandler
-from handlers.problems import ValidationProblem
+from handlers.api.recorded.visibility import UNSUPPORTED
+from handlers.problems import Problem, ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
+from resources.recorded.parts import Indexing
 from storage.accounts.events import Way
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.grouped.row_reader import OnProgress
+from storage.search.find import FoundIds, SearchUnsupportedError
+from storage.search.reading import Query
 
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
+MAX_SAYING = 5_000
+"""Of failed calls that say the words of a search, so many of the latest are put into groups."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class _ErrorQuery(NamedTuple):
-    """The query: its calls, user, range and page."""
+    """The query: its calls, user, range and page. `found` are the calls that say its words; None if it has none."""
 
     search: Search
+    found: FoundIds | None
     initiator_id: UUID | None
     start: datetime
     end: datetime
@@ -48,19 +57,34 @@ class ErrorsHandler(ProgressHandler):
 
         Raises:
             ValidationProblem: a parameter cannot be used.
-            Problem: 503, the server stops.
+            Problem: 403, words are searched for by who may not read texts; 501, there is no index of them; 503, the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page({name: values.get(name, "") for name in ("limit", "offset")})
         start, end = read_range(values, self.bridge.now())
-        query = await self.query(values.get("q", ""), texts=False)
+        query = await self.query(values.get("q", ""))
         search = narrowed(query.search, values.get("provider", ""), start, end)
-        await self.write_with_progress(partial(self._errors, _ErrorQuery(search, query.initiator_id, start, end, page)))
+        found = await self._found(query, search) if search.texts is not None else None
+        await self.write_with_progress(
+            partial(self._errors, _ErrorQuery(search, found, query.initiator_id, start, end, page))
+        )
+
+    async def _found(self, query: Query, search: Search) -> FoundIds:
+        conditions = search.filter(initiator_id=query.initiator_id)
+        try:
+            return await self.bridge.search.latest(query._replace(search=search, conditions=conditions), MAX_SAYING)
+        except SearchUnsupportedError as error:
+            raise Problem(501, UNSUPPORTED) from error
 
     async def _errors(self, query: _ErrorQuery, on_progress: OnProgress, seconds: float | None) -> ErrorList:
+        calls = query.search.filter(initiator_id=query.initiator_id)
+        refusals = conditions_of(query.search, initiator_id=query.initiator_id)
+        found = query.found
+        if found is not None:
+            calls, refusals = {**calls, "_id": {"$in": found.ids}}, None  # no words are kept of what was refused
         groups, is_cut = await self.bridge.errors.groups(
-            query.search.filter(initiator_id=query.initiator_id),
-            conditions_of(query.search, initiator_id=query.initiator_id),
+            calls,
+            refusals,
             visible_to=self.visible_to,
             texts=self.shows_texts,
             on_progress=on_progress,
@@ -77,7 +101,8 @@ class ErrorsHandler(ProgressHandler):
             to=format_time(query.end),
             count=len(groups),
             calls=sum(group.calls for group in groups),
-            is_complete=not is_cut,
+            is_complete=not is_cut and (found is None or found.is_exact),
+            indexing=UNSET if found is None or found.progress is None else Indexing(*found.progress),
             results=[ErrorKind.of(group, users, query.end) for group in page_groups],
         )
 

@@ -281,6 +281,21 @@ async def test_nobody_counts_words_that_they_may_not_read(running):
 
 
 @pytest.mark.gen_test
-async def test_errors_are_not_searched_for_words(running):
-    status, answer = await running.get("/api/v2/aibridge/errors?q=word")
-    assert (status, answer["validations"][0]["detail"][:44]) == (400, "words without a key search the texts of call")
+async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, monkeypatch):
+    await record(running, 1, "My password", error="overloaded")
+    await record(running, 2, "Hello", error="the password is wrong")
+    await record(running, 3, "Hello", error="overloaded")
+    await record(running, 4, "My password")
+
+    async def errors(q):
+        status, answer = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}")
+        assert status == 200, answer
+        return answer["calls"], {one["message"] for one in answer["results"]}, answer["is_complete"]
+
+    for _ in range(2):
+        assert await errors("password") == (2, {"overloaded", "the password is wrong"}, True)
+        assert await errors('"password is"') == (1, {"the password is wrong"}, True)
+        assert await errors("hello -password") == (1, {"overloaded"}, True)
+        await index(running)
+    monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
+    assert (await errors("password"))[::2] == (1, False)

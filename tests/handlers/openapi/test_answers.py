@@ -647,7 +647,7 @@ async def sessions(running, ask):
 async def look_as_a_reader(ask, one, reader):
     """See a call without its texts, which cannot be searched either."""
     await ask("GET", one, 200, reader)
-    for path in (LIST, f"{LIST}/export", f"{LIST}/live", SESSIONS, f"{CONTROL}/stats"):
+    for path in (LIST, f"{LIST}/export", f"{LIST}/live", SESSIONS, f"{CONTROL}/stats", f"{CONTROL}/errors"):
         await ask("GET", f"{path}?q=word", 403, reader)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from handlers.api.recorded.progress import LINES
-from handlers.openapi.errors import ALWAYS
+from handlers.openapi.errors import ALWAYS, WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
@@ -95,6 +95,7 @@ PATHS: dict[str, Described] = {
                 },
             )
         }
+        | WORDS
         | ALWAYS,
     ),
     "/api/v2/aibridge/refusals": get(

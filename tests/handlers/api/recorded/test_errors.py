@@ -100,7 +100,7 @@ async def test_messages_of_others_errors_are_audited(running):
     [
         ("from=x", "from"),
         ("to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", "to"),
-        ("q=word", "q"),
+        ("q=colour:red", "colour"),
         ("limits=1", "limits"),
     ],
 )
