@@ -1,6 +1,7 @@
 /** Groups of the statistics: what they are called, which calls they lead to, and how they changed. Pure. */
 
 import { isSearchable, withTerm } from "./query.js";
+import { titleOf } from "./refusals.js";
 
 /** By what calls can be grouped, and the key of a search that finds the calls of a group. */
 export const DIMENSIONS = {
@@ -55,8 +56,9 @@ export function dimensionName(by) {
   return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : (DIMENSIONS[by]?.name ?? by);
 }
 
-/** What a value of a group is called. */
-export function valueName(value) {
+/** What a value of a group is called; a reason as people say it. */
+export function valueName(value, by) {
+  if (by === "rule" && value) return titleOf(value);
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "Yes" : "No";
   if (typeof value !== "object") return String(value);
@@ -110,7 +112,7 @@ export function chartRows({ groups, points, total, group_by: by }, starts, pick)
     return starts.map((start) => at.get(start) ?? 0);
   };
   const rows = groups.map(({ group, total: own, points: list }, index) => ({
-    name: by.map((one) => valueName(group[one])).join(" · ") || "All",
+    name: by.map((one) => valueName(group[one], one)).join(" · ") || "All",
     group,
     colour: `series-${index + 1}`,
     values: place(list),

@@ -11,7 +11,8 @@ test("a tag is a dimension that is called by its name", () => {
 
 test("values are called what people call them", () => {
   const values = [ADA, { id: "Q3GaWIRIfD", name: "laptop", username: "ada" }, { id: "x", name: "research" }, { id: null, name: "" }, null, true, 429, "gpt-5"];
-  assert.deepEqual(values.map(valueName), ["ada", "ada · laptop · Q3GaWIRIfD", "research", "No group", "None", "Yes", "429", "gpt-5"]);
+  assert.equal(valueName("unknown_route", "rule"), "Unknown route");
+  assert.deepEqual(values.map((value) => valueName(value)), ["ada", "ada · laptop · Q3GaWIRIfD", "research", "No group", "None", "Yes", "429", "gpt-5"]);
   assert.deepEqual(["user", "tag.project"].map(dimensionName), ["User", "Tag project"]);
 });
 

@@ -4,7 +4,6 @@ import { html } from "htm/preact";
 import { duration, percent, UNKNOWN, whole } from "../format.js";
 import { changeOf, compared, dimensionName, exactUsd, numberOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../groups.js";
 import { withTerm } from "../query.js";
-import { titleOf } from "../refusals.js";
 import { href } from "../router.js";
 
 const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost" };
@@ -55,7 +54,7 @@ function Group({ one, by, q, ...common }) {
 }
 
 function Value({ of, by, value, q, callsOf }) {
-  const name = by === "rule" ? titleOf(value) : valueName(value);
+  const name = valueName(value, by);
   if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
   const term = termOf(by, value, of);
   return term ? html`<a href=${callsOf(withTerm(q, ...term))}>${name}</a>` : name;

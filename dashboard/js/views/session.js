@@ -89,7 +89,7 @@ function Head({ session, timeline, onChoose }) {
       ${cacheLine(session.cache) && html`<p class="cache-line">${cacheLine(session.cache)}</p>`}
       ${retriesOf(retries) && html`<p class="retry-line">${retriesOf(retries)}${retries.cost_usd > 0 && `; the tries before cost ${usd(retries.cost_usd)}`}</p>`}
       ${timeline?.tools.length > 0 && html`<${Tools} tools=${timeline.tools} />`}
-      ${timeline?.loops.map((loop) => html`<p class="text loop" key=${loop.interception_ids[0]}><b>${loop.tool}</b> was called ${plural(loop.times, "time")} with the same arguments.</p>`)}
+      ${timeline?.loops.length > 0 && html`<p class="text loop">Called again and again with the same arguments: ${timeline.loops.map((loop, index) => html`${index > 0 && ", "}<b>${loop.tool}</b> ${plural(loop.times, "time")}`)}.</p>`}
       ${timeline?.calls.length > 0 && html`<${Axis} timeline=${timeline} onChoose=${onChoose} />`}
     </section>
   `;
