@@ -174,6 +174,8 @@ def row(
 
 
 def _share(times: Sequence[float], share: int) -> float:
+    if len(times) == 1:
+        return times[0]
     return statistics.quantiles(times, n=100, method="inclusive")[share - 1]
 
 
@@ -242,10 +244,10 @@ def _print_all(api: Api, client: MongoClient[dict[str, Any]], server: Server, op
         if options.only in kind.name:
             shape = kind.prepared(api)
             processor = Processor(server.pid, mongod)
-            number = max(options.requests // TOLD_SHARE, 2) if shape.told else options.requests
+            number = max(options.requests // TOLD_SHARE, min(options.requests, 2)) if shape.told else options.requests
             times = measure(api, shape, number, options.warm_up)
             used = processor.used(number + options.warm_up)
-            seen_of = None if options.no_profile else examined(client, api, shape, options.warm_up)
+            seen_of = None if options.no_profile else examined(client, api, shape, max(options.warm_up, 1))
             print(row(shape, *times, used, seen_of), flush=True)
     for form in () if options.no_export else ("ndjson", "csv"):
         before, began = server.resident_kib(), perf_counter()
