@@ -105,12 +105,13 @@ async def _subtract(database: Database, totals: RollupTotals, session: Session |
 
 
 async def _say_changed(database: Database, places: Collection[tuple[str, datetime]], session: Session | None) -> None:
-    """Change the totals of everyone of these buckets, also where only others are changed.
+    """Change the totals of everyone of these buckets and their days, also where only others are changed.
 
     Whoever has totals of a bucket in memory sees by it that these have changed, see `storage.queries.grouped.memory.versions`.
     """
+    days = {(Bucket.DAY.value, Bucket.DAY.floor(at)) for _, at in places}
     for bucket in Bucket:
-        times = [at for name, at in places if name == bucket]
+        times = [at for name, at in {*places, *days} if name == bucket]
         if times:
             everyone = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": {"$in": times}}
             await database.rollups.update_many(everyone, {"$inc": {"removals": 1}}, hint=dict(ROLLUPS), session=session)

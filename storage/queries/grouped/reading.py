@@ -21,12 +21,12 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
-from storage.queries.filters.grouped.rollup_plan import Since, plan
+from storage.queries.filters.grouped.rollup_plan import RollupPlan, Since, plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.found import CallFinder, FoundCalls, FoundRecords
 from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
-from storage.queries.grouped.memory.versions import Versions, read_versions
+from storage.queries.grouped.memory.versions import Versions, days_of, read_versions
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
@@ -58,11 +58,18 @@ class _Sources(NamedTuple):
 
     @property
     def ranges(self) -> Iterator[TimeRange]:
-        """The ranges of rollups that are read; some come more than once."""
-        for source in (self.groups, self.whole, self.ranking):
+        """The ranges of rollups whose versions matter: of sums those of days. Some come more than once."""
+        for source in (self.groups, self.whole):
             if isinstance(source, Rollups):
-                yield from source.plan.ranges
-                yield from source.plan.rest.ranges if source.plan.rest is not None else ()
+                yield from map(days_of, _ranges(source.plan))
+        ranked = self.ranking or self.groups
+        if isinstance(ranked, Rollups) and ranked.plan.fields:
+            yield from _ranges(ranked.plan)
+
+
+def _ranges(plan: RollupPlan) -> Iterator[TimeRange]:
+    for one in (plan, plan.rest):
+        yield from one.ranges if one is not None else ()
 
 
 def other_source(query: GroupQuery) -> Source:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from heapq import heappush, heappushpop
 from typing import Any, Final
 
 from msgspec.structs import replace as replace_plan
 
-from storage.aggregation.histograms import quantiles
+from storage.aggregation.histograms import longest, quantiles
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, TooMuchError
 from storage.queries.grouped.memory.columns import KnownGroups
@@ -59,7 +60,7 @@ class Slowest:
         else:
             durations = await self._durations(query, source)
         # In a thread, as there may be many.
-        return await asyncio.to_thread(_ranked, durations, query.offset, query.limit)
+        return len(durations), await asyncio.to_thread(first_of, durations, query.offset, query.limit)
 
     async def _durations(self, query: GroupQuery, source: Source) -> dict[Key, int]:
         group = {"_id": {**id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
@@ -77,7 +78,22 @@ class Slowest:
         return durations
 
 
-def _ranked(durations: Mapping[Key, int], offset: int, limit: int) -> tuple[int, list[Key]]:
-    slowest = {key: (quantiles(found, (0.95,)) or [0.0])[0] for key, found in durations.items()}
-    ordered = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
-    return len(ordered), ordered[offset : offset + limit]
+def first_of(durations: Mapping[Key, int], offset: int, limit: int) -> list[Key]:
+    """Return the groups whose 95th percentile is longest. Pure.
+
+    Args:
+        durations: The histogram of each group.
+        offset: How many to leave out.
+        limit: How many to return at most.
+    """
+    end = offset + limit
+    exact: dict[Key, float] = {}
+    least: list[float] = []
+    # No percentile is beyond the longest call: most groups cannot be among the first.
+    bounds = {key: longest(histogram) for key, histogram in durations.items()}
+    for key in sorted(durations, key=bounds.__getitem__, reverse=True):
+        if len(least) == end and bounds[key] < least[0]:
+            break
+        exact[key] = (quantiles(durations[key], (0.95,)) or [0.0])[0]
+        (heappush if len(least) < end else heappushpop)(least, exact[key])
+    return sorted(exact, key=lambda key: (-exact[key], str(key)))[offset:end]

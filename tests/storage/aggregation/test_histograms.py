@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram, pack, quantiles, unpack
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram, longest, pack, quantiles, unpack
 
 histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 
@@ -66,3 +66,8 @@ def test_a_quantile_is_right_within_five_percent(times):
     shares = [0, 0.01, 0.5, 0.5, 0.95, 0.99, 1]
     true = [sorted(times)[max(math.ceil(share * len(times)), 1) - 1] for share in shares]
     assert quantiles(histogram(map(bucket_index, times)), shares) == pytest.approx(true, rel=0.05)
+
+
+@given(histograms)
+def test_no_quantile_is_beyond_the_longest_call(one):
+    assert [longest(one)] == (quantiles(one, (1.0,)) or [0.0])

@@ -48,14 +48,19 @@ class Versions:
         return found
 
     def of_all(self, one: TimeRange) -> bytes | None:
-        """One version for a whole range; None if it has other buckets."""
+        """One version for a whole range, told by its days; None if it has other buckets."""
         if one.bucket not in BUCKETS:
             return None
         digest = blake2b(digest_size=_BYTES)
-        for (_, at), version in self.of([one]).items():
+        for (_, at), version in self.of([days_of(one)]).items():
             digest.update(at.isoformat().encode())
             digest.update(version)
         return digest.digest()
+
+
+def days_of(one: TimeRange) -> TimeRange:
+    """The days that a range touches: what changes an hour changes its day."""
+    return TimeRange(Bucket.DAY, Bucket.DAY.floor(one.start), one.end)
 
 
 async def read_versions(database: Database, ranges: Iterable[TimeRange], options: Mapping[str, Any]) -> Versions:
