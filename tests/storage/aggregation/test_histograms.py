@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram, longest, pack, quantiles, unpack
+from storage.aggregation.histograms import (
+    GROWTH,
+    LAST_BUCKET,
+    bucket_index,
+    histogram,
+    longest,
+    pack,
+    quantiles,
+    unpack,
+)
 
 histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 

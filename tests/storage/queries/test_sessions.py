@@ -287,6 +287,18 @@ async def test_counting_looks_at_no_document(database, grouped, terms, visible_t
     assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}
 
 
+@pytest.mark.parametrize(("q", "visible_to"), [({"models": "gpt-5"}, None), ({"client": "Codex"}, ADA.id)])
+@pytest.mark.gen_test
+async def test_counting_those_of_several_calls_seeks_none_of_the_others(database, grouped, q, visible_to):
+    sessions = await grouped(*(Call(number, "a" if number < 3 else None) for number in range(1, 31)))
+    asking = sessions.page({**q, **OF_SEVERAL}, visible_to=visible_to, limit=1)
+    queries = await profiled(database, database.sessions, asking)
+    (count,) = [query for query in queries if "aggregate" in query["command"]]
+    assert (count["docsExamined"], count["keysExamined"]) in {(0, 29), (0, 30)}
+    count, _ = await sessions.page({**q, **OF_SEVERAL}, visible_to=visible_to, limit=1)
+    assert count == 1
+
+
 @pytest.mark.gen_test
 async def test_those_with_the_most_are_found_among_all_that_come_first(database, grouped, monkeypatch):
     monkeypatch.setattr(session_list_module, "DEARER", 1)
