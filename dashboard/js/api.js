@@ -22,22 +22,22 @@ export function address(path, params = {}) {
   return url;
 }
 
-/** Get a resource. Throws ApiError; being aborted is thrown as it is. */
+/** Get a resource. Throws ApiError; an abort is thrown unchanged. */
 export function get(path, params, signal) {
   return ask(address(path, params), { signal });
 }
 
 /**
- * Get a resource that may take long, and is told how far it is. Throws ApiError; being aborted is thrown as it is.
+ * Get a resource that may take long, with progress. Throws ApiError; an abort is thrown unchanged.
  *
  * @param {(progress: Object) => void} onProgress
  */
-export function getTold(path, params, signal, onProgress) {
-  return askTold(address(path, params), { signal }, onProgress);
+export function getWithProgress(path, params, signal, onProgress) {
+  return requestWithProgress(address(path, params), { signal }, onProgress);
 }
 
-/** Ask for lines of progress and at last a result, which is returned. Throws ApiError; being aborted is thrown as it is. */
-export async function askTold(url, options, onProgress) {
+/** Read lines of progress and return the result. Throws ApiError; an abort is thrown unchanged. */
+export async function requestWithProgress(url, options, onProgress) {
   let failed = BROKEN_OFF;
   try {
     const response = await fetch(url, { ...options, headers: { ...options.headers, Accept: "application/x-ndjson, application/json" } });
@@ -76,16 +76,16 @@ export function send(method, path, body) {
  * points out of a change. Throws ApiError.
  */
 export function getVersioned(path) {
-  return askVersioned(address(path), {});
+  return requestWithVersion(address(path), {});
 }
 
 /** Change a resource that still has this version; a newer one is an ApiError of status 412. Returns as `getVersioned`. */
 export function sendVersioned(method, path, body, version) {
   const headers = { "If-Match": version, ...(body && { "Content-Type": "application/json" }) };
-  return askVersioned(address(path), { method, headers, ...(body && { body: JSON.stringify(body) }) });
+  return requestWithVersion(address(path), { method, headers, ...(body && { body: JSON.stringify(body) }) });
 }
 
-async function askVersioned(url, options) {
+async function requestWithVersion(url, options) {
   let headers;
   const data = await ask(url, options, (response) => {
     headers = response.headers;
@@ -108,7 +108,7 @@ export async function signOut() {
   else dispatchEvent(new Event(SIGNED_OUT));
 }
 
-/** Why a stream of events is refused, in the server's words; null if it is not any more. */
+/** Why a stream of events is refused, in the server's words; null if it no longer is. */
 export async function whyRefused(url) {
   const aborter = new AbortController();
   try {

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, onSignedOut, signIn } from "./api.js";
 import { Failure } from "./parts/states.js";
-import { takeCode, takeRefusal, useRoute } from "./router.js";
+import { readCode, readRefusal, useRoute } from "./router.js";
 import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Bill } from "./views/bill.js";
@@ -55,8 +55,8 @@ const VIEWS = {
 
 /** The whole page. */
 export function App() {
-  const [code] = useState(takeCode); // before the route is read
-  const [refusal, setRefusal] = useState(() => whyRefused(takeRefusal()));
+  const [code] = useState(readCode); // before the route is read
+  const [refusal, setRefusal] = useState(() => whyRefused(readRefusal()));
   const route = useRoute();
   const [user, setUser] = useState(undefined);
   const [error, setError] = useState(null);
@@ -78,7 +78,7 @@ export function App() {
     if (code) enter(code);
     else meet();
     const follow = () => {
-      const next = takeCode();
+      const next = readCode();
       if (next) enter(next);
     };
     addEventListener("hashchange", follow);

@@ -1,4 +1,4 @@
-/** How figures, times and names are written. Pure; what is not known (null) is a dash. */
+/** Formats numbers, times and names. Pure; unknown (null) is a dash. */
 
 export const UNKNOWN = "–";
 

@@ -97,14 +97,14 @@ export function compared(figures, whole) {
   return whole.cost_usd == null ? numberOf(figures) : (figures.cost_usd ?? 0);
 }
 
-/** US dollars in full, to the cent; what is below a dollar to the millionth. */
+/** US dollars in full, to the cent; below a dollar to the millionth. */
 export function exactUsd(value) {
   if (value == null) return "–";
   const digits = Math.abs(value) < 1 ? 6 : 2;
   return value.toLocaleString("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
 }
 
-/** Groups as the rows of a chart over so many buckets; what is in none of them is Other. */
+/** Groups as the rows of a chart over this many buckets; the rest is Other. */
 export function chartRows({ groups, points, total, group_by: by }, starts, pick) {
   const amount = (figures) => pick(figures) ?? 0;
   const place = (list) => {

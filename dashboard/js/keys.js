@@ -43,7 +43,7 @@ export function listKeys(selector) {
 /** Behind `g`: the letter of each view. */
 export const VIEW_KEYS = { o: "overview", e: "explore", c: "interceptions", s: "sessions", l: "limits", p: "providers", u: "users", t: "tokens", a: "audit", n: "connect" };
 
-/** What each key does, for who asks by `?`. */
+/** What each key does, shown by `?`. */
 export const KEYS = [
   ["Everywhere", [["?", "Show these keys"], ["Esc", "Close what is open"]]],
   ["In a list", [["j or ↓", "Go to the next line"], ["k or ↑", "Go to the line before"], ["Enter", "Open the line"], ["/", "Search"]]],

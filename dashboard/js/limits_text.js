@@ -1,4 +1,4 @@
-/** Limits in words. Pure; `rule` is a limit as the API tells it of a user. */
+/** Limits in words. Pure; `rule` is a limit of a user, as in the API. */
 
 import { plural, time, usd, whole } from "./format.js";
 
@@ -24,13 +24,13 @@ export function limitTitle({ kind, window_seconds: window, period }) {
   }[kind];
 }
 
-/** Whose rule it is: the settings of the server, or a policy. */
+/** The source of a rule: the settings of the server, or a policy. */
 export function sourceText({ level, name }) {
   if (level === "settings") return "settings of the server";
   return name ? `policy of ${level} ${name}` : `policy of ${level}`;
 }
 
-/** Whose calls a limit counts together, where its policy has two parts. */
+/** The calls that a limit counts together, if its policy has two parts. */
 export function partText({ part }) {
   return { each_member: "each member alone", together: "all members together" }[part] ?? "";
 }

@@ -2,7 +2,7 @@
 
 import { Component, h } from "preact";
 
-/** Wrap a component whose properties are compared one by one. */
+/** Wrap a component so that its properties are compared one by one. */
 export function memo(inner) {
   return class Memo extends Component {
     shouldComponentUpdate(next) {

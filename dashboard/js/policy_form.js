@@ -1,6 +1,6 @@
 /** A policy as a form has it. Pure: what people type becomes the fields of the API, and nothing else of the policy is lost. */
 
-/** A number where the text is one, else the text: the server says what is wrong with it. */
+/** The number in a text, else the text: the server reports the error. */
 function numberOr(text) {
   const number = Number(text);
   return text.trim() !== "" && Number.isFinite(number) ? number : text.trim();

@@ -1,4 +1,4 @@
-/** What is said of the prompt cache, for people. Pure. */
+/** Texts about the prompt cache. Pure. */
 
 import { percent, usd, whole } from "./format.js";
 

@@ -1,6 +1,6 @@
-/** Asks what proposed limits would have refused. */
+/** Requests what proposed limits would have refused. */
 
-import { address, askTold } from "./api.js";
+import { address, requestWithProgress } from "./api.js";
 
 /**
  * Resolves to the result. Throws ApiError; being aborted is thrown as it is.
@@ -11,5 +11,5 @@ import { address, askTold } from "./api.js";
  */
 export function ask(body, onProgress, signal) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
-  return askTold(address("limits/what-if"), options, ({ share }) => onProgress(share));
+  return requestWithProgress(address("limits/what-if"), options, ({ share }) => onProgress(share));
 }

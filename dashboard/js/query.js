@@ -43,7 +43,7 @@ export function terms(q) {
   });
 }
 
-/** The value of a key, or "" where it is not asked for. */
+/** The value of a key, or "" if the search does not have it. */
 export function valueOf(q, key) {
   return terms(q).find((term) => means(term, key))?.value ?? "";
 }
@@ -100,7 +100,7 @@ export const KEYS = {
   cache: ["<50%"],
 };
 
-const MOST_COMPLETIONS = 12;
+const MAX_COMPLETIONS = 12;
 
 /**
  * What the last word of a search may become, as the whole search and without quotes: first a key, then a value of it. `known` has
@@ -117,7 +117,7 @@ export function completions(q, known = {}) {
   }
   const values = [...(KEYS[key.toLowerCase()] ?? []), ...(known[key.toLowerCase()] ?? [])].filter(isSearchable);
   const fitting = [...new Set(values)].filter((value) => value.toLowerCase().startsWith(unquoted(typed).toLowerCase()));
-  return fitting.slice(0, MOST_COMPLETIONS).map((value) => ({ text: `${head}${key}:${COMPARED.test(value) ? value : quoted(value)}`, label: `${head}${key}:${value}` }));
+  return fitting.slice(0, MAX_COMPLETIONS).map((value) => ({ text: `${head}${key}:${COMPARED.test(value) ? value : quoted(value)}`, label: `${head}${key}:${value}` }));
 }
 
 /** Whether a search can ask for this value: the language has no way to write a double quote. */

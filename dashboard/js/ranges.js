@@ -23,7 +23,7 @@ export const PRESETS = {
 /** Presets that end now, in hours. */
 const HOURS = { "1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24, "90d": 90 * 24 };
 
-/** Whether a preset is so long before now. */
+/** Whether a preset is a length of time before now. */
 export function isRolling(preset) {
   return Object.hasOwn(HOURS, preset);
 }

@@ -1,10 +1,10 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, getTold } from "./api.js";
+import { get, getWithProgress } from "./api.js";
 
 // Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
-const MOST_LIVE = 1000;
+const MAX_LIVE = 1000;
 
 /**
  * A resource of the API, loaded again whenever its address changes. What was there stays until the new answer is.
@@ -23,7 +23,7 @@ export function useResource(path, params = {}, { every = 0, told = false } = {})
     const aborter = new AbortController();
     setState((before) => ({ ...before, loading: true, progress: null }));
     const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, progress }));
-    const asked = told ? getTold(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
+    const asked = told ? getWithProgress(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
     asked.then(
       (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
@@ -68,7 +68,7 @@ export function usePages(path, params, cursor, limit, { told = false } = {}) {
     const { signal } = aborter.current;
     const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
     const asked = { ...params, limit, [cursor]: behind };
-    (told ? getTold(path, asked, signal, onProgress) : get(path, asked, signal)).then(
+    (told ? getWithProgress(path, asked, signal, onProgress) : get(path, asked, signal)).then(
       ({ count, results, ...rest }) => {
         const known = new Set(rows.map(idOf));
         const all = [...rows, ...results.filter((row) => !known.has(idOf(row)))];
@@ -93,7 +93,7 @@ export function usePages(path, params, cursor, limit, { told = false } = {}) {
   return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
 }
 
-/** What tells a row from the others. */
+/** The identity of a row. */
 const idOf = (row) => row.id ?? row.example_id;
 
 /** Behind what to go on where a page ended early: `next_after_id`, or how it is called in that list, is an id then. */
@@ -103,11 +103,11 @@ const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWi
 function merged({ rows, count, done }, row) {
   const index = rows.findIndex(({ id }) => id === row.id);
   if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
-  const full = rows.length >= MOST_LIVE;
+  const full = rows.length >= MAX_LIVE;
   return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };
 }
 
-/** A change that somebody asks for: under way, or why it could not be made. `run` calls what makes it, and what follows. */
+/** A requested change: in progress, or the error. `run` calls the change and what follows it. */
 export function useChange() {
   const [state, setState] = useState({ busy: false, error: null });
   const run = async (make) => {

@@ -1,4 +1,4 @@
-/** Every view has an address: what stands behind the `#`, as `#/view/id?name=value`. */
+/** Every view has an address behind the `#`: `#/view/id?name=value`. */
 
 import { useEffect, useState } from "preact/hooks";
 
@@ -28,8 +28,8 @@ export function go(address, { replace = false } = {}) {
   }
 }
 
-/** The code of a link that signs in once, or ""; it is taken out of the address, where nobody else is to find it. */
-export function takeCode() {
+/** The code of a link that signs in once, or ""; it is removed from the address, so that nobody else finds it. */
+export function readCode() {
   const { view, id } = parse(location.hash);
   if (view !== "sign-in") return "";
   go(href(HOME), { replace: true });
@@ -37,7 +37,7 @@ export function takeCode() {
 }
 
 /** The word that says why a sign-in elsewhere did not work, or ""; taken out of the address likewise. */
-export function takeRefusal() {
+export function readRefusal() {
   const { view, id } = parse(location.hash);
   if (view !== "sign-in-refused") return "";
   go(href(HOME), { replace: true });

@@ -14,8 +14,8 @@ export function bucketFor(from, to, now) {
 }
 
 /**
- * What to ask of the statistics for a chosen range at a moment in milliseconds, and the zone whose days these are: buckets of a day
- * are days of UTC. `to` is empty where the range goes on.
+ * The parameters of the statistics for a range at a time in milliseconds, and the zone of its days: buckets of a day
+ * are days of UTC. `to` is empty if the range is open.
  */
 export function spanOf(chosen, now) {
   const inZone = spanIn(chosen, chosen.tz, now);
@@ -42,7 +42,7 @@ export function justBefore(seconds) {
   return new Date(Math.round(seconds * 1000) - 1).toISOString();
 }
 
-/** The bucket of a timeline that a moment is in; null outside of it. */
+/** The bucket of a timeline with a time; null outside of it. */
 export function bucketAt(times, step, at) {
   const index = times.findLastIndex((start) => start <= at);
   return index >= 0 && at < times[index] + step ? index : null;
@@ -87,7 +87,7 @@ export function parts(answer, series, picks, blank = 0) {
   return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
 }
 
-/** What all calls were in the time range before, as a row beside the buckets of now, first beside first; null without any. */
+/** All calls in the time range before, as a row beside the current buckets, first beside first; null without any. */
 export function earlier(answer, pick) {
   const { previous } = answer;
   if (!previous?.total.interceptions) return null;

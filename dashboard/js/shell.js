@@ -1,4 +1,4 @@
-/** What is around every view: the way to the others, who is signed in, the theme. */
+/** The frame of every view: navigation, the signed-in user, the theme. */
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";

@@ -72,19 +72,19 @@ export function agentName({ agent, type }) {
   return type ? `${type} (${agent})` : agent;
 }
 
-/** How a tool call ended, in words: 1.2 KB, failed. Empty while nobody knows. */
+/** The result of a tool call, in words: 1.2 KB, failed. Empty while unknown. */
 export function outcomeOf(result) {
   if (!result) return "";
   return result.is_error ? `failed, ${size(result.bytes)}` : size(result.bytes);
 }
 
-/** Which try a call is, in words; empty for one that is none. */
+/** The number of the try, in words; empty for a first one. */
 export function tryOf({ attempt, attempts }) {
   if (attempts) return `try ${attempt + 1} of ${attempts}`;
   return attempt ? `try ${attempt + 1}` : "";
 }
 
-/** What is said of the retries of a session; empty without any. */
+/** The retries of a session, in words; empty without any. */
 export function retriesOf({ calls, amplification }) {
   return calls ? `${plural(calls, "retry").replace("retrys", "retries")}, ${amplification} calls for each` : "";
 }

@@ -20,7 +20,7 @@ const SYSTEMS = [
   ["Linux", "Linux"],
 ];
 
-/** Name browser and system, as `Firefox on Linux`; what is neither is called by its own first word. */
+/** Name browser and system, as `Firefox on Linux`; anything else by its first word. */
 export function browserName(userAgent) {
   const find = (names) => names.find(([mark]) => userAgent.includes(mark))?.[1];
   const browser = find(BROWSERS) ?? (userAgent.trim().split(/[\s/(]/)[0] || "An unknown program");

@@ -1,4 +1,4 @@
-/** What is above every list and all figures: the time, the filters as chips, and saved views. All of it stands in the address. */
+/** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
 
 import { html } from "htm/preact";
 import { go, href } from "../router.js";

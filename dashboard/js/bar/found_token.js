@@ -1,4 +1,4 @@
-/** Whose a token is that was pasted, where it was used last, and how to revoke it. The token itself is in no address and no state. */
+/** The owner and last use of a pasted token, and a button that revokes it. The token itself is in no address and no state. */
 
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";

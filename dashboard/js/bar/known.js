@@ -3,7 +3,7 @@
 import { useResource } from "../resource.js";
 import { seesEveryone } from "../shell.js";
 
-const MOST = 1000;
+const MAX_NAMES = 1000;
 const DAYS = 30;
 /** By which things calls are grouped to learn their names, and the keys that find them. */
 const COUNTED = { tool: "tool", error: "error_type" };
@@ -12,10 +12,10 @@ const COUNTED = { tool: "tool", error: "error_type" };
 export function useKnown(known, user, isUsed) {
   const from = new Date(Math.floor(Date.now() / 86_400_000 - DAYS) * 86_400_000).toISOString();
   const mayList = isUsed && seesEveryone(user);
-  const namesIn = (path, wanted) => useResource(wanted ? path : null, { limit: MOST }).data;
+  const namesIn = (path, wanted) => useResource(wanted ? path : null, { limit: MAX_NAMES }).data;
   const [tags, users, groups] = [namesIn("tags", isUsed), namesIn("users", mayList), namesIn("groups", mayList)];
   const counted = Object.entries(COUNTED).map(([key, by]) => {
-    const { data } = useResource(isUsed ? "stats" : null, { from, group_by: by, limit: MOST });
+    const { data } = useResource(isUsed ? "stats" : null, { from, group_by: by, limit: MAX_NAMES });
     return [key, (data?.groups ?? []).map(({ group }) => group[by]).filter(Boolean)];
   });
   return {

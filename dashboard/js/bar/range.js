@@ -1,4 +1,4 @@
-/** The range of an address, the same in every view, and what it asks of a search. Pure; times are milliseconds since the epoch. */
+/** The range of an address, the same in every view, and as a search. Pure; times are milliseconds since the epoch. */
 
 import { valueOf, withTerm } from "../query.js";
 import { midnight, PRESETS, presetRange, presetSpan } from "../ranges.js";
@@ -19,7 +19,7 @@ export function chosenRange({ range, since, from, to, tz }, usual = "") {
   return { preset: custom ? "" : (named ?? usual), custom, tz: isZone(tz) ? tz : OWN_ZONE };
 }
 
-/** From when until when that is; `to` is null where it goes on, and all is null for all time. */
+/** Its start and end; `to` is null if it is open, and all is null for all time. */
 export function spanOfRange({ preset, custom, tz }, now) {
   return custom ?? presetSpan(preset, tz, now);
 }
@@ -82,7 +82,7 @@ export function isOfDays(range, tz) {
   return whole.from === range.from && whole.to === range.to;
 }
 
-/** The range that stands where somebody begins to choose days. */
+/** The initial range when choosing days. */
 export function aboutNow(chosen, now) {
   const { from, to } = spanOfRange(chosen, now) ?? { from: now - 7 * DAY, to: null };
   const [first, last] = daysOf({ from, to: to ?? now }, chosen.tz);

@@ -9,14 +9,14 @@ import { useResource } from "../resource.js";
 import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
 import { ViewDialog } from "./view_dialog.js";
 
-const MOST = 1000;
+const MAX_VIEWS = 1000;
 
 export function SavedViews({ route, user }) {
   const shown = savedOf(route);
   const [open, setOpen] = useState(false);
   const [asked, setAsked] = useState(null);
   const [said, setSaid] = useState("");
-  const list = useResource(open ? "views" : null, { limit: MOST });
+  const list = useResource(open ? "views" : null, { limit: MAX_VIEWS });
   const done = (text) => {
     setAsked(null);
     setSaid(text);

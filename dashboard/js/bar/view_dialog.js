@@ -9,7 +9,7 @@ import { Failure } from "../parts/states.js";
 import { useChange } from "../resource.js";
 import { PAGES, isSame } from "./addresses.js";
 
-const MOST = 80;
+const MAX_NAME = 80;
 
 /** `view` is what is changed, and undefined for a new one; `shown` is where one is, as it would be saved. */
 export function ViewDialog({ view, shown, onClose, onDone }) {
@@ -39,7 +39,7 @@ export function ViewDialog({ view, shown, onClose, onDone }) {
   return html`
     <${Dialog} title=${view ? "Change a saved view" : "Save view"} onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
-        <${TextField} label="Name" value=${name} maxlength=${MOST} required readonly=${!isRead} onText=${setName} />
+        <${TextField} label="Name" value=${name} maxlength=${MAX_NAME} required readonly=${!isRead} onText=${setName} />
         <label class="tick"><input type="checkbox" checked=${shared} disabled=${!isRead} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
         ${canMove && html`<label class="tick"><input type="checkbox" checked=${moved} onChange=${({ target }) => setMoved(target.checked)} /> Let it open what is shown now</label>`}
         <p class="quiet">${whatOpens(view && !moved ? view : shown)}</p>

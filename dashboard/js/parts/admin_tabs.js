@@ -1,4 +1,4 @@
-/** What is governed: who may call, with which rules, at which prices, and who is told. */
+/** Tabs of administration: users, groups, policies, prices, webhooks. */
 
 import { html } from "htm/preact";
 import { go, href } from "../router.js";

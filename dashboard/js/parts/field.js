@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 
-/** A text; `hint` says what is allowed, other properties are those of the input. */
+/** A text field; `hint` says what is allowed, other properties are those of the input. */
 export function TextField({ label, hint, onText, ...input }) {
   return html`
     <label class="field">

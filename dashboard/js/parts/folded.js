@@ -6,7 +6,7 @@ import { whole } from "../format.js";
 
 const SHORT = 600; // characters
 
-/** `open` shows all of it, whatever was chosen. */
+/** `open` shows all of it, whatever the user chose. */
 export function Folded({ text, open = false }) {
   const [all, setAll] = useState(false);
   if (open || text.length <= SHORT) return html`<p class="text">${text}</p>`;

@@ -13,7 +13,7 @@ const EVERY_MS = 60_000;
 const CHANGED = "aibridge:examples-changed";
 const WORKING = ["filling", "removing"];
 
-/** Where the invented company stands, kept up to date; `change` asks for it (POST) or its removal (DELETE). */
+/** The state of the invented company, kept up to date; `change` requests it (POST) or its removal (DELETE). */
 export function useInvented() {
   const { data, reload } = useResource(PATH, {}, { every: (one) => (WORKING.includes(one?.state) ? WORKING_MS : EVERY_MS) });
   const { busy, error, run } = useChange();

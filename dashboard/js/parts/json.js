@@ -7,7 +7,7 @@ import { layOut } from "../json_text.js";
 // Colours for more than this would make the page slow; the text is shown whole all the same.
 const COLOURED = 20_000;
 
-/** JSON indented and coloured; any other text as it is. */
+/** JSON indented and coloured; any other text unchanged. */
 export function Json({ text }) {
   const pieces = useMemo(() => layOut(text), [text]);
   if (pieces === null) return html`<pre tabindex="0">${text}</pre>`;

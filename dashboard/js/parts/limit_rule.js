@@ -1,4 +1,4 @@
-/** One limit of a user, with how much of it is used, where it comes from and when there is more. */
+/** One limit of a user, with its usage, its source, and when more is available. */
 
 import { html } from "htm/preact";
 import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../limits_text.js";

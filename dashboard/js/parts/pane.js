@@ -1,9 +1,9 @@
-/** What is known of one thing, beside its list or over it. */
+/** The details of one item, beside its list or over it. */
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** `mark` stands beside the title, which has the focus at first. */
+/** `mark` is shown beside the title, which has the focus at first. */
 export function Pane({ label, title, mark, onClose, children }) {
   const heading = useRef(null);
   // Before the next key: an effect that waits for a paint would take the focus from the row to which that key went.

@@ -1,4 +1,4 @@
-/** What uPlot is told so that a chart looks like the rest of the page. */
+/** Options for uPlot, so that a chart looks like the rest of the page. */
 
 import uPlot from "uplot";
 import { short } from "../format.js";

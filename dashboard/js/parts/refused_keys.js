@@ -1,4 +1,4 @@
-/** The keys of the bridge that a provider refuses, on every view: nothing else tells why all calls fail. */
+/** The keys of the bridge that a provider refuses, on every view: nothing else shows why all calls fail. */
 
 import { html } from "htm/preact";
 import { plural, time } from "../format.js";

@@ -1,4 +1,4 @@
-/** What stands where nothing is yet, nothing is at all, or something went wrong. */
+/** Placeholders while loading, for nothing found, and for errors. */
 
 import { html } from "htm/preact";
 import { percent, plural } from "../format.js";
@@ -8,7 +8,7 @@ export function Loading({ what = "Loading" }) {
   return html`<p class="note" role="status">${what} …</p>`;
 }
 
-/** How far something is that reads calls, and how long the rest takes: nothing while nobody has told. */
+/** The progress of reading calls, and the remaining time; empty while unknown. */
 export function Reading({ progress }) {
   if (!progress) return null;
   const { read, of, seconds_left: left } = progress;

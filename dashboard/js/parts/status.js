@@ -1,4 +1,4 @@
-/** How a call stands or ended. */
+/** The status of a call. */
 
 import { html } from "htm/preact";
 import { words } from "../format.js";

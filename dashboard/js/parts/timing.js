@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { between, duration } from "../format.js";
 import { connectingText, phasesOf } from "../phases.js";
 
-/** A bar of the phases whose length is known, and the figures of all. */
+/** A bar of the parts with a known length, and the numbers of all. */
 export function Timing({ interception }) {
   const { started_at: started, upstream_asked_at: asked, ended_at: ended, connecting } = interception;
   const phases = phasesOf(interception);

@@ -32,7 +32,7 @@ export function matching(found, words) {
   return found.map((section) => ({ ...section, operations: section.operations.filter(fits) })).filter(({ operations }) => operations.length);
 }
 
-/** What a reference of the description stands for; anything else as it is. */
+/** The target of a reference in the description; anything else unchanged. */
 export function resolved(description, thing) {
   if (!thing?.$ref) return thing;
   const { $ref: reference, ...beside } = thing;
@@ -90,7 +90,7 @@ export function addressOf({ path, parameters }, values) {
   return filled + (query.size ? `?${query}` : "");
 }
 
-/** The pieces of a text as `{text, code}`: what stands in backticks is code. */
+/** The pieces of a text as `{text, code}`: text in backticks is code. */
 export function spans(text) {
   return text
     .split(/`([^`]+)`/)

@@ -1,4 +1,4 @@
-/** One operation of the API: what it takes, what it answers, and a way to try it. */
+/** One operation of the API: its parameters, its responses, and a form to try it. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
@@ -89,12 +89,12 @@ function Nested({ description, field }) {
   `;
 }
 
-/** A text with what stands in backticks as code. */
+/** A text with the parts in backticks as code. */
 export function Text({ text = "" }) {
   return spans(text).map((one) => (one.code ? html`<code>${one.text}</code>` : one.text));
 }
 
-/** Asks the server with the sign-in that this browser has. */
+/** Sends the request with the session of this browser. */
 function Try({ operation, values }) {
   const [answer, setAnswer] = useState(null);
   const url = new URL(addressOf(operation, values).replace(/^\//, ""), document.baseURI).href;

@@ -1,4 +1,4 @@
-/** Who changed what of users and tokens, who signed in, who was refused, who read whose calls. For owners and auditors. */
+/** Changes of users and tokens, sign-ins, refused accesses, reads of other users' calls. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";

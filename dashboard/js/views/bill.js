@@ -1,4 +1,4 @@
-/** What is recorded beside what a provider reports and bills, by day and model. For owners and auditors. */
+/** Records compared with what a provider reports and bills, by day and model. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
@@ -114,12 +114,12 @@ function Row({ row: { day, model, recorded, reported, difference, verdict, reaso
   `;
 }
 
-/** Tokens of a side; exports may tell none. */
+/** Tokens of a side; exports may have none. */
 function tokens({ tokens: count }) {
   return count === null ? "not told" : whole(count);
 }
 
-/** A difference with its sign; nothing where there is none. */
+/** A difference with its sign; empty without one. */
 function signed(value, shown, least = 0) {
   if (value === null || Math.abs(value) <= least) return "";
   return `${value < 0 ? "−" : "+"}${shown(Math.abs(value))}`;

@@ -6,7 +6,7 @@ import { GROUP_KEYS, isSearchable } from "../query.js";
 import { failedOf, groupName } from "../series.js";
 
 const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
-const MOST = 12;
+const MAX_GROUPS = 12;
 
 export function Breakdown({ answer, drill }) {
   const rows = [...answer.series].sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
@@ -20,11 +20,11 @@ export function Breakdown({ answer, drill }) {
             <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
           </thead>
           <tbody>
-            ${rows.slice(0, MOST).map((series) => html`<${Group} key=${groupName(series)} series=${series} most=${most} by=${answer.group_by} drill=${drill} />`)}
+            ${rows.slice(0, MAX_GROUPS).map((series) => html`<${Group} key=${groupName(series)} series=${series} most=${most} by=${answer.group_by} drill=${drill} />`)}
           </tbody>
         </table>
       </div>
-      ${rows.length > MOST && html`<p class="quiet">${`and ${whole(rows.length - MOST)} more`}</p>`}
+      ${rows.length > MAX_GROUPS && html`<p class="quiet">${`and ${whole(rows.length - MAX_GROUPS)} more`}</p>`}
     </section>
   `;
 }

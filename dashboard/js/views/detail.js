@@ -48,7 +48,7 @@ function Body({ interception }) {
   `;
 }
 
-/** Each time that a provider was asked, and what came of it. */
+/** Every try at a provider, and its result. */
 function Tries({ tries }) {
   return html`
     <ol class="key-list">

@@ -1,4 +1,4 @@
-/** Lets a program have a token: it shows a code, and asks whether it was one's own doing. */
+/** Allows a program a token: shows a code, and asks whether the user started the program. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** An invented company, to look around in: what it is, and a button for it. For owners. */
+/** An invented company, to try the dashboard: a description, and a button for it. For owners. */
 
 import { html } from "htm/preact";
 import { useInvented } from "../parts/invented.js";

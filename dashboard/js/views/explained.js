@@ -1,4 +1,4 @@
-/** What policies say for a user, beside limits: models, sizes, keys, what is recorded; and whether a model may be used. */
+/** The rules of policies for a user, besides limits: models, sizes, keys, recording; and whether a model may be used. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";

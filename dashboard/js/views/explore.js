@@ -1,4 +1,4 @@
-/** What calls add up to, by what they have in common: who, on what, when, and beside the time before. */
+/** Totals of calls by group: users, models and more, over time, compared with the time before. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
@@ -17,7 +17,7 @@ import { ExploreBar } from "./explore_bar.js";
 import { ExploreTable } from "./explore_table.js";
 
 const PAGE = 50;
-const MOST = 1000;
+const MAX_GROUPS = 1000;
 const IN_CHART = 7;
 const AMOUNTS = {
   cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
@@ -26,7 +26,7 @@ const AMOUNTS = {
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
 };
 
-/** What an address asks for. */
+/** The query of an address. */
 function askedBy(params, user, now) {
   const chosen = chosenRange(params, "7d");
   const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
@@ -61,7 +61,7 @@ export function Explore({ route, user }) {
   };
   const callsOf = (terms, from = range.from, to = range.to) =>
     href(SUBJECTS[of].view, "", { q: terms, single: of === "sessions" ? "show" : "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
-  const csv = address("stats", { ...wanted, limit: MOST, format: "csv" });
+  const csv = address("stats", { ...wanted, limit: MAX_GROUPS, format: "csv" });
   const isCurrent = table.data && table.data.of === of && table.data.group_by.join(",") === by.join(",");
   return html`
     <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
@@ -78,8 +78,8 @@ export function Explore({ route, user }) {
       ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
       <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
-      table.data.groups.length < MOST &&
-      html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MOST, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
+      table.data.groups.length < MAX_GROUPS &&
+      html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
       ${of === "calls" && html`<${Speed} total=${table.data.total} />`}
     `}
   `;

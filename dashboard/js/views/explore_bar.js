@@ -1,4 +1,4 @@
-/** What to add up, and over which time: all of it stands in the address. */
+/** What to group by, and the time range: all of it is in the address. */
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../bar/bar.js";
@@ -8,7 +8,7 @@ import { seesEveryone } from "../shell.js";
 import { useNames } from "./filters.js";
 
 const FOR_ALL = ["user", "group"];
-const MOST_TAGS = 100;
+const MAX_TAGS = 100;
 const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
 
 const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
@@ -18,7 +18,7 @@ export function ExploreBar({ route, asked, user, csv }) {
   const { of, by, chosen, compare } = asked;
   const known = useNames();
   const choose = chooser(route);
-  const tags = useResource("tags", { limit: MOST_TAGS }).data ?? [];
+  const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
   // Searches for refusals have keys of their own.
   const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });

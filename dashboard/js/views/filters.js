@@ -1,4 +1,4 @@
-/** The bar of a list: a search, written by hand or by choosing, and a range; either way it stands in the address. */
+/** The bar of a list: a search, typed or chosen, and a range; both are in the address. */
 
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
@@ -43,7 +43,7 @@ export function Filters({ route, user, usual = "", keep = [], statuses = STATUSE
   `;
 }
 
-/** What was ever recorded, by the key that asks for it. */
+/** Recorded values, by key. */
 export function useNames(wanted = true) {
   const names = { model: "models", provider_name: "providers", client: "clients" };
   const lists = Object.values(names).map((path) => useResource(wanted ? path : null, { limit: 200 }).data ?? []);
@@ -65,7 +65,7 @@ function Known({ label, name, values, q, put }) {
   return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
 }
 
-/** The current value is among the options even if nobody knows it. */
+/** The current value is among the options, even if it is unknown. */
 export function Choice({ label, value, options, onChoose }) {
   const missing = value && !options.some(([option]) => option === value);
   return html`

@@ -1,4 +1,4 @@
-/** One group: who is in it, what it spent, and what may be changed of it. */
+/** One group: its members, its spend, and changes. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";

@@ -17,7 +17,7 @@ import { GroupPane } from "./group.js";
 
 const PAGE = 100;
 // More groups than that are shown without what they spent.
-const MOST_SPENDING = 1000;
+const MAX_GROUPS = 1000;
 const LINKS = ".rows a.group-row";
 
 export function Groups({ route, user }) {
@@ -33,7 +33,7 @@ function monthStart(now = new Date()) {
 function List({ chosen, me }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("groups", {}, "offset", PAGE);
-  const stats = useResource("stats", { from: monthStart(), bucket: "all", group_by: "group", order_by: "cost", limit: MOST_SPENDING });
+  const stats = useResource("stats", { from: monthStart(), bucket: "all", group_by: "group", order_by: "cost", limit: MAX_GROUPS });
   const spent = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.group.id, total.cost_usd]));
   const close = () => {
     go(href("groups"));

@@ -1,4 +1,4 @@
-/** Every call that one may see: a list on the left, the chosen one beside it. */
+/** Every call that the user may see: a list on the left, the chosen one beside it. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";

@@ -38,7 +38,7 @@ export function Overview({ route, user }) {
   const compares = params.compare !== "no";
   const { tz, ...span } = spanOf(chosen, Date.now());
   const custom = Boolean(span.to);
-  // What a search finds may have to be read call by call: it is not asked for again and again.
+  // A search may have to read calls one by one, so it is not repeated by itself.
   const every = (data) => (data?.uncounted ? COUNTING_MS : custom || q ? 0 : EVERY_MS);
   const asked = { ...span, q, format: "series" };
   const all = useResource("stats", { ...asked, compare: compares ? "previous" : "" }, { every, told: Boolean(q) });

@@ -1,4 +1,4 @@
-/** Whose policies there are, and the chosen one beside them. For owners and auditors. */
+/** All policies, and the chosen one beside them. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
@@ -28,7 +28,7 @@ export function Policies({ route, user }) {
   return html`<${List} chosen=${route.id} me=${user} />`;
 }
 
-/** The path of a policy by the name of whose it is, which people can read. */
+/** The readable path of a policy: by the name of its subject. */
 function pathOf({ level, name, path }) {
   if (level === EVERYONE) return EVERYONE;
   return name ? `${level}s/${name}` : path;
@@ -74,7 +74,7 @@ function Row({ row, chosen }) {
   `;
 }
 
-/** Whose policy is to be made. */
+/** The subject of a new policy. */
 function Whose({ onClose }) {
   const [level, setLevel] = useState("groups");
   const [name, setName] = useState("");

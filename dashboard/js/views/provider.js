@@ -1,4 +1,4 @@
-/** One provider: how it is reached, its keys, whether it answers, and what may be changed of it. */
+/** One provider: its settings, its keys, its health, and changes. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";

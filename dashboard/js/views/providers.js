@@ -1,4 +1,4 @@
-/** Where calls go: a list with how each provider fares, and the chosen one beside it. For owners and auditors. */
+/** Providers: a list with the health of each, and the chosen one beside it. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
@@ -17,7 +17,7 @@ import { ProviderPane } from "./provider.js";
 
 const EVERY_MS = 15_000;
 const USUAL = "24h";
-const MOST = 1000;
+const MAX_PROVIDERS = 1000;
 const LINKS = ".rows a.provider-row";
 
 export function Providers({ route, user }) {
@@ -30,7 +30,7 @@ function List({ chosen, route, me }) {
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
   const range = chosenRange(route.params, USUAL);
   const span = hoursOf(range, Date.now());
-  const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MOST }, { every: EVERY_MS });
+  const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MAX_PROVIDERS }, { every: EVERY_MS });
   const latest = useResource("providers/performance", span, { every: EVERY_MS });
   const kept = { ...rangeParams(route.params), tz: route.params.tz };
   const rows = listed.data ?? [];
@@ -78,7 +78,7 @@ function List({ chosen, route, me }) {
   `;
 }
 
-/** What is said of the credential in a word or two. */
+/** The state of the credential in a word or two. */
 function keysOf({ key_state: state, keys }) {
   if (keys.length) {
     const refused = keys.filter((key) => key.refused).length;

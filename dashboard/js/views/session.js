@@ -1,4 +1,4 @@
-/** One session: what it was about, its calls on a time axis, and the steps of each thread in the order in which they happened. */
+/** One session: its first prompt, its calls on a time axis, and the steps of each thread in order. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
@@ -39,7 +39,7 @@ export function Session({ id }) {
   }, []);
   const { session, threads, error } = state;
   const sought = search.trim() || chosen;
-  // What is sought may be in a thread that is not there yet.
+  // The match may be in a thread that is not loaded yet.
   const isMissing = chosen ? !threads.some(({ interceptions }) => interceptions.some((step) => step.id === chosen)) : Boolean(sought);
   useEffect(() => {
     if (sought && isMissing && state.more && !state.loading && !error) again();
@@ -118,7 +118,7 @@ function Thread({ thread: { started_at: started, last_active_at: last, intercept
   `;
 }
 
-/** A step, folded to a line: what was asked, which tools were called and how these ended, and what it cost. */
+/** A step, folded to a line: its prompt, its tools and their results, and its cost. */
 function Step({ interception, open, loop }) {
   const { id, model, started_at: started, ended_at: ended, error, cache } = interception;
   return html`

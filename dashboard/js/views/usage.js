@@ -29,7 +29,7 @@ export function Usage({ route, user }) {
   `;
 }
 
-/** Without a range that is asked for, the latest refusals are shown whenever they were. */
+/** Without a range, the latest refusals are shown, whatever their time. */
 function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
   const span = chosenRange(params).preset || chosen.custom ? hoursOf(chosen, Date.now()) : {};

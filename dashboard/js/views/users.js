@@ -1,4 +1,4 @@
-/** Who may call: a list, and the chosen one beside it. For owners, auditors and readers. */
+/** Users: a list, and the chosen one beside it. For owners, auditors and readers. */
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -88,7 +88,7 @@ function Row({ user, chosen }) {
   `;
 }
 
-/** Nobody has this name, or the list has not come to it yet. */
+/** No user has this name, or the list is not loaded so far. */
 function Missing({ username, pages, onClose }) {
   const nobody = pages.done && !pages.loading;
   return html`

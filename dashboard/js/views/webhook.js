@@ -1,4 +1,4 @@
-/** One webhook: which alerts it gets, whether it answers, and what it was told lately. */
+/** One webhook: its alerts, its state, and its last deliveries. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
@@ -11,7 +11,7 @@ import { Failure, Loading } from "../parts/states.js";
 import { useChange, useResource } from "../resource.js";
 
 const EVERY_MS = 3000;
-/** What there may be an alert of, with what it says. */
+/** The types of alerts, with their texts. */
 const TYPES = [
   ["budget.threshold", "50, 80 or 100 % of a budget are used"],
   ["provider.key_refused", "a provider refuses a key"],

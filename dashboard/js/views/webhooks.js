@@ -1,4 +1,4 @@
-/** Who is told of alerts: a list, and the chosen one beside it. For owners. */
+/** Webhooks for alerts: a list, and the chosen one beside it. For owners. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
