@@ -63,6 +63,16 @@ async def admit_without_slot(handler: ProxyHandler) -> None:
     check_own_key(handler, handler.policy)
 
 
+async def identify_again(handler: ProxyHandler) -> None:
+    """Identify the caller of what may last for hours once more, with the groups and policies of now.
+
+    Raises:
+        Problem: 401 or 429, the token is not valid any more; 503, it or the policies cannot be checked now.
+    """
+    handler.identity = await handler.authenticate(handler.credentials)
+    _find_policies(handler)
+
+
 def check_tags(handler: ProxyHandler) -> None:
     """Check that the tags of a request can be recorded.
 
@@ -108,11 +118,15 @@ async def _identify(handler: ProxyHandler) -> Identity:
         raise
     handler.timer.enter(ADMISSION)
     handler.add_known(user_id=identity.user.id, username=identity.user.username)
+    _find_policies(handler)
+    return identity
+
+
+def _find_policies(handler: ProxyHandler) -> None:
     try:
-        handler.policy = handler.bridge.policies.find(identity)
+        handler.policy = handler.bridge.policies.find(handler.identity)
     except PoliciesUnknownError as error:
         raise Problem(503, POLICIES_UNKNOWN, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
-    return identity
 
 
 async def _acquire_free_slot(handler: ProxyHandler) -> OverloadedError | None:

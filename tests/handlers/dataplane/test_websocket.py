@@ -9,10 +9,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from handlers.dataplane.services.sockets import hops
+from handlers.base import UNRECOGNISED
+from handlers.dataplane.services.sockets import hops, session
 from handlers.dataplane.services.sockets.session import MAX_CALLS
 from intercept.records import EndReason
+from limits.policies.policy import Models, SharedPolicy
+from limits.policies.sources import Level, Source
 from limits.protection.user_shares import MAX_SOCKETS
+from storage.policies.documents import KeptPolicy
 from tests.handlers.dataplane.socket_provider import SocketProvider, create, event, events
 
 PATH = "/api/v2/aibridge/openai/v1/responses"
@@ -59,6 +63,10 @@ async def send_all(connection, messages):
 
 async def receive(connection, number):
     return [await connection.recv() for _ in range(number)]
+
+
+def token_id_of(headers):
+    return headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
 
 
 def lets_go(running):
@@ -226,6 +234,54 @@ async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, 
     await running.bridge.refusal_recorder.flush()
     _, refusals = await running.get("/api/v2/aibridge/refusals")
     assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("provider_unavailable", 503)]
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_gets_no_more_responses(running, provider, opened):
+    headers = await running.user("grace")
+    client, upstream = await opened(**headers)
+    await client.send(create("one", stream_id="a"))
+    await provider.received.get()
+    await running.bridge.identities.revoke_token(token_id_of(headers))
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["error"]["message"]) == (401, UNRECOGNISED)
+    await send_all(upstream, events("resp_1", stream_id="a"))
+    assert await receive(client, 3) == events("resp_1", stream_id="a")
+    assert provider.received.empty()
+    assert lets_go(running)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    headers = await running.user("grace")
+    client, upstream = await opened(**headers)
+    await client.send(create("one"))
+    await provider.received.get()
+    await running.bridge.identities.revoke_token(token_id_of(headers))
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, session.NOT_VALID)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(running, provider, opened):
+    client, _ = await opened()
+    group = await running.bridge.groups.add("research")
+    await running.bridge.groups.add_members("research", ["ada"])
+    policy = SharedPolicy(models=Models(deny=["*"]))
+    running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
+    await client.send(create("one"))
+    assert json.loads(await client.recv())["status"] == 403
+    assert provider.received.empty()
+    assert lets_go(running)
 
 
 @pytest.mark.gen_test

@@ -10,7 +10,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from handlers.dataplane.addresses import find_unavailability
-from handlers.dataplane.admission import check_own_key
+from handlers.dataplane.admission import check_own_key, identify_again
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
@@ -66,29 +66,34 @@ class SocketCall:
         self._origin = origin
         self.refusal: Problem | None = None
         self.sent_at: datetime | None = None
-        identity = handler.identity
-        pays = handler.credentials.own_key is not None
-        self.policy = self._bridge.policies.find(identity)
-        self._client = Client(identity.token_id, format_id(identity.user.id), pays, self.policy)
+        self._know_client()
         self._held: tuple[Held, ...] = ()
         self._permit: Permit | None = None
         self._checkpoint_due = 0.0
         self._ended = False
 
     async def admit(self) -> None:
-        """Take a slot, and count for the limits of the client.
+        """Take a slot, and count for the limits of the client, whose token has to be valid still.
 
         Raises:
-            Problem: 503, the provider was disabled or removed since the handshake; 403, a policy forbids the own key of the
-                handshake by now.
+            Problem: 503, the provider was disabled or removed since the handshake; 401, the token was revoked or has expired;
+                403, a policy forbids the own key of the handshake by now.
             OverloadedError: Concurrency or rate.
         """
         if (unavailable := find_unavailability(self._bridge, self._to.provider.name)) is not None:
             raise unavailable
+        await identify_again(self._handler)
+        self._know_client()
         check_own_key(self._handler, self.policy)
         overload = self._bridge.overload
         self._held += (await overload.acquire_slot(),)
         self._hold(await overload.count_request(self._client))
+
+    def _know_client(self) -> None:
+        handler, identity = self._handler, self._handler.identity
+        pays = handler.credentials.own_key is not None
+        self.policy = handler.policy
+        self._client = Client(identity.token_id, format_id(identity.user.id), pays, self.policy)
 
     @property
     def is_charged(self) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from handlers.dataplane.services.sockets.call import SocketCall
-from handlers.dataplane.services.sockets.session import SocketSession
+from handlers.dataplane.services.sockets.session import POLICY_VIOLATION, SocketSession
 from handlers.problems import Problem
 from intercept.apis import RequestSummary
 from intercept.catalog import REALTIME
@@ -25,7 +25,6 @@ from limits.overload import OverloadedError
 from resources.errors import OpenAIError
 
 NO_EVENT = ClientEvent()
-POLICY_VIOLATION = 1008
 OVER_LIMIT = "AI Bridge refuses further responses"
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from handlers.dataplane.admission import identify_again
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.services.sockets.call import SocketCall
@@ -38,14 +39,16 @@ from upstream.client import UpstreamError, UpstreamTruncatedError
 logger = logging.getLogger(__name__)
 
 PING_SECONDS = 20.0
-"""How often both sides get a ping, which also prevents the provider's idle timeout."""
+"""How often both sides get a ping, which also prevents the provider's idle timeout, and the token is checked again."""
 CLOSE_SECONDS = 2.0
 """How long a side may take to answer a close."""
-INTERNAL_ERROR = 1011
+POLICY_VIOLATION, INTERNAL_ERROR = 1008, 1011
+SERVICE_UNAVAILABLE = 503
 MAX_CALLS = 32
 """How many responses of one WebSocket may run at the same time."""
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
 SHUTTING_DOWN = "the server is shutting down"
+NOT_VALID = "the token is not valid any more"
 
 
 class SocketSession:
@@ -145,10 +148,23 @@ class SocketSession:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
+            if not await self._may_stay():
+                self._client.socket.close(POLICY_VIOLATION, NOT_VALID)
+                return
             self._client.socket.ping()
             self._provider.socket.ping()
             await self._client.flush()
             await self._provider.flush()
+
+    async def _may_stay(self) -> bool:
+        """Whether the token is still valid, or that cannot be known now. A response that is under way may end."""
+        if self._lanes or self._is_beginning:
+            return True
+        try:
+            await identify_again(self._handler)
+        except Problem as problem:
+            return problem.status == SERVICE_UNAVAILABLE or bool(self._lanes)
+        return True
 
     async def _begin(self, event: Any, message: bytes) -> bool:
         """Admit and record a request of the client; return whether it may be sent. If not, the client gets an error."""
