@@ -16,8 +16,8 @@ from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
+from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
-from storage.queries.recorded import Recorded
 from terminal import StatusLine
 
 MAX_PAGE = 1000
@@ -82,7 +82,7 @@ def export_interceptions(
     async def work(database: Database) -> int:
         identities = identities_of(database)
         search_filter = await _filter(search, identities)
-        pages = Recorded(database).pages(search_filter, visible_to=None, after_id=after_id)
+        pages = InterceptionReader(database).pages(search_filter, visible_to=None, after_id=after_id)
         return await export(pages, identities, written, out, line, kept=file == STANDARD_OUTPUT)
 
     with opened(file, force=force) as out, StatusLine(enabled=not quiet) as line:

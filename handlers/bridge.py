@@ -52,8 +52,8 @@ from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
 from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
+from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
-from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
@@ -116,7 +116,7 @@ class Bridge:
     single_sign_on: SingleSignOn
     recorder: Recorder
     interceptions: Interceptions
-    recorded: Recorded
+    interception_reader: InterceptionReader
     search: SearchIndex
     batch_files: BatchFiles
     refusal_recorder: RefusalRecorder

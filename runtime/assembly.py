@@ -59,8 +59,8 @@ from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
 from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
+from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
-from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
@@ -158,7 +158,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),
-        recorded=Recorded(database),
+        interception_reader=InterceptionReader(database),
         search=SearchIndex(database),
         batch_files=BatchFiles(database),
         refusal_recorder=refusal_recorder,

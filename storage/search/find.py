@@ -16,8 +16,8 @@ from storage.mongo.database import Database
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
+from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
-from storage.queries.recorded import PAGE
 from storage.search.conditions import conditions_of, flags, is_indexed
 from storage.search.documents import JOB_STATE, part_id
 from storage.search.every import Every, EveryReading, each

@@ -16,8 +16,8 @@ from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
 from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
+from storage.queries.interception_reader import TooManyExportsError
 from storage.queries.paging import UnknownCursorError
-from storage.queries.recorded import TooManyExportsError
 from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Query
 
@@ -72,7 +72,7 @@ class ExportHandler(WatchedHandler):
     def _pages(self, query: Query, search: Mapping[str, Any]) -> Pages:
         if query.search.texts is not None:
             return self.bridge.search.pages(query, **search)
-        return self.bridge.recorded.pages(query.conditions, visible_to=self.visible_to, **search)
+        return self.bridge.interception_reader.pages(query.conditions, visible_to=self.visible_to, **search)
 
     async def _export(self, written: Format, reading: Pages) -> None:
         self.write(written.head)

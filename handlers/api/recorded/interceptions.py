@@ -99,7 +99,7 @@ class InterceptionHandler(VisibilityHandler):
         except ValueError:
             document = None
         else:
-            document = await self.bridge.recorded.find(id_, visible_to=self.visible_to)
+            document = await self.bridge.interception_reader.find(id_, visible_to=self.visible_to)
         if document is None:
             raise Problem(404, UNKNOWN_INTERCEPTION)
         self.read_detail = (("interception_id", format_id(document["_id"])),)

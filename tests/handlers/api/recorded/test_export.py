@@ -14,7 +14,7 @@ from handlers.api.recorded import export, watched
 from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries import recorded as recorded_module
+from storage.queries import interception_reader as reader_module
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.calls import Calls
@@ -32,7 +32,7 @@ def calls(running):
 @pytest.fixture
 def small_pages(monkeypatch):
     """Pages of three, written two at a time."""
-    monkeypatch.setattr(recorded_module, "PAGE", 3)
+    monkeypatch.setattr(reader_module, "PAGE", 3)
     monkeypatch.setattr(export, "CHUNK", 2)
 
 
@@ -157,7 +157,7 @@ async def test_it_needs_a_token(running):
 @pytest.mark.gen_test
 async def test_the_head_alone_is_answered_without_reading_anything(running, calls, download, monkeypatch):
     await recorded(calls, 1)
-    monkeypatch.setattr(recorded_module, "MAX_EXPORTS_AT_A_TIME", 0)
+    monkeypatch.setattr(reader_module, "MAX_EXPORTS_AT_A_TIME", 0)
     answer = await download("?format=csv", method="HEAD")
     assert (answer.status, answer.header("Content-Length")) == (200, None)
     assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
@@ -167,7 +167,7 @@ async def test_the_head_alone_is_answered_without_reading_anything(running, call
 @pytest.mark.gen_test
 async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes_room(running, calls, download):
     await recorded(calls, 8, user_agent="a" * (3 << 20))
-    clients = [await running.client(receive_buffer=4096) for _ in range(recorded_module.MAX_EXPORTS_AT_A_TIME)]
+    clients = [await running.client(receive_buffer=4096) for _ in range(reader_module.MAX_EXPORTS_AT_A_TIME)]
     for number, client in enumerate(clients):
         await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
         assert (await client.head()).status == 200
@@ -176,7 +176,7 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
     assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "5", {"message": message})
     clients[0].close()
     clients[1].reset()
-    await until(lambda: running.bridge.recorded._exports == recorded_module.MAX_EXPORTS_AT_A_TIME - 2)
+    await until(lambda: running.bridge.interception_reader._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
     assert numbers(await download("?limit=1")) == [8]
 
 
@@ -184,13 +184,13 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
 async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkeypatch):
     await recorded(calls, 12, user_agent="a" * (2 << 20))
     pages = []
-    original = running.bridge.recorded._page
+    original = running.bridge.interception_reader._page
 
     async def page(*asked):
         pages.append(len(await original(*asked)))
         return await original(*asked)
 
-    monkeypatch.setattr(running.bridge.recorded, "_page", page)
+    monkeypatch.setattr(running.bridge.interception_reader, "_page", page)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
     answer = await client.head()
@@ -210,7 +210,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls,
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
     answer = await client.head()
-    await until(lambda: running.bridge.recorded._exports == 0)
+    await until(lambda: running.bridge.interception_reader._exports == 0)
     assert not (await client.rest(answer)).whole
 
 
@@ -218,7 +218,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls,
 @pytest.mark.gen_test
 async def test_when_the_database_goes_away_half_way_it_never_looks_complete(running, calls, small_pages, version):
     await recorded(calls, 9)
-    original, pages = running.bridge.recorded._page, []
+    original, pages = running.bridge.interception_reader._page, []
 
     async def page(*asked):
         pages.append(asked)
@@ -226,7 +226,7 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
             raise DatabaseUnavailableError("MongoDB is unavailable")
         return await original(*asked)
 
-    running.bridge.recorded._page = page
+    running.bridge.interception_reader._page = page
     client = await running.client()
     await client.send("GET", PATH, running.headers, version=version)
     answer = await client.head()
@@ -238,7 +238,7 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
         assert answer.header("Connection") == "close"
         with pytest.raises(ConnectionResetError):
             await client.at_end()
-    assert running.bridge.recorded._exports == 0
+    assert running.bridge.interception_reader._exports == 0
 
 
 @pytest.mark.gen_test
@@ -246,7 +246,7 @@ async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(runni
     async def away(*_):
         raise DatabaseUnavailableError("MongoDB is unavailable")
 
-    monkeypatch.setattr(running.bridge.recorded, "_page", away)
+    monkeypatch.setattr(running.bridge.interception_reader, "_page", away)
     client = await running.client()
     answer = await client.request("GET", PATH, running.headers)
     message = "The database cannot be reached at the moment. Please try again later."
@@ -301,14 +301,14 @@ async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, 
 @pytest.mark.gen_test
 async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, calls):
     await recorded(calls, 1)
-    original, asked, gate = running.bridge.recorded._page, asyncio.Event(), asyncio.Event()
+    original, asked, gate = running.bridge.interception_reader._page, asyncio.Event(), asyncio.Event()
 
     async def page(*what):
         asked.set()
         await gate.wait()
         return await original(*what)
 
-    running.bridge.recorded._page = page
+    running.bridge.interception_reader._page = page
     client = await running.client()
     await client.send("GET", PATH, running.headers)
     await asked.wait()

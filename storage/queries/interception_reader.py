@@ -24,7 +24,7 @@ class TooManyExportsError(Exception):
     """`MAX_EXPORTS_AT_A_TIME` are under way already."""
 
 
-class Recorded:
+class InterceptionReader:
     """The interceptions of a database: one, or all that match."""
 
     def __init__(self, database: Database) -> None:

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from intercept.records import Status
-from storage.queries import recorded as recorded_module
+from storage.queries import interception_reader as reader_module
 from storage.queries.filters.interceptions import Search
+from storage.queries.interception_reader import MAX_EXPORTS_AT_A_TIME, PAGE, InterceptionReader, TooManyExportsError
 from storage.queries.paging import UnknownCursorError
-from storage.queries.recorded import MAX_EXPORTS_AT_A_TIME, PAGE, Recorded, TooManyExportsError
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
@@ -19,7 +19,7 @@ EVERYTHING = Search().filter(initiator_id=None)
 
 @pytest.fixture
 def recorded(database):
-    return Recorded(database)
+    return InterceptionReader(database)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def calls(database):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(recorded_module, "PAGE", 3)
+    monkeypatch.setattr(reader_module, "PAGE", 3)
 
 
 async def numbers(pages):
@@ -117,7 +117,7 @@ async def test_behind_what_is_unknown_or_not_to_be_seen_there_is_nothing(recorde
 @pytest.mark.own_mongodb
 @pytest.mark.gen_test
 async def test_nothing_is_left_open_in_the_database_between_pages(private_database, commands, small_pages):
-    calls, recorded = Calls(private_database), Recorded(private_database)
+    calls, recorded = Calls(private_database), InterceptionReader(private_database)
     await ended(calls, 1, 2, 3, 4, 5)
     commands.sent.clear()
     async with aclosing(recorded.pages(EVERYTHING, visible_to=None)) as pages:
@@ -144,7 +144,7 @@ async def test_nothing_is_left_open_in_the_database_between_pages(private_databa
 @pytest.mark.parametrize("visible_to", [None, ADA.id], ids=["everything", "their own"])
 @pytest.mark.gen_test
 async def test_every_page_stands_in_an_index_in_its_order(database, small_pages, search, visible_to):
-    recorded, calls = Recorded(database), Calls(database)
+    recorded, calls = InterceptionReader(database), Calls(database)
     await ended(calls, *range(1, 9), model="m")
     await calls.start(9)
     profiled = database.interceptions.database
