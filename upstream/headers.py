@@ -32,7 +32,11 @@ _ORIGIN = frozenset(
         *("fastly-client-ip", "x-azure-clientip", "cdn-loop"),
     }
 )
-_NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | {"host", "accept-encoding", "content-length", "expect"}
+# They have some servers do another request than the one that was found to be allowed.
+_OF_ANOTHER_REQUEST = frozenset({"x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url"})
+_NOT_TO_UPSTREAM = (
+    _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | _OF_ANOTHER_REQUEST | {"host", "accept-encoding", "content-length", "expect"}
+)
 _FAMILIES_NOT_TO_UPSTREAM = (
     *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
     *("x-ai-bridge-", "x-aibridge-"),

@@ -16,7 +16,8 @@ OF_THE_CLIENT = (
     "fly-client-ip x-appengine-user-ip x-vercel-ip-city x-envoy-original-path"
 )
 ACTORS = "x-ai-bridge-actor-id x-aibridge-actor-id x-ai-bridge-actor-metadata-username x-ai-bridge-anything"
-FOR_THE_BRIDGE = f"{OF_A_HOP} {OF_THE_BRIDGE} {OF_OTHER_VENDORS} {OF_THE_CLIENT} {ACTORS}"
+OF_ANOTHER_REQUEST = "x-http-method-override x-http-method x-method-override x-rewrite-url x-original-url"
+FOR_THE_BRIDGE = f"{OF_A_HOP} {OF_THE_BRIDGE} {OF_OTHER_VENDORS} {OF_THE_CLIENT} {ACTORS} {OF_ANOTHER_REQUEST}"
 NOT_UP = {*f"{FOR_THE_BRIDGE} host accept-encoding content-length expect".split()}
 OF_THE_ORIGIN = (
     "set-cookie set-cookie2 alt-svc strict-transport-security clear-site-data refresh link service-worker-allowed "
