@@ -32,11 +32,12 @@ PHONE = (390, 844)
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
 
-def start_chromium(program: str, driver: str) -> Chrome:
-    """A browser without a window."""
+def start_chromium(program: str, driver: str, *arguments: str) -> Chrome:
+    """A browser without a window; `arguments` are what else is on its command line."""
     options = ChromeOptions()
     options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+    usual = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+    for argument in (*usual, *arguments):
         options.add_argument(argument)
     # A page that is kept to go back to has a process, and so every page would start one of its own: a quarter of the time.
     options.add_argument("--disable-features=BackForwardCache")
