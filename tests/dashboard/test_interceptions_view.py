@@ -52,8 +52,9 @@ CUT = """
 SEEN = "return arguments[0].filter((name) => document.querySelector(`a.row .${name}`).checkVisibility())"
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (1280, 900), (1000, 800), (760, 900), PHONE])
-def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, site, size):
+@pytest.fixture(scope="module")
+def ended(site):
+    """A member with a call for each way in which one ends; their name and token."""
     name, token = site.user(name=f"u{uuid4().hex[:7]}")
     started = datetime.now(UTC).replace(hour=22, minute=22, second=22) - timedelta(days=3)  # not beyond the retention
     for number, reason in enumerate(EndReason, 1):
@@ -61,6 +62,12 @@ def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, site, size):
         site.recorded(token, number)
         times = {"started_at": started, "ended_at": started + timedelta(minutes=59)}
         site.change(interception, status=reason.status, end_reason=reason, upstream_status=529, **times)
+    return name, token
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 900), (1000, 800), (760, 900), PHONE])
+def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, ended, size):
+    name, token = ended
     page.resize(size)
     page.open("interceptions", token)
     page.until(lambda: len(page.all("a.row")) == len(EndReason), "they were to be listed")

@@ -31,7 +31,7 @@ POINTS = """
 FIGURES = ".tile dd:first-of-type"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def token(site):
     """A member with three calls; one of them failed."""
     _, token = site.user()
