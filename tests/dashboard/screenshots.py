@@ -15,8 +15,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from bson import Decimal128
-
 from benchmarks.api.population import Population
 from intercept.records import TokenUsage
 from runtime.process import now
@@ -30,6 +28,8 @@ from storage.recording.prices import Prices
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
 from tests.server_process import ROOT, ServerProcess
 
+# Two frames later: what is there then has been drawn.
+DRAWN = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 FOLDER = ROOT / "docs" / "images"
 CALLS = 20_000
 DATABASE = "screenshots"
@@ -50,9 +50,9 @@ THOUGHT = "The first run fills the cache and the second one reads it, so the key
 PICTURES = (
     ("overview-light", "overview?range=7d", "light", WIDE, "canvas"),
     ("overview-dark", "overview?range=30d&by=model", "dark", WIDE, "canvas"),
-    ("explore", "explore?range=30d", "light", WIDE, ".groups tbody tr"),
+    ("explore", "explore?range=30d", "light", WIDE, "canvas"),
     ("interceptions", "interceptions/{id}", "light", WIDE, ".detail .facts"),
-    ("session", "sessions/{session}", "dark", WIDE, ".thread"),
+    ("session", "sessions/{session}", "dark", WIDE, ".axis"),
     ("users", "users/grace", "light", WIDE, ".token"),
     ("phone", "interceptions", "light", PHONE, "a.row"),
 )
@@ -75,7 +75,7 @@ def made_up(users: list[Any]) -> Iterator[dict[str, Any]]:
                 for usage in document["token_usages"]
             ]
             cost = prices.cost(document["provider_name"], document["model"], usages, document["started_at"])
-            document["cost"] = cost and {"usd": Decimal128(cost.usd), "prices": cost.prices}
+            document["cost"] = cost and cost.stored
             yield document
 
 
@@ -105,6 +105,7 @@ def take(page: Page, token: str, pictures: Iterable[tuple[Any, ...]], found: dic
         page.open(view.format(**found), token)
         page.find(sight)
         page.browser.execute_script("document.activeElement.blur()")
+        page.browser.execute_async_script(DRAWN)
         options = {"format": "webp", "quality": 82}
         data = base64.b64decode(page.browser.execute_cdp_cmd("Page.captureScreenshot", options)["data"])
         path = FOLDER / f"{name}.webp"
