@@ -130,8 +130,8 @@ class SearchJob(ExactlyOnceJob):
             part = await self._parts.find_one({"_id": part_id(segment, IDS)}, session=session)
             if part is None:
                 continue
-            places = [position_of(part["data"], entry.id) for entry in near]
-            if gone := [place for place in places if place is not None and place not in segment.gone]:
+            positions = [position_of(part["data"], entry.id) for entry in near]
+            if gone := [position for position in positions if position is not None and position not in segment.gone]:
                 change = {"$push": {"gone": {"$each": gone}}}
                 await self._segments.update_one({"_id": segment.number}, change, session=session)
 

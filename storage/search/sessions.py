@@ -37,7 +37,7 @@ class SessionReading(EveryReading):
         some, is_exact, progress = await self.latest(MAX_CALLS)
         found: set[UUID] = set()
         for begin in range(0, len(some), AT_ONCE * ID_BYTES):
-            asked = {"_id": {"$in": each(some[begin : begin + AT_ONCE * ID_BYTES])}}
-            cursor = self.database.interceptions.find(asked, {"session_id": True, "_id": False}, session=self.session)
+            match = {"_id": {"$in": each(some[begin : begin + AT_ONCE * ID_BYTES])}}
+            cursor = self.database.interceptions.find(match, {"session_id": True, "_id": False}, session=self.session)
             found |= {document["session_id"] for document in await cursor.to_list(None) if document.get("session_id")}
         return FoundSessions(list(found), is_exact, progress)

@@ -70,7 +70,7 @@ class InterceptionsHandler(PageHandler):
         def made(document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
             row = self.resource_of(document, users)
             if texts is not None:
-                row.matches = [TextMatch(*structs.astuple(place)) for place in texts.places(document)]
+                row.matches = [TextMatch(*structs.astuple(match)) for match in texts.find_matches(document)]
             return row
 
         indexing = found.progress and Indexing(found.progress.done, found.progress.total)

@@ -61,12 +61,12 @@ class Audit:
         self._entries = database.audit
 
     async def page(
-        self, asked: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
+        self, query: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
     ) -> list[dict[str, Any]]:
         """List the documents of entries, newest first.
 
         Args:
-            asked: Which of them.
+            query: Which of them.
             limit: How many at most.
             after_id: Begin behind this entry.
 
@@ -75,7 +75,7 @@ class Audit:
             DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):
-            every = [asked.filter]
+            every = [query.filter]
             if after_id is not None:
                 every.append(_ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {})))
             cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)

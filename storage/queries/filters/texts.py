@@ -117,21 +117,21 @@ class TextQuery(Struct, frozen=True):
 
         return all(map(says, self.phrases)) and not any(map(says, self.without))
 
-    def places(self, document: Mapping[str, Any]) -> list[Match]:
+    def find_matches(self, document: Mapping[str, Any]) -> list[Match]:
         """The matches in a call, at most `MAX_MATCHES`; each phrase once in each text."""
         found: list[Match] = []
         for one in texts_of(document):
             text = one.text if one.text.isascii() else unicodedata.normalize("NFC", one.text)
             words = [(_folded(match[0]), match.span()) for match in _WORD.finditer(text)]
             for phrase in self.phrases:
-                if (place := _place(phrase, words)) is not None:
-                    found.append(_match(one.field, text, *place))
+                if (span := _find_phrase(phrase, words)) is not None:
+                    found.append(_match(one.field, text, *span))
                 if len(found) == MAX_MATCHES:
                     return found
         return found
 
 
-def _place(phrase: Sequence[str], words: Sequence[tuple[str, tuple[int, int]]]) -> tuple[int, int] | None:
+def _find_phrase(phrase: Sequence[str], words: Sequence[tuple[str, tuple[int, int]]]) -> tuple[int, int] | None:
     size, first = len(phrase), phrase[0]
     for index, (word, (start, _)) in enumerate(words):
         if word == first and all(

@@ -66,7 +66,7 @@ class Grouped:
             finder: Finds the calls that are meant, among those that match; None means all of these.
 
         Raises:
-            NotAskedError: Something is asked that its subject does not tell.
+            UnsupportedOrderError: The subject does not have the order or the value that the query names.
             TooMuchError: It takes too long.
             NoFinderError: This MongoDB does not tell what there was at one moment, which a finder needs.
             DatabaseUnavailableError: The database is unavailable.

@@ -38,10 +38,10 @@ class RefusalTotals(Source):
     def _documents(self) -> Stages:
         ranges = split(*self.times, buckets_of(self._query, Breakdown.USER))
         real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
-        asked = [real, dict(self._query.conditions), self._own]
+        conditions = [real, dict(self._query.conditions), self._own]
         # All of it is in each part: what stands beside an `$or` does not bound the index.
         parts = [
-            {"$and": [{"bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}, *asked]} for one in ranges
+            {"$and": [{"bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}, *conditions]} for one in ranges
         ]
         match = {"$or": parts} if len(parts) != 1 else parts[0]
         return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
@@ -108,8 +108,8 @@ class Losses(Records):
     def _documents(self) -> Stages:
         times = {"$gte": self._selection.start, "$lt": self._selection.end}
         match = {**self._selection.values, "started_at": times, "cache_loss.lost_tokens": {"$gt": 0}}
-        shown = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
-        return [{"$match": match}, {"$project": shown}]
+        projection = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
+        return [{"$match": match}, {"$project": projection}]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
@@ -117,9 +117,9 @@ class Losses(Records):
 
 
 def of_refusals(query: GroupQuery) -> RefusalTotals:
-    """Choose where refusals are told: the totals have them all, by user and rule, in whole hours and days."""
-    told = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
+    """Choose where refusals are read: the totals have them all, by user and rule, in whole hours and days."""
+    has_totals = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
     is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
     is_whole = is_whole and bool(buckets_of(query, Breakdown.USER))
-    all_told = told and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
-    return RefusalTotals(query) if all_told else RefusalRows(query)
+    in_totals = has_totals and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
+    return RefusalTotals(query) if in_totals else RefusalRows(query)

@@ -60,7 +60,7 @@ class RowReader:
         self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
         self.options: Mapping[str, Any] = {} if session is None else {"session": session}
 
-    async def begin(self, match: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def begin(self, match: Mapping[str, Any], projection: Mapping[str, Any]) -> Mapping[str, Any]:
         """Read one of the rollups, before all else that is read; nothing where there is none such.
 
         From then on aggregations take the `options` of this moment. They may run side by side, which those of a session may not.
@@ -70,7 +70,7 @@ class RowReader:
             rollups.database.command,
             *("find", rollups.name),
             filter=match,
-            projection=asked,
+            projection=projection,
             limit=1,
             session=self.session,
             codec_options=rollups.codec_options,

@@ -44,8 +44,8 @@ async def _calls(
 ) -> list[tuple[datetime, int]]:
     times = {"$gte": bucket.floor(span[0]), "$lt": span[1]}
     match = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": times}
-    asked: dict[str, Any] = {"_id": False, "at": True, name: True}
-    cursor = database.rollups.find(match, asked, session=session).sort("at").hint(ROLLUPS)
+    projection: dict[str, Any] = {"_id": False, "at": True, name: True}
+    cursor = database.rollups.find(match, projection, session=session).sort("at").hint(ROLLUPS)
     return [(one["at"], one.get(name, 0)) for one in await cursor.to_list(None)]
 
 

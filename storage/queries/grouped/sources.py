@@ -323,8 +323,8 @@ class Records(Source):
     @property
     def _documents(self) -> Stages:
         loss = {name: f"$cache_loss.{name}" for name in LOSS}
-        shown = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
-        return [{"$match": self._filter}, *value_stages(shown)]
+        projection = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
+        return [{"$match": self._filter}, *value_stages(projection)]
 
     def ranking(self, order: Order) -> Stages:
         """See `Source`. Nothing but this is read of the records."""
@@ -334,9 +334,9 @@ class Records(Source):
             group = {"$group": {"_id": self._keys, "most": {"$sum": most[order]}}}
             return [{"$match": self._filter}, group]
         id_ = {name: f"${name}" for name in self._keys}
-        shown = {"$project": {**self._keys, "most": most[order]}}
+        projection = {"$project": {**self._keys, "most": most[order]}}
         group = {"$group": {"_id": id_, "most": {"$sum": "$most"}}}
-        return [{"$match": self._filter}, shown, *self._unwound, group]
+        return [{"$match": self._filter}, projection, *self._unwound, group]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""

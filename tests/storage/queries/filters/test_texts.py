@@ -57,29 +57,29 @@ def test_phrases_have_their_words_side_by_side_in_one_text():
 
 
 def test_the_text_of_a_response_is_one():
-    (place,) = TextQuery((("harbour",),)).places(document("Where?", response="In the harbour."))
-    assert place == Match("response.text", "In the ", "harbour", ".")
+    (match,) = TextQuery((("harbour",),)).find_matches(document("Where?", response="In the harbour."))
+    assert match == Match("response.text", "In the ", "harbour", ".")
 
 
-def test_places_have_the_text_around_them():
+def test_matches_have_the_text_around_them():
     text = "x" * 100 + " My pass-word " + "y" * 100
-    (place,) = TextQuery((("pass", "word"),)).places(document(text))
+    (match,) = TextQuery((("pass", "word"),)).find_matches(document(text))
     before = ("x" * 100 + " My ")[-CONTEXT:]
-    assert place == Match("user_prompts[0].prompt", before, "pass-word", (" " + "y" * 100)[:CONTEXT])
-    assert len(TextQuery((("a",),)).places(document(*["a"] * 9))) == MAX_MATCHES
+    assert match == Match("user_prompts[0].prompt", before, "pass-word", (" " + "y" * 100)[:CONTEXT])
+    assert len(TextQuery((("a",),)).find_matches(document(*["a"] * 9))) == MAX_MATCHES
 
 
 texts = st.text("ab ß一\u0301.", max_size=12)
 
 
 @given(st.lists(texts, max_size=3), texts.filter(words_of))
-def test_a_call_matches_a_phrase_when_it_has_a_place_with_its_words(prompts, sought):
+def test_a_call_matches_a_phrase_when_a_match_has_its_words(prompts, sought):
     phrase = tuple(words_of(sought))
     query, call = TextQuery((phrase,)), document(*prompts)
-    places = query.places(call)
-    assert bool(places) == query.matches(call)
-    assert all(tuple(words_of(place.text)) == phrase for place in places)
-    for place in places:
-        index = int(re.search(r"\d+", place.field)[0])
-        whole = place.before + place.text + place.after
+    matches = query.find_matches(call)
+    assert bool(matches) == query.matches(call)
+    assert all(tuple(words_of(match.text)) == phrase for match in matches)
+    for match in matches:
+        index = int(re.search(r"\d+", match.field)[0])
+        whole = match.before + match.text + match.after
         assert words_of(whole) == words_of(prompts[index])[: len(words_of(whole))]
