@@ -22,7 +22,9 @@ MAX_BOUNDARY: Final = 70
 """Characters of a boundary (RFC 2046, section 5.1.1)."""
 
 NO_END: Final = "the form has a part without an end"
+AMBIGUOUS_PART: Final = "the form has a part whose headers parsers read in different ways"
 _STEP_BYTES: Final = 64 * 1024
+_FOLDED: Final = re.compile(rb"\n[ \t]")
 _DISPOSITION: Final = re.compile(rb"^content-disposition[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -147,27 +149,43 @@ def read_fields(body: Body, content_type: str, names: Collection[str]) -> dict[s
     return fields.found
 
 
-def _parameter(header: str, name: str) -> str:
+def _parameter(header: str, name: str) -> str | None:
+    """The value of a parameter, "" without one; None where it is there twice or in the form of RFC 2231, of which some read none."""
     message = Message()
     message["content-type"] = header
-    found = message.get_param(name, "")
-    return found if isinstance(found, str) else ""
+    try:
+        values = [value for key, value in message.get_params([]) if key.lower() == name]
+    except ValueError:  # the number of a part of it has thousands of digits
+        return None
+    if len(values) > 1 or not all(isinstance(value, str) for value in values):
+        return None
+    return str(values[0]) if values else ""
 
 
 def _boundary(content_type: str) -> bytes:
-    boundary = _parameter(content_type, "boundary")
+    boundary = _parameter(content_type, "boundary") or ""
     if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
         raise InvalidRequestError("the form has no usable boundary")
     return boundary.encode()
 
 
 def _disposition(head: bytes) -> tuple[str, bool]:
-    """The name of a part, and whether it is a file."""
-    found = _DISPOSITION.search(head.replace(b"\r\n", b"\n"))
-    if found is None:
+    """The name of a part, and whether it is a file.
+
+    Raises:
+        InvalidRequestError: A provider might read another name, and so another model than the one that is known here.
+    """
+    lines = head.replace(b"\r\n", b"\n")
+    found = _DISPOSITION.findall(lines)
+    if len(found) > 1 or b"\r" in lines or _FOLDED.search(lines):
+        raise InvalidRequestError(AMBIGUOUS_PART)
+    if not found:
         return "", False
-    text = found[1].decode("utf-8", "replace").strip()
-    return _parameter(text, "name"), "filename" in text
+    text = found[0].decode("utf-8", "replace").strip()
+    name = _parameter(text, "name")
+    if name is None:
+        raise InvalidRequestError(AMBIGUOUS_PART)
+    return name, "filename" in text
 
 
 def _text(value: bytes, name: str) -> str:

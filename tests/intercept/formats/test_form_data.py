@@ -7,11 +7,17 @@ from hypothesis import strategies as st
 from intercept.apis import InvalidRequestError
 from intercept.formats.form_data import MAX_FIELD, MAX_PARTS, FormFields, is_form, read_fields
 
+DISPOSITION = b"Content-Disposition: form-data;"
 TYPE = 'multipart/form-data; boundary="b"'
 
 
 def part(name, value, extra=b""):
     return b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name, extra, value)
+
+
+def headed(*lines):
+    """A form with an allowed model, and a part with these headers, which some parsers read as another one."""
+    return form(part(b"model", b"a"), b"--b\r\n" + b"\r\n".join(lines) + b"\r\n\r\nother\r\n")
 
 
 def form(*parts):
@@ -46,11 +52,26 @@ def test_what_looks_like_a_field_within_a_file_is_none():
         (form(*[part(b"a", b"")] * (MAX_PARTS + 1)), TYPE),
         (b"--b\r\n" + b"x" * 9000 + form(), TYPE),
         (b"", TYPE),
+        (form(part(b"model", b"a")), "multipart/form-data; boundary=b; boundary=c"),
+        (form(part(b"model", b"a")), f"multipart/form-data; boundary*{'9' * 5000}=b"),
+        (headed(DISPOSITION + b" name*=utf-8''model"), TYPE),
+        (headed(DISPOSITION + b' name="x"; name="model"'), TYPE),
+        (headed(DISPOSITION + b' name="x"', DISPOSITION + b' name="model"'), TYPE),
+        (headed(DISPOSITION + b' name="x"\n' + DISPOSITION + b' name="model"'), TYPE),
+        (headed(DISPOSITION, b' name="model"'), TYPE),
+        (headed(b"X: y\r" + DISPOSITION + b' name="model"'), TYPE),
+        (headed(DISPOSITION + b" name*" + b"9" * 5000 + b'="x"'), TYPE),
     ],
 )
 def test_a_form_that_others_may_read_differently_is_refused(body, content_type):
     with pytest.raises(InvalidRequestError):
         read_fields(body, content_type, ("model",))
+
+
+def test_a_file_may_have_a_name_in_any_letters_and_headers_of_its_own():
+    named = b"; filename=\"na*me.txt\"; filename*=utf-8''na%CC%88me"
+    body = form(part(b"file", b"x", named + b"\r\nContent-Type: text/plain"), part(b"model", b"m"))
+    assert read_fields(body, TYPE, ("model",)) == {"model": "m"}
 
 
 @given(st.binary(max_size=200))
