@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.cookies import SimpleCookie
 from typing import Any
@@ -28,6 +28,8 @@ SECONDS = 15
 EVERY_SECONDS = 0.02
 WIDE = (1280, 900)
 PHONE = (390, 844)
+# What axe says of colours, and so all that it can say of a page in dark that it did not say in light.
+COLOURS = ("color-contrast", "link-in-text-block")
 # What a browser says of every answer that is no success, beside what the page says.
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
@@ -196,11 +198,12 @@ class Page:
         entries: list[dict[str, str]] = self.browser.get_log("browser")
         return [entry["message"] for entry in entries if entry["level"] != "DEBUG"]
 
-    def axe(self, source: str) -> list[str]:
-        """What axe finds serious or worse, each with the first element that has it."""
+    def axe(self, source: str, rules: Sequence[str] = ()) -> list[str]:
+        """What axe finds serious or worse, each with the first element that has it; by these rules, or by all."""
         if not self.browser.execute_script("return 'axe' in window"):
             self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
-        run = "axe.run({resultTypes: ['violations']}).then(({violations}) => JSON.stringify(violations))"
+        options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+        run = f"axe.run({json.dumps(options)}).then(({{violations}}) => JSON.stringify(violations))"
         evaluated = self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": run, "awaitPromise": True})
         violations = json.loads(evaluated["result"]["value"])
         return [
