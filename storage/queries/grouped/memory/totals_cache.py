@@ -16,7 +16,7 @@ from storage.aggregation.rollup import Bucket
 from storage.queries.filters.grouped.groups import Found, Key
 from storage.queries.filters.time_ranges import TimeRange
 
-MAX_TOTALS: Final = 6_000
+MAX_TOTALS: Final = 4_000
 """The maximum number of totals in memory, of groups and of their buckets: about 15 MB."""
 
 QueryKey = tuple[object, ...]
