@@ -28,9 +28,10 @@ from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.memory.versions import Versions, days_of, read_versions
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
+from storage.queries.grouped.records import Records
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
-from storage.queries.grouped.sources import Records, Rollups, Source
+from storage.queries.grouped.sources import Rollups, Source
 from storage.queries.grouped.sums import check_points, key_of, sum_of, without
 from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side
