@@ -17,7 +17,7 @@ from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped import found as found_module
 from storage.queries.grouped.grouped import Grouped
 from storage.search import reading as reading_module
-from storage.search.find import SearchIndex
+from storage.search.find import SearchIndex, SearchUnsupportedError
 from tests.storage.records import NOON
 from tests.storage.search.test_find import BOB_ID, asked, calls, index, made, people, says, searches
 
@@ -144,3 +144,25 @@ async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
 async def test_on_a_single_server_no_calls_are_found_one_by_one(single_server):
     with pytest.raises(NoFinderError):
         await grouped(single_server, asked(texts=says("word")))
+
+
+@pytest.mark.gen_test
+async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database):
+    for number in (1, 2, 3):
+        await database.interceptions.insert_one(made(number, prompt="b a" if number == 3 else "a b"))
+        await index(database)
+
+    async def latest(query, most):
+        found = await SearchIndex(database).latest(query, most)
+        assert found.progress is None
+        return {one.int for one in found.ids}, found.is_exact
+
+    assert await latest(asked(texts=says("a")), 3) == ({1, 2, 3}, True)
+    assert await latest(asked(texts=says("a")), 1) == ({3}, False)
+    assert await latest(asked(texts=says("a b")), 3) == ({1, 2}, True)
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_tells_no_ids_either(single_server):
+    with pytest.raises(SearchUnsupportedError):
+        await SearchIndex(single_server).latest(asked(texts=says("a")), 1)
