@@ -135,9 +135,10 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _check_once(body: bytes) -> None:
-    if len(body) <= _SHORT_BYTES and b"\\u00" not in body and max(map(body.count, _ONCE.values())) <= 1:
+    """Refuse a name that is there twice, in any case: servers in Go take `Model` for `model`."""
+    if len(body) <= _SHORT_BYTES and b"\\u00" not in body and max(map(body.lower().count, _ONCE.values())) <= 1:
         return
-    names = [name.text for name in decode(body, _MEMBERS)]
+    names = [name.text.casefold() for name in decode(body, _MEMBERS)]
     for once in _ONCE:
         if names.count(once) > 1:
             raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")

@@ -155,18 +155,21 @@ class _Scan:
 
     def _keep_object(self, depth: int) -> Steps:
         kept: dict[str, bytes] = {}
+        found: set[str] = set()
         more = self._open(b"}")
         while more:
             yield from self._runs(_find_others)
             key = yield from self._key()
+            if depth == 0 and (name := key.casefold()) in ONCE:  # in any case: servers in Go take `Model` for `model`
+                if name in found:
+                    raise InvalidRequestError(f"{name} is there more than once: parsers differ in which one counts")
+                found.add(name)
             if depth == 0 and key == AS_IT_IS:
                 kept[key] = yield from self._raw()
             elif depth == 0 and key == SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)
             elif key not in WANTED:
                 yield from self._skip()
-            elif depth == 0 and key in ONCE and key in kept:
-                raise InvalidRequestError(f"{key} is there more than once: parsers differ in which one counts")
             else:
                 start = self.at
                 kept[key] = yield from self._keep_member(key, depth)
