@@ -131,7 +131,7 @@ def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     page.find(".empty h2", "Nothing matches")
 
 
-def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorted_by_it(page, site):
+def test_a_step_says_where_the_prompt_cache_broke_and_sessions_are_sorted_by_it(page, site):
     _, token = site.user()
     session = str(uuid4())
     beginning, long, short = ({"role": "user", "content": text} for text in ("Hello", "word " * 400, "word"))

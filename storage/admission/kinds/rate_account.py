@@ -8,6 +8,7 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
+from storage.admission.kinds.permit_block import PermitBlock
 from storage.admission.kinds.terms import AHEAD, MS, NEVER_READ, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
@@ -31,40 +32,6 @@ PARTS = 20
 """Into how many parts of a window the requests fall that this server admitted."""
 
 
-class _Uses:
-    """Permits that were used at about the same time."""
-
-    __slots__ = ("at", "count", "until")
-
-    def __init__(self, until: int) -> None:
-        self.count = self.at = 0
-        self.until = until
-
-
-class _Block:
-    """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
-
-    __slots__ = ("ahead", "at", "clock", "expires_at", "left", "uses")
-
-    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, ahead: bool) -> None:
-        self.left = left
-        self.at = at
-        self.clock = clock
-        self.expires_at = expires_at
-        self.ahead = ahead
-        self.uses: list[_Uses] = []
-
-    def use(self, now: int, part_ns: int) -> None:
-        """Use one of them. Those that are used within `part_ns` count as used together, at the last of their times."""
-        self.left -= 1
-        if not self.ahead:
-            return  # it is entered at its time already
-        if not self.uses or now >= self.uses[-1].until:
-            self.uses.append(_Uses(now + part_ns))
-        self.uses[-1].count += 1
-        self.uses[-1].at = now
-
-
 class RateAccount(Account):
     """A rate: see `Account`."""
 
@@ -72,10 +39,10 @@ class RateAccount(Account):
         self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
-        self._taken_ahead: deque[_Block] = deque()
-        self._for_waiting: deque[_Block] = deque()
-        self._granted: list[_Block] = []
-        self._doubtful: tuple[int, list[_Block]] = 0, []
+        self._taken_ahead: deque[PermitBlock] = deque()
+        self._for_waiting: deque[PermitBlock] = deque()
+        self._granted: list[PermitBlock] = []
+        self._doubtful: tuple[int, list[PermitBlock]] = 0, []
         self._planned = self._wanted = self._late = 0
         self._free = self._most_ahead = 0
         self._near = True
@@ -92,7 +59,7 @@ class RateAccount(Account):
         """How many permits there are to use now; those that are too old are given back."""
         return self._left_of(self._taken_ahead) + self._left_of(self._for_waiting)
 
-    def _left_of(self, blocks: deque[_Block]) -> int:
+    def _left_of(self, blocks: deque[PermitBlock]) -> int:
         now = self._now_ns()
         while blocks and (blocks[0].expires_at <= now or not blocks[0].left):
             self._give_back(blocks.popleft())
@@ -120,7 +87,7 @@ class RateAccount(Account):
         """Use the permit that `fits_at_once` found, also if its life has ended since."""
         self._use(self._taken_ahead[0])
 
-    def _use(self, block: _Block) -> None:
+    def _use(self, block: PermitBlock) -> None:
         left = sum([block.left for blocks in (self._taken_ahead, self._for_waiting) for block in blocks])
         self.used_at = self._now_ns()
         block.use(self.used_at, life_of(self.limit) * MS // USE_PARTS)
@@ -165,12 +132,12 @@ class RateAccount(Account):
             at = span.now + self._late
             ledger.enter(at, wanted, span)
             expires_at = self._read_at + self._times.answer
-            self._granted.append(_Block(wanted, at, ledger.clock, expires_at, ahead=False))
+            self._granted.append(PermitBlock(wanted, at, ledger.clock, expires_at, ahead=False))
         if ahead:
             life = life_of(self.limit)
             ledger.enter(span.now + life, ahead, span)
             expires_at = self._read_at + life * MS
-            self._granted.append(_Block(ahead, span.now + life, ledger.clock, expires_at, ahead=True))
+            self._granted.append(PermitBlock(ahead, span.now + life, ledger.clock, expires_at, ahead=True))
         self._in_round = False  # until the write counts, there is only what there was before
         self._count_again()
         return self._with_member(number, 0) if self._granted else self.written(number, 0)
@@ -335,11 +302,11 @@ class RateAccount(Account):
         """The limit without what is left to servers that may be deciding alone."""
         return limit.maximum - left_to(self._absent, limit.maximum)
 
-    def _give_back_each(self, blocks: deque[_Block]) -> None:
+    def _give_back_each(self, blocks: deque[PermitBlock]) -> None:
         while blocks:
             self._give_back(blocks.popleft())
 
-    def _give_back(self, block: _Block) -> None:
+    def _give_back(self, block: PermitBlock) -> None:
         """Tell what is left of permits, and when the others were used that were taken ahead."""
         if block.left:
             self._tell(-block.left, block.at, block.clock)

@@ -21,9 +21,7 @@ def told(at, *, read_at, clock="a"):
     passed=st.integers(0, MAX_AGE_NS),
     pace=st.integers(-500, 500),
 )
-def test_the_time_is_between_what_has_passed_and_what_has_not_by_no_more_than_the_answer_took(
-    asked, answered, passed, pace
-):
+def test_the_time_is_known_to_as_long_as_the_answer_took(asked, answered, passed, pace):
     clock = Clock()
     began = clock()
     database = DatabaseClock(clock)

@@ -77,7 +77,7 @@ def test_permits_are_given_back_where_their_entry_was_moved_to():
     assert ledger.entries == [(NOW - 5, 1), (NOW + 9, 3)]
 
 
-def test_permits_that_were_used_are_entered_when_they_were_used_and_never_later_than_before():
+def test_used_permits_are_entered_at_the_time_of_their_use_never_later_than_before():
     begin, of_another_clock = window().begin, Report(5, -1, NOW + 9, "b", used_at=NOW)
     ledger = Ledger("a", [(NOW + 9, 8)])
     reports = [Report(number, -1, NOW + 9, "a", used_at=at) for number, at in enumerate((NOW, NOW + 10, begin - 1), 1)]

@@ -23,7 +23,7 @@ def two_servers():
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_what_is_charged_before_a_round_is_planned_counts_once_if_its_answer_is_lost_too(told):
+def test_a_charge_before_a_round_is_planned_counts_once_if_its_answer_is_lost_too(told):
     register, ada, bob = two_servers()
     for one in (ada, bob, ada):  # each changes what the other one remembers, and what it knows is too old
         one.start([TOKENS], lambda _: None)

@@ -42,7 +42,7 @@ def test_one_of_several_may_be_alone_when_the_others_do_not_hear_of_it_any_more(
     assert standing.alone == Alone((Share(3, 1),), clock())
 
 
-def test_a_heartbeat_of_which_nobody_knows_if_it_was_written_counts_as_written_and_as_not():
+def test_a_heartbeat_that_may_be_written_counts_as_written_and_as_not():
     standing = standing_at(Clock())
     standing.read(Share())
     standing.written()
@@ -54,7 +54,7 @@ def test_a_heartbeat_of_which_nobody_knows_if_it_was_written_counts_as_written_a
     assert (standing.alone.servers, standing.alone.share_of(100)) == (2, 50)
 
 
-def test_a_server_returns_when_heartbeats_succeed_for_a_lease_and_its_share_does_not_grow_until_then():
+def test_a_server_returns_after_a_lease_of_heartbeats_and_its_share_grows_no_sooner():
     clock = Clock()
     standing = standing_at(clock)
     standing.read(Share(3))

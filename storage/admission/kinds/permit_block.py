@@ -1,0 +1,37 @@
+"""Permits of a rate that a server has, as they were granted together. Pure."""
+
+from __future__ import annotations
+
+
+class Uses:
+    """Permits that were used at about the same time."""
+
+    __slots__ = ("at", "count", "until")
+
+    def __init__(self, until: int) -> None:
+        self.count = self.at = 0
+        self.until = until
+
+
+class PermitBlock:
+    """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
+
+    __slots__ = ("ahead", "at", "clock", "expires_at", "left", "uses")
+
+    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, ahead: bool) -> None:
+        self.left = left
+        self.at = at
+        self.clock = clock
+        self.expires_at = expires_at
+        self.ahead = ahead
+        self.uses: list[Uses] = []
+
+    def use(self, now: int, part_ns: int) -> None:
+        """Use one of them. Those that are used within `part_ns` count as used together, at the last of their times."""
+        self.left -= 1
+        if not self.ahead:
+            return  # it is entered at its time already
+        if not self.uses or now >= self.uses[-1].until:
+            self.uses.append(Uses(now + part_ns))
+        self.uses[-1].count += 1
+        self.uses[-1].at = now
