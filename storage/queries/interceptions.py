@@ -67,10 +67,17 @@ class Interceptions:
     async def has_response(self, initiator_id: UUID, provider_name: str, response_id: str) -> bool:
         """Whether a call of this user to this provider got the response with that id, as far as it is written.
 
+        The id of the request in a header does not count: some servers repeat the one that the client sent.
+
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        found = {"request_ids": response_id, "initiator_id": initiator_id, "provider_name": provider_name}
+        found: dict[str, Any] = {
+            "request_ids": response_id,
+            "initiator_id": initiator_id,
+            "provider_name": provider_name,
+            "$or": [{"response_id": response_id}, {"upstream_request_id": {"$ne": response_id}}],
+        }
         async with self._database.query():
             document = await self._collection.find_one(found, {"_id": True})
         return document is not None

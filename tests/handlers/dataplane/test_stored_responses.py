@@ -56,6 +56,22 @@ async def test_a_stored_response_is_for_the_user_who_got_it(running):
     ]
 
 
+@pytest.mark.parametrize("name", ["request-id", "x-request-id"])
+@pytest.mark.gen_test
+async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(running, name):
+    other, body = await running.user("grace"), json.dumps(json.loads(RESPONSES.body) | {"id": "resp_other"}).encode()
+    running.upstream.scripts[:] = [
+        ((HEAD % (len(body), body)).replace(b"\r\n\r\n", f"\r\n{name}: {ID}\r\n\r\n".encode(), 1),)
+    ]
+    client = await running.client()
+    sent = other | {"X-Request-Id": ID}
+    answer = await client.request("POST", OPENAI + "/responses", sent, RESPONSES.request_body(stream=False))
+    assert answer.status == 200
+    await running.ended(1)
+    play(running)
+    assert await statuses(running, other, ("GET", f"/responses/{ID}"), ("GET", "/responses/resp_other")) == [404, 200]
+
+
 @pytest.mark.gen_test
 async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
     queued = json.dumps({"id": ID, "object": "response", "status": "queued", "background": True, "output": []})
