@@ -77,6 +77,7 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     first = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=1)
     page.find(".range-text", f"{first:1 %b} 00:00 to")
     page.until(lambda: "new" in page.texts(".groups td:nth-child(7)"), "nothing was to be before last month")
+    page.until(lambda: "The bars are whole" not in page.text(), "a month has whole days")
     address = page.find("a", "CSV").get_attribute("href")
     with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as answer:
         rows = list(csv.DictReader(io.StringIO(answer.read().decode(), newline="")))
@@ -94,6 +95,13 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     page.open("explore", token)
     page.find(".groups tbody tr")
     assert "User" not in page.texts(".groups th")
+
+
+def test_a_chart_that_has_more_than_the_table_says_so(page, company):
+    owner, _, _ = company
+    start = datetime.now(UTC) - timedelta(days=40)
+    page.open(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC", owner)
+    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
 
 
 def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe):

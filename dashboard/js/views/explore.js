@@ -75,7 +75,7 @@ export function Explore({ route, user }) {
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&
     html`
-      ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
       <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
@@ -85,20 +85,27 @@ export function Explore({ route, user }) {
   `;
 }
 
-function Drawn({ answer, tz, bucket, order, q, callsOf, onZoom }) {
+function Drawn({ answer, range, tz, bucket, order, q, callsOf, onZoom }) {
   const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS.calls;
   const title = pick === numberOf ? SUBJECTS[answer.of].name : amount.title;
   if (answer.bucket !== bucket) return null; // of the range before
-  const { at, drawn, step } = bucketsOf({ from: Date.parse(answer.from), to: Date.parse(answer.to) }, bucket, tz);
+  const bars = { from: Date.parse(answer.from), to: Date.parse(answer.to) };
+  const { at, drawn, step } = bucketsOf(bars, bucket, tz);
   const rows = chartRows(answer, at, pick);
   const real = (seconds, isEnd) => {
     const index = drawn.findLastIndex((one) => one <= seconds + 1);
-    return isEnd ? (at[index + 1] ?? Date.parse(answer.to)) : at[Math.max(0, index)];
+    return isEnd ? (at[index + 1] ?? bars.to) : at[Math.max(0, index)];
   };
   const onPick = (from) => go(callsOf(q, real(from), real(from, true)));
   return html`<div class="charts one">
     <${Chart} title=${`${title}, by ${answer.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(from, to) => onZoom(real(from), real(to, true))} />
+    ${isWider(bars, range) && html`<p class="quiet">${`The bars are whole ${bucket}s, ${rangeText(bars, tz)}: they have more than the table.`}</p>`}
   </div>`;
+}
+
+/** Whether bars have more of the past than a range. */
+function isWider(bars, range) {
+  return bars.from < range.from || (bars.to > range.to && range.to < Date.now());
 }
 
 /** Whether it is the bridge or the provider that takes its time. */
