@@ -14,6 +14,9 @@ def not_signed_in(page):
 
 
 def fill_in(page, token):
+    page.until(
+        lambda: page.browser.execute_script("return document.activeElement.id") == "token", "it was to be focused"
+    )
     page.find("#token").send_keys(token)
     page.click("button", "Sign in")
 
