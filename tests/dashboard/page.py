@@ -30,6 +30,13 @@ WIDE = (1280, 900)
 PHONE = (390, 844)
 # What axe says of colours, and so all that it can say of a page in dark that it did not say in light.
 COLOURS = ("color-contrast", "link-in-text-block")
+# Whether an element is where it was two frames ago: what is above it may be loading.
+STANDS_STILL = """
+    const [one, done] = arguments
+    one.scrollIntoView({block: "nearest"})
+    const place = () => JSON.stringify(one.getBoundingClientRect())
+    const before = place()
+    requestAnimationFrame(() => requestAnimationFrame(() => done(place() === before)))"""
 # What a browser says of every answer that is no success, beside what the page says.
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
@@ -120,12 +127,14 @@ class Page:
         return found
 
     def click(self, css: str, text: str = "") -> None:
-        """Click what is shown, as soon as nothing that moves lies over it."""
+        """Click what is shown, as soon as it stands still and nothing lies over it."""
 
         def clicked() -> bool:
+            element = self.find(css, text)
             with suppress(ElementClickInterceptedException):
-                self.find(css, text).click()
-                return True
+                if self.browser.execute_async_script(STANDS_STILL, element):
+                    element.click()
+                    return True
             return False
 
         self.until(clicked, f"{css} with {text!r} was to be clicked")
