@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import re
 import sys
 from functools import partial
@@ -30,12 +31,20 @@ from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
 pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.database_timeouts", "tests.storage.outages"]
 
-# Two cores are shared with a mongod: how long an example takes says nothing.
-hypothesis.settings.register_profile("aibridge", deadline=None, database=None, max_examples=50)
+
+def register(name: str, max_examples: int, *, repeats: bool = "CI" in os.environ) -> None:
+    """Have a profile. Two cores are shared with a mongod: how long an example takes says nothing."""
+    hypothesis.settings.register_profile(
+        name, deadline=None, database=None, derandomize=repeats, max_examples=max_examples
+    )
+
+
+# In CI the examples are the same each time, so that a change is refused for what it does; elsewhere they are new ones.
+register("aibridge", 50)
 # For a time when nobody waits: `make properties`.
-hypothesis.settings.register_profile("thorough", deadline=None, database=None, max_examples=500)
+register("thorough", 500)
 # The same examples each time, so that the same lines are run, and fewer, as each takes longer while lines are counted.
-hypothesis.settings.register_profile("coverage", deadline=None, database=None, derandomize=True, max_examples=20)
+register("coverage", 20, repeats=True)
 hypothesis.settings.load_profile("aibridge")
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
@@ -95,8 +96,11 @@ class Operation:
         action = _ACTIONS.get(record[:1])
         if action is None:
             raise ValueError(f"{record[:1]!r} stands for no action")
-        fields = RawBSONDocument(record[_HEAD_BYTES:], _RAW)
-        len(fields)  # looks at all of them
+        try:
+            fields = RawBSONDocument(record[_HEAD_BYTES:], _RAW)
+            len(fields)  # looks at all of them
+        except IndexError as error:  # the driver's own, of a length below zero
+            raise InvalidBSON(str(error)) from error
         return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), fields, record)
 
     def __eq__(self, other: object) -> bool:

@@ -58,6 +58,8 @@ class ArrayDecoder:
                 start = at if self._depth == 1 else start
             elif symbol != b",":
                 self._depth -= 1
+                if self._depth < 1:  # what ended was no array
+                    self._drop_element()
         if not self.closed and self._depth > 0:
             self._hold(chunk[start:])
         return elements
@@ -92,5 +94,8 @@ class ArrayDecoder:
         data = bytes(self._element).strip(_SPACE)
         if data or self._oversized:
             elements.append(Event(data, oversized=self._oversized))
+        self._drop_element()
+
+    def _drop_element(self) -> None:
         self._element.clear()
         self._oversized = False

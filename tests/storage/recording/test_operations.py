@@ -97,6 +97,11 @@ def test_what_is_no_operation_is_refused_in_a_known_way(data):
         Operation.decode(data)
 
 
+def test_a_length_below_zero_is_refused_as_damaged():
+    with pytest.raises(bson.errors.InvalidBSON):
+        Operation.decode(end.record[:17] + b"\x00\x00\x00\x80")
+
+
 def test_an_action_of_another_version_is_refused():
     with pytest.raises(ValueError, match=r"^b'r' stands for no action$"):
         Operation.decode(b"r" + end.record[1:])

@@ -66,6 +66,12 @@ def test_an_element_that_is_too_large_is_dropped_and_those_behind_it_are_not():
     assert decoder.held_bytes == 0
 
 
+@pytest.mark.parametrize("cuts", [[], [3]])
+def test_what_is_no_array_leaves_nothing_behind(cuts):
+    decoder, events = decoded(b"x{y}", cuts)
+    assert (events, decoder.closed, decoder.held_bytes) == ([], False, 0)
+
+
 @given(st.binary(max_size=200), st.data())
 def test_any_bytes_are_read_within_bounds_and_alike_wherever_they_are_cut(text, data):
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=4).map(sorted))
