@@ -129,8 +129,12 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
             {"token": [(400, {"error": "access_denied", "error_description": "too many"})]},
             "you were not let in. too many",
         ),
+        (
+            {"token": [(400, {"error": "access_denied", "error_description": "\x1b]0;pwned\x07\n" + "a" * 1000})]},
+            "you were not let in. ?]0;pwned??" + "a" * 489 + "\n",
+        ),
         ({"token": [(400, {"error": "expired_token"})]}, "the code has expired"),
-        ({"code": [(404, {"message": "not found"})]}, "answers 404: not found"),
+        ({"code": [(404, {"message": "not\x1bfound"})]}, "answers 404: not?found"),
         ({"code": [(200, b"<html>")]}, "answers 200: it is no AI Bridge"),
         ({"code": [(302, b"")]}, "answers 302: it is no AI Bridge"),
         ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is not valid"),
