@@ -117,6 +117,20 @@ def measure(page: Page, token: str, times: int) -> None:
         report(what, taken)
 
 
+@contextmanager
+def filled(data_dir: Path, records: int) -> Iterator[tuple[Page, str]]:
+    """A browser at a server with so many records, and a token of an owner."""
+    with asyncio.Runner() as runner:
+        mongodb = runner.run(EmbeddedMongoDB.start(data_dir))
+        try:
+            runner.run(fill(mongodb.uri, records))
+            token = runner.run(new_token(mongodb.uri, OWNER))
+            with running_server(mongodb.uri, NAME) as server, browser(server.port) as page:
+                yield page, token
+        finally:
+            runner.run(mongodb.stop())
+
+
 def main() -> None:
     """Fill, serve, measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,15 +138,8 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--data-dir", type=Path, default=Path("data/bench-dashboard"))
     arguments = parser.parse_args()
-    with asyncio.Runner() as runner:
-        mongodb = runner.run(EmbeddedMongoDB.start(arguments.data_dir))
-        try:
-            runner.run(fill(mongodb.uri, arguments.records))
-            token = runner.run(new_token(mongodb.uri, OWNER))
-            with running_server(mongodb.uri, NAME) as server, browser(server.port) as page:
-                measure(page, token, arguments.times)
-        finally:
-            runner.run(mongodb.stop())
+    with filled(arguments.data_dir, arguments.records) as (page, token):
+        measure(page, token, arguments.times)
 
 
 if __name__ == "__main__":

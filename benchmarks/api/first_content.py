@@ -2,22 +2,18 @@
 
     .venv/bin/python -m benchmarks.api.first_content [--records N] [--times N] [--data-dir DIR] [--only VIEW]
 
-The database is filled once and kept in its data-dir. A view is opened anew each time, as an owner, and as people do who have a
-link. The time goes from the start of the navigation to the frame from which on nothing in the page says that it is loading.
-A view that reads calls one by one, and says how far it is, counts from then on.
+The database is filled once and kept in its data-dir. An owner opens each view by its address. The time begins with the
+navigation. It ends with the first frame after which nothing in the page says that it is loading. A view that reads calls
+one by one has its content when it says how far it is.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 from statistics import median
 
-from benchmarks.api.dashboard import browser
-from benchmarks.api.database import NAME, OWNER, fill, new_token
-from benchmarks.api.server import running_server
-from storage.mongo.embedded import EmbeddedMongoDB
+from benchmarks.api.dashboard import filled
 from tests.dashboard.page import PHONE, Page
 
 SIZES = {"1440": ((1440, 900), "light"), "390": (PHONE, "dark")}
@@ -37,7 +33,7 @@ VIEWS = (
     *("policies", "prices", "bill", "webhooks", "usage", "audit", "tokens", "connect", "examples"),
     *("overview?range=30d", "explore?range=30d", "errors?range=30d"),
 )
-# Notes the frame from which on there is something, and nothing says that it is on its way; put before the page's own scripts.
+# Notes the first frame after which nothing in the page says that it is loading; put before the page's own scripts.
 WATCH = """
     window.contentAt = null
     const look = () => {
@@ -81,16 +77,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a view, or how the names of some begin")
     arguments = parser.parse_args()
     views = [view for view in VIEWS if view.startswith(arguments.only)]
-    with asyncio.Runner() as runner:
-        mongodb = runner.run(EmbeddedMongoDB.start(arguments.data_dir))
-        try:
-            runner.run(fill(mongodb.uri, arguments.records))
-            token = runner.run(new_token(mongodb.uri, OWNER))
-            with running_server(mongodb.uri, NAME) as server, browser(server.port) as page:
-                page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
-                measure(page, token, views, arguments.times)
-        finally:
-            runner.run(mongodb.stop())
+    with filled(arguments.data_dir, arguments.records) as (page, token):
+        page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+        measure(page, token, views, arguments.times)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What time it is by the database's clock, without asking: a time that has certainly passed there, and one that has not. Pure."""
+"""What time it is by the database's clock, without asking: the earliest and the latest time that it can be. Pure."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class DatabaseTime(NamedTuple):
 class DatabaseClock:
     """The clock of the primary, as one server knows it by the answers that it gets anyway.
 
-    It says what the primary's clock certainly shows by now. A primary whose clock was set since does not matter: what counts is
-    how much time passed, and that is measured by this server.
+    It says what the primary's clock certainly shows by now, and by how much more it may show. A primary whose clock was set
+    since does not matter: what counts is how much time passed, and that is measured by this server.
 
     Args:
         now_ns: This server's clock, monotonic, in nanoseconds.
