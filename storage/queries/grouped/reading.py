@@ -234,7 +234,7 @@ class Reading:
         """Return how many groups there are, and the ones that are asked for."""
         if query.order is Order.P95:
             versions = self._versions if self._rows.options else None
-            return await Slowest(self._rows, self._columns.known, versions).ranked(query, source)
+            return await Slowest(self._rows, self._columns.groups, versions).ranked(query, source)
         if source.is_scan:
             return await self._ranked_slice_by_slice(query, source)
         if isinstance(source, Rollups):

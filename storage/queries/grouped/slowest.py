@@ -12,7 +12,8 @@ from msgspec.structs import replace as replace_plan
 from storage.aggregation.histograms import longest, quantiles
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, TooMuchError
-from storage.queries.grouped.memory.columns import KnownGroups
+from storage.queries.grouped.memory.digests import digest_of
+from storage.queries.grouped.memory.group_cache import GroupCache
 from storage.queries.grouped.memory.totals_cache import parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
@@ -28,13 +29,13 @@ class Slowest:
 
     Args:
         rows: Reads what is not cached.
-        known: Cached groups.
+        cache: The cached groups.
         versions: Of the ranges of rollups; None if nothing is cached.
     """
 
-    def __init__(self, rows: RowReader, known: KnownGroups, versions: Versions | None) -> None:
+    def __init__(self, rows: RowReader, cache: GroupCache, versions: Versions | None) -> None:
         self._rows = rows
-        self._known = known
+        self._cache = cache
         self._versions = versions
         self._read = 0
 
@@ -49,12 +50,12 @@ class Slowest:
             for one in parts(source.plan.ranges):
                 part = Rollups(query, replace_plan(source.plan, ranges=[one]))
                 version = self._versions.of_all(one)
-                cache_key = ("p95", part.plan.breakdown, query.by, repr(sorted(part.plan.values.items())), one, version)
-                found = None if version is None else self._known.get(cache_key)
+                cache_key = ("p95", part.plan.breakdown, query.by, digest_of(part.plan.values), one, version)
+                found = None if version is None else self._cache.get(cache_key)
                 if found is None:
                     found = await self._durations(query, part)
                     if version is not None:
-                        self._known.add(cache_key, found)
+                        self._cache.add(cache_key, found)
                 for key, took in found.items():
                     durations[key] = durations.get(key, 0) + took
         else:

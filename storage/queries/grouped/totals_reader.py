@@ -12,6 +12,7 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key
 from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.memory.digests import digest_of
 from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
@@ -97,6 +98,5 @@ class TotalsReader:
 def _cache_key(query: GroupQuery, source: Rollups, one: TimeRange) -> TotalsKey:
     """The key in the cache: everything that affects the totals."""
     plan = source.plan
-    values = repr(sorted(plan.values.items()))
     zone = "" if query.period is Period.ALL else str(query.zone)
-    return TotalsKey((plan.breakdown, values, query.by, query.period, zone, query.in_full), one)
+    return TotalsKey((plan.breakdown, digest_of(plan.values), query.by, query.period, zone, query.in_full), one)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,11 +26,10 @@ from storage.queries.grouped.memory.columns import (
     BucketColumns,
     ColumnRows,
     Combinations,
-    Groups,
-    KnownGroups,
     RollupColumns,
     first,
 )
+from storage.queries.grouped.memory.group_cache import GroupCache, Groups
 from storage.queries.grouped.memory.versions import BUCKETS, Versions
 
 MAX_ROWS: Final = 300_000
@@ -40,8 +39,9 @@ queries."""
 MIN_COMBINATIONS: Final = 10_000
 """If a breakdown has more combinations than this and more than twice its rollups, its cache is cleared."""
 
-MAX_SIZES: Final = 5_000
-"""The number of buckets whose size is remembered: about 1 MB."""
+MAX_BUCKETS: Final = 5_000
+"""The maximum number of buckets in memory, also if they have few rollups: about 5 MB. The sizes of as many are known,
+also of those that are not in memory."""
 
 LOADED: Final = MappingProxyType({Bucket.DAY: 10, Bucket.HOUR: 60})
 """The maximum number of buckets that are read for one query, so that none takes long. Until all are cached, MongoDB
@@ -70,11 +70,11 @@ class ColumnCache:
     """The columns of a database that a process caches.
 
     Attributes:
-        known: Cached groups of them.
+        groups: The cached groups of them.
     """
 
     def __init__(self, database: Database) -> None:
-        self.known = KnownGroups()
+        self.groups = GroupCache()
         self._database = database
         self._combinations: dict[Breakdown, Combinations] = {}
         self._buckets: OrderedDict[_Name, BucketColumns] = OrderedDict()
@@ -116,28 +116,32 @@ class ColumnCache:
         if breakdown not in self._combinations or self._has_too_many_combinations(breakdown):
             self._forget(breakdown)
         wanted = {(breakdown, *bucket_key): version for bucket_key, version in versions.of(plan.ranges).items()}
-        if sum(self._sizes.get(name, 0) for name in wanted) > MAX_ROWS:
+        if len(wanted) > MAX_BUCKETS or sum(self._sizes.get(name, 0) for name in wanted) > MAX_ROWS:
             return None
         stale = [name for name, version in wanted.items() if not self._has(name, version)]
         for bucket, most in LOADED.items():
             names = [name for name in stale if name[1] == bucket][:most]
             if names and not await self._load(breakdown, names, wanted, options):
                 return None
+            self._shrink(wanted)
         if not all(self._has(name, version) for name, version in wanted.items()):
             return None
-        for name in wanted:
-            self._buckets.move_to_end(name)
         last_day = max((Bucket.DAY.floor(at) for _, _, at in wanted), default=None)
         settled: list[BucketColumns] = []
         latest: list[BucketColumns] = []
         for name in wanted:
             is_latest = name[1] == Bucket.HOUR and Bucket.DAY.floor(name[2]) == last_day
             (latest if is_latest else settled).append(self._buckets[name])
-        found = RollupColumns(self._combinations[breakdown], settled, latest, self.known)
-        while self._rows.total() > MAX_ROWS:
+        return RollupColumns(self._combinations[breakdown], settled, latest, self.groups)
+
+    def _shrink(self, wanted: Iterable[_Name]) -> None:
+        """Drop the columns that were not used for the longest time, and those of this query last."""
+        for name in wanted:
+            if name in self._buckets:
+                self._buckets.move_to_end(name)
+        while self._rows.total() > MAX_ROWS or len(self._buckets) > MAX_BUCKETS:
             oldest, columns = self._buckets.popitem(last=False)
             self._rows[oldest[0]] -= len(columns)
-        return found
 
     def _has(self, name: _Name, version: bytes) -> bool:
         return (known := self._buckets.get(name)) is not None and known.version == version
@@ -169,7 +173,7 @@ class ColumnCache:
         for name in names:
             self._sizes[name] = len(rows[name[2]])
             self._sizes.move_to_end(name)
-        while len(self._sizes) > MAX_SIZES:
+        while len(self._sizes) > MAX_BUCKETS:
             self._sizes.popitem(last=False)
         if sum(map(len, rows.values())) > MAX_ROWS:
             return False

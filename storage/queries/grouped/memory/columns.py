@@ -6,10 +6,8 @@ A combination is the values of a rollup's dimensions, such as a user with one pr
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from threading import Lock
 from typing import Any, Final, TypeAlias
 
 from bson.decimal128 import Decimal128
@@ -19,6 +17,8 @@ from storage.aggregation.rollup import TOKENS
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.groups import Key
+from storage.queries.grouped.memory.digests import digest, digest_of
+from storage.queries.grouped.memory.group_cache import GroupCache, Groups
 
 ORDERS: Final = (Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED)
 """What groups can be ranked by."""
@@ -26,15 +26,10 @@ ORDERS: Final = (Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED)
 FIGURES: Final = ("interceptions", "failed", "cost", *TOKENS)
 """The values of a rollup that are read."""
 
-MAX_GROUPS: Final = 40_000
-"""The maximum number of cached groups: about 8 MB, and 14 MB with histograms."""
-
 _DIGITS: Final = 12
 """Costs are whole numbers of 10^-12 US dollars (`storage.recording.prices.PRECISION`)."""
 
 Combination: TypeAlias = tuple[Any, ...]
-Groups: TypeAlias = dict[Key, Any]
-"""The value of each group; the largest comes first."""
 
 
 class BucketColumns(Struct, frozen=True):
@@ -117,35 +112,6 @@ class ColumnRows:
         return BucketColumns(version, self._numbers, {order: _packed(found) for order, found in self._columns.items()})
 
 
-class KnownGroups:
-    """Values of groups by versions of ranges, the most recently used. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, Groups] = OrderedDict()
-        self._number = 0
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        """How many groups there are."""
-        return self._number
-
-    def get(self, cache_key: Hashable) -> Groups | None:
-        """Return cached groups, which must not be changed."""
-        with self._lock:
-            if (known := self._known.get(cache_key)) is not None:
-                self._known.move_to_end(cache_key)
-            return known
-
-    def add(self, cache_key: Hashable, groups: Groups) -> None:
-        """Cache groups, which must not be changed afterwards."""
-        with self._lock:
-            self._number += len(groups) - len(self._known.get(cache_key, ()))
-            self._known[cache_key] = groups
-            self._known.move_to_end(cache_key)
-            while self._number > MAX_GROUPS:
-                self._number -= len(self._known.popitem(last=False)[1])
-
-
 class RollupColumns(Struct, frozen=True):
     """The columns of one breakdown.
 
@@ -153,13 +119,13 @@ class RollupColumns(Struct, frozen=True):
         combinations: Their combinations.
         settled: Buckets that seldom change.
         latest: The others.
-        known: Cached groups of the settled ones.
+        cache: The cached groups of the settled ones.
     """
 
     combinations: Combinations
     settled: Sequence[BucketColumns]
     latest: Sequence[BucketColumns]
-    known: KnownGroups
+    cache: GroupCache
 
     def groups(self, order: Order, fields: Sequence[str], values: Mapping[str, Any]) -> Groups:
         """Sum one value by group.
@@ -169,12 +135,12 @@ class RollupColumns(Struct, frozen=True):
             fields: The dimensions of the groups.
             values: Conditions on combinations, each a value or `$in`, `$nin` and `$ne`.
         """
-        versions = tuple(one.version for one in self.settled)
-        cache_key = (self.combinations.names, order, tuple(fields), repr(sorted(values.items())), versions)
-        settled = self.known.get(cache_key)
+        versions = b"".join(one.version for one in self.settled)
+        cache_key = (self.combinations.names, order, tuple(fields), digest_of(values), digest(versions))
+        settled = self.cache.get(cache_key)
         if settled is None:
             settled = self._of(self.settled, order, fields, values)
-            self.known.add(cache_key, settled)
+            self.cache.add(cache_key, settled)
         groups = dict(settled)
         for key, most in self._of(self.latest, order, fields, values).items():
             groups[key] = groups.get(key, 0) + most

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
 
 from storage.aggregation.rollup import Breakdown, Bucket
@@ -16,14 +15,13 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import ROLLUPS
 from storage.mongo.rows import as_sent
 from storage.queries.filters.time_ranges import TimeRange
+from storage.queries.grouped.memory.digests import digest
 
 BucketKey = tuple[str, datetime]
 """The key of a bucket: its length and its start."""
 
 BUCKETS: Final = frozenset({Bucket.HOUR, Bucket.DAY})
 """The buckets that are cached. Minutes are many, and seldom queried twice."""
-
-_BYTES: Final = 16
 
 
 class Versions:
@@ -37,7 +35,7 @@ class Versions:
         self._known: dict[str, list[tuple[datetime, bytes]]] = {bucket.value: [] for bucket in BUCKETS}
         for bucket, at in sorted(known):
             sent = known[bucket, at]
-            self._known[bucket].append((at, blake2b(sent, digest_size=_BYTES).digest()))
+            self._known[bucket].append((at, digest(sent)))
 
     def of(self, ranges: Iterable[TimeRange]) -> dict[BucketKey, bytes]:
         """The version of each bucket of ranges; a bucket without one has no rollups."""
@@ -51,11 +49,8 @@ class Versions:
         """One version for a whole range, told by its days; None if it has other buckets."""
         if one.bucket not in BUCKETS:
             return None
-        digest = blake2b(digest_size=_BYTES)
-        for (_, at), version in self.of([days_of(one)]).items():
-            digest.update(at.isoformat().encode())
-            digest.update(version)
-        return digest.digest()
+        # Versions of two days differ: the rollups have their `at`.
+        return digest(b"".join(self.of([days_of(one)]).values()))
 
 
 def days_of(one: TimeRange) -> TimeRange:

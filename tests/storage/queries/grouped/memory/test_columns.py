@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from itertools import product
 from random import Random
@@ -19,9 +20,9 @@ from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory import column_cache
-from storage.queries.grouped.memory import columns as columns_module
-from storage.queries.grouped.memory.columns import ColumnRows, Combinations, KnownGroups, RollupColumns, first
+from storage.queries.grouped.memory import column_cache, group_cache
+from storage.queries.grouped.memory.columns import ColumnRows, Combinations, RollupColumns, first
+from storage.queries.grouped.memory.group_cache import GroupCache
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 HOURS = 30
@@ -210,14 +211,63 @@ async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, m
 
 
 @pytest.mark.gen_test
-async def test_the_sizes_of_a_bounded_number_of_buckets_are_remembered(database, monkeypatch):
+async def test_a_reading_that_is_cancelled_half_way_leaves_no_columns_behind(database, monkeypatch):
     await filled(database)
-    monkeypatch.setattr(column_cache, "MAX_SIZES", 3)
-    grouped = Grouped(database)
-    for _ in range(2):
-        for names in ("user", "token"):
+    expected = await asked(by_mongodb(database, monkeypatch), question())
+    grouped, add, added = Grouped(database), ColumnRows.add, []
+
+    def leave(rows, document):
+        added.append(document)
+        if len(added) == 20:
+            task.cancel()
+        add(rows, document)
+
+    monkeypatch.setattr(column_cache, "_AT_ONCE", 10)
+    monkeypatch.setattr(ColumnRows, "add", leave)
+    task = asyncio.ensure_future(grouped.read(question()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    cache = grouped._columns
+    assert (len(added), len(cache._buckets), cache._rows.total(), cache._loading.locked()) == (20, 0, 0, False)
+    assert [await asked(grouped, question()) for _ in range(2)] == [expected, expected]
+    assert len(cache._buckets) == 7
+
+
+@pytest.mark.gen_test
+async def test_columns_are_bounded_while_too_few_are_there_to_rank(database, monkeypatch):
+    await filled(database)
+    expected = await asked(by_mongodb(database, monkeypatch), question())
+    monkeypatch.setattr(column_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
+    monkeypatch.setattr(column_cache, "MAX_ROWS", 110)
+    grouped, sizes = Grouped(database), []
+    for names in ("token", "tool,model", "user,http_status", "user,model", "error_type,model"):
+        for _ in range(2):
             await grouped.read(question(names))
-            assert len(grouped._columns._sizes) == 3
+            cache = grouped._columns
+            sizes.append(cache._rows.total())
+            assert sum(map(len, cache._buckets.values())) == sizes[-1] <= 110
+    assert sizes[-1] > 0
+    assert await asked(grouped, question()) == expected
+
+
+@pytest.mark.gen_test
+async def test_columns_and_sizes_of_a_bounded_number_of_buckets_are_in_memory(database, monkeypatch):
+    await filled(database)
+    plain = by_mongodb(database, monkeypatch)
+    monkeypatch.setattr(column_cache, "MAX_BUCKETS", 3)
+    grouped = Grouped(database)
+    cache = grouped._columns
+    for hour in (1, 2, 5, 24, 1):
+        within = {"start": MIDNIGHT + timedelta(hours=hour), "end": MIDNIGHT + timedelta(hours=hour + 2)}
+        for names in ("user", "tag.project", "token"):
+            query = GroupQuery(**within, by=tuple(map(parse_by, names.split(","))), limit=1_000)
+            assert await asked(grouped, query) == await asked(plain, query)
+            assert max(len(cache._buckets), len(cache._sizes)) <= 3
+    known = dict(cache._buckets)
+    assert known
+    # More buckets than that are left to MongoDB.
+    assert await asked(grouped, question()) == await asked(plain, question())
+    assert cache._buckets == known
 
 
 NAMES = DIMENSIONS[Breakdown.USER_COMBINATION]
@@ -247,13 +297,13 @@ def test_totals_of_columns_are_those_of_their_rows(buckets, order, data):
         made.append(gathered.make(bytes([number])))
     settled = data.draw(st.integers(0, len(made)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(columns_module, "MAX_GROUPS", data.draw(st.sampled_from((0, 1, 100))))
-        remembered = KnownGroups()
+        patched.setattr(group_cache, "MAX_SIZE", data.draw(st.sampled_from((0, 5, 100))))
+        remembered = GroupCache()
         found = RollupColumns(known, made[:settled], made[settled:], remembered)
         for _ in range(2):
             groups = found.groups(order, fields, {})
             assert groups == expected
-            assert len(remembered) <= columns_module.MAX_GROUPS
+            assert remembered.size <= group_cache.MAX_SIZE
     ordered = sorted(expected, key=lambda key: (-expected[key], [(value is not None, value) for value in key]))
     offset, limit = data.draw(st.integers(0, 5)), data.draw(st.integers(1, 5))
     assert first(groups, offset, limit) == ordered[offset : offset + limit]
