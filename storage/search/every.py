@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from storage.mongo.database import Database, Session
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.grouped.found import FoundCalls
 from storage.queries.grouped.row_reader import RowReader
-from storage.search.conditions import conditions_of, flags
+from storage.search.conditions import flags
 from storage.search.documents import part_id
 from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
 from storage.search.segments import ID_BYTES, IDS
@@ -42,37 +41,28 @@ class EveryReading(IndexReading):
     async def every(self, rows: RowReader, start: datetime, end: datetime) -> FoundCalls:
         """Find those that started in [start, end)."""
         self.selection = self.selection and self.selection.within(start, end)
-        ids, state, is_exact = await self.ids()
+        matches = await self.matches()
+        found = [key.id for key in matches.waiting] + [await self._ids(hit) for hit in matches.hits]
+        ids = b"".join(found)
         if self.texts is not None and self.texts.has_order:
             await rows.report_progress(of=len(ids) // ID_BYTES)
             parts = [part async for part in self.checked(ids, self.texts, rows)]
             ids = b"".join(parts)
-        return FoundCalls(ids, progress_of(state), 0 if is_exact else await self.count_waiting(state))
-
-    async def ids(self) -> tuple[bytes, Mapping[str, Any], bool]:
-        """Return the ids, aside from the order of words, the latest segment first; the state of the index; and whether these are all."""
-        conditions = conditions_of(
-            self.query.search, initiator_id=self.query.initiator_id, visible_to=self.query.visible_to
-        )
-        state, segments = await self.read_index()
-        if conditions is None or self.selection is None or self.selection.start >= self.selection.end:
-            return b"", state, True
-        waiting, is_exact = await self.waiting(state)
-        hits = await self.hits(conditions, segments)
-        return b"".join([*(key.id for key in waiting), *[await self._ids(hit) for hit in hits]]), state, is_exact
+        waiting = 0 if matches.is_exact else await self.count_waiting(matches.state)
+        return FoundCalls(ids, progress_of(matches.state), waiting)
 
     async def latest(self, most: int) -> tuple[bytes, bool, Progress | None]:
-        """Return the ids of the latest so many, in about that order; whether these are all; and how far the index goes back.
+        """Return the ids of the latest so many; whether these are all; and how far the index goes back.
 
         Where the order of words matters, texts of `MAX_CHECKED` are read.
         """
-        ids, state, is_exact = await self.ids()
-        if self.texts is None or not self.texts.has_order:
-            kept = ids[: most * ID_BYTES]
-            return kept, is_exact and len(kept) == len(ids), progress_of(state)
-        some = ids[: min(most, MAX_CHECKED) * ID_BYTES]
-        found = b"".join([part async for part in self.checked(some, self.texts)])
-        return found, is_exact and len(some) == len(ids), progress_of(state)
+        has_order = self.texts is not None and self.texts.has_order
+        matches = await self.matches()
+        keys = await self.newest(matches, min(most, MAX_CHECKED) if has_order else most)
+        ids = b"".join(key.id for key in keys)
+        if self.texts is not None and has_order:
+            ids = b"".join([part async for part in self.checked(ids, self.texts)])
+        return ids, matches.is_exact and len(keys) == matches.calls, progress_of(matches.state)
 
     async def _ids(self, hit: Hits) -> bytes:
         """The ids of the calls of a segment; none where retention has removed it meanwhile."""
@@ -88,9 +78,10 @@ class EveryReading(IndexReading):
             some = each(ids[begin : begin + step])
             cursor = self.database.interceptions.find({"_id": {"$in": some}}, TEXT_FIELDS, session=self.session)
             async with rows.turn if rows else nullcontext():
-                yield b"".join([document["_id"].bytes async for document in cursor if texts.matches(document)])
+                found = [document["_id"].bytes async for document in cursor if texts.matches(document)]
             if rows:
                 await rows.report_progress(read=len(some))
+            yield b"".join(found)
 
 
 def each(ids: bytes) -> list[UUID]:

@@ -6,7 +6,7 @@ words: where that matters, the texts of the newest calls are read, see `MAX_CHEC
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -18,12 +18,11 @@ from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
-from storage.search.conditions import conditions_of, flags, is_indexed
-from storage.search.documents import JOB_STATE, part_id
+from storage.search.conditions import is_indexed
+from storage.search.documents import JOB_STATE
 from storage.search.every import Every, EveryReading, each
-from storage.search.positions import Key, key_at, newest
-from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
-from storage.search.segments import IDS, TIMES
+from storage.search.positions import Key, key_at
+from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, IndexReading, Progress, Query, progress_of
 from storage.search.sessions import FoundSessions, SessionReading
 
 _INTERCEPTIONS: Final = Paging("interception", "started_at")
@@ -167,44 +166,20 @@ class _Page(IndexReading):
     """A page of the calls that match."""
 
     async def page(self, limit: int, before: Key | None, offset: int) -> Found:
-        collection = self.database.interceptions
-        conditions = conditions_of(
-            self.query.search, initiator_id=self.query.initiator_id, visible_to=self.query.visible_to
-        )
-        state, segments = await self.read_index()
-        progress = progress_of(state)
-        if conditions is None or self.selection is None:
-            return Found(0, True, Rows(collection), progress)
-        waiting, is_exact = await self.waiting(state)
-        hits = await self.hits(conditions, segments)
-        count = len(waiting) + sum(flags(one.calls, one.segment.calls).count(1) for one in hits)
+        matches = await self.matches()
+        count, progress = matches.calls, progress_of(matches.state)
         if self.texts is None or not self.texts.has_order:
-            keys = (await self._newest(hits, waiting, offset + limit, before))[offset:]
-            return Found(count, is_exact, await self._rows(keys), progress)
+            keys = (await self.newest(matches, offset + limit, before))[offset:]
+            return Found(count, matches.is_exact, await self._rows(keys), progress)
         if count <= MAX_CHECKED:
-            every = await self._checked(await self._newest(hits, waiting, count, None), self.texts)
+            every = await self._checked(await self.newest(matches, count), self.texts)
             keys = [key for key in every if before is None or key < before][offset : offset + limit]
-            return Found(len(every), is_exact, await self._rows(keys), progress)
-        candidates = await self._newest(hits, waiting, MAX_CHECKED, before)
+            return Found(len(every), matches.is_exact, await self._rows(keys), progress)
+        candidates = await self.newest(matches, MAX_CHECKED, before)
         keys = (await self._checked(candidates, self.texts, offset + limit))[offset : offset + limit]
         has_more = len(keys) < limit and len(candidates) == MAX_CHECKED
         next_after = UUID(bytes=candidates[-1].id) if has_more else None
         return Found(count, False, await self._rows(keys), progress, next_after)
-
-    async def _newest(self, hits: Sequence[Hits], waiting: Iterable[Key], number: int, before: Key | None) -> list[Key]:
-        """The newest of the calls that were found, behind a call."""
-        found = sorted((key for key in waiting if before is None or key < before), reverse=True)[:number]
-        for segment, calls in hits:
-            if len(found) == number and found[-1].at > segment.last:
-                break
-            if before is not None and segment.first > before.at:
-                continue
-            parts = (await self.read_parts([part_id(segment, IDS), part_id(segment, TIMES)])).get(segment.number, {})
-            if len(parts) < len((IDS, TIMES)):
-                continue  # retention has removed it
-            found += newest(parts, flags(calls, segment.calls), number, before)
-            found = sorted(found, reverse=True)[:number]
-        return found
 
     async def _checked(self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[Key]:
         """Those whose texts are as is asked for, at least `enough` of the newest if there are so many."""

@@ -13,11 +13,11 @@ from storage.mongo.indexes import BY_TIME, UNINDEXED
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
-from storage.search.conditions import Calls, Condition
+from storage.search.conditions import Calls, Condition, conditions_of, flags
 from storage.search.documents import JOB_STATE, part_id, read_part_id, read_segment
 from storage.search.entries import milliseconds
-from storage.search.positions import Key, key_of, started_within, without_gone
-from storage.search.segments import TIMES, Segment
+from storage.search.positions import Key, key_of, newest, started_within, without_gone
+from storage.search.segments import IDS, TIMES, Segment
 
 MAX_WAITING: Final = 1_000
 """Of calls that wait to be indexed, so many are looked at, the ones that wait longest. Where there are more, no count is exact."""
@@ -62,6 +62,27 @@ class Hits(NamedTuple):
     calls: Calls
 
 
+class Matches(NamedTuple):
+    """Calls that match, aside from the order of words.
+
+    Attributes:
+        state: The state of the index.
+        waiting: Those that are in no segment yet.
+        hits: Those in segments, the latest segment first.
+        is_exact: Whether these are all.
+    """
+
+    state: Mapping[str, Any]
+    waiting: Sequence[Key] = ()
+    hits: Sequence[Hits] = ()
+    is_exact: bool = True
+
+    @property
+    def calls(self) -> int:
+        """How many they are."""
+        return len(self.waiting) + sum(flags(one.calls, one.segment.calls).count(1) for one in self.hits)
+
+
 class IndexReading:
     """Reads the index for one search, in one snapshot."""
 
@@ -71,6 +92,32 @@ class IndexReading:
         self.query = query
         self.selection = Selection.of(query.conditions, query.visible_to)
         self.texts: TextQuery | None = query.search.texts
+
+    async def matches(self) -> Matches:
+        """Find the calls that match."""
+        conditions = conditions_of(
+            self.query.search, initiator_id=self.query.initiator_id, visible_to=self.query.visible_to
+        )
+        state, segments = await self.read_index()
+        if conditions is None or self.selection is None or self.selection.start >= self.selection.end:
+            return Matches(state)
+        waiting, is_exact = await self.waiting(state)
+        return Matches(state, waiting, await self.hits(conditions, segments), is_exact)
+
+    async def newest(self, matches: Matches, number: int, before: Key | None = None) -> list[Key]:
+        """The newest of the calls that match, at most so many, behind a call."""
+        found = sorted((key for key in matches.waiting if before is None or key < before), reverse=True)[:number]
+        for segment, calls in matches.hits:
+            if len(found) == number and found[-1].at > segment.last:
+                break
+            if before is not None and segment.first > before.at:
+                continue
+            parts = (await self.read_parts([part_id(segment, IDS), part_id(segment, TIMES)])).get(segment.number, {})
+            if len(parts) < len((IDS, TIMES)):
+                continue  # retention has removed it
+            found += newest(parts, flags(calls, segment.calls), number, before)
+            found = sorted(found, reverse=True)[:number]
+        return found
 
     async def read_index(self) -> tuple[Mapping[str, Any], list[Segment]]:
         """Read how far the index is, and the segments without their parts."""

@@ -16,6 +16,7 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped import found as found_module
 from storage.queries.grouped.grouped import Grouped
+from storage.search import every as every_module
 from storage.search import reading as reading_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
 from tests.storage.records import NOON
@@ -160,6 +161,17 @@ async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database
     assert await latest(asked(texts=says("a")), 3) == ({1, 2, 3}, True)
     assert await latest(asked(texts=says("a")), 1) == ({3}, False)
     assert await latest(asked(texts=says("a b")), 3) == ({1, 2}, True)
+
+
+@pytest.mark.gen_test
+async def test_the_latest_of_one_segment_are_its_newest_calls(database, monkeypatch):
+    monkeypatch.setattr(every_module, "MAX_CHECKED", 2)
+    await database.interceptions.insert_many([made(number, prompt="a b") for number in range(1, 5)])
+    for _ in range(2):
+        for says_what, most in (("a", 2), ("a b", 3)):
+            found = await SearchIndex(database).latest(asked(texts=says(says_what)), most)
+            assert ({one.int for one in found.ids}, found.is_exact) == ({3, 4}, False)
+        await index(database)
 
 
 @pytest.mark.gen_test
