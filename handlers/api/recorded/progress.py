@@ -9,8 +9,9 @@ import msgspec
 from tornado.iostream import StreamClosedError
 
 from handlers.api.recorded.watched import WatchedHandler
+from handlers.control import database_problems
 from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem
 from resources.recorded.groups import ReadingProgress
 from storage.queries.grouped.grouped import STREAM_SECONDS
 from storage.queries.grouped.row_reader import OnProgress, Progress
@@ -60,9 +61,10 @@ class ProgressHandler(WatchedHandler):
         self.bridge.lifecycle.enter(self)
         self._began = self.bridge.monotonic()
         try:
-            async with self.watched():
-                found = await read(self._write_progress, STREAM_SECONDS)
-        except ValidationProblem as problem:
+            with database_problems():
+                async with self.watched():
+                    found = await read(self._write_progress, STREAM_SECONDS)
+        except Problem as problem:
             if not self.cycle.started:
                 raise
             self.write(b'{"error":' + self.error_body(problem) + b"}\n")

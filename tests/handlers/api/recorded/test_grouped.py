@@ -17,10 +17,12 @@ from tornado.iostream import StreamClosedError
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.group_request import MAX_BUCKETS, OWN_PARAMETERS, needs_groups, parse_group_request
 from handlers.api.recorded.grouped import too_much
+from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
+from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, starts
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
 from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
@@ -307,6 +309,20 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     running.bridge.lifecycle.draining = True
     answer = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
     assert (answer.status, json.loads(answer.body)) == (503, {"message": SHUTTING_DOWN})
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_becomes_unavailable_is_the_last_line(running, monkeypatch):
+    async def fails(_grouped, _query, on_progress, **_):
+        await on_progress(Progress(0, 40_000))
+        raise DatabaseUnavailableError("gone")
+
+    monkeypatch.setattr(Grouped, "read", fails)
+    lines = {"Accept": "application/x-ndjson", **running.headers}
+    answer = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    progress, error = map(json.loads, answer.body.splitlines())
+    assert (answer.status, progress["progress"]["of"]) == (200, 40_000)
+    assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
