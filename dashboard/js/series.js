@@ -5,6 +5,7 @@ import { isRolling } from "./ranges.js";
 
 export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
 const MAX_SERIES = 7;
+const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
 const MINUTES_KEPT = 7 * BUCKETS.day;
 
 /** The bucket that shows a span of seconds best; those of a minute are kept for a week only, which has to do for the time before too. */
@@ -46,6 +47,14 @@ export function justBefore(seconds) {
 export function bucketAt(times, step, at) {
   const index = times.findLastIndex((start) => start <= at);
   return index >= 0 && at < times[index] + step ? index : null;
+}
+
+/** Ticks of days, weeks or months for uPlot: each at the start of a bucket, the distance between two is whole buckets. */
+export function dayTicks(times, step) {
+  return {
+    incrs: TICK_BUCKETS.map((buckets) => buckets * step),
+    splits: (_, __, ___, ____, distance) => times.filter((_____, index) => index % (distance / step) === 0),
+  };
 }
 
 /** The start of every bucket between `from` and `to` of an answer. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chosenRange } from "../../dashboard/js/bar/range.js";
-import { bucketAt, bucketFor, earlier, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
+import { bucketsOf } from "../../dashboard/js/ranges.js";
+import { bucketAt, bucketFor, dayTicks, earlier, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -133,4 +134,16 @@ test("the time before stands beside the buckets of now, first beside first", () 
 test("minutes are asked for only where those of the time before are kept too", () => {
   assert.equal(bucketFor(NOW - 6.7 * DAY, NOW - 6.7 * DAY + HOUR, NOW), "minute");
   assert.equal(bucketFor(NOW - 6.8 * DAY, NOW - 6.8 * DAY + HOUR, NOW), "hour");
+});
+
+test("ticks of days, weeks and months are starts of buckets, none twice", () => {
+  for (const bucket of ["day", "week", "month"]) {
+    const { drawn, step } = bucketsOf({ from: Date.parse("2026-03-23T00:00:00Z"), to: Date.parse("2026-09-28T00:00:00Z") }, bucket, "Europe/Berlin");
+    const { incrs, splits } = dayTicks(drawn, step);
+    assert.equal(incrs[0], step); // no room makes a tick within a bucket
+    assert.deepEqual(splits(null, 0, drawn[0], drawn.at(-1), incrs[0]), drawn);
+    assert.deepEqual(splits(null, 0, drawn[0], drawn.at(-1), incrs[1]), drawn.filter((_, index) => index % 2 === 0));
+    assert.deepEqual([...incrs].sort((one, another) => one - another), incrs); // uPlot searches in them
+    assert.ok(incrs.every((distance) => distance % DAY === 0));
+  }
 });

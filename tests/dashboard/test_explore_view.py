@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 from urllib.request import Request, urlopen
@@ -102,6 +103,25 @@ def test_a_chart_that_has_more_than_the_table_says_so(page, company):
     start = datetime.now(UTC) - timedelta(days=40)
     page.open(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC", owner)
     page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
+
+
+def test_a_chart_of_seven_days_names_each_day_once(page, company):
+    owner, _, _ = company
+    page.open("explore?range=7d&tz=UTC", owner)
+    page.find(".charts.one canvas")
+    page.browser.execute_script(
+        "window.drawn = []; const {prototype} = CanvasRenderingContext2D; const {clearRect, fillText} = prototype;"
+        "prototype.clearRect = function (...box) { drawn = []; return clearRect.apply(this, box); };"
+        "prototype.fillText = function (text, ...at) { drawn.push(text); return fillText.call(this, text, ...at); };"
+    )
+    page.resize((1500, 900))  # it is drawn again
+    is_day = re.compile(r"\d+ [A-Z][a-z]+")
+    days = page.until(
+        lambda: [one for one in page.browser.execute_script("return drawn") if is_day.fullmatch(one)],
+        "days were to be named",
+    )
+    assert len(days) in {7, 8}  # the last hour of a day is shown with seven whole days
+    assert len(set(days)) == len(days)
 
 
 def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe):

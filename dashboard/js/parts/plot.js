@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { short } from "../format.js";
-import { bucketAt, lonely, stacked } from "../series.js";
+import { bucketAt, dayTicks, lonely, stacked } from "../series.js";
 import { colour } from "../theme.js";
 
 const HEIGHT = 190;
@@ -42,7 +42,7 @@ export function plot({ kind, times, step, rows, before, format = short }, { widt
       y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
     },
     axes: [
-      { ...axis, size: 26, space: 64, grid: { show: false }, values: clockValues(step) },
+      { ...axis, size: 26, space: 64, grid: { show: false }, values: clockValues(step), ...(step >= 86_400 ? dayTicks(times, step) : {}) },
       {
         ...axis,
         ...(format === short ? { incrs: WHOLE } : {}),
@@ -59,7 +59,6 @@ export function plot({ kind, times, step, rows, before, format = short }, { widt
       ready: [(self) => pickable(self, times, step, onPick)],
     },
   };
-  if (step >= 86_400) options.tzDate = (at) => uPlot.tzDate(new Date(at * 1000), "UTC"); // days are those of UTC
   return { options, data: [times, ...order.map((index) => sums[index]), ...(before ? [before.values] : [])] };
 }
 
