@@ -10,8 +10,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from handlers.base import UNRECOGNISED
-from handlers.dataplane.services.sockets import hops, session
+from handlers.dataplane.admission import identify_again
+from handlers.dataplane.services.sockets import call, hops, session
 from handlers.dataplane.services.sockets.session import MAX_CALLS
+from handlers.problems import Problem
 from intercept.records import EndReason
 from limits.policies.policy import Models, SharedPolicy
 from limits.policies.sources import Level, Source
@@ -269,6 +271,52 @@ async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, 
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, session.NOT_VALID)
     (call,) = await running.ended(1)
     assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, opened, monkeypatch):
+    checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
+
+    async def identify_for_ping(_):
+        checking.set()
+        await begun.wait()
+        is_over.set()
+        raise Problem(401, UNRECOGNISED)
+
+    async def identify_for_response(handler):
+        begun.set()
+        await admitting.wait()
+        await identify_again(handler)
+
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(session, "identify_again", identify_for_ping)
+    monkeypatch.setattr(call, "identify_again", identify_for_response)
+    client, upstream = await opened()
+    await checking.wait()
+    await client.send(create("one"))
+    await is_over.wait()
+    admitting.set()
+    await provider.received.get()
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd.reason == session.NOT_VALID
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("error", [Problem(401, UNRECOGNISED), Problem(503, "later")])
+async def test_a_response_whose_token_cannot_be_verified_holds_nothing(running, provider, opened, monkeypatch, error):
+    async def identify(_):
+        raise error
+
+    monkeypatch.setattr(call, "identify_again", identify)
+    client, _ = await opened()
+    await client.send(create("one"))
+    assert json.loads(await client.recv())["status"] == error.status
+    assert provider.received.empty()
+    assert lets_go(running)
 
 
 @pytest.mark.gen_test

@@ -158,12 +158,12 @@ class SocketSession:
 
     async def _may_stay(self) -> bool:
         """Whether the token is still valid, or that cannot be known now. A response that is under way may end."""
-        if self._lanes or self._is_beginning:
+        if not self._is_idle:
             return True
         try:
             await identify_again(self._handler)
         except Problem as problem:
-            return problem.status == SERVICE_UNAVAILABLE or bool(self._lanes)
+            return problem.status == SERVICE_UNAVAILABLE or not self._is_idle
         return True
 
     async def _begin(self, event: Any, message: bytes) -> bool:
@@ -259,8 +259,13 @@ class SocketSession:
             )
         await self._client.send(msgspec.json.encode(self._error_event(problem.scrubbed(), event)))
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no response is under way or about to begin."""
+        return not self._lanes and not self._is_beginning
+
     def _check_drained(self) -> None:
-        if self._is_draining and not self._lanes and not self._is_beginning:
+        if self._is_draining and self._is_idle:
             self._drained.set()
 
     def _end_calls(self) -> None:
