@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from email.message import Message
-from typing import Final
+from typing import Final, NamedTuple
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.large_bodies import Body
@@ -26,6 +25,29 @@ AMBIGUOUS_PART: Final = "the form has a part whose headers parsers read in diffe
 _STEP_BYTES: Final = 64 * 1024
 _FOLDED: Final = re.compile(rb"\n[ \t]")
 _DISPOSITION: Final = re.compile(rb"^content-disposition[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+
+
+class _Parameter(NamedTuple):
+    """How a parameter of a header may look, also within another one, as parsers end a quoted text at different places.
+
+    They differ in what a backslash escapes. `plain` is what all of them read alike.
+    """
+
+    anywhere: re.Pattern[str]
+    after_semicolon: re.Pattern[str]
+    plain: re.Pattern[str]
+
+    @classmethod
+    def of(cls, name: str) -> _Parameter:
+        return cls(
+            re.compile(rf"\b{name}\b[ \t]*[*=]", re.IGNORECASE),
+            re.compile(rf";\s*{name}\b[ \t]*[*=]", re.IGNORECASE),
+            re.compile(rf';[ \t]*({name})=(?:"([^"\\]*)"|([^\s;"\\]+))[ \t]*(?:;|$)', re.IGNORECASE),
+        )
+
+
+_NAME: Final = _Parameter.of("name")
+_BOUNDARY: Final = _Parameter.of("boundary")
 
 
 def is_form(content_type: str) -> bool:
@@ -149,21 +171,18 @@ def read_fields(body: Body, content_type: str, names: Collection[str]) -> dict[s
     return fields.found
 
 
-def _parameter(header: str, name: str) -> str | None:
-    """The value of a parameter, "" without one; None where it is there twice or in the form of RFC 2231, of which some read none."""
-    message = Message()
-    message["content-type"] = header
-    try:
-        values = [value for key, value in message.get_params([]) if key.lower() == name]
-    except ValueError:  # the number of a part of it has thousands of digits
+def _parameter(header: str, pattern: _Parameter) -> str | None:
+    """The value of a parameter, "" without one; None where parsers may find another one."""
+    first, found = pattern.anywhere.search(header), pattern.plain.search(header)
+    if first is None:
+        return ""
+    if found is None or found.start(1) != first.start() or len(pattern.after_semicolon.findall(header)) > 1:
         return None
-    if len(values) > 1 or not all(isinstance(value, str) for value in values):
-        return None
-    return str(values[0]) if values else ""
+    return str(found[2] if found[2] is not None else found[3])
 
 
 def _boundary(content_type: str) -> bytes:
-    boundary = _parameter(content_type, "boundary") or ""
+    boundary = _parameter(content_type, _BOUNDARY) or ""
     if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
         raise InvalidRequestError("the form has no usable boundary")
     return boundary.encode()
@@ -182,7 +201,7 @@ def _disposition(head: bytes) -> tuple[str, bool]:
     if not found:
         return "", False
     text = found[0].decode("utf-8", "replace").strip()
-    name = _parameter(text, "name")
+    name = _parameter(text, _NAME)
     if name is None:
         raise InvalidRequestError(AMBIGUOUS_PART)
     return name, "filename" in text

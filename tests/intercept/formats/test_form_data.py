@@ -61,6 +61,13 @@ def test_what_looks_like_a_field_within_a_file_is_none():
         (headed(DISPOSITION, b' name="model"'), TYPE),
         (headed(b"X: y\r" + DISPOSITION + b' name="model"'), TYPE),
         (headed(DISPOSITION + b" name*" + b"9" * 5000 + b'="x"'), TYPE),
+        (headed(DISPOSITION + rb' x="\\"; name="model"'), TYPE),
+        (headed(DISPOSITION + rb' name="x"; y="\"; name="model"'), TYPE),
+        (headed(DISPOSITION + rb' name="x"; y="\\"; name="model"'), TYPE),
+        (headed(DISPOSITION + rb' name="mo\del"'), TYPE),
+        (headed(DISPOSITION + b' name="model"x'), TYPE),
+        (headed(DISPOSITION + b" x='name=model'; name=y"), TYPE),
+        (form(part(b"model", b"a")), r'multipart/form-data; x="\\"; boundary=c; y="\\"; boundary=b'),
     ],
 )
 def test_a_form_that_others_may_read_differently_is_refused(body, content_type):
@@ -72,6 +79,25 @@ def test_a_file_may_have_a_name_in_any_letters_and_headers_of_its_own():
     named = b"; filename=\"na*me.txt\"; filename*=utf-8''na%CC%88me"
     body = form(part(b"file", b"x", named + b"\r\nContent-Type: text/plain"), part(b"model", b"m"))
     assert read_fields(body, TYPE, ("model",)) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'form-data; name="model"',
+        b"form-data; name=model",
+        b"form-data;name=model ;x=y",
+        b'FORM-DATA; NAME="model"; x="name"',
+        b'form-data; filename="a.txt"; name="model"',
+        rb'form-data; name="model"; filename="a \"name\" is \\ b; c=d.txt"',
+        b'form-data; name="model"; filename="download?name=x.pdf"',
+        b"form-data; name=model; filename=a.txt; filename*=utf-8''a.txt",
+    ],
+)
+def test_a_field_is_found_in_whatever_way_clients_write_its_name(disposition):
+    body = form(b"--b\r\nContent-Disposition: " + disposition + b"\r\n\r\nm\r\n")
+    for boundary in ("b", '"b"', 'b; charset="utf-8"'):
+        assert read_fields(body, f"multipart/form-data; boundary={boundary}", ("model",)) == {"model": "m"}
 
 
 @given(st.binary(max_size=200))
