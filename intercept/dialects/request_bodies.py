@@ -68,8 +68,7 @@ class _Name:
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
-_ONCE: Final = {"model": b'"model"', "stream": b'"stream"', "input_file_id": b'"input_file_id"'}
-_SHORT_BYTES: Final = 4 * 1024  # in a larger body it takes longer to look for names than to decode its members
+_ONCE: Final = ("model", "stream", "input_file_id")
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=lambda _, name: _Name(name))
 
 
@@ -136,8 +135,6 @@ def _check_utf8(body: bytes) -> None:
 
 def _check_once(body: bytes) -> None:
     """Refuse a name that is there twice, in any case: servers in Go take `Model` for `model`."""
-    if len(body) <= _SHORT_BYTES and b"\\u00" not in body and max(map(body.lower().count, _ONCE.values())) <= 1:
-        return
     names = [name.text.casefold() for name in decode(body, _MEMBERS)]
     for once in _ONCE:
         if names.count(once) > 1:

@@ -56,6 +56,7 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
         (b'{"Model":"n","model":"m"}', TWICE % "model"),
         (rb'{"model":"m","MOD\u0045L":"n"}', TWICE % "model"),
         (b'{"model":"m","STREAM":true,"stream":false}', TWICE % "stream"),
+        ('{"model":"m","\u017ftream":true,"stream":false}'.encode(), TWICE % "stream"),
         (rb'{"\u006D\u006fdel":"m","model":"m"}', TWICE % "model"),
         (b'{"stream":null,"model":"m","stream":false}', TWICE % "stream"),
         (rb'{"str\u0065am":true,"model":"m","stream":true}', TWICE % "stream"),
