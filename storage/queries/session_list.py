@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from pymongo.errors import AutoReconnect
@@ -74,8 +74,8 @@ _PAGING = {
     Order.CALLS: Paging("session", "interceptions"),
 }
 
-# True of every session, and false of what `storage.aggregation.sessions.session_job` keeps for itself. An index is bounded by it and all else that
-# is asked for, not by its first key alone.
+# True of every session, and false of the state of `storage.aggregation.sessions.session_job`. An index is bounded by it and
+# all other conditions, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
 # The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
@@ -96,6 +96,16 @@ _ORDERED = {
     Order.FAILED: SESSIONS_BY_FAILURES,
     Order.CALLS: SESSIONS_BY_CALLS,
 }
+
+
+class _Page(NamedTuple):
+    """Which sessions are read: those that match `every`, behind those that `after` leaves out, in the order of `paging`."""
+
+    every: Sequence[Mapping[str, Any]]
+    after: Sequence[Mapping[str, Any]]
+    paging: Paging
+    limit: int
+    offset: int
 
 
 class SessionList:
@@ -129,62 +139,38 @@ class SessionList:
         """
         paging = _PAGING[order]
         every = [dict(conditions), dict(own), _EVER]
-        after: list[Mapping[str, Any]] = []
-        if after_id is not None:
-            after = [paging.behind(await paging.locate(self._sessions, after_id, own))]
+        after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
+        page = _Page(every, after, paging, limit, offset)
         index = _index(every)
         ordered = _ORDERED.get(order)
         if ordered is not None and index not in _OF_ALL:
             count = await self._count(every, index)
             # About how many sessions come first of all until so many of the search are among them.
             looked_at = (offset + limit) * await self._sessions.estimated_document_count() // max(count, 1)
-            if looked_at <= min(LOOKED_AT, count // DEARER):
-                among = await self._among_first(every, after, paging, ordered, limit=limit, offset=offset)
-                if among is not None:
-                    return count, among
-            return count, await self._rows(every, after, paging, index, limit=limit, offset=offset)
-        count, rows = await side_by_side(
-            self._count(every, index),
-            self._rows(every, after, paging, ordered or index, limit=limit, offset=offset),
-        )
+            found = await self._among_first(page, ordered) if looked_at <= min(LOOKED_AT, count // DEARER) else None
+            return count, await self._rows(page, index) if found is None else found
+        count, rows = await side_by_side(self._count(every, index), self._rows(page, ordered or index))
         return count, rows
 
-    async def _rows(
-        self,
-        every: Sequence[Mapping[str, Any]],
-        after: Sequence[Mapping[str, Any]],
-        paging: Paging,
-        index: Keys,
-        *,
-        limit: int,
-        offset: int,
-    ) -> Rows:
-        cursor = as_sent(self._sessions).find(
-            {"$and": [*every, *after]}, sort=paging.order, hint=index, skip=offset, limit=limit
-        )
+    async def _rows(self, page: _Page, index: Keys) -> Rows:
+        conditions = {"$and": [*page.every, *page.after]}
+        order, limit = page.paging.order, page.limit
+        cursor = as_sent(self._sessions).find(conditions, sort=order, hint=index, skip=page.offset, limit=limit)
         return await Rows(self._sessions).read(cursor, limit)
 
-    async def _among_first(
-        self,
-        every: Sequence[Mapping[str, Any]],
-        after: Sequence[Mapping[str, Any]],
-        paging: Paging,
-        ordered: Keys,
-        *,
-        limit: int,
-        offset: int,
-    ) -> Rows | None:
+    async def _among_first(self, page: _Page, ordered: Keys) -> Rows | None:
         """Look for a page among those that come first of all sessions; None where these are not enough."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [_EVER, *after]}},
-            {"$sort": dict(paging.order)},
+            {"$match": {"$and": [_EVER, *page.after]}},
+            {"$sort": dict(page.paging.order)},
             {"$limit": LOOKED_AT},
-            {"$match": {"$and": list(every)}},
-            *([{"$skip": offset}] if offset else []),
-            {"$limit": limit},
+            {"$match": {"$and": list(page.every)}},
+            *([{"$skip": page.offset}] if page.offset else []),
+            {"$limit": page.limit},
         ]
-        rows = await Rows(self._sessions).read(as_sent(self._sessions).aggregate(pipeline, hint=dict(ordered)), limit)
-        return rows if rows.is_cut or len(rows) == limit else None
+        cursor = as_sent(self._sessions).aggregate(pipeline, hint=dict(ordered))
+        rows = await Rows(self._sessions).read(cursor, page.limit)
+        return rows if rows.is_cut or len(rows) == page.limit else None
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         others = [{name: one[name] for name in one if {name: one[name]} != OF_SEVERAL} for one in conditions]
