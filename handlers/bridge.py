@@ -55,9 +55,9 @@ from storage.queries.grouped.grouped import Grouped
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
-from storage.queries.sessions import Sessions
+from storage.queries.sessions.sessions import Sessions
+from storage.queries.sessions.timelines import Timelines
 from storage.queries.statistics import Statistics
-from storage.queries.timelines import Timelines
 from storage.recording.batch_files import BatchFiles
 from storage.recording.prices import Cost
 from storage.recording.recorder import Recorder

@@ -92,7 +92,7 @@ class Database:
         webhook_deliveries: One document for each alert and webhook, see `storage.alerts.outbox`.
         alerts: One document per alert that was raised.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
-        sessions: One document per session, see `storage.queries.sessions`.
+        sessions: One document per session, see `storage.queries.sessions.sessions`.
         cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.sessions.prompt_cache`.
         search_segments: Segments of the search index, see `storage.search.documents`, and the state of its job.
         search_parts: What is in them.

@@ -16,8 +16,8 @@ from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
 from storage.queries.paging import UnknownCursorError
-from storage.queries.session_list import OF_SEVERAL, Order
-from storage.queries.sessions import Thread
+from storage.queries.sessions.session_list import OF_SEVERAL, Order
+from storage.queries.sessions.sessions import Thread
 
 PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")

@@ -19,7 +19,7 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
-from storage.queries.sessions import call_search, session_filter
+from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
 from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Progress, Query

@@ -10,7 +10,7 @@ import pytest
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.interceptions import Interceptions
-from storage.queries.sessions import Sessions
+from storage.queries.sessions.sessions import Sessions
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 

@@ -17,7 +17,7 @@ from resources.recorded.parts import ToolResult
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.sessions import Retries, Session, SessionDetail, SessionList, Thread, ThreadPage
 from resources.recorded.timelines import Timeline, TimelineCall, ToolCall, ToolFigures
-from storage.queries.session_list import Order
+from storage.queries.sessions.session_list import Order
 
 TAG = "sessions"
 

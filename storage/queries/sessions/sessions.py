@@ -22,7 +22,7 @@ from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.filters.keys import Conditions
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
-from storage.queries.session_list import OF_STATUS, Order, SessionList
+from storage.queries.sessions.session_list import OF_STATUS, Order, SessionList
 
 THREAD_INTERCEPTIONS = 100
 """How many interceptions of a thread are shown at most, the first ones."""

@@ -25,14 +25,14 @@ from storage.mongo.indexes import (
     SESSIONS_OF_SEVERAL,
     SESSIONS_WITH_FAILURES,
 )
-from storage.queries import session_list as session_list_module
-from storage.queries import sessions as sessions_module
 from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.filters.keys import Term
 from storage.queries.filters.texts import TextQuery
 from storage.queries.paging import UnknownCursorError
-from storage.queries.session_list import OF_SEVERAL, Order
-from storage.queries.sessions import Sessions, call_search, session_filter
+from storage.queries.sessions import session_list as session_list_module
+from storage.queries.sessions import sessions as sessions_module
+from storage.queries.sessions.session_list import OF_SEVERAL, Order
+from storage.queries.sessions.sessions import Sessions, call_search, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep, write

@@ -4,8 +4,8 @@ from uuid import UUID, uuid5
 import pytest
 
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.queries import timelines as timelines_module
-from storage.queries.timelines import Neighbours, Timelines
+from storage.queries.sessions import timelines as timelines_module
+from storage.queries.sessions.timelines import Neighbours, Timelines
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep
 
