@@ -32,7 +32,7 @@ from storage.queries.grouped.records import Records
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
 from storage.queries.grouped.sources import Rollups, Source
-from storage.queries.grouped.sums import check_points, key_of, sum_of, without
+from storage.queries.grouped.totals import check_points, key_of, sum_of, without
 from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side
 

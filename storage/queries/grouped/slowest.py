@@ -18,7 +18,7 @@ from storage.queries.grouped.memory.totals_cache import parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Rollups, Source
-from storage.queries.grouped.sums import id_of, key_of
+from storage.queries.grouped.totals import id_of, key_of
 
 MAX_HISTOGRAMS: Final = 200_000
 """The maximum number of parts of histograms that are read for one result."""

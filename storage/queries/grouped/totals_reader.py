@@ -17,7 +17,7 @@ from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, 
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Rollups, Source
-from storage.queries.grouped.sums import add, id_of, key_of, totals
+from storage.queries.grouped.totals import add, id_of, key_of, totals
 from storage.queries.side_by_side import side_by_side
 
 

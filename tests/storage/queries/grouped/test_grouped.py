@@ -27,7 +27,7 @@ from storage.queries.grouped import reading as reading_module
 from storage.queries.grouped import row_reader as row_reader_module
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped import slowest as slowest_module
-from storage.queries.grouped import sums as sums_module
+from storage.queries.grouped import totals as totals_module
 from storage.queries.grouped.grouped import Grouped
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
@@ -341,7 +341,7 @@ async def test_sessions_are_added_up_by_when_they_started(database):
 @pytest.mark.gen_test
 async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypatch):
     await count(database, Call(1), Call(2, model="b"))
-    monkeypatch.setattr(sums_module, "MAX_POINTS", 1)
+    monkeypatch.setattr(totals_module, "MAX_POINTS", 1)
     with pytest.raises(TooManyPointsError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
     monkeypatch.setattr(slowest_module, "MAX_HISTOGRAMS", 0)

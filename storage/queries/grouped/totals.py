@@ -1,4 +1,4 @@
-"""What rows of groups add up to. Pure: no I/O, no clock."""
+"""Totals of groups from rows of MongoDB. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
