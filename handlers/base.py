@@ -179,8 +179,7 @@ class BridgeHandler(RequestHandler):
     def write_problem(self, problem: Problem) -> None:
         """Put an error into the answer, ready to be flushed or finished."""
         problem = problem.scrubbed()
-        if problem.status == FORBIDDEN:
-            self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
+        self.note_denied(problem)
         body = self.error_body(problem)
         self.set_status(problem.status, responses.get(problem.status, "Error"))
         for name, value in problem.headers.items():
@@ -189,6 +188,11 @@ class BridgeHandler(RequestHandler):
         self.set_header("Content-Length", str(len(body)))
         if self.request.method != "HEAD":
             self.write(body)
+
+    def note_denied(self, problem: Problem) -> None:
+        """Record a refusal with 403, whose message was scrubbed. Others are ignored."""
+        if problem.status == FORBIDDEN:
+            self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Render an exception: a `Problem` unchanged, anything else as a plain 500 without details."""

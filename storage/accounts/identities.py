@@ -77,7 +77,7 @@ class Identities(UserAccounts):
         database: Where they are kept.
         now: The wall clock, in UTC.
         monotonic: A clock that never jumps, in seconds.
-        tokens_per_user: Active tokens that a user may have; tokens created by owners do not count. 0 is unlimited.
+        tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
         session_times: How long sessions last.
     """
 

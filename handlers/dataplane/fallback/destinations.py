@@ -23,7 +23,7 @@ async def find_destinations(
     """Find the destinations of a call, in the order in which they are tried. The given one is among them.
 
     It is the only one if the call cannot be sent twice, uses a key of the client, or refers to something that one
-    provider stores. A compressed body cannot be read, so it may.
+    provider stores. A compressed body cannot be read, so it counts as one that does.
     """
     if handler.credentials.own_key is not None or handler.form is not None or encoding_of(handler) != IDENTITY:
         return (to,)

@@ -327,9 +327,14 @@ async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(
     policy = SharedPolicy(models=Models(deny=["*"]))
     running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
     await client.send(create("one"))
-    assert json.loads(await client.recv())["status"] == 403
+    error = json.loads(await client.recv())
+    assert error["status"] == 403
     assert provider.received.empty()
     assert lets_go(running)
+    await running.bridge.access.flush()
+    _, page = await running.get("/api/v2/aibridge/audit?action=access.denied")
+    denied = [(entry["actor"]["username"], entry["detail"]["message"]) for entry in page["results"]]
+    assert denied == [("ada", error["error"]["message"])]
 
 
 @pytest.mark.gen_test

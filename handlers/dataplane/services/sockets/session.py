@@ -243,6 +243,8 @@ class SocketSession:
         return b'{"model":%b,%b' % (msgspec.json.encode(current.model), message.lstrip()[1:])
 
     async def _refuse(self, problem: Problem, event: Any) -> None:
+        problem = problem.scrubbed()
+        self._handler.note_denied(problem)
         if problem.rule is not None:
             known = ActiveRequest(
                 request_id=self._handler.request_id,
@@ -257,7 +259,7 @@ class SocketSession:
                     policy=problem.policy,
                 )
             )
-        await self._client.send(msgspec.json.encode(self._error_event(problem.scrubbed(), event)))
+        await self._client.send(msgspec.json.encode(self._error_event(problem, event)))
 
     @property
     def _is_idle(self) -> bool:
