@@ -41,7 +41,7 @@ from handlers.api.recorded.interceptions import InterceptionHandler, Interceptio
 from handlers.api.recorded.live import LiveHandler
 from handlers.api.recorded.refusals import RefusalsHandler
 from handlers.api.recorded.sessions import SessionHandler, SessionsHandler, TimelineHandler
-from handlers.api.recorded.stats import StatisticsHandler
+from handlers.api.recorded.statistics.stats import StatisticsHandler
 from handlers.api.sign_in.devices import (
     DeviceAnswerHandler,
     DeviceCodeHandler,

@@ -10,7 +10,8 @@ import pytest
 from docs import tables
 from handlers import base, lifecycle, timer
 from handlers.api import pagination
-from handlers.api.recorded import export, facets, interceptions, live, refusals, sessions, stats, visibility
+from handlers.api.recorded import export, facets, interceptions, live, refusals, sessions, visibility
+from handlers.api.recorded.statistics import stats
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane import addresses, admission, call_usage, proxy
 from handlers.dataplane.services import ownership, passthrough, recorded

@@ -16,8 +16,8 @@ from handlers.api.accounts.applied import (
 from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.pagination import INVALID, MAX_LIMIT, single_values
-from handlers.api.recorded.group_request import whole_hours
-from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.statistics.group_request import whole_hours
+from handlers.api.recorded.statistics.grouped import too_much
 from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import ValidationProblem
 from intercept.times import format_time

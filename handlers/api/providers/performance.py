@@ -7,8 +7,8 @@ from datetime import datetime
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
-from handlers.api.recorded.group_request import whole_hours
-from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.statistics.group_request import whole_hours
+from handlers.api.recorded.statistics.grouped import too_much
 from handlers.control import ControlHandler, database_problems
 from handlers.problems import Problem, ValidationProblem
 from limits.protection.circuit_breaker import State

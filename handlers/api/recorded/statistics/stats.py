@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from handlers.api.choices import choice, time
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.recorded.group_request import (
+from handlers.api.recorded.statistics.group_request import (
     MAX_BUCKETS,
     OLDEST_MINUTE,
     OWN_PARAMETERS,
@@ -22,7 +22,7 @@ from handlers.api.recorded.group_request import (
     USUAL_SPAN,
     needs_groups,
 )
-from handlers.api.recorded.grouped import GroupedHandler
+from handlers.api.recorded.statistics.grouped import GroupedHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import UNSET
 
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.group_request import parse_group_request
 from handlers.api.recorded.progress import ProgressHandler
+from handlers.api.recorded.statistics.group_request import parse_group_request
 from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.api.recorded import stats as stats_module
-from handlers.api.recorded.group_request import MAX_BUCKETS
-from handlers.api.recorded.stats import PARAMETERS, parse_query
+from handlers.api.recorded.statistics import stats as stats_module
+from handlers.api.recorded.statistics.group_request import MAX_BUCKETS
+from handlers.api.recorded.statistics.stats import PARAMETERS, parse_query
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup import Bucket, GroupBy

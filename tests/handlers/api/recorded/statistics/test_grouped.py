@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.group_request import MAX_BUCKETS, OWN_PARAMETERS, needs_groups, parse_group_request
-from handlers.api.recorded.grouped import too_much
+from handlers.api.recorded.statistics.group_request import (
+    MAX_BUCKETS,
+    OWN_PARAMETERS,
+    needs_groups,
+    parse_group_request,
+)
+from handlers.api.recorded.statistics.grouped import too_much
 from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import ValidationProblem
