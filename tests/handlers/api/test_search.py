@@ -50,6 +50,17 @@ async def index(running):
         pass
 
 
+async def with_secrets(running):
+    """Record a call of ada and one of grace; return headers of grace, of an auditor and of a reader."""
+    grace = await running.user("grace")
+    auditor, reader = await running.user("audrey", Role.AUDITOR), await running.user("rhea", Role.READER)
+    user = await running.bridge.identities.find_user("grace")
+    await record(running, 1, "a secret of ada")
+    await record(running, 2, "a secret of grace", initiator_id=user.id)
+    await index(running)
+    return grace, auditor, reader
+
+
 async def found(running, q, headers=None, more=""):
     status, answer = await running.get(f"{LIST}?q={quote(q)}{more}", headers)
     assert status == 200, answer
@@ -86,12 +97,7 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
 
 @pytest.mark.gen_test
 async def test_nobody_finds_texts_of_calls_that_they_may_not_read(running):
-    grace = await running.user("grace")
-    auditor, reader = await running.user("audrey", Role.AUDITOR), await running.user("rhea", Role.READER)
-    user = await running.bridge.identities.find_user("grace")
-    await record(running, 1, "a secret of ada")
-    await record(running, 2, "a secret of grace", initiator_id=user.id)
-    await index(running)
+    grace, auditor, reader = await with_secrets(running)
     assert await found(running, "secret", grace) == (1, [2])
     assert await found(running, "secret ada", grace) == (0, [])
     assert await found(running, "secret", auditor) == await found(running, "secret") == (2, [2, 1])
@@ -262,12 +268,7 @@ async def test_until_all_calls_are_indexed_statistics_say_so(running):
 
 @pytest.mark.gen_test
 async def test_nobody_counts_words_that_they_may_not_read(running):
-    grace = await running.user("grace")
-    auditor, reader = await running.user("audrey", Role.AUDITOR), await running.user("rhea", Role.READER)
-    user = await running.bridge.identities.find_user("grace")
-    await record(running, 1, "a secret of ada")
-    await record(running, 2, "a secret of grace", initiator_id=user.id)
-    await index(running)
+    grace, auditor, reader = await with_secrets(running)
     assert (await added_up(running, "secret", grace))["total"]["interceptions"] == 1
     assert (await added_up(running, "ada", grace))["total"]["interceptions"] == 0
     assert (await added_up(running, "secret", auditor))["total"]["interceptions"] == 2

@@ -20,7 +20,7 @@ from storage.search import every as every_module
 from storage.search import reading as reading_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
 from tests.storage.records import NOON
-from tests.storage.search.test_find import BOB_ID, asked, calls, index, made, people, says, searches
+from tests.storage.search.test_find import BOB_ID, asked, calls, index, kept_in_segments, made, people, says, searches
 
 MODEL, USER = By(Dimension.MODEL), By(Dimension.USER)
 AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))
@@ -47,15 +47,7 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
     documents = [made(number, **call) for number, call in enumerate(kept, start=1)]
 
     async def check():
-        for collection in (database.interceptions, database.search_segments, database.search_parts):
-            await collection.delete_many({})
-        for some in (documents[: cut // 2], documents[cut // 2 : cut]):
-            if some:
-                await database.interceptions.insert_many(some)
-            await index(database)
-        if documents[cut:]:
-            await database.interceptions.insert_many(documents[cut:])
-        every = await database.interceptions.find({}).to_list(None)
+        every = await kept_in_segments(database, documents, cut)
         for fields, initiator_id, visible_to in questions:
             query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
             expected = Counter()

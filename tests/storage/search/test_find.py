@@ -76,6 +76,19 @@ def says(*phrases, without=()):
     return TextQuery(tuple(tuple(phrase.split()) for phrase in phrases), tuple(tuple(one.split()) for one in without))
 
 
+async def kept_in_segments(database, documents, cut):
+    """Keep these calls only, so many of them in two segments; return all as they are kept."""
+    for collection in (database.interceptions, database.search_segments, database.search_parts):
+        await collection.delete_many({})
+    for some in (documents[: cut // 2], documents[cut // 2 : cut]):
+        if some:
+            await database.interceptions.insert_many(some)
+        await index(database)
+    if documents[cut:]:
+        await database.interceptions.insert_many(documents[cut:])
+    return await database.interceptions.find({}).to_list(None)
+
+
 async def listed(database, query, *, limit=100, **paging):
     found = await SearchIndex(database).page(query, limit=limit, **paging)
     assert isinstance(found, Found)
@@ -313,15 +326,7 @@ def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, 
     documents = [made(number, **call) for number, call in enumerate(kept, start=1)]
 
     async def check():
-        for collection in (database.interceptions, database.search_segments, database.search_parts):
-            await collection.delete_many({})
-        for some in (documents[: cut // 2], documents[cut // 2 : cut]):
-            if some:
-                await database.interceptions.insert_many(some)
-            await index(database)
-        if documents[cut:]:
-            await database.interceptions.insert_many(documents[cut:])
-        every = await database.interceptions.find({}).to_list(None)
+        every = await kept_in_segments(database, documents, cut)
         for fields, initiator_id, visible_to in questions:
             query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
             expected = [

@@ -77,8 +77,8 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     query = GroupQuery(
-        start=start,
-        end=end,
+        start,
+        end,
         of=of,
         by=by,
         period=period,

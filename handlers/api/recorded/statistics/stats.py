@@ -47,6 +47,14 @@ ANY_END = {"$in": list(ENDED)}
 """What a search that asks for no status means."""
 
 
+class SeriesRequest(NamedTuple):
+    """A request for series: of all calls, or of those of a search."""
+
+    query: StatsQuery
+    conditions: Mapping[str, Any]
+    finder: CallFinder | None
+
+
 class FoundSeries(NamedTuple):
     """The series that were found, and that of all calls of the time range before, where it is asked for."""
 
@@ -74,24 +82,18 @@ class StatisticsHandler(GroupedHandler):
         query = parse_query(values, self.bridge.now())
         q = values.get("q", "").strip()
         conditions, finder = await self.search_calls(q) if q else ({}, None)
-        read = partial(self._statistics, query, conditions, finder)
+        read = partial(self._statistics, SeriesRequest(query, conditions, finder))
         if values.get("format") == SERIES:
             await self.write_with_progress(read)
         else:
             self.write_json(await read(self.check_client, None))
 
-    async def _statistics(
-        self,
-        query: StatsQuery,
-        conditions: Mapping[str, Any],
-        finder: CallFinder | None,
-        on_progress: OnProgress,
-        seconds: float | None,
-    ) -> Statistics:
+    async def _statistics(self, request: SeriesRequest, on_progress: OnProgress, seconds: float | None) -> Statistics:
         """Read the series of the calls that match, and what was refused of the same users, where that is all that is asked."""
+        query = request.query
         found, refused = await side_by_side(
-            self._found(query, conditions, finder, on_progress, seconds) if conditions else self._counted(query),
-            self._refused(query, conditions, finder),
+            self._found(request, on_progress, seconds) if request.conditions else self._counted(query),
+            self._refused(request),
         )
         names = await self._names(query.group_by, found.series, refused.initiators if refused else ())
         return Statistics(
@@ -110,10 +112,9 @@ class StatisticsHandler(GroupedHandler):
             indexing=UNSET if found.indexed is None else Indexing(*found.indexed),
         )
 
-    async def _refused(
-        self, query: StatsQuery, conditions: Mapping[str, Any], finder: CallFinder | None
-    ) -> RefusalTotals | None:
+    async def _refused(self, request: SeriesRequest) -> RefusalTotals | None:
         """What was refused of the same users; None where more than users is asked for."""
+        query, conditions, finder = request
         if (
             finder
             or not conditions.keys() <= {"initiator_id", "status"}
@@ -142,15 +143,9 @@ class StatisticsHandler(GroupedHandler):
         since = await statistics.by_token_since() if by_token else None
         return FoundSeries(series, uncounted, earlier, since=since)
 
-    async def _found(
-        self,
-        query: StatsQuery,
-        conditions: Mapping[str, Any],
-        finder: CallFinder | None,
-        on_progress: OnProgress,
-        seconds: float | None,
-    ) -> FoundSeries:
+    async def _found(self, request: SeriesRequest, on_progress: OnProgress, seconds: float | None) -> FoundSeries:
         """The series of the calls that match."""
+        query, conditions, finder = request
         group_query = group_query_of(query, conditions, self.visible_to)
         result = await self.read_groups(group_query, on_progress, seconds=seconds, finder=finder)
         earlier = Series(None, result.total.points_before) if query.compare else None
