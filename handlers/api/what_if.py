@@ -14,7 +14,7 @@ from tornado.web import RequestHandler
 
 from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
 from handlers.api.recorded.export import TOO_MANY_OF_USER
-from handlers.api.recorded.watched import WatchedHandler
+from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.control import database_problems
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
@@ -24,7 +24,6 @@ from resources.bodies import InvalidBodyError
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.queries.past_calls import PastCalls
 
-LINES: Final = "application/x-ndjson"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,19 +64,20 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         tells = LINES in self.request.headers.get("Accept", "")
         if tells:
             self.set_header("Content-Type", LINES)
-        async with aclosing(pages), self.watched():
-            async for page in pages:
-                await self._step_through(replay.decide(page))
-                if tells:
-                    await self._tell(replay, proposal, page[-1])
-            await self._step_through(replay.finish(_milliseconds(proposal.end)))
-        outcome = replay.outcome
-        users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
-        answer = WhatIf.of(proposal, outcome, users)
-        if tells:
-            self.write(msgspec.json.encode({"result": answer}) + b"\n")
-        else:
-            self.write_json(answer)
+        with self.late_problems():
+            async with aclosing(pages), self.watched():
+                async for page in pages:
+                    await self._step_through(replay.decide(page))
+                    if tells:
+                        await self._tell(replay, proposal, page[-1])
+                await self._step_through(replay.finish(_milliseconds(proposal.end)))
+            outcome = replay.outcome
+            users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
+            answer = WhatIf.of(proposal, outcome, users)
+            if tells:
+                self.write(msgspec.json.encode({"result": answer}) + b"\n")
+            else:
+                self.write_json(answer)
 
     def end(self) -> None:
         """Break the answer off."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.api.recorded.watched import WatchedHandler
-from handlers.control import database_problems
+from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
 from resources.recorded.groups import ReadingProgress
 from storage.queries.grouped.grouped import STREAM_SECONDS
 from storage.queries.grouped.row_reader import OnProgress, Progress
-
-LINES: Final = "application/x-ndjson"
 
 Read: TypeAlias = Callable[[OnProgress, float | None], Awaitable[msgspec.Struct]]
 """Reads a result. It reports its progress and may take this many seconds; None is the usual time."""
@@ -60,17 +57,11 @@ class ProgressHandler(WatchedHandler):
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
         self.bridge.lifecycle.enter(self)
         self._began = self.bridge.monotonic()
-        try:
-            with database_problems():
-                async with self.watched():
-                    found = await read(self._write_progress, STREAM_SECONDS)
-        except Problem as problem:
-            if not self.cycle.started:
-                raise
-            self.write(b'{"error":' + self.error_body(problem) + b"}\n")
-            return
-        self.set_header("Content-Type", LINES)
-        self.write(msgspec.json.encode({"result": found}) + b"\n")
+        with self.late_problems():
+            async with self.watched():
+                found = await read(self._write_progress, STREAM_SECONDS)
+            self.set_header("Content-Type", LINES)
+            self.write(msgspec.json.encode({"result": found}) + b"\n")
 
     async def _write_progress(self, progress: Progress) -> None:
         await self.check_client(progress)

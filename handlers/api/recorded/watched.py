@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.control import database_problems
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.records import EndReason
 
 logger = logging.getLogger(__name__)
+
+LINES: Final = "application/x-ndjson"
+"""The media type of lines of progress, and at last the result."""
 
 WATCH_SECONDS = 5.0
 """How often the token or session and the user of a long response are checked again."""
@@ -37,6 +42,21 @@ class WatchedHandler(VisibilityHandler):
             yield
         finally:
             watch.cancel()
+
+    @contextmanager
+    def late_problems(self) -> Iterator[None]:
+        """Once lines have been sent, say in the last one what went wrong.
+
+        Raises:
+            Problem: nothing has been sent; 503 where the database is unavailable.
+        """
+        try:
+            with database_problems():
+                yield
+        except Problem as problem:
+            if not self.cycle.started:
+                raise
+            self.write(b'{"error":' + self.error_body(problem) + b"}\n")
 
     async def _watch(self) -> None:
         try:

@@ -8,7 +8,7 @@ import msgspec
 
 from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.export import TOO_MANY_OF_USER
-from handlers.api.what_if import LINES
+from handlers.api.recorded.watched import LINES
 from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
 from limits.policies.policy import Limits, Rate, SharedLimits

@@ -9,9 +9,11 @@ from uuid import UUID
 import pytest
 
 from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.times import format_time
 from storage.accounts.users import Role
+from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import past_calls
 from tests.storage.calls import Calls
 from tests.storage.records import NOON
@@ -88,6 +90,26 @@ async def test_progress_is_told_in_lines_page_by_page(running, ask, monkeypatch)
     assert [(one["progress"]["calls"], one["progress"]["share"]) for one in progress] == [(4, 0.0001), (5, 0.0001)]
     assert (last["result"]["calls"], last["result"]["refused"]) == (5, 3)
     assert last["result"]["by"][0]["never_admitted"] == 0
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_becomes_unavailable_is_the_last_line(running, ask, monkeypatch):
+    await record(running)
+    monkeypatch.setattr(past_calls, "PAGE", 4)
+    pages = past_calls.PastCalls.pages
+
+    async def fails(*of, **options):
+        async for page in pages(*of, **options):
+            yield page
+            raise DatabaseUnavailableError("gone")
+
+    monkeypatch.setattr(past_calls.PastCalls, "pages", fails)
+    answer = await ask({"Accept": "application/x-ndjson"})
+    progress, error = map(json.loads, answer.body.splitlines())
+    assert (answer.status, progress["progress"]["calls"]) == (200, 4)
+    assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
+    answer = await ask()
+    assert (answer.status, json.loads(answer.body)) == (503, {"message": DATABASE_UNAVAILABLE})
 
 
 @pytest.mark.gen_test

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from handlers.api.recorded.progress import LINES
+from handlers.api.recorded.watched import LINES
 from handlers.openapi.errors import ALWAYS, WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, query, response
