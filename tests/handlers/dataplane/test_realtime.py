@@ -10,6 +10,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from handlers.base import UNRECOGNISED
+from handlers.dataplane.admission import identify_again
+from handlers.dataplane.services.sockets import call, session
+from handlers.problems import Problem
 from intercept.records import EndReason
 from tests.handlers.dataplane.socket_provider import SocketProvider, event
 from tests.intercept.dialects.openai.test_realtime import USAGE
@@ -118,6 +122,56 @@ async def test_a_response_that_the_provider_begins_by_itself_is_recorded(running
     await exchange(client, upstream, done("resp_1", "cancelled"))
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["user_prompts"]) == ("completed", [])
+    assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_checked(
+    running, provider, opened, monkeypatch
+):
+    checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
+
+    async def identify_for_ping(_):
+        checking.set()
+        await begun.wait()
+        is_over.set()
+        raise Problem(401, UNRECOGNISED)
+
+    async def identify_for_response(handler):
+        begun.set()
+        await admitting.wait()
+        await identify_again(handler)
+
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(session, "identify_again", identify_for_ping)
+    monkeypatch.setattr(call, "identify_again", identify_for_response)
+    client, upstream = await opened()
+    await checking.wait()
+    await upstream.send(event("response.created", "resp_1"))
+    await is_over.wait()
+    admitting.set()
+    assert await client.recv() == event("response.created", "resp_1")
+    await exchange(client, upstream, done("resp_1"))
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "completed"
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd.reason == session.NOT_VALID
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_began_by_itself_with_a_revoked_token_is_the_last_one(running, provider, opened):
+    headers = await running.user("grace")
+    client, upstream = await opened(headers=headers)
+    await exchange(client, upstream, SESSION)
+    await running.bridge.identities.revoke_token(headers["Authorization"].removeprefix("Bearer ").partition("-")[0])
+    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
+    assert json.loads(await client.recv())["error"]["message"] == UNRECOGNISED
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd.code == 1008
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "completed"
     assert running.bridge.overload.holding == 0
 
 

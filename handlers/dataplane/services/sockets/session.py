@@ -83,7 +83,7 @@ class SocketSession:
         self._id = UUID(handler.request_id)
         self._lanes: Any = self._make_lanes()
         self._error: UpstreamError | None = None
-        self._is_beginning = False
+        self._beginning = 0
         self._is_draining = False
         self._drained = asyncio.Event()
 
@@ -134,7 +134,11 @@ class SocketSession:
             event = self._read_server_event(message)
             call, is_end = self._lanes.receive(event)
             if call is None:
-                call = await self._begin_by_provider(event)
+                self._beginning += 1
+                try:
+                    call = await self._begin_by_provider(event)
+                finally:
+                    self._beginning -= 1
             await self._client.send(message)
             if call is None:
                 continue
@@ -169,7 +173,7 @@ class SocketSession:
     async def _begin(self, event: Any, message: bytes) -> bool:
         """Admit and record a request of the client; return whether it may be sent. If not, the client gets an error."""
         call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(event))
-        self._is_beginning = True
+        self._beginning += 1
         try:
             self._check_room()
             await call.admit()
@@ -182,7 +186,7 @@ class SocketSession:
             call.release()
             raise
         finally:
-            self._is_beginning = False
+            self._beginning -= 1
         call.sent_at = self._bridge.now()
         self._lanes.begin(self._lane_of(event), call)
         return True
@@ -264,7 +268,7 @@ class SocketSession:
     @property
     def _is_idle(self) -> bool:
         """Whether no response is under way or about to begin."""
-        return not self._lanes and not self._is_beginning
+        return not self._lanes and not self._beginning
 
     def _check_drained(self) -> None:
         if self._is_draining and self._is_idle:
