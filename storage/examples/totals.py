@@ -43,7 +43,13 @@ BATCH: Final = 1_000
 
 _SHARED: Final = (Breakdown.COMBINATION, Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL)
 _TOTALS: Final = frozenset((*PLAIN, "ends", *HISTOGRAMS, *MONEY))
-_OWN: Final = (Breakdown.USER, Breakdown.USER_COMBINATION, Breakdown.TOKEN)
+# Those of `USER_COMBINATION` come last: with them goes the rollup of all users, by which caches notice changes.
+_OWN: Final = (
+    (Breakdown.GROUP, "group_id"),
+    (Breakdown.USER, "initiator_id"),
+    (Breakdown.TOKEN, "initiator_id"),
+    (Breakdown.USER_COMBINATION, "initiator_id"),
+)
 
 
 async def take_out(database: Database) -> bool:
@@ -60,9 +66,9 @@ async def _batch(database: Database, session: Session | None) -> bool:
     rollups = database.rollups
     await _hold(database, session)
     found: list[dict[str, Any]] = []
-    for level in _OWN:
+    for level, field in _OWN:
         for bucket in BUCKETS[level]:
-            own = {"level": level.value, "bucket": bucket.value, "initiator_id": dict(RANGE)}
+            own = {"level": level.value, "bucket": bucket.value, field: dict(RANGE)}
             found += await rollups.find(own, session=session).limit(BATCH - len(found)).to_list(BATCH)
             if len(found) >= BATCH:
                 break
@@ -72,8 +78,6 @@ async def _batch(database: Database, session: Session | None) -> bool:
     await _say_changed(database, {(one["bucket"], one["at"]) for one in found}, session)
     if found:
         await rollups.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
-    groups = {"level": Breakdown.GROUP.value, "group_id": dict(RANGE)}
-    await rollups.delete_many(groups, session=session)
     return bool(found)
 
 
