@@ -69,7 +69,7 @@ class IdentifiedHandler(BridgeHandler):
         Raises:
             Problem: 401 without any of them, 403 if the proxy names a user who may not sign in, 429 after too many
                 failures, 503
-                when it cannot be known now.
+                if the caller cannot be checked now.
         """
         if credentials.token is not None or (name := self.proxy_user) is None:
             return await super().authenticate(credentials, fresh=fresh)

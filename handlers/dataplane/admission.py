@@ -64,7 +64,7 @@ async def admit_without_slot(handler: ProxyHandler) -> None:
 
 
 async def identify_again(handler: ProxyHandler) -> None:
-    """Identify the caller of what may last for hours once more, with the groups and policies of now.
+    """Identify the caller again, with their current groups and policies: a WebSocket may last for hours.
 
     Raises:
         Problem: 401 or 429, the token is not valid any more; 503, it or the policies cannot be checked now.

@@ -1,6 +1,7 @@
 """Sign-ins, refused accesses, and reads of other users' calls.
 
-Each is an entry of the audit trail. All but reads are also a metric and a throttled log line. No token is in any of them, only the public part of a known one.
+Each is an entry of the audit trail. All but reads are also a metric and a throttled log line. No token is in any of them,
+only the public part of a known one.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ class Credentials:
     """What a request carries: `token` or `session` for the bridge, `own_key` for the provider (bring your own key).
 
     None of them is ever logged or recorded. None means that the client did not send it. `sent` are all values of
-    headers that may be
-    a credential, whether it was used or not; empty ones among them.
+    headers that may be a credential, whether it was used or not; empty ones among them.
     """
 
     token: str | None

@@ -70,7 +70,10 @@ find_members: Final[Find] = _compiled_when_used(rb"(?:" + _STRING + _COLON + _VA
 
 
 def finding_others(names: Iterable[str]) -> Find:
-    """Return what finds members as `find_members` does, but for those whose key is one of the names, in any case, or has an escape."""
+    """Return what finds members as `find_members` does, except those whose key is one of the names or has an escape.
+
+    The case of a name makes no difference.
+    """
     either_s = "|".join(names).replace("s", "(?:s|\u017f)").encode()  # a long s is an s in another case
     key = rb'"(?!(?i:' + either_s + rb')")' + _PLAIN + rb'*+"'
     return _compiled_when_used(rb"(?:" + key + _COLON + _VALUE + _COMMA + rb"){1,64}+")

@@ -1,9 +1,8 @@
 """Both ends of the socket between a worker and its supervisor, on an event loop.
 
 The worker first sends one line: empty when it serves, else the reason why not. From then on both sides send frames.
-What one
-event loop iteration brings goes into one message. Neither side buffers without bound: while the other one does not read,
-the worker collects what it would say (which is bounded), and the supervisor reads nothing more from it.
+What one event loop iteration brings goes into one message. Neither side buffers without bound: while the other one does not
+read, the worker collects what it would say (which is bounded), and the supervisor reads nothing more from it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The amounts that limits count for an ended call, in 33 bytes of its document: read from an index, millions of them in seconds.
+"""The amounts that limits count for an ended call, in 33 bytes of its document. Pure.
 
-Pure.
+They are read from an index, millions of them in seconds.
 """
 
 from __future__ import annotations

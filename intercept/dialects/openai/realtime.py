@@ -1,6 +1,7 @@
 """OpenAI's Realtime API over a WebSocket: the events of a response, and what is read from them.
 
-A client requests a response with `response.create`. With voice detection the provider begins one by itself after speech. Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
+A client requests a response with `response.create`. With voice detection the provider begins one by itself after speech.
+Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
 
 Source: OpenAI API reference, "Realtime", client events and server events.
 """

@@ -20,7 +20,10 @@ from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
 MAX_ENTRIES = 100
-"""Entries of one action that a process makes in an hour; further events are counted without address, and refusals alone with their user."""
+"""Entries of one action that a process makes in an hour.
+
+Further events are counted without address. Only refusals keep their user then.
+"""
 
 MAX_SIGN_INS = 1_000
 """The same of sign-ins, which take a valid token."""
@@ -69,9 +72,10 @@ class AccessEvent(Struct, frozen=True):
     subject: tuple[UUID, str] | None = None
 
     def counted(self) -> AccessEvent:
-        """What is left of it where there are too many: of what was read, the reader and the way; of a refusal, the user and the plane.
+        """What is left of it if there are too many.
 
-        A message may quote what a client sent, of which there is no end.
+        Of what was read, the reader and the way are left; of a refusal, the user and the plane. Its message is not, because
+        it may quote anything that a client sends.
         """
         if self.action in _READING:
             return structs.replace(self, client_ip=None, subject=None, detail=self.detail[:1])
