@@ -1,4 +1,4 @@
-"""Every call that a search finds in a time range, for what is made of all of them."""
+"""Every call that a search finds in a time range, and the latest of all that it finds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Every:
         self._query = query
 
     async def find(self, rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-        """Find those that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
+        """Find the calls that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
         reading = EveryReading(self._database, session, self._query)
         return await reading.every(rows, start, end)
 
@@ -52,7 +52,7 @@ class EveryReading(IndexReading):
         return FoundCalls(ids, progress_of(matches.state), waiting)
 
     async def latest(self, most: int) -> tuple[bytes, bool, Progress | None]:
-        """Return the ids of the latest so many; whether these are all; and how far the index goes back.
+        """Return the ids of the latest calls, `most` of them; whether these are all; and how far the index goes back.
 
         Where the order of words matters, texts of `MAX_CHECKED` are read.
         """
@@ -72,7 +72,7 @@ class EveryReading(IndexReading):
         return b"".join(part[at * ID_BYTES : (at + 1) * ID_BYTES] for at in _positions(has)) if part else b""
 
     async def checked(self, ids: bytes, texts: TextQuery, rows: RowReader | None = None) -> AsyncIterator[bytes]:
-        """Give the ids of those whose texts are as is asked for, and tell how many were read."""
+        """Yield the ids of those whose texts match, and report the progress."""
         step = CHECKED_AT_ONCE * ID_BYTES
         for begin in range(0, len(ids), step):
             some = each(ids[begin : begin + step])

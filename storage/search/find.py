@@ -32,7 +32,7 @@ class Found(Struct):
     """What a search found.
 
     Attributes:
-        count: How many match; at most so many where it is not exact.
+        count: How many match; where it is not exact, the maximum.
         is_exact: Whether `count` is exact.
         rows: The page.
         next_after: Where a page ended before it was full, the call behind which to go on; else None.
@@ -101,7 +101,7 @@ class SearchIndex:
             return await SessionReading(self._database, session, query).sessions()
 
     async def latest(self, query: Query, most: int) -> FoundIds:
-        """Find the ids of the latest so many calls that match; of `MAX_CHECKED` where words have to follow one another.
+        """Find the ids of the latest calls that match, `most` of them; of `MAX_CHECKED` where words have to follow one another.
 
         Raises:
             SearchUnsupportedError: There is no index.
@@ -182,7 +182,7 @@ class _Page(IndexReading):
         return Found(count, False, await self._rows(keys), progress, next_after)
 
     async def _checked(self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[Key]:
-        """Those whose texts are as is asked for, at least `enough` of the newest if there are so many."""
+        """Those whose texts match, the newest first; reading ends when `enough` are found."""
         found: list[Key] = []
         for begin in range(0, len(keys), CHECKED_AT_ONCE):
             if len(found) >= enough:

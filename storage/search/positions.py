@@ -46,7 +46,7 @@ def started_within(segment: Segment, times: bytes, start: int, end: int) -> Call
 
 
 def newest(parts: Mapping[int, bytes], found: bytes, number: int, before: Key | None) -> list[Key]:
-    """The last of the calls of a segment that were found, at most so many, behind a call."""
+    """The newest of the found calls of a segment, at most `number`, older than the call `before`."""
     times, ids = numbers(parts[TIMES], "q"), parts[IDS]
     keys: list[Key] = []
     position = found.rfind(1)

@@ -20,10 +20,10 @@ from storage.search.positions import Key, key_of, newest, started_within, withou
 from storage.search.segments import IDS, TIMES, Segment
 
 MAX_WAITING: Final = 1_000
-"""Of calls that wait to be indexed, so many are looked at, the ones that wait longest. Where there are more, no count is exact."""
+"""How many calls that wait to be indexed are read, the longest waiting first. Where there are more, no count is exact."""
 
 MAX_CHECKED: Final = 1_000
-"""Of so many calls, the newest, texts are read where the order of words matters."""
+"""How many calls, the newest, have their texts read where the order of words matters."""
 
 CHECKED_AT_ONCE: Final = 100
 """Calls whose texts are read at a time."""
@@ -33,7 +33,7 @@ SEGMENTS_AT_ONCE: Final = 16
 
 
 class Progress(NamedTuple):
-    """How far the index goes back: so many calls of about so many were looked at."""
+    """How far the index goes back: calls that were indexed, and about how many there are."""
 
     done: int
     total: int
@@ -105,7 +105,7 @@ class IndexReading:
         return Matches(state, waiting, await self.hits(conditions, segments), is_exact)
 
     async def newest(self, matches: Matches, number: int, before: Key | None = None) -> list[Key]:
-        """The newest of the calls that match, at most so many, behind a call."""
+        """The newest of the calls that match, at most `number`, older than the call `before`."""
         found = sorted((key for key in matches.waiting if before is None or key < before), reverse=True)[:number]
         for segment, calls in matches.hits:
             if len(found) == number and found[-1].at > segment.last:

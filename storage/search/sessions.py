@@ -10,7 +10,7 @@ from storage.search.reading import Progress
 from storage.search.segments import ID_BYTES
 
 MAX_CALLS: Final = 10_000
-"""Of the calls that match, the sessions of so many of the latest are found."""
+"""How many of the latest calls that match are read for their sessions."""
 
 AT_ONCE: Final = 2_000
 
@@ -30,7 +30,7 @@ class FoundSessions(NamedTuple):
 
 
 class SessionReading(EveryReading):
-    """Reads of which sessions the calls are that match."""
+    """Reads the sessions of the calls that match."""
 
     async def sessions(self) -> FoundSessions:
         """Find the sessions; calls that are in none yet are left out."""

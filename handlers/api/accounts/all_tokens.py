@@ -98,7 +98,7 @@ class AnyTokenHandler(_AnyTokenHandler):
     """A token of any user or group."""
 
     async def delete(self, token_id: str) -> None:
-        """Revoke a token: 204, also when it was revoked before. To who is no owner, those of others are unknown.
+        """Revoke a token: 204, also when it was revoked before. For callers who are not owners, tokens of others are unknown.
 
         Raises:
             Problem: 403, the caller is a service token; 404, there is no such token.
@@ -114,7 +114,7 @@ class TokenReplacementHandler(_AnyTokenHandler):
     """A token that another one replaces."""
 
     async def post(self, token_id: str) -> None:
-        """Create a token instead: 201, and with the token, which appears only here. To who is no owner, those of others are unknown.
+        """Create a token instead: 201, with the token itself, which appears only here. For callers who are not owners, tokens of others are unknown.
 
         Raises:
             Problem: 403, only owners create tokens, or the caller is a service token; 404, there is no such token; 409, it is not
@@ -159,7 +159,7 @@ class ServiceTokensHandler(ChangeHandler):
     head = get
 
     async def post(self, group: str) -> None:
-        """Create a token of a group: 201, and with the token, which appears only here.
+        """Create a token of a group: 201, with the token itself, which appears only here.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group.

@@ -66,7 +66,7 @@ class TokensHandler(OwnHandler):
     head = get
 
     async def post(self, username: str) -> None:
-        """Create a token: 201, and with the token, which appears only here.
+        """Create a token: 201, with the token itself, which appears only here.
 
         Raises:
             Problem: 403, the caller may not do this; 404, there is no such user; 409, the user has as many as are allowed.

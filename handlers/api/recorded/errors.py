@@ -30,7 +30,7 @@ from storage.search.reading import Query
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
 MAX_SAYING = 5_000
-"""Of failed calls that say the words of a search, so many of the latest are put into groups."""
+"""How many of the latest failed calls that say the words of a search are put into groups."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -130,7 +130,7 @@ class VisibilityHandler(ControlHandler):
         return Query(search, conditions, initiator_id, self.visible_to)
 
     async def session_search(self, q: str) -> SessionSearch:
-        """The filter of a search for sessions. What it asks of calls is asked of the search index.
+        """The filter of a search for sessions. The search index answers what it asks of calls.
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts; 501, this MongoDB has no search index.

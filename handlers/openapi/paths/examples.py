@@ -16,7 +16,7 @@ _EXAMPLE = ExampleData(
     requested_at="2026-11-24T23:50:31.877Z",
     requested_by="ada",
 )
-_REQUESTED = response("It is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
+_REQUESTED = response("The change is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
 _NOT_OWNER = problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)
 _TAG = "examples"
 

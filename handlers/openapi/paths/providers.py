@@ -167,7 +167,7 @@ PATHS: dict[str, Described] = {
             parameters=(NAME,),
             request=body(ProviderChange, disabled=ProviderChange(disabled=True)),
             responses={
-                "200": response("It after the change.", {JSON: body(DetailedProvider, changed=_EAST)}),
+                "200": response("The provider after the change.", {JSON: body(DetailedProvider, changed=_EAST)}),
                 "404": NONE,
                 "409": _READ_ONLY,
             }

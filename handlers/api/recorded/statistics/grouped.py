@@ -57,7 +57,7 @@ class GroupedHandler(ProgressHandler):
     read_per_second = READ_PER_SECOND
 
     async def write_groups(self, values: Mapping[str, str]) -> None:
-        """Answer what is asked.
+        """Answer with the groups.
 
         Raises:
             ValidationProblem: a parameter cannot be used, or it would take too long.
@@ -98,7 +98,7 @@ class GroupedHandler(ProgressHandler):
 
         Raises:
             Problem: 501, words are searched for, and this MongoDB has no index for that.
-            ValidationProblem: it would take too long, or something is asked that there is not.
+            ValidationProblem: it would take too long, or the subject does not have the order.
         """
         try:
             return await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
@@ -149,7 +149,7 @@ class GroupedHandler(ProgressHandler):
 
 
 def too_much(calls: int, seconds: float = SECONDS) -> str:
-    """Say that it would take longer than so many seconds, and about how long."""
+    """Say that it would take longer than `seconds`, and about how long."""
     about = (
         f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
     )

@@ -56,7 +56,7 @@ class SeriesRequest(NamedTuple):
 
 
 class FoundSeries(NamedTuple):
-    """The series that were found, and that of all calls of the time range before, where it is asked for."""
+    """The series that were found, and that of all calls of the time range before, where the request has `compare`."""
 
     series: Sequence[Series]
     uncounted: int
@@ -70,7 +70,7 @@ class StatisticsHandler(GroupedHandler):
     """The statistics: of owners, auditors and readers over all calls, of members over their own."""
 
     async def respond(self) -> None:
-        """Answer a series, or one for each group; or groups, where what only these tell is asked for.
+        """Answer a series, or one for each group; or groups, where a parameter needs them.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
@@ -89,7 +89,7 @@ class StatisticsHandler(GroupedHandler):
             self.write_json(await read(self.check_client, None))
 
     async def _statistics(self, request: SeriesRequest, on_progress: OnProgress, seconds: float | None) -> Statistics:
-        """Read the series of the calls that match, and what was refused of the same users, where that is all that is asked."""
+        """Read the series of the calls that match, and the refusals of the same users, unless the search asks for more than users."""
         query = request.query
         found, refused = await side_by_side(
             self._found(request, on_progress, seconds) if request.conditions else self._counted(query),
@@ -113,7 +113,7 @@ class StatisticsHandler(GroupedHandler):
         )
 
     async def _refused(self, request: SeriesRequest) -> RefusalTotals | None:
-        """What was refused of the same users; None where more than users is asked for."""
+        """The refusals of the same users; None where the search asks for more than users."""
         query, conditions, finder = request
         if (
             finder

@@ -95,7 +95,7 @@ PATHS: dict[str, Described] = {
             parameters=(_PARAMETER, IF_MATCH),
             request=body(ViewChange, shared=ViewChange(shared=False)),
             responses={
-                "200": response("It after the change.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
+                "200": response("The view after the change.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
                 "409": problem("The user has another view of this name.", _TAKEN),
             }
             | _NOT_YOURS

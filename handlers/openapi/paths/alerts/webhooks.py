@@ -114,7 +114,7 @@ PATHS: dict[str, Described] = {
             tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             request=body(WebhookChange, off=WebhookChange(disabled=True)),
-            responses={"200": response("It after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
+            responses={"200": response("The webhook after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
             | _NOT_OWNER
             | _NONE
             | _STALE
@@ -135,7 +135,7 @@ PATHS: dict[str, Described] = {
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
         tag=TAG,
         parameters=(_PARAMETER,),
-        responses={"200": response("They.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
+        responses={"200": response("The deliveries.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
         | _NOT_OWNER
         | _NONE
         | ALWAYS,
