@@ -300,3 +300,32 @@ async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, 
         await index(running)
     monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
     assert (await errors("password"))[::2] == (1, False)
+
+
+@pytest.mark.gen_test
+async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
+    grace, auditor, reader = await with_secrets(running)
+    user = await running.bridge.identities.find_user("grace")
+    await record(running, 3, "another secret of ada", error="overloaded")
+    await record(running, 4, "another secret of grace", error="overloaded", initiator_id=user.id)
+    for _ in range(2):
+        for headers, q, calls in (
+            (grace, "secret", 1),
+            (grace, "ada", 0),
+            (auditor, "secret", 2),
+            (auditor, "secret initiator:grace", 1),
+        ):
+            status, answer = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}", headers)
+            assert (status, answer["calls"]) == (200, calls), q
+        for accept in ("application/json", "application/x-ndjson"):
+            status, answer = await running.get("/api/v2/aibridge/errors?q=secret", reader | {"Accept": accept})
+            assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+        await index(running)
+    await running.bridge.access.flush()
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    searched = [
+        (one["actor"]["username"], one["subject"] and one["subject"]["username"], one["detail"]["count"])
+        for one in trail["results"]
+        if one["action"] == "calls.searched"
+    ]
+    assert sorted(searched, key=str) == [("audrey", "grace", 2), ("audrey", None, 2)]
