@@ -104,13 +104,13 @@ def test_secrets_are_not_shown_as_what_they_are():
 
 @pytest.mark.timed
 @pytest.mark.parametrize("unit", [KEY[:MIN_SECRET], KEY[:-1], KEY, "abcdefghij-", "-", f"{TOKEN} ", "a"])
-def test_four_times_the_text_takes_at_most_twelve_times_the_work(unit):
+def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
     def seconds(size):
         text, took = unit * (size // len(unit)), []
-        for _ in range(5):
+        for _ in range(20):  # the least counts: beside other work the caches are not ours
             before = time.thread_time()
             KNOWN.hide(text)
             took.append(time.thread_time() - before)
         return min(took)
 
-    assert seconds(1 << 20) < 12 * max(seconds(1 << 18), 0.0005)
+    assert seconds(1 << 20) < 8 * max(seconds(1 << 18), 0.0005)
