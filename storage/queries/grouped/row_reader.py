@@ -12,11 +12,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from pymongo.errors import AutoReconnect
 
+from storage.mongo.connection import OPTIONS
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.groups import Key, TooMuchError
 from storage.queries.grouped.slices import Slice, slices
 from storage.queries.grouped.sources import Source, Stages
+
+MAX_MS: Final = OPTIONS["socketTimeoutMS"] - 1_000
+"""How long MongoDB may take for one aggregation. It gives up before the driver does: else the driver would ask once more,
+and then the database would count as lost for all calls."""
 
 _AT_ONCE: Final = 250
 """Rows that are read in one iteration of the event loop."""
@@ -131,9 +136,10 @@ class RowReader:
 
         Raises:
             TooMuchError: There are more than `most`, or the time is over.
+            PyMongoError: `MaxTimeMSExpired` if MongoDB takes longer than `MAX_MS`; whatever else the driver raises.
         """
         collection: Collection = getattr(self.database, source.collection)
-        left = int((self._until - monotonic()) * 1000)
+        left = min(int((self._until - monotonic()) * 1000), MAX_MS)
         if left <= 0:
             raise TooMuchError
         cursor = collection.aggregate(pipeline, hint=dict(index), allowDiskUse=True, maxTimeMS=left, **self.options)
