@@ -179,6 +179,12 @@ class Page:
         script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
         return [" ".join(text.split()) for text in self.browser.execute_script(script, css)]
 
+    def facts(self, term: str) -> dict[str, str]:
+        """What the page says of each term that begins like this, all read at once."""
+        script = """
+            return [...document.querySelectorAll("dt")].map((one) => [one.textContent, one.nextElementSibling.textContent])"""
+        return {name: said for name, said in self.browser.execute_script(script) if name.startswith(term)}
+
     def shows(self, css: str, texts: list[str]) -> None:
         """Wait until these elements say that."""
         self.until(lambda: self.texts(css) == texts, f"{css} was to say {texts}")

@@ -39,6 +39,7 @@ def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(billed, axe):
     _, owner = site.user(role=Role.OWNER)
     page.open("prices", owner)
     page.click(".list-tabs button", "Bill")
+    page.find("h2", "Compare with the bill")
     page.find("input[placeholder='2026-11-01']").send_keys("2026-09-01")
     page.find("input[placeholder='2026-12-01']").send_keys("2026-09-03")
     page.click("form button", "Compare")
