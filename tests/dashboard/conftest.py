@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -73,6 +73,22 @@ class Site:
             database.close()
 
         self.run(change())
+
+    def repeat_earlier(self, interception: str, at: datetime, prompt: str) -> str:
+        """Record a call once more, as if it had been made then with that prompt; the id of that one."""
+        id_ = uuid4()
+
+        async def repeat() -> None:
+            database = Database.connect(self.uri, self.database)
+            call = await database.interceptions.find_one({"_id": UUID(interception)})
+            (said,) = call["user_prompts"]
+            waiting = dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())
+            earlier = {"_id": id_, "started_at": at, "user_prompts": [{**said, "prompt": prompt}], **waiting}
+            await database.interceptions.insert_one({**call, **earlier})
+            database.close()
+
+        self.run(repeat())
+        return str(id_)
 
     def count_again(self, token: str, before: timedelta) -> None:
         """Count what a member's calls of the last hours add up to once more, so much earlier."""

@@ -67,10 +67,10 @@ def test_what_somebody_did_is_told_of_the_range(page, site, axe):
 
 def test_the_days_of_a_list_are_chosen_by_hand(page, site):
     _, token = site.user()
-    old, _ = site.call(token, "Old"), site.call(token, "New")
-    site.recorded(token, 2)
+    new = site.call(token, "New")
+    site.recorded(token, 1)
     day = datetime.now(UTC) - timedelta(days=40)
-    site.change(old, started_at=day)
+    site.repeat_earlier(new, day, "Old")
     page.open("interceptions?tz=UTC", token)
     page.choose("Time range", "Between days")
     page.shows("a.row .prompt", ["New"])
