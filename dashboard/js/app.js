@@ -2,33 +2,33 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onSignedOut, signIn } from "./api.js";
+import { get, onSignedOut, signIn } from "./server/api.js";
 import { Failure } from "./parts/states.js";
-import { readCode, readRefusal, useRoute } from "./router.js";
-import { Shell } from "./shell.js";
-import { Audit } from "./views/audit.js";
-import { Bill } from "./views/bill.js";
-import { Connect } from "./views/connect.js";
-import { Device } from "./views/device.js";
-import { Errors } from "./views/errors.js";
-import { Examples } from "./views/examples.js";
-import { Explore } from "./views/explore.js";
-import { Groups } from "./views/groups.js";
-import { Interceptions } from "./views/interceptions.js";
-import { Limits } from "./views/limits.js";
-import { Overview } from "./views/overview.js";
-import { Policies } from "./views/policies.js";
-import { Prices } from "./views/prices.js";
-import { Providers } from "./views/providers.js";
-import { Refusals } from "./views/refusals.js";
-import { Sessions } from "./views/sessions.js";
-import { Session } from "./views/session.js";
-import { SignIn, whyRefused } from "./views/sign_in.js";
-import { OwnTokens } from "./views/tokens.js";
+import { readCode, readRefusal, useRoute } from "./frame/router.js";
+import { Shell } from "./frame/shell.js";
+import { Audit } from "./views/accounts/audit.js";
+import { Bill } from "./views/money/bill.js";
+import { Connect } from "./views/start/connect.js";
+import { Device } from "./views/sign_in/device.js";
+import { Errors } from "./views/calls/errors.js";
+import { Examples } from "./views/start/examples.js";
+import { Explore } from "./views/explore/explore.js";
+import { Groups } from "./views/accounts/groups.js";
+import { Interceptions } from "./views/calls/interceptions.js";
+import { Limits } from "./views/limits/limits.js";
+import { Overview } from "./views/overview/overview.js";
+import { Policies } from "./views/limits/policies.js";
+import { Prices } from "./views/money/prices.js";
+import { Providers } from "./views/providers/providers.js";
+import { Refusals } from "./views/calls/refusals.js";
+import { Sessions } from "./views/sessions/sessions.js";
+import { Session } from "./views/sessions/session.js";
+import { SignIn, whyRefused } from "./views/sign_in/sign_in.js";
+import { OwnTokens } from "./views/accounts/tokens.js";
 import { Unknown } from "./views/unknown.js";
-import { Usage } from "./views/usage.js";
-import { Users } from "./views/users.js";
-import { Webhooks } from "./views/webhooks.js";
+import { Usage } from "./views/limits/usage.js";
+import { Users } from "./views/accounts/users.js";
+import { Webhooks } from "./views/webhooks/webhooks.js";
 
 const VIEWS = {
   overview: Overview,

@@ -2,7 +2,7 @@
 
 import { html, render } from "htm/preact";
 import { App } from "./app.js";
-import { showTheme } from "./theme.js";
+import { showTheme } from "./frame/theme.js";
 
 showTheme();
 render(html`<${App} />`, document.getElementById("app"));

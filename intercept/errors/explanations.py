@@ -1,4 +1,4 @@
-"""Why calls fail and are refused, in plain words. Pure. `dashboard/js/ends.js` and `refusals.js` say the same."""
+"""Why calls fail and are refused, in plain words. Pure. `dashboard/js/text/ends.js` and `refusals.js` say the same."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 
 from storage.accounts.identities import Role
 from tests.dashboard.page import COLOURS, PHONE, WIDE
-from tests.dashboard.test_interceptions_view import READ_FILE
+from tests.dashboard.views.calls.test_interceptions_view import READ_FILE
 from tests.polling import poll
 
 LONG = "x" * 300

@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 from storage.accounts.identities import Role
 from tests.dashboard.conftest import API
-from tests.dashboard.test_interceptions_view import MARKUP
+from tests.dashboard.views.calls.test_interceptions_view import MARKUP
 from tests.polling import poll
 
 RUN = "main script, iframe, main img, main svg:not([aria-hidden]), main [onerror], main [onload]"

@@ -18,12 +18,12 @@ from storage.queries.filters.interceptions import SEARCH_KEYS, Search, parse_sea
 from tests.server_process import ROOT
 
 HERE = Path(__file__).parent
-TESTS = sorted(HERE.glob("*.test.mjs"))
+TESTS = sorted(HERE.rglob("*.test.mjs"))
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js")
 
 
-@pytest.mark.parametrize("path", TESTS, ids=[path.name for path in TESTS])
+@pytest.mark.parametrize("path", TESTS, ids=[str(path.relative_to(HERE)) for path in TESTS])
 def test_every_test_of_a_module_passes(path):
     ran = subprocess.run(["node", "--test", path], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
@@ -31,7 +31,9 @@ def test_every_test_of_a_module_passes(path):
 
 
 def test_every_end_reason_of_a_failure_is_explained():
-    script = 'import { why } from "./dashboard/js/ends.js"; console.log(JSON.stringify(process.argv.slice(1).map(why)))'
+    script = (
+        'import { why } from "./dashboard/js/text/ends.js"; console.log(JSON.stringify(process.argv.slice(1).map(why)))'
+    )
     reasons = [reason for reason in EndReason if reason is not EndReason.COMPLETED]
     command = ["node", "--input-type=module", "-e", script, *reasons]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
@@ -39,7 +41,7 @@ def test_every_end_reason_of_a_failure_is_explained():
 
 
 def test_every_rule_by_which_calls_are_refused_is_explained():
-    script = """import { reasonOf, TITLES } from "./dashboard/js/refusals.js";
+    script = """import { reasonOf, TITLES } from "./dashboard/js/text/refusals.js";
         console.log(JSON.stringify(TITLES.map(([rule]) => [rule, reasonOf(rule)])))"""
     command = ["node", "--input-type=module", "-e", script]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
@@ -47,7 +49,7 @@ def test_every_rule_by_which_calls_are_refused_is_explained():
 
 
 def test_every_key_of_a_search_is_completed():
-    script = 'import { KEYS } from "./dashboard/js/query.js"; console.log(JSON.stringify(Object.entries(KEYS)))'
+    script = 'import { KEYS } from "./dashboard/js/bar/query.js"; console.log(JSON.stringify(Object.entries(KEYS)))'
     command = ["node", "--input-type=module", "-e", script]
     known = dict(json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout))
     assert list(known) == list(SEARCH_KEYS)
@@ -61,7 +63,7 @@ def test_every_key_of_a_search_is_completed():
 def node():
     """What the filters make of values."""
     with subprocess.Popen(
-        ["node", HERE / "query_lines.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ["node", HERE / "bar/query_lines.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
 
         def ask(question):

@@ -1,6 +1,6 @@
 /** Saved views as addresses of the page. Pure. */
 
-import { href } from "../router.js";
+import { href } from "../frame/router.js";
 
 /** The views that can be saved, as the API names them, with what they are called here. */
 export const PAGES = {

@@ -1,7 +1,7 @@
 /** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
 
 import { html } from "htm/preact";
-import { go, href } from "../router.js";
+import { go, href } from "../frame/router.js";
 import { PAGES } from "./addresses.js";
 import { useFoundCall } from "./found_call.js";
 import { isTimed, withoutTimes, withRangeApart } from "./range.js";

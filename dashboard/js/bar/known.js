@@ -1,7 +1,7 @@
 /** What completes the values of a search: names that occur, asked for once the box is used. */
 
-import { useResource } from "../resource.js";
-import { seesEveryone } from "../shell.js";
+import { useResource } from "../server/resource.js";
+import { seesEveryone } from "../frame/shell.js";
 
 const MAX_NAMES = 1000;
 const DAYS = 30;

@@ -1,7 +1,7 @@
 /** The range of an address, the same in every view, and as a search. Pure; times are milliseconds since the epoch. */
 
-import { valueOf, withTerm } from "../query.js";
-import { midnight, PRESETS, presetRange, presetSpan } from "../ranges.js";
+import { valueOf, withTerm } from "./query.js";
+import { midnight, PRESETS, presetRange, presetSpan } from "./ranges.js";
 
 export const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 

@@ -1,7 +1,7 @@
 /** A time range: by a name that stays relative, or between two days of a zone. */
 
 import { html } from "htm/preact";
-import { PRESETS } from "../ranges.js";
+import { PRESETS } from "./ranges.js";
 import { aboutNow, betweenDays, daysOf, isOfDays, rangeText } from "./range.js";
 
 const DAYS = "days";

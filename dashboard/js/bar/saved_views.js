@@ -2,10 +2,10 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { send } from "../api.js";
+import { send } from "../server/api.js";
 import { Confirm } from "../parts/dialog.js";
 import { Failure, Loading } from "../parts/states.js";
-import { useResource } from "../resource.js";
+import { useResource } from "../server/resource.js";
 import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
 import { ViewDialog } from "./view_dialog.js";
 

@@ -2,8 +2,8 @@
 
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
-import { useKeys } from "../keys.js";
-import { completions, holdsSecret, idOf, isToken, terms } from "../query.js";
+import { useKeys } from "../frame/keys.js";
+import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
 import { useFoundToken } from "./found_token.js";
 import { useKnown } from "./known.js";
 

@@ -2,11 +2,11 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { getVersioned, send, sendVersioned } from "../api.js";
+import { getVersioned, send, sendVersioned } from "../server/api.js";
 import { Dialog } from "../parts/dialog.js";
 import { TextField } from "../parts/field.js";
 import { Failure } from "../parts/states.js";
-import { useChange } from "../resource.js";
+import { useChange } from "../server/resource.js";
 import { PAGES, isSame } from "./addresses.js";
 
 const MAX_NAME = 80;

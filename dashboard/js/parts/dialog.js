@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { useChange } from "../resource.js";
+import { useChange } from "../server/resource.js";
 import { Failure } from "./states.js";
 
 /** Over everything, with the focus kept in it; Esc closes it, and the focus goes back to where it was. */

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
-import { whole } from "../format.js";
+import { whole } from "../text/format.js";
 import { Failure, Loading, Reading } from "./states.js";
 
 /** More of them, that these are all, or why there are none, which children say. What comes into sight is loaded. */

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { whole } from "../format.js";
+import { whole } from "../text/format.js";
 
 const SHORT = 600; // characters
 

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
-import { layOut } from "../json_text.js";
+import { layOut } from "../text/json_text.js";
 
 // Colours for more than this would make the page slow; the text is shown whole all the same.
 const COLOURED = 20_000;

@@ -1,7 +1,7 @@
 /** Placeholders while loading, for nothing found, and for errors. */
 
 import { html } from "htm/preact";
-import { percent, plural } from "../format.js";
+import { percent, plural } from "../text/format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {

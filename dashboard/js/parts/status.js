@@ -1,7 +1,7 @@
 /** The status of a call. */
 
 import { html } from "htm/preact";
-import { words } from "../format.js";
+import { words } from "../text/format.js";
 
 const MARKS = { completed: "✓", failed: "✕", in_flight: "●" };
 

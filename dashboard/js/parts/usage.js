@@ -1,7 +1,7 @@
 /** Tokens and cost. */
 
 import { html } from "htm/preact";
-import { reported, sumTokens, tokensIn, usd, whole, short, UNKNOWN } from "../format.js";
+import { reported, sumTokens, tokensIn, usd, whole, short, UNKNOWN } from "../text/format.js";
 
 const KINDS = [
   ["input_tokens", "Input"],

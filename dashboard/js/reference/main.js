@@ -3,7 +3,7 @@
 import { html, render } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { Failure, Loading } from "../parts/states.js";
-import { showTheme } from "../theme.js";
+import { showTheme } from "../frame/theme.js";
 import { matching, sections } from "./description.js";
 import { Operation, Text } from "./operation.js";
 

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { duration } from "../format.js";
+import { duration } from "../text/format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
 import { addressOf, exampleOf, fields, resolved, spans, typeOf } from "./description.js";

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { Empty } from "../parts/states.js";
-import { href } from "../router.js";
+import { href } from "../frame/router.js";
 
 export function Unknown() {
   return html`<${Empty} title="There is no such view"><p>Go to the <a href=${href("overview")}>overview</a>.</p><//>`;

@@ -37,7 +37,7 @@ _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
 
 # Ids of interceptions and what providers call requests and responses: a UUID, 32 digits, a prefix as in `msg_01X..`, with
 # Ollama a prefix and a number, and with Gemini 16 bytes or a few more in base64, whose many capitals hardly anybody's name has.
-# `dashboard/js/query.js` reads them alike.
+# `dashboard/js/bar/query.js` reads them alike.
 _ID = re.compile(
     r"(?i:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}"
     r"|(?:req|resp|msg|chatcmpl|cmpl|gen|modr|msgbatch)[_-][\w-]{8,256}|(?:resp|msg|chatcmpl|cmpl)[_-][0-9]{1,8})"

@@ -1,0 +1,127 @@
+/** Groups of the statistics: what they are called, which calls they lead to, and how they changed. Pure. */
+
+import { isSearchable, withTerm } from "../bar/query.js";
+import { titleOf } from "../text/refusals.js";
+
+/** By what calls can be grouped, and the key of a search that finds the calls of a group. */
+export const DIMENSIONS = {
+  user: { name: "User", key: "initiator" },
+  group: { name: "Group", key: "group" },
+  token: { name: "Token", key: "token" },
+  model: { name: "Model", key: "model" },
+  provider: { name: "Provider", key: "provider_name" },
+  client: { name: "Client", key: "client" },
+  agent: { name: "Agent", key: "agent" },
+  session: { name: "Session" },
+  tool: { name: "Tool", key: "tool" },
+  end_reason: { name: "End reason", key: "end" },
+  http_status: { name: "HTTP status", key: "http" },
+  error_type: { name: "Error type", key: "error" },
+  streaming: { name: "Streaming", key: "streaming" },
+  rule: { name: "Reason", key: "rule" },
+};
+
+/**
+ * What can be added up: what it is called, the view that lists them, by what they are grouped to begin with, by everybody and
+ * by who sees everybody, and what they can be sorted by.
+ */
+export const SUBJECTS = {
+  calls: { name: "Calls", view: "interceptions", usual: ["model", "user,model"], orders: ["calls", "failed", "tokens", "cost", "p95"] },
+  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls"], by: ["user", "rule", "token", "model", "provider", "http_status"] },
+  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost"], by: ["user", "client", "model", "provider"] },
+};
+const CALLS = Object.keys(DIMENSIONS).filter((name) => name !== "rule");
+// Refusals have keys of their own.
+const REFUSAL_KEYS = { provider: "provider", token: "api_key_id", http_status: "status" };
+
+/** By what a subject can be grouped, aside from tags, which only calls have. */
+export function dimensionsOf(subject) {
+  return SUBJECTS[subject].by ?? CALLS;
+}
+
+/** How many of a subject some figures are of. */
+export function numberOf({ refusals, sessions, interceptions }) {
+  return refusals ?? sessions ?? interceptions;
+}
+
+const TAG = "tag.";
+
+/** The dimension of a tag. */
+export function tagDimension(name) {
+  return TAG + name;
+}
+
+/** What a dimension is called, a tag by its own name. */
+export function dimensionName(by) {
+  return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : (DIMENSIONS[by]?.name ?? by);
+}
+
+/** What a value of a group is called; a reason as people say it. */
+export function valueName(value, by) {
+  if (by === "rule" && value) return titleOf(value);
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "Yes" : "No";
+  if (typeof value !== "object") return String(value);
+  const { id, name, username } = value;
+  if (username === undefined) return name || id || "No group";
+  return username === "" || /^[A-Za-z0-9]{10}$/.test(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
+}
+
+/** The key and the value of a search that find the calls of a group, or what else is added up; null where none do. */
+export function termOf(by, value, subject = "calls") {
+  if (value === null) return null;
+  if (by.startsWith(TAG)) return isSearchable(value) ? ["tag", `${by.slice(TAG.length)}=${value}`] : null;
+  const key = (subject === "refusals" && REFUSAL_KEYS[by]) || DIMENSIONS[by]?.key;
+  const text = { user: value.username, group: value.name, token: value.id }[by] ?? (typeof value === "object" ? "" : String(value));
+  return key && isSearchable(text) ? [key, text] : null;
+}
+
+/** The search for the calls of a group within another search; null where no search finds them. */
+export function searchOfGroup(q, group, by, subject = "calls") {
+  const terms = by.map((one) => termOf(one, group[one], subject));
+  return terms.includes(null) ? null : terms.reduce((found, [key, value]) => withTerm(found, key, value), q);
+}
+
+/** How much more or less it is than before: "+12 %", "new", or "" where there was nothing. */
+export function changeOf(now, before) {
+  if (!before) return now ? "new" : "";
+  const change = (100 * (now - before)) / before;
+  const rounded = Math.abs(change) < 10 ? Math.round(change * 10) / 10 : Math.round(change);
+  if (rounded === 0) return "±0 %";
+  if (rounded > 999) return `×${Math.round(now / before)}`;
+  return `${rounded > 0 ? "+" : "−"}${Math.abs(rounded)} %`;
+}
+
+/** What is compared of a group: what it costs, or how many there are where nothing has a price. */
+export function compared(figures, whole) {
+  return whole.cost_usd == null ? numberOf(figures) : (figures.cost_usd ?? 0);
+}
+
+/** US dollars in full, to the cent; below a dollar to the millionth. */
+export function exactUsd(value) {
+  if (value == null) return "–";
+  const digits = Math.abs(value) < 1 ? 6 : 2;
+  return value.toLocaleString("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
+}
+
+/** Groups as the rows of a chart over this many buckets; the rest is Other. */
+export function chartRows({ groups, points, total, group_by: by }, starts, pick) {
+  const amount = (figures) => pick(figures) ?? 0;
+  const place = (list) => {
+    const at = new Map(list.map((point) => [Date.parse(point.at), amount(point)]));
+    return starts.map((start) => at.get(start) ?? 0);
+  };
+  const rows = groups.map(({ group, total: own, points: list }, index) => ({
+    name: by.map((one) => valueName(group[one], one)).join(" · ") || "All",
+    group,
+    colour: `series-${index + 1}`,
+    values: place(list),
+    total: amount(own),
+  }));
+  if (!by.length) return [{ name: "All", colour: "series-1", values: place(points), total: amount(total) }];
+  const whole = place(points);
+  const values = whole.map((value, index) => Math.max(0, value - rows.reduce((sum, row) => sum + row.values[index], 0)));
+  const rest = Math.max(0, amount(total) - rows.reduce((sum, row) => sum + row.total, 0));
+  const isNone = rest <= amount(total) * 1e-9;
+  return isNone ? rows : [...rows, { name: "Other", group: null, colour: "series-other", values, total: rest }];
+}

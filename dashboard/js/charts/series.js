@@ -1,0 +1,160 @@
+/** From an answer of the statistics to what a chart draws. Pure; times are seconds since the epoch. */
+
+import { betweenDays, daysOf, isOfDays, spanOfRange } from "../bar/range.js";
+import { isRolling } from "../bar/ranges.js";
+
+export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
+const MAX_SERIES = 7;
+const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
+const MINUTES_KEPT = 7 * BUCKETS.day;
+
+/** The bucket that shows a span of seconds best; those of a minute are kept for a week only, which has to do for the time before too. */
+export function bucketFor(from, to, now) {
+  if (to - from <= 6 * BUCKETS.hour && now - from < MINUTES_KEPT - 7 * BUCKETS.hour) return "minute";
+  return to - from <= 14 * BUCKETS.day ? "hour" : "day";
+}
+
+/**
+ * The parameters of the statistics for a range at a time in milliseconds, and the zone of its days: buckets of a day
+ * are days of UTC. `to` is empty if the range is open.
+ */
+export function spanOf(chosen, now) {
+  const inZone = spanIn(chosen, chosen.tz, now);
+  if (inZone.bucket !== "day") return inZone;
+  const { custom, tz } = chosen;
+  return spanIn(!custom || isOfDays(custom, "UTC") ? chosen : { ...chosen, custom: betweenDays(...daysOf(custom, tz), "UTC") }, "UTC", now);
+}
+
+function spanIn(chosen, tz, now) {
+  const { from, to } = spanOfRange({ ...chosen, tz }, now);
+  const bucket = bucketFor(from / 1000, (to ?? now) / 1000, now / 1000);
+  const step = BUCKETS[bucket];
+  const start = isRolling(chosen.preset) ? Math.floor(from / 1000 / step) * step + step : from / 1000;
+  return { from: iso(start), to: to === null ? "" : iso(to / 1000), bucket, tz };
+}
+
+/** The time of the API for so many seconds. */
+export function iso(seconds) {
+  return new Date(seconds * 1000).toISOString();
+}
+
+/** The last time of the API before so many seconds: a record has whole milliseconds, and a search includes both ends. */
+export function justBefore(seconds) {
+  return new Date(Math.round(seconds * 1000) - 1).toISOString();
+}
+
+/** The bucket of a timeline with a time; null outside of it. */
+export function bucketAt(times, step, at) {
+  const index = times.findLastIndex((start) => start <= at);
+  return index >= 0 && at < times[index] + step ? index : null;
+}
+
+/** Ticks of days, weeks or months for uPlot: each at the start of a bucket, the distance between two is whole buckets. */
+export function dayTicks(times, step) {
+  return {
+    incrs: TICK_BUCKETS.map((buckets) => buckets * step),
+    splits: (_, __, ___, ____, distance) => times.filter((_____, index) => index % (distance / step) === 0),
+  };
+}
+
+/** The start of every bucket between `from` and `to` of an answer. */
+export function timeline({ from, to, bucket }) {
+  const step = BUCKETS[bucket];
+  const start = Date.parse(from) / 1000;
+  const length = Math.max(0, Math.round((Date.parse(to) / 1000 - start) / step));
+  return Array.from({ length }, (_, index) => start + index * step);
+}
+
+/** What a group is called. */
+export function groupName({ group, other }) {
+  if (other) return "Other";
+  if (group === null) return "All";
+  if (typeof group === "string") return group;
+  const { id, name, username } = group;
+  if (username === undefined) return name || id || "No group";
+  return isToken(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
+}
+
+/** Whether an id is the public part of a token, and none of those that users have. */
+function isToken(id) {
+  return /^[A-Za-z0-9]{10}$/.test(id);
+}
+
+/** All tokens of some figures. */
+export function tokensOf({ token_usage: usage }) {
+  return Object.values(usage).reduce((sum, count) => sum + count, 0);
+}
+
+/** Failed calls of some figures. */
+export function failedOf({ failures }) {
+  return Object.values(failures).reduce((sum, count) => sum + count, 0);
+}
+
+/** The parts of one series, each `{name, pick}`, as rows over time; a bucket without calls has `blank`. */
+export function parts(answer, series, picks, blank = 0) {
+  const times = timeline(answer);
+  return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
+}
+
+/** All calls in the time range before, as a row beside the current buckets, first beside first; null without any. */
+export function earlier(answer, pick) {
+  const { previous } = answer;
+  if (!previous?.total.interceptions) return null;
+  const { values } = row(timeline({ ...previous, bucket: answer.bucket }), previous, pick, 0);
+  return { name: "Time before", values: timeline(answer).map((_, index) => values[index] ?? null), total: pick(previous.total) };
+}
+
+/** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */
+export function leaders(answer, picks) {
+  const sums = picks.map((pick) => answer.series.reduce((sum, { total }) => sum + pick(total), 0));
+  const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
+  return answer.series
+    .filter(({ other }) => !other)
+    .sort((one, another) => shareOf(another) - shareOf(one))
+    .slice(0, MAX_SERIES)
+    .map(groupName);
+}
+
+/** The leaders of an answer as rows over time, largest first; all others are added up as Other. */
+export function groups(answer, pick, leading) {
+  const times = timeline(answer);
+  const rows = answer.series
+    .map((series) => ({ name: groupName(series), group: series.group, other: series.other, ...row(times, series, pick, 0) }))
+    .filter(({ total }) => total > 0)
+    .sort((one, another) => one.other - another.other || another.total - one.total);
+  const shown = rows.filter(({ other, name }) => !other && leading.includes(name));
+  const rest = rows.filter((one) => !shown.includes(one));
+  if (!rest.length) return shown;
+  const values = times.map((_, index) => rest.reduce((sum, one) => sum + one.values[index], 0));
+  return [...shown, { name: "Other", group: null, other: true, values, total: rest.reduce((sum, one) => sum + one.total, 0) }];
+}
+
+/** The leaders with a quantile each; quantiles cannot be added up, so there is no Other. */
+export function quantiles(answer, pick, leading) {
+  const times = timeline(answer);
+  return answer.series
+    .filter((series) => !series.other && leading.includes(groupName(series)) && pick(series.total) !== null)
+    .sort((one, another) => another.total.interceptions - one.total.interceptions)
+    .map((series) => ({ name: groupName(series), group: series.group, ...row(times, series, pick, null) }));
+}
+
+/** The places of values that have no neighbour: a line does not show them. */
+export function lonely(values) {
+  const there = (index) => values[index] != null;
+  return values.flatMap((_, index) => (there(index) && !there(index - 1) && !there(index + 1) ? [index] : []));
+}
+
+/** Rows one above the other: each value becomes the sum up to and with it. */
+export function stacked(rows) {
+  const sums = [];
+  for (const { values } of rows) {
+    const below = sums.at(-1);
+    sums.push(values.map((value, index) => (value ?? 0) + (below ? below[index] : 0)));
+  }
+  return sums;
+}
+
+function row(times, series, pick, blank) {
+  const at = new Map(series.points.map((point) => [Date.parse(point.at) / 1000, pick(point)]));
+  return { values: times.map((time) => at.get(time) ?? blank), total: pick(series.total) };
+}

@@ -1,0 +1,63 @@
+/** Changes of users and tokens, sign-ins, refused accesses, reads of other users' calls. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useMemo } from "preact/hooks";
+import { Bar, chooser } from "../../bar/bar.js";
+import { chosenRange, spanOfRange } from "../../bar/range.js";
+import { time } from "../../text/format.js";
+import { End } from "../../parts/end.js";
+import { Empty, NotForYou } from "../../parts/states.js";
+import { usePages } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { seesEverything } from "../../frame/shell.js";
+import { KINDS, whatWasDone } from "./trail.js";
+import { Choice } from "../../bar/filters.js";
+
+const PAGE = 100;
+
+export function Audit({ route, user }) {
+  return seesEverything(user) ? html`<${Trail} route=${route} user=${user} />` : html`<${NotForYou} what="the audit trail" />`;
+}
+
+function Trail({ route, user }) {
+  const { params } = route;
+  const chosen = chosenRange(params);
+  const span = useMemo(() => timesOf(chosen), [JSON.stringify(chosen)]);
+  const pages = usePages("audit", { ...span, action: params.action, user: params.user }, "after_id", PAGE);
+  const choose = chooser(route);
+  const isNarrowed = Boolean(span.from || params.action || params.user);
+  return html`
+    <p class="back"><a href=${href("users")}>← Users</a></p>
+    <${Bar} route=${route} user=${user} chosen=${chosen} isEver>
+      <${Choice} label="Everything" value=${params.action ?? ""} options=${KINDS} onChoose=${(action) => choose({ action })} />
+      ${params.user && html`<span class="chip">${params.user}<button type="button" class="plain" aria-label=${`Without ${params.user}`} onClick=${() => choose({ user: "" })}>×</button></span>`}
+    <//>
+    <ol class="rows" aria-label="Audit trail, newest first">
+      ${pages.rows.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} onUser=${(name) => choose({ user: name })} />`)}
+    </ol>
+    <${End} pages=${pages}><${Nothing} isNarrowed=${isNarrowed} /><//>
+  `;
+}
+
+function timesOf(chosen) {
+  const span = spanOfRange(chosen, Date.now());
+  const text = (at) => (at == null ? undefined : new Date(at).toISOString());
+  return span ? { from: text(span.from), to: text(span.to) } : {};
+}
+
+function Nothing({ isNarrowed }) {
+  return isNarrowed
+    ? html`<${Empty} title="Nothing matches"><p>Nothing of this was done then. <a href=${href("audit")}>Show all</a></p><//>`
+    : html`<${Empty} title="Nothing yet"><p>Changes to users and tokens appear here permanently, sign-ins and refused requests for 90 days.</p><//>`;
+}
+
+function Entry({ entry, onUser }) {
+  const { at, actor, client_ip: address } = entry;
+  return html`
+    <li class="entry">
+      <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
+      <span class="what"><button type="button" class="plain who" title=${`What ${actor.username} did`} onClick=${() => onUser(actor.username)}><b>${actor.username}</b></button> ${whatWasDone(entry)}</span>
+      <span class="quiet">${address}${actor.token_id && html` · token ${actor.token_id}`}</span>
+    </li>
+  `;
+}

@@ -1,0 +1,91 @@
+/** Tokens of a user: those there are, and how to get one more or rid of one. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../../server/api.js";
+import { time } from "../../text/format.js";
+import { Confirm } from "../../parts/dialog.js";
+import { End } from "../../parts/end.js";
+import { usePages } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { CreatedToken, NewToken } from "./new_token.js";
+import { SignIns } from "../sign_in/sign_ins.js";
+
+const PAGE = 50;
+
+/** One's own, for everybody. */
+export function OwnTokens({ user }) {
+  return html`
+    <div class="prose">
+      <h2>Your tokens</h2>
+      <p>
+        A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can
+        revoke one without the others.
+      </p>
+      <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
+      <h2>Where you are signed in</h2>
+      <p>A browser that you signed in with a token. It is signed out with that token, or here.</p>
+      <${SignIns} of="me" mayEnd=${true} />
+    </div>
+  `;
+}
+
+/**
+ * Those of one user; `of` is the username, or `me`. `rules` say which tokens who is signed in may create. `onChanged` is called
+ * when there is one more or one less.
+ */
+export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
+  const path = `users/${encodeURIComponent(of)}/tokens`;
+  const pages = usePages(path, {}, "offset", PAGE);
+  const [created, setCreated] = useState(null);
+  const [revoking, setRevoking] = useState(null);
+  const changed = () => {
+    pages.reload();
+    onChanged();
+  };
+  const revoke = async () => {
+    await send("DELETE", `${path}/${encodeURIComponent(revoking.id)}`);
+    setRevoking(null);
+    changed();
+  };
+  return html`
+    <div class="token-list">
+      ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
+      ${created && html`<${CreatedToken} key=${created.id} token=${created} onDone=${() => setCreated(null)} />`}
+      <ul class="rows" aria-label="Tokens">
+        ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
+      </ul>
+      <${End} pages=${pages}><p class="quiet">No tokens yet. Create one to sign in.</p><//>
+    </div>
+    ${revoking &&
+    html`
+      <${Confirm} title=${`Revoke ${called(revoking)}?`} verb="Revoke" act=${revoke} onClose=${() => setRevoking(null)}>
+        <p>
+          Whatever uses <code>${revoking.id}</code> is let in no more, within seconds. If it is the one that you signed in with, you are
+          signed out. This cannot be undone.
+        </p>
+      <//>
+    `}
+  `;
+}
+
+function Row({ token, onRevoke }) {
+  const { id, expires_at: expires, revoked_at: revoked } = token;
+  const over = Boolean(revoked) || (expires !== null && Date.parse(expires) <= Date.now());
+  return html`
+    <li class="token ${over ? "over" : ""}">
+      <b>${called(token)}</b>
+      <span class="quiet"><code>${id}</code> ${since(token, over)}</span>
+      ${onRevoke && !over && html`<button type="button" class="danger" aria-label=${`Revoke ${called(token)}`} onClick=${onRevoke}>Revoke</button>`}
+    </li>
+  `;
+}
+
+function called({ name }) {
+  return name || "a token without a name";
+}
+
+function since({ created_at: created, expires_at: expires, revoked_at: revoked }, over) {
+  const end = revoked ? `revoked ${time(revoked)}` : expires ? `${over ? "expired" : "expires"} ${time(expires)}` : "never expires";
+  return `created ${time(created)}, ${end}`;
+}

@@ -1,0 +1,104 @@
+/** One user: what may be changed of them, their tokens, and removing them. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../../server/api.js";
+import { plural, time, usd } from "../../text/format.js";
+import { Confirm } from "../../parts/dialog.js";
+import { ChoiceField, TextField } from "../../parts/field.js";
+import { Pane } from "../../parts/pane.js";
+import { Failure } from "../../parts/states.js";
+import { searchFor } from "../../bar/query.js";
+import { useChange } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { seesEverything } from "../../frame/shell.js";
+import { ROLES } from "./add_user.js";
+import { SignIns } from "../sign_in/sign_ins.js";
+import { Tokens } from "./tokens.js";
+
+/** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
+export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) {
+  const { username, name, role, created_at: created } = user;
+  const mayChange = me.role === "owner";
+  const changed = async () => {
+    if (user.id === me.id) await onMyself();
+    onChanged();
+  };
+  return html`
+    <${Pane} label="User" title=${name} mark=${html`<span class="role">${role}</span>`} onClose=${onClose}>
+      <p class="quiet">
+        ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
+        · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
+      </p>
+      <p class="quiet">
+        ${usd(user.spend_usd)} spent this month.
+        ${user.groups.length > 0 && html` In ${user.groups.map(({ id, name: group }, number) => html`${number > 0 && ", "}<a key=${id} href=${href("groups", group)}>${group}</a>`)}.`}
+      </p>
+      ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
+      ${
+        (seesEverything(me) || user.id === me.id) &&
+        html`
+          <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+          <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
+        `
+      }
+      ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
+    <//>
+  `;
+}
+
+function Change({ user, me, onChanged }) {
+  const [name, setName] = useState(user.name);
+  const [role, setRole] = useState(user.role);
+  const [asking, setAsking] = useState(false);
+  const [saved, setSaved] = useState(false);
+  const { busy, error, run } = useChange();
+  const fields = { ...(name !== user.name && { display_name: name }), ...(role !== user.role && { role }) };
+  const unchanged = !Object.keys(fields).length;
+  const save = async () => {
+    const answer = await send("PATCH", `users/${encodeURIComponent(user.username)}`, fields);
+    setAsking(false);
+    setName(answer.name);
+    setSaved(true);
+    onChanged();
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    if (user.id === me.id && fields.role) setAsking(true);
+    else run(save);
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      <${TextField} label="Display name" hint="If empty, the username is shown." value=${name} onText=${setName} />
+      <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
+      ${error && html`<${Failure} error=${error} />`}
+      <div class="buttons">
+        <span role="status" class="quiet">${saved && unchanged ? "Saved" : ""}</span>
+        <button type="submit" class="primary" disabled=${busy || unchanged}>Save</button>
+      </div>
+    </form>
+    ${asking &&
+    html`
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setAsking(false)}>
+        <p>You can then no longer change users. Only another owner can make you an owner again.</p>
+      <//>
+    `}
+  `;
+}
+
+function Removal({ user: { username, active_tokens: tokens }, onRemoved }) {
+  const [asking, setAsking] = useState(false);
+  const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
+  return html`
+    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this user</button></section>
+    ${asking &&
+    html`
+      <${Confirm} title=${`Remove ${username}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
+        <p>
+          ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
+          Records of their calls stay, and the username becomes free. This cannot be undone.
+        </p>
+      <//>
+    `}
+  `;
+}

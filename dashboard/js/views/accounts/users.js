@@ -1,0 +1,100 @@
+/** Users: a list, and the chosen one beside it. For owners, auditors and readers. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { day, plural } from "../../text/format.js";
+import { listKeys, useKeys } from "../../frame/keys.js";
+import { AdminTabs } from "../../frame/admin_tabs.js";
+import { End } from "../../parts/end.js";
+import { Pane } from "../../parts/pane.js";
+import { Empty, Loading, NotForYou } from "../../parts/states.js";
+import { usePages } from "../../server/resource.js";
+import { go, href } from "../../frame/router.js";
+import { seesEverything, seesEveryone } from "../../frame/shell.js";
+import { AddUser } from "./add_user.js";
+import { UserPane } from "./user.js";
+
+const PAGE = 100;
+const LINKS = ".rows a.user-row";
+
+export function Users({ route, user, onMyself }) {
+  if (!seesEveryone(user)) return html`<${NotForYou} what="users" who="owners, auditors and readers" />`;
+  return html`<${List} chosen=${route.id} me=${user} onMyself=${onMyself} />`;
+}
+
+function List({ chosen, me, onMyself }) {
+  const [adding, setAdding] = useState(false);
+  const pages = usePages("users", {}, "offset", PAGE);
+  const listed = named(pages.rows, chosen);
+  const shown = useRef(null);
+  if (listed) shown.current = { chosen, user: listed };
+  // While the list is loaded again, who is further down stays on show: a new token would be lost.
+  const found = listed ?? (shown.current?.chosen === chosen && !pages.done ? shown.current.user : undefined);
+  const close = () => {
+    go(href("users"));
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(found?.username ?? chosen)}"]`)?.focus());
+  };
+  const added = ({ username }) => {
+    setAdding(false);
+    pages.reload();
+    go(href("users", username));
+  };
+  const removed = () => {
+    go(href("users"));
+    pages.reload();
+  };
+  // The API has no way to ask for one user by name: the list is loaded until it has them.
+  useEffect(() => {
+    if (chosen && !listed) pages.more();
+  });
+  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  return html`
+    <${AdminTabs} view="users" user=${me} />
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
+      ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
+      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a user</button>`}
+    </div>
+    ${adding && html`<${AddUser} onAdded=${added} onClose=${() => setAdding(false)} />`}
+    <div class="split" data-open=${chosen ? "" : undefined}>
+      <section class="list" aria-label="Users">
+        <ol class="rows">
+          ${pages.rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === listed} />`)}
+        </ol>
+        <${End} pages=${pages} />
+      </section>
+      ${found && html`<${UserPane} key=${found.id} user=${found} me=${me} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
+      ${chosen && !found && html`<${Missing} key=${chosen} username=${chosen} pages=${pages} onClose=${close} />`}
+    </div>
+  `;
+}
+
+/** The user of that name; case makes no difference, unless there are two who differ in nothing else. */
+function named(users, name) {
+  return users.find(({ username }) => username === name) ?? users.find(({ username }) => username.toLowerCase() === name?.toLowerCase());
+}
+
+function Row({ user, chosen }) {
+  const { username, name, role, active_tokens: tokens, created_at: created } = user;
+  return html`
+    <li>
+      <a class="user-row" href=${href("users", username)} data-name=${username} aria-current=${chosen ? "true" : undefined}>
+        <span class="name"><b>${name}</b> ${name !== username && html`<span class="quiet">${username}</span>`}</span>
+        <span class="role">${role}</span>
+        <span class="tokens">${tokens ? plural(tokens, "token") : "no token"}</span>
+        <span class="since">since ${day(new Date(created))}</span>
+      </a>
+    </li>
+  `;
+}
+
+/** No user has this name, or the list is not loaded so far. */
+function Missing({ username, pages, onClose }) {
+  const nobody = pages.done && !pages.loading;
+  return html`
+    <${Pane} label="User" title=${username} onClose=${onClose}>
+      ${nobody && html`<${Empty} title="There is no such user"><p>They may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>`}
+      ${pages.loading && html`<${Loading} />`}
+    <//>
+  `;
+}

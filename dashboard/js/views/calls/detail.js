@@ -1,0 +1,157 @@
+/** Everything that is known of one call. */
+
+import { html } from "htm/preact";
+import { why } from "../../text/ends.js";
+import { duration, size, time, UNKNOWN, usd, words } from "../../text/format.js";
+import { CacheBreak } from "./cache_break.js";
+import { CopyButton } from "../../parts/copy.js";
+import { Folded } from "../../parts/folded.js";
+import { Json } from "../../parts/json.js";
+import { Pane } from "../../parts/pane.js";
+import { Failure, Loading } from "../../parts/states.js";
+import { Status } from "../../parts/status.js";
+import { Timing } from "./timing.js";
+import { costOf, UsageFigures, usageOf } from "../../parts/usage.js";
+import { cacheLine } from "../../text/prompt_cache.js";
+import { searchFor } from "../../bar/query.js";
+import { useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { tryOf } from "../sessions/story.js";
+
+/** `fresh` is what the list knows of it, perhaps more than was loaded. */
+export function Detail({ id, fresh, onClose }) {
+  const { data, error, reload } = useResource(`interceptions/${encodeURIComponent(id)}`);
+  const shown = fresh?.ended_at && !data?.ended_at ? fresh : (data ?? fresh);
+  return html`
+    <${Pane} label="Call" title=${shown?.model ?? "Call"} mark=${shown && html`<${Status} interception=${shown} />`} onClose=${onClose}>
+      ${error && !shown && html`<${Failure} error=${error} retry=${reload} />`}
+      ${!shown && !error && html`<${Loading} />`}
+      ${shown && html`<${Body} interception=${shown} />`}
+    <//>
+  `;
+}
+
+function Body({ interception }) {
+  const { initiator, client, provider_name: provider, started_at: started, error, end_reason: reason, cache } = interception;
+  return html`
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ initiator: initiator.username }) })}>${initiator.username}</a> with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
+    ${error &&
+    html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
+    ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
+    <section><h3>Time</h3><${Timing} interception=${interception} /></section>
+    ${interception.tries.length > 0 && html`<section><h3>Tries</h3><${Tries} tries=${interception.tries} /></section>`}
+    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} />${cache && cacheLine(cache) && html`<p class="cache-line">${cacheLine(cache)}</p>`}</section>
+    ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
+    ${tryOf(interception) && html`<p class="quiet">${tryOf(interception)}${interception.retry_of && html`: <a href=${href("interceptions", interception.retry_of)}>the call before</a>`}</p>`}
+    <${Said} interception=${interception} />
+    <section><h3>Record</h3><${Facts} interception=${interception} /></section>
+  `;
+}
+
+/** Every try at a provider, and its result. */
+function Tries({ tries }) {
+  return html`
+    <ol class="key-list">
+      ${tries.map(
+        ({ provider_name: provider, credential_hint: hint, status, error, ms }, number) => html`
+          <li key=${number}>
+            ${provider} ${hint && html`<code>${hint.replace("...", "…")}</code>`} <span class="role">${status ?? (error ? words(error.type) : "stopped")}</span>
+            ${" "}<span class="quiet">${duration(ms)}${error ? `; ${error.message}` : ""}</span>
+          </li>
+        `,
+      )}
+    </ol>
+  `;
+}
+
+/** Prompt, thoughts, response and tool calls, in the order in which they are said. A long response is folded, unless `open`. */
+export function Said({ interception, open }) {
+  const { user_prompts: prompts, model_thoughts: thoughts, response, tool_usages: tools } = interception;
+  return html`
+    ${prompts.map(
+      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><${Text} text=${prompt} metadata=${metadata} /></section>`,
+    )}
+    ${thoughts.map(
+      ({ id, content, metadata }) =>
+        html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
+    )}
+    ${response && html`<section class="said-by response"><h3>Response<${Cut} metadata=${response.metadata} /></h3><${Text} text=${response.text} metadata=${response.metadata} as=${Folded} open=${open} /></section>`}
+    ${tools.map(
+      ({ id, tool, input, metadata, result }) =>
+        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /><${Outcome} result=${result} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
+    )}
+  `;
+}
+
+/** How a tool call ended, as far as the next request said. */
+export function Outcome({ result }) {
+  if (!result) return null;
+  return html` <small class=${result.is_error ? "bad" : ""}>${result.is_error ? "failed, " : ""}${size(result.bytes)}</small>`;
+}
+
+function Text({ text, metadata, as = Plain, open }) {
+  if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
+  if (metadata.removed) return html`<p class="quiet">Removed: its retention is over.</p>`;
+  if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
+  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} open=${open} />`;
+}
+
+function Plain({ text }) {
+  return html`<p class="text">${text}</p>`;
+}
+
+function Cut({ metadata }) {
+  return html`${metadata.truncated && html` <small>cut</small>`}${metadata.recording && html` <small>${metadata.recording}</small>`}`;
+}
+
+const FACTS = [
+  ["id", "Id", true],
+  ["upstream_request_id", "Provider's request id", true],
+  ["api_key_id", "Token", true],
+  ["client_session_id", "Client's session", true],
+  ["upstream_status", "Provider's status"],
+  ["end_reason", "End"],
+  ["credential_kind", "Credential"],
+  ["credential_hint", "Key"],
+  ["user_agent", "User agent"],
+];
+
+const AGENT_FACTS = [
+  ["id", "Agent"],
+  ["parent_id", "Started by agent"],
+];
+
+function Facts({ interception }) {
+  const { provider_name: provider, requested_provider_name: requested } = interception;
+  const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
+  return html`
+    <dl class="facts">
+      ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
+        ([key, text, copied]) => html`
+          <div key=${key}>
+            <dt>${text}</dt>
+            <dd><code>${interception[key]}</code>${copied && html` <${CopyButton} text=${String(interception[key])} what=${text} />`}</dd>
+          </div>
+        `,
+      )}
+      ${Object.entries(interception.tags).map(([name, value]) => html`<div key=${`tag ${name}`}><dt>${`Tag ${name}`}</dt><dd><code>${value}</code></dd></div>`)}
+      ${agent && AGENT_FACTS.map(([name, text]) => agent[name] && html`<div key=${name}><dt>${text}</dt><dd><code>${agent[name]}</code></dd></div>`)}
+      ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
+      ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
+      ${websocket &&
+      html`
+        <div>
+          <dt>WebSocket</dt>
+          <dd><a href=${href("interceptions", "", { q: searchFor({ request_id: websocket.id }) })}>${websocket.id}</a>${websocket.lane && html`, lane <code>${websocket.lane}</code>`}${websocket.warm_up && ", a warm-up"}</dd>
+        </div>
+      `}
+      ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
+      ${requested !== provider && html`<div><dt>Provider asked for</dt><dd>${requested}</dd></div>`}
+      ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
+      ${charged && html`<div><dt>Cost by the provider</dt><dd>${usd(charged.usd)} <code>${charged.source}</code></dd></div>`}
+      <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>
+      <div><dt>Started</dt><dd>${started}</dd></div>
+      <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>
+    </dl>
+  `;
+}

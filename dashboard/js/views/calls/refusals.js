@@ -1,0 +1,57 @@
+/** Calls that the bridge refused, newest first, with the reason of each. */
+
+import { html } from "htm/preact";
+import { duration, plural, time, whole } from "../../text/format.js";
+import { End } from "../../parts/end.js";
+import { ListTabs } from "./list_tabs.js";
+import { Empty } from "../../parts/states.js";
+import { valueOf } from "../../bar/query.js";
+import { reasonOf, titleOf, TITLES } from "../../text/refusals.js";
+import { usePages } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { Choice, Filters, useSearch } from "../../bar/filters.js";
+
+const PAGE = 100;
+
+export function Refusals({ route, user }) {
+  const { q = "" } = route.params;
+  const sought = useSearch(route.params);
+  const pages = usePages("refusals", { q: sought }, "after_id", PAGE);
+  const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${TITLES} onChoose=${(rule) => put("rule", rule)} />`;
+  return html`
+    <${ListTabs} route=${route} />
+    <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
+    </div>
+    <ol class="rows" aria-label="Refused calls, newest first">
+      ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} />`)}
+    </ol>
+    <${End} pages=${pages}><${Nothing} q=${sought} /><//>
+  `;
+}
+
+function Nothing({ q }) {
+  return q
+    ? html`<${Empty} title="Nothing matches"><p>No refused call that you may see fits this search. <a href=${href("refusals")}>Show all</a></p><//>`
+    : html`<${Empty} title="Nothing refused"><p>Calls that the bridge refuses appear here, each with its reason.</p><//>`;
+}
+
+function Row({ refusal }) {
+  const { at, initiator, api_key_id: token, client_ip: address, provider, route, model, status, rule, retry_after_ms: wait, more } = refusal;
+  const what = [provider, model, route].filter(Boolean).join(" · ");
+  return html`
+    <li class="entry refusal">
+      <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
+      <span class="what">
+        <b>${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span>${" "}
+        ${more > 0 && html`<b class="bad">${whole(more)} more within the minute</b>`}
+        <small class="quiet">${what}</small>
+      </span>
+      <span class="quiet">
+        ${status}${wait !== null && ` · retry after ${duration(wait)}`}<br />
+        ${initiator?.username ?? address ?? "unknown"}${token && ` · token ${token}`}
+      </span>
+    </li>
+  `;
+}

@@ -1,0 +1,65 @@
+/** One call in a line. */
+
+import { html } from "htm/preact";
+import { memo } from "../../parts/memo.js";
+import { problemOf } from "../../text/ends.js";
+import { between, duration, time, usd, UNKNOWN } from "../../text/format.js";
+import { Status } from "../../parts/status.js";
+import { costOf, usageOf, UsageShort } from "../../parts/usage.js";
+import { href } from "../../frame/router.js";
+
+const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", response: "response", error: "error" };
+
+/** What the columns are; a row says the same to whom cannot see it. */
+export function RowHead() {
+  return html`
+    <div class="row head" aria-hidden="true">
+      <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
+      <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage">Tokens</span>
+      <span class="cost">Cost</span><span class="took">Took</span><span class="state">State</span>
+    </div>
+  `;
+}
+
+export const Row = memo(function Row({ interception, search, chosen }) {
+  const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
+  const problem = problemOf(interception);
+  const places = interception.matches ?? [];
+  return html`
+    <li>
+      <a class="row" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
+        <span class="at">${time(started)}</span>
+        <span class="user">${initiator.username}</span>
+        <span class="model">${model}</span>
+        <span class="prompt">${promptOf(interception)}</span>
+        <span class="client">${client}</span>
+        <${UsageShort} usage=${usageOf(interception)} />
+        <span class="cost">${usd(costOf(interception))}</span>
+        <span class="took">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
+        <span class="state"><${Status} interception=${interception} /></span>
+        ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
+        ${problem && html`<span class="problem" title=${problem}>${problem}</span>`}
+      </a>
+    </li>
+  `;
+});
+
+/** Where a call says what was searched for. */
+function Place({ place: { field, before, text, after }, more }) {
+  return html`
+    <span class="place">
+      <span class="quiet">${WHERE[field.split(/[[.]/, 1)[0]] ?? field}:</span> ${before}<mark>${text}</mark>${after}${more > 0 &&
+      html` <span class="quiet">and ${more} more</span>`}
+    </span>
+  `;
+}
+
+/** What a line says of the prompt; a step of an agent has none, but calls tools. */
+function promptOf({ user_prompts: prompts, tool_usages: tools }) {
+  const last = prompts.at(-1);
+  if (last?.metadata.withheld) return html`<em>not for your role</em>`;
+  if (last?.metadata.synthetic) return html`<em>${last.prompt.slice(0, 200)}</em>`;
+  if (last) return last.prompt.slice(0, 200);
+  if (tools.length) return html`<em>${tools.map(({ tool }) => tool).join(", ")}</em>`;
+  return html`<em>no prompt</em>`;
+}

@@ -1,0 +1,130 @@
+/** Totals of calls by group: users, models and more, over time, compared with the time before. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { address } from "../../server/api.js";
+import { chooser } from "../../bar/bar.js";
+import { chosenRange, rangeText } from "../../bar/range.js";
+import { duration, plural, short, time } from "../../text/format.js";
+import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
+import { Chart } from "../../charts/chart.js";
+import { Empty, Failure, Indexing, Loading, Reading } from "../../parts/states.js";
+import { bucketOf, bucketsOf, presetRange } from "../../bar/ranges.js";
+import { useResource } from "../../server/resource.js";
+import { go, href } from "../../frame/router.js";
+import { seesEveryone } from "../../frame/shell.js";
+import { ExploreBar } from "./explore_bar.js";
+import { ExploreTable } from "./explore_table.js";
+
+const PAGE = 50;
+const MAX_GROUPS = 1000;
+const IN_CHART = 7;
+const AMOUNTS = {
+  cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
+  calls: { title: "Calls", pick: numberOf, format: short, nothing: "No calls." },
+  tokens: { title: "Tokens", pick: ({ tokens }) => tokens, format: short, nothing: "No tokens were reported." },
+  failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
+};
+
+/** The query of an address. */
+function askedBy(params, user, now) {
+  const chosen = chosenRange(params, "7d");
+  const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
+  const of = Object.hasOwn(SUBJECTS, params.of) ? params.of : "calls";
+  const { usual, orders } = SUBJECTS[of];
+  const by = (params.by || usual[Number(seesEveryone(user))]).split(",").filter((name) => name && name !== "nothing");
+  const order = [params.order, "cost", "calls"].find((one) => orders.includes(one));
+  return { chosen, tz: chosen.tz, range, of, by, order, q: params.q ?? "", compare: params.compare !== "no" };
+}
+
+export function Explore({ route, user }) {
+  const { params } = route;
+  const [now, setNow] = useState(() => Date.now());
+  const [limit, setLimit] = useState(PAGE);
+  const asked = askedBy(params, user, now);
+  const { range, tz, of, by, order, q } = asked;
+  useEffect(() => {
+    setLimit(PAGE);
+    setNow(Date.now());
+  }, [JSON.stringify(params)]);
+  const span = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), tz };
+  const common = { ...span, of, group_by: by.join(","), q, order_by: order };
+  const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
+  const bucket = bucketOf(range);
+  const table = useResource("stats", wanted, { told: true });
+  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART }, { told: true });
+  const choose = chooser(route);
+  const error = table.error ?? drawn.error;
+  const retry = () => {
+    table.reload();
+    drawn.reload();
+  };
+  const callsOf = (terms, from = range.from, to = range.to) =>
+    href(SUBJECTS[of].view, "", { q: terms, single: of === "sessions" ? "show" : "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
+  const csv = address("stats", { ...wanted, limit: MAX_GROUPS, format: "csv" });
+  const isCurrent = table.data && table.data.of === of && table.data.group_by.join(",") === by.join(",");
+  return html`
+    <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
+    <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
+    ${error && html`<${Failure} error=${error} retry=${retry} />`}
+    ${!error && !table.data && !table.progress && html`<${Loading} />`}
+    <${Reading} progress=${table.progress ?? drawn.progress} />
+    <${Indexing} indexing=${table.data?.indexing} />
+    ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    ${isCurrent && !numberOf(table.data.total) && html`<${Empty} title=${`No ${SUBJECTS[of].name.toLowerCase()} in this time`}><p>Choose another range, or take a filter away.</p><//>`}
+    ${isCurrent &&
+    numberOf(table.data.total) > 0 &&
+    html`
+      ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      ${table.data.count > table.data.groups.length &&
+      table.data.groups.length < MAX_GROUPS &&
+      html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
+      ${of === "calls" && html`<${Speed} total=${table.data.total} />`}
+    `}
+  `;
+}
+
+function Drawn({ answer, range, tz, bucket, order, q, callsOf, onZoom }) {
+  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS.calls;
+  const title = pick === numberOf ? SUBJECTS[answer.of].name : amount.title;
+  if (answer.bucket !== bucket) return null; // of the range before
+  const bars = { from: Date.parse(answer.from), to: Date.parse(answer.to) };
+  const { at, drawn, step } = bucketsOf(bars, bucket, tz);
+  const rows = chartRows(answer, at, pick);
+  const real = (seconds, isEnd) => {
+    const index = drawn.findLastIndex((one) => one <= seconds + 1);
+    return isEnd ? (at[index + 1] ?? bars.to) : at[Math.max(0, index)];
+  };
+  const onPick = (from) => go(callsOf(q, real(from), real(from, true)));
+  return html`<div class="charts one">
+    <${Chart} title=${`${title}, by ${answer.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(from, to) => onZoom(real(from), real(to, true))} />
+    ${isWider(bars, range) && html`<p class="quiet">${`The bars are whole ${bucket}s, ${rangeText(bars, tz)}: they have more than the table.`}</p>`}
+  </div>`;
+}
+
+/** Whether bars have more of the past than a range. */
+function isWider(bars, range) {
+  return bars.from < range.from || (bars.to > range.to && range.to < Date.now());
+}
+
+/** Whether it is the bridge or the provider that takes its time. */
+function Speed({ total }) {
+  const rows = [
+    ["Whole call", total.duration_ms, duration],
+    ["First byte", total.first_byte_ms, duration],
+    ["Of that the bridge", total.bridge_ms, duration],
+    ["Tokens a second", total.tokens_per_second, short],
+  ];
+  return html`<section class="card speed">
+    <h2>How fast</h2>
+    <div class="scroll" tabindex="0" role="region" aria-label="How fast">
+      <table class="breakdown">
+        <thead><tr><th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th></tr></thead>
+        <tbody>
+          ${rows.map(([name, figures, format]) => html`<tr key=${name}><td>${name}</td>${["p50", "p95", "p99"].map((part) => html`<td key=${part} class="number">${figures ? format(figures[part]) : "–"}</td>`)}</tr>`)}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
+}

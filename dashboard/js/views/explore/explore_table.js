@@ -1,0 +1,91 @@
+/** Groups in figures; each leads to its calls. */
+
+import { html } from "htm/preact";
+import { duration, percent, UNKNOWN, whole } from "../../text/format.js";
+import { changeOf, compared, dimensionName, exactUsd, numberOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
+import { withTerm } from "../../bar/query.js";
+import { href } from "../../frame/router.js";
+
+const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost" };
+
+export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
+  const { of, groups, total, previous } = answer;
+  const { orders, name: title } = SUBJECTS[of];
+  const common = { of, whole: total, callsOf };
+  const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
+    <button type="button" class="plain" onClick=${() => onOrder(name)}>${text}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
+  </th>`;
+  return html`
+    <section class="card groups">
+      <h2>${by.map(dimensionName).join(" and ") || `All ${title.toLowerCase()}`}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label="Groups">
+        <table class="breakdown">
+          <thead>
+            <tr>
+              ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
+              ${orders.filter((one) => one !== "p95").map((one) => heading([one, HEADINGS[one] ?? title]))}
+              ${previous && html`<th class="number">Change</th>`}
+              ${total.cache && html`<th class="number">Cache</th>`}
+              ${orders.includes("p95") && heading(["p95", "p95"])}
+            </tr>
+          </thead>
+          <tbody>
+            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
+          </tbody>
+          <tfoot>
+            <tr>
+              ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
+              <${Figures} total=${total} previous=${previous} q=${q} ...${common} />
+            </tr>
+          </tfoot>
+        </table>
+      </div>
+      <${Missing} total=${total} uncounted=${answer.uncounted} />
+    </section>
+  `;
+}
+
+function Group({ one, by, q, ...common }) {
+  const { group, total, previous } = one;
+  return html`<tr>
+    ${by.map((name) => html`<td key=${name}><${Value} by=${name} value=${group[name]} q=${q} ...${common} /></td>`)}
+    <${Figures} total=${total} previous=${previous} q=${searchOfGroup(q, group, by, common.of)} ...${common} />
+  </tr>`;
+}
+
+function Value({ of, by, value, q, callsOf }) {
+  const name = valueName(value, by);
+  if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
+  const term = termOf(by, value, of);
+  return term ? html`<a href=${callsOf(withTerm(q, ...term))}>${name}</a>` : name;
+}
+
+/** `q` finds the calls; it is null where no search does. */
+function Figures({ of, total, previous, whole: all, q, callsOf }) {
+  const link = (text, terms) => (terms === null ? text : html`<a href=${callsOf(terms)}>${text}</a>`);
+  const { interceptions, failed, tokens, cache } = total;
+  const change = previous && html`<td class="number">${changeOf(compared(total, all), compared(previous, all))}</td>`;
+  if (!cache) return html`<td class="number">${link(whole(numberOf(total)), q)}</td>${change}`;
+  return html`
+    <td class="number">${link(whole(numberOf(total)), q)}</td>
+    <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
+    <td class="number">${whole(tokens)}</td>
+    <td class="number">${link(exactUsd(total.cost_usd), q)}</td>
+    ${change}
+    <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${exactUsd(cache.saved_usd)}, lost ${exactUsd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
+    ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}
+  `;
+}
+
+/** What the sums are without. */
+function Missing({ total, uncounted }) {
+  const { cache, unpriced, no_usage: none, interceptions } = total;
+  if (!cache) return null;
+  const parts = [
+    cache.saved_usd !== null && `The prompt cache saved ${exactUsd(cache.saved_usd)} and lost ${exactUsd(cache.lost_usd)}.`,
+    unpriced > 0 && `${percent(unpriced, interceptions)} of calls have no known price.`,
+    none > 0 && `${percent(none, interceptions)} of calls report no tokens.`,
+    uncounted > 0 && `${whole(uncounted)} calls are still to be counted.`,
+  ];
+  return html`<p class="quiet">${parts.filter(Boolean).join(" ")}</p>`;
+}

@@ -1,0 +1,129 @@
+/** How much of each limit is used, who holds what, and what was refused. */
+
+import { html } from "htm/preact";
+import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
+import { Gauge } from "./gauge.js";
+import { Failure, Loading } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { seesEverything, seesEveryone } from "../../frame/shell.js";
+import { Usage } from "./usage.js";
+import { WhatIf } from "./what_if.js";
+
+const EVERY_MS = 3000;
+const NAMES_EVERY_MS = 30_000;
+const TITLES = {
+  concurrency: ["Requests at a time", "All requests in progress."],
+  user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
+  rate: ["Requests started, by token", "The tokens and addresses that used most of their rate."],
+  user_rate: ["Requests started, by user", "The users who used most of their rate, with all their tokens."],
+  user_tokens: ["Tokens used, by user", "The users who have the fewest tokens left."],
+  user_budget: ["Budget, by user", "The users who have the least money left."],
+};
+
+const SCOPES = {
+  process: "The use of this process",
+  server: "The use of all workers of this server",
+  cluster: "The use of all processes on the database",
+};
+
+export function Limits({ route, user }) {
+  return seesEveryone(user) ? html`<${OfAll} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
+}
+
+/** Names of tokens by their ids, of those that are shown. */
+function useTokens(limits, user) {
+  const ids = limits?.find(({ name }) => name === "rate")?.keys.map(({ key }) => key) ?? [];
+  const wanted = seesEverything(user) && ids.some(isToken);
+  const { data } = useResource(wanted ? "tokens" : null, { limit: 1000 }, { every: NAMES_EVERY_MS });
+  return Object.fromEntries((data?.results ?? []).map((token) => [token.id, token]));
+}
+
+/** Whether a key of the rate limit is the public part of a token, and no address. */
+function isToken(key) {
+  return /^[A-Za-z0-9]{10}$/.test(key);
+}
+
+function OfAll({ user }) {
+  const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
+  const tokens = useTokens(data?.limits, user);
+  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  return html`
+    ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    <p class="quiet">
+      ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
+      ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
+    </p>
+    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} />`)}</div>
+    <${Holders} holding=${data.holding} holders=${data.holders} />
+    <${WhatIf} />
+  `;
+}
+
+/** Who a row is about: a user or a token with a link to what they have used, or an address. */
+function Name({ of: { key, username }, tokens }) {
+  const token = tokens[key];
+  if (!token) return username === "All requests" || isToken(key) || !username ? (username ?? key) : html`<a href=${href("usage", username)}>${username}</a>`;
+  const { user, name } = token;
+  if (user.username.startsWith("groups/")) return html`<a href=${href("groups", user.username.slice("groups/".length))}>${user.username}</a> · ${name || key}`;
+  return html`<a href=${href("usage", user.username)}>${user.username}</a> · ${name || key}`;
+}
+
+function Limit({ limit, tokens, since }) {
+  const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
+  const shown = period ? usd : whole;
+  const [title, about] = TITLES[name];
+  const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
+  return html`
+    <section class="card limit">
+      <h2>${title}</h2>
+      <p class="quiet">
+        ${most ? `At most ${shown(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
+        ${" "}${about}
+      </p>
+      <ul class="gauges">
+        ${rows.map(
+          ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
+            <li key=${key}>
+              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} shown=${shown} />
+              ${remaining_usd === 0 && html`<p class="quiet">Free at ${time(resets_at)}</p>`}
+              ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
+            </li>
+          `,
+        )}
+      </ul>
+      ${!rows.length && html`<p class="quiet">Not in use.</p>`}
+      <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since ${time(since)}</span></p>
+    </section>
+  `;
+}
+
+function Holders({ holding, holders }) {
+  return html`
+    <section class="card">
+      <h2>Under way</h2>
+      <p class="quiet">${holding ? `${plural(holding, "request")} under way${holders.length < holding ? `; the ${holders.length} oldest` : ""}.` : "Nothing is under way."}</p>
+      ${holders.length > 0 &&
+      html`
+        <div class="scroll" tabindex="0" role="region" aria-label="Requests under way">
+          <table>
+            <thead><tr><th>Since</th><th>User</th><th>Provider</th><th>Route</th><th>Model</th></tr></thead>
+            <tbody>${holders.map((holder) => html`<${Holder} key=${holder.request_id} holder=${holder} />`)}</tbody>
+          </table>
+        </div>
+      `}
+    </section>
+  `;
+}
+
+function Holder({ holder: { since, username, provider, route, model, interception_id: id } }) {
+  return html`
+    <tr>
+      <td title=${since}>${id ? html`<a href=${href("interceptions", id)}>${ago(since)}</a>` : ago(since)}</td>
+      <td>${username ?? UNKNOWN}</td>
+      <td>${provider ?? UNKNOWN}</td>
+      <td>${route ?? UNKNOWN}</td>
+      <td>${model ?? UNKNOWN}</td>
+    </tr>
+  `;
+}

@@ -1,0 +1,108 @@
+/** What other limits would have refused of the calls of last week. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { ask } from "./proposal.js";
+import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
+import { Failure } from "../../parts/states.js";
+import { href } from "../../frame/router.js";
+
+const SETTLED_MS = 400;
+const DAYS = 7;
+const PARTS = { each_member: "of each user", together: "of all together" };
+const KINDS = { concurrency: "requests at a time", rate: "requests a minute", tokens: "tokens a minute", budget: "dollars a day" };
+/** Where a slider leads: each step about a third more. 0 is off. */
+const STEPS = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000];
+const SLIDERS = [
+  { id: "concurrency", label: "Requests at a time, each user", unit: 1 },
+  { id: "rate", label: "Requests a minute, each user", unit: 1 },
+  { id: "tokens", label: "Tokens a minute, each user", unit: 1000 },
+  { id: "budget", label: "Dollars a day, each user", unit: 1 },
+];
+
+export function WhatIf() {
+  const [chosen, setChosen] = useState({});
+  const [{ result, share, error }, setState] = useState({});
+  const limits = proposed(chosen);
+  const key = JSON.stringify(limits);
+  useEffect(() => {
+    setState({});
+    if (key === "{}") return undefined;
+    const aborter = new AbortController();
+    const from = new Date(Date.now() - DAYS * 86_400_000).toISOString();
+    const timer = setTimeout(() => {
+      ask({ from, limits: { each_member: JSON.parse(key) } }, (at) => setState({ share: at }), aborter.signal).then(
+        (found) => setState({ result: found }),
+        (failure) => failure.name !== "AbortError" && setState({ error: failure }),
+      );
+    }, SETTLED_MS);
+    return () => {
+      clearTimeout(timer);
+      aborter.abort();
+    };
+  }, [key]);
+  return html`
+    <section class="card what-if">
+      <h2>What if</h2>
+      <p class="quiet">Which calls of the last ${DAYS} days other limits would have refused. Nothing is changed.</p>
+      <div class="sliders">
+        ${SLIDERS.map(({ id, label, unit }) => {
+          const step = chosen[id] ?? 0;
+          const value = STEPS[step] * unit;
+          return html`
+            <label key=${id}>
+              <span>${label}: <b>${value ? whole(value) : "off"}</b></span>
+              <input type="range" min="0" max=${STEPS.length - 1} value=${step} aria-valuetext=${value ? whole(value) : "off"} onInput=${(event) => setChosen({ ...chosen, [id]: Number(event.target.value) })} />
+            </label>
+          `;
+        })}
+      </div>
+      ${share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
+      ${error && html`<${Failure} error=${error} />`}
+      ${result && html`<${Result} result=${result} />`}
+    </section>
+  `;
+}
+
+function proposed(chosen) {
+  const value = ({ id, unit }) => STEPS[chosen[id] ?? 0] * unit;
+  const [concurrency, rate, tokens, budget] = SLIDERS.map(value);
+  return {
+    ...(concurrency && { concurrency }),
+    ...(rate && { rate: { requests: rate, window: "1m" } }),
+    ...(tokens && { tokens: { count: tokens, window: "1m" } }),
+    ...(budget && { budget: { usd: budget, period: "day" } }),
+  };
+}
+
+function Result({ result: { calls, refused, by, first_refused: first } }) {
+  if (!refused) return html`<p role="status">Of ${plural(calls, "call")} none would have been refused.</p>`;
+  return html`
+    <p role="status">Of ${plural(calls, "call")} <b>${whole(refused)}</b> would have been refused.</p>
+    <div class="scroll" tabindex="0" role="region" aria-label="Who would have been refused">
+      <table>
+        <thead><tr><th>User</th><th>Limit</th><th>Calls</th><th>Refused</th><th>Longest wait</th></tr></thead>
+        <tbody>
+          ${by.slice(0, 20).map(
+            ({ user, limit, calls: all, refused: number, longest_wait_seconds: wait }) => html`
+              <tr key=${user.id + limit.part + limit.kind}>
+                <td>${user.username}</td><td>${`${KINDS[limit.kind]} ${PARTS[limit.part]}`}</td><td>${whole(all)}</td><td>${whole(number)}</td>
+                <td>${wait === null ? UNKNOWN : duration(wait * 1000)}</td>
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+    <details>
+      <summary>${`When: ${refused > first.length ? `the first ${whole(first.length)}` : plural(refused, "call")}`}</summary>
+      <ol class="when">
+        ${first.map(
+          ({ id, started_at: started, user, limit, wait_seconds: wait }) => html`
+            <li key=${id}><a href=${href("interceptions", id)}>${time(started)}, ${user.username}</a> <span class="quiet">${`${KINDS[limit.kind]} ${PARTS[limit.part]}`}${wait !== null && `, free again after ${duration(wait * 1000)}`}</span></li>
+          `,
+        )}
+      </ol>
+    </details>
+  `;
+}

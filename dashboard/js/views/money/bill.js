@@ -1,0 +1,126 @@
+/** Records compared with what a provider reports and bills, by day and model. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { send } from "../../server/api.js";
+import { reconciledCsv } from "../../text/csv.js";
+import { plural, usd, whole } from "../../text/format.js";
+import { AdminTabs } from "../../frame/admin_tabs.js";
+import { ChoiceField, TextField } from "../../parts/field.js";
+import { Failure, Loading, NotForYou } from "../../parts/states.js";
+import { useChange } from "../../server/resource.js";
+import { go, href } from "../../frame/router.js";
+import { saveCsv } from "../../parts/save.js";
+import { seesEverything } from "../../frame/shell.js";
+
+const PROVIDERS = [
+  ["anthropic", "Anthropic"],
+  ["openai", "OpenAI"],
+];
+const EXACT = 1e-6; // below it a difference in dollars is none
+
+export function Bill({ route, user }) {
+  if (!seesEverything(user)) return html`<${NotForYou} what="the comparison with the bill" />`;
+  return html`
+    <${AdminTabs} view="bill" user=${user} />
+    <${Comparison} key=${JSON.stringify(route.params)} params=${route.params} />
+  `;
+}
+
+function Comparison({ params }) {
+  const { provider, from = "", to = "", name } = params;
+  const [data, setData] = useState(null);
+  const [differing, setDiffering] = useState(false);
+  const { busy, error, run } = useChange();
+  const compare = () => run(async () => setData(await send("POST", "spend/reconciliation", { provider, from, to, names: name ? name.split(/[\s,]+/) : [] })));
+  useEffect(() => {
+    if (provider) compare();
+  }, []);
+  return html`
+    <section class="card">
+      <h2>Compare with the bill</h2>
+      <p class="quiet">What is recorded beside what the provider reports and bills, by day and model, in UTC. Its reports are read now, which may take a while.</p>
+      <${Form} params=${params} busy=${busy} onAgain=${compare} />
+      <p class="quiet">Exports of Azure and AWS are files: <code>python server.py reconcile</code> compares with them.</p>
+    </section>
+    ${busy && html`<${Loading} what="Reading the reports" />`}
+    ${error && !busy && html`<${Failure} error=${error} retry=${compare} />`}
+    ${data && !busy && !error && html`<${Rows} compared=${data} differing=${differing} onDiffering=${setDiffering} />`}
+  `;
+}
+
+function Form({ params, busy, onAgain }) {
+  const [provider, setProvider] = useState(params.provider || PROVIDERS[0][0]);
+  const [from, setFrom] = useState(params.from ?? "");
+  const [to, setTo] = useState(params.to ?? "");
+  const [name, setName] = useState(params.name ?? "");
+  const submit = (event) => {
+    event.preventDefault();
+    const address = href("bill", "", { provider, from: from.trim(), to: to.trim(), name: name.trim() });
+    if (address === location.hash) onAgain();
+    else go(address);
+  };
+  return html`
+    <form class="form across many" onSubmit=${submit}>
+      <${ChoiceField} label="Provider" value=${provider} options=${PROVIDERS} onChoose=${setProvider} />
+      <${TextField} label="From; empty is this month" placeholder="2026-11-01" value=${from} onText=${setFrom} />
+      <${TextField} label="To, not included; empty is today" placeholder="2026-12-01" value=${to} onText=${setTo} />
+      <${TextField} label="Only providers named; empty is all" placeholder="openai" value=${name} onText=${setName} />
+      <button type="submit" disabled=${busy}>Compare</button>
+    </form>
+  `;
+}
+
+function Rows({ compared, differing, onDiffering }) {
+  const { provider, from, to, agree, differ, results } = compared;
+  const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
+  const said = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
+  return html`
+    <div class="toolbar">
+      <p role="status" class="quiet">${said}, from ${from} until before ${to}.</p>
+      <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
+      <button type="button" disabled=${!results.length} onClick=${() => saveCsv(reconciledCsv(shown), `${provider}-${from}.csv`)}>CSV</button>
+    </div>
+    ${
+      shown.length > 0 &&
+      html`
+        <div class="card scroll" tabindex="0" role="region" aria-label="Recorded and reported">
+          <table class="bill">
+            <thead>
+              <tr>
+                <th>Day</th><th>Model</th>
+                <th class="number">Tokens recorded</th><th class="number">Reported</th><th class="number">Difference</th>
+                <th class="number">Cost recorded</th><th class="number">Reported</th><th class="number">Difference</th>
+                <th>Verdict</th><th>Likely reason</th>
+              </tr>
+            </thead>
+            <tbody>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}</tbody>
+          </table>
+        </div>
+      `
+    }
+  `;
+}
+
+function Row({ row: { day, model, recorded, reported, difference, verdict, reason } }) {
+  const differs = verdict === "differs";
+  return html`
+    <tr>
+      <td>${day}</td><td>${model}</td>
+      <td class="number">${tokens(recorded)}</td><td class="number">${tokens(reported)}</td><td class="number">${signed(difference.tokens, whole)}</td>
+      <td class="number">${usd(recorded.cost_usd)}</td><td class="number">${usd(reported.cost_usd)}</td><td class="number">${signed(difference.cost_usd, usd, EXACT)}</td>
+      <td><span class=${differs ? "bad" : "quiet"}>${verdict}</span></td><td class="reason">${reason}</td>
+    </tr>
+  `;
+}
+
+/** Tokens of a side; exports may have none. */
+function tokens({ tokens: count }) {
+  return count === null ? "not told" : whole(count);
+}
+
+/** A difference with its sign; empty without one. */
+function signed(value, shown, least = 0) {
+  if (value === null || Math.abs(value) <= least) return "";
+  return `${value < 0 ? "−" : "+"}${shown(Math.abs(value))}`;
+}

@@ -1,0 +1,97 @@
+/** The operator's own prices, each with the time from which it holds, and pricing past calls again. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { getVersioned, sendVersioned } from "../../server/api.js";
+import { plural, time } from "../../text/format.js";
+import { AdminTabs } from "../../frame/admin_tabs.js";
+import { Confirm } from "../../parts/dialog.js";
+import { Failure, Loading, NotForYou } from "../../parts/states.js";
+import { seesEverything } from "../../frame/shell.js";
+import { PriceDialog } from "./price_dialog.js";
+import { Recosts } from "./recosts.js";
+
+const PRICES = "prices";
+
+export function Prices({ user }) {
+  if (!seesEverything(user)) return html`<${NotForYou} what="prices" />`;
+  return html`
+    <${AdminTabs} view="prices" user=${user} />
+    <${OwnPrices} isOwner=${user.role === "owner"} />
+    <${Recosts} isOwner=${user.role === "owner"} />
+  `;
+}
+
+function OwnPrices({ isOwner }) {
+  const [kept, setKept] = useState(null);
+  const [error, setError] = useState(null);
+  const [editing, setEditing] = useState(null); // the number of a price; that of none is a new one
+  const [removing, setRemoving] = useState(null);
+  const load = () => {
+    setError(null);
+    getVersioned(PRICES).then(setKept, setError);
+  };
+  useEffect(load, []);
+  const prices = kept?.data.prices ?? [];
+  const put = async (next) => {
+    setKept(await sendVersioned("PUT", PRICES, { prices: next }, kept.version));
+    setEditing(null);
+    setRemoving(null);
+  };
+  return html`
+    <div class="toolbar">
+      <p role="status" class="quiet">
+        ${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}
+      </p>
+      ${isOwner && kept && html`<button type="button" onClick=${() => setEditing(prices.length)}>Add a price</button>`}
+    </div>
+    ${error && html`<${Failure} error=${error} retry=${load} />`}
+    ${!kept && !error && html`<${Loading} />`}
+    ${
+      prices.length > 0 &&
+      html`
+        <div class="card scroll" tabindex="0" role="region" aria-label="Own prices">
+          <table>
+            <thead>
+              <tr>
+                <th>Provider</th><th>Model</th><th>Holds from</th>
+                <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th>
+                ${isOwner && html`<th><span class="said">Change</span></th>`}
+              </tr>
+            </thead>
+            <tbody>
+              ${prices.map((price, number) => html`<${Row} key=${number} price=${price} isOwner=${isOwner} onEdit=${() => setEditing(number)} onRemove=${() => setRemoving(number)} />`)}
+            </tbody>
+          </table>
+          <p class="quiet">US dollars for a million tokens. What is not given for the cache costs as input.</p>
+        </div>
+      `
+    }
+    ${editing !== null && html`<${PriceDialog} price=${prices[editing]} number=${editing} onClose=${() => setEditing(null)} onStale=${load} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}
+    ${
+      removing !== null &&
+      html`
+        <${Confirm} title="Remove this price?" verb="Remove" act=${() => put(prices.toSpliced(removing, 1))} onClose=${() => setRemoving(null)}>
+          <p>Calls of ${prices[removing].model} that end from now on have another price of yours, or the list price. What is recorded keeps its cost.</p>
+        <//>
+      `
+    }
+  `;
+}
+
+function Row({ price, isOwner, onEdit, onRemove }) {
+  const { provider, model, input, output, cache_read: read, cache_write: write, valid_from: from } = price;
+  return html`
+    <tr>
+      <td>${provider}</td><td>${model}</td><td title=${from}>${from.replace(/T00:00:00(\.000)?Z$/, "")}</td>
+      <td class="number">${input}</td><td class="number">${output}</td><td class="number">${read ?? "as input"}</td><td class="number">${write ?? "as input"}</td>
+      ${
+        isOwner &&
+        html`<td class="number">
+          <button type="button" aria-label=${`Change the price of ${model} from ${from}`} onClick=${onEdit}>Change</button>
+          <button type="button" class="danger" aria-label=${`Remove the price of ${model} from ${from}`} onClick=${onRemove}>Remove</button>
+        </td>`
+      }
+    </tr>
+  `;
+}

@@ -1,0 +1,49 @@
+/** The groups in figures, the one with the most calls first; each leads to its calls. */
+
+import { html } from "htm/preact";
+import { duration, percent, short, tokensIn, usd, whole } from "../../text/format.js";
+import { GROUP_KEYS, isSearchable } from "../../bar/query.js";
+import { failedOf, groupName } from "../../charts/series.js";
+
+const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
+const MAX_GROUPS = 12;
+
+export function Breakdown({ answer, drill }) {
+  const rows = [...answer.series].sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
+  const most = Math.max(1, ...rows.map(({ total }) => total.interceptions));
+  return html`
+    <section class="card">
+      <h2>${TITLES[answer.group_by]}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label=${TITLES[answer.group_by]}>
+        <table class="breakdown">
+          <thead>
+            <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
+          </thead>
+          <tbody>
+            ${rows.slice(0, MAX_GROUPS).map((series) => html`<${Group} key=${groupName(series)} series=${series} most=${most} by=${answer.group_by} drill=${drill} />`)}
+          </tbody>
+        </table>
+      </div>
+      ${rows.length > MAX_GROUPS && html`<p class="quiet">${`and ${whole(rows.length - MAX_GROUPS)} more`}</p>`}
+    </section>
+  `;
+}
+
+function Group({ series, most, by, drill }) {
+  const { total, other } = series;
+  const name = groupName(series);
+  return html`
+    <tr>
+      <td>${!other && GROUP_KEYS[by] && isSearchable(name) ? html`<a href=${drill({ [GROUP_KEYS[by]]: name })}>${name}</a>` : name}</td>
+      <td class="number share">
+        <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * total.interceptions) / most}%` }}></i></span>
+        ${short(total.interceptions)}
+      </td>
+      <td class="number">${percent(failedOf(total), total.interceptions)}</td>
+      <td class="number">${short(tokensIn(total.token_usage))}</td>
+      <td class="number">${short(total.token_usage.output_tokens)}</td>
+      <td class="number">${usd(total.cost_usd)}</td>
+      <td class="number">${duration(total.first_byte_ms?.p50)}</td>
+    </tr>
+  `;
+}

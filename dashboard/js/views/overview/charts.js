@@ -1,0 +1,69 @@
+/** Calls, tokens, cost and the time to the first byte over time. */
+
+import { html } from "htm/preact";
+import { duration, short, usd } from "../../text/format.js";
+import { Chart } from "../../charts/chart.js";
+import { GROUP_KEYS, isSearchable } from "../../bar/query.js";
+import { go } from "../../frame/router.js";
+import { BUCKETS, earlier, failedOf, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../../charts/series.js";
+
+const KINDS = [
+  { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
+  { name: "Read from cache", pick: ({ token_usage: usage }) => usage.cache_read_input_tokens, colour: "series-2" },
+  { name: "Written to cache", pick: ({ token_usage: usage }) => usage.cache_write_input_tokens, colour: "series-3" },
+  { name: "Output", pick: ({ token_usage: usage }) => usage.output_tokens, colour: "series-4" },
+];
+const ENDS = [
+  { name: "Completed", pick: ({ completed }) => completed, colour: "series-1", status: "completed" },
+  { name: "Failed", pick: failedOf, colour: "bad-mark", status: "failed" },
+];
+const COST = [{ name: "All", pick: ({ cost_usd: cost }) => cost ?? 0, colour: "series-1" }];
+const QUANTILES = ["p50", "p95", "p99"].map((name, index) => ({
+  name,
+  pick: ({ first_byte_ms: first }) => first?.[name] ?? null,
+  colour: `series-${[1, 3, 7][index]}`,
+}));
+
+/** `split` is false where there are to be no groups. */
+export function Charts({ all, split, drill, onZoom }) {
+  const times = timeline(all);
+  const step = BUCKETS[all.bucket];
+  const onPick = (from, to) => go(drill({ started_after: iso(from), started_before: justBefore(to) }));
+  const common = { times, step, onPick, onZoom };
+  const rows = split ? ofGroups(split, drill) : ofAll(all, drill);
+  const before = Object.fromEntries(Object.entries(AMOUNTS).map(([name, pick]) => [name, earlier(all, pick)]));
+  return html`
+    <div class="charts">
+      <${Chart} ...${common} title="Calls" kind="bars" rows=${rows.calls} before=${before.calls} format=${short} nothing="No calls." />
+      <${Chart} ...${common} title="Tokens" kind="bars" rows=${rows.tokens} before=${before.tokens} format=${short} nothing="No tokens were reported." />
+      <${Chart} ...${common} title="Cost" kind="bars" rows=${rows.cost} before=${before.cost} format=${usd} nothing="No call has a known price." />
+      <${Chart} ...${common} title=${split ? "Time to first byte, median" : "Time to first byte"} kind="lines" rows=${rows.first} format=${duration} nothing="No byte arrived." />
+    </div>
+  `;
+}
+
+function ofAll(all, drill) {
+  const [series] = all.series;
+  const ends = ENDS.map((end) => ({ ...end, href: drill({ status: end.status }) }));
+  return {
+    calls: parts(all, series, ends),
+    tokens: parts(all, series, KINDS),
+    cost: parts(all, series, COST),
+    first: parts(all, series, QUANTILES, null),
+  };
+}
+
+const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: tokensOf, cost: ({ cost_usd: cost }) => cost ?? 0 };
+
+/** Every chart shows the same groups, each in a colour of its own. */
+function ofGroups(split, drill) {
+  const leading = leaders(split, Object.values(AMOUNTS));
+  const dressed = (rows) =>
+    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: GROUP_KEYS[split.group_by] && isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
+  return {
+    calls: dressed(groups(split, AMOUNTS.calls, leading)),
+    tokens: dressed(groups(split, AMOUNTS.tokens, leading)),
+    cost: dressed(groups(split, AMOUNTS.cost, leading)),
+    first: dressed(quantiles(split, ({ first_byte_ms: first }) => first?.p50 ?? null, leading)),
+  };
+}

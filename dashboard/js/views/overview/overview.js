@@ -1,0 +1,110 @@
+/** What happened over time, at a glance. */
+
+import { html } from "htm/preact";
+import { Bar, chooser } from "../../bar/bar.js";
+import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
+import { day, plural, time } from "../../text/format.js";
+import { Segmented } from "../../parts/segmented.js";
+import { Empty, Failure, Indexing, Loading, Reading } from "../../parts/states.js";
+import { valueOf, withTerm } from "../../bar/query.js";
+import { useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { iso, justBefore, spanOf } from "../../charts/series.js";
+import { seesEveryone } from "../../frame/shell.js";
+import { Breakdown } from "./breakdown.js";
+import { Charts } from "./charts.js";
+import { Failures, Refused } from "./failures.js";
+import { useNames } from "../../bar/filters.js";
+import { Tiles } from "./tiles.js";
+
+const EVERY_MS = 15_000;
+const COUNTING_MS = 1000;
+const EXAMPLE = "words, model:gpt-5 client:codex tag:project=apollo";
+const SPLITS = [
+  ["", "All"],
+  ["model", "Model"],
+  ["provider", "Provider"],
+  ["client", "Client"],
+  ["initiator", "User"],
+  ["group", "Group"],
+  ["token", "Token"],
+];
+
+export function Overview({ route, user }) {
+  const { params } = route;
+  const { q = "" } = params;
+  const chosen = chosenRange(params, "24h");
+  const known = useNames();
+  const compares = params.compare !== "no";
+  const { tz, ...span } = spanOf(chosen, Date.now());
+  const custom = Boolean(span.to);
+  // A search may have to read calls one by one, so it is not repeated by itself.
+  const every = (data) => (data?.uncounted ? COUNTING_MS : custom || q ? 0 : EVERY_MS);
+  const asked = { ...span, q, format: "series" };
+  const all = useResource("stats", { ...asked, compare: compares ? "previous" : "" }, { every, told: Boolean(q) });
+  const split = useResource("stats", { ...asked, group_by: params.by || "model" }, { every, told: Boolean(q) });
+  const cache = useResource("stats", { from: span.from, to: span.to, q, bucket: "all" }, { every, told: Boolean(q) });
+  const loaded = all.data && split.data;
+  const failure = all.error ?? split.error ?? cache.error;
+  const progress = all.progress ?? split.progress ?? cache.progress;
+  const choose = chooser(route);
+  const retry = () => {
+    all.reload();
+    split.reload();
+    cache.reload();
+  };
+  const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
+  const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
+  const ends = { from: Date.parse(span.from), to: custom ? Date.parse(span.to) : Date.now() };
+  const drillInto = (view, within) => (terms) => {
+    const added = Object.entries({ ...boundsOf(all.data, custom), ...terms });
+    return href(view, "", { q: added.reduce((found, [key, value]) => withTerm(found, key, value), within) });
+  };
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known }}>
+      <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
+      <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
+    <//>
+    <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
+    ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
+    ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
+    ${!loaded && !failure && !progress && html`<${Loading} />`}
+    <${Reading} progress=${progress} />
+    <${Indexing} indexing=${all.data?.indexing} />
+    ${all.data?.recorded_since && html`<p class="note">Calls of before ${time(all.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} cache=${cache.data?.total.cache} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
+  `;
+}
+
+/** What of a search for calls is one for refused calls too. */
+function ofUser(q) {
+  return withTerm("", "initiator", valueOf(q, "initiator"));
+}
+
+/** A search for the calls that an answer counts: whole buckets, the end of the last one not included. */
+function boundsOf({ from, to }, custom) {
+  return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
+}
+
+function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, drillRefused, onZoom }) {
+  const figures = all.series[0]?.total;
+  if (!figures?.interceptions) {
+    if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
+    return html`
+      <${Empty} title="No calls in this time">
+        ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
+        <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
+        ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: up to two months of calls, removed again by a click.</p>`}
+      <//>
+      ${all.refusals?.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
+    `;
+  }
+  return html`
+    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} cache=${cache} sessions=${sessions} />
+    <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
+    <div class="pair">
+      <${Breakdown} answer=${split} drill=${drill} />
+      <${Failures} figures=${figures} refusals=${all.refusals} drill=${drill} drillRefused=${drillRefused} />
+    </div>
+  `;
+}

@@ -1,0 +1,212 @@
+/** One provider: its settings, its keys, its health, and changes. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../../server/api.js";
+import { rangeText } from "../../bar/range.js";
+import { percent, plural, time, usd, whole, words } from "../../text/format.js";
+import { limitedShare, speed, waits } from "./performance.js";
+import { Confirm } from "../../parts/dialog.js";
+import { AreaField, TextField } from "../../parts/field.js";
+import { Pane } from "../../parts/pane.js";
+import { Failure, Loading } from "../../parts/states.js";
+import { searchFor } from "../../bar/query.js";
+import { useChange, useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { keysIn } from "./add_provider.js";
+
+const EVERY_MS = 15_000;
+const RESULTS = { up: "answered", down: "failed", unknown: "" };
+
+/** `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is opened. */
+export function ProviderPane({ listed, latest, me, span, range, model, tz, onClose, onChanged, onRemoved }) {
+  const { name } = listed;
+  const path = `providers/${encodeURIComponent(name)}`;
+  const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
+  const usage = useResource(`${path}/usage`, span, { every: EVERY_MS });
+  const changed = () => {
+    reload();
+    onChanged();
+  };
+  const isOwner = me.role === "owner";
+  const isManaged = data?.source === "database";
+  return html`
+    <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
+      ${error && html`<${Failure} error=${error} retry=${reload} />`}
+      ${!data && !error && html`<${Loading} />`}
+      ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
+      ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
+      ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
+      ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
+      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} range=${range} open=${one.model === model} />`)}</section>`}
+      ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
+      ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
+      ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
+      ${data && isOwner && !isManaged && html`<p class="quiet">It is one of the server's environment, and is changed there.</p>`}
+      ${data && isOwner && isManaged && html`<${Removal} name=${name} path=${path} onRemoved=${onRemoved} />`}
+    <//>
+  `;
+}
+
+function Facts({ up, provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
+  const facts = [
+    ["Its latest request", up && RESULTS[up]],
+    ["Type", type],
+    ["Base URL", url],
+    ["Key is sent as", credential],
+    ["Region", region],
+    ["Project", project],
+    ["If it cannot answer", fallback.join(", ")],
+    ["Weight", weight],
+    ["Circuit", circuit && words(circuit)],
+    ["Changed", changed && time(changed)],
+  ].filter(([, value]) => value);
+  return html`
+    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: name }) })}>Calls</a></p>
+  `;
+}
+
+/** What all calls of the range add up to. */
+function Total({ usage, range, tz }) {
+  const { name, from, to, since, total } = usage;
+  const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
+  const facts = [
+    ["Calls", html`<a href=${calls({})}>${whole(total.interceptions)}</a>`],
+    ["Failed", total.failed > 0 && html`<a href=${calls({ status: "failed" })}>${whole(total.failed)} (${percent(total.failed, total.interceptions)})</a>`],
+    ["Tokens", total.tokens > 0 && whole(total.tokens)],
+    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
+    ["Whole call", total.duration_ms && waits(total.duration_ms)],
+    ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
+  ].filter(([, value]) => value);
+  return html`
+    <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; what is below is of the latest calls, since ${time(since)}`}</p>
+    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+  `;
+}
+
+/** A model: whether it works, and opened how it fares. */
+function Model({ provider, model: one, range, open }) {
+  const { model, up, calls, requests, failed, circuit, total, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
+  const facts = [
+    ["Calls", whole(Math.max(calls, total.interceptions))], // the latest ones are counted a little later
+    ["Requests", requests === calls ? "" : requests],
+    ["Failed", failed && `${failed}, last ${time(failedAt)}`],
+    ["Answered last", answered && time(answered)],
+    ["Answered with 429", limitedShare(one) || "none"],
+    ["Wait for the bridge", bridge && waits(bridge)],
+    ["Wait for the provider", wait && waits(wait)],
+    ["Speed", speed(one)],
+    ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
+    ["Circuit", circuit && words(circuit)],
+  ].filter(([, value]) => value);
+  return html`
+    <details class="model" open=${open}>
+      <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
+      <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+      <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
+    </details>
+  `;
+}
+
+function Performance({ performance }) {
+  const { calls, requests, models, bridge_ms: bridge, provider_ms: provider } = performance;
+  const facts = [
+    ["Calls", calls],
+    ["Requests", requests === calls ? "" : requests],
+    ["Answered with 429", limitedShare(performance) || "none"],
+    ["Wait for the bridge", bridge && waits(bridge)],
+    ["Wait for the provider", provider && waits(provider)],
+    ["Speed", speed(performance)],
+    ["Models", models.join(", ")],
+  ].filter(([, value]) => value);
+  return html`<dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+function Keys({ provider: { keys, key_state: state } }) {
+  if (!keys.length) {
+    const why = { key: "Requests are signed with credentials of the server.", keyless: "It is called without a key.", no_key: "Only users with a key of their own are served." };
+    return html`<p class="quiet">${why[state]}</p>`;
+  }
+  return html`
+    <ol class="key-list">
+      ${keys.map(
+        ({ id, hint, state: condition, refused, setting, added_at: added }) => html`
+          <li key=${id ?? hint}>
+            <code>${hint.replace("...", "…")}</code> <span class="role">${words(condition)}</span>
+            ${" "}<span class="quiet">${added ? `since ${time(added)}` : setting}${refused ? `; ${refused.status} to ${plural(refused.calls, "call")}` : ""}</span>
+          </li>
+        `,
+      )}
+    </ol>
+  `;
+}
+
+function Check({ path }) {
+  const [results, setResults] = useState(null);
+  const { busy, error, run } = useChange();
+  const check = () => run(async () => setResults((await send("POST", `${path}/check`)).results));
+  return html`
+    <div class="check" role="status">
+      ${results?.map(
+        ({ hint, ok, message }, number) => html`<p key=${number} class=${ok ? "" : "bad"}>${hint && html`<code>${hint.replace("...", "…")}</code>: `}${message}</p>`,
+      )}
+    </div>
+    ${error && html`<${Failure} error=${error} />`}
+    <button type="button" disabled=${busy} onClick=${check}>${busy ? "Checking …" : "Check now"}</button>
+  `;
+}
+
+/** Names as somebody types them, with commas between. */
+function namesIn(text) {
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
+}
+
+function Change({ provider, path, onChanged }) {
+  const [url, setUrl] = useState(provider.base_url);
+  const [keys, setKeys] = useState("");
+  const [fallback, setFallback] = useState(provider.fallback.join(", "));
+  const [weight, setWeight] = useState(String(provider.weight));
+  const { busy, error, run } = useChange();
+  const fields = {
+    ...(url !== provider.base_url && { base_url: url }),
+    ...(keys.trim() && { keys: keysIn(keys) }),
+    ...(fallback !== provider.fallback.join(", ") && { fallback: namesIn(fallback) }),
+    ...(weight !== String(provider.weight) && { weight: Number(weight) }),
+  };
+  const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));
+  const submit = (event) => {
+    event.preventDefault();
+    patch(fields);
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      <${TextField} label="Base URL" hint="On another server the keys have to be given again." value=${url} onText=${setUrl} inputmode="url" />
+      <${AreaField} label="New keys" hint="One a line, at most 5. They replace those that are there; empty keeps them." value=${keys} onText=${setKeys} rows="2" />
+      <${TextField} label="If it cannot answer, ask" hint="Names of other providers of the same dialect, separated by commas." value=${fallback} onText=${setFallback} autocapitalize="off" />
+      <${TextField} label="Weight" hint="Its share of the load among itself and those, 0 to 1000; 0 takes none." value=${weight} onText=${setWeight} inputmode="numeric" />
+      ${error && html`<${Failure} error=${error} />`}
+      <div class="buttons">
+        <button type="button" disabled=${busy} onClick=${() => patch({ disabled: !provider.disabled })}>${provider.disabled ? "Enable" : "Disable"}</button>
+        <button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button>
+      </div>
+    </form>
+  `;
+}
+
+function Removal({ name, path, onRemoved }) {
+  const [asking, setAsking] = useState(false);
+  const remove = () => send("DELETE", path).then(onRemoved);
+  return html`
+    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this provider</button></section>
+    ${asking &&
+    html`
+      <${Confirm} title=${`Remove ${name}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
+        <p>New calls get 404, and its keys are gone. Calls under way go on, and records stay. This cannot be undone.</p>
+      <//>
+    `}
+  `;
+}

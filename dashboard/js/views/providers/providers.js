@@ -1,0 +1,104 @@
+/** Providers: a list with the health of each, and the chosen one beside it. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { percent, plural } from "../../text/format.js";
+import { limitedShare, waits } from "./performance.js";
+import { listKeys, useKeys } from "../../frame/keys.js";
+import { Empty, Failure, Loading, NotForYou } from "../../parts/states.js";
+import { Pane } from "../../parts/pane.js";
+import { useResource } from "../../server/resource.js";
+import { go, href } from "../../frame/router.js";
+import { Bar } from "../../bar/bar.js";
+import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { seesEverything } from "../../frame/shell.js";
+import { AddProvider } from "./add_provider.js";
+import { ProviderPane } from "./provider.js";
+
+const EVERY_MS = 15_000;
+const USUAL = "24h";
+const MAX_PROVIDERS = 1000;
+const LINKS = ".rows a.provider-row";
+
+export function Providers({ route, user }) {
+  if (!seesEverything(user)) return html`<${NotForYou} what="how providers are reached" />`;
+  return html`<${List} chosen=${route.id} route=${route} me=${user} />`;
+}
+
+function List({ chosen, route, me }) {
+  const [adding, setAdding] = useState(false);
+  const listed = useResource("providers/configured", {}, { every: EVERY_MS });
+  const range = chosenRange(route.params, USUAL);
+  const span = hoursOf(range, Date.now());
+  const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MAX_PROVIDERS }, { every: EVERY_MS });
+  const latest = useResource("providers/performance", span, { every: EVERY_MS });
+  const kept = { ...rangeParams(route.params), tz: route.params.tz };
+  const rows = listed.data ?? [];
+  const found = rows.find(({ name }) => name === chosen);
+  const close = () => {
+    go(href("providers", "", kept));
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
+  };
+  const added = ({ name }) => {
+    setAdding(false);
+    listed.reload();
+    go(href("providers", name, kept));
+  };
+  const removed = () => {
+    go(href("providers", "", kept));
+    listed.reload();
+  };
+  const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
+  const performance = Object.fromEntries((latest.data ?? []).map((one) => [one.name, one]));
+  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  return html`
+    <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
+    <div class="toolbar">
+      <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText({ from: Date.parse(stats.data.from), to: Date.parse(stats.data.to) }, range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
+      <a href=${href("audit")}>Audit trail</a>
+      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
+    </div>
+    ${adding && html`<${AddProvider} onAdded=${added} onClose=${() => setAdding(false)} />`}
+    ${listed.error && html`<${Failure} error=${listed.error} retry=${listed.reload} />`}
+    ${!listed.data && !listed.error && html`<${Loading} />`}
+    <div class="split" data-open=${chosen ? "" : undefined}>
+      <section class="list" aria-label="Providers">
+        <ol class="rows">
+          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} kept=${kept} />`)}
+        </ol>
+      </section>
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} span=${span} range=${rangeParams(route.params, USUAL)} model=${route.params.model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${chosen &&
+      !found &&
+      listed.data &&
+      html`<${Pane} label="Provider" title=${chosen} onClose=${close}>
+        <${Empty} title="There is no such provider"><p>It may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>
+      <//>`}
+    </div>
+  `;
+}
+
+/** The state of the credential in a word or two. */
+function keysOf({ key_state: state, keys }) {
+  if (keys.length) {
+    const refused = keys.filter((key) => key.refused).length;
+    return plural(keys.length, "key") + (refused ? `, ${refused} refused` : "");
+  }
+  return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
+}
+
+function Row({ provider, total, latest, chosen, kept }) {
+  const { name, type, state, source } = provider;
+  const failed = total?.failed ?? 0;
+  return html`
+    <li>
+      <a class="provider-row" href=${href("providers", name, kept)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
+        <span class="name"><b>${name}</b> <span class="quiet">${type}${source === "environment" ? ", environment" : ""}</span></span>
+        <span class="role">${state}</span>
+        <span class="quiet">${keysOf(provider)}</span>
+        <span class="quiet">${total ? plural(total.interceptions, "call") : "no calls"}${failed ? `, ${percent(failed, total.interceptions)} failed` : ""}</span>
+        <span class="quiet">${latest?.provider_ms ? `waits ${waits(latest.provider_ms)}` : ""}${limitedShare(latest) && `; 429: ${limitedShare(latest)}`}</span>
+      </a>
+    </li>
+  `;
+}

@@ -1,0 +1,152 @@
+/** One session: its first prompt, its calls on a time axis, and the steps of each thread in order. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { get } from "../../server/api.js";
+import { between, duration, plural, time, usd, whole } from "../../text/format.js";
+import { cacheLine, lossOf } from "../../text/prompt_cache.js";
+import { Axis } from "./axis.js";
+import { CacheBreak } from "../calls/cache_break.js";
+import { CopyButton } from "../../parts/copy.js";
+import { Empty, Failure, Loading } from "../../parts/states.js";
+import { Status } from "../../parts/status.js";
+import { costOf, UsageFigures, usageOf, UsageShort } from "../../parts/usage.js";
+import { useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { isFound, outcomeOf, retriesOf, tryOf } from "./story.js";
+import { Said } from "../calls/detail.js";
+
+const PAGE = 10;
+
+export function Session({ id }) {
+  const path = `sessions/${encodeURIComponent(id)}`;
+  const [state, setState] = useState({ session: null, threads: [], more: false, error: null, loading: true });
+  const [search, setSearch] = useState("");
+  const [chosen, setChosen] = useState("");
+  const { data: timeline } = useResource(state.session && `${path}/timeline`);
+  const load = async (after, threads) => {
+    setState((before) => ({ ...before, loading: true, error: null }));
+    try {
+      const { thread_page: page, ...session } = await get(path, { limit: PAGE, after_thread_id: after });
+      setState({ session, threads: [...threads, ...page.results], more: page.more, error: null, loading: false });
+    } catch (error) {
+      setState((before) => ({ ...before, error, loading: false }));
+    }
+  };
+  const again = () => load(state.threads.at(-1)?.id, state.threads);
+  useEffect(() => {
+    load(undefined, []);
+  }, []);
+  const { session, threads, error } = state;
+  const sought = search.trim() || chosen;
+  // The match may be in a thread that is not loaded yet.
+  const isMissing = chosen ? !threads.some(({ interceptions }) => interceptions.some((step) => step.id === chosen)) : Boolean(sought);
+  useEffect(() => {
+    if (sought && isMissing && state.more && !state.loading && !error) again();
+  }, [sought, isMissing, state.more, state.loading]);
+  useEffect(() => {
+    if (chosen && !isMissing) document.getElementById(`step-${chosen}`)?.scrollIntoView({ block: "center" });
+  }, [chosen, isMissing]);
+  const loops = new Map((timeline?.loops ?? []).flatMap((loop) => loop.interception_ids.map((step) => [step, loop])));
+  const steps = threads.flatMap(({ interceptions }) => interceptions);
+  const found = steps.filter((step) => isFound(step, search)).length;
+  return html`
+    <nav class="back" aria-label="Sessions">
+      <a href=${href("sessions")}>← Sessions</a>
+      ${timeline?.earlier_session_id && html`<a href=${href("sessions", timeline.earlier_session_id)}>Earlier</a>`}
+      ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
+    </nav>
+    ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
+    ${session &&
+    html`<div class="toolbar">
+      <input type="search" aria-label="Search in this session" placeholder="Search in this session" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+      <p role="status" class="quiet">${search.trim() ? `${whole(found)} of ${plural(steps.length, "step")} found` : ""}</p>
+    </div>`}
+    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} search=${search} chosen=${chosen} loops=${loops} />`)}
+    <div class="end">
+      ${error && (error.status === 404 ? html`<${Missing} />` : html`<${Failure} error=${error} retry=${again} />`)}
+      ${state.loading && html`<${Loading} />`}
+      ${state.more && !state.loading && html`<button type="button" onClick=${again}>More threads</button>`}
+    </div>
+  `;
+}
+
+function Missing() {
+  return html`<${Empty} title="There is no such session"><p>It belongs to another user, its retention is over, or its calls have not ended yet.</p><//>`;
+}
+
+function Head({ session, timeline, onChoose }) {
+  const { id, initiator, client, models, started_at: started, last_active_at: last, retries } = session;
+  return html`
+    <section class="session-head">
+      <h2>${session.first_prompt ?? session.last_prompt ?? "No prompt"}</h2>
+      <p class="quiet">
+        ${initiator.username} · ${client ?? "unknown client"} · ${time(started)}, ${duration(between(started, last))} ·${" "}
+        ${plural(session.threads, "thread")} · ${plural(session.interceptions, "call")}, ${whole(session.failures)} failed · ${models.join(", ")}
+      </p>
+      <p class="quiet"><code>${id}</code> <${CopyButton} text=${id} what="session id" /></p>
+      <${UsageFigures} usage=${session.token_usage} cost=${session.cost_usd} />
+      ${cacheLine(session.cache) && html`<p class="cache-line">${cacheLine(session.cache)}</p>`}
+      ${retriesOf(retries) && html`<p class="retry-line">${retriesOf(retries)}${retries.cost_usd > 0 && `; the tries before cost ${usd(retries.cost_usd)}`}</p>`}
+      ${timeline?.tools.length > 0 && html`<${Tools} tools=${timeline.tools} />`}
+      ${timeline?.loops.length > 0 && html`<p class="text loop">Called again and again with the same arguments: ${timeline.loops.map((loop, index) => html`${index > 0 && ", "}<b>${loop.tool}</b> ${plural(loop.times, "time")}`)}.</p>`}
+      ${timeline?.calls.length > 0 && html`<${Axis} timeline=${timeline} onChoose=${onChoose} />`}
+    </section>
+  `;
+}
+
+function Tools({ tools }) {
+  return html`
+    <ul class="tools" aria-label="Tools">
+      ${tools.map(
+        ({ tool, calls, errors }) => html`<li key=${tool}><code>${tool}</code> ${whole(calls)}${errors > 0 && html` <b class="bad">${whole(errors)} failed</b>`}</li>`,
+      )}
+    </ul>
+  `;
+}
+
+function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, search, chosen, loops }) {
+  const shown = interceptions.filter((step) => isFound(step, search));
+  if (!shown.length) return null;
+  return html`
+    <section class="thread">
+      <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
+      <ol class="steps">
+        ${shown.map((step) => html`<${Step} key=${step.id} interception=${step} open=${Boolean(search.trim()) || step.id === chosen} loop=${loops.get(step.id)} />`)}
+      </ol>
+    </section>
+  `;
+}
+
+/** A step, folded to a line: its prompt, its tools and their results, and its cost. */
+function Step({ interception, open, loop }) {
+  const { id, model, started_at: started, ended_at: ended, error, cache } = interception;
+  return html`
+    <li class=${`step ${interception.status}`} id=${`step-${id}`}>
+      <details open=${open}>
+        <summary class="line">
+          <${Status} interception=${interception} />
+          <span class="what"><${What} interception=${interception} /></span>
+          ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
+          ${loop && html`<span class="badge">again and again: ${loop.tool}</span>`}
+          ${cache?.broke && html`<span class="badge">${lossOf(cache) || "cache broke"}</span>`}
+          <span class="figures-of-step">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
+        </summary>
+        <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} /></p>
+        <${Said} interception=${interception} open=${open} />
+      </details>
+      ${error && html`<p class="text bad">${error.message}</p>`}
+      ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
+    </li>
+  `;
+}
+
+function What({ interception: { user_prompts: prompts, tool_usages: tools, model_thoughts: thoughts, response } }) {
+  const prompt = prompts.at(-1);
+  const asked = prompt?.metadata.withheld ? "not for your role" : prompt?.prompt.slice(0, 200);
+  return html`
+    ${asked && html`<q class=${prompt.metadata.synthetic ? "synthetic" : ""}>${asked}</q>`}
+    ${tools.map(({ id, tool, result }) => html`<span class="tool" key=${id}><code>${tool}</code>${result && html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`}</span>`)}
+    ${!asked && !tools.length && html`<em>${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
+  `;
+}

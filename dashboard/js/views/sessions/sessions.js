@@ -1,0 +1,120 @@
+/** Work that belongs together: what one client did in one go. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get } from "../../server/api.js";
+import { chooser } from "../../bar/bar.js";
+import { sessionsCsv } from "../../text/csv.js";
+import { between, duration, plural, time, usd, whole } from "../../text/format.js";
+import { listKeys, useKeys } from "../../frame/keys.js";
+import { End } from "../../parts/end.js";
+import { Empty } from "../../parts/states.js";
+import { useChange, usePages } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { saveCsv } from "../../parts/save.js";
+import { lossOf, shareOf } from "../../text/prompt_cache.js";
+import { Choice, Filters, useSearch } from "../../bar/filters.js";
+
+const PAGE = 50;
+const EXPORTED = 1000;
+const LIVE_MS = 5000;
+const STATUSES = [
+  ["failed", "With failed calls"],
+  ["completed", "Without failed calls"],
+];
+const ORDERS = [
+  ["last_active", "Last active first"],
+  ["cost", "Most cost first"],
+  ["lost", "Most lost by the cache first"],
+  ["failed", "Most failed calls first"],
+  ["calls", "Most calls first"],
+];
+const LINKS = ".rows a.session";
+
+export function Sessions({ route, user }) {
+  const { order = "", single = "" } = route.params;
+  const sought = useSearch(route.params);
+  const asked = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
+  const pages = usePages("sessions", asked, "after_session_id", PAGE);
+  const [live, setLive] = useState(false);
+  const latest = useRef();
+  latest.current = pages.reload;
+  useEffect(() => {
+    if (!live) return undefined;
+    const timer = setInterval(() => document.hidden || latest.current(), LIVE_MS);
+    return () => clearInterval(timer);
+  }, [live]);
+  const show = chooser(route);
+  useKeys(listKeys(LINKS));
+  return html`
+    <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order", "single"]} />
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
+      <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
+      <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
+      <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
+      <${Export} asked=${asked} />
+    </div>
+    <section class="list" aria-label="Sessions">
+      <div class="session head" aria-hidden="true">
+        <span class="title">First prompt</span><span class="user">User</span><span class="client">Client</span><span class="at">Started</span>
+        <span class="number">Calls</span><span class="number failed">Failed</span><span class="cached">Cache</span><span class="number">Cost</span>
+      </div>
+      <ol class="rows sessions">
+        ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
+      </ol>
+      <${End} pages=${pages}><${Nothing} q=${sought} single=${single} onShow=${() => show({ single: "show" })} /><//>
+    </section>
+  `;
+}
+
+/** All sessions that are listed, as a file; it is made here, of the pages of the list. */
+function Export({ asked }) {
+  const { busy, error, run } = useChange();
+  const save = () =>
+    run(async () => {
+      const rows = [];
+      for (let page = null; page === null || page.length; ) {
+        ({ results: page } = await get("sessions", { ...asked, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
+        rows.push(...page);
+      }
+      saveCsv(sessionsCsv(rows), "sessions.csv");
+    });
+  return html`
+    <button type="button" disabled=${busy} onClick=${save}>${busy ? "Exporting …" : "Export CSV"}</button>
+    ${error && html`<p class="bad" role="alert">${error.message}</p>`}
+  `;
+}
+
+function Nothing({ q, single, onShow }) {
+  if (!single) {
+    return html`<${Empty} title=${q ? "Nothing matches" : "No sessions of several calls"}>
+      <p>Sessions of a single call are left out.</p>
+      <button type="button" onClick=${onShow}>Show single calls</button>
+    <//>`;
+  }
+  return q
+    ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
+    : html`<${Empty} title="No sessions yet">
+        <p>Calls of one client that belong together become a session, a few seconds after they end. <a href=${href("connect")}>Connect a client</a>.</p>
+      <//>`;
+}
+
+function SessionRow({ session }) {
+  const { id, initiator, client, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
+  const cached = [shareOf(cache), lossOf(cache)].filter(Boolean).join(", ");
+  return html`
+    <li>
+      <a class="session" href=${href("sessions", id)}>
+        <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em>no prompt</em>`}</span>
+        <span class="user">${initiator.username}</span>
+        <span class="client">${client ?? "unknown client"}</span>
+        <span class="at">${time(started)} · ${duration(between(started, last))}</span>
+        <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
+        <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
+        <span class="cached">${cached && html`<span class="said">cache </span>`}${cached}</span>
+        <span class="number">${usd(session.cost_usd)}</span>
+      </a>
+    </li>
+  `;
+}

@@ -1,0 +1,106 @@
+/** A session as a story: where its calls are on a time axis, what a step says in a line, and what a search finds. Pure. */
+
+import { plural, size } from "../../text/format.js";
+
+const GAP = 0.04; // of what is busy, the most that a pause takes on the axis
+const SHORTEST = 0.004; // of the axis, so that every call can be seen
+
+/**
+ * Calls on a time axis from 0 to 1, on which long pauses are cut.
+ *
+ * @param {Object[]} calls of a timeline, oldest first.
+ * @param {Object[]} refusals
+ * @param {number} now for calls under way, in milliseconds.
+ * @returns {{lanes: Object[], pauses: Object[], refused: Object[]}} `lanes`: for each agent `agent` (null is the main one), its `type` and
+ *   `rows` of bars that do not overlap, each `{call, left, width, wait}`, `wait` being the part of it without a byte; `pauses`:
+ *   `{left, ms}`, those that are cut; `refused`: `{left, refusal}`.
+ */
+export function axisOf(calls, refusals, now) {
+  if (!calls.length) return { lanes: [], pauses: [], refused: [] };
+  const spans = calls.map((call) => [Date.parse(call.started_at), call.ended_at ? Date.parse(call.ended_at) : now]);
+  const scale = scaleOf(spans);
+  const lanes = new Map();
+  calls.forEach((call, index) => {
+    const [start, end] = spans[index];
+    const left = scale.at(start);
+    const width = Math.max(SHORTEST, scale.at(end) - left);
+    const first = call.first_byte_at ? Date.parse(call.first_byte_at) : end;
+    const bar = { call, left: Math.min(left, 1 - width), width, wait: end > start ? Math.min(1, (first - start) / (end - start)) : 0 };
+    if (!lanes.has(call.agent_id)) lanes.set(call.agent_id, { agent: call.agent_id, type: call.agent_type ?? null, rows: [] });
+    const { rows } = lanes.get(call.agent_id);
+    const free = rows.find((row) => row.at(-1).left + row.at(-1).width <= bar.left);
+    if (free) free.push(bar);
+    else rows.push([bar]);
+  });
+  const refused = refusals.map((refusal) => ({ refusal, left: scale.at(Date.parse(refusal.at)) }));
+  return { lanes: [...lanes.values()], pauses: scale.pauses, refused };
+}
+
+/** How times become places: what is busy as long as it is, what is not at most `GAP` of that. */
+function scaleOf(spans) {
+  const busy = [];
+  for (const [start, end] of [...spans].sort((one, other) => one[0] - other[0])) {
+    const last = busy.at(-1);
+    if (last && start <= last[1]) last[1] = Math.max(last[1], end);
+    else busy.push([start, end]);
+  }
+  const longest = Math.max(1, busy.reduce((sum, [start, end]) => sum + end - start, 0)) * GAP;
+  const knots = [];
+  const cut = [];
+  let place = 0;
+  busy.forEach(([start, end], index) => {
+    const pause = index ? start - busy[index - 1][1] : 0;
+    if (pause > longest) cut.push({ place: place + longest / 2, ms: pause });
+    place += Math.min(pause, longest);
+    knots.push([start, place]);
+    place += end - start;
+    knots.push([end, place]);
+  });
+  const whole = Math.max(1, place);
+  const at = (time) => {
+    const next = knots.findIndex(([knot]) => knot >= time);
+    if (next <= 0) return next < 0 ? 1 : 0;
+    const [[before, from], [after, to]] = [knots[next - 1], knots[next]];
+    return (from + (after > before ? (to - from) * ((time - before) / (after - before)) : 0)) / whole;
+  };
+  return { at, pauses: cut.map(({ place: middle, ms }) => ({ left: middle / whole, ms })) };
+}
+
+/** What an agent is called: Explore (a1b2c3), or what of both is known. */
+export function agentName({ agent, type }) {
+  if (agent === null) return "the main one";
+  return type ? `${type} (${agent})` : agent;
+}
+
+/** The result of a tool call, in words: 1.2 KB, failed. Empty while unknown. */
+export function outcomeOf(result) {
+  if (!result) return "";
+  return result.is_error ? `failed, ${size(result.bytes)}` : size(result.bytes);
+}
+
+/** The number of the try, in words; empty for a first one. */
+export function tryOf({ attempt, attempts }) {
+  if (attempts) return `try ${attempt + 1} of ${attempts}`;
+  return attempt ? `try ${attempt + 1}` : "";
+}
+
+/** The retries of a session, in words; empty without any. */
+export function retriesOf({ calls, amplification }) {
+  return calls ? `${plural(calls, "retry").replace("retrys", "retries")}, ${amplification} calls for each` : "";
+}
+
+/** Whether every word of a search is in what was said in a call: prompts, thoughts, response, tools and their inputs, the error. */
+export function isFound(call, search) {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.length) return true;
+  const said = [
+    ...call.user_prompts.map(({ prompt }) => prompt),
+    ...call.model_thoughts.map(({ content }) => content),
+    ...call.tool_usages.flatMap(({ tool, input }) => [tool, input]),
+    call.response?.text ?? "",
+    call.error?.message ?? "",
+    call.model,
+  ];
+  const text = said.join("\n").toLowerCase();
+  return words.every((word) => text.includes(word));
+}

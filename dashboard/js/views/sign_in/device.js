@@ -1,0 +1,59 @@
+/** Allows a program a token: shows a code, and asks whether the user started the program. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../../server/api.js";
+import { time } from "../../text/format.js";
+import { Failure } from "../../parts/states.js";
+import { useChange } from "../../server/resource.js";
+
+/** `route.id` is the code, where a link has it. */
+export function Device({ route }) {
+  const [code, setCode] = useState(route.id);
+  const [device, setDevice] = useState(null);
+  const [answer, setAnswer] = useState("");
+  const { busy, error, run } = useChange();
+  const look = (event) => {
+    event.preventDefault();
+    run(async () => setDevice(await send("POST", "device/lookup", { user_code: code })));
+  };
+  const decide = (answer) =>
+    run(async () => {
+      await send("POST", "device/answer", { user_code: code, answer });
+      setAnswer(answer);
+    });
+  if (answer) {
+    return html`<div class="prose" role="status">
+      <h2>${answer === "allow" ? "Allowed" : "Refused"}</h2>
+      <p>${answer === "allow" ? "The program gets its token within seconds. You can close this page." : "The program gets no token."}</p>
+    </div>`;
+  }
+  return html`
+    <div class="prose device">
+      <h2>Let a program sign in</h2>
+      ${error && html`<${Failure} error=${error} />`}
+      ${device
+        ? html`<${Question} code=${code} device=${device} busy=${busy} decide=${decide} />`
+        : html`<form onSubmit=${look}>
+            <label for="user-code">The code that it shows</label>
+            <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} autofocus onInput=${(event) => setCode(event.target.value)} />
+            <button type="submit" class="primary" disabled=${busy}>Continue</button>
+          </form>`}
+    </div>
+  `;
+}
+
+function Question({ code, device, busy, decide }) {
+  return html`
+    <p>A program wants to call AI providers as you. Compare the code with the one that it shows:</p>
+    <p class="code"><code>${code.toUpperCase()}</code></p>
+    <p>
+      It calls itself <b>${device.name}</b>, and asked from <code>${device.client_ip}</code> at ${time(device.created_at)}. Allow it only
+      if you started it yourself a moment ago: somebody else who sent you this code or a link would get your token.
+    </p>
+    <p class="actions">
+      <button type="button" class="primary" disabled=${busy} onClick=${() => decide("allow")}>Allow</button>
+      <button type="button" disabled=${busy} onClick=${() => decide("deny")}>Refuse</button>
+    </p>
+  `;
+}

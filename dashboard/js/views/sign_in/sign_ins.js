@@ -1,0 +1,55 @@
+/** Where a user is signed in, and how to end that. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send, signOut } from "../../server/api.js";
+import { time } from "../../text/format.js";
+import { Confirm } from "../../parts/dialog.js";
+import { End } from "../../parts/end.js";
+import { usePages } from "../../server/resource.js";
+import { browserName } from "./user_agent.js";
+
+const PAGE = 50;
+// How a session began that has no token.
+const WAYS = { openid: "by single sign-on", link: "by a link" };
+
+/** Sessions of one user; `of` is the username, or `me`. */
+export function SignIns({ of, mayEnd }) {
+  const path = `users/${encodeURIComponent(of)}/sessions`;
+  const pages = usePages(path, {}, "offset", PAGE);
+  const [ending, setEnding] = useState(null);
+  const end = async () => {
+    if (ending.current) return signOut();
+    await send("DELETE", `${path}/${encodeURIComponent(ending.id)}`);
+    setEnding(null);
+    pages.reload();
+  };
+  return html`
+    <div class="token-list">
+      <ul class="rows" aria-label="Signed in">
+        ${pages.rows.map((session) => html`<${Row} key=${session.id} session=${session} onEnd=${mayEnd && (() => setEnding(session))} />`)}
+      </ul>
+      <${End} pages=${pages}><p class="quiet">Signed in nowhere.</p><//>
+    </div>
+    ${ending &&
+    html`
+      <${Confirm} title=${`Sign out ${browserName(ending.user_agent)}?`} verb="Sign out" act=${end} onClose=${() => setEnding(null)}>
+        <p>${ending.current ? "That is this browser." : "That browser is signed out within seconds."} ${ending.token_id && "The token stays valid."}</p>
+      <//>
+    `}
+  `;
+}
+
+function Row({ session, onEnd }) {
+  const { token_id: token, method, created_at: created, last_used_at: used, expires_at: expires, client_ip: address, current } = session;
+  const name = browserName(session.user_agent);
+  return html`
+    <li class="sign-in">
+      <b title=${session.user_agent}>${name}${current && html` <span class="role">this browser</span>`}</b>
+      <span class="quiet">
+        from ${address} ${token ? html`with <code>${token}</code>` : WAYS[method]}, signed in ${time(created)}, last used ${time(used)}, ends ${time(expires)} if unused
+      </span>
+      ${onEnd && html`<button type="button" class="danger" aria-label=${`Sign out ${name}`} onClick=${onEnd}>Sign out</button>`}
+    </li>
+  `;
+}

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { chosenRange } from "../../../dashboard/js/bar/range.js";
+import { bucketsOf } from "../../../dashboard/js/bar/ranges.js";
+import { bucketAt, bucketFor, dayTicks, earlier, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../../dashboard/js/charts/series.js";
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+const NOW = Date.parse("2026-11-25T12:34:56Z") / 1000;
+const ANSWER = { from: "2026-11-25T00:00:00Z", to: "2026-11-25T04:00:00Z", bucket: "hour", group_by: "model" };
+const calls = ({ interceptions }) => interceptions;
+
+function series(group, counts, other = false) {
+  const points = counts.flatMap((interceptions, index) => (interceptions ? [{ at: iso(Date.parse(ANSWER.from) / 1000 + index * HOUR), interceptions }] : []));
+  return { group, other, points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
+}
+
+const chosen = (params, tz = "UTC") => chosenRange({ ...params, tz }, "24h");
+const at = (params, tz) => spanOf(chosen(params, tz), NOW * 1000);
+
+test("a range ends in the bucket that is under way", () => {
+  assert.deepEqual(at({}), { from: "2026-11-24T13:00:00.000Z", to: "", bucket: "hour", tz: "UTC" });
+  assert.deepEqual(at({ range: "1h" }), { from: "2026-11-25T11:35:00.000Z", to: "", bucket: "minute", tz: "UTC" });
+  assert.deepEqual(at({ range: "30d" }, "Asia/Tokyo"), { from: "2026-10-27T00:00:00.000Z", to: "", bucket: "day", tz: "UTC" });
+  assert.deepEqual(at({ range: "constructor" }), at({}));
+});
+
+test("a range that was drawn has both ends, and nonsense none", () => {
+  const drawn = { from: "2026-11-20T00:00:00Z", to: "2026-11-20T01:00:00Z" };
+  assert.deepEqual(at(drawn), { from: "2026-11-20T00:00:00.000Z", to: "2026-11-20T01:00:00.000Z", bucket: "minute", tz: "UTC" });
+  assert.deepEqual(at({ from: drawn.to, to: drawn.from }), at({}));
+  assert.deepEqual(at({ from: "x", to: "y" }), at({}));
+});
+
+test("a range by name is that of the zone, and where bars are days that of UTC", () => {
+  assert.deepEqual(at({ range: "today" }, "Europe/Berlin"), { from: "2026-11-24T23:00:00.000Z", to: "", bucket: "hour", tz: "Europe/Berlin" });
+  assert.deepEqual(at({ range: "last-week" }, "Europe/Berlin"), { from: "2026-11-15T23:00:00.000Z", to: "2026-11-22T23:00:00.000Z", bucket: "hour", tz: "Europe/Berlin" });
+  assert.deepEqual(at({ range: "last-month" }, "Europe/Berlin"), { from: "2026-10-01T00:00:00.000Z", to: "2026-11-01T00:00:00.000Z", bucket: "day", tz: "UTC" });
+});
+
+test("days of a zone that were chosen are these days of UTC where bars are days, and drawn bars are what they are", () => {
+  const days = { bucket: "day", tz: "UTC", from: "2026-10-01T00:00:00.000Z", to: "2026-11-01T00:00:00.000Z" };
+  assert.deepEqual(at({ from: "2026-10-01T04:00:00Z", to: "2026-11-01T04:00:00Z" }, "America/New_York"), days);
+  assert.deepEqual(at({ from: days.from, to: days.to }, "America/New_York"), days);
+});
+
+test("no bucket is asked for that is not kept, and never more than the server answers", () => {
+  assert.equal(bucketFor(NOW - 30 * DAY, NOW - 30 * DAY + HOUR, NOW), "hour");
+  for (const days of [0.01, 0.25, 1, 7, 13.9, 14.1, 90, 1400]) {
+    const seconds = { minute: 60, hour: HOUR, day: DAY }[bucketFor(NOW - days * DAY, NOW, NOW)];
+    assert.ok((days * DAY) / seconds + 2 <= 1500, `${days} days`);
+  }
+});
+
+test("buckets without calls are filled in", () => {
+  assert.deepEqual(timeline(ANSWER).map(iso), [0, 1, 2, 3].map((hour) => `2026-11-25T0${hour}:00:00.000Z`));
+  const [row] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls, colour: "c" }]);
+  assert.deepEqual(row, { name: "Calls", colour: "c", values: [0, 5, 0, 2], total: 7 });
+  const [gaps] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls }], null);
+  assert.deepEqual(gaps.values, [null, 5, null, 2]);
+});
+
+test("the largest groups come first and those that are too many are added up", () => {
+  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index, 0, 0, 1]));
+  const answer = { ...ANSWER, series: [series(null, [100, 0, 0, 0], true), ...many] };
+  const rows = groups(answer, calls, leaders(answer, [calls]));
+  assert.deepEqual(rows.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "Other"]);
+  assert.deepEqual(rows.at(-1), { name: "Other", group: null, other: true, values: [101, 0, 0, 2], total: 103 });
+});
+
+test("a group that leads in anything has a row of its own, in every chart the same ones", () => {
+  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index + 1, 0, 0, 0]));
+  const answer = { ...ANSWER, series: many };
+  const cost = (total) => (total === many[0].total ? 1000 : 0);
+  const leading = leaders(answer, [calls, cost]);
+  assert.deepEqual(leading, ["m0", "m8", "m7", "m6", "m5", "m4", "m3"]);
+  assert.deepEqual(groups(answer, cost, leading).map(({ name }) => name), ["m0"]);
+  const shown = groups(answer, calls, leading);
+  assert.deepEqual(shown.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m0", "Other"]);
+  assert.equal(shown.at(-1).total, 5);
+});
+
+test("a moment is in the bucket that has begun, up to its end", () => {
+  const times = [0, 1, 2].map((number) => number * DAY);
+  assert.deepEqual([-1, 0, DAY - 1, DAY, 2.9 * DAY, 3 * DAY].map((at) => bucketAt(times, DAY, at)), [null, 0, 0, 1, 2, null]);
+});
+
+test("the calls of a bucket end a millisecond before the next one", () => {
+  const midnight = Date.parse("2026-11-25T00:00:00Z") / 1000;
+  assert.equal(justBefore(midnight), "2026-11-24T23:59:59.999Z");
+  assert.equal(justBefore(midnight + 0.0005), "2026-11-25T00:00:00.000Z");
+});
+
+test("a value without neighbours is drawn by itself", () => {
+  assert.deepEqual(lonely([1, null, 2, 3, null, 4]), [0, 5]);
+  assert.deepEqual(lonely([null, 7]), [1]);
+  assert.deepEqual(lonely([]), []);
+});
+
+test("users are called by their names, and groups without any are left out", () => {
+  const answer = { ...ANSWER, series: [series({ id: "1", username: "ada" }, [1, 0, 0, 0]), series("none", [0, 0, 0, 0])] };
+  assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
+});
+
+test("groups of users and tokens are called by what there is of them", () => {
+  const named = (group) => groupName({ group, other: false });
+  const user = "5696ce06-dafb-46d9-abac-4ba68b2ecaee";
+  assert.equal(named({ id: user, username: "ada", name: "Ada" }), "ada");
+  assert.equal(named({ id: user, name: "research" }), "research");
+  assert.equal(named({ id: null, name: "" }), "No group");
+  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "laptop" }), "ada · laptop · d3W24SnZZB");
+  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "" }), "ada · d3W24SnZZB");
+});
+
+test("quantiles are not added up", () => {
+  const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
+  const answer = { ...ANSWER, series: [series("a", [1, 0, 0, 0]), series("b", [0, 4, 0, 0]), series(null, [9, 9, 9, 9], true)] };
+  assert.deepEqual(quantiles(answer, first, ["a", "b"]), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
+});
+
+test("rows stand one on the other", () => {
+  assert.deepEqual(stacked([{ values: [1, 2] }, { values: [3, null] }, { values: [0, 5] }]), [[1, 2], [4, 2], [4, 7]]);
+});
+
+test("the time before stands beside the buckets of now, first beside first", () => {
+  const point = (at, interceptions) => ({ at, interceptions });
+  const before = { from: "2026-11-24T21:00:00Z", to: "2026-11-25T00:00:00Z", total: { interceptions: 5 }, points: [point("2026-11-24T21:00:00Z", 2), point("2026-11-24T23:00:00Z", 3)] };
+  assert.deepEqual(earlier({ ...ANSWER, previous: before }, calls), { name: "Time before", values: [2, 0, 3, null], total: 5 });
+  assert.deepEqual(earlier({ ...ANSWER, to: "2026-11-25T02:00:00Z", previous: before }, calls).values, [2, 0]);
+  assert.equal(earlier({ ...ANSWER, previous: { ...before, total: { interceptions: 0 } } }, calls), null);
+  assert.equal(earlier(ANSWER, calls), null);
+});
+
+test("minutes are asked for only where those of the time before are kept too", () => {
+  assert.equal(bucketFor(NOW - 6.7 * DAY, NOW - 6.7 * DAY + HOUR, NOW), "minute");
+  assert.equal(bucketFor(NOW - 6.8 * DAY, NOW - 6.8 * DAY + HOUR, NOW), "hour");
+});
+
+test("ticks of days, weeks and months are starts of buckets, none twice", () => {
+  for (const bucket of ["day", "week", "month"]) {
+    const { drawn, step } = bucketsOf({ from: Date.parse("2026-03-23T00:00:00Z"), to: Date.parse("2026-09-28T00:00:00Z") }, bucket, "Europe/Berlin");
+    const { incrs, splits } = dayTicks(drawn, step);
+    assert.equal(incrs[0], step); // no room makes a tick within a bucket
+    assert.deepEqual(splits(null, 0, drawn[0], drawn.at(-1), incrs[0]), drawn);
+    assert.deepEqual(splits(null, 0, drawn[0], drawn.at(-1), incrs[1]), drawn.filter((_, index) => index % 2 === 0));
+    assert.deepEqual([...incrs].sort((one, another) => one - another), incrs); // uPlot searches in them
+    assert.ok(incrs.every((distance) => distance % DAY === 0));
+  }
+});

@@ -1,0 +1,12 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { problemOf, why } from "../../../dashboard/js/text/ends.js";
+
+test("a failed call says its status, if that is an error, and its message", () => {
+  const failed = { status: "failed", end_reason: "upstream_error", upstream_status: 529, error: { type: "x", message: "Overloaded" } };
+  assert.equal(problemOf(failed), "529 Overloaded");
+  assert.equal(problemOf({ ...failed, upstream_status: 200 }), "Overloaded");
+  assert.equal(problemOf({ ...failed, upstream_status: null, end_reason: "client_disconnected", error: null }), why("client_disconnected"));
+  assert.equal(problemOf({ ...failed, end_reason: "unheard_of", error: null }), "529");
+  assert.equal(problemOf({ ...failed, status: "completed" }), "");
+});

@@ -1,0 +1,266 @@
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.accounts.identities import Role
+from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
+from tests.dashboard.conftest import serving
+from tests.dashboard.views.calls.test_interceptions_view import MARKUP
+
+
+def new_name():
+    return f"new-{uuid4().hex[:10]}"
+
+
+def open_user(page, token, name):
+    page.open(f"users/{name}", token)
+    page.find(".detail .token-list")
+
+
+def row_of(page, name):
+    return page.texts(f".user-row[data-name='{name}'] > *")
+
+
+def test_an_owner_adds_a_user_and_makes_them_a_token_that_lets_them_in(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name = new_name()
+    page.open("users", owner)
+    page.click("button", "Add a user")
+    page.find("dialog")
+    page.type(name, Keys.TAB, "Grace H.")
+    page.choose("Role", "Auditor: sees everybody's", "dialog")
+    page.click("dialog button", "Add")
+    page.gone("dialog")
+    page.until(lambda: page.address == f"users/{name}", "the new user was to be shown")
+    assert page.find(".detail h2", "Grace H.").text == "Grace H."
+    page.until(
+        lambda: row_of(page, name)[:3] == [f"Grace H. {name}", "auditor", "no token"], "they were to be in the list"
+    )
+    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
+    secret = page.find(".created code").text
+    assert site.get(secret, "users/me")["username"] == name
+    page.until(lambda: row_of(page, name)[2] == "1 token", "the list was to know of the token")
+
+
+def test_a_user_gets_another_name_and_role(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    open_user(page, owner, name)
+    assert not page.find(".detail .primary", "Save").is_enabled()
+    field = page.find(".detail .form input")
+    field.clear()
+    field.send_keys("Ada L.")
+    page.choose("Role", "Owner: sees everybody's and changes users", ".detail")
+    page.click(".detail button", "Save")
+    page.find("[role=status]", "Saved")
+    page.until(lambda: row_of(page, name)[:2] == [f"Ada L. {name}", "owner"], "the list was to know of it")
+    me = site.get(token, "users/me")
+    assert (me["name"], me["role"]) == ("Ada L.", "owner")
+
+
+@pytest.fixture
+def a_page_of_users(site):
+    """So many that others are behind them in the list."""
+    _, owner = site.user(role=Role.OWNER)
+    names = [f"-{number}-{uuid4().hex[:8]}-x" for number in range(101)]
+    for name in names:
+        site.send(owner, "POST", "users", username=name, role="member")
+    yield
+    for name in names:
+        site.send(owner, "DELETE", f"users/{name}")
+
+
+def test_who_is_behind_the_first_page_stays_on_show_with_a_new_token(page, site, a_page_of_users):
+    _, owner = site.user(role=Role.OWNER)
+    name, _ = site.user(name=f"z-{uuid4().hex}")
+    open_user(page, owner, name)
+    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
+    secret = page.find(".created code").text
+    page.find(".detail .form input").send_keys(" L.")
+    page.click(".detail button", "Save")
+    page.find("[role=status]", "Saved")
+    assert page.find(".created code").text == secret
+    page.find(".detail h2", f"{name} L.")
+
+
+def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    taken, _ = site.user()
+    page.refused.extend(("400", "409"))
+    page.open("users", owner)
+    page.click("button", "Add a user")
+    page.find("dialog input").send_keys("no spaces", Keys.ENTER)
+    assert page.find("dialog [role=alert] li").text == (
+        'username: the username "no spaces" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit'
+    )
+    field = page.find("dialog input")
+    field.clear()
+    field.send_keys(taken, Keys.ENTER)
+    assert page.find("dialog [role=alert]", "exists").text == f'A user named "{taken}" exists already.'
+
+
+def test_a_user_is_removed_after_a_question(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    open_user(page, owner, name)
+    page.click("button", "Remove this user")
+    page.find("dialog")
+    assert page.texts("dialog h2") == [f"Remove {name}?"]
+    assert page.find("dialog p").text == (
+        "1 token will stop working. Records of their calls stay, and the username becomes free. This cannot be undone."
+    )
+    assert page.focused() == "Cancel"
+    page.type(Keys.ESCAPE)
+    page.gone("dialog")
+    assert page.focused() == "Remove this user"
+    assert site.get(token, "users/me")["username"] == name
+    page.type(Keys.ENTER)
+    page.click("dialog button", "Remove")
+    page.gone("dialog")
+    page.until(lambda: not row_of(page, name), "they were to go")
+    assert page.address == "users"
+    page.open(f"users/{name}")
+    assert page.find(".detail .empty h2").text == "There is no such user"
+
+
+def test_nobody_removes_themselves(page, site):
+    name, owner = site.user(role=Role.OWNER)
+    page.refused.append("409")
+    open_user(page, owner, name)
+    page.click("button", "Remove this user")
+    page.click("dialog button", "Remove")
+    assert page.find("dialog [role=alert]").text == f"{NOT_ONESELF.capitalize()}."
+    page.click("dialog button", "Cancel")
+    page.gone("dialog")
+
+
+def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site):
+    name, owner = site.user(role=Role.OWNER)
+    open_user(page, owner, name)
+    page.choose("Role", "Member: sees their own calls", ".detail")
+    page.click(".detail button", "Save")
+    page.click("dialog button", "Give it up")
+    assert page.find(".empty h2").text == "Not for your role"
+    assert page.texts(".who") == [f"Signed in as {name} member"]
+
+
+def test_the_last_owner_is_told_what_to_do(page, mongodb_uri, run_apart, tmp_path):
+    with serving(mongodb_uri, run_apart, tmp_path) as alone:
+        name, owner = alone.user(role=Role.OWNER)
+        alone.send(owner, "DELETE", "users/demo")
+        there = type(page)(page.browser, alone.url)
+        there.refused.append("409")
+        open_user(there, owner, name)
+        there.choose("Role", "Member: sees their own calls", ".detail")
+        there.click(".detail button", "Save")
+        there.click("dialog button", "Give it up")
+        assert there.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
+        assert there.complaints() == []
+        there.forget()
+
+
+def test_a_user_far_down_the_list_is_found_by_address(page, mongodb_uri, run_apart, tmp_path):
+    with serving(mongodb_uri, run_apart, tmp_path) as full:
+        _, owner = full.user(role=Role.OWNER)
+        for number in range(205):
+            full.send(owner, "POST", "users", username=f"number-{number}", role="member")
+        full.user(name="zoe")
+        there = type(page)(page.browser, full.url)
+        open_user(there, owner, "zoe")
+        assert there.texts(".toolbar [role=status]") == ["208 users"]
+        assert there.texts(".detail h2") == ["zoe"]
+        assert there.complaints() == []
+        there.forget()
+
+
+def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
+    name, auditor = site.user(role=Role.AUDITOR)
+    other, _ = site.user()
+    open_user(page, auditor, other)
+    page.find(".token")
+    assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
+    assert page.all("main form, main .danger, main .primary") == []
+    assert page.texts(".toolbar button") == []
+    open_user(page, auditor, name)
+    page.shows(".detail .token button", ["Revoke"])
+
+
+def test_a_member_is_told_that_users_are_not_for_them(page, site):
+    name, token = site.user()
+    of_users = "Only owners, auditors and readers may see users."
+    of_trail = "Only owners and auditors may see the audit trail."
+    for view, message in (("users", of_users), (f"users/{name}", of_users), ("audit", of_trail)):
+        page.open(view, token)
+        assert page.find(".empty").text.splitlines() == ["Not for your role", message]
+
+
+def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
+    name, reader = site.user(role=Role.READER)
+    other, _ = site.user()
+    page.open(f"users/{other}", reader)
+    assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
+    assert page.texts(".detail h3") == []
+    assert page.texts(".toolbar a") == []
+    assert "Providers" not in page.texts("nav[aria-label=Views] a")
+    open_user(page, reader, name)
+    page.shows(".detail h3", ["Tokens", "Signed in"])
+
+
+def test_a_reader_sees_calls_without_their_texts(page, site):
+    _, member = site.user()
+    _, reader = site.user(role=Role.READER)
+    site.calls(member, 1)
+    page.open("interceptions", reader)
+    assert page.find("a.row .prompt").text == "not for your role"
+    page.click("a.row")
+    assert page.find(".said-by.user p").text == "Not for your role."
+
+
+def test_a_keyboard_is_enough_for_users(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    page.open("users", owner)
+    page.find(".user-row")
+    page.type("j", "j", "k", Keys.ENTER)
+    first = page.find(".user-row").get_attribute("data-name")
+    page.find(".detail .token-list")
+    assert page.address == f"users/{quote(first, safe='')}"
+    page.click("button", "Remove this user")
+    page.find("dialog")
+    page.type("j", Keys.ESCAPE)
+    page.gone("dialog")
+    assert page.address == f"users/{quote(first, safe='')}"
+    page.type(Keys.ESCAPE)
+    page.gone(".detail")
+    page.until(lambda: first in page.focused(), "the row was to have the focus again")
+
+
+@pytest.mark.parametrize("markup", MARKUP)
+def test_names_that_look_like_markup_stay_text(page, site, markup):
+    _, owner = site.user(role=Role.OWNER)
+    name, _ = site.user()
+    site.send(owner, "PATCH", f"users/{name}", display_name=markup)
+    token = site.send(owner, "POST", f"users/{name}/tokens", name=markup)
+    open_user(page, owner, name)
+    assert page.find(".detail h2", markup).text == markup
+    page.until(lambda: row_of(page, name)[0] == " ".join(f"{markup} {name}".split()), "the list was to have the name")
+    page.find(".token b", markup)
+    page.click(f".token button[aria-label={quoted(f'Revoke {markup}')}]")
+    assert page.find("dialog h2").text == f"Revoke {markup}?"
+    page.open("audit")
+    page.find(".entry", token["id"])
+    assert any(f"“{markup}” ({token['id']})" in text for text in page.texts(".entry .what"))
+    assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
+
+
+def quoted(text):
+    """A text as a string of CSS."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_a_mail_address_in_any_case_is_the_way_to_a_user(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, _ = site.user(name="Mary.Shaw+test@Example.com")
+    page.open(f"users/{name.lower()}", owner)
+    assert page.find("aside h2", name).text == name
