@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from intercept.records import Status
-from limits.policies.policy import Limits, Rate, SharedLimits
+from limits.policies.policy import Limits, Rate, SharedLimits, SharedPolicy
 from limits.what_if import Replay
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -43,8 +43,9 @@ _CHARGED = Struct(f"<{FORMAT}")
 async def replay(database: Database, *, days: float) -> str:
     """Replay the calls of the last days; say how many, and what each took."""
     end = datetime.now(UTC)
-    replayed = Replay(LIMITS)
-    pages = PastCalls(database).pages({}, start=end - timedelta(days=days), end=end, visible_to=None, cache_reads=False)
+    replayed = Replay(SharedPolicy(limits=LIMITS))
+    past = PastCalls(database, {}, visible_to=None, cache_reads=False)
+    pages = past.pages(end - timedelta(days=days), end)
     deciding = 0.0
     began, used = perf_counter(), process_time()
     async with aclosing(pages):

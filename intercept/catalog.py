@@ -128,6 +128,7 @@ BATCHES: Final = Api(
     billed=False,
     requested_models=RequestedModels.UNREAD,
 )
+_UNREAD: Final = tuple(api.path.removeprefix("/v1") for api in (MESSAGE_BATCHES, BATCHES))
 GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
@@ -194,3 +195,8 @@ BY_NAME: Final[dict[str, Api]] = {
     )
 }
 """Those that a route of an operator's own may be recorded by, by the names that settings have for them."""
+
+
+def has_unread_models(route: str) -> bool:
+    """Whether requests to a route, as it is recorded, name models that are not read: those that create batches."""
+    return route.endswith(_UNREAD)

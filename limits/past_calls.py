@@ -35,15 +35,31 @@ class PastCall(NamedTuple):
     pays: bool = False
 
 
+class RequestedModel(NamedTuple):
+    """What a past call asked for.
+
+    Attributes:
+        provider: The name of the provider in its path.
+        model: The model as it was named; empty where the request named none, or several.
+        is_unread: Whether it named several, which nobody read.
+        is_billed: Whether such a call costs something.
+    """
+
+    provider: str
+    model: str
+    is_unread: bool = False
+    is_billed: bool = True
+
+
 class LimitName(NamedTuple):
-    """A proposed limit: `each_member` or `together`, and its kind."""
+    """A proposed limit: `each_member` or `together`, and its kind. A rule has no part, and the name of its field as kind."""
 
     part: str
     kind: str
 
 
 class RefusedCall(NamedTuple):
-    """A call that a limit refuses.
+    """A call that a limit or a rule refuses.
 
     Attributes:
         id: Of its interception.
@@ -53,6 +69,8 @@ class RefusedCall(NamedTuple):
         maximum: Of the limit, in the unit of its kind.
         used: How much of it was used then.
         wait_ns: The wait that its client would have been told; None where no wait helps.
+        rule: The broken rule in words; empty for a limit, as the maximum and the use are 0 for a rule.
+        model: The model that it names; empty where that was not read.
     """
 
     id: UUID
@@ -62,6 +80,8 @@ class RefusedCall(NamedTuple):
     maximum: int
     used: int
     wait_ns: int | None
+    rule: str = ""
+    model: str = ""
 
 
 @dataclass

@@ -1,7 +1,8 @@
-"""What proposed limits would have done to calls that were: the same counters as for requests, on a clock of the past. Pure.
+"""What a proposed policy would have done to calls that were, on a clock of the past. Pure.
 
-Calls are given in the order of their starts. A call that is refused counts nowhere. What a call used is charged when it ended,
-as nobody knows when its provider told it; nothing is reserved, as nobody knows what it asked for.
+Rules and counters are those of requests. Calls are given in the order of their starts. A call that is refused counts nowhere, so rules are asked before limits. What a
+call used is charged when it ended, as nobody knows when its provider told it; nothing is reserved, as nobody knows what it
+asked for.
 
 It says what `limits.limiter.Limiter` would say, in a tenth of the time: the counters of a user's limits are looked up once,
 and nobody is told how much of each limit is left.
@@ -9,8 +10,9 @@ and nobody is told how much of each limit is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -18,11 +20,12 @@ from msgspec.structs import replace
 
 from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NEVER_NS, Limit, LimitState, Of
-from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusedCall, Tally
+from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusedCall, RequestedModel, Tally
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
-from limits.policies.policy import SharedLimits, SharedPolicy
+from limits.policies.policy import SharedPolicy
 from limits.policies.sources import Level, Source
+from limits.proposed_rules import ProposedRules
 
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""
@@ -83,13 +86,22 @@ class Replay:
     """Decides on past calls.
 
     Args:
-        limits: The proposed limits, as a policy of everyone. What they say of `shadow` is left out: they refuse.
+        policy: What is proposed, as the policy of everyone. What its limits say of `shadow` is left out: they refuse.
         zone: The time zone in which budget periods begin.
         retry: Whether a refused call is tried again after the wait that it was told.
+        has_price: Whether a model has a known price; only asked where the policy denies others.
     """
 
-    def __init__(self, limits: SharedLimits, zone: str = "UTC", *, retry: bool = False) -> None:
-        self._policy = CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(limits=limits), zone)
+    def __init__(
+        self,
+        policy: SharedPolicy,
+        zone: str = "UTC",
+        *,
+        retry: bool = False,
+        has_price: Callable[[RequestedModel], bool] = lambda _: True,
+    ) -> None:
+        self._policy = CompiledPolicy(Source(Level.EVERYONE), policy, zone)
+        self._rules = ProposedRules(self._policy, has_price)
         self._retry = retry
         self._at = 0
         self._counters = Counters(self._clock)
@@ -115,8 +127,15 @@ class Replay:
             outcome.calls[plan.user] += plan.calls
         return outcome
 
+    def decide_named(self, calls: Iterable[tuple[PastCall, RequestedModel]]) -> Iterator[None]:
+        """Decide on calls also by the rules about models and keys, in such steps as `decide`."""
+        rest = iter(calls)
+        while some := list(islice(rest, STEP)):
+            yield from self.decide(filter(None, map(self._admitted, some)))
+            yield
+
     def decide(self, calls: Iterable[PastCall]) -> Iterator[None]:
-        """Decide on calls, in steps of a millisecond or two. None that started before them may follow."""
+        """Decide on calls by the limits, in steps of a millisecond or two. None that started before them may follow."""
         ends, tries = self._ends, self._tries
         left = STEP
         for call in calls:
@@ -159,6 +178,23 @@ class Replay:
             if not left:
                 left = STEP
                 yield
+
+    def _admitted(self, named: tuple[PastCall, RequestedModel]) -> PastCall | None:
+        """The call, or None if it breaks a rule: then it is counted as refused."""
+        call, model = named
+        user, pays = call[2], call[6]
+        broken = self._rules.find_broken(model, pays)
+        if broken is None:
+            return call
+        plan = (self._plans_paying if pays else self._plans).get(user) or self._plan(user, pays=pays)
+        plan.calls += 1
+        tally = self._tallies.setdefault((broken.name, plan.user), Tally())
+        tally.refused += 1
+        tally.never += 1
+        if len(self._first) < MAX_NAMED:
+            who = UUID(bytes=bytes(call[1])), call[0], plan.user
+            self._first.append(RefusedCall(*who, broken.name, 0, 0, None, broken.rule, model.model))
+        return None
 
     def _clock(self) -> int:
         return self._at

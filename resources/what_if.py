@@ -8,28 +8,38 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from intercept.times import format_time
 from limits.limit import Kind
 from limits.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
-from limits.policies.policy import Limits, SharedLimits
+from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from resources.bodies import InvalidBodyError
 from resources.fields import Count, Initiator, Time
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
+from resources.recorded.parts import Indexing
 from storage.accounts.users import User
 
 MAX_ROWS: Final = 1000
 """How many limits of users are told, those that refused most."""
 
-NOTHING_PROPOSED: Final = "must have a limit, in each_member or in together"
-_KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget"]]] = {
+NOTHING_PROPOSED: Final = "must have a limit, in each_member or in together, where neither models nor byok is proposed"
+REQUIRED: Final = "is required where neither models nor byok is proposed"
+NOT_REPLAYED: Final[Mapping[str, str]] = {
+    "max_tokens": "cannot be replayed: the record of a call does not have the max_tokens of its request",
+    "recording": "refuses no call, so there is nothing to replay",
+}
+"""Fields of a policy that past calls tell nothing about, and why."""
+_PROPOSED: Final = ("limits", "models", "byok")
+_KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget", "models", "byok"]]] = {
     Kind.CONCURRENCY: "concurrency",
     Kind.RATE: "rate",
     Kind.TOKENS: "tokens",
     Kind.BUDGET: "budget",
+    "models": "models",
+    "byok": "byok",
 }
 _PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,24 +49,31 @@ WaitSeconds = Annotated[float | None, Meta(description="Null if no wait helps.")
 
 
 class Proposal(NamedTuple):
-    """What is asked: calls that started in [start, end) and match a search, and limits for them."""
+    """What is asked: calls that started in [start, end) and match a search, and a policy of everyone for them."""
 
     start: datetime
     end: datetime
     q: str
-    limits: SharedLimits
+    policy: SharedPolicy
     retry: bool
+
+    @property
+    def names_models(self) -> bool:
+        """Whether it has rules about what calls asked for, and not only limits."""
+        return self.policy.models is not UNSET or self.policy.byok is not UNSET
 
 
 class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A time range, and limits as a policy of everyone has them."""
+    """A time range, and what a policy of everyone has: at least one of `limits`, `models` and `byok`."""
 
     from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
         name="from"
     )
-    limits: SharedLimits
+    limits: SharedLimits | UnsetType = UNSET
+    models: Models | UnsetType = UNSET
+    byok: Byok | UnsetType = UNSET
     to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
-    q: Annotated[str, Meta(description="A search for the calls, as for interceptions.")] = ""
+    q: Annotated[str, Meta(description="A search for the calls, as for interceptions, also by words.")] = ""
     retry: Annotated[bool, Meta(description="Whether a refused call is tried again after the wait it was told.")] = (
         False
     )
@@ -73,7 +90,8 @@ class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBodyError([]) from error
         allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
-        problems = [(name, f"unknown field; allowed are {', '.join(allowed)}") for name in given if name not in allowed]
+        unknown = f"unknown field; allowed are {', '.join(allowed)}"
+        problems = [(name, NOT_REPLAYED.get(name, unknown)) for name in given if name not in allowed]
         start = end = now
         try:
             start, end = read_range({name: given[name] for name in ("from", "to") if name in given}, now)
@@ -83,34 +101,31 @@ class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
             problems.append(("q", "must be text"))
         if not isinstance(given.get("retry", False), bool):
             problems.append(("retry", "must be true or false"))
-        limits = SharedLimits()
+        policy = SharedPolicy()
         try:
-            limits = read_policy({"limits": given["limits"]}, _Proposed).limits
-            if not any(isinstance(part, Limits) and _any_of(part) for part in (limits.each_member, limits.together)):
-                problems.append(("limits", NOTHING_PROPOSED))
-        except KeyError:
-            problems.append(("limits", "is required"))
+            policy = read_policy({name: given[name] for name in _PROPOSED if name in given}, SharedPolicy)
+            if policy.models is UNSET and policy.byok is UNSET and not _has_limit(policy):
+                problems.append(("limits", REQUIRED if policy.limits is UNSET else NOTHING_PROPOSED))
         except InvalidPolicyError as error:
             problems.append((error.field, error.rule))
         if problems:
             raise InvalidBodyError(problems)
-        return Proposal(start, end, given.get("q", ""), limits, given.get("retry", False))
-
-
-class _Proposed(Struct, forbid_unknown_fields=True):
-    limits: SharedLimits
+        return Proposal(start, end, given.get("q", ""), policy, given.get("retry", False))
 
 
 class ProposedLimit(Struct):
-    """One of the proposed limits."""
+    """One of the proposed limits, or a rule."""
 
-    part: Literal["each_member", "together"]
-    kind: Literal["concurrency", "rate", "tokens", "budget"]
+    part: Annotated[Literal["each_member", "together"] | None, Meta(description="Null for a rule.")]
+    kind: Annotated[
+        Literal["concurrency", "rate", "tokens", "budget", "models", "byok"],
+        Meta(description="`models` and `byok` are the rules of those names."),
+    ]
 
     @classmethod
     def of(cls, name: LimitName) -> Self:
         """Show its name."""
-        return cls(_PARTS[name.part], _KINDS[name.kind])
+        return cls(_PARTS.get(name.part), _KINDS[name.kind])
 
 
 class RefusedOfUser(Struct):
@@ -136,9 +151,13 @@ class RefusedOnce(Struct):
     started_at: Time
     user: Initiator
     limit: ProposedLimit
-    maximum: Annotated[float, Meta(description="Of the limit: requests, tokens or US dollars.")]
-    used: Annotated[float, Meta(description="How much of it was used then.")]
+    maximum: Annotated[float | None, Meta(description="Of the limit: requests, tokens or US dollars. Null for a rule.")]
+    used: Annotated[float | None, Meta(description="How much of it was used then. Null for a rule.")]
     wait_seconds: WaitSeconds
+    rule: Annotated[
+        str | UnsetType, Meta(description="The rule in words, such as `everyone allows claude-*`. Absent for a limit.")
+    ] = UNSET
+    model: Annotated[str | UnsetType, Meta(description="The requested model. Absent for a limit.")] = UNSET
 
     @classmethod
     def of(cls, one: RefusedCall, users: Mapping[UUID, User]) -> Self:
@@ -149,9 +168,11 @@ class RefusedOnce(Struct):
             format_time(_EPOCH + timedelta(milliseconds=one.started_ms)),
             Initiator.of(one.user, users),
             ProposedLimit.of(one.limit),
-            one.maximum / unit,
-            one.used / unit,
+            None if one.rule else one.maximum / unit,
+            None if one.rule else one.used / unit,
             None if one.wait_ns is None else one.wait_ns / _SECOND_NS,
+            one.rule or UNSET,
+            one.model if one.rule else UNSET,
         )
 
 
@@ -164,6 +185,13 @@ class WhatIf(Struct, kw_only=True):
     refused: Annotated[Count, Meta(description="Each call once, whatever refused it and how often.")]
     by: Annotated[list[RefusedOfUser], Meta(description=f"Those that refused most first, at most {MAX_ROWS}.")]
     first_refused: Annotated[list[RefusedOnce], Meta(description=f"At most {MAX_NAMED}.")]
+    uncounted: Annotated[
+        Count | UnsetType, Meta(description="With words in `q`: ended calls that cannot be searched for them yet.")
+    ] = UNSET
+    indexing: Annotated[
+        Indexing | UnsetType,
+        Meta(description="While older calls cannot be searched for words yet: how far that is."),
+    ] = UNSET
 
     @classmethod
     def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:
@@ -200,6 +228,11 @@ class Progress(Struct):
     def at_time(cls, at: datetime, calls: int, share: float) -> Self:
         """Show how far it is."""
         return cls(calls, format_time(at), round(share, 4))
+
+
+def _has_limit(policy: SharedPolicy) -> bool:
+    limits = policy.limits or SharedLimits()
+    return any(isinstance(part, Limits) and _any_of(part) for part in (limits.each_member, limits.together))
 
 
 def _any_of(part: Struct) -> bool:

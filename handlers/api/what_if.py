@@ -9,20 +9,26 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
 import msgspec
+from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
 from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.control import database_problems
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
-from limits.past_calls import PastCall
+from limits.past_calls import PastCall, RequestedModel
 from limits.what_if import Replay
 from resources.bodies import InvalidBodyError
+from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
+from storage.queries.filters.grouped.groups import NoFinderError
+from storage.queries.grouped.found import CallFinder
 from storage.queries.past_calls import PastCalls
+from storage.queries.said_calls import said_calls
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,6 +37,9 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     """Replays past calls through proposed limits: of owners, auditors and readers those of all, of members their own."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
+    _tells = False
+    _waiting = 0
+    _indexed: tuple[int, int] | None = None
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
 
     async def post(self) -> None:
@@ -39,6 +48,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         Raises:
             Problem: 429, the user has another replay or export in progress; 503, the server stops.
             ValidationProblem: the body is no proposal.
+            Problem: 403, `q` has words, and the caller may not read texts; 501, this MongoDB has no index of them.
         """
         await self.identify()
         with database_problems(), suppress(StreamClosedError):
@@ -47,34 +57,36 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     async def respond(self) -> None:
         """Read the calls, decide on each, and answer."""
         proposal = self._read_proposal()
-        search_filter = await self.search_filter(proposal.q)
+        query = await self.query(proposal.q)
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         settings = self.bridge.overload.settings
-        replay = Replay(proposal.limits, settings.budget_zone, retry=proposal.retry)
-        pages = PastCalls(self.bridge.database).pages(
-            search_filter,
-            start=proposal.start,
-            end=proposal.end,
+        replay = Replay(proposal.policy, settings.budget_zone, retry=proposal.retry, has_price=self._has_price)
+        past = PastCalls(
+            self.bridge.database,
+            query.conditions,
             visible_to=self.visible_to,
             cache_reads=settings.count_cache_reads,
         )
-        tells = LINES in self.request.headers.get("Accept", "")
-        if tells:
+        self._tells = LINES in self.request.headers.get("Accept", "")
+        if self._tells:
             self.set_header("Content-Type", LINES)
         with self.late_problems():
-            async with aclosing(pages), self.watched():
-                async for page in pages:
-                    await self._step_through(replay.decide(page))
-                    if tells:
-                        await self._tell(replay, proposal, page[-1])
+            async with self.watched():
+                if query.search.texts is None:
+                    await self._replay(replay, proposal, past)
+                else:
+                    await self._replay_said(replay, proposal, past, self.bridge.search.every(query))
                 await self._step_through(replay.finish(_milliseconds(proposal.end)))
             outcome = replay.outcome
             users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
             answer = WhatIf.of(proposal, outcome, users)
-            if tells:
+            if query.search.texts is not None:
+                answer.uncounted = self._waiting
+                answer.indexing = UNSET if self._indexed is None else Indexing(*self._indexed)
+            if self._tells:
                 self.write(msgspec.json.encode({"result": answer}) + b"\n")
             else:
                 self.write_json(answer)
@@ -83,13 +95,52 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         """Break the answer off."""
         self.cut()
 
+    async def _replay_said(self, replay: Replay, proposal: Proposal, past: PastCalls, finder: CallFinder) -> None:
+        """Replay the calls that say the words of a search."""
+        days = said_calls(self.bridge.database, finder, proposal.start, proposal.end)
+        try:
+            async with aclosing(days):
+                async for day in days:
+                    self._waiting, self._indexed = self._waiting + day.waiting, day.indexed
+                    within = proposal._replace(start=day.start, end=day.end)
+                    await self._replay(replay, within, past, day.ids, whole=proposal)
+        except NoFinderError as error:
+            raise Problem(501, UNSUPPORTED) from error
+
+    async def _replay(
+        self,
+        replay: Replay,
+        within: Proposal,
+        past: PastCalls,
+        ids: frozenset[bytes] | None = None,
+        whole: Proposal | None = None,
+    ) -> None:
+        """Replay the calls of a range, those with these ids or all, and tell how much of the whole range is done."""
+        if within.names_models:
+            named = past.named_pages(within.start, within.end, ids)
+            async with aclosing(named):
+                async for some in named:
+                    await self._step_through(replay.decide_named(some))
+                    await self._tell(replay, whole or within, some[-1][0] if some else None)
+            return
+        pages = past.pages(within.start, within.end, ids)
+        async with aclosing(pages):
+            async for page in pages:
+                await self._step_through(replay.decide(page))
+                await self._tell(replay, whole or within, page[-1] if page else None)
+
+    def _has_price(self, model: RequestedModel) -> bool:
+        return self.bridge.recorder.has_price(model.provider, model.model, self.bridge.now())
+
     async def _step_through(self, steps: Iterator[None]) -> None:
         for _ in steps:
             if self.cycle.ended:
                 raise StreamClosedError
             await asyncio.sleep(0)
 
-    async def _tell(self, replay: Replay, proposal: Proposal, last: PastCall) -> None:
+    async def _tell(self, replay: Replay, proposal: Proposal, last: PastCall | None) -> None:
+        if not self._tells or last is None:
+            return
         at = _EPOCH + timedelta(milliseconds=last[0])
         share = (at - proposal.start) / (proposal.end - proposal.start)
         self.write(msgspec.json.encode({"progress": Progress.at_time(at, replay.calls, share)}) + b"\n")

@@ -1,7 +1,8 @@
 """Calls that ended, oldest first, with what limits count of them.
 
-All calls of a range are read from an index that has nothing else in it. Of those that match a search, and those without
-`charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out of each document.
+All calls of a range are read from an index that has nothing else in it. Of those that match a search, those whose models
+are asked for, and those without `charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out
+of each document.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
+import bson
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from pymongo import ASCENDING
 
+from intercept.catalog import has_unread_models
 from intercept.records import CredentialKind
 from limits.charges import MAX_AMOUNT
-from limits.past_calls import PastCall
+from limits.past_calls import PastCall, RequestedModel
 from storage.mongo.database import Database
-from storage.mongo.indexes import CHARGED, UNCHARGED, Keys
+from storage.mongo.indexes import BY_ID, CHARGED, UNCHARGED, Keys
 from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
@@ -52,60 +57,92 @@ _FIGURES: Final = {
     "micro_dollars": LONG,
     "pays": FLAG,
 }
+_CHARGES: Final = ("ended", "tokens", "micro_dollars", "pays")
 _FIGURES_SAMPLE: Final = {
     **dict.fromkeys(_FIGURES, Int64()),
     **dict.fromkeys(("id", "user"), SAMPLE_ID),
     "pays": False,
 }
 
+_REQUESTED: Final = {
+    "provider": {"$ifNull": ["$requested_provider_name", "$provider_name"]},
+    "model": {"$ifNull": ["$model", ""]},
+    "route": {"$ifNull": ["$route", ""]},
+    "billed": {"$ne": ["$billed", False]},
+}
+
 _Calls = Sequence[PastCall]
+_Named = Sequence[tuple[PastCall, RequestedModel]]
 _OLDEST_FIRST: Final = Paging("interception", "started_at", ASCENDING)
 
 
 class PastCalls:
-    """The calls of a database that ended."""
+    """The calls of a range that ended.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where they are.
+        search_filter: See `storage.queries.filters.interceptions.Search.filter`.
+        visible_to: The user whose calls alone may be seen; None sees all.
+        cache_reads: Whether tokens read from a cache count.
+    """
+
+    def __init__(
+        self, database: Database, search_filter: Mapping[str, Any], *, visible_to: UUID | None, cache_reads: bool
+    ) -> None:
         self._database = database
         self._collection = database.interceptions
+        self._selection = Selection.of(search_filter, visible_to)
+        self._cache_reads = cache_reads
+        self._figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
 
     async def pages(
-        self,
-        search_filter: Mapping[str, Any],
-        *,
-        start: datetime,
-        end: datetime,
-        visible_to: UUID | None,
-        cache_reads: bool,
+        self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
     ) -> AsyncGenerator[_Calls, None]:
-        """Read those that match and started in [start, end). While the caller has a page, the next one is read.
+        """Read those that started in [start, end). While the caller has a page, the next one is read.
 
         Args:
-            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
             start: The begin of the range.
             end: Its end.
-            visible_to: The user whose calls alone may be seen; None sees all.
-            cache_reads: Whether tokens read from a cache count.
+            ids: The calls that are meant, 16 bytes each; None are all that match.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
-        selection = Selection.of(search_filter, visible_to)
-        if selection is None:
+        found = self._within(start, end, ids)
+        if found is None:
             return
-        found = selection.within(start, end)
         if found.values or found.statuses not in (None, ENDED):
-            pages = self._of_documents(found, _HAS_ENDED, found.index, cache_reads=cache_reads)
+            pages = self._of_documents(found, _HAS_ENDED, _index_of(found))
         else:
-            uncharged = self._of_documents(found, _IS_UNCHARGED, UNCHARGED, cache_reads=cache_reads)
-            pages = merged(self._of_index(found, cache_reads=cache_reads), uncharged)
+            pages = merged(self._of_index(found), self._of_documents(found, _IS_UNCHARGED, UNCHARGED))
         async with aclosing(ahead(pages)) as read:
             async for page in read:
-                yield page
+                yield page if ids is None else [call for call in page if call[1] in ids]
 
-    async def _of_index(self, found: Selection, *, cache_reads: bool) -> AsyncGenerator[_Calls, None]:
+    async def named_pages(
+        self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
+    ) -> AsyncGenerator[_Named, None]:
+        """The same, each call with what it asked for, which takes several times as long."""
+        found = self._within(start, end, ids)
+        if found is None:
+            return
+        pages = self._named_documents(found)
+        async with aclosing(ahead(pages)) as read:
+            async for page in read:
+                yield page if ids is None else [named for named in page if named[0][1] in ids]
+
+    def _within(self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None) -> Selection | None:
+        """What is read; a few calls are found by their ids."""
+        if self._selection is None or (ids is not None and not ids):
+            return None
+        found = self._selection.within(start, end)
+        if ids is None or len(ids) > PAGE:
+            return found
+        return replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in ids]}})
+
+    async def _of_index(self, found: Selection) -> AsyncGenerator[_Calls, None]:
         """Those that have `charged`: all that started in the same millisecond in one page."""
-        layout = _layout_of_index(cache_reads=cache_reads)
+        layout = _layout_of_index(cache_reads=self._cache_reads)
         at, limit = found.start, PAGE
         while True:
             find = {
@@ -134,29 +171,53 @@ class PastCalls:
                 limit *= 2
 
     async def _of_documents(
-        self, found: Selection, condition: Mapping[str, Any], index: Keys, *, cache_reads: bool
+        self, found: Selection, condition: Mapping[str, Any], index: Keys
     ) -> AsyncGenerator[_Calls, None]:
         """Those that match, as MongoDB works them out."""
-        figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
-        after: list[dict[str, Any]] = []
+        after: PastCall | None = None
         while True:
-            pipeline: list[dict[str, Any]] = [
-                {"$match": {"$and": [found.filter, condition, *after]}},
-                {"$sort": dict(_OLDEST_FIRST.order)},
-                {"$limit": PAGE},
-                {"$project": figures},
-            ]
-            async with self._database.query():
-                cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
-                data = b"".join([batch async for batch in cursor])
+            data = await self._read(found, condition, index, self._figures, after)
             calls = cast("list[PastCall]", _DOCUMENTS.rows(data))
             if calls:
                 yield calls
             if len(calls) < PAGE:
                 return
-            started, id_ = calls[-1][:2]
-            last = Position(_EPOCH + timedelta(milliseconds=started), UUID(bytes=id_))
-            after = [_OLDEST_FIRST.behind(last)]
+            after = calls[-1]
+
+    async def _named_documents(self, found: Selection) -> AsyncGenerator[_Named, None]:
+        """Those that match, with what they asked for."""
+        after: PastCall | None = None
+        while True:
+            data = await self._read(found, _HAS_ENDED, _index_of(found), {**self._figures, **_REQUESTED}, after)
+            calls = list(map(_named, bson.decode_all(data)))
+            if calls:
+                yield calls
+            if len(calls) < PAGE:
+                return
+            after = calls[-1][0]
+
+    async def _read(
+        self,
+        found: Selection,
+        condition: Mapping[str, Any],
+        index: Keys,
+        figures: Mapping[str, Any],
+        after: PastCall | None,
+    ) -> bytes:
+        """A page of figures behind a call, as BSON."""
+        behind = []
+        if after is not None:
+            started, id_ = after[:2]
+            behind = [_OLDEST_FIRST.behind(Position(_EPOCH + timedelta(milliseconds=started), UUID(bytes=id_)))]
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"$and": [found.filter, condition, *behind]}},
+            {"$sort": dict(_OLDEST_FIRST.order)},
+            {"$limit": PAGE},
+            {"$project": figures},
+        ]
+        async with self._database.query():
+            cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
+            return b"".join([batch async for batch in cursor])
 
 
 async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -189,6 +250,17 @@ async def merged(
         while page:
             yield page
             page = await anext(rest, None)
+
+
+def _index_of(found: Selection) -> Keys:
+    return BY_ID if "_id" in found.values else found.index
+
+
+def _named(row: Mapping[str, Any]) -> tuple[PastCall, RequestedModel]:
+    """A call and what it asked for, of their figures."""
+    call = PastCall(row["started"], bytes(row["id"]), bytes(row["user"]), *(row[name] for name in _CHARGES))
+    requested = RequestedModel(row["provider"], row["model"], has_unread_models(row["route"]), row["billed"])
+    return call, requested
 
 
 def _layout_of_index(*, cache_reads: bool) -> RowLayout:

@@ -38,7 +38,7 @@ def decide(replay, calls, until):
 
 
 def replayed(limits, calls, *, retry=False, until=10 * DAY):
-    return decide(Replay(limits, retry=retry), calls, until)
+    return decide(Replay(SharedPolicy(limits=limits), retry=retry), calls, until)
 
 
 class ByLimiter:
@@ -254,7 +254,7 @@ def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
 
 def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
     monkeypatch.setattr("limits.what_if.STEP", 10)
-    replay = Replay(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), retry=True)
+    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s")))), retry=True)
     assert sum(1 for _ in replay.decide([call(number, DAY, DAY) for number in range(20)])) == 2
     assert replay.calls == 20
     assert sum(1 for _ in replay.finish(2 * DAY)) > 10
@@ -271,6 +271,6 @@ def test_a_call_that_comes_late_is_decided_on_when_it_comes():
 
 def test_ends_between_two_calls_let_others_have_their_turn(monkeypatch):
     monkeypatch.setattr("limits.what_if.STEP", 10)
-    replay = Replay(SharedLimits(each_member=Limits(concurrency=100)))
+    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(concurrency=100))))
     calls = [*(call(number, DAY, DAY + SECOND) for number in range(25)), call(25, DAY + 2 * SECOND, DAY + 2 * SECOND)]
     assert sum(1 for _ in replay.decide(calls)) == (25 + 25 + 1) // 10

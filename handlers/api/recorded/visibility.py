@@ -25,7 +25,6 @@ from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Progress, Query
 
 INVALID_SEARCH = "Invalid interception search query."
-NO_WORDS = "words without a key search the texts of calls, which cannot be done here; use keys, such as initiator:ada"
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
 )
@@ -92,26 +91,12 @@ class VisibilityHandler(ControlHandler):
         subject = initiator_id, user.username if user else ""
         self.bridge.access.read(self.way, self.client_ip, self.identity, subject, *self.read_detail)
 
-    async def search_filter(self, q: str, *, in_flight: bool = False) -> dict[str, Any]:
-        """The filter of a search for interceptions by keys.
-
-        Args:
-            q: The search, see `storage.queries.filters.interceptions`.
-            in_flight: Whether a search that asks for no status means what is in flight too.
-
-        Raises:
-            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see; or it has words.
-        """
-        query = await self.query(q, in_flight=in_flight, texts=False)
-        return dict(query.conditions)
-
-    async def query(self, q: str, *, in_flight: bool = False, texts: bool = True) -> Query:
+    async def query(self, q: str, *, in_flight: bool = False) -> Query:
         """The query of a search for interceptions. A search for words leaves an audit entry.
 
         Args:
             q: The search, see `storage.queries.filters.interceptions`.
             in_flight: Whether a search that asks for no status means what is in flight too.
-            texts: Whether it may have words.
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
@@ -120,7 +105,7 @@ class VisibilityHandler(ControlHandler):
         search = await self.resolved(parsed_search(q, self.bridge.now()))
         initiator_id = await self.initiator_of(search)
         if search.texts is not None:
-            refuse_texts(search, allowed=texts)
+            refuse_texts_of_others(search)
             if scrub_quoted(q) != q:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", CREDENTIAL_AS_WORD)])
             if not self.shows_texts:
@@ -210,11 +195,10 @@ class VisibilityHandler(ControlHandler):
         return found[0]
 
 
-def refuse_texts(search: Search, *, allowed: bool = False) -> None:
-    """Raise `ValidationProblem` if a search has words, where they are not possible."""
-    if search.texts is not None and not (allowed and is_indexed(search)):
-        detail = WORDS_OF_ENDED if allowed else NO_WORDS
-        raise ValidationProblem(INVALID_SEARCH, validations=[("q", detail)])
+def refuse_texts_of_others(search: Search) -> None:
+    """Raise `ValidationProblem` if a search has words, and asks for calls that are in no index of them."""
+    if search.texts is not None and not is_indexed(search):
+        raise ValidationProblem(INVALID_SEARCH, validations=[("q", WORDS_OF_ENDED)])
 
 
 def _unknown(key: str, what: str) -> ValidationProblem:

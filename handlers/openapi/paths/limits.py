@@ -9,9 +9,9 @@ import msgspec
 from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.export import TOO_MANY_OF_USER
 from handlers.api.recorded.watched import LINES
-from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, WORDS, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
-from limits.policies.policy import Limits, Rate, SharedLimits
+from limits.policies.policy import Limits, Models, Rate, SharedLimits
 from resources import limits as resources
 from resources.fields import Initiator
 from resources.what_if import ProposedLimit, RefusedOfUser, RefusedOnce, WhatIf, WhatIfBody
@@ -108,15 +108,17 @@ PATHS: dict[str, Described] = {
         "post": change(
             "tryLimits",
             "Replay calls through proposed limits",
-            "Replays the calls of a time range through proposed limits. Windows are empty at its begin, and a refused call counts "
-            "nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of all, members for "
-            "their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
+            "Replays the calls of a time range through proposed limits and rules. Windows are empty at its begin, and a refused "
+            "call counts nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of "
+            "all, members for their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
             tag="limits",
             request=body(
                 WhatIfBody,
-                rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), "2026-11-23"),
+                rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),
+                models=WhatIfBody("2026-11-16", models=Models(allow=["claude-*"]), to="2026-11-23", q="invoice"),
             ),
             responses=CHANGE_WITH_BODY
+            | WORDS
             | {
                 "200": response(
                     "What would have been refused.",

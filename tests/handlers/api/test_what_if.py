@@ -9,12 +9,18 @@ from uuid import UUID
 import pytest
 
 from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
+from intercept.records import CredentialKind
 from intercept.times import format_time
+from limits.policies.policy import EMPTY_ALLOW
+from runtime.process import now
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import past_calls
+from tests.handlers.api.test_search import index
+from tests.handlers.api.test_search import record as say
 from tests.storage.calls import Calls
 from tests.storage.records import NOON
 
@@ -28,6 +34,7 @@ def ask(running):
     async def ask(headers=None, **fields):
         client = await running.client()
         body = {"from": format_time(NOON), "to": format_time(NOON + timedelta(days=1)), "limits": TWO_AN_HOUR, **fields}
+        body = {name: value for name, value in body.items() if value is not None}
         json_headers = {"Content-Type": "application/json", **running.headers, **(headers or {})}
         return await client.request("POST", PATH, json_headers, json.dumps(body).encode())
 
@@ -98,8 +105,8 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, ask
     monkeypatch.setattr(past_calls, "PAGE", 4)
     pages = past_calls.PastCalls.pages
 
-    async def fails(*of, **options):
-        async for page in pages(*of, **options):
+    async def fails(*of):
+        async for page in pages(*of):
             yield page
             raise DatabaseUnavailableError("gone")
 
@@ -129,8 +136,13 @@ async def test_what_is_wrong_is_named(ask, running):
         assert answer.status == 400
         return {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
 
-    assert await problems(limits={}) == {"limits": "must have a limit, in each_member or in together"}
-    assert await problems(limits={"each_member": {}}) == {"limits": "must have a limit, in each_member or in together"}
+    nothing = "must have a limit, in each_member or in together, where neither models nor byok is proposed"
+    assert await problems(limits={}) == await problems(limits={"each_member": {}}) == {"limits": nothing}
+    assert await problems(limits=None, models={"allow": []}) == {"models.allow": EMPTY_ALLOW}
+    assert await problems(max_tokens=100, recording={}) == {
+        "max_tokens": "cannot be replayed: the record of a call does not have the max_tokens of its request",
+        "recording": "refuses no call, so there is nothing to replay",
+    }
     assert await problems(limits={"each_member": {"rate": {"requests": 1, "window": "1y"}}}) == {
         "limits.each_member.rate.window": "must be a duration of whole seconds from 1s to 31d, such as 20s, 5m or 1h30m"
     }
@@ -138,14 +150,14 @@ async def test_what_is_wrong_is_named(ask, running):
         "to": "must be after from",
         "retry": "must be true or false",
         "q": "must be text",
-        "more": "unknown field; allowed are from, limits, to, q, retry",
+        "more": "unknown field; allowed are from, limits, models, byok, to, q, retry",
     }
     assert set(await problems(q="nothing:x")) == {"nothing"}
     client = await running.client()
     json_headers = running.headers | {"Content-Type": "application/json"}
     answer = await client.request("POST", PATH, json_headers, b"{}")
     fields = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
-    assert fields == {"from": "is required", "limits": "is required"}
+    assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
     assert (await client.request("POST", PATH, json_headers, b"[")).status == 400
     assert (await client.request("GET", PATH, running.headers)).status == 405
 
@@ -160,3 +172,82 @@ async def test_one_at_a_time_and_none_while_the_server_stops(running, ask):
     assert (await ask()).status == 200  # the share was given back
     running.bridge.lifecycle.draining = True
     assert json.loads((await ask()).body) == {"message": SHUTTING_DOWN}
+
+
+@pytest.mark.gen_test
+async def test_a_call_of_a_model_that_is_not_allowed_is_refused_with_the_rule_and_counts_nowhere(running, ask):
+    calls = Calls(running.bridge.database)
+    for number, model in enumerate(("gpt-4", "gpt-5", "gpt-4", "gpt-5", "gpt-5"), 1):
+        kind = CredentialKind.BYOK if number == 2 else CredentialKind.CENTRALIZED
+        await calls.start(number, initiator_id=running.identity.user.id, model=model, credential_kind=kind)
+        await calls.end(number, ended_at=NOON + timedelta(seconds=number + 1))
+    lines = await ask({"Accept": "application/x-ndjson"}, models={"allow": ["gpt-5"]}, limits=TWO_AN_HOUR)
+    progress, last = map(json.loads, lines.body.splitlines())
+    found = last["result"]
+    assert (progress["progress"]["calls"], found["calls"], found["refused"]) == (5, 5, 3)
+    models = {"part": None, "kind": "models"}
+    assert [(one["limit"], one["refused"], one["longest_wait_seconds"]) for one in found["by"]] == [
+        (models, 2, None),
+        ({"part": "each_member", "kind": "rate"}, 1, 3597.0),
+    ]
+    assert found["first_refused"][0] == {
+        "id": str(UUID(int=1)),
+        "started_at": format_time(NOON + timedelta(seconds=1)),
+        "user": found["by"][0]["user"],
+        "limit": models,
+        "maximum": None,
+        "used": None,
+        "wait_seconds": None,
+        "rule": "everyone allows gpt-5",
+        "model": "gpt-4",
+    }
+    assert [UUID(one["id"]).int for one in found["first_refused"]] == [1, 3, 5]
+    own_keys = json.loads((await ask(limits=None, byok="deny")).body)
+    assert [(one["limit"]["kind"], one["refused"]) for one in own_keys["by"]] == [("byok", 1)]
+    unpriced = json.loads((await ask(limits=None, models={"unpriced": "deny"}, q="model:gpt-5")).body)
+    # Nobody knows prices of this provider, and of one call its user paid.
+    assert (unpriced["calls"], unpriced["refused"]) == (3, 2)
+
+
+async def record_saying(running):
+    """Calls of now that say something; returns the fields of a request for the hour around them."""
+    await say(running, 1, "my password is hunter2")
+    await say(running, 2, "hello", model="gpt-4")
+    await say(running, 3, "the password again", model="gpt-4")
+    await say(running, 4, "password of bob", initiator_id=BOB)
+    around = {"from": now() - timedelta(minutes=30), "to": now() + timedelta(minutes=30)}
+    return {name: format_time(at) for name, at in around.items()}
+
+
+@pytest.mark.gen_test
+async def test_words_of_a_search_choose_the_calls(running, ask):
+    hour = await record_saying(running)
+    for is_indexed in (False, True):
+        if is_indexed:
+            await index(running)
+        found = json.loads((await ask(**hour, q="password")).body)
+        assert (found["calls"], found["refused"], found["uncounted"]) == (3, 0, 0)
+        assert found.get("indexing") == (None if is_indexed else {"done": 0, "total": 0})
+    found = json.loads((await ask(**hour, q="password initiator:me", limits=None, models={"deny": ["gpt-4"]})).body)
+    assert (found["calls"], [UUID(one["id"]).int for one in found["first_refused"]]) == (2, [3])
+    assert json.loads((await ask(**hour, q='"password is" model:gpt-5')).body)["calls"] == 1
+    lines = (await ask({"Accept": "application/x-ndjson"}, **hour, q="-password")).body.splitlines()
+    assert [json.loads(line).get("progress", {}).get("calls") for line in lines] == [1, None]
+    assert "uncounted" not in json.loads((await ask(**hour)).body)
+
+
+@pytest.mark.gen_test
+async def test_nobody_replays_words_that_they_may_not_read(running, ask):
+    hour = await record_saying(running)
+    await index(running)
+    member, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    assert json.loads((await ask(member, **hour, q="password")).body)["calls"] == 0
+    assert (await ask(reader, **hour, q="password")).status == 403
+    assert (await ask(reader, **hour, q="model:gpt-4")).status == 200
+
+
+@pytest.mark.gen_test
+async def test_without_an_index_words_are_not_supported(running, ask, monkeypatch):
+    monkeypatch.setattr(running.bridge.database, "_is_replicated", False)
+    answer = await ask(q="password")
+    assert (answer.status, json.loads(answer.body)) == (501, {"message": UNSUPPORTED})

@@ -218,7 +218,8 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
         await ask("GET", path, 404, member)
     await ask("GET", f"{LIST}/export?format=csv", 200)
     await ask("GET", f"{LIST}?q=word", 200)
-    await look_as_a_reader(ask, one, await running.user("rhea", Role.READER))
+    reader = await running.user("rhea", Role.READER)
+    await look_as_a_reader(ask, one, reader)
     await ask("GET", one, 200, await running.user("audrey", Role.AUDITOR))
     await ask("GET", f"{LIST}/live", 200, whole=False)
     await ask("GET", f"{LIST}/live", 401, {})
@@ -242,7 +243,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_webhooks(running, ask, member | {"Content-Type": "application/json"})
     await change_views(running, ask, member | {"Content-Type": "application/json"})
     await let_programs_in(running, ask)
-    await try_limits(running, ask)
+    await try_limits(running, ask, reader)
     await compare_with_the_bill(running, ask, member)
     await invent_a_company(running, ask, member)
     await sign_in_and_out(running, ask)
@@ -297,10 +298,13 @@ async def change_users_and_tokens(running, ask, member):
     await ask("GET", users, 403, member)
 
 
-async def try_limits(running, ask):
+async def try_limits(running, ask, reader):
     path, headers = f"{LIMITS}/what-if", running.headers | {"Content-Type": "application/json"}
     body = b'{"from": "2026-11-01", "limits": {"together": {"concurrency": 1}}}'
     await ask("POST", path, 200, headers, body)
+    words = b'{"from": "2026-11-01", "models": {"deny": ["gpt-4"]}, "q": "password"}'
+    await ask("POST", path, 200, headers, words)
+    await ask("POST", path, 403, headers | reader, words)
     await ask("POST", path, 400, headers, b"{")
     await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
     await ask("POST", path, 408, headers, late=True)

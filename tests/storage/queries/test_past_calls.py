@@ -11,7 +11,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from intercept.records import CredentialKind, Reading, TokenUsage
-from limits.past_calls import PastCall
+from limits.past_calls import PastCall, RequestedModel
 from storage.mongo.indexes import CHARGED
 from storage.queries import past_calls
 from storage.queries.filters.interceptions import Search
@@ -32,15 +32,16 @@ def calls(database):
     return Calls(database)
 
 
-async def read(database, *, visible_to=None, cache_reads=False, hours=1, q=None):
-    pages = PastCalls(database).pages(
-        (q or Search()).filter(initiator_id=None),
-        start=NOON,
-        end=NOON + timedelta(hours=hours),
-        visible_to=visible_to,
-        cache_reads=cache_reads,
-    )
+async def read(database, *, visible_to=None, cache_reads=False, hours=1, q=None, ids=None):
+    conditions = (q or Search()).filter(initiator_id=None)
+    past_of = PastCalls(database, conditions, visible_to=visible_to, cache_reads=cache_reads)
+    pages = past_of.pages(NOON, NOON + timedelta(hours=hours), ids)
     return [PastCall(*one) async for page in pages for one in page]
+
+
+async def read_named(database, *, ids=None, **options):
+    past_of = PastCalls(database, Search().filter(initiator_id=None), visible_to=None, cache_reads=False, **options)
+    return [one async for page in past_of.named_pages(NOON, NOON + timedelta(hours=1), ids) for one in page]
 
 
 def at(second):
@@ -177,3 +178,40 @@ async def test_they_come_oldest_first_page_by_page_without_those_under_way(datab
     assert await numbers(visible_to=BOB) == [3]
     assert await numbers(visible_to=UUID(int=5)) == []
     assert await numbers(hours=2) == [1, 2, 3, 4, 5, 7, 9]
+
+
+@pytest.mark.gen_test
+async def test_a_call_has_what_it_asked_for_also_where_a_fallback_answered(database, calls, monkeypatch):
+    monkeypatch.setattr(past_calls, "PAGE", 2)
+    await calls.start(1)
+    await calls.start(2, provider_name="us", requested_provider_name="eu", credential_kind=CredentialKind.BYOK)
+    await calls.start(3, route="/v1/batches", model="", billed=False)
+    for number in range(1, 4):
+        await calls.end(number, ended_at=at(9))
+    await calls.start(4)
+    expected = [
+        (past(1, NOON_MS + 9 * SECOND, 0), RequestedModel("openai-eu", "gpt-5")),
+        (past(2, NOON_MS + 9 * SECOND, 0, pays=True), RequestedModel("eu", "gpt-5")),
+        (past(3, NOON_MS + 9 * SECOND, 0), RequestedModel("openai-eu", "", is_unread=True, is_billed=False)),
+    ]
+    assert await read_named(database) == expected
+    assert await read_named(database, ids=frozenset()) == []
+    some = frozenset({UUID(int=number).bytes for number in (1, 3, 4, 9)})
+    assert await read_named(database, ids=some) == [expected[0], expected[2]]
+
+
+@pytest.mark.gen_test
+async def test_of_calls_that_were_found_few_are_read_by_their_ids_and_many_among_all(database, calls, monkeypatch):
+    for number in range(1, 8):
+        await calls.start(number, **({"initiator_id": BOB} if number == 3 else {}))
+        await calls.end(number, ended_at=at(20))
+    ids = frozenset(UUID(int=number).bytes for number in (2, 3, 5, 7))
+    for most in (4, 3):
+        monkeypatch.setattr(past_calls, "PAGE", most)
+        found = {}
+        for visible_to in (None, ADA.id):
+            read_of = await read(database, ids=ids, visible_to=visible_to)
+            found[visible_to] = [UUID(bytes=one[1]).int for one in read_of]
+        assert found == {None: [2, 3, 5, 7], ADA.id: [2, 5, 7]}
+        assert [one[0].id for one in await read_named(database, ids=ids)] == [UUID(int=n).bytes for n in (2, 3, 5, 7)]
+    assert await read(database, ids=frozenset()) == []

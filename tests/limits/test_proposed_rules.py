@@ -1,0 +1,133 @@
+"""The rules of a proposed policy, for past calls."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from limits.past_calls import LimitName, PastCall, RefusedCall, RequestedModel, Tally
+from limits.policies.compiled import CompiledPolicy
+from limits.policies.effective import Effective
+from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.sources import Level, Source
+from limits.proposed_rules import ProposedRules
+from limits.what_if import Replay
+
+SECOND = 1000
+ADA, BOB = UUID(int=1), UUID(int=2)
+MODELS, BYOK = LimitName("", "models"), LimitName("", "byok")
+
+
+def broken(policy, model, *, pays=False, has_price=lambda _: True):
+    found = ProposedRules(CompiledPolicy(Source(Level.EVERYONE), policy), has_price).find_broken(model, pays)
+    return found and (found.name, found.rule)
+
+
+def call(number, user=ADA, *, pays=False):
+    started = number * SECOND
+    return PastCall(started, UUID(int=100 + number).bytes, user.bytes, started, pays=pays)
+
+
+def replayed(policy, calls, **options):
+    replay = Replay(policy, **options)
+    steps = sum(1 for _ in replay.decide_named(calls)) + sum(1 for _ in replay.finish(10_000 * SECOND))
+    return replay.outcome, steps
+
+
+def test_a_model_is_refused_that_a_request_for_it_would_be():
+    allows = SharedPolicy(models=Models(allow=["claude-*", ModelPattern("eu-*")], deny=["claude-2*"]))
+    assert broken(allows, RequestedModel("anthropic", "Claude-Opus")) is None
+    assert broken(allows, RequestedModel("EU-1", "gpt-5")) is None
+    assert broken(allows, RequestedModel("anthropic", "claude-2.1")) == (MODELS, "everyone denies claude-2*")
+    allowed = "everyone allows claude-*, * of eu-*"
+    assert broken(allows, RequestedModel("openai", "gpt-5")) == (MODELS, allowed)
+    # What is stored names no model; batches name several, which are not read.
+    assert broken(allows, RequestedModel("openai", "")) is None
+    denied = "everyone denies claude-2*"
+    assert broken(allows, RequestedModel("openai", "", is_unread=True)) == (MODELS, denied)
+
+
+def test_a_model_without_a_price_is_refused_where_the_bridge_would_pay():
+    policy = SharedPolicy(models=Models(unpriced="deny"))
+
+    def find(billed=True, **options):
+        return broken(policy, RequestedModel("openai", "new", is_billed=billed), **options)
+
+    assert find(has_price=lambda model: model.model == "new") is None
+    assert find(has_price=lambda _: False) == (MODELS, "everyone denies models without a known price")
+    assert find(has_price=lambda _: False, pays=True) is None
+    assert find(has_price=lambda _: False, billed=False) is None
+
+
+def test_a_key_of_the_users_own_is_refused_before_its_model():
+    policy = SharedPolicy(byok="deny", models=Models(deny=["*"]))
+    assert broken(policy, RequestedModel("openai", "gpt-5"), pays=True) == (BYOK, "everyone denies byok")
+    assert broken(policy, RequestedModel("openai", "gpt-5")) == (MODELS, "everyone denies *")
+    assert broken(SharedPolicy(byok="allow"), RequestedModel("openai", "gpt-5"), pays=True) is None
+
+
+def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():
+    policy = SharedPolicy(models=Models(deny=["gpt-4"]), limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s"))))
+    old, new = RequestedModel("openai", "gpt-4"), RequestedModel("openai", "gpt-5")
+    outcome, _ = replayed(policy, [(call(0), old), (call(1), new), (call(2), old), (call(3), new)], retry=True)
+    rate = LimitName("each_member", "rate")
+    assert outcome.calls == {ADA: 4}
+    assert outcome.tallies == {
+        (MODELS, ADA): Tally(refused=2, longest_ns=0, never=2),
+        (rate, ADA): Tally(refused=1, longest_ns=58 * 10**9, never=0),
+    }
+    rule = "everyone denies gpt-4"
+    assert outcome.first == [
+        RefusedCall(UUID(int=100), 0, ADA, MODELS, 0, 0, None, rule, "gpt-4"),
+        RefusedCall(UUID(int=102), 2 * SECOND, ADA, MODELS, 0, 0, None, rule, "gpt-4"),
+        RefusedCall(UUID(int=103), 3 * SECOND, ADA, rate, 1, 1, 58 * 10**9),
+    ]
+
+
+def test_only_the_first_are_named_and_others_have_their_turn_between(monkeypatch):
+    monkeypatch.setattr("limits.what_if.STEP", 10)
+    named = [(call(number), RequestedModel("openai", f"m{number}")) for number in range(120)]
+    outcome, steps = replayed(SharedPolicy(models=Models(allow=["none"])), named)
+    assert (len(outcome.first), outcome.refused, outcome.calls.total()) == (100, 120, 120)
+    assert steps == 12
+
+
+names = st.sampled_from(["gpt-5", "gpt-4", "claude-a", "claude-b", ""])
+patterns = st.lists(st.sampled_from(["gpt-*", "claude-a", "*-b", ModelPattern("eu")]), min_size=1, max_size=2)
+called = st.lists(
+    st.tuples(
+        st.sampled_from([ADA, BOB]),
+        st.booleans(),
+        st.tuples(st.sampled_from(["eu", "us"]), names).map(lambda named: RequestedModel(*named)),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=150)
+@given(patterns, st.sampled_from(["allow", "deny"]), called)
+@pytest.mark.parametrize("unpriced", [False, True])
+def test_limits_decide_on_what_rules_admit_as_if_nothing_else_was_called(unpriced, listed, how, rows):
+    models = Models(**{how: listed}, **({"unpriced": "deny"} if unpriced else {}))
+    limits = SharedLimits(together=Limits(rate=Rate(2, "5s")))
+    calls = [(call(number, user, pays=pays), model) for number, (user, pays, model) in enumerate(rows)]
+    has_price = {"has_price": lambda model: model.provider == "eu"}
+    outcome, _ = replayed(SharedPolicy(models=models, limits=limits), calls, **has_price)
+
+    def is_refused(past, model):
+        rules = Effective([CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(models=models))], "")
+        priced = past.pays or has_price["has_price"](model)
+        return bool(model.model) and rules.refuse_model(model.provider, model.model, lambda: priced) is not None
+
+    refused = [past.id for past, model in calls if is_refused(past, model)]
+    others = [past for past, model in calls if not is_refused(past, model)]
+    assert [one.id.bytes for one in outcome.first if one.rule] == refused
+    alone = Replay(SharedPolicy(limits=limits))
+    for _ in alone.decide(others):
+        pass
+    assert [one for one in outcome.first if not one.rule] == alone.outcome.first
+    assert outcome.refused == len(refused) + alone.outcome.refused
+    assert outcome.calls.total() == len(calls)
