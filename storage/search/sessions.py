@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
-from storage.search.every import EveryReading, each
+from bson.binary import UUID_SUBTYPE, Binary
+
+from storage.mongo.database import with_plain_ids
+from storage.mongo.indexes import SESSION_OF
+from storage.search.every import EveryReading
 from storage.search.reading import Progress
 from storage.search.segments import ID_BYTES
 
 MAX_CALLS: Final = 10_000
 """How many of the latest calls that match are read for their sessions."""
 
-AT_ONCE: Final = 2_000
+_LEAST_ID: Final = Binary(bytes(ID_BYTES), UUID_SUBTYPE)
 
 
 class FoundSessions(NamedTuple):
     """Sessions of calls that match.
 
     Attributes:
-        ids: Which sessions, in no order.
+        ids: Which sessions, in no order, as BSON holds them: there may be thousands.
         is_exact: Whether these are all of them.
         progress: Where older calls are not indexed yet, how many are; None where all are.
     """
 
-    ids: list[UUID]
+    ids: Sequence[Binary]
     is_exact: bool
     progress: Progress | None
 
@@ -34,10 +38,14 @@ class SessionReading(EveryReading):
 
     async def sessions(self) -> FoundSessions:
         """Find the sessions; calls that are in none yet are left out."""
-        some, is_exact, progress = await self.latest(MAX_CALLS)
-        found: set[UUID] = set()
-        for begin in range(0, len(some), AT_ONCE * ID_BYTES):
-            match = {"_id": {"$in": each(some[begin : begin + AT_ONCE * ID_BYTES])}}
-            cursor = self.database.interceptions.find(match, {"session_id": True, "_id": False}, session=self.session)
-            found |= {document["session_id"] for document in await cursor.to_list(None) if document.get("session_id")}
-        return FoundSessions(list(found), is_exact, progress)
+        found, is_exact, progress = await self.latest(MAX_CALLS)
+        calls = [Binary(found[at : at + ID_BYTES], UUID_SUBTYPE) for at in range(0, len(found), ID_BYTES)]
+        # What is said of the session lets MongoDB read the index alone.
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"_id": {"$in": calls}, "session_id": {"$gte": _LEAST_ID}}},
+            {"$group": {"_id": None, "ids": {"$addToSet": "$session_id"}}},
+        ]
+        interceptions = with_plain_ids(self.database.interceptions)
+        cursor = interceptions.aggregate(pipeline, hint=dict(SESSION_OF), session=self.session)
+        ids = [id_ for group in await cursor.to_list(1) for id_ in group["ids"]] if calls else []
+        return FoundSessions(ids, is_exact, progress)

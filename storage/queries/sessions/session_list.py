@@ -28,6 +28,7 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
     SESSIONS_OF_SEVERAL,
+    SESSIONS_OF_SEVERAL_BY_MODEL,
     SESSIONS_WITH_FAILURES,
     Keys,
 )
@@ -87,7 +88,11 @@ _INDEX_OF = {
     "client": SESSIONS_BY_CLIENT,
     "providers": SESSIONS_BY_PROVIDER,
 }
+_OF_SEVERAL_BY = {SESSIONS_BY_MODEL: SESSIONS_OF_SEVERAL_BY_MODEL, SESSIONS_BY_TIME: SESSIONS_OF_SEVERAL}
+"""Indexes that have sessions with more than one call alone, in place of those that have all."""
+
 _OF_ALL = frozenset({SESSIONS_BY_TIME, SESSIONS_OF_SEVERAL})
+_SEVERAL_ALONE = frozenset(_OF_SEVERAL_BY.values())
 # Of orders that have an index of their own.
 _ORDERED = {
     Order.LAST_ACTIVE: SESSIONS_BY_ACTIVITY,
@@ -174,7 +179,7 @@ class SessionList:
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         others = [{name: one[name] for name in one if {name: one[name]} != OF_SEVERAL} for one in conditions]
-        if others != conditions and index not in _OF_ALL and _NUMBER in dict(index):
+        if others != conditions and index not in _SEVERAL_ALONE and _NUMBER in dict(index):
             return await self._count_of_several(others, index)
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
         send = partial(
@@ -205,11 +210,7 @@ def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
         return BY_ID
     fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
     single = [{field: value} for condition in conditions for field, value in condition.items()]
-    otherwise = (
-        SESSIONS_WITH_FAILURES
-        if OF_STATUS[Status.FAILED] in single
-        else SESSIONS_OF_SEVERAL
-        if OF_SEVERAL in single
-        else SESSIONS_BY_TIME
-    )
-    return next((index for field, index in _INDEX_OF.items() if field in fields), otherwise)
+    if OF_STATUS[Status.FAILED] in single and fields.isdisjoint(_INDEX_OF):
+        return SESSIONS_WITH_FAILURES
+    index = next((index for field, index in _INDEX_OF.items() if field in fields), SESSIONS_BY_TIME)
+    return _OF_SEVERAL_BY.get(index, index) if OF_SEVERAL in single else index

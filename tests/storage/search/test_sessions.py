@@ -1,7 +1,7 @@
 """Of which sessions the calls are that a search finds."""
 
 from datetime import timedelta
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.storage.search.test_find import BOB_ID, asked, index, made, says
 
 async def sessions(database, query):
     found = await SearchIndex(database).sessions(query)
-    return {UUID(str(one)) for one in found.ids}, found.is_exact, found.progress
+    return {one.as_uuid() for one in found.ids}, found.is_exact, found.progress
 
 
 def named(user, name):
@@ -23,8 +23,7 @@ def named(user, name):
 
 
 @pytest.mark.gen_test
-async def test_sessions_are_those_of_the_calls_that_match(database, monkeypatch):
-    monkeypatch.setattr(sessions_module, "AT_ONCE", 2)
+async def test_sessions_are_those_of_the_calls_that_match(database):
     await database.interceptions.insert_many(
         [
             made(1, prompt="a b", client_session_id="s1"),
@@ -70,3 +69,17 @@ async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
 async def test_a_single_server_has_no_index_of_sessions_either(single_server):
     with pytest.raises(SearchUnsupportedError):
         await SearchIndex(single_server).sessions(asked(texts=says("a")))
+
+
+@pytest.mark.gen_test
+async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database):
+    for number in range(1, 9):
+        await database.interceptions.insert_one(made(number, prompt="a", client_session_id=f"s{number % 3}"))
+    await index(database)
+    await database._database.command("profile", 2)
+    found = await sessions(database, asked(texts=says("a")))
+    await database._database.command("profile", 0)
+    assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True, None)
+    done = {"ns": database.interceptions.full_name, "command.pipeline": {"$exists": True}}
+    (read,) = await database._database["system.profile"].find(done).to_list(None)
+    assert (read["planSummary"], read["docsExamined"]) == ("IXSCAN { _id: 1, session_id: 1 }", 0)

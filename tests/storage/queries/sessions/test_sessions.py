@@ -23,6 +23,7 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
     SESSIONS_OF_SEVERAL,
+    SESSIONS_OF_SEVERAL_BY_MODEL,
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries.filters.interceptions import InvalidSearchError, Search
@@ -287,7 +288,24 @@ async def test_counting_looks_at_no_document(database, grouped, terms, visible_t
     assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}
 
 
-@pytest.mark.parametrize(("q", "visible_to"), [({"models": "gpt-5"}, None), ({"client": "Codex"}, ADA.id)])
+@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.gen_test
+async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(database, grouped, order):
+    sessions = await grouped(
+        *(Call(number, f"s{number % 3}", model=f"m{number % 3 % 2}") for number in range(1, 13)),
+        *(Call(number, model="m0") for number in range(13, 31)),
+    )
+    asking = sessions.page({"models": "m0", **OF_SEVERAL}, visible_to=None, limit=5, order=order)
+    queries = await profiled(database, database.sessions, asking)
+    (count,) = [query for query in queries if "count" in query["command"]]
+    assert count["planSummary"] == f"IXSCAN {plan(SESSIONS_OF_SEVERAL_BY_MODEL)}"
+    assert (count["docsExamined"], count["keysExamined"]) in {(0, 2), (0, 3)}
+    for model, names in (("m0", ("s0", "s2")), ("m1", ("s1",)), ({"$in": ["m0", "m1"]}, ("s0", "s1", "s2"))):
+        number, rows = await sessions.page({"models": model, **OF_SEVERAL}, visible_to=None, limit=5, order=order)
+        assert (number, {row["_id"] for row in rows}) == (len(names), {uuid5(ADA.id, name) for name in names})
+
+
+@pytest.mark.parametrize(("q", "visible_to"), [({"client": "Codex"}, None), ({"client": "Codex"}, ADA.id)])
 @pytest.mark.gen_test
 async def test_counting_those_of_several_calls_seeks_none_of_the_others(database, grouped, q, visible_to):
     sessions = await grouped(*(Call(number, "a" if number < 3 else None) for number in range(1, 31)))
