@@ -25,11 +25,16 @@ from tornado.ioloop import IOLoop
 from http1.server import BridgeServer
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from tests.databases import Databases
-from tests.memory import data_folder
+from tests.mongodb.databases import Databases
+from tests.mongodb.memory import data_folder
 from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
-pytest_plugins = ["tests.bridge", "tests.openid_provider.process", "tests.database_timeouts", "tests.storage.outages"]
+pytest_plugins = [
+    "tests.bridge",
+    "tests.openid_provider.process",
+    "tests.mongodb.database_timeouts",
+    "tests.storage.outages",
+]
 
 
 def register(name: str, max_examples: int, *, repeats: bool = "CI" in os.environ) -> None:
@@ -49,7 +54,7 @@ hypothesis.settings.load_profile("aibridge")
 
 
 STARTING_SERVERS = (
-    *("tests/runtime/", "tests/test_server", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
+    *("tests/runtime/", "tests/server/", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
     *("tests/faults/", "tests/commands/", "tests/dashboard/", "tests/clients/"),
 )
 SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}

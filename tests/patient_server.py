@@ -2,7 +2,7 @@
 
 import runpy
 
-from tests.database_timeouts import lengthen_timeouts
+from tests.mongodb.database_timeouts import lengthen_timeouts
 from tests.server_process import ROOT
 
 if __name__ == "__main__":

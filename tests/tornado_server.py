@@ -197,7 +197,8 @@ class TornadoServer(HTTPServerConnectionDelegate):
 
 
 ON_BOTH = (
-    *(f"tests/handlers/dataplane/test_{name}.py" for name in ("key_failover", "pings", "relay", "retries", "steps")),
+    *(f"tests/handlers/dataplane/test_{name}.py" for name in ("pings", "relay", "steps")),
+    *(f"tests/handlers/dataplane/fallback/test_{name}.py" for name in ("key_failover", "retries")),
     *(f"tests/handlers/dataplane/services/test_{name}.py" for name in ("passthrough", "recorded")),
     "tests/handlers/test_base.py",
     "tests/handlers/test_control.py",
@@ -214,8 +215,8 @@ INSIDE = "the test looks at the connections of `http1/`"
 NOT_ON_TORNADO = {
     "tests/handlers/dataplane/test_relay.py::test_nagle_is_off_during_every_request_of_a_connection": INSIDE,
     "tests/handlers/dataplane/test_pings.py::test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end": INSIDE,
-    "tests/handlers/dataplane/test_dataplane.py::test_a_body_whose_length_is_not_clear_is_not_relayed": OWN_REFUSALS,
-    "tests/handlers/dataplane/test_dataplane.py::test_a_head_that_is_none_ends_the_connection": OWN_REFUSALS,
+    "tests/handlers/dataplane/bodies/test_dataplane.py::test_a_body_whose_length_is_not_clear_is_not_relayed": OWN_REFUSALS,
+    "tests/handlers/dataplane/bodies/test_dataplane.py::test_a_head_that_is_none_ends_the_connection": OWN_REFUSALS,
     "tests/handlers/api/accounts/test_changes.py::test_a_body_that_is_far_too_large_is_not_read": OWN_REFUSALS,
     **dict.fromkeys(
         (

@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
-from tests.handlers.dataplane.socket_provider import SocketProvider
+from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider
 from tests.sdk.wiring import stream, typed_events
 
 MODEL = "gpt-5.5"

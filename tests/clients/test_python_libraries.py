@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, PROMPT, python
-from tests.handlers.dataplane.socket_provider import SocketProvider
+from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider
 
 PROGRAMS = Path(__file__).parent / "programs"
 ARGUMENTS = {"path": "made.txt"}

@@ -7,8 +7,8 @@ import pytest
 from handlers.dataplane.pings import PINGS
 from intercept.apis import Dialect
 from tests.sdk import test_anthropic_messages as messages
-from tests.sdk import test_openai_chat_completions as chat
-from tests.sdk import test_openai_responses as responses
+from tests.sdk.openai import test_chat_completions as chat
+from tests.sdk.openai import test_responses as responses
 from tests.sdk.wiring import data_events, stream, typed_events
 
 

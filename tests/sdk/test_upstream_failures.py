@@ -10,8 +10,8 @@ import pytest
 
 from tests.fake_upstream import CLOSE, RESET
 from tests.sdk import test_anthropic_messages as messages
-from tests.sdk import test_openai_chat_completions as chat_completions
-from tests.sdk import test_openai_responses as responses
+from tests.sdk.openai import test_chat_completions as chat_completions
+from tests.sdk.openai import test_responses as responses
 from tests.sdk.wiring import data_events, essence, stream, tokens, typed_events, whole
 
 FAILED = {"status": "failed", "streaming": True, "token_usages": [], "tool_usages": [], "model_thoughts": []}

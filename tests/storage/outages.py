@@ -17,8 +17,8 @@ from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
 from storage.recording.outbox import writer
-from tests.database_timeouts import UNAVAILABLE
-from tests.memory import data_folder
+from tests.mongodb.database_timeouts import UNAVAILABLE
+from tests.mongodb.memory import data_folder
 
 
 def freeze(pid):

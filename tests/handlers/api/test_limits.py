@@ -25,7 +25,7 @@ from storage.admission.cluster import ANSWER_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.overload_protection import protection
-from tests.storage.admission.servers import PATIENCE_SECONDS
+from tests.storage.admission.cluster.servers import PATIENCE_SECONDS
 from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]

@@ -15,11 +15,11 @@ import pytest
 from runtime.processes.worker import SharedSocket
 from storage.mongo.embedded import running_uri
 from tests.handlers.conversations import MESSAGES
-from tests.runtime.two_workers import FIRST, TwoWorkers
+from tests.runtime.processes.two_workers import FIRST, TwoWorkers
 from tests.server_process import ROOT, ServerProcess, await_end
 from tests.storage.recording.outbox.test_spool_folders import leave_behind
 
-pytest_plugins = ["tests.runtime.two_workers_plugin"]
+pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -15,7 +15,7 @@ from storage.admission.ledger import MAX_SKEW_MS, Ledger, Member
 from storage.admission.ledger_documents import document_of, ledger_of, statement_of
 from storage.admission.ledger_store import LedgerStore
 from storage.admission.round import Change
-from tests.storage.admission.model import added, rate, slots
+from tests.storage.admission.cluster.model import added, rate, slots
 
 OWN = str(uuid4())
 OTHERS = [str(uuid4()) for _ in range(2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from tests.storage.admission.model import Register, Server, rate, slots
+from tests.storage.admission.cluster.model import Register, Server, rate, slots
 
 WINDOW_MS = 60_000
 

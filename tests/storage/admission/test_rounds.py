@@ -8,7 +8,7 @@ from intercept.refusals import Rule
 from limits.limit import Amounts, Kind, Limit, Of
 from storage.admission.kinds.terms import MS
 from storage.admission.permits import KEEP_NS
-from tests.storage.admission.model import Register, Server, rate, slots
+from tests.storage.admission.cluster.model import Register, Server, rate, slots
 
 TOKENS = Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:u", 1_000, window_ns=60_000 * MS)
 (TOKENS_NAME, SLOTS_NAME) = ("tokens:60000:user:u", "concurrency:server")

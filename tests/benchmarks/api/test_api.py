@@ -15,7 +15,7 @@ from benchmarks.api import database as api_database
 from benchmarks.api.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
 from benchmarks.api.requests import shapes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 USERS = [UUID(int=number) for number in range(1, 51)]
 

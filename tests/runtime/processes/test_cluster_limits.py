@@ -10,11 +10,11 @@ import pytest
 
 from storage.mongo.embedded import running_uri
 from tests.polling import PAUSE_SECONDS
-from tests.runtime.bursts import begin, burst, by_name, finish, limits
-from tests.runtime.two_workers import TwoWorkers
+from tests.runtime.processes.bursts import begin, burst, by_name, finish, limits
+from tests.runtime.processes.two_workers import TwoWorkers
 from tests.server_process import command_line
 
-pytest_plugins = ["tests.runtime.two_workers_plugin"]
+pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
 CLUSTER = ("--aibridge-limits-scope", "cluster")
 SERVER_LOCAL = "server-local: the database is unavailable"

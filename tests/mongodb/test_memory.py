@@ -9,7 +9,7 @@ import time
 import pytest
 
 from storage.mongo.embedded import _socket_address
-from tests.memory import PREFIX, STARTING_SECONDS, remove_left
+from tests.mongodb.memory import PREFIX, STARTING_SECONDS, remove_left
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from limits.limit import SLOT_RETRY_NS
 from storage.admission.cluster import RETURN_SECONDS
 from storage.admission.kinds.terms import MS
-from tests.storage.admission.servers import (
+from tests.storage.admission.cluster.servers import (
     ALONE,
     HIDDEN_NS,
     SHORT_PATIENCE_SECONDS,

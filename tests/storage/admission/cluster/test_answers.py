@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from storage.admission.own_pauses import OwnPauseError, answer_within
-from tests.storage.admission.servers import admitted, burst, rate, servers, slots
+from tests.storage.admission.cluster.servers import admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.gen_test
@@ -105,7 +105,7 @@ async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_that_is_paused_four_times_never_opens_a_limit(mongodb_uri, database_name, database):
     paused = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.storage.admission.cluster_server", mongodb_uri, database_name),
+        *(sys.executable, "-m", "tests.storage.admission.cluster.cluster_server", mongodb_uri, database_name),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )

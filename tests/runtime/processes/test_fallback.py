@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from tests.handlers.conversations import MESSAGES
-from tests.runtime.bursts import limits
-from tests.runtime.two_workers import PATH, TwoWorkers, Upstream
+from tests.runtime.processes.bursts import limits
+from tests.runtime.processes.two_workers import PATH, TwoWorkers, Upstream
 
-pytest_plugins = ["tests.runtime.two_workers_plugin"]
+pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
 SESSIONS = 8
 

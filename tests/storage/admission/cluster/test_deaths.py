@@ -9,7 +9,7 @@ import pytest
 
 from storage.admission.cluster import ClusterAuthority, uptime_ns
 from storage.admission.kinds.terms import MS
-from tests.storage.admission.servers import (
+from tests.storage.admission.cluster.servers import (
     MISSING_SECONDS,
     PATIENCE_SECONDS,
     admitted,

@@ -8,7 +8,17 @@ import pytest
 
 from limits.limit import SLOT_RETRY_NS, Amounts, Kind
 from storage.admission.kinds.terms import MS
-from tests.storage.admission.servers import admitted, beat, budget, burst, commands, rate, servers, slots, tokens
+from tests.storage.admission.cluster.servers import (
+    admitted,
+    beat,
+    budget,
+    burst,
+    commands,
+    rate,
+    servers,
+    slots,
+    tokens,
+)
 from tests.storage.conditions import until
 
 

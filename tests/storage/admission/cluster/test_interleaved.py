@@ -9,7 +9,7 @@ import pytest
 
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from tests.storage.admission.model import ANSWER_MS, Register, Server, rate, slots
+from tests.storage.admission.cluster.model import ANSWER_MS, Register, Server, rate, slots
 
 WINDOW_MS = 4_000
 STEPS = 4_000

@@ -11,7 +11,15 @@ from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from storage.admission.cluster import uptime_ns
 from storage.admission.kinds.amount_account import TOLD_NS
 from storage.admission.kinds.terms import MS
-from tests.storage.admission.servers import ALONE, SHORT_PATIENCE_SECONDS, beat, budget, ledgers, servers, tokens
+from tests.storage.admission.cluster.servers import (
+    ALONE,
+    SHORT_PATIENCE_SECONDS,
+    beat,
+    budget,
+    ledgers,
+    servers,
+    tokens,
+)
 
 pytest_plugins = ["tests.storage.outages"]
 

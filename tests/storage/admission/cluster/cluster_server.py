@@ -1,4 +1,4 @@
-"""A server of a cluster in a process of its own: `python -m tests.storage.admission.cluster_server URI DATABASE`.
+"""A server of a cluster in a process of its own: `python -m tests.storage.admission.cluster.cluster_server URI DATABASE`.
 
 It asks all the time, in bursts, and says so with a line each; at SIGTERM how many were admitted in all, and how often it
 decided alone.
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
-from tests.storage.admission.servers import admitted, burst, rate
+from tests.storage.admission.cluster.servers import admitted, burst, rate
 
 
 async def serve(uri, name):

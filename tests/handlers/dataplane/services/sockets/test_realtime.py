@@ -15,7 +15,7 @@ from handlers.dataplane.admission import identify_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.problems import Problem
 from intercept.records import EndReason
-from tests.handlers.dataplane.socket_provider import SocketProvider, event
+from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, event
 from tests.intercept.dialects.openai.test_realtime import USAGE
 from upstream.providers import Availability
 

@@ -9,9 +9,9 @@ import signal
 import pytest
 
 from tests.handlers.conversations import MESSAGES
-from tests.runtime.bursts import begin, burst, by_name, finish, limits
+from tests.runtime.processes.bursts import begin, burst, by_name, finish, limits
 
-pytest_plugins = ["tests.runtime.two_workers_plugin"]
+pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
 WINDOW = ("--aibridge-rate-window", "1000s")
 PROCESS_LOCAL = "process-local: the supervisor does not answer"

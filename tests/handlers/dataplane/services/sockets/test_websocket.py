@@ -19,7 +19,7 @@ from limits.policies.policy import Models, SharedPolicy
 from limits.policies.sources import Level, Source
 from limits.protection.user_shares import MAX_SOCKETS
 from storage.policies.documents import KeptPolicy
-from tests.handlers.dataplane.socket_provider import SocketProvider, create, event, events
+from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, create, event, events
 
 PATH = "/api/v2/aibridge/openai/v1/responses"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
-from tests.handlers.dataplane.test_large_bodies import LongestPiece
+from tests.handlers.dataplane.bodies.test_large_bodies import LongestPiece
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
 
 TINY = b"data:x\n\n" * 2**15

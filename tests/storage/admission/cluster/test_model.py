@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from limits.limit import Kind
 from storage.admission.presence.standing import State
-from tests.storage.admission.model import ANSWER_MS, Register, Server, rate, slots
+from tests.storage.admission.cluster.model import ANSWER_MS, Register, Server, rate, slots
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
 FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "late answer", "late answer", "slow", "slow", "hangs"]

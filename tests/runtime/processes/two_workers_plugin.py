@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime.two_workers import TwoWorkers, Upstream
+from tests.runtime.processes.two_workers import TwoWorkers, Upstream
 from tests.server_process import remove_sockets
 
 

@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from settings import ProviderSettings
-from tests.handlers.dataplane.socket_provider import USAGE, SocketProvider, event, events
+from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, SocketProvider, event, events
 from tests.intercept.dialects.openai.test_realtime import USAGE as REALTIME_USAGE
 from upstream.presets import ProviderType
 
