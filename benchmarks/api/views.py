@@ -123,6 +123,8 @@ def _of_explore() -> Iterator[Shape]:
         yield make(f"Explore, {span}, chart", parameters=asked(**drawn))
         yield make(f"Explore, {span}, chart in Berlin", parameters=asked(**drawn, tz=_BERLIN))
         yield make(f"Explore, {span}, slowest first", parameters=asked(**table, order_by="p95"))
+        yield make(f"Explore, {span}, by cache rate", parameters=asked(**table, order_by="cache"))
+        yield make(f"Explore, {span}, by change", parameters=asked(**table, order_by="change"))
         for by in ("user", "model", "model,client", "tag.project", "tag.project,model", "http_status", "tool", "token"):
             yield make(f"Explore, {span}, by {by}", parameters=_asked(_explore(days), group_by=by, **table))
         yield make(

@@ -78,8 +78,10 @@ class Call:
     def end(self, tokens=7, **changes):
         return Operation(Action.END, self.id, self._ending(tokens, **changes))
 
-    def _ending(self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True):
-        usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
+    def _ending(self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True, cached=0):
+        usage = TokenUsage(
+            provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=cached
+        )
         record = ending(
             interception_id=self.id,
             end_reason=end_reason,

@@ -71,7 +71,7 @@ class Grouped:
             NoFinderError: This MongoDB does not tell what there was at one moment, which a finder needs.
             DatabaseUnavailableError: The database is unavailable.
         """
-        if query.of is not Subject.CALLS and query.order not in other_source(query).orders:
+        if query.of is not Subject.CALLS and not other_source(query).can_sort_by(query.order):
             raise UnsupportedOrderError(f"{query.of} cannot be sorted by {query.order}")
         health = self._database.health
         if not health.available:

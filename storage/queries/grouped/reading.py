@@ -28,6 +28,7 @@ from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.memory.versions import Versions, days_of, read_versions
 from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
+from storage.queries.grouped.ratios import MAX_RANKED, SUMMED, Ratios
 from storage.queries.grouped.records import Records
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
@@ -37,9 +38,6 @@ from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
-
-MAX_RANKED: Final = 500_000
-"""Most groups that are ranked for one answer of records."""
 
 MAX_UNCOUNTED: Final = 10_000
 """How many of the calls that are not counted yet are looked at."""
@@ -130,7 +128,10 @@ class Reading:
         """Work out how much there is to be read."""
         calls = await self._rows.calls_of(source) * (3 if query.by else 1)
         if query.compare and (before := self._sources(query.previous)) and before.groups.is_scan:
-            calls += await self._rows.calls_of(before.groups) * (2 if query.by and not query.in_full else 1)
+            times = (2 if query.by and not query.in_full else 1) + (
+                1 if query.order is Order.CHANGE and query.by else 0
+            )
+            calls += await self._rows.calls_of(before.groups) * times
         await self._rows.report_progress(of=calls)
 
     def _sources(self, query: GroupQuery) -> _Sources | None:
@@ -164,7 +165,9 @@ class Reading:
     async def _read(self, query: GroupQuery, sources: _Sources) -> GroupResult:
         if not isinstance(sources.groups, Records):
             return await self._read_side_by_side(query, sources)
-        count, keys = await self._ranked(query, sources.groups) if query.by else (0, [])
+        earlier = query.previous if query.compare else query
+        before = self._sources(earlier) if query.compare else None
+        count, keys = await self._ranked(query, sources.groups, before) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
             # They are read once less.
             await self._rows.report_progress(of=-await self._rows.calls_of(sources.groups))
@@ -174,8 +177,6 @@ class Reading:
         else:
             groups, total = await self._figures(query, sources, keys)
         if query.compare:
-            earlier = query.previous
-            before = self._sources(earlier)
             known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
             _compare(groups, total, known, all_before)
         result = GroupResult(count, [groups[key] for key in keys if key in groups], total)
@@ -194,7 +195,7 @@ class Reading:
             # What is not read as of one moment is not remembered.
             self._totals_reader = TotalsReader(self._rows, self._known, self._versions if self._rows.options else None)
         (count, keys), total, all_before, uncounted = await side_by_side(
-            self._ranked(query, sources.ranking or sources.groups) if query.by else _known((0, [])),
+            self._ranked(query, sources.ranking or sources.groups, before) if query.by else _known((0, [])),
             self._whole(query, sources),
             self._whole(earlier, before),
             self._uncounted(query) if is_of_calls else _known(0),
@@ -230,10 +231,13 @@ class Reading:
             return {}
         return await self._found(query, sources.groups, sources.losses, keys)
 
-    async def _ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
+    async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are asked for."""
+        versions = self._versions if self._rows.options else None
+        if query.order in SUMMED:
+            then = None if before is None else before.groups
+            return await Ratios(self._rows, self._columns.groups, versions).ranked(query, source, query.previous, then)
         if query.order is Order.P95:
-            versions = self._versions if self._rows.options else None
             return await Slowest(self._rows, self._columns.groups, versions).ranked(query, source)
         if source.is_scan:
             return await self._ranked_slice_by_slice(query, source)

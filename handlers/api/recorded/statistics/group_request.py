@@ -33,6 +33,7 @@ SERIES: Final = "series"
 """The format of series, which groups do not have."""
 
 PREVIOUS: Final = "previous"
+CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the change against the time range before"
 _PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})
 
 
@@ -73,6 +74,8 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
         problems.append(("format", f"must be one of {', '.join((*FORMATS, SERIES))}"))
     if values.get("compare") not in {None, "", PREVIOUS}:
         problems.append(("compare", f"must be {PREVIOUS}"))
+    if order is Order.CHANGE and values.get("compare") != PREVIOUS:
+        problems.append(("order_by", CHANGE_OF_NOTHING))
     start, end = _range(values, period, zone, now, problems)
     if problems:
         raise ValidationProblem(INVALID, validations=problems)

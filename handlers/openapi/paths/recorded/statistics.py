@@ -162,7 +162,11 @@ PATHS: dict[str, Described] = {
                 "calls.",
                 example="model:gpt-5",
             ),
-            query("order_by", Order, "The sort order of groups, largest first; without it calls."),
+            query(
+                "order_by",
+                Order,
+                "The sort order of groups, largest first; without it calls. `change` needs `compare`.",
+            ),
             query(
                 "limit",
                 Annotated[int, Meta(ge=1, le=MAX_LIMIT)],

@@ -38,13 +38,15 @@ class Dimension(StrEnum):
 
 
 class Order(StrEnum):
-    """What groups are sorted by, the most of it first."""
+    """What groups are sorted by, the most of it first: of the cache the highest rate, of the change the largest growth."""
 
     CALLS = "calls"
     COST = "cost"
     TOKENS = "tokens"
     FAILED = "failed"
     P95 = "p95"
+    CACHE = "cache"
+    CHANGE = "change"
 
 
 class By(NamedTuple):

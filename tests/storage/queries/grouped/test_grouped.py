@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, timedelta
+from fractions import Fraction
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -23,6 +25,7 @@ from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchEr
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.interceptions import parse_search
 from storage.queries.grouped import grouped as grouped_module
+from storage.queries.grouped import ratios as ratios_module
 from storage.queries.grouped import reading as reading_module
 from storage.queries.grouped import row_reader as row_reader_module
 from storage.queries.grouped import slices as slices_module
@@ -84,12 +87,18 @@ def keys_of(document, dimensions):
     return keys
 
 
-def measured(order, totals):
+def measured(order, totals, earlier, *, priced):
+    """What is the more the sooner a group comes."""
+    read, *other = (totals.get(f"{name}input_tokens", 0) for name in ("cache_read_", "cache_write_", ""))
+    figure = "cost" if priced else "interceptions"
+    now, before = (one.get(figure, 0) for one in (totals, earlier or {}))
     return {
         Order.CALLS: totals.get("interceptions", 0),
         Order.COST: totals.get("cost", 0),
         Order.TOKENS: sum(totals.get(name, 0) for name in TOKENS),
         Order.FAILED: totals.get("failed", 0),
+        Order.CACHE: (Fraction(read, read + sum(other)), read + sum(other)) if read + sum(other) else (-1, 0),
+        Order.CHANGE: (1, Fraction(now) / Fraction(before), now) if before else (2, now) if now else (0,),
     }[order]
 
 
@@ -107,7 +116,13 @@ CALLS = st.lists(
     ),
     max_size=8,
 )
-ENDS = st.tuples(st.sampled_from([None, 0, 5, 7, 10]), st.sampled_from([EndReason.COMPLETED, EndReason.UPSTREAM_ERROR]))
+ENDS = st.fixed_dictionaries(
+    {
+        "tokens": st.sampled_from([None, 0, 5, 7, 10]),
+        "end_reason": st.sampled_from([EndReason.COMPLETED, EndReason.UPSTREAM_ERROR]),
+        "cached": st.sampled_from([0, 5]),
+    }
+)
 DIMENSIONS = st.lists(
     st.sampled_from(
         [
@@ -132,11 +147,12 @@ SEARCHES = [
     q=st.sampled_from(SEARCHES),
     period=st.sampled_from([Period.ALL, Period.HOUR, Period.DAY, Period.WEEK]),
     zone=st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")]),
-    order=st.sampled_from([Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED]),
+    order=st.sampled_from([order for order in Order if order is not Order.P95]),
+    has_prices=st.booleans(),
     data=st.data(),
 )
 def test_every_group_is_what_its_calls_add_up_to(
-    io_loop, database, monkeypatch, *, calls, names, visible_to, q, period, zone, order, data
+    io_loop, database, monkeypatch, *, calls, names, visible_to, q, period, zone, order, has_prices, data
 ):
     ends = [data.draw(ENDS) for _ in calls]
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 2)
@@ -145,7 +161,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         await database.interceptions.delete_many({})
         await database.rollups.delete_many({})
         made = [Call(number, *row) for number, row in enumerate(calls)]
-        await count(database, *made, ends=[{"tokens": tokens, "end_reason": reason} for tokens, reason in ends])
+        await count(database, *made, ends=[{**end, "priced": has_prices} for end in ends])
         start = floor(period, MIDNIGHT - timedelta(hours=data.draw(st.sampled_from([0, 5]))), zone)
         query = GroupQuery(
             start=start,
@@ -178,9 +194,11 @@ def test_every_group_is_what_its_calls_add_up_to(
             return
         assert answer.count == len(groups)
         assert {one.key: nonzero(one.total) for one in answer.groups} == {k: nonzero(v) for k, v in groups.items()}
-        assert [measured(order, one.total) for one in answer.groups] == sorted(
-            (measured(order, one) for one in groups.values()), reverse=True
-        )
+        most = partial(measured, order, priced=bool(total.get("priced")))
+        found = [most(one.total, one.previous) for one in answer.groups]
+        assert found == sorted((most(one, earlier.get(key)) for key, one in groups.items()), reverse=True)
+        pages = [await Grouped(database).read(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)]
+        assert [one.key for page in pages for one in page.groups] == [one.key for one in answer.groups]
         for one in answer.groups:
             assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
         if period is not Period.ALL:
@@ -200,6 +218,29 @@ async def test_groups_are_paged_to_the_last_one_and_told_in_all(database):
     models = [group.key[0] for page in pages for group in page.groups]
     assert models == ["m07", *sorted(set(models) - {"m07"})]
     assert pages[2].total.total["interceptions"] == 47
+
+
+@pytest.mark.gen_test
+async def test_groups_are_sorted_by_what_changed_and_by_the_cache(database):
+    """New ones come first, the largest growth next, and last what costs nothing now and cost nothing before."""
+    rows = [("more", -1, 5), ("more", 0, 10), ("less", -1, 10), ("less", 0, 5), ("new", 0, 5), ("nothing", 0, 0)]
+    calls = [Call(number, second=day * DAY, model=model) for number, (model, day, _) in enumerate(rows)]
+    ends = [{"tokens": tokens, "cached": 15 if model == "less" else 0} for model, _, tokens in rows]
+    await count(database, *calls, ends=ends)
+    one_day = replace(THREE_DAYS, end=MIDNIGHT + timedelta(days=1), by=(MODEL,), compare=True)
+    for conditions in (
+        {},
+        {"tool_usages.tool": {"$nin": ["Bash", "Read"]}},
+    ):  # totals have the first, records the second
+        orders = {}
+        for order in (Order.CHANGE, Order.CACHE):
+            answer = await Grouped(database).read(replace(one_day, order=order, conditions=conditions))
+            assert answer.count == 4
+            orders[order] = [group.key[0] for group in answer.groups]
+        assert orders == {
+            Order.CHANGE: ["new", "more", "less", "nothing"],
+            Order.CACHE: ["less", "more", "new", "nothing"],
+        }
 
 
 @pytest.mark.gen_test
@@ -319,8 +360,13 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     ]
     assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
     assert (await Grouped(database).read(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
-    with pytest.raises(UnsupportedOrderError, match="refusals cannot be sorted by cost"):
-        await Grouped(database).read(replace(refusals, order=Order.COST))
+    for order in (Order.COST, Order.CACHE):
+        with pytest.raises(UnsupportedOrderError, match=f"refusals cannot be sorted by {order}"):
+            await Grouped(database).read(replace(refusals, order=order))
+    day_before = {"bucket": "day", "at": MIDNIGHT - timedelta(days=1), "rule": "rate", "count": 1}
+    await database.refusal_totals.insert_one(day_before | {"initiator_id": ADA})
+    changed = await Grouped(database).read(replace(by_rule, order=Order.CHANGE, compare=True))
+    assert [one.key for one in changed.groups] == [("concurrency", ADA), ("rate", BOB), ("rate", ADA)]
 
 
 @pytest.mark.gen_test
@@ -334,6 +380,11 @@ async def test_sessions_are_added_up_by_when_they_started(database):
     answer = await Grouped(database).read(sessions)
     found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in answer.groups}
     assert (found, answer.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)
+    cached = {"$set": {"cache_read_input_tokens": 5}}
+    await database.sessions.update_one({"_id": UUID(int=1)}, cached)
+    for order, expected in ((Order.CACHE, ["b", "a"]), (Order.CHANGE, ["a", "b"])):
+        ranked = await Grouped(database).read(replace(sessions, order=order, compare=True))
+        assert [one.key[0] for one in ranked.groups] == expected
     mine = await Grouped(database).read(replace(sessions, by=(USER,), visible_to=ADA, conditions={"client": "x"}))
     assert [one.key for one in mine.groups] == [(ADA,)]
 
@@ -347,6 +398,10 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     monkeypatch.setattr(slowest_module, "MAX_HISTOGRAMS", 0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
+    monkeypatch.setattr(ratios_module, "MAX_RANKED", 1)
+    for order in (Order.CACHE, Order.CHANGE):
+        with pytest.raises(TooMuchError):
+            await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), order=order, compare=True))
     for code in (50, 10334):
 
         async def fails(*_, code=code):

@@ -70,7 +70,7 @@ def test_every_series_is_what_the_calls_found_add_up_to(
         await database.interceptions.delete_many({})
         await database.rollups.delete_many({})
         made = [Call(number, *row) for number, row in enumerate(calls)]
-        await count(database, *made, ends=[{"tokens": tokens, "end_reason": reason} for tokens, reason in ends])
+        await count(database, *made, ends=ends)
         conditions = parse_search(q).filter(initiator_id=None)
         series, answer = await series_by_search(database, query, conditions, visible_to)
         asked = group_query_of(query, conditions, visible_to)

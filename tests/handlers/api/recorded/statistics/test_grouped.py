@@ -16,6 +16,7 @@ from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.group_request import (
+    CHANGE_OF_NOTHING,
     MAX_BUCKETS,
     OWN_PARAMETERS,
     needs_groups,
@@ -94,7 +95,8 @@ def test_a_question_is_read_in_the_zone_it_names():
         ({"tz": "../../etc/passwd"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
         ({"format": "xml"}, "format", "must be one of json, csv, rows, series"),
         ({"compare": "next"}, "compare", "must be previous"),
-        ({"order_by": "name"}, "order_by", "must be one of calls, cost, tokens, failed, p95"),
+        ({"order_by": "name"}, "order_by", "must be one of calls, cost, tokens, failed, p95, cache, change"),
+        ({"order_by": "change"}, "order_by", CHANGE_OF_NOTHING),
         ({"bucket": "hour", "from": "2025-01-01T00:00:00Z"}, "bucket", "the range has more than 1,500 buckets"),
         (
             {"bucket": "minute", "from": "2026-02-26T12:00:00Z", "to": "2026-02-26T13:00:00Z"},
@@ -253,6 +255,11 @@ async def test_a_search_narrows_every_subject(running):
         assert status == 400
     status, told = await running.get(f"{STATS}?of=sessions&order_by=p95")
     assert (status, told["validations"]) == (400, [{"field": "order_by", "detail": "sessions cannot be sorted by p95"}])
+    status, told = await running.get(f"{STATS}?of=refusals&order_by=cache")
+    assert told["validations"] == [{"field": "order_by", "detail": "refusals cannot be sorted by cache"}]
+    for of in ("calls", "refusals", "sessions"):
+        found = await stats(running, of=of, order_by="change", compare="previous", group_by="user")
+        assert (found["order_by"], found["count"]) == ("change", 1 if of == "calls" else 0)
 
 
 @pytest.mark.parametrize(

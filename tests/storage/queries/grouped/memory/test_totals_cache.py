@@ -69,6 +69,9 @@ QUESTIONS = (
     question("user,model", order=Order.P95, limit=4, offset=1),
     question("model", order=Order.P95, period=Period.DAY, compare=False),
     question("tag.project", order=Order.P95),
+    *(question(names, order=Order.CHANGE, limit=3) for names in ("user,model", "tag.project,model", "tool")),
+    *(question(names, order=Order.CACHE) for names in ("user,model", "tag.project", "group")),
+    question("model", order=Order.CHANGE, period=Period.DAY, zone=ZoneInfo("Europe/Berlin")),
     question("model", "model:m1,m2"),
 )
 
