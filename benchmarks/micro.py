@@ -56,9 +56,9 @@ from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, Ci
 from limits.request_limits import Client, LimitSettings
 from resources.recorded import interceptions as resources
 from storage.accounts.users import Role, User
+from storage.costs.prices import Prices
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
-from storage.recording.prices import Prices
 from upstream.credentials.sigv4 import AwsKeys, Scope, sign
 
 SECTION = "figures of make bench-micro"

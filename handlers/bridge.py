@@ -41,6 +41,7 @@ from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import User
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.costs.prices import Cost
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
@@ -59,7 +60,6 @@ from storage.queries.sessions.sessions import Sessions
 from storage.queries.sessions.timelines import Timelines
 from storage.queries.statistics import Statistics
 from storage.recording.batch_files import BatchFiles
-from storage.recording.prices import Cost
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient

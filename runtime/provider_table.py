@@ -39,7 +39,7 @@ class ManagedRouting:
         sealer: Opens their keys.
         routing: Has the table.
         secrets: Gets their keys, which must never be recorded or exported.
-        on_table: Called with the providers by name, for their prices, see `storage.recording.prices`.
+        on_table: Called with the providers by name, for their prices, see `storage.costs.prices`.
     """
 
     def __init__(

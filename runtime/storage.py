@@ -18,6 +18,7 @@ from storage.accounts.sign_in.access_trail import AccessTrail
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.tokens.uses import TokenUses
 from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.costs.prices import Prices
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -25,7 +26,6 @@ from storage.recording.instances import Instances
 from storage.recording.outbox.segments import SpoolOpenError
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.spool_folders import SpoolFolders
-from storage.recording.prices import Prices
 from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.providers import Provider
 from version import VERSION

@@ -13,7 +13,7 @@ import pytest
 import server
 from intercept.records import TokenUsage
 from runtime import quickstart
-from storage.recording.prices import Prices
+from storage.costs.prices import Prices
 from tests.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 
 each_page = pytest.mark.parametrize("name", PAGES)

@@ -28,9 +28,9 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
+from storage.costs.prices import PRECISION, Cost, InputRates
 from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import PRECISION, Cost, InputRates
 
 DAYS = 60
 CALLS_PER_SESSION = 9

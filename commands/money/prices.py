@@ -13,10 +13,10 @@ from commands.command import command, now, run
 from commands.output import format_time, json_option, show, show_json
 from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
+from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
-from storage.recording.own_prices import OwnPrice
 
 
 class Read(click.ParamType[Any]):

@@ -15,7 +15,7 @@ from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
 from limits.overload import OverloadedError
 from limits.policies.effective import Effective
-from storage.recording.prices import Cost
+from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."

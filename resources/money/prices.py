@@ -17,9 +17,9 @@ from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, Readers
 from resources.fields import Time
+from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
 from storage.queries.filters.interceptions import parse_timestamp
-from storage.recording.own_prices import MAX_PRICES, OwnPrice
 
 MAX_USD: Final = 10**6
 """The highest price of a million tokens, in US dollars."""

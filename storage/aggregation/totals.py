@@ -25,8 +25,8 @@ from storage.aggregation.rollup import (
     RollupKey,
     Totals,
 )
+from storage.costs.prices import MAX_TOKENS
 from storage.mongo.codec import read_decimal
-from storage.recording.prices import MAX_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
 _OF_TOKEN = ("api_key_id", "group_ids")

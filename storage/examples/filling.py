@@ -14,6 +14,7 @@ from bson.decimal128 import Decimal128
 from pymongo import InsertOne, ReplaceOne
 
 from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.costs.prices import Prices
 from storage.examples.days import calls_of, refusals_of
 from storage.examples.documents import ID, RANGE, Examples, ExampleState
 from storage.examples.ids import example_id
@@ -30,7 +31,6 @@ from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import ANY_CASE
 from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Prices
 
 WRITE_SECONDS: Final = 30.0
 """How long the database may take for the calls of a day."""

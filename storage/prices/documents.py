@@ -9,7 +9,7 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 from msgspec import Struct
 
-from storage.recording.own_prices import OwnPrice
+from storage.costs.own_prices import OwnPrice
 
 DOCUMENT: Final = "own"
 """The `_id` of the document."""

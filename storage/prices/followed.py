@@ -10,10 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
+from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import DatabaseUnavailableError
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
-from storage.recording.own_prices import OwnPrice
 
 POLL_SECONDS = 1.0
 """How often the version is read."""

@@ -30,13 +30,13 @@ from storage.aggregation.rollup import TOKENS, document_of
 from storage.aggregation.sessions.session_documents import share
 from storage.aggregation.sessions.session_job import CALL
 from storage.aggregation.totals import row_of, rows
+from storage.costs.prices import Cost
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
 from storage.recording.charged import charged_again
-from storage.recording.prices import Cost
 
 BATCH: Final = 100
 """Most calls of one batch."""

@@ -14,9 +14,9 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import ChangedMeanwhileError, IdentityError, milliseconds
+from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
-from storage.recording.own_prices import MAX_PRICES, OwnPrice
 
 CHANGED: Final = "the prices were changed meanwhile; read them again"
 TOO_MANY: Final = f"there may be at most {MAX_PRICES:,} prices"

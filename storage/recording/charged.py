@@ -12,7 +12,7 @@ from typing import Final
 
 from intercept.records import CredentialKind, Ending, Interception
 from limits.charges import MAX_AMOUNT, amounts_of
-from storage.recording.prices import Cost
+from storage.costs.prices import Cost
 
 FORMAT: Final = "qqqq?"
 """When the call ended, in milliseconds since 1970; its tokens without those read from a cache, and with them; its cost in

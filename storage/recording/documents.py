@@ -36,9 +36,9 @@ from bson.decimal128 import Decimal128
 from intercept.ids import format_id
 from intercept.recording import Recording
 from intercept.records import Ending, Interception, Status, TokenUsage, Try
+from storage.costs.prices import Cost
 from storage.mongo.codec import binary
 from storage.recording import parts
-from storage.recording.prices import Cost
 
 SCHEMA_VERSION = 2
 """Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollup_job`."""

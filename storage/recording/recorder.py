@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from intercept.recording import Keep
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
+from storage.costs.own_prices import OwnPrice
+from storage.costs.prices import Cost, Prices
 from storage.mongo.database import Database
 from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
@@ -21,8 +23,6 @@ from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
-from storage.recording.own_prices import OwnPrice
-from storage.recording.prices import Cost, Prices
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
 

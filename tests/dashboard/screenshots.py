@@ -22,9 +22,9 @@ from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.costs.prices import Prices
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.recording.prices import Prices
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
 from tests.server_process import ROOT, ServerProcess
 

@@ -10,10 +10,10 @@ from uuid import UUID
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
 from storage.aggregation.histograms import bucket_index, histogram
 from storage.aggregation.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
+from storage.costs.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
-from storage.recording.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))

@@ -11,10 +11,10 @@ from pymongo import UpdateOne
 
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
 from storage.aggregation.rollup import TOKENS
+from storage.costs.prices import Cost
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
-from storage.recording.prices import Cost
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
 

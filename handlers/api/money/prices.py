@@ -10,9 +10,9 @@ from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
 from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceList, PriceListBody
+from storage.costs.own_prices import OwnPrice
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
-from storage.recording.own_prices import OwnPrice
 
 MAX_PRICES_BYTES = 256 * 1024
 PRICES_TOO_LARGE = f"The request body is larger than the allowed {MAX_PRICES_BYTES} bytes."

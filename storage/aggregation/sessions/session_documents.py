@@ -22,9 +22,9 @@ from intercept.ids import format_id
 from intercept.records import Status
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.sessions.prompt_cache import saved_usd
+from storage.costs.prices import MAX_TOKENS
 from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
 from storage.recording.documents import session_id_of
-from storage.recording.prices import MAX_TOKENS
 
 SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage", "lost_tokens", "retries")
 """The whole numbers that calls add up to."""

@@ -11,10 +11,10 @@ from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.records import CredentialKind, Status
 from storage.aggregation.recorded_day import RecordedDay
 from storage.aggregation.rollup import TOKENS
+from storage.costs.prices import MAX_TOKENS
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 from storage.queries.money.spending import SUM_SECONDS, Spending
-from storage.recording.prices import MAX_TOKENS
 
 _LATE: Final = "late_"
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 from intercept.records import Status
 from storage.aggregation.rollup import TOKENS, Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
+from storage.costs.prices import MAX_TOKENS
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
-from storage.recording.prices import MAX_TOKENS
 
 ROWS_AT_ONCE: Final = 500
 """How many rows are held at a time."""

@@ -12,8 +12,8 @@ import pytest
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from settings import Settings
 from settings.loading import load
+from storage.costs.prices import Cost
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Cost
 from tests.command_line import refused
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry

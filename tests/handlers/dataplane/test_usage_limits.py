@@ -15,7 +15,7 @@ import pytest
 import handlers.dataplane.services.recorded
 from intercept.records import Reading, TokenUsage
 from limits.limit import Kind
-from storage.recording.prices import Cost
+from storage.costs.prices import Cost
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 

@@ -10,8 +10,8 @@ from storage.aggregation.details import Detail
 from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram
 from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
 from storage.aggregation.totals import Row, pipeline, row_of
+from storage.costs.prices import MAX_TOKENS
 from storage.mongo.database import with_plain_ids
-from storage.recording.prices import MAX_TOKENS
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, RATES, Call, marked, write
 

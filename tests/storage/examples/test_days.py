@@ -19,6 +19,7 @@ from intercept.records import EndReason
 from storage.accounts.tokens.text import split_token
 from storage.accounts.users import Role, checked_group_name, checked_username
 from storage.aggregation.sessions.threads import Threads
+from storage.costs.prices import Prices
 from storage.examples.days import calls_of, refusals_of
 from storage.examples.filling import _PROVIDERS, _recorded
 from storage.examples.ids import example_id
@@ -32,7 +33,6 @@ from storage.examples.people import (
 )
 from storage.policies.documents import read_document
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Prices
 
 UNTIL = datetime(2026, 11, 27, 12, tzinfo=UTC)
 AS_KEPT = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)

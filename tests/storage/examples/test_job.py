@@ -19,6 +19,7 @@ from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.costs.prices import Cost, InputRates
 from storage.examples import job as job_module
 from storage.examples import store as store_module
 from storage.examples.documents import RANGE, ExampleState
@@ -31,7 +32,6 @@ from storage.prices.recosting import BATCH, SETTLE_SECONDS, Recosting
 from storage.prices.recosts import Recosts
 from storage.queries.money.reconciliation import read_recorded
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Cost, InputRates
 from storage.search.documents import JOB_STATE, part_id, read_segment
 from storage.search.job import SearchJob
 from storage.search.segments import ID_BYTES, IDS

@@ -15,6 +15,7 @@ from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.costs.prices import PRECISION, Cost
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState
@@ -29,7 +30,6 @@ from storage.prices.recosting import (
     Recosting,
 )
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
-from storage.recording.prices import PRECISION, Cost
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
 SECOND = timedelta(seconds=1)

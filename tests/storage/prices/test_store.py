@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from storage.accounts.users import ChangedMeanwhileError
+from storage.costs.own_prices import MAX_PRICES
 from storage.mongo.database import DatabaseUnavailableError
 from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices
 from storage.prices.followed import FollowedPrices
 from storage.prices.store import CHANGED, TOO_MANY, PriceError, PriceStore
-from storage.recording.own_prices import MAX_PRICES
-from tests.storage.recording.test_own_prices import price
+from tests.storage.costs.test_own_prices import price
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 CLAUDE, GPT = price(cache_read="0.30", cache_write="3.750001"), price("openai", "gpt-5*", input_="1.25")

@@ -5,8 +5,8 @@ from decimal import Decimal
 from struct import unpack
 
 from intercept.records import CredentialKind, Reading, TokenUsage
+from storage.costs.prices import Cost
 from storage.recording.charged import FORMAT, charged, charged_again
-from storage.recording.prices import Cost
 from tests.storage.records import NOON, ending, interception
 
 USAGES = (

@@ -28,10 +28,10 @@ from intercept.records import (
 )
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
+from storage.costs.prices import Cost
 from storage.recording import documents, parts
 from storage.recording import truncation as fitting
 from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
-from storage.recording.prices import Cost
 from tests.storage import records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
 

@@ -13,11 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from intercept.records import EndReason, Reading, SocketOrigin, TokenUsage, ToolUsage
+from storage.costs.prices import Prices
 from storage.mongo.database import Database
 from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.outbox.spool import Spool
-from storage.recording.prices import Prices
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept

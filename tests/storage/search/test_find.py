@@ -17,13 +17,13 @@ from intercept.records import (
     UserPrompt,
 )
 from runtime.process import now
+from storage.costs.prices import Cost
 from storage.live.filter_eval import matches
 from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.texts import TextQuery
 from storage.queries.paging import UnknownCursorError
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Cost
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
 from storage.search import job as job_module

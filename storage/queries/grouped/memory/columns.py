@@ -27,7 +27,7 @@ FIGURES: Final = ("interceptions", "failed", "cost", *TOKENS)
 """The values of a rollup that are read."""
 
 _DIGITS: Final = 12
-"""Costs are whole numbers of 10^-12 US dollars (`storage.recording.prices.PRECISION`)."""
+"""Costs are whole numbers of 10^-12 US dollars (`storage.costs.prices.PRECISION`)."""
 
 Combination: TypeAlias = tuple[Any, ...]
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from intercept.records import TokenUsage
-from storage.recording.prices import Prices
+from storage.costs.prices import Prices
 from tests.dashboard.conftest import serving
 from tests.dashboard.page import Page
 from tests.pages import page as document

@@ -10,7 +10,7 @@ from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.money.prices import NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from resources.money.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
 from storage.accounts.users import Role
-from storage.recording.own_prices import MAX_PRICES
+from storage.costs.own_prices import MAX_PRICES
 from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
 
 PRICES = "/api/v2/aibridge/prices"

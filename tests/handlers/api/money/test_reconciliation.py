@@ -15,8 +15,8 @@ from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from storage.accounts.users import Role
 from storage.aggregation.rollup import TOKENS
+from storage.costs.prices import Cost
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.prices import Cost
 from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry

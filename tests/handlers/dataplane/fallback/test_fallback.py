@@ -12,7 +12,7 @@ import pytest
 
 from limits.policies.policy import ModelPattern, Models, Policy
 from settings import ProviderSettings
-from storage.recording.own_prices import OwnPrice
+from storage.costs.own_prices import OwnPrice
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.handlers.dataplane.test_policies import hold

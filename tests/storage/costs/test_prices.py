@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import TokenUsage
-from storage.recording.prices import MAX_TOKENS, Cost, InputRates, Prices, _Count, _price
+from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _Count, _price
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 10**6
@@ -230,7 +230,7 @@ def test_names_that_clients_make_up_take_no_memory(prices):
 
 
 @pytest.mark.expects_log(
-    r"ERROR storage\.recording\.prices: a call cannot be priced, and others may be without a price too"
+    r"ERROR storage\.costs\.prices: a call cannot be priced, and others may be without a price too"
 )
 def test_a_table_that_fails_is_complained_about_once(log_watch):
     prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})

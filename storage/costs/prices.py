@@ -23,8 +23,8 @@ from bson.decimal128 import Decimal128
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
+from storage.costs.own_prices import OwnPrice, OwnPrices
 from storage.mongo.codec import EXACT, write_decimal
-from storage.recording.own_prices import OwnPrice, OwnPrices
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
