@@ -43,11 +43,11 @@ from handlers.api.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
 from runtime.data_folder import make_private
+from runtime.factories.edge import known_secrets
 from runtime.logs import set_up_logging
-from runtime.parts import known_secrets
 from runtime.process import now
 from runtime.processes.hosted import open_server_authority
-from runtime.processes.serving import START_ERRORS, Server, StartError, event_loop
+from runtime.processes.server import START_ERRORS, Server, StartError, event_loop
 from runtime.processes.signals import renew_on_hangup, stop_signals
 from runtime.processes.supervisor import Handover, Supervisor, Worker
 from runtime.provider_table import make_managed, make_managed_providers

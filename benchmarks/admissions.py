@@ -22,7 +22,7 @@ from benchmarks.server_scope import server_authority
 from intercept.refusals import Rule
 from limits.authority import Authority
 from limits.limit import Kind, Limit, Of
-from runtime.processes.serving import event_loop
+from runtime.processes.server import event_loop
 from storage.admission.cluster import ClusterAuthority
 from storage.admission.ledger_store import LedgerStore
 from storage.mongo.database import Database

@@ -61,7 +61,7 @@ async def supervise(mongodb_uri: str) -> None:
 
 
 if __name__ == "__main__":
-    from runtime.processes.serving import event_loop
+    from runtime.processes.server import event_loop
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(supervise(sys.argv[1]))

@@ -22,7 +22,8 @@ from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
-from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_openid, make_overload
+from runtime.factories.edge import known_secrets, make_edge_options, make_openid
+from runtime.factories.limits import make_breakers, make_cluster, make_overload
 from runtime.policy_budgets import PolicyBudgets, open_policies
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers, make_managed_providers

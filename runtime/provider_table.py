@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from intercept.secrets.known import KnownSecrets
 from resources.provider_bodies import check_provider
+from runtime.factories.providers import make_network, make_provider
 from runtime.logs import hide_in_logs
-from runtime.parts import make_network, make_provider
 from settings import ProviderSettings, Settings
 from settings.kinds import AWS_ACCESS_KEY
 from storage.mongo.database import Database

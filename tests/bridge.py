@@ -19,7 +19,7 @@ import pytest
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from runtime.assembly import assemble
-from runtime.parts import make_providers
+from runtime.factories.providers import make_providers
 from runtime.process import Process
 from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role

@@ -12,10 +12,10 @@ import msgspec
 from handlers.api.limits import merge_reports
 from limits.authority import LocalAuthority
 from runtime.authority import ServerAuthority
+from runtime.factories.limits import make_cluster
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
-from runtime.parts import make_cluster
-from runtime.processes.serving import SWITCH_SECONDS
+from runtime.processes.server import SWITCH_SECONDS
 from settings import Settings
 from storage.mongo.database import Database
 

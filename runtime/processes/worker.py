@@ -23,9 +23,9 @@ import msgspec
 
 from limits.limiter import Limiter
 from runtime.authority import WorkerLink
+from runtime.factories.edge import known_secrets
 from runtime.logs import set_up_logging
-from runtime.parts import known_secrets
-from runtime.processes.serving import START_ERRORS, Server, event_loop
+from runtime.processes.server import START_ERRORS, Server, event_loop
 from runtime.processes.signals import stop_signals
 from runtime.processes.supervisor import Handover
 from runtime.storage import open_database

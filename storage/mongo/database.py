@@ -26,7 +26,7 @@ from storage.mongo.errors import (
     unavailable,
 )
 from storage.mongo.health import DatabaseHealth
-from storage.mongo.preparation import make_index_of_groups, make_index_of_users, make_indexes
+from storage.mongo.index_creation import make_index_of_groups, make_index_of_users, make_indexes
 
 __all__ = [
     "NO_TRANSACTIONS",
@@ -270,7 +270,7 @@ class Database:
             await make_indexes(self._database, retention)
 
     async def prepare_users(self) -> None:
-        """Make the indexes of the names of users and groups, see `storage.mongo.preparation`."""
+        """Make the indexes of the names of users and groups, see `storage.mongo.index_creation`."""
         await make_index_of_users(self._database)
         await make_index_of_groups(self._database)
 

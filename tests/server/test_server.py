@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.processes.serving import StartError
+from runtime.processes.server import StartError
 from server import listen, url_of
 from settings import Address
 from tests.server_process import Bound, ServerProcess, command_line, remove_sockets

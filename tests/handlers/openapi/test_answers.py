@@ -18,7 +18,7 @@ from handlers.api.money.prices import MAX_PRICES_BYTES
 from handlers.api.providers.managed import MAX_PROVIDER_BYTES
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
-from runtime.parts import make_openid
+from runtime.factories.edge import make_openid
 from runtime.process import now
 from settings import RecordPolicy, Settings
 from storage.accounts.events import Action

@@ -480,7 +480,7 @@ async def test_users_of_an_earlier_version_are_taken_over(database, identities):
 
 
 @pytest.mark.expects_log(
-    r"^WARNING storage\.mongo\.preparation: usernames differ in case alone: ADA and ada; remove all of them but one "
+    r"^WARNING storage\.mongo\.index_creation: usernames differ in case alone: ADA and ada; remove all of them but one "
     r"\(users remove NAME\)$"
 )
 @pytest.mark.gen_test

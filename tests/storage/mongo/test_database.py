@@ -22,7 +22,7 @@ from pymongo.errors import (
 )
 
 from storage.mongo import database as database_module
-from storage.mongo import preparation
+from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.indexes import INDEXES
 from tests.storage.outages import freeze
@@ -95,7 +95,7 @@ async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(dat
 
 @pytest.mark.gen_test
 async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
-    monkeypatch.setattr(preparation, "_LONG_SECONDS", 0)
+    monkeypatch.setattr(index_creation, "_LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
         await database.prepare(retention=DAY)
     assert caplog.messages == ["creating indexes; calls are served afterwards"]

@@ -8,9 +8,9 @@ from collections import deque
 
 from tornado.iostream import StreamClosedError
 
+from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket
 from http1.request_cycle import RequestCycle
 from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
-from intercept.formats.streams.websocket import CLIENT, SERVER, WebSocket
 from upstream.client import UpstreamResponse, UpstreamTruncatedError
 
 MAX_HELD_BYTES = 64 * 1024

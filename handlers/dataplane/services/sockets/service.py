@@ -8,13 +8,13 @@ from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.realtime import RealtimeSession
 from handlers.dataplane.services.sockets.session import SocketSession
+from handlers.dataplane.services.sockets.websocket import accept_key, is_key, new_key
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.identity.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.problems import Problem, stopping
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
 from intercept.catalog import REALTIME
-from intercept.formats.streams.websocket import accept_key, is_key, new_key
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from upstream.client import UpstreamError

@@ -14,6 +14,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
+from handlers.dataplane.services.sockets.websocket import GOING_AWAY, NO_STATUS
 from handlers.dataplane.summary import parse_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.lifecycle import ActiveRequest
@@ -29,7 +30,6 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
-from intercept.formats.streams.websocket import GOING_AWAY, NO_STATUS
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.overload import OverloadedError

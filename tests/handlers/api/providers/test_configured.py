@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.api.providers.configured import configured
-from runtime.parts import make_providers
+from runtime.factories.providers import make_providers
 from settings import Settings
 
 CONFIGURED = "/api/v2/aibridge/providers/configured"

@@ -17,8 +17,8 @@ from settings import ProviderSettings
 from storage.accounts.users import Role
 from tests.fake_upstream import CLOSE
 from tests.handlers.dataplane.services.sockets.socket_provider import create, events
-from tests.handlers.dataplane.services.sockets.test_websocket import opened, provider, send_all  # noqa: F401 - fixtures
-from tests.handlers.dataplane.services.sockets.test_websocket import receive as receive_all
+from tests.handlers.dataplane.services.sockets.test_session import opened, provider, send_all  # noqa: F401 - fixtures
+from tests.handlers.dataplane.services.sockets.test_session import receive as receive_all
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.test_response_text import ALL, STREAMS, TEXT, delta, sse
 from tests.sdk.bedrock import KEYS

@@ -18,7 +18,7 @@ from http1.server import BridgeServer, default_max_connections
 from intercept.formats.json_patterns import compile_patterns
 from runtime.assembly import open_bridge
 from runtime.authority import WorkerAuthority
-from runtime.parts import make_providers
+from runtime.factories.providers import make_providers
 from runtime.processes.supervisor import WorkerError
 from settings import Settings
 from storage.mongo.database import Database, DatabaseUnavailableError

@@ -1,21 +1,15 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import UTC, datetime
 
 import pytest
 
-from handlers.operation.metrics import Metrics
-from limits.protection.circuit_breaker import CircuitKey
-from runtime import parts
-from runtime.parts import known_secrets, make_breakers, make_cluster, make_provider
-from settings import LimitsScope, ProviderSettings, Settings
-from storage.admission.cluster import ClusterAuthority
+from runtime.factories import providers
+from runtime.factories.providers import make_provider
+from settings import ProviderSettings
 from upstream.credentials.access import Credential
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.presets import ProviderType
-
-ADA = UUID(int=1)
 
 
 @pytest.mark.parametrize(
@@ -84,33 +78,6 @@ def test_nothing_is_signed_where_there_is_a_key_or_nothing_to_sign_with(monkeypa
     assert bedrock(keys=("ABSK",), aws_access_key=AwsKeys("A", "s")).authorizer is None
     assert bedrock(credential=Credential.BEARER).authorizer is None
     assert make_provider(ProviderSettings("p", ProviderType.OPENAI, "https://h/")).authorizer is None
-    monkeypatch.setattr(parts, "is_botocore_installed", lambda: False)
+    monkeypatch.setattr(providers, "is_botocore_installed", lambda: False)
     without = bedrock()
     assert (without.authorizer, without.needs_key) == (None, True)
-
-
-def test_the_secrets_of_an_access_key_are_known():
-    access_key = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
-    provider = ProviderSettings("p", ProviderType.BEDROCK, "https://h/", aws_access_key=access_key)
-    said = ["AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token"]
-    hidden = ["AKIDEXAMPLE0000000", "[scrubbed]", "[scrubbed]"]
-    assert known_secrets(Settings(further_providers=(provider,))).hide(said) == hidden
-
-
-def test_circuit_breakers_are_there_when_they_are_switched_on():
-    assert make_breakers(Settings(), Metrics()) is None
-    settings = Settings(circuit_breaker_enabled=True, circuit_breaker_timeout=timedelta(seconds=7))
-    metrics = Metrics()
-    breakers = make_breakers(settings, metrics)
-    assert breakers is not None
-    assert breakers._policy.timeout == timedelta(seconds=7)
-    breakers.admit(CircuitKey("openai", "/v1/responses", "m"))
-    labels = 'endpoint="/v1/responses",model="m",provider="openai"'
-    assert f"circuit_breaker_state{{{labels}}} 0.0" in metrics.exposition()[1].decode()
-
-
-@pytest.mark.gen_test
-async def test_limits_are_counted_together_where_that_is_asked_for(database):
-    assert make_cluster(Settings(max_concurrency=1), database, ADA) is None
-    cluster = make_cluster(Settings(limits_scope=LimitsScope.CLUSTER), database, ADA)
-    assert isinstance(cluster, ClusterAuthority)

@@ -1,0 +1,80 @@
+"""What the HTTP edge obeys, where people sign in, and which secrets it must hide."""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from handlers.bridge import EdgeOptions
+from intercept.secrets.known import KnownSecrets
+from settings import Settings, TokenCreation
+from settings.kinds import NO_PROXY
+from upstream.client import UpstreamClient
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct
+
+if TYPE_CHECKING:
+    from upstream.openid.provider import OpenIDProvider
+
+
+def make_edge_options(settings: Settings) -> EdgeOptions:
+    """What the HTTP edge obeys."""
+    return EdgeOptions(
+        max_body_bytes=settings.max_body_bytes,
+        max_form_bytes=settings.max_form_bytes,
+        allow_byok=settings.allow_byok,
+        allow_billing_headers=settings.allow_billing_headers,
+        responses_websocket=settings.responses_websocket,
+        realtime_websocket=settings.realtime_websocket,
+        send_actor_headers=settings.send_actor_headers,
+        keepalive_seconds=settings.keepalive_interval.total_seconds(),
+        trusted_proxies=settings.trusted_proxies,
+        members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
+        tokens_per_user=settings.tokens_per_user,
+        local_sign_in=settings.local_sign_in,
+        auth_proxy_header=settings.auth_proxy_header,
+        openid_sign_out=settings.oidc_sign_out,
+        openid_name=settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or "",
+    )
+
+
+def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | None:
+    """The OpenID provider where people sign in; None where they do not."""
+    if not settings.oidc_issuer_url:
+        return None
+    # They bring a library for signatures, which takes 6 MB.
+    from upstream.openid.profiles import Rules  # noqa: PLC0415
+    from upstream.openid.provider import Client, OpenIDProvider  # noqa: PLC0415
+
+    proxy = Network(Proxy.of(settings.upstream_proxy)) if settings.upstream_proxy not in {"", NO_PROXY} else DIRECT
+
+    def network_of(url: str) -> Network:
+        return DIRECT if is_direct(urlsplit(url).hostname or "", settings.no_proxy) else proxy
+
+    client = Client(
+        settings.oidc_issuer_url, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_scopes
+    )
+    rules = Rules(
+        username_claim=settings.oidc_username_claim,
+        group_claim=settings.oidc_group_claim,
+        role_claim=settings.oidc_role_claim or settings.oidc_group_claim,
+        roles=settings.oidc_role_mapping,
+        domains=settings.oidc_allowed_domains,
+    )
+    return OpenIDProvider(client, rules, http, network_of=network_of, time=time, monotonic=monotonic)
+
+
+def known_secrets(settings: Settings) -> KnownSecrets:
+    """The secrets that the operator set: the providers' keys, and the database's password."""
+    password = urlsplit(settings.mongodb_uri).password or ""
+    keys = [key for one in settings.providers for key in one.keys]
+    keys += filter(None, (settings.oidc_client_secret, settings.reconcile_openai_key, settings.reconcile_anthropic_key))
+    keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
+    for access_key in filter(None, (one.aws_access_key for one in settings.providers)):
+        keys += access_key.secret_access_key, access_key.session_token
+    proxies = [
+        urlsplit(url).password or ""
+        for url in (settings.upstream_proxy, *[one.proxy_url for one in settings.providers])
+    ]
+    passwords = [text for one in (password, *proxies) for text in (one, unquote(one))]
+    return KnownSecrets((*keys, *passwords))

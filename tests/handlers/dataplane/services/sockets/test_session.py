@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from http import HTTPStatus
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from handlers.base import UNRECOGNISED
+from handlers.dataplane.admission import identify_again
+from handlers.dataplane.services.sockets import call, hops, session
+from handlers.dataplane.services.sockets.session import MAX_CALLS
+from handlers.problems import Problem
+from intercept.records import EndReason
+from limits.policies.policy import Models, SharedPolicy
+from limits.policies.sources import Level, Source
+from limits.protection.user_shares import MAX_SOCKETS
+from storage.policies.documents import KeptPolicy
+from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, create, event, events
+
+PATH = "/api/v2/aibridge/openai/v1/responses"
+
+
+@pytest.fixture
+def provider(io_loop):
+    provider = SocketProvider()
+    io_loop.run_sync(provider.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings, provider):
+    return {"openai_base_url": provider.url} | bridge_settings
+
+
+def dial(running, path=PATH, **headers):
+    """Open a WebSocket of the user's."""
+    headers = {"Authorization": f"Bearer {running.token}", "User-Agent": "codex_cli_rs/0.171"} | headers
+    return connect(f"ws://127.0.0.1:{running.port}{path}", additional_headers=headers, user_agent_header=None)
+
+
+@pytest.fixture
+def opened(running, provider, io_loop):
+    """Open a WebSocket; the client's end and the provider's, closed with the test."""
+    clients = []
+
+    async def open_one(**headers):
+        client = await dial(running, **headers)
+        clients.append(client)
+        return client, await provider.connections.get()
+
+    yield open_one
+    for client in clients:
+        io_loop.run_sync(client.close)
+
+
+async def send_all(connection, messages):
+    for message in messages:
+        await connection.send(message)
+
+
+async def receive(connection, number):
+    return [await connection.recv() for _ in range(number)]
+
+
+def token_id_of(headers):
+    return headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
+
+
+def lets_go(running):
+    """Whether nothing of any call is held."""
+    return running.bridge.overload.holding == 0
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_concurrency=5)
+async def test_messages_go_through_unchanged_and_each_response_is_recorded(running, provider, opened):
+    client, upstream = await opened()
+    spelled = '{ "type" : "response.create", "model":"gpt-5","input":"Hi \\u00e9\\n", "unknown":[1.0] }'
+    await client.send(spelled)
+    assert await provider.received.get() == spelled
+    assert running.bridge.overload.holding == 1
+    sent = [event("codex.rate_limits", plan="x"), *events("resp_1")]
+    await send_all(upstream, sent)
+    assert await receive(client, 4) == sent
+    await client.send(create("And again", previous_response_id="resp_1"))
+    await provider.received.get()
+    await send_all(upstream, events("resp_2"))
+    assert await receive(client, 3) == events("resp_2")
+    second, first = await running.ended(2)
+    assert lets_go(running)
+    assert [one["end_reason"] for one in (first, second)] == ["completed", "completed"]
+    assert [one["user_prompts"][0]["prompt"] for one in (first, second)] == ["Hi é\n", "And again"]
+    assert [one["token_usages"][0]["provider_response_id"] for one in (first, second)] == ["resp_1", "resp_2"]
+    assert running.tokens(first) == {
+        "input_tokens": 15,
+        "output_tokens": 7,
+        "cache_read_input_tokens": 5,
+        "cache_write_input_tokens": None,
+    }
+    assert (first["client"], first["model"], first["provider_name"]) == ("Codex", "gpt-5", "openai")
+
+
+@pytest.mark.gen_test
+async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_marked(running, provider, opened):
+    client, upstream = await opened()
+    another, other_upstream = await opened()
+    for end, far_end, asked, lane in (
+        (client, upstream, {"generate": False}, {}),
+        (client, upstream, {}, {"stream_id": "main"}),
+        (another, other_upstream, {}, {}),
+    ):
+        await end.send(create("Hello", **asked, **lane))
+        await provider.received.get()
+        await send_all(far_end, events("resp_1", **lane))
+        await receive(end, 3)
+    await running.ended(3)
+    id_ = client.response.headers["X-AI-Bridge-WebSocket-Id"]
+    status, found = await running.get(f"/api/v2/aibridge/interceptions?q=request_id:{id_}")
+    assert (status, [one["websocket"] for one in found["results"]]) == (
+        200,
+        [{"id": id_, "lane": "main", "warm_up": False}, {"id": id_, "lane": None, "warm_up": True}],
+    )
+
+
+@pytest.mark.gen_test
+async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(running, provider, opened):
+    client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
+    (request,) = provider.requests
+    assert request.path == "/v1/responses"
+    assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
+    assert (request.headers["OpenAI-Beta"], request.headers["Session-Id"]) == ("responses_websockets=2026-02-06", "s1")
+    assert "Sec-WebSocket-Extensions" not in request.headers
+    assert running.token not in str(request.headers)
+    assert client.response.headers["Upgrade"] == "websocket"
+
+
+@pytest.mark.gen_test
+async def test_a_refused_handshake_of_the_provider_is_the_clients_answer(running, provider):
+    provider.refusal = (HTTPStatus.FORBIDDEN, "not for you\n")
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Bearer nobody"}, 401),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+async def test_a_handshake_that_may_not_be_is_refused(running, headers, status):
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running, **headers)
+    assert refused.value.response.status_code == status
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_handshake_is_refused(running):
+    client = await running.client()
+    headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
+    answer = await client.request("GET", PATH, headers)
+    assert (answer.status, answer.header("Sec-WebSocket-Version")) == (426, "13")
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_cannot_be_reached_is_a_502(running, provider):
+    await provider.stop()
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 502
+    await provider.start()
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(rate_limit=1)
+async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"], error["stream_id"]) == ("error", 429, "b")
+    assert error["error"]["message"].startswith("You've been rate limited.")
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    assert provider.received.empty()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+    await running.bridge.refusal_recorder.flush()
+    _, refusals = await running.get("/api/v2/aibridge/refusals")
+    assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("rate", 429)]
+
+
+async def manage(running, method, path="", **fields):
+    client = await running.client()
+    answer = await client.request(
+        method, f"/api/v2/aibridge/providers{path}", running.headers, json.dumps(fields).encode() if fields else b""
+    )
+    assert answer.status < 300, answer
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("PATCH", {"disabled": True}), "The provider east is disabled. Please ask an owner of AI Bridge."),
+        (("DELETE", {}), "The provider east was removed. Please ask an owner of AI Bridge."),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, provider, opened, change, said):
+    await manage(running, "POST", name="east", type="openai", base_url=provider.url)
+    client, upstream = await opened(path=PATH.replace("/openai/", "/east/"))
+    await client.send(create("one", stream_id="a"))
+    await provider.received.get()
+    method, fields = change
+    await manage(running, method, "/east", **fields)
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"], error["stream_id"]) == ("error", 503, "b")
+    assert error["error"]["message"] == said
+    await send_all(upstream, events("resp_1", stream_id="a"))
+    assert await receive(client, 3) == events("resp_1", stream_id="a")
+    assert provider.received.empty()
+    assert lets_go(running)
+    (call,) = await running.ended(1)
+    assert (call["provider_name"], call["end_reason"]) == ("east", "completed")
+    await running.bridge.refusal_recorder.flush()
+    _, refusals = await running.get("/api/v2/aibridge/refusals")
+    assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("provider_unavailable", 503)]
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_gets_no_more_responses(running, provider, opened):
+    headers = await running.user("grace")
+    client, upstream = await opened(**headers)
+    await client.send(create("one", stream_id="a"))
+    await provider.received.get()
+    await running.bridge.identities.revoke_token(token_id_of(headers))
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["error"]["message"]) == (401, UNRECOGNISED)
+    await send_all(upstream, events("resp_1", stream_id="a"))
+    assert await receive(client, 3) == events("resp_1", stream_id="a")
+    assert provider.received.empty()
+    assert lets_go(running)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    headers = await running.user("grace")
+    client, upstream = await opened(**headers)
+    await client.send(create("one"))
+    await provider.received.get()
+    await running.bridge.identities.revoke_token(token_id_of(headers))
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, session.NOT_VALID)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, opened, monkeypatch):
+    checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
+
+    async def identify_for_ping(_):
+        checking.set()
+        await begun.wait()
+        is_over.set()
+        raise Problem(401, UNRECOGNISED)
+
+    async def identify_for_response(handler):
+        begun.set()
+        await admitting.wait()
+        await identify_again(handler)
+
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(session, "identify_again", identify_for_ping)
+    monkeypatch.setattr(call, "identify_again", identify_for_response)
+    client, upstream = await opened()
+    await checking.wait()
+    await client.send(create("one"))
+    await is_over.wait()
+    admitting.set()
+    await provider.received.get()
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd.reason == session.NOT_VALID
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("error", [Problem(401, UNRECOGNISED), Problem(503, "later")])
+async def test_a_response_whose_token_cannot_be_verified_holds_nothing(running, provider, opened, monkeypatch, error):
+    async def identify(_):
+        raise error
+
+    monkeypatch.setattr(call, "identify_again", identify)
+    client, _ = await opened()
+    await client.send(create("one"))
+    assert json.loads(await client.recv())["status"] == error.status
+    assert provider.received.empty()
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(running, provider, opened):
+    client, _ = await opened()
+    group = await running.bridge.groups.add("research")
+    await running.bridge.groups.add_members("research", ["ada"])
+    policy = SharedPolicy(models=Models(deny=["*"]))
+    running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
+    await client.send(create("one"))
+    error = json.loads(await client.recv())
+    assert error["status"] == 403
+    assert provider.received.empty()
+    assert lets_go(running)
+    await running.bridge.access.flush()
+    _, page = await running.get("/api/v2/aibridge/audit?action=access.denied")
+    denied = [(entry["actor"]["username"], entry["detail"]["message"]) for entry in page["results"]]
+    assert denied == [("ada", error["error"]["message"])]
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
+async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
+    async def state():
+        (told,) = await running.bridge.overload.authority.usage(9) or (None,)
+        return told and (told.used, told.reserved)
+
+    client, upstream = await opened()
+    await client.send(create("one", max_output_tokens=12))
+    await provider.received.get()
+    await client.send(create("two", stream_id="b", max_output_tokens=12))
+    error = json.loads(await client.recv())
+    assert error["error"]["message"].endswith("and reserved 12; the next request may start in 1s.")
+    await send_all(upstream, events("resp_1"))
+    await receive(client, 3)
+    await running.ended(1)
+    assert await state() == (22, 0)
+    await client.send(create("three", max_output_tokens=1))
+    error = json.loads(await client.recv())
+    assert (error["status"], "You have used 22 of 20 tokens" in error["error"]["message"]) == (429, True)
+    assert len(running.bridge.overload.authority.limiter) == 0
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("message", ['{"type":"response.create"}', '{"type":"response.create","model":""}'])
+async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, provider, opened, message):
+    client, _ = await opened()
+    await client.send(message)
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"]) == ("error", 400)
+    assert provider.received.empty()
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_an_error_of_the_provider_ends_its_call(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "no such response"}
+    await upstream.send(json.dumps({"type": "error", "status": 400, "error": error}))
+    assert json.loads(await client.recv())["error"] == error
+    (call,) = await running.ended(1)
+    assert (call["end_reason"], call["upstream_status"]) == ("upstream_error", 400)
+    assert call["error"]["message"] == "no such response"
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_concurrency=5)
+async def test_a_client_that_leaves_ends_its_calls_and_frees_the_provider(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await send_all(upstream, events("resp_1")[:2])
+    await receive(client, 2)
+    await client.close(4000, "enough")
+    assert await provider.closed.get() == (4000, "enough")
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
+    client, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.abort()
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await upstream.send(events("resp_1")[0])
+    await upstream.close(4001, "full")
+    await receive(client, 1)
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, client.close_reason) == (4001, "full")
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_vanishes_never_looks_like_an_orderly_end(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    upstream.transport.abort()
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1011
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_binary_message_closes_with_1003(running, provider, opened):
+    client, _ = await opened()
+    await client.send(b"binary")
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1003
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_body_bytes=1000)
+async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
+    client, _ = await opened()
+    await client.send("x" * 2000)
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1009
+    assert provider.received.empty()
+
+
+@pytest.mark.gen_test
+async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009(
+    running, provider, opened, monkeypatch
+):
+    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
+    client, upstream = await opened()
+    await client.send(create("Hello"))
+    await provider.received.get()
+    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
+
+
+@pytest.mark.gen_test
+async def test_lanes_are_told_apart(running, provider, opened):
+    client, upstream = await opened()
+    for lane in "ab":
+        await client.send(create(f"prompt {lane}", stream_id=lane))
+        await provider.received.get()
+    first, second = events("resp_a", stream_id="a"), events("resp_b", "Other", stream_id="b")
+    mixed = [message for pair in zip(second, first, strict=True) for message in pair]
+    await send_all(upstream, mixed)
+    assert await receive(client, 6) == mixed
+    calls = await running.ended(2)
+    found = {call["user_prompts"][0]["prompt"]: call["token_usages"][0]["provider_response_id"] for call in calls}
+    assert found == {"prompt a": "resp_a", "prompt b": "resp_b"}
+
+
+@pytest.mark.gen_test
+async def test_a_steered_response_and_its_successor_are_two_calls(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await upstream.send(event("response.created", "resp_1"))
+    await receive(client, 1)
+    steer = json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": "rather this"})
+    await client.send(steer)
+    await provider.received.get()
+    assert await provider.received.get() == steer
+    steered = {"id": "resp_1", "incomplete_details": {"reason": "steered"}}
+    await upstream.send(json.dumps({"type": "response.incomplete", "response": steered}))
+    await send_all(upstream, events("resp_2"))
+    await receive(client, 4)
+    calls = await running.ended(2)  # which may have begun within a millisecond
+    assert {one["user_prompts"][0]["prompt"] for one in calls} == {"one", "rather this"}
+    assert [one["model"] for one in calls] == ["gpt-5", "gpt-5"]
+
+
+@pytest.mark.gen_test
+async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goes(running, provider, opened):
+    client, upstream = await opened()
+    idle, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
+    with pytest.raises(ConnectionClosed):
+        await idle.recv()
+    assert idle.close_code == 1001
+    await client.send(create("two"))
+    assert json.loads(await client.recv())["status"] == 503
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, await draining) == (1001, 0)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_answered(
+    running, provider, opened, monkeypatch
+):
+    client, upstream = await opened()
+    recording, gate, start = asyncio.Event(), asyncio.Event(), running.bridge.recorder.start
+
+    async def start_late(record):
+        recording.set()
+        await gate.wait()
+        await start(record)
+
+    monkeypatch.setattr(running.bridge.recorder, "start", start_late)
+    await client.send(create("one"))
+    await recording.wait()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
+    await asyncio.sleep(0)
+    gate.set()
+    await provider.received.get()
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    assert await draining == 0
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(hops, "TAKE_SECONDS", 0.05)
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.pause_reading()
+    with suppress(ConnectionClosed):
+        for number in range(64):
+            await upstream.send(event("response.output_text.delta", delta=str(number) * 500_000))
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
+    client.transport.abort()  # closing it would wait for what it does not read
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, provider, opened):
+    client, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    assert await running.bridge.lifecycle.drain(0) > 0
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
+
+
+@pytest.mark.gen_test
+async def test_a_user_has_a_bounded_number_of_websockets(running, opened):
+    for _ in range(MAX_SOCKETS):
+        await opened()
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 429
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_has_a_bounded_number_of_responses(running, provider, opened):
+    client, _ = await opened()
+    for number in range(MAX_CALLS + 1):
+        await client.send(create(str(number), stream_id=str(number)))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))
