@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from intercept.formats.large_bodies import Body
+
 
 def _in_step() -> None:
     """A request takes its steps alone, also while many are under way."""
@@ -29,7 +31,22 @@ def _waiting_ends() -> None:
     recorder.ENDS_TOGETHER = 1
 
 
-TRICKS: dict[str, Callable[[], None]] = {"in_step": _in_step, "waiting_ends": _waiting_ends}
+def _prompt_blocks() -> None:
+    """Records say nothing of the blocks of requests."""
+    from intercept import blocks  # noqa: PLC0415 - only in the server's process
+
+    def read_blocks(body: Body) -> None:
+        """Read none."""
+        del body
+
+    blocks.read_blocks = read_blocks
+
+
+TRICKS: dict[str, Callable[[], None]] = {
+    "in_step": _in_step,
+    "waiting_ends": _waiting_ends,
+    "prompt_blocks": _prompt_blocks,
+}
 
 
 def main() -> None:

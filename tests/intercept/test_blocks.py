@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept import blocks as blocks_module
 from intercept.blocks import (
     MAX_BLOCKS,
     MAX_BYTES,
@@ -123,6 +124,56 @@ requests = st.fixed_dictionaries(
     {"messages": st.lists(st.builds(user, texts), min_size=1, max_size=6)},
     optional={"tools": st.lists(texts, max_size=4), "system": st.lists(texts, max_size=3)},
 )
+
+
+pieces = st.lists(
+    st.sampled_from(
+        [
+            *(
+                '"cache_control"',
+                '"cachePoint"',
+                '"cache',
+                "cache_control",
+                ":",
+                "null",
+                "{",
+                "}",
+                ",",
+                " ",
+                "\n",
+                "  ,\t",
+            ),
+            *('{"type":"ephemeral"}', '{"a":{"b":1}}', '"a"', "[", "]", '{"cachePoint":{"type":"default"}}', "x" * 300),
+            *(',"cache_control":{"type":"ephemeral"}', '"cache_control" : null , ', ', { "cachePoint" : {} }'),
+        ]
+    ),
+    max_size=24,
+).map(lambda parts: "".join(parts).encode())
+
+
+@given(pieces)
+def test_marks_are_left_out_as_one_pattern_would_leave_them_out(block):
+    assert blocks_module._without_marks(block) == blocks_module._MARK.sub(b"", block)
+
+
+def test_many_spaces_are_looked_at_once_for_the_marks_behind_them():
+    block = b" " * 50_000 + b'"cache"' + (b" " * 50_000 + b',"cache_control"') * 20
+    assert blocks_module._without_marks(block) == block
+
+
+ends = st.lists(st.sampled_from(['"', "}", "]", " ", "\n", ',"role":"user"', "\\", '"},{"']), max_size=8).map("".join)
+
+
+@given(
+    st.sampled_from(['{"role":"user","content":[{"type":"text","text":"', '{"content": [ {"type":"text","text":']), ends
+)
+def test_a_single_text_is_found_wherever_its_pattern_finds_it(begin, end):
+    block = f"{begin}a{end}".encode()
+    found, wanted = blocks_module._ONE_TEXT.match(block), blocks_module._ONE_TEXT_END.search(block)
+    is_single = (
+        found and wanted and all(block.find(part, found.end(), wanted.end()) < 0 for part in blocks_module._NEXT_PART)
+    )
+    assert (blocks_module._as_one_text(block) != block) == bool(is_single)
 
 
 @given(requests)

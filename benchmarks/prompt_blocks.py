@@ -1,0 +1,172 @@
+"""Measure what it takes that requests leave checksums of their blocks, as a share of a request's processor time.
+
+    .venv/bin/python -m benchmarks.prompt_blocks [--requests N] [--rounds N]
+
+Two servers run side by side, one of which leaves none, and get the same requests in turn. Their processor time is counted
+until every call is counted and has its session. The median of the rounds is shown, and what `read_blocks` takes alone, the
+least of many times. That share is the sure one: the difference of two servers has the noise of both in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import click
+
+from benchmarks.gateways.comparison import upstream
+from benchmarks.gateways.runners.bridge import Bridge, BridgeWithout, embedded_mongodb
+from benchmarks.gateways.runners.runner import Place, Running, free_port
+from benchmarks.stand.conversations import ANSWER, CONVERSATIONS
+from benchmarks.stand.processes import cpu_seconds
+from intercept.blocks import read_blocks
+from intercept.formats.weight import Light
+
+CLAUDE_CODE_BYTES = 250_000
+TOOLS = 18
+REPEATS, SECONDS = 20, 0.1
+_POLL_SECONDS = 0.05
+_MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+class Kind(NamedTuple):
+    """A kind of request: what it is, its API and its body."""
+
+    name: str
+    api: str
+    body: bytes
+
+
+def claude_code(size: int = CLAUDE_CODE_BYTES) -> bytes:
+    """A request like those of Claude Code: tools, a long system prompt, files that were read, and marks of what to cache."""
+    parameter = {"type": "string", "description": "One of its parameters, of which a sentence or two are said here."}
+    schema = {"type": "object", "properties": {f"one_{at}": parameter for at in range(6)}, "required": ["one_0"]}
+    text = "Reads what the user asked for, and says in a few words what it found. "
+    tools = [{"name": f"Tool{at}", "description": text * 30, "input_schema": schema} for at in range(TOOLS)]
+    system = [{"type": "text", "text": "You are an agent."}, {"type": "text", "text": text * 200, **_MARK}]
+    request: dict[str, Any] = {
+        **CONVERSATIONS["messages"].question,
+        "stream": True,
+        "system": system,
+        "tools": tools,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "bench-100x0+0"}]}],
+    }
+    file = "".join(f"{line}\\tdef function_{line}(self, one, two):\n" for line in range(90))
+    step = len(json.dumps(_step(0, file)))
+    for at in range((size - len(json.dumps(request))) // step):
+        request["messages"] += _step(at, file)
+    request["messages"][-1]["content"][0] |= _MARK
+    return json.dumps(request, separators=(",", ":")).encode()
+
+
+def short_chat() -> bytes:
+    """A question after another one and its answer, 2 KB together."""
+    question = CONVERSATIONS["chat"].question
+    system, asked = question["messages"]
+    again = {"role": "user", "content": asked["content"].replace("PLAY", "bench-0x0+0")}
+    messages = [system, asked, {"role": "assistant", "content": ANSWER[:500]}, again]
+    return json.dumps(question | {"messages": messages}).encode()
+
+
+def _step(at: int, file: str) -> list[dict[str, Any]]:
+    id_ = f"toolu_{at:024}"
+    use = {"type": "tool_use", "id": id_, "name": "Tool1", "input": {"file_path": f"/home/ada/project/module_{at}.py"}}
+    said = {"type": "text", "text": "I look at the next module, to see who else calls it."}
+    result = {"type": "tool_result", "tool_use_id": id_, "content": file}
+    return [{"role": "assistant", "content": [said, use]}, {"role": "user", "content": [result]}]
+
+
+def kinds() -> tuple[Kind, ...]:
+    """A long request of an agent, and a short one of a chat."""
+    return (
+        Kind("Claude Code, a stream", "messages", claude_code()),
+        Kind("a short chat", "chat", short_chat()),
+    )
+
+
+class Server(NamedTuple):
+    """A server that runs, and asks what is to be asked of it."""
+
+    running: Running
+
+    def seconds(self, kind: Kind, requests: int) -> float:
+        """Processor seconds of one of so many requests, with what is done behind its answer."""
+        target = self.running.target(kind.api)
+        process = self.running.process
+        assert process is not None
+        headers = {"Content-Type": "application/json", **target.headers}
+        connection = HTTPConnection("127.0.0.1", target.port)
+        began = cpu_seconds(process.pid)
+        for _ in range(requests):
+            connection.request("POST", target.path(kind.api), kind.body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != HTTPStatus.OK:
+                raise RuntimeError(f"{answer.status} for {kind.name}")
+        while not self.running.runner.at_rest():
+            time.sleep(_POLL_SECONDS)
+        connection.close()
+        return (cpu_seconds(process.pid) - began) / requests
+
+
+@contextmanager
+def servers() -> Iterator[tuple[Server, Server]]:
+    """A server as it is, and one that leaves no checksums."""
+    cores = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        mongodb = stack.enter_context(embedded_mongodb(folder / "mongodb"))
+        port = stack.enter_context(upstream(folder, cores))
+        found = []
+        for runner in (Bridge(mongodb), BridgeWithout(mongodb, "prompt_blocks")):
+            runner.prepare()
+            own = folder / runner.name.replace(" ", "-")
+            own.mkdir()
+            running = runner.start(Place(port, free_port(), own, cores))
+            stack.callback(running.stop)
+            found.append(Server(running))
+        yield found[0], found[1]
+
+
+def alone(work: Callable[[], object]) -> float:
+    """The least processor seconds that some work takes."""
+    least = float("inf")
+    for _ in range(REPEATS):
+        times, began = 0, time.process_time()
+        while time.process_time() < began + SECONDS:
+            work()
+            times += 1
+        least = min(least, (time.process_time() - began) / times)
+    return least
+
+
+@click.command()
+@click.option("--requests", default=200, help="Of each kind, server and round.")
+@click.option("--rounds", default=7)
+def main(requests: int, rounds: int) -> None:
+    """Measure, and print a table."""
+    click.echo("| request | KB | ms with | without | `read_blocks` alone | share |\n|---|--:|--:|--:|--:|--:|")
+    with servers() as both:
+        for kind in kinds():
+            for server in both:
+                server.seconds(kind, requests // 4)  # caches are filled
+            found = [[server.seconds(kind, requests) * 1000 for server in both] for _ in range(rounds)]
+            with_blocks, without = (median(times) for times in zip(*found, strict=True))
+            own = alone(partial(read_blocks, Light(kind.body))) * 1000
+            size = len(kind.body) / 1000
+            times = f"{with_blocks:.2f} | {without:.2f} | {own:.4f}"
+            click.echo(f"| {kind.name} | {size:.0f} | {times} | {own / without:.1%} |")
+
+
+if __name__ == "__main__":
+    main()
