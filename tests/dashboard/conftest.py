@@ -30,6 +30,7 @@ from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
+from tests.dashboard.held_provider import HeldProvider
 from tests.dashboard.page import Page, start_chromium
 from tests.polling import poll
 from tests.server_process import PatientServerProcess
@@ -116,18 +117,27 @@ class Site:
             error.close()
         return answer.headers["X-AI-Bridge-Interception-Id"]
 
+    def ask(self, token: str, provider: str, prompt: str) -> None:
+        """Make a call to a provider that is like OpenAI, and wait for its answer."""
+        body = {"model": "held", "messages": [{"role": "user", "content": prompt}]}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        with urlopen(
+            Request(f"{self.url}{API}/{provider}/v1/chat/completions", json.dumps(body).encode(), headers)
+        ) as answer:
+            answer.read()
+
     def calls(self, token: str, number: int) -> None:
         """Make so many at once; their prompts are their numbers."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda number: self.call(token, f"Prompt {number}"), range(number)))
 
     def refused(self, token: str, times: int = 1) -> None:
-        """Make calls of an unknown route, and wait until the list of refusals has them."""
+        """Make calls of an unknown route, and wait until figures and the list of refusals have them all."""
         for _ in range(times):
             with suppress(HTTPError):
                 urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
         poll(lambda: self.get(token, "stats")["refusals"]["total"] >= times)
-        poll(lambda: self.get(token, "refusals")["count"])
+        poll(lambda: sum(1 + one["more"] for one in self.get(token, "refusals")["results"]) >= times)
 
     def get(self, token: str, path: str, **parameters: Any) -> Any:
         """Ask the API."""
@@ -185,6 +195,16 @@ def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("site")
     with serving(mongodb_uri, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
         yield site
+
+
+@pytest.fixture
+def held(site: Site) -> Iterator[HeldProvider]:
+    """A provider of the server that answers when it is let."""
+    _, owner = site.user(role=Role.OWNER)
+    with HeldProvider.serving() as provider:
+        site.send(owner, "POST", "providers", name=provider.name, type="vllm", base_url=provider.base_url)
+        yield provider
+        site.send(owner, "DELETE", f"providers/{provider.name}")
 
 
 @pytest.fixture(scope="session")

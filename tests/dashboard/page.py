@@ -30,13 +30,17 @@ WIDE = (1280, 900)
 PHONE = (390, 844)
 # What axe says of colours, and so all that it can say of a page in dark that it did not say in light.
 COLOURS = ("color-contrast", "link-in-text-block")
-# Whether an element is where it was two frames ago: what is above it may be loading.
+# Whether an element is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
 STANDS_STILL = """
     const [one, done] = arguments
+    window.wasHit = false
+    one.addEventListener("click", () => { window.wasHit = true }, {capture: true, once: true})
     one.scrollIntoView({block: "nearest"})
     const place = () => JSON.stringify(one.getBoundingClientRect())
     const before = place()
     requestAnimationFrame(() => requestAnimationFrame(() => done(place() === before)))"""
+# Whether the click hit it: it may have moved at the last moment. Where it led to another document, nothing is known of it.
+WAS_HIT = "return window.wasHit !== false"
 # What a browser says of every answer that is no success, beside what the page says.
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
@@ -134,7 +138,7 @@ class Page:
             with suppress(ElementClickInterceptedException):
                 if self.browser.execute_async_script(STANDS_STILL, element):
                     element.click()
-                    return True
+                    return bool(self.browser.execute_script(WAS_HIT))
             return False
 
         self.until(clicked, f"{css} with {text!r} was to be clicked")
@@ -179,11 +183,32 @@ class Page:
         script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
         return [" ".join(text.split()) for text in self.browser.execute_script(script, css)]
 
-    def facts(self, term: str) -> dict[str, str]:
+    def facts(self, term: str = "", within: str = "body") -> dict[str, str]:
         """What the page says of each term that begins like this, all read at once."""
         script = """
-            return [...document.querySelectorAll("dt")].map((one) => [one.textContent, one.nextElementSibling.textContent])"""
-        return {name: said for name, said in self.browser.execute_script(script) if name.startswith(term)}
+            return [...document.querySelectorAll(`${arguments[0]} dt`)].map((one) =>
+                [one, one.nextElementSibling].map(({textContent}) => textContent))"""
+        said = self.browser.execute_script(script, within)
+        return {" ".join(name.split()): " ".join(text.split()) for name, text in said if name.startswith(term)}
+
+    def point_at(self, css: str, offset: Callable[[float], float], *, click: bool = False) -> None:
+        """Move the pointer over an element, so far right of its middle as is said of its width; drawn again, once more."""
+
+        def pointed() -> bool:
+            over = self.find(css)
+            move = ActionChains(self.browser).move_to_element_with_offset(over, round(offset(over.size["width"])), 0)
+            (move.click() if click else move).perform()
+            return True
+
+        self.until(pointed, f"{css} was to be pointed at")
+
+    def pairs(self, css: str, key: str, value: str) -> dict[str, str]:
+        """What two parts of each of these elements say, all read at once."""
+        script = """
+            return [...document.querySelectorAll(arguments[0])].map((one) =>
+                [arguments[1], arguments[2]].map((part) => one.querySelector(part).textContent))"""
+        said = self.browser.execute_script(script, css, key, value)
+        return {" ".join(name.split()): " ".join(text.split()) for name, text in said}
 
     def shows(self, css: str, texts: list[str]) -> None:
         """Wait until these elements say that."""

@@ -166,9 +166,10 @@ def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(p
     page.find(".recosts input").send_keys("2026-01-01", Keys.ENTER)
     page.find(".recosts li", "2026-01-01 to")
     page.find(".recosts li [role=meter]")
-    is_for_everybody(page, axe)
+    assert page.axe(axe) == []  # once, for the job waits but so long
     page.click(".recosts li button", "Cancel")
     page.find(".recosts li .role", "cancelled")
+    is_for_everybody(page, axe)
     page.click("button", "Remove")
     page.click("dialog button", "Remove")
     page.gone("tbody tr")

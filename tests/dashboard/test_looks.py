@@ -61,6 +61,7 @@ def scene(site):
     }
     site.call(owner, model="demo-error")
     site.refused(owner)
+    site.counted(owner, 2)
     sessions = poll(lambda: site.get(owner, "sessions", q=f"initiator:{name}")["results"])
     group = f"{'W' * 100}-{uuid4().hex[:8]}"
     site.send(owner, "POST", "groups", name=group)

@@ -10,7 +10,7 @@ def test_what_was_changed_is_told_newest_first(page, site):
     site.send(owner, "DELETE", f"users/{name}")
     page.open("audit", owner)
     page.find(".entry")
-    told = dict(zip(page.texts(".entry .what"), page.texts(".entry > :last-child"), strict=True))
+    told = page.pairs(".entry", ".what", ":scope > :last-child")
     # When the page's own sign-in is written, is not for this test to say.
     changes = [what for what in told if name in what][:4]
     assert changes == [

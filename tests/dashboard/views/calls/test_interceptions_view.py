@@ -1,4 +1,5 @@
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -197,15 +198,16 @@ def test_scrolling_down_brings_page_after_page_to_the_end(page, site):
     assert sorted(prompts(page)) == sorted(f"Prompt {number}" for number in range(130))
 
 
-def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site):
+def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site, held):
     _, token = site.user()
     page.open("interceptions", token)
     page.find(".empty")
     page.click("button", "Live tail")
     page.find(".tail", "Live")
     with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(site.call, token, "Are you there?", stream=True)
+        call = pool.submit(site.ask, token, held.name, "Are you there?")
         page.shows("a.row .state", ["● in flight"])
+        held.let_go()
         page.shows("a.row .state", ["✓ completed"])
         call.result()
     assert prompts(page) == ["Are you there?"]
@@ -241,12 +243,12 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     assert page.texts(".detail .model .text") == [thought["content"]]
     assert page.find(".detail .tool pre").text == json.dumps({"path": "demo", "line": 1}, indent=2)
     (usage,) = recorded["token_usages"]
-    figures = dict(zip(page.texts(".detail .figures dt"), page.texts(".detail .figures dd"), strict=True))
+    figures = page.facts(within=".detail .figures")
     assert figures | {"Input": str(usage["input_tokens"]), "Output": str(usage["output_tokens"])} == figures
     assert list(figures)[:4] == ["Bridge", "Waiting for the provider", "Answer", "In all"]
-    assert all(time.endswith(" ms") for time in list(figures.values())[:3])
+    assert all(re.fullmatch(r"[\d.]+ m?s", time) for time in list(figures.values())[:3])
     assert page.all(".timing p") == []
-    facts = dict(zip(page.texts(".facts dt"), page.texts(".facts dd"), strict=True))
+    facts = page.facts(within=".facts")
     assert facts["Id"] == f"{interception} Copy"
     assert facts["Provider's status"] == "200"
     assert page.find(".detail > p").text.startswith(f"{name} with Unknown to demo, ")
@@ -275,8 +277,7 @@ def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
     page.shows("a.row .cost", ["$0.0042"])
     page.click("a.row")
     page.find(".detail .figures")
-    figures = dict(zip(page.texts(".detail .figures dt"), page.texts(".detail .figures dd"), strict=True))
-    assert figures["Cost"] == "$0.0042"
+    assert page.facts(within=".detail .figures")["Cost"] == "$0.0042"
 
 
 def test_an_id_is_copied(page, site):
@@ -369,12 +370,13 @@ def test_what_looks_like_markup_stays_text(page, site):
     newest_first = MARKUP[::-1]
     page.shows("a.row .prompt", [f"read_file {markup}" for markup in newest_first])
     assert page.texts("a.row .model") == newest_first
-    for row, markup in zip(page.all("a.row"), newest_first, strict=True):
-        row.click()
+    for markup in newest_first:
+        page.click("a.row", f"read_file {markup}")
         assert page.find(".detail h2", markup).text == markup
         assert page.find(".detail .user .text", markup).text == f"read_file {markup}"
         assert json.loads(page.find(".detail .tool pre", markup).text) == {markup: markup}
     page.until(lambda: set(MARKUP) < set(page.texts("select[aria-label=Model] option")), "they were to be choices")
+    site.counted(token, len(MARKUP))
     page.open("overview?by=model")
     page.find(".breakdown")
     assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)

@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from storage.accounts.identities import Role
 from storage.mongo.database import Database
+from tests.polling import poll
 
 TAGS = {"user_id": "u-42"}
 
@@ -41,8 +42,7 @@ def company(site):
 
 def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     owner, name, _ = company
-    while site.get(owner, "stats")["uncounted"]:  # also what other tests have called
-        pass
+    poll(lambda: not site.get(owner, "stats")["uncounted"])  # also what other tests have called
     page.open("overview", owner)
     page.click("nav a", "Explore")
     page.find(".groups tbody tr")
@@ -142,5 +142,6 @@ def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe
     assert page.texts(".groups thead th")[:2] == ["User", "Sessions"]
     assert page.address == "explore?of=sessions"
     assert page.axe(axe) == []
+    poll(lambda: site.get(owner, "sessions", q=f"initiator:{name} write text")["count"])
     page.find("#q").send_keys("write text\n")  # words of calls find their sessions
     page.until(lambda: page.texts(".groups tbody td:first-child") == [name], "the sessions of those calls")

@@ -27,8 +27,14 @@ POINTS = """
     }
     return points"""
 
-
+CALLS, TOKENS, COST, FIRST_BYTE = range(4)
+PLOT = ".chart .u-over"
 FIGURES = ".tile dd:first-of-type"
+
+
+def points(page, chart, colour):
+    """How many points of a chart are of a colour, as it is drawn now."""
+    return page.browser.execute_script(POINTS, page.all("canvas")[chart], colour)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
     site.counted(another, 1)
     page.open("overview", token)
     page.find(".tiles")
-    tiles = dict(zip(page.texts(".tile dt"), page.texts(".tile dd:first-of-type"), strict=True))
+    tiles = page.facts(within=".tile")
     assert (tiles["Calls"], tiles["Failed"]) == ("3", "33 %")
     recorded = site.get(token, "interceptions")["results"]
     assert "33 % of calls report no tokens" in page.texts(".tile dd:last-of-type")
@@ -63,7 +69,7 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
         if name.endswith("_tokens")
     ]
     assert tiles["Tokens"] == str(sum(counts))
-    assert re.fullmatch(r"\d+ ms", tiles["First byte, median"])
+    assert re.fullmatch(r"[\d.]+ m?s", tiles["First byte, median"])
     assert page.texts(".breakdown tbody td:nth-child(-n+2)") == ["demo", "2", "demo-error", "1"]
     assert page.texts(".reasons li") == ["upstream error1100 %The provider responded with an error."]
 
@@ -72,16 +78,15 @@ def test_the_charts_are_drawn(page, token):
     page.open("overview", token)
     page.find(".tiles")
     page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
-    calls, tokens, cost, first = page.all("canvas")
-    for canvas, name in (
-        (calls, "series-1"),
-        (calls, "bad-mark"),
-        (tokens, "series-1"),
-        (tokens, "series-4"),
-        (cost, "series-1"),
-        (first, "quiet"),
+    for chart, name in (
+        (CALLS, "series-1"),
+        (CALLS, "bad-mark"),
+        (TOKENS, "series-1"),
+        (TOKENS, "series-4"),
+        (COST, "series-1"),
+        (FIRST_BYTE, "quiet"),
     ):
-        page.until(lambda canvas=canvas, name=name: page.browser.execute_script(POINTS, canvas, name) > 20, name)
+        page.until(lambda chart=chart, name=name: points(page, chart, name) > 20, name)
     labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
     assert labels[0] == "Calls: Completed 2, Failed 1"
     assert re.fullmatch(r"Cost: All \$0\.\d+", labels[2])
@@ -122,7 +127,7 @@ def test_each_figure_says_how_it_changed_and_a_line_has_the_time_before(page, si
     assert changes == ["±0 % against the time before"] * 4
     labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
     assert labels[0] == "Calls: Completed 3, Failed 0, Time before 3"
-    page.until(lambda: page.browser.execute_script(POINTS, page.all("canvas")[0], "ink") > 8, "the line")
+    page.until(lambda: points(page, CALLS, "ink") > 8, "the line")
     is_for_everybody(page, axe)
     page.click("button", "Compare")
     page.until(lambda: page.address == "overview?compare=no", "it was to be in the address")
@@ -158,11 +163,8 @@ def test_a_bar_leads_to_its_calls(page, token):
     page.open("overview?range=1h", token)
     page.find(".tiles")
     times, counts = zip(*_bars(page), strict=True)
-    over = page.find(".chart .u-over")
-    width = over.size["width"]
     bar = next(index for index, count in enumerate(counts) if count)
-    offset = round((bar + 0.5) * width / len(times) - width / 2)
-    ActionChains(page.browser).move_to_element_with_offset(over, offset, 0).click().perform()
+    page.point_at(PLOT, lambda width: ((bar + 0.5) / len(times) - 0.5) * width, click=True)
     page.until(lambda: page.address.startswith("interceptions?q=started_after"), "the bar was to lead somewhere")
     page.until(lambda: len(page.all("a.row")) == counts[bar], "its calls were to be listed")
 
@@ -172,12 +174,10 @@ def test_the_pointer_over_a_bar_of_a_day_names_that_day_anywhere_on_it(page, tok
     page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
     try:
         page.open("overview?range=30d", token)
-        over = page.find(".chart .u-over")
-        width = over.size["width"] / 30
         today = datetime.now(UTC).date()
         for days, part in ((0, 0.1), (0, 0.9), (7, 0.2), (7, 0.8)):
-            offset = round((29 - days + part) * width - over.size["width"] / 2)
-            ActionChains(page.browser).move_to_element_with_offset(over, offset, 0).perform()
+            at = (29 - days + part) / 30 - 0.5
+            page.point_at(PLOT, lambda width, at=at: at * width)
             day = today - timedelta(days=days)
             page.shows(".chart:first-child .when", [f"{day.day} {day:%b}"])
     finally:
@@ -191,8 +191,8 @@ def test_a_single_point_is_drawn_in_every_chart(page, site):
     page.open("overview", token)
     page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
     # The 99th percentile is drawn over the others.
-    for canvas, name in zip(page.all("canvas"), ("series-1", "series-1", "series-1", "series-7"), strict=True):
-        page.until(lambda canvas=canvas, name=name: page.browser.execute_script(POINTS, canvas, name) > 8, "a point")
+    for chart, name in enumerate(("series-1", "series-1", "series-1", "series-7")):
+        page.until(lambda chart=chart, name=name: points(page, chart, name) > 8, "a point")
 
 
 def test_no_two_groups_have_the_same_colour(page, site):
@@ -216,19 +216,14 @@ def test_a_line_breaks_over_hours_without_calls(page, site):
     site.count_again(token, timedelta(hours=6))
     page.open("overview", token)
     page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
-    first = page.all("canvas")[3]
     # The 99th percentile is drawn over the others: two points of a dozen, where a line would have more than a hundred.
-    drawn = page.until(lambda: page.browser.execute_script(POINTS, first, "series-7"), "two points were to be drawn")
+    drawn = page.until(lambda: points(page, FIRST_BYTE, "series-7"), "two points were to be drawn")
     assert 10 < drawn < 60
 
 
 def test_the_calls_of_a_day_do_not_include_midnight_of_the_next(page, site, token):
     page.open("overview?range=30d", token)
-    over = page.find(".chart .u-over")
-    width = over.size["width"] / 30
-    ActionChains(page.browser).move_to_element_with_offset(
-        over, round(28.5 * width - over.size["width"] / 2), 0
-    ).click().perform()
+    page.point_at(PLOT, lambda width: (28.5 / 30 - 0.5) * width, click=True)
     page.until(lambda: page.address.startswith("interceptions?q=started_after"), "the bar was to lead somewhere")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
     assert unquote_plus(page.address) == (

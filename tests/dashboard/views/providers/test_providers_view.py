@@ -81,9 +81,10 @@ def test_a_provider_is_disabled_and_enabled_again(page, site, owner, provider):
 def test_others_that_stand_in_and_a_weight_are_set(page, site, owner, provider):
     page.open(f"providers/{provider}", owner)
     page.find(".detail label", "If it cannot answer, ask")
-    fallback, weight = page.browser.find_elements("css selector", ".detail .form input")[1:3]
-    fallback.send_keys("openai")
-    weight.send_keys(Keys.BACKSPACE, "3")
+    page.click(".detail label", "If it cannot answer, ask")
+    page.type("openai")
+    page.click(".detail label", "Weight")
+    page.type(Keys.END, Keys.BACKSPACE, "3")
     page.click(".detail button", "Save")
     page.find(".detail dd", "openai")
     changed = site.get(owner, f"providers/{provider}")
