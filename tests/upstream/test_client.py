@@ -39,9 +39,11 @@ def upstream(io_loop):
 
 
 @pytest.fixture
-def client(io_loop):
+def impatient(io_loop):
+    """A client for those who are silent; with it, whoever speaks could be too slow."""
+
     async def make() -> UpstreamClient:
-        return UpstreamClient(connect_timeout=2, idle_timeout=0.2)
+        return UpstreamClient(connect_timeout=5, idle_timeout=0.2)
 
     client = io_loop.run_sync(make)
     yield client
@@ -217,10 +219,10 @@ async def test_a_head_that_cannot_be_read_or_does_not_end_is_unreachable_at_once
     ids=["many trailers", "a long trailer", "a long chunk extension", "a long chunk size"],
 )
 @pytest.mark.gen_test
-async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream, client, endless):
+async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream, impatient, endless):
     gate = asyncio.Event()
     upstream.play(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", gate, endless, asyncio.Event())
-    response = await client.open("GET", upstream.url, [], b"")
+    response = await impatient.open("GET", upstream.url, [], b"")
     assert await read_piece(response) == b"abc"
     gate.set()
     with pytest.raises((UpstreamTruncatedError, UpstreamTimeoutError)):
@@ -239,7 +241,7 @@ async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(ups
             yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
     upstream.scripts = [announcements()]
-    client = UpstreamClient(connect_timeout=0.2, idle_timeout=0.1)
+    client = UpstreamClient(connect_timeout=5, idle_timeout=0.1)
     with pytest.raises(UpstreamTimeoutError):
         await client.open("GET", upstream.url, [], body)
     stopped = True
@@ -299,13 +301,13 @@ async def test_a_body_that_is_cut_is_truncated_after_its_bytes(upstream, client,
 
 
 @pytest.mark.gen_test
-async def test_silence_before_the_head_and_in_the_body_is_a_timeout(upstream, client):
+async def test_silence_before_the_head_and_in_the_body_is_a_timeout(upstream, impatient):
     upstream.play(asyncio.Event())
     with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
-        await client.open("GET", upstream.url, [], b"")
+        await impatient.open("GET", upstream.url, [], b"")
     upstream.scripts.clear()
     upstream.play(HEAD + b"Content-Length: 10\r\n\r\nabc", asyncio.Event())
-    response = await client.open("GET", upstream.url, [], b"")
+    response = await impatient.open("GET", upstream.url, [], b"")
     assert await read_piece(response) == b"abc"
     with pytest.raises(UpstreamTimeoutError):
         await read_piece(response)
@@ -344,13 +346,13 @@ class Deaf(asyncio.Protocol):
 
 
 @pytest.mark.gen_test
-async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(client):
+async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
     open_ones = []
     server = await asyncio.get_running_loop().create_server(lambda: Deaf(open_ones), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
-        await client.open("POST", f"http://127.0.0.1:{port}/", [], b"x" * 30_000_000)
-    await until(lambda: not client._connections._open)
+        await impatient.open("POST", f"http://127.0.0.1:{port}/", [], b"x" * 30_000_000)
+    await until(lambda: not impatient._connections._open)
     server.close()
     open_ones[0].abort()
     await until(lambda: not open_ones)

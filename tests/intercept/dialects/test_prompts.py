@@ -1,11 +1,10 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.prompts import MAX_PROMPT, MAX_WRAPPERS, read_prompt
 from intercept.records import UserPrompt
+from tests.processor import is_within, seconds_of
 
 REMINDER = "<system-reminder>\nThe date has changed.\n</system-reminder>"
 INTERJECTED = """<system-reminder>
@@ -76,14 +75,8 @@ def test_a_prompt_is_cut_at_its_cap_and_between_characters():
 @pytest.mark.timed
 @pytest.mark.parametrize("piece", ["<system-reminder>", "</system-reminder>", REMINDER, "<session>", INTERJECTED])
 def test_the_time_for_a_hostile_text_grows_with_its_length_alone(piece):
-    def seconds(size: int) -> float:
-        text = piece * (size // len(piece))
-        began = time.process_time()
-        for _ in range(5):
-            read_prompt([text])
-        return time.process_time() - began
-
-    assert seconds(2_000_000) < 0.5  # a quadratic one takes minutes
+    text = piece * (2_000_000 // len(piece))
+    assert is_within(0.1, lambda: seconds_of(lambda: read_prompt([text])))  # a quadratic one takes minutes
 
 
 pieces = st.lists(st.sampled_from([REMINDER, "<system-reminder>", "</system-reminder>", "a", " ", "\n", INTERJECTED]))

@@ -1,5 +1,4 @@
 import re
-import time
 from contextlib import suppress
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from intercept.secrets import own_patterns
 from intercept.secrets.own_patterns import MAX_LENGTH, STEP, InvalidPatternError, OwnPattern, own_pattern
+from tests.processor import TRIES, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,7 @@ def test_the_time_of_a_hostile_text_is_that_of_its_length():
     hostile = own_pattern(r"[a-z]{1,60}[a-z]{1,60}@x")
 
     def seconds(length):
-        began = time.process_time()
-        hostile.replace("a" * length, "#")
-        return time.process_time() - began
+        return seconds_of(lambda: hostile.replace("a" * length, "#"))
 
-    assert seconds(20 * STEP) < 60 * max(seconds(2 * STEP), 0.001)
+    assert any(seconds(20 * STEP) < 60 * max(seconds(2 * STEP), 0.001) for _ in range(TRIES))
     assert MAX_LENGTH < STEP

@@ -353,8 +353,11 @@ async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout
 class Announcing(Scripted):
     """Announces an answer a few times within the idle timeout, as long as there is somebody to hear it."""
 
+    announced = 0
+
     def data_received(self, data):
         if not self.transport.is_closing():
+            self.announced += 1
             self.transport.write(self.response)
             asyncio.get_running_loop().call_later(0.05, self.data_received, data)
 
@@ -362,12 +365,13 @@ class Announcing(Scripted):
 @pytest.mark.gen_test
 async def test_an_announced_answer_is_waited_for_twice_the_idle_timeout(scripted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=0.2)
-    _, url = await scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n", reads=True, kind=Announcing)
+    one, url = await scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n", reads=True, kind=Announcing)
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
         await client.open("GET", url, [], b"")
-    assert 1.5 * 0.2 < loop.time() - began < 5 * 0.2
+    assert loop.time() - began > 1.5 * 0.2
+    assert one.announced <= 5 * 0.2 / 0.05  # on a machine that is busy with other things it is fewer times
     await client.close()
 
 
@@ -399,7 +403,7 @@ async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbag
         response.close()
         del response
         await until(lambda: not client._connections._open)
-        assert held() == []
+        await until(lambda: not held())
     finally:
         gc.enable()
 

