@@ -64,7 +64,7 @@ def token(io_loop, database):
 def server(io_loop, upstream, tmp_path, mongodb_uri, database_name):
     server = ServerProcess(
         *("serve", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path),
-        *("--aibridge-drain-timeout", "2s"),
+        *("--aibridge-drain-timeout", "5s"),
         CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
         CODER_AIBRIDGE_MONGODB_DATABASE=database_name,
         CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
