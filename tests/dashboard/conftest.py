@@ -65,6 +65,17 @@ class Site:
 
         return name, self.run(add())
 
+    def keep_link(self) -> None:
+        """Let the link be good for as long as the tests of a process may take."""
+
+        async def keep() -> None:
+            database = Database.connect(self.uri, self.database)
+            later = {"$set": {"expires_at": now() + timedelta(days=1)}}
+            assert (await database.sign_in_codes.update_many({}, later)).matched_count == 1
+            database.close()
+
+        self.run(keep())
+
     def change(self, interception: str, **fields: Any) -> None:
         """Change the record of a call, as if something else had been seen of it."""
 
@@ -194,6 +205,7 @@ def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pyte
     key = b64encode(bytes(32)).decode()
     folder = tmp_path_factory.mktemp("site")
     with serving(mongodb_uri, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
+        site.keep_link()
         yield site
 
 
