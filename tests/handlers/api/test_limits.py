@@ -210,7 +210,7 @@ class TestWithoutTheDatabase:
         r"|mongo\.health: the database is unavailable: )"
     )
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
-    @pytest.mark.gen_test(timeout=20)
+    @pytest.mark.gen_test
     async def test_each_bridge_limits_alone_and_says_so(self, two, running, private_mongodb):
         one, other = two
         for bridge in two:

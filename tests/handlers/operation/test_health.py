@@ -89,7 +89,7 @@ class TestWithoutTheDatabase:
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
-    @pytest.mark.gen_test(timeout=20)
+    @pytest.mark.gen_test
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
@@ -112,7 +112,7 @@ class TestWithoutTheDatabase:
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
-    @pytest.mark.gen_test(timeout=20)
+    @pytest.mark.gen_test
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200

@@ -25,7 +25,7 @@ def bridge_settings(bridge_settings, provider):
     return {"openai_base_url": provider.url} | bridge_settings
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_responses_over_one_websocket_of_the_sdk_are_recorded_one_by_one(running, openai, provider):
     async with openai.responses.connect() as connection:
         upstream = await provider.connections.get()
@@ -80,7 +80,7 @@ class TestOfAzure:
         providers["azure"] = replace(providers["azure"], base_url=provider.url.removesuffix("v1/"))
         return f"127.0.0.1:{running.port}/api/v2/aibridge/azure"
 
-    @pytest.mark.gen_test(timeout=30)
+    @pytest.mark.gen_test
     async def test_the_client_of_azures_v1_api_gets_responses(self, running, address, provider):
         async with (
             AsyncOpenAI(base_url=f"http://{address}/openai/v1/", api_key=running.token) as client,
@@ -98,7 +98,7 @@ class TestOfAzure:
         (recorded,) = await running.ended(1)
         assert (recorded["provider"], recorded["model"], recorded["end_reason"]) == ("azure", "my-gpt", "completed")
 
-    @pytest.mark.gen_test(timeout=30)
+    @pytest.mark.gen_test
     async def test_the_azure_client_opens_the_realtime_api_by_its_deployment(self, running, address, provider):
         async with (
             AsyncAzureOpenAI(

@@ -217,7 +217,7 @@ async def test_a_database_that_is_unavailable_is_waited_for(unreachable, name, m
     running.cancel()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(
     single_server, name, task, log_watch, expected_logs
 ):

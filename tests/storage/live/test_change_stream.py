@@ -245,7 +245,7 @@ async def test_a_database_that_is_unavailable_is_said_to_be_so(unreachable):
         await ChangeStream.open(unreachable)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_single_server_has_no_change_streams(tmp_path):
     async with single_server(tmp_path) as database:
         with pytest.raises(ChangeStreamsUnsupportedError, match=r"^MongoDB has change streams on replica sets only$"):

@@ -397,7 +397,7 @@ def failing(*_):
     raise DatabaseUnavailableError("MongoDB is unavailable")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_look_that_failed_starts_the_watch_over(private_database, private_mongodb, clock, monkeypatch):
     watcher = Instances(private_database, instance_id=SELF, clock=clock)
     await leave_heartbeat(private_database, OTHER)
@@ -440,7 +440,7 @@ async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock)
 
 
 @pytest.mark.own_mongodb
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_it_outlives_an_outage(private_database, private_mongodb, clock, monkeypatch):
     monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)
     instances = Instances(private_database, instance_id=SELF, clock=clock, pause=clock.pause)
@@ -476,7 +476,7 @@ async def test_refused_keys_are_read_by_the_others_until_their_server_is_dead(da
     assert watcher.refused_elsewhere == []
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_no_refused_key_of_others_is_known_in_an_outage(private_database, private_mongodb, clock, monkeypatch):
     refused = [{"provider": "openai", "key": "sk-p...wxyz", "status": 401, "since": NOON, "calls": 3}]
     await private_database.instances.insert_one({"_id": OTHER, "heartbeat_at": NOON, "refused_keys": refused})

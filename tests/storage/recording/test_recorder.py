@@ -241,7 +241,7 @@ async def test_a_checkpoint_after_the_end_changes_nothing(database, tmp_path):
 
 
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
@@ -258,7 +258,7 @@ async def test_a_start_whose_caller_left_is_ended(private_database, private_mong
         assert (document["ended_at"], document["presumed"]) == (LATER, True)
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
@@ -274,7 +274,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
@@ -289,7 +289,7 @@ async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(privat
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
     private_database, private_mongodb, tmp_path
 ):
@@ -311,7 +311,7 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
@@ -325,7 +325,7 @@ async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, pri
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
     private_database, private_mongodb, tmp_path
 ):

@@ -237,7 +237,7 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
     assert (answer.status, json.loads(answer.body)) == (410, {"message": message})
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_a_replica_set_it_says_what_is_missing(running, tmp_path):
     async with single_server(tmp_path) as database:
         running.bridge.live._database = database

@@ -31,7 +31,7 @@ async def still_serves(running):
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_body_beyond_the_default_limit_is_taken_in_and_refused_without_being_held(running):
     client = await running.client()
     piece = b"x" * MIB

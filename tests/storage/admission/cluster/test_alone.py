@@ -79,7 +79,7 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
 
 
 @pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_requests_wait_until_the_others_leave_a_server_its_share(database):
     async with two_with_a_clock(database) as (ada, bob, later):
         cut = cut_off(bob)
@@ -107,7 +107,7 @@ async def test_requests_wait_until_the_others_leave_a_server_its_share(database)
 
 
 @pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(database):
     async with servers(1, database) as (ada,):
         assert admitted(await burst([ada], 20, [rate(60)])) == 20
@@ -120,7 +120,7 @@ async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(databas
 
 @pytest.mark.parametrize("maximum", [60, 1_000])
 @pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_was_asked_for_when_the_database_was_lost_is_not_used_up(database, maximum):
     async with servers(1, database) as (ada,):
         assert admitted(await burst([ada], 20, [rate(maximum)])) == 20

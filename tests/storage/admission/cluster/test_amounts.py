@@ -24,7 +24,7 @@ from tests.storage.admission.cluster.servers import (
 pytest_plugins = ["tests.storage.outages"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_others_charged_is_known_after_a_heartbeat(database):
     async with servers(2, database) as (ada, bob):
         limits = [tokens(1_000), budget(5_000)]
@@ -48,7 +48,7 @@ def this_month(months=0):
     return begin
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(database):
     later = [0]
     options = {"now_ns": lambda: uptime_ns() + later[0]}
@@ -75,7 +75,7 @@ async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(data
         assert (refused.refused_by.limit, refused.refused_by.used) == (budget(5_000), 5_000)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(database):
     later = [0]
     async with servers(2, database, now_ns=lambda: uptime_ns() + later[0]) as (ada, bob):
@@ -109,7 +109,7 @@ async def test_a_budget_is_restored_when_the_database_is_back(private_database, 
         assert [state.used for state in await ada.usage(9)] == [5_000]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_reserved_elsewhere_is_held_back(database):
     async with servers(2, database) as (ada, bob):
         limits = [tokens(1_000, reserve=True)]

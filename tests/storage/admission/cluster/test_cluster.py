@@ -22,7 +22,7 @@ from tests.storage.admission.cluster.servers import (
 from tests.storage.conditions import until
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_of_a_burst_on_three_servers_the_limit_is_admitted(database):
     async with servers(3, database) as three:
         decisions = await burst(three, 100, [rate(100)])
@@ -33,7 +33,7 @@ async def test_of_a_burst_on_three_servers_the_limit_is_admitted(database):
         assert admitted(await burst(three, 30, [rate(1000, key="token:b")])) == 90
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_far_from_a_limit_nobody_is_asked(database):
     async with servers(1, database) as (one,):
         await burst([one], 50, [rate(100_000)])
@@ -44,7 +44,7 @@ async def test_far_from_a_limit_nobody_is_asked(database):
         assert await commands(database) - before < 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(database, monkeypatch):
     async with servers(2, database) as (ada, bob):
         looks = []
@@ -71,7 +71,7 @@ async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(data
         assert [one for one in looks if one] == [[name], [name]]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_taken_ahead_and_not_used_is_given_back(database):
     async with servers(2, database) as (ada, bob):
         await burst([ada], 4, [rate(1_000, 4)])
@@ -84,7 +84,7 @@ async def test_what_is_taken_ahead_and_not_used_is_given_back(database):
         assert admitted(await burst([bob], 1_000, [rate(1_000, 4)])) == 992
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_leaves_gives_back_what_it_has_taken_ahead(database):
     async with servers(2, database) as (ada, bob):
         for _ in range(2):
@@ -95,7 +95,7 @@ async def test_a_server_that_leaves_gives_back_what_it_has_taken_ahead(database)
         assert admitted(await burst([bob], 1_000, [rate(1_000)])) == 992
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_request_that_one_limit_refuses_counts_for_none(database):
     async with servers(2, database) as (ada, bob):
         both = [rate(5), slots(50)]
@@ -106,7 +106,7 @@ async def test_a_request_that_one_limit_refuses_counts_for_none(database):
         assert admitted(await burst([bob], 60, [slots(50)])) == 45
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_waiting_as_long_as_a_refusal_says_succeeds(database):
     async with servers(2, database) as (ada, bob):
         limits = [rate(1, 0.4)]
@@ -124,7 +124,7 @@ async def test_waiting_as_long_as_a_refusal_says_succeeds(database):
             await asyncio.sleep(0.41)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_once(database):
     async with servers(2, database) as (ada, bob):
         held = await burst([ada, bob], 10, [slots(8)])
@@ -138,7 +138,7 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
         assert admitted(await burst([bob], 9, [slots(8)])) == 8
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_a_worker_admitted_alone_is_counted(database):
     async with servers(2, database) as (ada, bob):
         assert ada.start_now([rate(100)]) is None

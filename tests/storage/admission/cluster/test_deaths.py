@@ -21,7 +21,7 @@ from tests.storage.admission.cluster.servers import (
 )
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(database):
     async with servers(2, database, lease=0.3, dead=0.3) as (ada, dead):
         assert admitted(await burst([dead], 8, [slots(8)])) == 8
@@ -31,7 +31,7 @@ async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(databa
         assert 0.3 <= time.monotonic() - began < 5
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_one_that_starts_in_place_of_the_only_server_waits_until_that_is_dead(database):
     async with servers(1, database) as (gone,):
         assert admitted(await burst([gone], 4, [slots(8), rate(200)])) == 4
@@ -44,7 +44,7 @@ async def test_one_that_starts_in_place_of_the_only_server_waits_until_that_is_d
         await other.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_folder(database, tmp_path):
     later = [0]
     async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
@@ -64,7 +64,7 @@ async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_f
         await again.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_left_to_a_dead_server_is_free_when_its_heartbeat_is_removed(database):
     later = [0]
     async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):

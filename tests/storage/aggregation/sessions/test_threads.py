@@ -85,7 +85,7 @@ def orders():
             yield order
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_in_whatever_order_records_arrive_between_the_passes_the_thread_is_the_same(database, threads, clock):
     worlds = [
         [(replace(call, number=10 * world + call.number, initiator=UUID(int=world)), kind) for call, kind in order]
@@ -225,7 +225,7 @@ async def test_what_is_looked_for_in_vain_does_not_hold_up_the_rest(database, th
     assert await places(database) == {1: NO_THREAD, 2: (1, 1)} | dict.fromkeys(range(10, 20), PENDING)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_several_servers_at_once_link_each_record_once(database, clock, monkeypatch):
     monkeypatch.setattr(threads_module, "BATCH", 7)
     chains = [
@@ -381,7 +381,7 @@ class Passes:
 
 
 @pytest.mark.own_mongodb
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_outages_are_waited_for(private_mongodb, private_database, clock, monkeypatch):
     monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.5)
     passes = Passes()

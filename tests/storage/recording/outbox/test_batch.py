@@ -110,7 +110,7 @@ async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(pr
     began = loop.time()
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*: timed out$"):
         await write_batch(private_database, [start(1)], seconds=0.2)
-    assert 0.2 <= loop.time() - began < 2
+    assert 0.2 <= loop.time() - began < 10  # the driver would wait for longer
 
 
 @pytest.mark.gen_test

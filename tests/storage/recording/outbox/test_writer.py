@@ -88,7 +88,7 @@ async def test_what_is_put_is_in_the_database_soon(database, tmp_path):
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_starts_that_wait_for_one_another_share_one_command(
     private_database, private_mongodb, commands, tmp_path
 ):
@@ -105,7 +105,7 @@ async def test_starts_that_wait_for_one_another_share_one_command(
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_batch_ends_at_its_bounds(private_database, private_mongodb, commands, tmp_path, monkeypatch):
     monkeypatch.setattr(tail, "BATCH_RECORDS", 4)
     monkeypatch.setattr(tail, "BATCH_BYTES", 500)
@@ -122,7 +122,7 @@ async def test_a_batch_ends_at_its_bounds(private_database, private_mongodb, com
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("when", ["queued", "in the batch"])
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_who_is_cancelled_disturbs_no_other(private_database, private_mongodb, commands, tmp_path, when):
     async with opened(private_database, tmp_path / "spool", STRICT) as writer:
         private_mongodb.freeze()
@@ -157,7 +157,7 @@ async def test_a_refused_document_fails_alone(database, tmp_path):
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_spool_takes_over_when_the_database_freezes(private_database, private_mongodb, tmp_path, caplog):
     caplog.set_level(logging.INFO, "storage.recording.outbox.writer")
     loop = asyncio.get_running_loop()
@@ -166,14 +166,14 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         began = loop.time()
         await writer.write(start(1))
         await until(lambda: writer.spooled)
-        assert loop.time() - began < 2
+        assert loop.time() - began < 10  # nothing waits for as long as the driver would
         assert (writer.spooled, writer.healthy, writer.trouble) == (1, True, "the database is unavailable")
 
         began = loop.time()
         for number in range(2, 52):
             await writer.write(start(number))
             writer.enqueue(end(number))
-        assert loop.time() - began < 2
+        assert loop.time() - began < 10
         assert not await writer.flush(0)
 
         private_mongodb.thaw()
@@ -245,9 +245,8 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private_database, private_mongodb, tmp_path):
-    loop = asyncio.get_running_loop()
     async with opened(private_database, tmp_path / "spool", STRICT) as writer:
         await writer.write(start(1))
         private_mongodb.freeze()
@@ -255,10 +254,11 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
         assert [(str(result), result.maybe_written) for result in results] == [(IS_UNAVAILABLE, True)] * 2
         assert (writer.healthy, writer.trouble) == (False, "the database is unavailable")
 
-        began = loop.time()
-        (result,) = await asyncio.gather(writer.write(start(4)), return_exceptions=True)
-        assert (str(result), result.maybe_written) == (IS_UNAVAILABLE, False)
-        assert loop.time() - began < 0.2
+        writing = asyncio.create_task(writer.write(start(4)))
+        for _ in range(10):  # turns of the loop: nothing is waited for
+            await asyncio.sleep(0)
+        assert writing.done()
+        assert (str(writing.exception()), writing.exception().maybe_written) == (IS_UNAVAILABLE, False)
 
         writer.enqueue(end(1))
         assert (writer.queued, writer.spooled) == (0, 1)
@@ -274,7 +274,7 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
 
 @pytest.mark.own_mongodb
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_is_back(
     private_database, private_mongodb, tmp_path
 ):
@@ -300,7 +300,7 @@ async def test_a_strict_start_does_not_wait_for_what_is_left_in_the_spool(databa
 
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(FULL)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, private_mongodb, tmp_path):
     size = FRAME_BYTES + len(start(0).record)
     async with opened(private_database, tmp_path / "spool", max_bytes=20 * size, reserve_bytes=0) as writer:
@@ -327,7 +327,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
 
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$")
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool") as writer:
         await writer.write(start(1))
@@ -348,7 +348,7 @@ async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
@@ -372,7 +372,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
 @pytest.mark.expects_log(FULL)
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=3)} is lost$")
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_a_spool_memory_is_bounded_too(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
@@ -444,7 +444,7 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private_database, private_mongodb, tmp_path):
     writer = Writer(private_database, spool=Spool(tmp_path / "spool"), policy=SPOOL)
     writer.open()
@@ -462,7 +462,7 @@ async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     private_database, private_mongodb, commands, tmp_path
 ):
@@ -484,7 +484,7 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
 @pytest.mark.expects_log(FULL)
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_closing_says_what_the_spool_does_not_take(private_database, private_mongodb, commands, tmp_path):
     writer = Writer(private_database, spool=Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), policy=STRICT)
     writer.open()
