@@ -60,6 +60,7 @@ from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
 from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.warm_up import WarmUp
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
@@ -228,6 +229,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("search_sweep", Sweep(database, now=now).run)
+    process.start("warm_up", WarmUp(bridge.grouped, now=now, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

@@ -87,19 +87,23 @@ class Grouped:
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
                 return await Reading(rows, self._columns, self._known, finder).result(query)
         except (TimeoutError, TooMuchError) as error:
-            raise TooMuchError(await self._counted(query)) from error
+            raise TooMuchError(await self.counted(query)) from error
         except OperationFailure as error:
             if error.code not in _TOO_LARGE:
                 raise
-            raise TooMuchError(await self._counted(query)) from error
+            raise TooMuchError(await self.counted(query)) from error
         except DatabaseUnavailableError as error:
             cause = error.__cause__
             if not isinstance(cause, OperationFailure) or cause.code != _TOO_LONG:
                 raise
-            raise TooMuchError(await self._counted(query)) from error
+            raise TooMuchError(await self.counted(query)) from error
 
-    async def _counted(self, query: GroupQuery) -> int:
-        """Count the calls of the time range, in whole days."""
+    async def counted(self, query: GroupQuery) -> int:
+        """Count the calls of the time range, in whole days.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
         times = {"$gte": Bucket.DAY.floor(query.start), "$lt": query.end}
         match = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value, "at": times}
         pipeline: list[dict[str, Any]] = [

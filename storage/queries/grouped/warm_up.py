@@ -1,0 +1,86 @@
+"""Asks after a start what people ask first, so that what groups added up to on days that are over is in memory by then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from storage.aggregation.rollup import Bucket
+from storage.mongo.errors import DatabaseUnavailableError
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order
+from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.filters.grouped.groups import TooMuchError
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.memory.column_cache import LOADED
+
+DAYS: Final = 30
+"""How far back the longest view goes that people open without choosing a time range of their own."""
+
+MIN_CALLS: Final = 50_000
+"""With fewer calls in these days nothing takes long."""
+
+SECONDS: Final = 5.0
+"""How long the database may take for one question."""
+
+PAUSE_SECONDS, BUSY_SECONDS = 0.2, 2.0
+"""The pause before each question, and how long to wait while calls are under way."""
+
+MAX_WAITS: Final = 30
+"""How often it waits so at most: then it asks all the same."""
+
+
+class WarmUp:
+    """Fills the memory of groups, once.
+
+    Args:
+        grouped: Whose memory.
+        now: The time, in UTC.
+        busy: Whether the server has something else to do.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        grouped: Grouped,
+        *,
+        now: Callable[[], datetime],
+        busy: Callable[[], bool],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._grouped = grouped
+        self._now = now
+        self._busy = busy
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Ask one question after the other; give up where the database is unavailable or takes long."""
+        await self._pause(PAUSE_SECONDS)
+        waits = 0
+        try:
+            if await self._grouped.counted(next(first_asked(self._now()))) < MIN_CALLS:
+                return
+            for query in first_asked(self._now()):
+                while self._busy() and waits < MAX_WAITS:
+                    waits += 1
+                    await self._pause(BUSY_SECONDS)
+                await self._pause(PAUSE_SECONDS)
+                await self._grouped.read(query, seconds=SECONDS)
+        except (DatabaseUnavailableError, TooMuchError):
+            return
+
+
+def first_asked(now: datetime) -> Iterator[GroupQuery]:
+    """What *Explore* asks when it is opened: its table and its chart. Pure.
+
+    The first question comes again until columns of all days are read, of which one question reads only some.
+    """
+    hour = Bucket.HOUR.floor(now)
+    end = hour if hour == now else hour + timedelta(hours=1)
+    by = (By(Dimension.USER), By(Dimension.MODEL))
+    table = GroupQuery(end - timedelta(days=DAYS), end, by=by, order=Order.COST, limit=50, compare=True)
+    for _ in range(-(-DAYS // LOADED[Bucket.DAY])):
+        yield table
+    yield GroupQuery(table.start, end, by=by, order=Order.COST, limit=7, period=Period.DAY)

@@ -1,0 +1,112 @@
+"""What people ask first after a start is in memory by then."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from storage.aggregation.rollup import Bucket
+from storage.mongo.errors import DatabaseUnavailableError
+from storage.queries.filters.grouped.calendar import Period
+from storage.queries.filters.grouped.groups import TooMuchError
+from storage.queries.grouped import warm_up as warm_up_module
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.memory.column_cache import LOADED
+from storage.queries.grouped.warm_up import BUSY_SECONDS, MAX_WAITS, PAUSE_SECONDS, SECONDS, WarmUp, first_asked
+from tests.storage.queries.grouped.test_ranking import count, profiled, stages
+from tests.storage.rollup_checks import MIDNIGHT
+
+NOW = MIDNIGHT + timedelta(days=10)
+ASKED = list(first_asked(NOW))
+
+
+class Asked:
+    """Takes the place of groups; notes what is asked, and fails as it is told."""
+
+    def __init__(self, calls=1_000_000, failure=None):
+        self.asked = []
+        self._calls, self._failure = calls, failure
+
+    async def counted(self, query):
+        return self._calls
+
+    async def read(self, query, *, seconds):
+        assert seconds == SECONDS
+        self.asked.append(query)
+        if self._failure is not None:
+            raise self._failure
+
+
+async def pauses_of(grouped, busy=lambda: False):
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+
+    await WarmUp(grouped, now=lambda: NOW, busy=busy, pause=pause).run()
+    return pauses
+
+
+def test_the_table_is_asked_until_its_columns_are_read_and_then_the_chart():
+    *tables, chart = first_asked(NOW + timedelta(minutes=1))
+    assert {(one.start, one.end) for one in (*tables, chart)} == {
+        (NOW + timedelta(hours=1, days=-30), NOW + timedelta(hours=1))
+    }
+    assert tables == [tables[0]] * (30 // LOADED[Bucket.DAY])
+    assert (tables[0].compare, tables[0].period, chart.compare, chart.period) == (
+        *(True, Period.ALL),
+        *(False, Period.DAY),
+    )
+
+
+@pytest.mark.gen_test
+async def test_what_was_asked_is_answered_without_grouping_anything_in_the_database(database, monkeypatch):
+    monkeypatch.setattr(warm_up_module, "MIN_CALLS", 16)
+    await database.prepare(retention=None)
+    await count(database)
+    grouped = Grouped(database)
+    await pauses_of(grouped)
+    for one, is_warm in ((grouped, True), (Grouped(database), False)):
+        for query in (ASKED[0], ASKED[-1]):
+            async with profiled(database) as found:
+                answer = await one.read(query)
+            # Beside the versions of days, which are one stage.
+            assert any(len(stages(each)) > 1 for each in found) != is_warm
+            assert answer.total.total["interceptions"] == 16
+            assert [group.total["interceptions"] for group in answer.groups] == [4, 4, 4, 4]
+
+
+@pytest.mark.gen_test
+async def test_with_few_calls_nothing_is_asked(database):
+    await database.prepare(retention=None)
+    await count(database)
+    grouped = Grouped(database)
+    async with profiled(database) as found:
+        assert await pauses_of(grouped) == [PAUSE_SECONDS]
+    assert len(found) == 1  # to count the calls
+
+
+@pytest.mark.gen_test
+async def test_there_is_a_pause_before_each_question():
+    grouped = Asked()
+    assert await pauses_of(grouped) == [PAUSE_SECONDS] * (1 + len(ASKED))
+    assert grouped.asked == ASKED
+
+
+@pytest.mark.gen_test
+async def test_calls_come_first_but_not_for_ever():
+    grouped, busy = Asked(), iter([True, False])
+    pauses = await pauses_of(grouped, lambda: next(busy, False))
+    assert pauses == [PAUSE_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
+    grouped = Asked()
+    pauses = await pauses_of(grouped, lambda: True)
+    assert (pauses.count(BUSY_SECONDS), grouped.asked) == (MAX_WAITS, ASKED)
+
+
+@pytest.mark.parametrize("failure", [DatabaseUnavailableError("lost"), TooMuchError(1)])
+@pytest.mark.gen_test
+async def test_it_is_given_up_where_it_takes_too_long(failure):
+    grouped = Asked(failure=failure)
+    await pauses_of(grouped)
+    assert len(grouped.asked) == 1
