@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import pymongo
 from bson.binary import UuidRepresentation
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo.errors import InvalidName, OperationFailure, PyMongoError
+from pymongo.errors import InvalidName, NetworkTimeout, OperationFailure, PyMongoError
 
 from storage.mongo.connection import OPTIONS, open_client
 from storage.mongo.errors import (
@@ -204,12 +204,13 @@ class Database:
         return self._is_replicated
 
     @contextlib.asynccontextmanager
-    async def within(self, seconds: float | None, what: str = "") -> AsyncIterator[None]:
+    async def within(self, seconds: float | None, what: str = "", *, may_be_slow: bool = False) -> AsyncIterator[None]:
         """Bound the time of all database operations in the block, and report to `health` if there is no answer.
 
         Args:
             seconds: The maximum time. The driver waits `SLACK_SECONDS` longer for an answer. None leaves it to each operation.
             what: The operation, as in "MongoDB does not link threads". Without it, errors that are not outages pass.
+            may_be_slow: Whether the operations alone may take so long. Then a probe says whether no answer in time is a loss.
 
         Raises:
             DatabaseUnavailableError: No answer, or one that asks to try later.
@@ -222,7 +223,7 @@ class Database:
                     yield
         except PyMongoError as error:
             if is_loss(error):
-                self.health.lose(reason(error))
+                await self._report(reason(error), is_sure=not (may_be_slow and isinstance(error, NetworkTimeout)))
             if is_outage(error):
                 raise unavailable(error) from error
             if not what:
@@ -231,18 +232,25 @@ class Database:
         except TimeoutError as error:
             if not bound.expired():
                 raise
-            self.health.lose("no answer in time")
+            await self._report("no answer in time", is_sure=not may_be_slow)
             raise DatabaseUnavailableError("MongoDB is unavailable: no answer in time") from error
 
-    def query(self) -> AbstractAsyncContextManager[None]:
-        """Bound all that one response of the API asks, by `QUERY_SECONDS`; see `within`.
+    async def _report(self, why: str, *, is_sure: bool) -> None:
+        """Report to `health` that there was no answer; where that is not sure to be a loss, let a probe say it."""
+        if is_sure:
+            self.health.lose(why)
+        else:
+            await self.health.check()
+
+    def query(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+        """Bound all that one response of the API asks, by `QUERY_SECONDS` or by `seconds`; see `within`.
 
         Raises:
             DatabaseUnavailableError: The database is known to be unavailable.
         """
         if not self.health.available:
             raise DatabaseUnavailableError(f"MongoDB is unavailable: {self.health.reason}")
-        return self.within(QUERY_SECONDS)
+        return self.within(QUERY_SECONDS if seconds is None else seconds, may_be_slow=True)
 
     async def _probe(self) -> None:
         """Write nothing, with the acknowledgement of a write: only a primary that reaches a majority gives that."""

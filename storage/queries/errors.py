@@ -63,7 +63,7 @@ class Errors:
         """
         groups: dict[Kind, ErrorGroup] = {}
         selection = Selection.of(calls, visible_to)
-        async with self._database.query() if seconds is None else self._database.within(seconds):
+        async with self._database.query(seconds):
             refused, failed = await side_by_side(
                 self._refused(refusals, visible_to), self._all_failed(selection, texts, on_progress)
             )

@@ -132,7 +132,7 @@ class UsageHandler(OwnHandler):
         try:
             result = await self.bridge.grouped.read(query)
         except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
         return GroupTotals.of(Subject.CALLS, result.total.total)
 
     async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:

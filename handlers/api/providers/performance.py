@@ -89,7 +89,7 @@ class ProviderUsageHandler(TimeRangeHandler):
                 GroupQuery(start, end, {"provider_name": name}, by=by_model, limit=MAX_MODELS)
             )
         except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls))]) from error
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
 
     def _circuits(self, name: str) -> dict[str, State] | None:
         """The worst circuit of each model; None where circuits are off."""

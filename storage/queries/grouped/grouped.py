@@ -18,7 +18,7 @@ from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.reading import Reading, other_source
-from storage.queries.grouped.row_reader import OnProgress, Progress, RowReader
+from storage.queries.grouped.row_reader import MAX_MS, OnProgress, Progress, RowReader
 
 SECONDS: Final = 20.0
 """How long the database may take for one answer."""
@@ -87,16 +87,18 @@ class Grouped:
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
                 return await Reading(rows, self._columns, self._known, finder).result(query)
         except (TimeoutError, TooMuchError) as error:
-            raise TooMuchError(await self.counted(query)) from error
+            raise TooMuchError(await self.counted(query), seconds) from error
         except OperationFailure as error:
             if error.code not in _TOO_LARGE:
                 raise
-            raise TooMuchError(await self.counted(query)) from error
+            raise TooMuchError(await self.counted(query), seconds) from error
         except DatabaseUnavailableError as error:
             cause = error.__cause__
             if not isinstance(cause, OperationFailure) or cause.code != _TOO_LONG:
                 raise
-            raise TooMuchError(await self.counted(query)) from error
+            # The bound of one query is over before that of all, unless there was less left.
+            bound = seconds if monotonic() >= until else min(seconds, MAX_MS / 1000)
+            raise TooMuchError(await self.counted(query), bound) from error
 
     async def counted(self, query: GroupQuery) -> int:
         """Count the calls of the time range, in whole days.

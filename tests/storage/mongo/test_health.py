@@ -200,6 +200,39 @@ async def test_no_answer_in_time_is_a_loss_whatever_is_waited_for(database, monk
     assert not database.health.available
 
 
+async def _not_answered():
+    raise DatabaseUnavailableError("MongoDB is unavailable: no primary")
+
+
+@pytest.mark.parametrize("error", [NetworkTimeout("timed out"), None])
+@pytest.mark.gen_test
+async def test_of_a_slow_question_a_probe_says_whether_the_database_is_lost(database, monkeypatch, error):
+    monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
+    monkeypatch.setattr("storage.mongo.database.PING_SECONDS", 60)
+
+    async def ask():
+        async with database.query(60 if error else 0.01):
+            if error:
+                raise error
+            await asyncio.Event().wait()
+
+    with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
+        await ask()
+    assert database.health.available
+    monkeypatch.setattr(database.health, "_probe", _not_answered)
+    with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
+        await ask()
+    assert (database.health.available, database.health.reason) == (False, "MongoDB is unavailable: no primary")
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_closed_is_a_loss_of_a_slow_question_too(database):
+    with pytest.raises(DatabaseUnavailableError):
+        async with database.query():
+            raise AutoReconnect("connection closed")
+    assert not database.health.available
+
+
 @pytest.mark.gen_test
 async def test_a_timeout_of_others_passes(database):
     with pytest.raises(TimeoutError):

@@ -39,7 +39,6 @@ from storage.queries.filters.grouped.groups import (
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.grouped.found import CallFinder
-from storage.queries.grouped.grouped import SECONDS
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.reading import MAX_CHECKED
 from storage.search.sessions import MAX_CALLS
@@ -110,8 +109,7 @@ class GroupedHandler(ProgressHandler):
             detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
             raise ValidationProblem(INVALID, validations=[("limit", detail)]) from error
         except TooMuchError as error:
-            within = SECONDS if seconds is None else seconds
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error.calls, within))]) from error
+            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
 
     async def search_calls(self, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
         """The filter of a search for calls, and what finds those that say its words, where it has any.
@@ -148,14 +146,15 @@ class GroupedHandler(ProgressHandler):
         return GroupNames(await self.bridge.identities.users_by_id(users), groups, tokens)
 
 
-def too_much(calls: int, seconds: float = SECONDS) -> str:
-    """Say that it would take longer than `seconds`, and about how long."""
+def too_much(error: TooMuchError) -> str:
+    """Say that it would take longer than it may, and about how long."""
+    calls = error.calls
     about = (
         f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
     )
     of_it = f": {about}" if calls else ""
     return (
-        f"takes longer than the {seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
+        f"takes longer than the {error.seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
         "by user, provider, model and client alone, in whole hours"
     )
 

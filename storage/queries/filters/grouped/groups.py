@@ -23,11 +23,13 @@ class TooMuchError(Exception):
 
     Attributes:
         calls: How many calls there are in the time range, as far as these are counted.
+        seconds: The bound.
     """
 
-    def __init__(self, calls: int = 0) -> None:
-        super().__init__(calls)
+    def __init__(self, calls: int = 0, seconds: float = 0.0) -> None:
+        super().__init__(calls, seconds)
         self.calls = calls
+        self.seconds = seconds
 
 
 class NoFinderError(Exception):

@@ -127,12 +127,12 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model(running):
 @pytest.mark.gen_test
 async def test_a_range_that_takes_too_long_to_add_up_is_refused(running, monkeypatch):
     async def fails(*_, **_options):
-        raise TooMuchError(3)
+        raise TooMuchError(3, 9.0)
 
     monkeypatch.setattr(Grouped, "read", fails)
     for path in (USAGE, "/api/v2/aibridge/users/me/usage"):
         status, told = await running.get(path)
-        assert (status, told["validations"]) == (400, [{"field": "from", "detail": too_much(3)}])
+        assert (status, told["validations"]) == (400, [{"field": "from", "detail": too_much(TooMuchError(3, 9.0))}])
 
 
 @pytest.mark.gen_test
