@@ -218,3 +218,18 @@ def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, own
     page.click("button", "Remove this webhook")
     page.click("dialog button", "Remove")
     page.gone(f"[data-name='{id_}']")
+
+
+def test_each_group_has_what_its_calls_add_up_to(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    group = f"group-{uuid4().hex[:8]}"
+    site.send(owner, "POST", "groups", name=group)
+    site.send(owner, "PUT", f"groups/{group}/members/{name}")
+    # Who is in a group is known to the server a moment later.
+    asked = {"group_by": "group", "bucket": "all", "q": f"group:{group}"}
+    poll(lambda: site.call(token) and site.get(owner, "stats", **asked)["total"]["interceptions"])
+    page.open("groups?range=24h", owner)
+    page.click(f"li:has(> .group-row[data-name='{group}']) .row-figures a", " tokens")
+    page.find(".groups tbody td", "demo")
+    assert [text[:-1] for text in page.texts(".chip")] == [f"group:{group}"]

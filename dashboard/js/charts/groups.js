@@ -26,9 +26,9 @@ export const DIMENSIONS = {
  * by who sees everybody, and what they can be sorted by.
  */
 export const SUBJECTS = {
-  calls: { name: "Calls", view: "interceptions", usual: ["model", "user,model"], orders: ["calls", "failed", "tokens", "cost", "p95"] },
-  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls"], by: ["user", "rule", "token", "model", "provider", "http_status"] },
-  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost"], by: ["user", "client", "model", "provider"] },
+  calls: { name: "Calls", view: "interceptions", usual: ["model", "user,model"], orders: ["calls", "failed", "tokens", "cost", "change", "cache", "p95"] },
+  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls", "change"], by: ["user", "rule", "token", "model", "provider", "http_status"] },
+  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost", "change", "cache"], by: ["user", "client", "model", "provider"] },
 };
 const CALLS = Object.keys(DIMENSIONS).filter((name) => name !== "rule");
 // Refusals have keys of their own.
@@ -80,6 +80,12 @@ export function termOf(by, value, subject = "calls") {
 export function searchOfGroup(q, group, by, subject = "calls") {
   const terms = by.map((one) => termOf(one, group[one], subject));
   return terms.includes(null) ? null : terms.reduce((found, [key, value]) => withTerm(found, key, value), q);
+}
+
+/** Which provider's page says how a value fares, as its `id`, empty where it is not known, and `model`; null where none does. */
+export function pageOf(by, group) {
+  if (by === "provider") return group.provider ? { id: group.provider, model: "" } : null;
+  return by === "model" && group.model ? { id: group.provider ?? "", model: group.model } : null;
 }
 
 /** How much more or less it is than before: "+12 %", "new", or "" where there was nothing. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, dimensionsOf, exactUsd, numberOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
+import { changeOf, chartRows, compared, dimensionName, dimensionsOf, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };
 
@@ -61,4 +61,12 @@ test("what is in no group of a chart is other", () => {
   assert.deepEqual(rows.map(({ name, values, total }) => [name, values, total]), [["a", [6, 0], 6], ["Other", [1, 3], 4]]);
   assert.deepEqual(chartRows({ ...answer, total: { interceptions: 6 }, points: [point(0, 6)] }, starts, pick).map(({ name }) => name), ["a"]);
   assert.deepEqual(chartRows({ ...answer, group_by: [], groups: [] }, starts, pick).map(({ name, values }) => [name, values]), [["All", [7, 3]]]);
+});
+
+test("a provider and a model of it have a page, a model alone that of whoever serves it", () => {
+  const group = { provider: "openai", model: "gpt-5", user: ADA };
+  assert.deepEqual(pageOf("provider", group), { id: "openai", model: "" });
+  assert.deepEqual(pageOf("model", group), { id: "openai", model: "gpt-5" });
+  assert.deepEqual(pageOf("model", { model: "gpt-5" }), { id: "", model: "gpt-5" });
+  assert.deepEqual([pageOf("user", group), pageOf("model", { model: null }), pageOf("provider", { provider: "" })], [null, null, null]);
 });

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { getVersioned, send, sendVersioned } from "../../server/api.js";
-import { plural, time, usd } from "../../text/format.js";
+import { plural, time } from "../../text/format.js";
 import { Confirm } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
 import { TextField } from "../../parts/field.js";
@@ -15,8 +15,8 @@ import { seesEverything } from "../../frame/shell.js";
 
 const PAGE = 100;
 
-/** `spent` has what groups spent this month by id; `onChanged` gets the name that the group has now. */
-export function GroupPane({ name, spent, me, onClose, onChanged, onRemoved, onMembers }) {
+/** `onChanged` gets the name that the group has now. */
+export function GroupPane({ name, me, onClose, onChanged, onRemoved, onMembers }) {
   const path = `groups/${encodeURIComponent(name)}`;
   const [kept, setKept] = useState(null);
   const [error, setError] = useState(null);
@@ -39,7 +39,7 @@ export function GroupPane({ name, spent, me, onClose, onChanged, onRemoved, onMe
         group &&
         html`
           <p class="quiet">
-            ${group.name}, added ${time(group.created_at)}, ${plural(group.members, "member")}. ${spent[group.id] !== undefined && `${usd(spent[group.id])} spent this month.`}
+            ${group.name}, added ${time(group.created_at)}, ${plural(group.members, "member")}.
             ${seesEverything(me) && html` <a href=${href("policies", `groups/${group.name}`)}>Policy</a>`}
           </p>
           ${isOwner && html`<${Change} key=${kept.version} kept=${kept} path=${path} onChanged=${(answer) => (setKept(answer), onChanged(answer.data.name))} onStale=${load} />`}

@@ -1,77 +1,79 @@
-/** Groups of users: a list with what each spent this month, and the chosen one beside it. For owners, auditors and readers. */
+/** Groups of users: a list with what the calls of each add up to, and the chosen one beside it. For owners, auditors and readers. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
-import { plural, usd } from "../../text/format.js";
+import { plural } from "../../text/format.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { Dialog } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
 import { TextField } from "../../parts/field.js";
 import { Failure, NotForYou } from "../../parts/states.js";
-import { useChange, usePages, useResource } from "../../server/resource.js";
+import { useChange, usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { seesEveryone } from "../../frame/shell.js";
+import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
 import { GroupPane } from "./group.js";
+import { sortRows } from "./row_figures.js";
 
 const PAGE = 100;
-// More groups than that are shown without what they spent.
-const MAX_GROUPS = 1000;
+// A group is used by its members, and nobody notes when.
+const SORTED_BY = ["cost", "calls", "tokens", "failed"];
 const LINKS = ".rows a.group-row";
 
 export function Groups({ route, user }) {
   if (!seesEveryone(user)) return html`<${NotForYou} what="groups" who="owners, auditors and readers" />`;
-  return html`<${List} chosen=${route.id} me=${user} />`;
+  return html`<${List} chosen=${route.id} route=${route} me=${user} />`;
 }
 
-/** The first moment of this month in UTC, as the API has times. */
-function monthStart(now = new Date()) {
-  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth())).toISOString();
-}
-
-function List({ chosen, me }) {
+function List({ chosen, route, me }) {
+  const { params } = route;
   const [adding, setAdding] = useState(false);
   const pages = usePages("groups", {}, "offset", PAGE);
-  const stats = useResource("stats", { from: monthStart(), bucket: "all", group_by: "group", order_by: "cost", limit: MAX_GROUPS });
-  const spent = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.group.id, total.cost_usd]));
+  const figures = useFigures(params, "group");
+  const kept = keptParams(params);
+  useAllPages(pages, params.sort);
+  const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
   const close = () => {
-    go(href("groups"));
+    go(href("groups", "", kept));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
   };
   const changed = (name) => {
     setAdding(false);
     pages.reload();
-    go(href("groups", name));
+    go(href("groups", name, kept));
   };
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <${AdminTabs} view="groups" user=${me} />
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
+    <p class="quiet range-text">${figures.text}</p>
     <div class="toolbar">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}; spent this month</p>
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a group</button>`}
     </div>
     ${adding && html`<${AddGroup} onAdded=${({ name }) => changed(name)} onClose=${() => setAdding(false)} />`}
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Groups">
         <ol class="rows">
-          ${pages.rows.map((group) => html`<${Row} key=${group.id} group=${group} spent=${spent[group.id]} chosen=${group.name.toLowerCase() === chosen.toLowerCase() || group.id === chosen} />`)}
+          ${rows.map((group) => html`<${Row} key=${group.id} group=${group} figures=${figures} params=${params} kept=${kept} chosen=${group.name.toLowerCase() === chosen.toLowerCase() || group.id === chosen} />`)}
         </ol>
         <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
       </section>
-      ${chosen && html`<${GroupPane} key=${chosen} name=${chosen} spent=${spent} me=${me} onClose=${close} onChanged=${changed} onRemoved=${() => (pages.reload(), go(href("groups")))} onMembers=${pages.reload} />`}
+      ${chosen && html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${changed} onRemoved=${() => (pages.reload(), go(href("groups", "", kept)))} onMembers=${pages.reload} />`}
     </div>
   `;
 }
 
-function Row({ group: { name, display_name: shown, members }, spent, chosen }) {
+function Row({ group: { id, name, display_name: shown, members }, figures, params, kept, chosen }) {
   return html`
     <li>
-      <a class="group-row" href=${href("groups", name)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
+      <a class="group-row" href=${href("groups", name, kept)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
         <span class="name"><b>${shown}</b> ${shown !== name && html`<span class="quiet">${name}</span>`}</span>
         <span class="quiet">${plural(members, "member")}</span>
-        <span>${spent === undefined ? "" : usd(spent)}</span>
       </a>
+      <${Figures} figures=${figures} id=${id} terms=${{ group: name }} params=${params} />
     </li>
   `;
 }

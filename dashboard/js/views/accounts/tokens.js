@@ -6,15 +6,18 @@ import { send } from "../../server/api.js";
 import { time } from "../../text/format.js";
 import { Confirm } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
+import { searchFor } from "../../bar/query.js";
 import { usePages } from "../../server/resource.js";
+import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
 import { href } from "../../frame/router.js";
 import { CreatedToken, NewToken } from "./new_token.js";
+import { sortRows } from "./row_figures.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 
 const PAGE = 50;
 
 /** One's own, for everybody. */
-export function OwnTokens({ user }) {
+export function OwnTokens({ route, user }) {
   return html`
     <div class="prose">
       <h2>Your tokens</h2>
@@ -22,7 +25,7 @@ export function OwnTokens({ user }) {
         A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can
         revoke one without the others.
       </p>
-      <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
+      <${Tokens} of="me" route=${route} user=${user} params=${route.params} mayChange=${true} rules=${user.tokens} />
       <h2>Where you are signed in</h2>
       <p>A browser that you signed in with a token. It is signed out with that token, or here.</p>
       <${SignIns} of="me" mayEnd=${true} />
@@ -31,14 +34,18 @@ export function OwnTokens({ user }) {
 }
 
 /**
- * Those of one user; `of` is the username, or `me`. `rules` say which tokens who is signed in may create. `onChanged` is called
- * when there is one more or one less.
+ * Those of one user; `of` is the username, or `me`. `rules` say which tokens who is signed in may create. `params` has the range of
+ * their figures; with `route` and `user` it can be chosen here. `onChanged` is called when there is one more or one less.
  */
-export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
+export function Tokens({ of, route, user, params, mayChange, rules, onChanged = () => {} }) {
+  const figures = useFigures(params, "token", searchFor({ initiator: of }));
+  const sort = route && params.sort;
   const path = `users/${encodeURIComponent(of)}/tokens`;
   const pages = usePages(path, {}, "offset", PAGE);
   const [created, setCreated] = useState(null);
   const [revoking, setRevoking] = useState(null);
+  useAllPages(pages, sort);
+  const rows = sortRows(pages.rows, figures.totals ?? {}, sort, ({ last_used_at: used }) => used);
   const changed = () => {
     pages.reload();
     onChanged();
@@ -52,8 +59,15 @@ export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
       ${created && html`<${CreatedToken} key=${created.id} token=${created} onDone=${() => setCreated(null)} />`}
+      ${
+        route &&
+        html`
+          <${FiguresBar} route=${route} user=${user} figures=${figures} unsorted="Sort by age" />
+          <p class="quiet range-text">${figures.text}</p>
+        `
+      }
       <ul class="rows" aria-label="Tokens">
-        ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
+        ${rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
       </ul>
       <${End} pages=${pages}><p class="quiet">No tokens yet. Create one to sign in.</p><//>
     </div>
@@ -69,14 +83,15 @@ export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
   `;
 }
 
-function Row({ token, onRevoke }) {
-  const { id, expires_at: expires, revoked_at: revoked } = token;
+function Row({ token, figures, params, onRevoke }) {
+  const { id, expires_at: expires, revoked_at: revoked, last_used_at: used } = token;
   const over = Boolean(revoked) || (expires !== null && Date.parse(expires) <= Date.now());
   return html`
     <li class="token ${over ? "over" : ""}">
       <b>${called(token)}</b>
       <span class="quiet"><code>${id}</code> ${since(token, over)}</span>
       ${onRevoke && !over && html`<button type="button" class="danger" aria-label=${`Revoke ${called(token)}`} onClick=${onRevoke}>Revoke</button>`}
+      <${Figures} figures=${figures} id=${id} terms=${{ token: id }} used=${used} params=${params} />
     </li>
   `;
 }

@@ -17,7 +17,7 @@ import { SignIns } from "../sign_in/sign_ins.js";
 import { Tokens } from "./tokens.js";
 
 /** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
-export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) {
+export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMyself }) {
   const { username, name, role, created_at: created } = user;
   const mayChange = me.role === "owner";
   const changed = async () => {
@@ -38,7 +38,7 @@ export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) 
       ${
         (seesEverything(me) || user.id === me.id) &&
         html`
-          <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+          <section><h3>Tokens</h3><${Tokens} of=${username} params=${params} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
           <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
         `
       }

@@ -9,9 +9,12 @@ import { End } from "../../parts/end.js";
 import { Pane } from "../../parts/pane.js";
 import { Empty, Loading, NotForYou } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
+import { searchFor } from "../../bar/query.js";
 import { go, href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
 import { AddUser } from "./add_user.js";
+import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
+import { sortRows } from "./row_figures.js";
 import { UserPane } from "./user.js";
 
 const PAGE = 100;
@@ -19,28 +22,33 @@ const LINKS = ".rows a.user-row";
 
 export function Users({ route, user, onMyself }) {
   if (!seesEveryone(user)) return html`<${NotForYou} what="users" who="owners, auditors and readers" />`;
-  return html`<${List} chosen=${route.id} me=${user} onMyself=${onMyself} />`;
+  return html`<${List} chosen=${route.id} route=${route} me=${user} onMyself=${onMyself} />`;
 }
 
-function List({ chosen, me, onMyself }) {
+function List({ chosen, route, me, onMyself }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("users", {}, "offset", PAGE);
+  const { params } = route;
+  const figures = useFigures(params, "user");
+  const kept = keptParams(params);
+  useAllPages(pages, params.sort);
+  const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
   const listed = named(pages.rows, chosen);
   const shown = useRef(null);
   if (listed) shown.current = { chosen, user: listed };
   // While the list is loaded again, who is further down stays on show: a new token would be lost.
   const found = listed ?? (shown.current?.chosen === chosen && !pages.done ? shown.current.user : undefined);
   const close = () => {
-    go(href("users"));
+    go(href("users", "", kept));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(found?.username ?? chosen)}"]`)?.focus());
   };
   const added = ({ username }) => {
     setAdding(false);
     pages.reload();
-    go(href("users", username));
+    go(href("users", username, kept));
   };
   const removed = () => {
-    go(href("users"));
+    go(href("users", "", kept));
     pages.reload();
   };
   // The API has no way to ask for one user by name: the list is loaded until it has them.
@@ -50,6 +58,8 @@ function List({ chosen, me, onMyself }) {
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <${AdminTabs} view="users" user=${me} />
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />
+    <p class="quiet range-text">${figures.text}</p>
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
       ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
@@ -59,11 +69,11 @@ function List({ chosen, me, onMyself }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Users">
         <ol class="rows">
-          ${pages.rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === listed} />`)}
+          ${rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === listed} figures=${figures} params=${params} kept=${kept} />`)}
         </ol>
         <${End} pages=${pages} />
       </section>
-      ${found && html`<${UserPane} key=${found.id} user=${found} me=${me} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
+      ${found && html`<${UserPane} key=${found.id} user=${found} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
       ${chosen && !found && html`<${Missing} key=${chosen} username=${chosen} pages=${pages} onClose=${close} />`}
     </div>
   `;
@@ -74,16 +84,17 @@ function named(users, name) {
   return users.find(({ username }) => username === name) ?? users.find(({ username }) => username.toLowerCase() === name?.toLowerCase());
 }
 
-function Row({ user, chosen }) {
-  const { username, name, role, active_tokens: tokens, created_at: created } = user;
+function Row({ user, chosen, figures, params, kept }) {
+  const { id, username, name, role, active_tokens: tokens, created_at: created, last_seen_at: seen } = user;
   return html`
     <li>
-      <a class="user-row" href=${href("users", username)} data-name=${username} aria-current=${chosen ? "true" : undefined}>
+      <a class="user-row" href=${href("users", username, kept)} data-name=${username} aria-current=${chosen ? "true" : undefined}>
         <span class="name"><b>${name}</b> ${name !== username && html`<span class="quiet">${username}</span>`}</span>
         <span class="role">${role}</span>
         <span class="tokens">${tokens ? plural(tokens, "token") : "no token"}</span>
         <span class="since">since ${day(new Date(created))}</span>
       </a>
+      <${Figures} figures=${figures} id=${id} terms=${{ initiator: username }} used=${seen} params=${params} />
     </li>
   `;
 }

@@ -4,19 +4,21 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { address } from "../../server/api.js";
 import { chooser } from "../../bar/bar.js";
-import { chosenRange, rangeText } from "../../bar/range.js";
-import { duration, plural, short, time } from "../../text/format.js";
+import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
+import { plural, short, time } from "../../text/format.js";
 import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
 import { Chart } from "../../charts/chart.js";
 import { Empty, Failure, Indexing, Loading, Reading } from "../../parts/states.js";
 import { bucketOf, bucketsOf, presetRange } from "../../bar/ranges.js";
 import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
-import { seesEveryone } from "../../frame/shell.js";
+import { seesEverything, seesEveryone } from "../../frame/shell.js";
 import { ExploreBar } from "./explore_bar.js";
 import { ExploreTable } from "./explore_table.js";
+import { Speed } from "./speed.js";
 
 const PAGE = 50;
+const USUAL = "7d";
 const MAX_GROUPS = 1000;
 const IN_CHART = 7;
 const AMOUNTS = {
@@ -28,13 +30,14 @@ const AMOUNTS = {
 
 /** The query of an address. */
 function askedBy(params, user, now) {
-  const chosen = chosenRange(params, "7d");
+  const chosen = chosenRange(params, USUAL);
   const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
   const of = Object.hasOwn(SUBJECTS, params.of) ? params.of : "calls";
   const { usual, orders } = SUBJECTS[of];
   const by = (params.by || usual[Number(seesEveryone(user))]).split(",").filter((name) => name && name !== "nothing");
-  const order = [params.order, "cost", "calls"].find((one) => orders.includes(one));
-  return { chosen, tz: chosen.tz, range, of, by, order, q: params.q ?? "", compare: params.compare !== "no" };
+  const compare = params.compare !== "no";
+  const order = [params.order, "cost", "calls"].find((one) => orders.includes(one) && (compare || one !== "change"));
+  return { chosen, tz: chosen.tz, range, of, by, order, q: params.q ?? "", compare };
 }
 
 export function Explore({ route, user }) {
@@ -52,7 +55,7 @@ export function Explore({ route, user }) {
   const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
   const bucket = bucketOf(range);
   const table = useResource("stats", wanted, { told: true });
-  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART }, { told: true });
+  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { told: true });
   const choose = chooser(route);
   const error = table.error ?? drawn.error;
   const retry = () => {
@@ -76,17 +79,17 @@ export function Explore({ route, user }) {
     numberOf(table.data.total) > 0 &&
     html`
       ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
-      <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
       html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
-      ${of === "calls" && html`<${Speed} total=${table.data.total} />`}
+      ${of === "calls" && html`<${Speed} total=${table.data.total} histograms=${table.data.histograms} />`}
     `}
   `;
 }
 
 function Drawn({ answer, range, tz, bucket, order, q, callsOf, onZoom }) {
-  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS.calls;
+  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS[order === "change" && answer.total.cost_usd != null ? "cost" : "calls"];
   const title = pick === numberOf ? SUBJECTS[answer.of].name : amount.title;
   if (answer.bucket !== bucket) return null; // of the range before
   const bars = { from: Date.parse(answer.from), to: Date.parse(answer.to) };
@@ -106,25 +109,4 @@ function Drawn({ answer, range, tz, bucket, order, q, callsOf, onZoom }) {
 /** Whether bars have more of the past than a range. */
 function isWider(bars, range) {
   return bars.from < range.from || (bars.to > range.to && range.to < Date.now());
-}
-
-/** Whether it is the bridge or the provider that takes its time. */
-function Speed({ total }) {
-  const rows = [
-    ["Whole call", total.duration_ms, duration],
-    ["First byte", total.first_byte_ms, duration],
-    ["Of that the bridge", total.bridge_ms, duration],
-    ["Tokens a second", total.tokens_per_second, short],
-  ];
-  return html`<section class="card speed">
-    <h2>How fast</h2>
-    <div class="scroll" tabindex="0" role="region" aria-label="How fast">
-      <table class="breakdown">
-        <thead><tr><th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th></tr></thead>
-        <tbody>
-          ${rows.map(([name, figures, format]) => html`<tr key=${name}><td>${name}</td>${["p50", "p95", "p99"].map((part) => html`<td key=${part} class="number">${figures ? format(figures[part]) : "–"}</td>`)}</tr>`)}
-        </tbody>
-      </table>
-    </div>
-  </section>`;
 }

@@ -2,16 +2,17 @@
 
 import { html } from "htm/preact";
 import { duration, percent, UNKNOWN, whole } from "../../text/format.js";
-import { changeOf, compared, dimensionName, exactUsd, numberOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
+import { changeOf, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
 import { withTerm } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
 
-const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost" };
+const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost", change: "Change", cache: "Cache", p95: "p95" };
 
-export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
+/** `fares` is the range for the pages of providers, false for who may not see these. */
+export function ExploreTable({ answer, by, order, q, fares, callsOf, onOrder }) {
   const { of, groups, total, previous } = answer;
   const { orders, name: title } = SUBJECTS[of];
-  const common = { of, whole: total, callsOf };
+  const common = { of, whole: total, fares, callsOf };
   const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
     <button type="button" class="plain" onClick=${() => onOrder(name)}>${text}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
   </th>`;
@@ -23,10 +24,7 @@ export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
           <thead>
             <tr>
               ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
-              ${orders.filter((one) => one !== "p95").map((one) => heading([one, HEADINGS[one] ?? title]))}
-              ${previous && html`<th class="number">Change</th>`}
-              ${total.cache && html`<th class="number">Cache</th>`}
-              ${orders.includes("p95") && heading(["p95", "p95"])}
+              ${orders.filter((one) => previous || one !== "change").map((one) => heading([one, HEADINGS[one] ?? title]))}
             </tr>
           </thead>
           <tbody>
@@ -48,7 +46,7 @@ export function ExploreTable({ answer, by, order, q, callsOf, onOrder }) {
 function Group({ one, by, q, ...common }) {
   const { group, total, previous } = one;
   return html`<tr>
-    ${by.map((name) => html`<td key=${name}><${Value} by=${name} value=${group[name]} q=${q} ...${common} /></td>`)}
+    ${by.map((name) => html`<td key=${name}><${Value} by=${name} value=${group[name]} q=${q} ...${common} /><${Page} page=${common.fares && pageOf(name, group)} range=${common.fares} /></td>`)}
     <${Figures} total=${total} previous=${previous} q=${searchOfGroup(q, group, by, common.of)} ...${common} />
   </tr>`;
 }
@@ -58,6 +56,14 @@ function Value({ of, by, value, q, callsOf }) {
   if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
   const term = termOf(by, value, of);
   return term ? html`<a href=${callsOf(withTerm(q, ...term))}>${name}</a>` : name;
+}
+
+/** The way to how a provider or a model of it fares. */
+function Page({ page, range }) {
+  if (!page) return null;
+  const { id, model } = page;
+  const text = `How ${model || id} fares`;
+  return html` <a class="fares" href=${href("providers", id, { model, ...range })} title=${text} aria-label=${text}></a>`;
 }
 
 /** `q` finds the calls; it is null where no search does. */

@@ -4,14 +4,19 @@ import { html } from "htm/preact";
 import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
 import { Gauge } from "./gauge.js";
 import { Failure, Loading } from "../../parts/states.js";
+import { Bar } from "../../bar/bar.js";
+import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
+import { refusedBy, RefusedInRange } from "./refused_in_range.js";
 import { Usage } from "./usage.js";
 import { WhatIf } from "./what_if.js";
 
 const EVERY_MS = 3000;
 const NAMES_EVERY_MS = 30_000;
+const REFUSED_EVERY_MS = 15_000;
+const USUAL = "7d";
 const TITLES = {
   concurrency: ["Requests at a time", "All requests in progress."],
   user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
@@ -28,7 +33,7 @@ const SCOPES = {
 };
 
 export function Limits({ route, user }) {
-  return seesEveryone(user) ? html`<${OfAll} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
+  return seesEveryone(user) ? html`<${OfAll} route=${route} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
 }
 
 /** Names of tokens by their ids, of those that are shown. */
@@ -44,19 +49,33 @@ function isToken(key) {
   return /^[A-Za-z0-9]{10}$/.test(key);
 }
 
-function OfAll({ user }) {
+function OfAll({ route, user }) {
+  const chosen = chosenRange(route.params, USUAL);
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosen} />
+    <${Now} user=${user} chosen=${chosen} range=${rangeParams(route.params, USUAL)} />
+  `;
+}
+
+/** The limits as they are now, and beside them what was refused in the range. */
+function Now({ user, chosen, range }) {
   const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
   const tokens = useTokens(data?.limits, user);
+  const span = hoursOf(chosen, Date.now());
+  const refused = useResource("stats", { ...span, of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
+  const numbers = refused.data && Object.fromEntries(refused.data.groups.map(({ group, total }) => [group.rule, total.refusals]));
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText({ from: Date.parse(refused.data.from), to: Date.parse(refused.data.to) }, chosen.tz)}, ${chosen.tz}` : ""}</p>
     <p class="quiet">
       ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
-    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} />`)}</div>
+    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} inRange=${numbers && (numbers[limit.name] ?? 0)} range=${range} />`)}</div>
+    <${RefusedInRange} refused=${refused} range=${range} />
     <${Holders} holding=${data.holding} holders=${data.holders} />
-    <${WhatIf} />
+    <${WhatIf} span=${span} tz=${chosen.tz} />
   `;
 }
 
@@ -69,7 +88,7 @@ function Name({ of: { key, username }, tokens }) {
   return html`<a href=${href("usage", user.username)}>${user.username}</a> · ${name || key}`;
 }
 
-function Limit({ limit, tokens, since }) {
+function Limit({ limit, tokens, since, inRange, range }) {
   const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
   const shown = period ? usd : whole;
   const [title, about] = TITLES[name];
@@ -93,6 +112,7 @@ function Limit({ limit, tokens, since }) {
         )}
       </ul>
       ${!rows.length && html`<p class="quiet">Not in use.</p>`}
+      ${inRange > 0 && html`<p><a class="bad" href=${refusedBy(name, range)}>${plural(inRange, "request")} refused in this time</a></p>`}
       <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since ${time(since)}</span></p>
     </section>
   `;

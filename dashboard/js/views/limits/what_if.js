@@ -1,14 +1,16 @@
-/** What other limits would have refused of the calls of last week. */
+/** What other limits would have refused of the calls of a range. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "./proposal.js";
 import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
+import { TextField } from "../../parts/field.js";
 import { Failure } from "../../parts/states.js";
+import { rangeText } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
+import { modelsOf } from "./proposed_models.js";
 
 const SETTLED_MS = 400;
-const DAYS = 7;
 const PARTS = { each_member: "of each user", together: "of all together" };
 const KINDS = { concurrency: "requests at a time", rate: "requests a minute", tokens: "tokens a minute", budget: "dollars a day" };
 /** Where a slider leads: each step about a third more. 0 is off. */
@@ -20,18 +22,22 @@ const SLIDERS = [
   { id: "budget", label: "Dollars a day, each user", unit: 1 },
 ];
 
-export function WhatIf() {
+/** `span` is the range as the API takes it, `tz` whose days it has. */
+export function WhatIf({ span, tz }) {
   const [chosen, setChosen] = useState({});
+  const [{ allowed, denied, q }, setTyped] = useState({ allowed: "", denied: "", q: "" });
   const [{ result, share, error }, setState] = useState({});
   const limits = proposed(chosen);
-  const key = JSON.stringify(limits);
+  const models = modelsOf(allowed, denied);
+  const body = { ...span, ...(q && { q }), ...(Object.keys(limits).length && { limits: { each_member: limits } }), ...(models && { models }) };
+  const key = body.limits || models ? JSON.stringify(body) : "";
+  const typed = (change) => setTyped({ allowed, denied, q, ...change });
   useEffect(() => {
     setState({});
-    if (key === "{}") return undefined;
+    if (!key) return undefined;
     const aborter = new AbortController();
-    const from = new Date(Date.now() - DAYS * 86_400_000).toISOString();
     const timer = setTimeout(() => {
-      ask({ from, limits: { each_member: JSON.parse(key) } }, (at) => setState({ share: at }), aborter.signal).then(
+      ask(JSON.parse(key), (at) => setState({ share: at }), aborter.signal).then(
         (found) => setState({ result: found }),
         (failure) => failure.name !== "AbortError" && setState({ error: failure }),
       );
@@ -44,7 +50,7 @@ export function WhatIf() {
   return html`
     <section class="card what-if">
       <h2>What if</h2>
-      <p class="quiet">Which calls of the last ${DAYS} days other limits would have refused. Nothing is changed.</p>
+      <p class="quiet">Which calls of ${rangeText({ from: Date.parse(span.from), to: Date.parse(span.to) }, tz)} other limits would have refused. Nothing is changed.</p>
       <div class="sliders">
         ${SLIDERS.map(({ id, label, unit }) => {
           const step = chosen[id] ?? 0;
@@ -56,6 +62,11 @@ export function WhatIf() {
             </label>
           `;
         })}
+      </div>
+      <div class="sliders">
+        <${TextField} label="Only these models" hint="Such as claude-*, with commas between; others would be refused." value=${allowed} onInput=${undefined} onChange=${({ target }) => typed({ allowed: target.value })} autocapitalize="off" />
+        <${TextField} label="Not these models" value=${denied} onInput=${undefined} onChange=${({ target }) => typed({ denied: target.value })} autocapitalize="off" />
+        <${TextField} label="Of calls that match" hint="A search, such as tag:project=apollo; words too." value=${q} onInput=${undefined} onChange=${({ target }) => typed({ q: target.value.trim() })} autocapitalize="off" />
       </div>
       ${share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
       ${error && html`<${Failure} error=${error} />`}
@@ -75,6 +86,11 @@ function proposed(chosen) {
   };
 }
 
+/** A limit or a rule, in words. */
+function nameOf({ part, kind }) {
+  return part ? `${KINDS[kind]} ${PARTS[part]}` : "model not allowed";
+}
+
 function Result({ result: { calls, refused, by, first_refused: first } }) {
   if (!refused) return html`<p role="status">Of ${plural(calls, "call")} none would have been refused.</p>`;
   return html`
@@ -86,7 +102,7 @@ function Result({ result: { calls, refused, by, first_refused: first } }) {
           ${by.slice(0, 20).map(
             ({ user, limit, calls: all, refused: number, longest_wait_seconds: wait }) => html`
               <tr key=${user.id + limit.part + limit.kind}>
-                <td>${user.username}</td><td>${`${KINDS[limit.kind]} ${PARTS[limit.part]}`}</td><td>${whole(all)}</td><td>${whole(number)}</td>
+                <td>${user.username}</td><td>${nameOf(limit)}</td><td>${whole(all)}</td><td>${whole(number)}</td>
                 <td>${wait === null ? UNKNOWN : duration(wait * 1000)}</td>
               </tr>
             `,
@@ -98,8 +114,8 @@ function Result({ result: { calls, refused, by, first_refused: first } }) {
       <summary>${`When: ${refused > first.length ? `the first ${whole(first.length)}` : plural(refused, "call")}`}</summary>
       <ol class="when">
         ${first.map(
-          ({ id, started_at: started, user, limit, wait_seconds: wait }) => html`
-            <li key=${id}><a href=${href("interceptions", id)}>${time(started)}, ${user.username}</a> <span class="quiet">${`${KINDS[limit.kind]} ${PARTS[limit.part]}`}${wait !== null && `, free again after ${duration(wait * 1000)}`}</span></li>
+          ({ id, started_at: started, user, limit, model, wait_seconds: wait }) => html`
+            <li key=${id}><a href=${href("interceptions", id)}>${time(started)}, ${user.username}</a> <span class="quiet">${nameOf(limit)}${model && `: ${model}`}${wait !== null && `, free again after ${duration(wait * 1000)}`}</span></li>
           `,
         )}
       </ol>

@@ -1,7 +1,7 @@
 /** One provider: its settings, its keys, its health, and changes. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { rangeText } from "../../bar/range.js";
 import { percent, plural, time, usd, whole, words } from "../../text/format.js";
@@ -18,8 +18,11 @@ import { keysIn } from "./add_provider.js";
 const EVERY_MS = 15_000;
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
-/** `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is opened. */
-export function ProviderPane({ listed, latest, me, span, range, model, tz, onClose, onChanged, onRemoved }) {
+/**
+ * `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is
+ * opened, `keys` the state of the keys in a word or two.
+ */
+export function ProviderPane({ listed, latest, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
@@ -38,7 +41,7 @@ export function ProviderPane({ listed, latest, me, span, range, model, tz, onClo
       ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
       ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
       ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
-      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} range=${range} open=${one.model === model} />`)}</section>`}
+      ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} keys=${keys} range=${range} open=${one.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -86,7 +89,11 @@ function Total({ usage, range, tz }) {
 }
 
 /** A model: whether it works, and opened how it fares. */
-function Model({ provider, model: one, range, open }) {
+function Model({ provider, model: one, keys, range, open }) {
+  const shown = useRef(null);
+  useEffect(() => {
+    if (open) shown.current.scrollIntoView({ block: "nearest" });
+  }, [open]);
   const { model, up, calls, requests, failed, circuit, total, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
   const facts = [
     ["Calls", whole(Math.max(calls, total.interceptions))], // the latest ones are counted a little later
@@ -99,9 +106,10 @@ function Model({ provider, model: one, range, open }) {
     ["Speed", speed(one)],
     ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
     ["Circuit", circuit && words(circuit)],
+    ["Keys", keys],
   ].filter(([, value]) => value);
   return html`
-    <details class="model" open=${open}>
+    <details ref=${shown} class="model" open=${open}>
       <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
       <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
       <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>

@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import { percent, plural } from "../../text/format.js";
 import { limitedShare, waits } from "./performance.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
+import { searchFor } from "../../bar/query.js";
 import { Empty, Failure, Loading, NotForYou } from "../../parts/states.js";
 import { Pane } from "../../parts/pane.js";
 import { useResource } from "../../server/resource.js";
@@ -25,7 +26,7 @@ export function Providers({ route, user }) {
   return html`<${List} chosen=${route.id} route=${route} me=${user} />`;
 }
 
-function List({ chosen, route, me }) {
+function List({ chosen: opened, route, me }) {
   const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
   const range = chosenRange(route.params, USUAL);
@@ -33,6 +34,10 @@ function List({ chosen, route, me }) {
   const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MAX_PROVIDERS }, { every: EVERY_MS });
   const latest = useResource("providers/performance", span, { every: EVERY_MS });
   const kept = { ...rangeParams(route.params), tz: route.params.tz };
+  const { model } = route.params;
+  // Of a model alone the page of the provider opens that has most of its calls.
+  const serving = useResource(model && !opened ? "stats" : null, { ...span, group_by: "provider", bucket: "all", q: searchFor({ model }), limit: 1 });
+  const chosen = opened || (model && serving.data?.groups[0]?.group.provider) || "";
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);
   const close = () => {
@@ -67,7 +72,7 @@ function List({ chosen, route, me }) {
           ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} kept=${kept} />`)}
         </ol>
       </section>
-      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} span=${span} range=${rangeParams(route.params, USUAL)} model=${route.params.model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} keys=${keysOf(found)} span=${span} range=${rangeParams(route.params, USUAL)} model=${model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
       ${chosen &&
       !found &&
       listed.data &&

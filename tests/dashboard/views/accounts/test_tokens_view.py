@@ -148,3 +148,13 @@ def test_no_lifetime_is_offered_that_outlives_the_token_signed_in_with(page, sit
     page.find(".token b", "child")
     child, _, _ = site.get(token, "users/me/tokens")["results"]
     assert child["expires_at"] == expiring["expires_at"]
+
+
+def test_each_token_has_figures_that_lead_to_its_calls(page, site):
+    _, token = site.user()
+    site.calls(token, 2)
+    site.counted(token, 2)
+    page.open("tokens?range=24h", token)
+    page.click(".token .row-figures a", "2 calls")
+    page.find("a.row")
+    assert [text[:-1] for text in page.texts(".chip")] == [f"token:{token.partition('-')[0]}"]

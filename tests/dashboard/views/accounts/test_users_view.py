@@ -264,3 +264,56 @@ def test_a_mail_address_in_any_case_is_the_way_to_a_user(page, site):
     name, _ = site.user(name="Mary.Shaw+test@Example.com")
     page.open(f"users/{name.lower()}", owner)
     assert page.find("aside h2", name).text == name
+
+
+def figures_of(page, name):
+    """What stands beside a user, without when they were there last."""
+    return page.texts(f"li:has(> .user-row[data-name='{name}']) .row-figures > *")[:-1]
+
+
+def test_each_user_has_figures_of_the_range_that_lead_to_their_calls(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    for model in ("demo", "demo-error"):
+        site.call(token, model=model)
+    site.counted(token, 2)
+    page.open("users?range=24h", owner)
+    page.find(f".user-row[data-name='{name}']")
+    (total,) = (one["total"] for one in site.get(token, "stats", group_by="user", limit=1)["groups"])
+    tokens = f"{total['tokens']} tokens"
+    page.until(
+        lambda: [figures_of(page, name)[at] for at in (0, 2, 3)] == ["2 calls", tokens, "1 call failed"],
+        "figures were to come",
+    )
+    page.choose("Time range", "Last quarter")
+    page.until(lambda: figures_of(page, name) == ["no calls"], "there was nobody then")
+    page.choose("Time range", "Last 24 hours")
+    page.click(f"li:has(> .user-row[data-name='{name}']) .row-figures a", "1 call failed")
+    page.find("a.row")
+    assert [text[:-1] for text in page.texts(".chip")] == [f"initiator:{name}", "status:failed"]
+
+
+def test_the_list_is_drawn_before_its_figures_and_sorted_by_them(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    busy, token = site.user(name=f"z-{uuid4().hex}")
+    idle, _ = site.user(name=f"a-{uuid4().hex}")
+    site.calls(token, 3)
+    site.counted(token, 3)
+    page.open("connect", owner)
+    page.find(".who")
+    page.hold("/stats?")
+    page.browser.execute_script("location.hash = '#/users?range=24h&sort=calls'")
+    page.find(f".user-row[data-name='{idle}']")
+    assert figures_of(page, idle) == ["…"]
+    page.release()
+    page.until(lambda: figures_of(page, busy)[0] == "3 calls", "figures were to come")
+    places = {name: place for place, name in enumerate(row.get_attribute("data-name") for row in page.all(".user-row"))}
+    assert places[busy] < places[idle]
+    page.choose("Sort by name", "Sort by name")
+    in_order = "return [...document.querySelectorAll('.user-row')].map((one) => one.dataset.name)"
+    page.until(lambda: (names := page.browser.execute_script(in_order)).index(idle) < names.index(busy), "by name")
+    page.click(f".user-row[data-name='{idle}']")
+    page.find(".detail .token .row-figures", "…")
+    page.release(1)
+    page.find(".detail .token .row-figures", "no calls")
+    assert page.address == f"users/{idle}?range=24h"

@@ -67,3 +67,33 @@ def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
     refused = int(re.search(r"calls (\d+) would", page.find(".what-if").text)[1])
     assert len(page.texts(".what-if .when li")) == min(refused, 100)
     assert page.axe(axe) == []
+
+
+def test_what_was_refused_in_the_range_stands_beside_the_limits_of_now(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    _, token = site.user()
+    site.refused(token, 2)
+    page.open("limits?range=24h", owner)
+    page.find(".refused-in-range li", "Unknown route")
+    page.choose("Time range", "Last quarter")
+    page.find(".refused-in-range", "Nothing was refused.")
+    page.choose("Time range", "Last 24 hours")
+    page.click(".refused-in-range a", "Unknown route")
+    page.find("ol[aria-label='Refused calls, newest first'] li")
+    assert [text[:-1] for text in page.texts(".chip")] == ["rule:unknown_route"]
+
+
+def test_calls_of_models_that_would_not_be_allowed_are_told_with_the_model(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    for model in ("demo", "demo-large"):
+        site.call(token, "apricot", model=model)
+    site.recorded(token, 2)
+    page.open("limits?range=24h", owner)
+    fields = page.until(lambda: page.all(".what-if input[type=text]")[:3], "fields were to be there")
+    fields[2].send_keys(f"initiator:{name} apricot", Keys.ENTER)
+    fields[0].send_keys("demo, other-*", Keys.ENTER)
+    page.find(".what-if [role=status]", "Of 2 calls 1 would have been refused.")
+    assert page.texts(".what-if tbody tr") == [f"{name}model not allowed21\u2013"]
+    page.click(".what-if summary")
+    page.find(".what-if .when li", "model not allowed: demo-large")

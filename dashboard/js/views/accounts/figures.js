@@ -1,0 +1,79 @@
+/** What calls of a range add up to, beside each row of a list. The list is drawn without waiting for it. */
+
+import { html } from "htm/preact";
+import { useEffect } from "preact/hooks";
+import { Bar, chooser } from "../../bar/bar.js";
+import { Choice } from "../../bar/filters.js";
+import { searchFor } from "../../bar/query.js";
+import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { exactUsd } from "../../charts/groups.js";
+import { Failure } from "../../parts/states.js";
+import { ago, plural, short } from "../../text/format.js";
+import { useResource } from "../../server/resource.js";
+import { href } from "../../frame/router.js";
+import { orderOf, SORTS, totalsOf } from "./row_figures.js";
+
+const USUAL = "this-month";
+// Of more than so many the ones that have the least are shown without figures.
+const MAX_GROUPS = 1000;
+
+/**
+ * The totals of the range of an address by `by`, which is `user`, `group` or `token`, by their ids: `{totals, text, error,
+ * reload}`. `totals` is null until they are known, `text` says of which time they are; `q` narrows the calls.
+ */
+export function useFigures(params, by, q = "") {
+  const chosen = chosenRange(params, USUAL);
+  const wanted = { ...hoursOf(chosen, Date.now()), group_by: by, bucket: "all", q, order_by: orderOf(params.sort), limit: MAX_GROUPS };
+  const { data, error, current, reload } = useResource("stats", wanted);
+  const text = data ? `${rangeText({ from: Date.parse(data.from), to: Date.parse(data.to) }, chosen.tz)}, ${chosen.tz}` : "";
+  return { totals: data && (current || !error) ? totalsOf(data.groups, by) : null, text, error, reload };
+}
+
+/** The range and the sort of a list. `id` is what is open; `sorts` leaves some out, `unsorted` says how the list comes. */
+export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS), unsorted = "Sort by name" }) {
+  const choose = chooser(route, id);
+  const options = sorts.map((name) => [name, SORTS[name][0]]);
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosenRange(route.params, USUAL)} id=${id}>
+      <${Choice} label=${unsorted} value=${route.params.sort ?? ""} options=${options} onChoose=${(sort) => choose({ sort })} />
+    <//>
+    ${figures.error && html`<${Failure} error=${figures.error} retry=${figures.reload} />`}
+  `;
+}
+
+/** What of an address stays when another row is opened. */
+export function keptParams({ sort, tz, ...params }) {
+  return { ...rangeParams({ ...params, tz }), tz, sort };
+}
+
+/** Rows are sorted once all of them are there. */
+export function useAllPages(pages, wanted) {
+  useEffect(() => {
+    if (wanted) pages.more();
+  });
+}
+
+/** The figures of one row. `terms` find its calls, `used` is when it was used last, undefined where nobody knows that. */
+export function Figures({ figures, id, terms, used, params }) {
+  const { totals } = figures;
+  const total = totals?.[id];
+  const range = rangeParams(params, USUAL);
+  const calls = (more) => href("interceptions", "", { q: searchFor({ ...terms, ...more }), ...range });
+  const explore = href("explore", "", { q: searchFor(terms), by: "model", ...range });
+  return html`
+    <p class="row-figures">
+      ${!totals && html`<span aria-hidden="true">…</span>`}
+      ${totals && !total && html`<span>no calls</span>`}
+      ${
+        total &&
+        html`
+          <a href=${calls({})}>${plural(total.interceptions, "call")}</a>
+          <a href=${explore}>${total.cost_usd === null ? "no price" : exactUsd(total.cost_usd)}</a>
+          <a href=${explore}>${short(total.tokens)} tokens</a>
+          ${total.failed ? html`<a class="bad" href=${calls({ status: "failed" })}>${plural(total.failed, "call")} failed</a>` : html`<span>none failed</span>`}
+        `
+      }
+      ${used !== undefined && html`<span title=${used}>${used ? `used ${ago(used)}` : "never used"}</span>`}
+    </p>
+  `;
+}
