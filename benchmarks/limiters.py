@@ -14,7 +14,7 @@ from random import Random
 from intercept.refusals import Rule
 from limits.kinds.rate_window import RateWindow
 from limits.limit import Kind, Limit, Of
-from storage.admission.kinds.terms import Times
+from storage.admission.kinds.parameters import Times
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.presence.shares import Alone, Share
@@ -89,10 +89,10 @@ def gcra(burst: int) -> Limiter:
 
 def each_server_alone() -> Limiter:
     """Three servers with the whole limit each, behind a load balancer that takes turns."""
-    servers, turn = [exact_window() for _ in range(SERVERS)], count()
+    servers, order = [exact_window() for _ in range(SERVERS)], count()
 
     def admit(now: int) -> bool:
-        return servers[next(turn) % SERVERS](now)
+        return servers[next(order) % SERVERS](now)
 
     return admit
 
@@ -101,9 +101,9 @@ def cluster(*, unavailable: bool = False) -> Limiter:
     """What the bridge does with three servers in scope `cluster`; or while they cannot reach the database."""
     limit = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "key", LIMIT, WINDOW * TICK_NS)
     ledgers: dict[str, tuple[Ledger, str]] = {}
-    clock, turn = [0], count()
+    clock, order = [0], count()
     servers = [
-        Permits(f"server {number}", lambda: clock[0], lambda _: False, times=Times(answer=500 * MS))
+        Permits(f"server {number}", lambda: clock[0], lambda _: False, times=Times(grant=500 * MS))
         for number in range(SERVERS)
     ]
 
@@ -120,7 +120,7 @@ def cluster(*, unavailable: bool = False) -> Limiter:
                 server.tick()
                 make_rounds(server)
         clock[0] = now * TICK_NS
-        server = servers[next(turn) % SERVERS]
+        server = servers[next(order) % SERVERS]
         waiting = server.start([limit])
         if not unavailable:
             make_rounds(server)

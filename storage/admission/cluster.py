@@ -21,8 +21,8 @@ from uuid import UUID
 import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
-from storage.admission.asking import RETRY_SECONDS, Silence, ask_database
-from storage.admission.kinds.terms import MS, Times
+from storage.admission.database_calls import RETRY_SECONDS, Silence, call_database
+from storage.admission.kinds.parameters import MS, Times
 from storage.admission.ledger_documents import Document
 from storage.admission.ledger_store import BEAT_MS, LedgerStore
 from storage.admission.ledger_usage import busiest, state_of
@@ -35,13 +35,13 @@ from storage.admission.rounds import Rounds
 from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
-ANSWER_SECONDS = 0.4
+ROUND_SECONDS = 0.4
 """How long a round may take, in seconds in which this process was running."""
 
 HEARTBEAT_SECONDS = 1.0
 """From one heartbeat to the next; also how often what is due is done."""
 
-HEARTBEAT_PATIENCE = 4
+HEARTBEAT_FACTOR = 4
 """A heartbeat, which nobody waits for, may take so many times as long as a round."""
 
 RETURN_SECONDS = 2.0
@@ -80,7 +80,7 @@ class ClusterAuthority:
     Args:
         database: Where the ledgers are.
         process: This server; a new id each time it starts.
-        patience: How long a round may take, in seconds.
+        round_seconds: How long a round may take, in seconds.
         lease: After how many seconds without a heartbeat a server is dead that knew of no other.
         missing: So many seconds after its last heartbeat a server may be deciding alone.
         dead: After how many seconds without a heartbeat a server is dead.
@@ -94,7 +94,7 @@ class ClusterAuthority:
         database: Database,
         *,
         process: UUID,
-        patience: float = ANSWER_SECONDS,
+        round_seconds: float = ROUND_SECONDS,
         lease: float = LEASE_SECONDS,
         missing: float = MISSING_SECONDS,
         dead: float = DEAD_SECONDS,
@@ -102,11 +102,11 @@ class ClusterAuthority:
         now_ns: Callable[[], int] = uptime_ns,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        answer, lease_ns, missing_ns, dead_ns = (
-            round(1000 * seconds) * MS for seconds in (patience + 0.1, lease, missing, dead)
+        grant, lease_ns, missing_ns, dead_ns = (
+            round(1000 * seconds) * MS for seconds in (round_seconds + 0.1, lease, missing, dead)
         )
-        times = Times(answer=answer, fresh=2 * answer)
-        hidden_ns = BEAT_MS * MS + missing_ns + answer
+        times = Times(grant=grant, fresh=2 * grant)
+        hidden_ns = BEAT_MS * MS + missing_ns + grant
         self._store = LedgerStore(database, process, now_ns)
         self._members = Members(
             str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
@@ -120,14 +120,14 @@ class ClusterAuthority:
         self._presence = Presence(process, self._store, self._members, self._standing, folder)
         self._lease_ns = lease_ns
         self._on_change: Callable[[], None] = lambda: None
-        self._patience = patience
+        self._round_seconds = round_seconds
         self._now_ns = now_ns
         self._pause = pause
         self._rounds = Rounds(
             *(self._permits, self._store, self._standing),
             is_only=lambda: self.servers == 1,
             lose=self._begin_alone,
-            patience=patience,
+            round_seconds=round_seconds,
             now_ns=now_ns,
             pause=pause,
         )
@@ -157,10 +157,10 @@ class ClusterAuthority:
         """
         self._presence.report, self._on_change = report, on_change
         with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-            await self._ask(self._presence.take_over(), HEARTBEAT_PATIENCE)
+            await self._call(self._presence.take_over(), HEARTBEAT_FACTOR)
         await self._beat()
         for _ in range(WELCOMES):
-            if self.unavailable or not self._members.strangers:
+            if self.unavailable or not self._members.has_unaware:
                 break
             await self._pause(HEARTBEAT_SECONDS / 4)
             await self._beat()
@@ -173,7 +173,7 @@ class ClusterAuthority:
             self._permits.report_uncounted()
             await self._rounds.finish()
             with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-                await self._ask(self._store.leave())
+                await self._call(self._store.leave())
         self._presence.close()
 
     async def run(self) -> None:
@@ -235,15 +235,15 @@ class ClusterAuthority:
         return [] if self.unavailable else self._presence.others()
 
     async def _decided(self, waiting: Waiting) -> Decision:
-        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        result: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
-        def answered(decision: Decision) -> None:
-            if not answer.done():
-                answer.set_result(decision)
+        def on_decision(decision: Decision) -> None:
+            if not result.done():
+                result.set_result(decision)
 
-        waiting.done = answered
+        waiting.done = on_decision
         try:
-            return await answer
+            return await result
         except asyncio.CancelledError:
             waiting.gone = True
             if waiting.decision is not None and waiting.decision.ticket is not None:
@@ -258,7 +258,7 @@ class ClusterAuthority:
         while True:
             began = self._now_ns()
             try:
-                await self._ask(self._presence.beat(began, untold=self._permits.untold), HEARTBEAT_PATIENCE)
+                await self._call(self._presence.beat(began, unreported=self._permits.unreported), HEARTBEAT_FACTOR)
                 break
             except (OwnPauseError, DatabaseUnavailableError) as error:
                 if silence.note(error) or self.unavailable:
@@ -286,5 +286,5 @@ class ClusterAuthority:
             self._on_change()
         return True
 
-    async def _ask(self, ask: Coroutine[Any, Any, T], times: int = 1) -> T:
-        return await ask_database(times * self._patience, ask)
+    async def _call(self, operation: Coroutine[Any, Any, T], times: int = 1) -> T:
+        return await call_database(times * self._round_seconds, operation)

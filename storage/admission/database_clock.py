@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 
-MAX_ANSWER_NS = 100_000_000
+MAX_ROUND_TRIP_NS = 100_000_000
 """An answer that took longer says too little of the time; the one before is used further."""
 
 MAX_AGE_NS = 10_000_000_000
@@ -43,13 +43,13 @@ class DatabaseClock:
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._latest: DatabaseTime | None = None
-        self._answered_at = 0
+        self._received_at = 0
 
     def note(self, time: DatabaseTime) -> None:
         """An answer has just come, to what was asked at `time.at`."""
         now = self._now_ns()
-        if now - time.at <= MAX_ANSWER_NS:
-            self._latest, self._answered_at = time, now
+        if now - time.at <= MAX_ROUND_TRIP_NS:
+            self._latest, self._received_at = time, now
         elif self._latest is not None and self._latest.clock != time.clock:
             self._latest = None
 
@@ -58,7 +58,7 @@ class DatabaseClock:
         if self._latest is None:
             return None
         now = self._now_ns()
-        age, longest = now - self._answered_at, now - self._latest.at
+        age, longest = now - self._received_at, now - self._latest.at
         if age > MAX_AGE_NS:
             return None
         passed = (age - age // 1_000) // MS

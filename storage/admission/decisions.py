@@ -23,12 +23,12 @@ def refusal_of(waiting: Waiting, alone: Alone | None) -> Decision:
         waiting: The request, which something blocks.
         alone: How this server decides alone; None if it goes by the ledgers.
     """
-    told = [(need, _state(need, waiting, alone)) for need in waiting.needs]
-    against = [state for need, state in told if need in waiting.refusing]
+    pairs = [(need, _state(need, waiting, alone)) for need in waiting.needs]
+    against = [state for need, state in pairs if need in waiting.refusing]
     refused_by = max(against, key=lambda state: (state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns))
     longest = max(state.retry_after_ns for state in against)
-    shadow = tuple([state for need, state in told if need in waiting.blocked and need.limit.shadow])
-    return Decision(None, tuple([state for _, state in told]), refused_by, longest, shadow)
+    shadow = tuple([state for need, state in pairs if need in waiting.blocked and need.limit.shadow])
+    return Decision(None, tuple([state for _, state in pairs]), refused_by, longest, shadow)
 
 
 def _state(need: Need, waiting: Waiting, alone: Alone | None) -> LimitState:

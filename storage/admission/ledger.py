@@ -25,7 +25,7 @@ MAX_LIFE_MS = 5_000
 MAX_SKEW_MS = 60_000
 """By how much the clocks of two members of a replica set may differ, in milliseconds."""
 
-AHEAD_MS = MAX_LIFE_MS + 1_000
+MAX_FUTURE_MS = MAX_LIFE_MS + 1_000
 """How far ahead of the clock a time in a ledger may be. Beyond it the clock was set back: it is believed."""
 
 MAX_ENTRIES = 1_000
@@ -120,7 +120,7 @@ class Ledger:
             for member in self.members.values():
                 member.at = now
         self.clock = clock
-        latest = now + AHEAD_MS
+        latest = now + MAX_FUTURE_MS
         if self.entries and self.entries[-1][0] > latest and span.window:
             self.entries = [(min(at, latest), count) for at, count in self.entries]
         if self.entries and self.entries[0][0] < span.begin:
@@ -137,9 +137,9 @@ class Ledger:
     def enter(self, at: int, count: int, span: Span) -> None:
         """Enter a count at a time."""
         entries = self.entries
-        place = bisect_left(entries, (at,))
-        if place < len(entries) and entries[place][0] == at:
-            entries[place] = (at, entries[place][1] + count)
+        index = bisect_left(entries, (at,))
+        if index < len(entries) and entries[index][0] == at:
+            entries[index] = (at, entries[index][1] + count)
         else:
             insort(entries, (at, count))
             if len(entries) > MAX_ENTRIES:
@@ -181,15 +181,15 @@ class Ledger:
     def remove(self, at: int, count: int) -> None:
         """Remove permits that were entered at a time; they may have been moved to a later one since."""
         entries = self.entries
-        place = bisect_left(entries, (at,))
-        while count and place < len(entries):
-            time, there = entries[place]
+        index = bisect_left(entries, (at,))
+        while count and index < len(entries):
+            time, there = entries[index]
             taken = min(count, there)
             count -= taken
             if taken == there:
-                del entries[place]
+                del entries[index]
             else:
-                entries[place] = (time, there - taken)
+                entries[index] = (time, there - taken)
 
     def _merge(self, grain: int) -> None:
         merged: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ import msgspec
 from pymongo import ReplaceOne, UpdateOne
 
 from limits.limit import UNLIMITED
-from storage.admission.kinds.terms import span_of
+from storage.admission.kinds.parameters import span_of
 from storage.admission.ledger import MAX_ENTRIES, MAX_SKEW_MS, Ledger, Member
 from storage.admission.round import Change
 

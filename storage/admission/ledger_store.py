@@ -31,10 +31,10 @@ from pymongo.errors import BulkWriteError
 
 from limits.limit import Limit
 from storage.admission.database_clock import DatabaseClock, DatabaseTime
-from storage.admission.kinds.terms import span_of
+from storage.admission.kinds.parameters import span_of
 from storage.admission.ledger import Ledger
 from storage.admission.ledger_documents import EPOCH, HELD_MS, Document, ledger_of, milliseconds, statement_of
-from storage.admission.presence.members import Said
+from storage.admission.presence.members import Heartbeat
 from storage.admission.presence.shares import Share
 from storage.admission.round import Change, Outcome, Snapshot
 from storage.mongo.database import Database
@@ -44,21 +44,21 @@ BEAT_MS = 1_000
 
 DUPLICATE_KEY = 11000
 
-LEDGERS_LOOKED_AT = 1_000
+MAX_LEDGERS_READ = 1_000
 """Of how many ledgers, those that matter longest, usage is told."""
 
 
-class Heard(NamedTuple):
+class Heartbeats(NamedTuple):
     """The last heartbeats of all servers.
 
     Attributes:
-        said: What they said, by server.
+        by_server: The heartbeats.
         reports: What else they said.
         now: The database's time when they were read.
         clock: Whose clock that is.
     """
 
-    said: dict[str, Said]
+    by_server: dict[str, Heartbeat]
     reports: dict[str, Document]
     now: datetime
     clock: str = ""
@@ -100,7 +100,7 @@ class LedgerStore:
         cursor = self._ledgers.find({"_id": {"$in": [*names, self._id]}}, _PROJECTION)
         documents = await cursor.to_list(None)
         while not documents:
-            await self.beat(Said(0), {}, Heard({}, {}, EPOCH))
+            await self.beat(Heartbeat(0), {}, Heartbeats({}, {}, EPOCH))
             documents = await self._ledgers.find({"_id": self._id}, _PROJECTION).to_list(None)
         now = milliseconds(documents[0]["now"])
         clock = self._clock_of(cursor)
@@ -158,11 +158,11 @@ class LedgerStore:
                 written.add(one["_id"])
         return written
 
-    async def beat(self, said: Said, report: Document, others: Heard) -> None:
+    async def beat(self, heartbeat: Heartbeat, report: Document, others: Heartbeats) -> None:
         """Say that this server is alive, and what it reports.
 
         Args:
-            said: The number of the heartbeat is not used.
+            heartbeat: Its number is not used.
             report: What else it says.
             others: What was just read. Longer than `BEAT_MS` after that nothing is written, so that nobody hears of a server
                 later that cannot reach the database any more.
@@ -172,19 +172,19 @@ class LedgerStore:
         """
         self._beat += 1
         self.commands += 1
-        told = {
+        fields = {
             "beat": {"$literal": self._beat},
-            "servers": {"$literal": said.share.servers},
-            "rank": {"$literal": said.share.rank},
-            "alone": {"$literal": said.alone},
+            "servers": {"$literal": heartbeat.share.servers},
+            "rank": {"$literal": heartbeat.share.rank},
+            "alone": {"$literal": heartbeat.alone},
             "clock": {"$literal": others.clock},
             "report": {"$literal": report},
             "expires_at": {"$add": ["$$NOW", HELD_MS]},
         }
-        known = self._process in others.said
+        known = self._process in others.by_server
         until = others.now + timedelta(milliseconds=BEAT_MS)
         which = {"_id": self._id, "$expr": {"$lte": ["$$NOW", until]}} if known else {"_id": self._id}
-        done = await self._ledgers.update_one(which, [{"$set": told}], upsert=not known)
+        done = await self._ledgers.update_one(which, [{"$set": fields}], upsert=not known)
         if known and not done.matched_count:
             raise TimeoutError
 
@@ -196,30 +196,30 @@ class LedgerStore:
         """Say that another server is gone: one that was here before and ended."""
         await self._ledgers.delete_one({"_id": f"process:{process}"})
 
-    async def servers(self) -> Heard:
+    async def servers(self) -> Heartbeats:
         """The last heartbeat and report of every server, this one included."""
         self.commands += 1
-        asked_at = self._now_ns()
+        sent_at = self._now_ns()
         # The server's time comes with a document. There is always one: the first heartbeat makes it.
         cursor = self._ledgers.find({"_id": {"$regex": "^process:"}}, _BEATS)
         found = await cursor.to_list(None)
-        heard = Heard({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
+        heartbeats = Heartbeats({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
         if found:
-            self.clock.note(DatabaseTime(milliseconds(heard.now), heard.clock, asked_at))
+            self.clock.note(DatabaseTime(milliseconds(heartbeats.now), heartbeats.clock, sent_at))
         for one in found:
             name = one["_id"].removeprefix("process:")
             age: int | None = milliseconds(one["now"]) - milliseconds(one["expires_at"]) + HELD_MS
-            age = age if one.get("clock") == heard.clock else None
+            age = age if one.get("clock") == heartbeats.clock else None
             share = Share(one.get("servers", 2), one.get("rank", 0))
-            heard.said[name] = Said(one["beat"], share, one.get("alone", False), age)
-            heard.reports[name] = one["report"]
-        return heard
+            heartbeats.by_server[name] = Heartbeat(one["beat"], share, one.get("alone", False), age)
+            heartbeats.reports[name] = one["report"]
+        return heartbeats
 
     async def usage(self, is_dead: Callable[[str], bool]) -> list[tuple[Limit, Ledger, int]]:
         """The ledgers that matter longest, as they are now: their limits, and what time it is."""
         cursor = self._ledgers.find({"limit": {"$exists": True}}, _PROJECTION | {"limit": 1})
         found: list[tuple[Limit, Ledger, int]] = []
-        for one in await cursor.sort("expires_at", DESCENDING).limit(LEDGERS_LOOKED_AT).to_list(None):
+        for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):
             limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), milliseconds(one["now"])
             ledger.advance(span_of(limit, now), ledger.clock, is_dead)
             found.append((limit, ledger, now))

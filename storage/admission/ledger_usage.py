@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from heapq import nsmallest
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
-from storage.admission.kinds.terms import MS, span_of
+from storage.admission.kinds.parameters import MS, span_of
 from storage.admission.ledger import Ledger
 
 

@@ -24,7 +24,9 @@ class OwnPauseError(Exception):
     """There is no answer, and this process was paused or busy while it waited: that says nothing of the other side."""
 
 
-async def answer_within(seconds: float, ask: Coroutine[Any, Any, T], clock: Callable[[], float] = time.monotonic) -> T:
+async def result_within(
+    seconds: float, operation: Coroutine[Any, Any, T], clock: Callable[[], float] = time.monotonic
+) -> T:
     """Wait for an answer, in seconds that this process was running.
 
     Raises:
@@ -32,7 +34,7 @@ async def answer_within(seconds: float, ask: Coroutine[Any, Any, T], clock: Call
         OwnPauseError: There is none, or an error, and the process was paused; or there is none, and it was busy.
     """
     started, computed = clock(), time.process_time()
-    task = asyncio.create_task(ask)  # noqa: TID251 - waited for below
+    task = asyncio.create_task(operation)  # noqa: TID251 - waited for below
     paused = False
     try:
         for _ in range(SLICES):

@@ -14,9 +14,9 @@ from limits.limit import NOTHING, UNLIMITED, Amounts, Kind, Limit, LimitState
 from storage.admission.decisions import admission_of, refusal_of
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.amount_account import AmountAccount
+from storage.admission.kinds.parameters import MS, Times, name_of
 from storage.admission.kinds.rate_account import RateAccount
 from storage.admission.kinds.slot_account import SlotAccount
-from storage.admission.kinds.terms import MS, Times, name_of
 from storage.admission.presence.shares import Absent, Alone
 from storage.admission.waiting import Need, Ticket, Waiting
 
@@ -80,9 +80,9 @@ class Permits:
         return bool(self._queue or self._due)
 
     @property
-    def untold(self) -> bool:
+    def unreported(self) -> bool:
         """Whether requests were admitted of which the ledgers do not know yet."""
-        return any(account.untold for account in self._lively.values())
+        return any(account.unreported for account in self._lively.values())
 
     @property
     def requests(self) -> int:
@@ -108,9 +108,9 @@ class Permits:
 
     def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
         """Count a request that was admitted elsewhere, whatever the limits say; see `limits.limiter.Limiter.count`."""
-        needs = Waiting(self._needs(limits, reserve), reserve).taking
+        needs = Waiting(self._needs(limits, reserve), reserve).acquiring
         for account, _, amount in needs:
-            account.take_alone(amount)
+            account.acquire_alone(amount)
             if self.alone is None:
                 account.report_uncounted()
             self.note(account)
@@ -268,7 +268,7 @@ class Permits:
                 return False
             if not all(need.account.state(need.limit, need.amount).retry_after_ns for need in refusing):
                 return False  # one that was to start has left
-            waiting.answer(refusal_of(waiting, self.alone))
+            waiting.decide(refusal_of(waiting, self.alone))
             return True
         if any(not need.account.fits(need.limit, need.amount) for need in waiting.needs if need not in waiting.blocked):
             return False
@@ -309,30 +309,30 @@ class Permits:
         return Need(account, limit, _amount(limit, reserve) if limit.reserve else 0)
 
     def _admit(self, waiting: Waiting, *, at_once: bool = False) -> None:
-        taking = waiting.taking
-        for account, _, amount in taking:
+        acquiring = waiting.acquiring
+        for account, _, amount in acquiring:
             if at_once:
-                account.take_at_once(amount)
+                account.acquire_at_once(amount)
             else:
-                account.take(amount)
+                account.acquire(amount)
             self.note(account)
-        self._start(waiting, taking)
+        self._start(waiting, acquiring)
 
     def _decide_alone(self, waiting: Waiting, alone: Alone) -> None:
         waiting.blocked = [n for n in waiting.needs if not n.account.fits_alone(n.limit, n.amount, alone)]
         if waiting.refusing:
-            waiting.answer(refusal_of(waiting, alone))
+            waiting.decide(refusal_of(waiting, alone))
             return
-        taking = waiting.taking
-        for account, _, amount in taking:
-            account.take_alone(amount)
+        acquiring = waiting.acquiring
+        for account, _, amount in acquiring:
+            account.acquire_alone(amount)
             self._lively[account.name] = account
-        self._start(waiting, taking)
+        self._start(waiting, acquiring)
 
-    def _start(self, waiting: Waiting, taking: Sequence[Need]) -> None:
+    def _start(self, waiting: Waiting, acquiring: Sequence[Need]) -> None:
         ticket = self._numbers()
-        self._tickets[ticket] = Ticket(taking, waiting.reserve)
-        waiting.answer(admission_of(waiting, ticket))
+        self._tickets[ticket] = Ticket(acquiring, waiting.reserve)
+        waiting.decide(admission_of(waiting, ticket))
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:

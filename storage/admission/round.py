@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 from limits.limit import Limit
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.terms import Read
+from storage.admission.kinds.parameters import Read
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.waiting import Waiting
@@ -93,9 +93,10 @@ class Round:
         timed: bool,
         only: bool,
     ) -> None:
-        asked = {need.account.name for one in waiting for need in one.needs}
+        requested = {need.account.name for one in waiting for need in one.needs}
         self._basis = {
-            name: account.basis(asked=name in asked) if timed else Basis.READ for name, account in accounts.items()
+            name: account.basis(requested=name in requested) if timed else Basis.READ
+            for name, account in accounts.items()
         }
         self.names = [name for name, basis in self._basis.items() if basis is Basis.READ]
         self._permits = permits
@@ -135,8 +136,8 @@ class Round:
         for waiting in self._waiting:
             waiting.blocked = [need for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
             doubtful = any(need.account.name in self._unread for need in waiting.blocked)
-            if not waiting.refusing and not doubtful and all(need.account.has_turn for need in waiting.needs):
-                for account, _, amount in waiting.taking:
+            if not waiting.refusing and not doubtful and all(need.account.may_start for need in waiting.needs):
+                for account, _, amount in waiting.acquiring:
                     account.plan(amount)
                 for account, limit, _ in waiting.needs:  # several may be of one account
                     lowest[account.name] = min(limit.maximum, lowest.get(account.name, limit.maximum))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from storage.admission.asking import RETRY_SECONDS, Silence, ask_database
+from storage.admission.database_calls import RETRY_SECONDS, Silence, call_database
 from storage.admission.ledger_store import LedgerStore
 from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
@@ -27,7 +27,7 @@ class Rounds:
         standing: Whether this server decides by the ledgers; alone it makes no rounds.
         is_only: Whether there is no other server.
         lose: Told why the database is unavailable. Whether this server decides alone now; if not, rounds go on.
-        patience: How long a round may take, in seconds.
+        round_seconds: How long a round may take, in seconds.
         now_ns: A monotonic clock, in nanoseconds.
         pause: Waits for seconds.
     """
@@ -40,7 +40,7 @@ class Rounds:
         *,
         is_only: Callable[[], bool],
         lose: Callable[[Exception], bool],
-        patience: float,
+        round_seconds: float,
         now_ns: Callable[[], int],
         pause: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -49,7 +49,7 @@ class Rounds:
         self._standing = standing
         self._is_only = is_only
         self._lose = lose
-        self._patience = patience
+        self._round_seconds = round_seconds
         self._now_ns = now_ns
         self._pause = pause
         self._task: asyncio.Task[None] | None = None
@@ -122,5 +122,5 @@ class Rounds:
 
         planned: list[Outcome] = []
         await asyncio.sleep(0)  # what this event loop iteration brings waits for the next round together
-        await ask_database(self._patience, exchange())
+        await call_database(self._round_seconds, exchange())
         round_.settle(planned[0])

@@ -52,16 +52,16 @@ class Waiting:
         return [need for need in self.blocked if not need.limit.shadow]
 
     @property
-    def taking(self) -> list[Need]:
+    def acquiring(self) -> list[Need]:
         """What it takes as it starts: of each account once, by a limit that has room for it, and reserves if one does."""
         fitting = [need for need in self.needs if need not in self.blocked] if self.blocked else self.needs
-        taking: dict[str, Need] = {}
+        acquiring: dict[str, Need] = {}
         for need in fitting:
-            if need.account.name not in taking or need.limit.reserve:
-                taking[need.account.name] = need
-        return list(taking.values())
+            if need.account.name not in acquiring or need.limit.reserve:
+                acquiring[need.account.name] = need
+        return list(acquiring.values())
 
-    def answer(self, decision: Decision) -> None:
-        """Tell the decision."""
+    def decide(self, decision: Decision) -> None:
+        """Note the decision, and pass it on."""
         self.decision = decision
         self.done(decision)

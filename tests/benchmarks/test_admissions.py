@@ -12,7 +12,7 @@ from storage.admission.cluster import ClusterAuthority
 @pytest.mark.gen_test
 async def test_it_measures_decisions_that_the_database_made(database, row):
     await use_up(database)
-    authority = ClusterAuthority(database, process=UUID(int=1), patience=30)
+    authority = ClusterAuthority(database, process=UUID(int=1), round_seconds=30)
     await authority.open()
     for _ in range(5):  # a busy machine decides little in that time
         took = await measure(authority, row, 0.05)
@@ -27,7 +27,7 @@ async def test_it_measures_decisions_that_the_database_made(database, row):
 @pytest.mark.gen_test
 async def test_of_the_rate_that_is_near_less_than_a_fifth_is_left(database):
     await use_up(database)
-    authority = ClusterAuthority(database, process=UUID(int=1), patience=30)
+    authority = ClusterAuthority(database, process=UUID(int=1), round_seconds=30)
     await authority.open()
     decision = await authority.start([NEAR])
     await authority.close()

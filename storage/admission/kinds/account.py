@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from limits.limit import SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.basis import Basis, Versions
-from storage.admission.kinds.terms import MS, NEVER_READ, Read, Times, name_of, span_of
+from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times, name_of, span_of
 from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
 
@@ -65,7 +65,7 @@ class Account(ABC):
         self._in_round = False
         self._complete = True
         self._moved = False
-        self._told = 0
+        self._reported = 0
         self._first = self._total = 0
 
     # -- between rounds
@@ -79,12 +79,12 @@ class Account(ABC):
         return self.fits(limit, need)
 
     @abstractmethod
-    def take(self, need: int, /) -> None:
+    def acquire(self, need: int, /) -> None:
         """Count a request that fits."""
 
-    def take_at_once(self, need: int, /) -> None:
+    def acquire_at_once(self, need: int, /) -> None:
         """Count a request that fits at once."""
-        self.take(need)
+        self.acquire(need)
 
     def end(self, reserved: int, /) -> None:  # noqa: B027 - most kinds have nothing to give back
         """Give back what a request held."""
@@ -114,7 +114,7 @@ class Account(ABC):
         """Note what was used before the ledger could not be reached."""
 
     @abstractmethod
-    def take_alone(self, need: int, /) -> None:
+    def acquire_alone(self, need: int, /) -> None:
         """Count a request that is admitted alone; the ledger is told later."""
 
     @abstractmethod
@@ -130,7 +130,7 @@ class Account(ABC):
         return self.tick()
 
     @property
-    def untold(self) -> bool:
+    def unreported(self) -> bool:
         """Whether requests were admitted of which the ledger does not know yet."""
         return False
 
@@ -141,13 +141,13 @@ class Account(ABC):
 
     # -- in a round
 
-    def basis(self, *, asked: bool) -> Basis:
+    def basis(self, *, requested: bool) -> Basis:
         """By which ledger to go in the next round.
 
         Args:
-            asked: Whether requests wait for it; if not, there is only something to tell.
+            requested: Whether requests wait for it; if not, there is only something to tell.
         """
-        return self.versions.basis(may_add=asked and not self._reports and self._may_add)
+        return self.versions.basis(may_add=requested and not self._reports and self._may_add)
 
     @property
     @abstractmethod
@@ -178,7 +178,7 @@ class Account(ABC):
         self._complete = len(ledger.members) == members
         self._absent = read.absent
         ledger.report(self._process, [self._in_ledger(report, read) for report in self._reports], self._span)
-        self._told = self._reports[-1].number if self._reports else 0
+        self._reported = self._reports[-1].number if self._reports else 0
         self._ledger = ledger
         self._read_at = read.at
         self._count_again()
@@ -186,7 +186,7 @@ class Account(ABC):
         self.urgent = False
 
     @property
-    def has_turn(self) -> bool:
+    def may_start(self) -> bool:
         """Whether one more may start in this round; if not, it waits for the next one."""
         return True
 
@@ -279,15 +279,15 @@ class Account(ABC):
 
     def _with_member(self, number: int, held: int) -> Ledger:
         before = self._ledger.members.get(self._process)
-        told = max(self._told, before.report if before else 0)
-        self._ledger.members[self._process] = Member(held, told, number, self._span.now)
+        reported = max(self._reported, before.report if before else 0)
+        self._ledger.members[self._process] = Member(held, reported, number, self._span.now)
         self._reports = [report._replace(sent=True) for report in self._reports]
         return self._ledger
 
     def _forget_reports(self) -> None:
-        self._reports = [report for report in self._reports if report.number > self._told]
+        self._reports = [report for report in self._reports if report.number > self._reported]
 
-    def _tell(self, count: int, at: int, clock: str = "", used_at: int | None = None) -> None:
+    def _add_report(self, count: int, at: int, clock: str = "", used_at: int | None = None) -> None:
         """Have a round tell the ledger. `used_at` is by this server's clock."""
         self._reports.append(Report(self._next_number(), count, at, clock, used_at=used_at))
 

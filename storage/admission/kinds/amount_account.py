@@ -8,11 +8,11 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.terms import MS, NEVER_READ, Read, Times
+from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
 
-TOLD_NS = 3_000 * MS
+REPORTED_NS = 3_000 * MS
 """After that time the ledger knows what all servers charged until now: the records may already have some of it."""
 
 
@@ -28,7 +28,7 @@ class AmountAccount(Account):
         self._written = 0
         self._target = 0
         self._planned = 0
-        self._asked = False
+        self._requested = False
         self._written_at = now_ns()
         # What was spent at least, as the records say, in the period that began then. The ledger has yet to be told.
         self._spent: tuple[int, int] | None = None
@@ -40,7 +40,7 @@ class AmountAccount(Account):
         fresh = self._in_round or self._is_fresh
         return fresh and (need or 1) <= limit.maximum - self._known()
 
-    def take(self, need: int) -> None:
+    def acquire(self, need: int) -> None:
         """Reserve what a request may use."""
         self._reserved += need
         self.used_at = self._now_ns()
@@ -69,10 +69,10 @@ class AmountAccount(Account):
 
     def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
-        told_at = self._now_ns()
+        now_ns = self._now_ns()
         while self._charges:
             at, amount = self._charges.popleft()
-            self._tell(amount, (told_at - at) // MS)
+            self._add_report(amount, (now_ns - at) // MS)
         super().open(ledger, read)
         self._entered = self._spent if self._spent_is_due else None
         if self._spent_is_due and (missing := self._missing(ledger.used)) > 0:
@@ -80,12 +80,12 @@ class AmountAccount(Account):
             self._count_again()
             self._moved = True  # it must be written
         self._planned = 0
-        self._asked = False
+        self._requested = False
 
-    def basis(self, *, asked: bool) -> Basis:
+    def basis(self, *, requested: bool) -> Basis:
         """By which ledger to go. Where there is nothing to tell, it is read what others charged."""
-        told = bool(self._charges or self._reports) or self._reserved != self._written
-        return super().basis(asked=asked) if asked or told else Basis.READ
+        reported = bool(self._charges or self._reports) or self._reserved != self._written
+        return super().basis(requested=requested) if requested or reported else Basis.READ
 
     @property
     def _may_add(self) -> bool:
@@ -98,7 +98,7 @@ class AmountAccount(Account):
     def plan(self, need: int) -> None:
         """Have one more start."""
         self._planned += need
-        self._asked = True
+        self._requested = True
 
     def close(self, number: int) -> Ledger | None:
         """Write what was charged, and what is reserved."""
@@ -108,7 +108,7 @@ class AmountAccount(Account):
         now = self._now_ns()
         renewed = self._target and now - self._written_at >= self._times.renew
         # Only a write that counts says that nobody changed a ledger that was not read.
-        if ledger is None and (renewed or (self._asked and (self._basis is Basis.UNSEEN or not self._is_fresh))):
+        if ledger is None and (renewed or (self._requested and (self._basis is Basis.UNSEEN or not self._is_fresh))):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
             self._written_at = now
@@ -156,9 +156,9 @@ class AmountAccount(Account):
         mine = self._unknown_to_ledger() + self._reserved - self._written
         return (need or 1) + self._known() + max(0, mine) * (alone.servers - 1) <= limit.maximum
 
-    def take_alone(self, need: int) -> None:
+    def acquire_alone(self, need: int) -> None:
         """Reserve what a request may use."""
-        self.take(need)
+        self.acquire(need)
 
     def report_uncounted(self) -> None:
         """Have the ledger told what was charged meanwhile."""
@@ -170,7 +170,7 @@ class AmountAccount(Account):
 
     @property
     def _spent_is_due(self) -> bool:
-        return self._spent is not None and self._now_ns() - self._spent_at >= TOLD_NS
+        return self._spent is not None and self._now_ns() - self._spent_at >= REPORTED_NS
 
     def _missing(self, used: int) -> int:
         """By how much less is used than the records say. Of another period they say nothing."""
@@ -204,5 +204,5 @@ class AmountAccount(Account):
 
     def _unknown_to_ledger(self) -> int:
         """What was charged since the ledger was read."""
-        told = sum([report.amount for report in self._reports if report.number > self._told])
-        return told + sum([amount for _, amount in self._charges])
+        reported = sum([report.amount for report in self._reports if report.number > self._reported])
+        return reported + sum([amount for _, amount in self._charges])

@@ -16,20 +16,20 @@ class Uses:
 class PermitBlock:
     """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
 
-    __slots__ = ("ahead", "at", "clock", "expires_at", "left", "uses")
+    __slots__ = ("at", "clock", "expires_at", "left", "prefetched", "uses")
 
-    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, ahead: bool) -> None:
+    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, prefetched: bool) -> None:
         self.left = left
         self.at = at
         self.clock = clock
         self.expires_at = expires_at
-        self.ahead = ahead
+        self.prefetched = prefetched
         self.uses: list[Uses] = []
 
     def use(self, now: int, part_ns: int) -> None:
         """Use one of them. Those that are used within `part_ns` count as used together, at the last of their times."""
         self.left -= 1
-        if not self.ahead:
+        if not self.prefetched:
             return  # it is entered at its time already
         if not self.uses or now >= self.uses[-1].until:
             self.uses.append(Uses(now + part_ns))

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
+from storage.admission.kinds.parameters import MS, NEVER_READ, PREFETCH, Read, Times, life_of, near, prefetchable
 from storage.admission.kinds.permit_block import PermitBlock
-from storage.admission.kinds.terms import AHEAD, MS, NEVER_READ, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
 MEASURE_NS = 50 * MS
 """Over how much time demand is measured at least."""
 
-AHEAD_FACTOR = 1.5
+PREFETCH_FACTOR = 1.5
 """How many permits are taken ahead, as a multiple of what was used lately in the time that they live."""
 
 WORTH = 100
@@ -39,25 +39,25 @@ class RateAccount(Account):
         self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
-        self._taken_ahead: deque[PermitBlock] = deque()
+        self._prefetched: deque[PermitBlock] = deque()
         self._for_waiting: deque[PermitBlock] = deque()
         self._granted: list[PermitBlock] = []
         self._doubtful: tuple[int, list[PermitBlock]] = 0, []
         self._planned = self._wanted = self._late = 0
-        self._free = self._most_ahead = 0
+        self._free = self._max_prefetch = 0
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
         self._alone: deque[tuple[int, int]] = deque()
-        self._untold: deque[tuple[int, int]] = deque()
+        self._unreported: deque[tuple[int, int]] = deque()
         self._pace = 0
         self._taken = 0
-        self._asked_at = NEVER_READ
+        self._requested_at = NEVER_READ
         self._low = 0
         self._is_low = False
 
     def left(self) -> int:
         """How many permits there are to use now; those that are too old are given back."""
-        return self._left_of(self._taken_ahead) + self._left_of(self._for_waiting)
+        return self._left_of(self._prefetched) + self._left_of(self._for_waiting)
 
     def _left_of(self, blocks: deque[PermitBlock]) -> int:
         now = self._now_ns()
@@ -71,7 +71,7 @@ class RateAccount(Account):
 
     def fits_at_once(self, limit: Limit, _need: int) -> bool:
         """Whether there is a permit that was taken ahead. The others were entered before this request came."""
-        return self._fits(limit, self._left_of(self._taken_ahead))
+        return self._fits(limit, self._left_of(self._prefetched))
 
     def _fits(self, limit: Limit, left: int) -> bool:
         above = self.limit.maximum - limit.maximum
@@ -79,16 +79,16 @@ class RateAccount(Account):
             return left > self._planned and self._room(limit) - self._used() + left > self._planned
         return max(left if above <= 0 else 0, left + self._free - above if self._in_round else 0) > self._planned
 
-    def take(self, _need: int) -> None:
+    def acquire(self, _need: int) -> None:
         """Use the permit that `fits` found, also if its life has ended since."""
-        self._use((self._for_waiting or self._taken_ahead)[0])
+        self._use((self._for_waiting or self._prefetched)[0])
 
-    def take_at_once(self, _need: int) -> None:
+    def acquire_at_once(self, _need: int) -> None:
         """Use the permit that `fits_at_once` found, also if its life has ended since."""
-        self._use(self._taken_ahead[0])
+        self._use(self._prefetched[0])
 
     def _use(self, block: PermitBlock) -> None:
-        left = sum([block.left for blocks in (self._taken_ahead, self._for_waiting) for block in blocks])
+        left = sum([block.left for blocks in (self._prefetched, self._for_waiting) for block in blocks])
         self.used_at = self._now_ns()
         block.use(self.used_at, life_of(self.limit) * MS // USE_PARTS)
         self._taken += 1
@@ -98,7 +98,7 @@ class RateAccount(Account):
             self._is_low = self.urgent = True  # the next ones are asked for before these are used up
 
     @property
-    def has_turn(self) -> bool:
+    def may_start(self) -> bool:
         """Whether this round would not grant too many, which are missing for the others if its answer comes too late."""
         return self._planned < self.left() + max(1, self.limit.maximum // AT_ONCE)
 
@@ -113,7 +113,7 @@ class RateAccount(Account):
             self._give_back_doubtful(ledger)
         super().open(ledger, read)
         self._free = self._room(self.limit) - ledger.used
-        self._most_ahead = self.limit.maximum // (AHEAD * read.servers)
+        self._max_prefetch = self.limit.maximum // (PREFETCH * read.servers)
         self._late = read.late
         self._planned = 0
 
@@ -122,8 +122,8 @@ class RateAccount(Account):
         ledger, span, maximum = self._ledger, self._span, self.limit.maximum
         wanted = max(0, self._planned - self.left())
         left = self._free - wanted
-        ahead = ahead_of(left, maximum, self._ahead(wanted)) if wanted or self._is_low else 0
-        ahead = 0 if self._basis is Basis.UNSEEN else ahead
+        prefetched = prefetchable(left, maximum, self._to_prefetch(wanted)) if wanted or self._is_low else 0
+        prefetched = 0 if self._basis is Basis.UNSEEN else prefetched
         self._is_low = False
         self._near = near(left, maximum)
         self._wanted = wanted
@@ -131,21 +131,21 @@ class RateAccount(Account):
         if wanted:
             at = span.now + self._late
             ledger.enter(at, wanted, span)
-            expires_at = self._read_at + self._times.answer
-            self._granted.append(PermitBlock(wanted, at, ledger.clock, expires_at, ahead=False))
-        if ahead:
+            expires_at = self._read_at + self._times.grant
+            self._granted.append(PermitBlock(wanted, at, ledger.clock, expires_at, prefetched=False))
+        if prefetched:
             life = life_of(self.limit)
-            ledger.enter(span.now + life, ahead, span)
+            ledger.enter(span.now + life, prefetched, span)
             expires_at = self._read_at + life * MS
-            self._granted.append(PermitBlock(ahead, span.now + life, ledger.clock, expires_at, ahead=True))
+            self._granted.append(PermitBlock(prefetched, span.now + life, ledger.clock, expires_at, prefetched=True))
         self._in_round = False  # until the write counts, there is only what there was before
         self._count_again()
         return self._with_member(number, 0) if self._granted else self.written(number, 0)
 
     @property
     def _may_add(self) -> bool:
-        asked_lately = self._now_ns() - self._asked_at <= 2 * life_of(self.limit) * MS
-        return self._near or not asked_lately or not self._most_ahead
+        requested_lately = self._now_ns() - self._requested_at <= 2 * life_of(self.limit) * MS
+        return self._near or not requested_lately or not self._max_prefetch
 
     def room(self, lowest: int) -> int:
         """How much others may use at most."""
@@ -177,11 +177,11 @@ class RateAccount(Account):
         self._forget_reports()
         self._low = 0
         for block in granted:
-            (self._taken_ahead if block.ahead else self._for_waiting).append(block)
-            if block.ahead:
+            (self._prefetched if block.prefetched else self._for_waiting).append(block)
+            if block.prefetched:
                 self._low = block.left // 4
                 self.expires_at = block.expires_at if block.left * WORTH >= self.limit.maximum else 0
-        self._taken_ahead = deque(sorted(self._taken_ahead, key=lambda block: block.expires_at))
+        self._prefetched = deque(sorted(self._prefetched, key=lambda block: block.expires_at))
         self._for_waiting = deque(sorted(self._for_waiting, key=lambda block: block.expires_at))
 
     def give_back(self) -> None:
@@ -195,7 +195,7 @@ class RateAccount(Account):
         if limit.maximum < 1:
             return LimitState(limit, 0, 0, NEVER_NS, 0)
         left = self.left()
-        used = max(0, self._used() - left) + self._count(self._untold)
+        used = max(0, self._used() - left) + self._count(self._unreported)
         room = self._room(limit)
         remaining = max(0, room - used)
         entries = self._ledger.entries
@@ -211,7 +211,7 @@ class RateAccount(Account):
         The others leave this server its share since a certain time. Before that they may have used what they could. So in the
         first window after it this server goes on at the pace at which it went until then.
         """
-        if self._left_of(self._taken_ahead):
+        if self._left_of(self._prefetched):
             return True
         admitted = self._count(self._alone)
         if admitted >= alone.share_of(limit.maximum):
@@ -235,13 +235,13 @@ class RateAccount(Account):
         begin = self._now_ns() - self.limit.window_ns + self.limit.window_ns // PARTS
         self._pace = sum([count for at, count in self._own if at > begin])
 
-    def take_alone(self, _need: int) -> None:
+    def acquire_alone(self, _need: int) -> None:
         """Use a permit, or count a request that the ledger is told of later."""
-        if self._left_of(self._taken_ahead):
-            self.take_at_once(_need)
+        if self._left_of(self._prefetched):
+            self.acquire_at_once(_need)
             return
         self.used_at = self._now_ns()
-        for requests in (self._own, self._alone, self._untold):
+        for requests in (self._own, self._alone, self._unreported):
             self._count_one(requests)
 
     def _count_one(self, requests: deque[tuple[int, int]]) -> None:
@@ -263,9 +263,9 @@ class RateAccount(Account):
 
     def report_uncounted(self) -> None:
         """Tell the ledger what was admitted alone, as it can be reached again."""
-        while self._untold:
-            at, count = self._untold.popleft()
-            self._tell(count, max(0, self._now_ns() - at) // MS)
+        while self._unreported:
+            at, count = self._unreported.popleft()
+            self._add_report(count, max(0, self._now_ns() - at) // MS)
             self.urgent = True
 
     def tick(self) -> bool:
@@ -278,7 +278,7 @@ class RateAccount(Account):
 
     def give_back_all(self) -> bool:
         """Give back all permits, also those whose life is not over."""
-        self._give_back_each(self._taken_ahead)
+        self._give_back_each(self._prefetched)
         self._give_back_each(self._for_waiting)
         return self.urgent or bool(self._reports)
 
@@ -286,17 +286,17 @@ class RateAccount(Account):
     def idle(self) -> bool:
         """Whether there is neither a permit nor something to tell."""
         return (
-            not self._taken_ahead
+            not self._prefetched
             and not self._for_waiting
-            and not self._untold
+            and not self._unreported
             and not self._count(self._alone)
             and not self.urgent
         )
 
     @property
-    def untold(self) -> bool:
+    def unreported(self) -> bool:
         """Whether the ledger has yet to be told of requests that were admitted alone."""
-        return bool(self._untold) or any(report.amount > 0 for report in self._reports)
+        return bool(self._unreported) or any(report.amount > 0 for report in self._reports)
 
     def _room(self, limit: Limit) -> int:
         """The limit without what is left to servers that may be deciding alone."""
@@ -309,15 +309,15 @@ class RateAccount(Account):
     def _give_back(self, block: PermitBlock) -> None:
         """Tell what is left of permits, and when the others were used that were taken ahead."""
         if block.left:
-            self._tell(-block.left, block.at, block.clock)
+            self._add_report(-block.left, block.at, block.clock)
         for uses in block.uses:
-            self._tell(-uses.count, block.at, block.clock, used_at=uses.at)
+            self._add_report(-uses.count, block.at, block.clock, used_at=uses.at)
 
-    def _ahead(self, wanted: int) -> int:
+    def _to_prefetch(self, wanted: int) -> int:
         """How many to take ahead: by what was used since the last round, if that is not long ago."""
         now, life = self._now_ns(), life_of(self.limit) * MS
         took, self._taken = self._taken + wanted, 0
-        since, self._asked_at = now - self._asked_at, now
+        since, self._requested_at = now - self._requested_at, now
         if since > 2 * life:
-            return min(max(0, wanted - 1), self._most_ahead)
-        return min(int(took * life * AHEAD_FACTOR / max(since, MEASURE_NS)), self._most_ahead) - self.left()
+            return min(max(0, wanted - 1), self._max_prefetch)
+        return min(int(took * life * PREFETCH_FACTOR / max(since, MEASURE_NS)), self._max_prefetch) - self.left()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.terms import NEVER_READ, SMALL, Read, Times, ahead_of, near
+from storage.admission.kinds.parameters import NEVER_READ, SMALL, Read, Times, near, prefetchable
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
@@ -29,7 +29,7 @@ class SlotAccount(Account):
         self._kept = 0
         self._planned = 0
         self._target = 0
-        self._asked_at = NEVER_READ
+        self._requested_at = NEVER_READ
         self._free = 0
         self._unknown = False
         self._uncounted = False  # the ledger may have forgotten what is in use
@@ -44,7 +44,7 @@ class SlotAccount(Account):
         room = limit.maximum - self._taken_elsewhere(limit)
         return max(self._held if above <= 0 else 0, room) > needed  # what is held may be for a greater limit
 
-    def take(self, _need: int) -> None:
+    def acquire(self, _need: int) -> None:
         """Take a slot."""
         self.in_use += 1
         self.used_at = self._now_ns()
@@ -74,7 +74,7 @@ class SlotAccount(Account):
         if self.limit.maximum < SMALL:
             wanted = 0
         elif self.lacking:
-            recent, self._asked_at = now - self._asked_at < 2 * self._times.fresh, now
+            recent, self._requested_at = now - self._requested_at < 2 * self._times.fresh, now
             wanted = max(self._kept - needed, needed) if recent else 0
         else:
             wanted = 0 if self._near else min(self._kept, self._held) - needed
@@ -82,7 +82,7 @@ class SlotAccount(Account):
         self.lacking = False
         self._in_round = False  # until the write counts, there is only what there was before
         unseen = self._basis is Basis.UNSEEN
-        self._target = needed + (0 if unseen else ahead_of(left, self.limit.maximum, wanted))
+        self._target = needed + (0 if unseen else prefetchable(left, self.limit.maximum, wanted))
         self._held = min(self._held, self._target)
         ledger = self.written(number, self._target)
         renewed = self._target and now - self._written_at >= self._times.renew
@@ -95,7 +95,7 @@ class SlotAccount(Account):
 
     @property
     def _may_add(self) -> bool:
-        return self._near or self._now_ns() - self._asked_at >= 2 * self._times.fresh
+        return self._near or self._now_ns() - self._requested_at >= 2 * self._times.fresh
 
     def room(self, lowest: int) -> int:
         """How many others may hold at most."""
@@ -133,9 +133,9 @@ class SlotAccount(Account):
         left = max(0, limit.maximum - self._ledger.held(but=self._process) - self._held)
         return self.in_use < max(self._held, min(alone.share_of(limit.maximum), self._held + alone.share_of(left)))
 
-    def take_alone(self, _need: int) -> None:
+    def acquire_alone(self, _need: int) -> None:
         """Take a slot. The ledger is told when it can be reached."""
-        self.take(_need)
+        self.acquire(_need)
 
     def report_uncounted(self) -> None:
         """Tell the ledger what is held, also if it may have forgotten."""
@@ -154,7 +154,7 @@ class SlotAccount(Account):
         return self.tick()
 
     @property
-    def untold(self) -> bool:
+    def unreported(self) -> bool:
         """Whether more slots are in use than the ledger knows of."""
         return self.in_use > (0 if self._uncounted else self._held)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from storage.admission.ledger_documents import Document
 from storage.admission.ledger_store import LedgerStore
 from storage.admission.presence.last_member import LastMember
-from storage.admission.presence.members import Members, Said
+from storage.admission.presence.members import Heartbeat, Members
 from storage.admission.presence.standing import Standing, State
 
 
@@ -46,22 +46,22 @@ class Presence:
         if before is not None:
             await self._store.leave_for(str(before))
 
-    async def beat(self, began: int, *, untold: bool) -> None:
+    async def beat(self, began: int, *, unreported: bool) -> None:
         """Hear of the others, and send a heartbeat.
 
         Args:
             began: The time, by this server's clock.
-            untold: Whether requests were admitted of which the ledgers do not know yet.
+            unreported: Whether requests were admitted of which the ledgers do not know yet.
 
         Raises:
             TimeoutError: It took too long.
         """
-        heard = await self._store.servers()
-        self._members.update(heard.said, began)
-        self.reports = heard.reports
-        alone = untold or self._standing.state is not State.SHARED
+        heartbeats = await self._store.servers()
+        self._members.update(heartbeats.by_server, began)
+        self.reports = heartbeats.reports
+        alone = unreported or self._standing.state is not State.SHARED
         self._standing.read(self._members.share)
-        await self._store.beat(Said(0, self._members.share, alone), self.report(), heard)
+        await self._store.beat(Heartbeat(0, self._members.share, alone), self.report(), heartbeats)
         self._standing.written()
         if self._noted_alone and not alone:
             self._note(alone=False)

@@ -44,7 +44,7 @@ class LastMember:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            said = os.pread(self._file, MAX_BYTES, 0)
+            note = os.pread(self._file, MAX_BYTES, 0)
         except BlockingIOError:
             self.close()
             return None
@@ -53,7 +53,7 @@ class LastMember:
             return None
         self.note(server, alone=False)
         try:
-            last = msgspec.json.decode(said, type=_Last)
+            last = msgspec.json.decode(note, type=_Last)
         except msgspec.DecodeError:  # none was here, or it ended while it wrote
             return None
         return None if last.alone else last.server
@@ -62,10 +62,10 @@ class LastMember:
         """Note whether this server admits what nobody else knows of."""
         if self._file is None:
             return
-        said = msgspec.json.encode(_Last(server, alone))
+        note = msgspec.json.encode(_Last(server, alone))
         try:
-            os.pwrite(self._file, said, 0)
-            os.ftruncate(self._file, len(said))
+            os.pwrite(self._file, note, 0)
+            os.ftruncate(self._file, len(note))
         except OSError as error:
             self._give_up(error)
 

@@ -16,8 +16,8 @@ FORGET_NS = 3_600_000_000_000
 """How long a server that is gone is remembered."""
 
 
-class Said(NamedTuple):
-    """What a server said with its last heartbeat.
+class Heartbeat(NamedTuple):
+    """The last heartbeat of a server.
 
     Attributes:
         beat: Never the same twice.
@@ -39,7 +39,7 @@ class _Known:
     It certainly did not decide alone before `heard_until`.
     """
 
-    said: Said | None
+    heartbeat: Heartbeat | None
     since: int
     heard_until: int = 0
     left: bool = False
@@ -63,8 +63,8 @@ class Members:
         self._missing_ns = missing_ns
         self._dead_ns = dead_ns
         self._known: dict[str, _Known] = {}
-        self._looked_at = now_ns()
-        self._look_began = self._looked_at
+        self._checked_at = now_ns()
+        self._check_began = self._checked_at
 
     @property
     def share(self) -> Share:
@@ -73,72 +73,77 @@ class Members:
         return Share(len(alive), alive.index(self._own))
 
     @property
-    def strangers(self) -> bool:
+    def has_unaware(self) -> bool:
         """Whether there is a server that knows of no other, and may so take the whole limit."""
         return any(
-            one.said is not None and one.said.share.servers == 1 and name != self._own and not self.is_dead(name)
+            one.heartbeat is not None
+            and one.heartbeat.share.servers == 1
+            and name != self._own
+            and not self.is_dead(name)
             for name, one in self._known.items()
         )
 
-    def update(self, said: Mapping[str, Said], began: int) -> None:
+    def update(self, heartbeats: Mapping[str, Heartbeat], began: int) -> None:
         """Take note of all heartbeats that there are.
 
         Args:
-            said: By server; those who are missing have left.
+            heartbeats: By server; those who are missing have left.
             began: When the reading of them began.
         """
         now = self._now_ns()
-        slept = now - self._looked_at > self._lease_ns // 2
-        for name in said.keys() | self._known.keys():
-            one, known = said.get(name), self._known.get(name)
-            if known is None or (one is None) != (known.said is None):
+        slept = now - self._checked_at > self._lease_ns // 2
+        for name in heartbeats.keys() | self._known.keys():
+            one, known = heartbeats.get(name), self._known.get(name)
+            if known is None or (one is None) != (known.heartbeat is None):
                 self._known[name] = self._first(one, began, now, left=known is not None)
                 continue
-            if known.said is not None and one is not None and one.beat != known.said.beat:
+            if known.heartbeat is not None and one is not None and one.beat != known.heartbeat.beat:
                 # It was sent after the look before this one had begun, no matter how long ago that is.
-                known.heard_until = self._look_began + self._missing_ns
+                known.heard_until = self._check_began + self._missing_ns
                 known.since = now
             elif slept and not known.left:
                 known.since = now
-            known.said = one
-        self._looked_at, self._look_began = now, began
-        for name in [name for name, one in self._known.items() if one.said is None and now - one.since > FORGET_NS]:
+            known.heartbeat = one
+        self._checked_at, self._check_began = now, began
+        for name in [
+            name for name, one in self._known.items() if one.heartbeat is None and now - one.since > FORGET_NS
+        ]:
             del self._known[name]
 
     def is_dead(self, name: str) -> bool:
         """Whether a server that holds something is dead. One that is not known yet is waited for."""
         known = self._known.get(name)
         if known is None:
-            self._known[name] = _Known(None, self._looked_at)
+            self._known[name] = _Known(None, self._checked_at)
             return False
         if known.left:
             return True
-        only_one = known.said is None or known.said.share.servers == 1
-        return self._looked_at - known.since >= (self._lease_ns if only_one else self._dead_ns)
+        only_one = known.heartbeat is None or known.heartbeat.share.servers == 1
+        return self._checked_at - known.since >= (self._lease_ns if only_one else self._dead_ns)
 
     def is_heard(self, name: str) -> bool:
         """Whether a server has sent heartbeats lately."""
         known = self._known.get(name)
-        return known is not None and known.said is not None and self._now_ns() < known.heard_until
+        return known is not None and known.heartbeat is not None and self._now_ns() < known.heard_until
 
     def absent(self) -> Absent:
         """The servers that may be deciding alone now: it is left to them what they may admit then."""
         now = self._now_ns()
         return {
-            name: one.said.share
+            name: one.heartbeat.share
             for name, one in self._known.items()
-            if one.said is not None
+            if one.heartbeat is not None
             and name != self._own
             # One that knows of no other takes the whole limit when it decides alone.
-            and (one.said.alone or now >= one.heard_until or one.said.share.servers == 1)
+            and (one.heartbeat.alone or now >= one.heard_until or one.heartbeat.share.servers == 1)
             and not self.is_dead(name)
         }
 
     def _alive(self) -> list[str]:
-        return [name for name, one in self._known.items() if one.said is not None and not self.is_dead(name)]
+        return [name for name, one in self._known.items() if one.heartbeat is not None and not self.is_dead(name)]
 
-    def _first(self, said: Said | None, began: int, now: int, *, left: bool) -> _Known:
-        if said is None:
+    def _first(self, heartbeat: Heartbeat | None, began: int, now: int, *, left: bool) -> _Known:
+        if heartbeat is None:
             return _Known(None, now, left=left)
-        age = self._missing_ns if said.age_ms is None else max(0, said.age_ms * 1_000_000)
-        return _Known(said, now, began - age + self._missing_ns)
+        age = self._missing_ns if heartbeat.age_ms is None else max(0, heartbeat.age_ms * 1_000_000)
+        return _Known(heartbeat, now, began - age + self._missing_ns)

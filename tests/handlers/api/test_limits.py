@@ -21,11 +21,11 @@ from intercept.times import format_time
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 from resources.limits import MAX_ACTIVE_REQUESTS
 from storage.accounts.identities import Role
-from storage.admission.cluster import ANSWER_SECONDS, ClusterAuthority
+from storage.admission.cluster import ROUND_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.overload_protection import protection
-from tests.storage.admission.cluster.servers import PATIENCE_SECONDS
+from tests.storage.admission.cluster.servers import LONG_ROUND_SECONDS
 from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]
@@ -36,19 +36,19 @@ LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "us
 
 
 @pytest.fixture
-def patience():
+def round_seconds():
     """How long the database may take to decide, in seconds."""
-    return PATIENCE_SECONDS
+    return LONG_ROUND_SECONDS
 
 
 @pytest.fixture
-def two(io_loop, running, bridge_settings, patience):
+def two(io_loop, running, bridge_settings, round_seconds):
     """Two bridges on one database, with the limits of the test's mark."""
     limits = {name: bridge_settings[name] for name in LIMITS if name in bridge_settings}
     closing = []
 
     async def another():
-        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), patience=patience)
+        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), round_seconds=round_seconds)
         overload, lifecycle = protection(**limits, authority=cluster), Lifecycle()
         await cluster.open(lambda: report(lifecycle, overload))
         renewing = asyncio.create_task(cluster.run())
@@ -202,8 +202,8 @@ class TestWithoutTheDatabase:
         return private_database
 
     @pytest.fixture
-    def patience(self):
-        return ANSWER_SECONDS
+    def round_seconds(self):
+        return ROUND_SECONDS
 
     @pytest.mark.expects_log(
         r"^WARNING storage\.(admission\.cluster: limits are server-local until the database is available: "

@@ -14,10 +14,10 @@ WINDOW_MS = 1_000
 def test_what_is_admitted_without_a_look_at_the_time_counts_until_a_window_later(took_ms):
     register = Register([0, 0])
     one, other = Server(0, register), Server(1, register)
-    said = DatabaseTime(register.time, register.clock, one.now_ns())
+    time = DatabaseTime(register.time, register.clock, one.now_ns())
     register.now += took_ms  # the primary may have said it at any time until now
-    one.clock.note(said)
-    asked_at, admitted = register.now, []
+    one.clock.note(time)
+    sent_at, admitted = register.now, []
     one.start([rate(1, WINDOW_MS)], admitted.append)
     one.run()
     assert len(admitted) == 1
@@ -25,7 +25,7 @@ def test_what_is_admitted_without_a_look_at_the_time_counts_until_a_window_later
         register.now += 1
         other.start([rate(1, WINDOW_MS)], admitted.append)
         other.run()
-    assert WINDOW_MS <= register.now - asked_at <= WINDOW_MS + took_ms + 1
+    assert WINDOW_MS <= register.now - sent_at <= WINDOW_MS + took_ms + 1
 
 
 class Forestalled:

@@ -4,9 +4,9 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from storage.admission.ledger import (
-    AHEAD_MS,
     IDLE_MS,
     MAX_ENTRIES,
+    MAX_FUTURE_MS,
     MAX_LIFE_MS,
     MAX_SKEW_MS,
     Ledger,
@@ -43,7 +43,7 @@ def test_when_another_member_is_primary_times_move_on_once():
     ledger = Ledger("a", [(NOW - 90_000, 1), (NOW - 10, 1), (NOW + 99_000, 1)], {"x": Member(1, at=5)})
     assert ledger.advance(window(200_000), "b", alive) is True
     latest = NOW + MAX_LIFE_MS
-    assert [at for at, _ in ledger.entries] == [NOW - 90_000 + MAX_SKEW_MS, latest, NOW + AHEAD_MS]
+    assert [at for at, _ in ledger.entries] == [NOW - 90_000 + MAX_SKEW_MS, latest, NOW + MAX_FUTURE_MS]
     assert (ledger.clock, ledger.members["x"].at) == ("b", NOW)
     assert ledger.advance(window(200_000), "b", alive) is False
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from intercept.refusals import Rule
 from limits.limit import UNLIMITED, Kind, Limit, Of, Period
-from storage.admission.kinds.terms import MS, name_of, window_of
+from storage.admission.kinds.parameters import MS, name_of, window_of
 from storage.admission.ledger import MAX_SKEW_MS, Ledger, Member
 from storage.admission.ledger_documents import document_of, ledger_of, statement_of
 from storage.admission.ledger_store import LedgerStore

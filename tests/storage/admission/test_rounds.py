@@ -6,7 +6,7 @@ import pytest
 
 from intercept.refusals import Rule
 from limits.limit import Amounts, Kind, Limit, Of
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 from storage.admission.permits import KEEP_NS
 from tests.storage.admission.cluster.model import Register, Server, rate, slots
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
 from storage.admission.database_clock import DatabaseClock, DatabaseTime
-from storage.admission.kinds.terms import MS, Times, window_of
+from storage.admission.kinds.parameters import MS, Times, window_of
 from storage.admission.ledger import Ledger, Member
 from storage.admission.ledger_store import BEAT_MS
 from storage.admission.permits import Permits
-from storage.admission.presence.members import Members, Said
+from storage.admission.presence.members import Heartbeat, Members
 from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Outcome, Round, Snapshot
 
@@ -22,7 +22,7 @@ LEASE_MS = 5_000
 RETURN_MS = 2_000
 MISSING_MS = 4_000
 DEAD_MS = 600_000
-TIMES = Times(answer=ANSWER_MS * MS)
+TIMES = Times(grant=ANSWER_MS * MS)
 
 
 class Register:
@@ -52,7 +52,7 @@ class Register:
     def hear(self):
         """The heartbeats of all servers."""
         return {
-            name: beat.said._replace(age_ms=self.time - beat.at if beat.clock == self.clock else None)
+            name: beat.heartbeat._replace(age_ms=self.time - beat.at if beat.clock == self.clock else None)
             for name, beat in self.beats.items()
         }
 
@@ -106,7 +106,7 @@ class Beat(NamedTuple):
     """A heartbeat on its way, which is written until a certain time."""
 
     name: str
-    said: Said
+    heartbeat: Heartbeat
     clock: str
     until: int
     at: int = 0
@@ -167,10 +167,10 @@ class Server:
             return None
         self.members.update(self.register.hear(), self.now_ns())
         self.clock.note(DatabaseTime(self.register.time, self.register.clock, self.now_ns()))
-        share, alone = self.members.share, self.permits.untold or self.standing.state is not State.SHARED
+        share, alone = self.members.share, self.permits.unreported or self.standing.state is not State.SHARED
         self.standing.read(share)
-        said = Said(next(self.register.numbers), share, alone)
-        beat = Beat(self.name, said, self.register.clock, self.register.time + BEAT_MS)
+        heartbeat = Heartbeat(next(self.register.numbers), share, alone)
+        beat = Beat(self.name, heartbeat, self.register.clock, self.register.time + BEAT_MS)
         if fate == "late":
             self.fail()
             return beat

@@ -9,18 +9,18 @@ from uuid import uuid4
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
 from storage.admission.cluster import ClusterAuthority, uptime_ns
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 from storage.admission.ledger_store import BEAT_MS
 from storage.admission.round import Snapshot
 from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until
 
 # On a machine that has much else to do a late answer is no database that is unavailable.
-PATIENCE_SECONDS = 30.0
-SHORT_PATIENCE_SECONDS = 0.5
+LONG_ROUND_SECONDS = 30.0
+SHORT_ROUND_SECONDS = 0.5
 # As heartbeats are sent only when a test says so.
 MISSING_SECONDS = 60.0
-HIDDEN_NS = round(1000 * (MISSING_SECONDS + SHORT_PATIENCE_SECONDS)) * MS + 2 * BEAT_MS * MS
+HIDDEN_NS = round(1000 * (MISSING_SECONDS + SHORT_ROUND_SECONDS)) * MS + 2 * BEAT_MS * MS
 ALONE = r"^WARNING storage\.admission\.cluster: limits are server-local until the database is available: "
 
 
@@ -41,7 +41,7 @@ def budget(maximum):
 
 
 @asynccontextmanager
-async def servers(number, database, *, patience=PATIENCE_SECONDS, missing=MISSING_SECONDS, **options):
+async def servers(number, database, *, round_seconds=LONG_ROUND_SECONDS, missing=MISSING_SECONDS, **options):
     """So many servers of a cluster, which know of one another. They send heartbeats when `beat` is called."""
     started, opening = [], True
 
@@ -52,7 +52,9 @@ async def servers(number, database, *, patience=PATIENCE_SECONDS, missing=MISSIN
             await one._beat()
 
     for _ in range(number):
-        one = ClusterAuthority(database, process=uuid4(), patience=patience, missing=missing, pause=pause, **options)
+        one = ClusterAuthority(
+            database, process=uuid4(), round_seconds=round_seconds, missing=missing, pause=pause, **options
+        )
         await one.open(lambda: {"holding": 0})
         started.append(one)
     await pause(0)  # all know of all
@@ -117,6 +119,6 @@ def cut_off(server):
 async def two_with_a_clock(database):
     """Two servers, and by how many nanoseconds their clock is ahead."""
     later = [0]
-    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
     async with servers(2, database, **options) as (ada, bob):
         yield ada, bob, later

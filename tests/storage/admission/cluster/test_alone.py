@@ -9,11 +9,11 @@ import pytest
 
 from limits.limit import SLOT_RETRY_NS
 from storage.admission.cluster import RETURN_SECONDS
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     ALONE,
     HIDDEN_NS,
-    SHORT_PATIENCE_SECONDS,
+    SHORT_ROUND_SECONDS,
     admitted,
     beat,
     burst,
@@ -40,7 +40,7 @@ async def test_without_the_database_servers_go_on_at_their_pace_then_with_their_
         later[0] = HIDDEN_NS
         began = time.monotonic()
         refused = await burst([ada, bob], 100, [rate(100)])
-        assert time.monotonic() - began < 20 * SHORT_PATIENCE_SECONDS
+        assert time.monotonic() - began < 20 * SHORT_ROUND_SECONDS
         assert ada.unavailable
         assert admitted(refused) == 0  # the other one may have used up what was left
         assert {decision.refused_by.remaining for decision in refused} == {0}
@@ -71,7 +71,7 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
         later[0] += 61_000 * MS
         assert admitted(await burst([ada, bob], 100, [rate(101, key="token:new")])) == 101
         bob._store = bob._presence._store = bob._rounds._store = store
-        while bob.unavailable or bob._permits.untold:
+        while bob.unavailable or bob._permits.unreported:
             await beat(bob, ada)
         await beat(bob, ada)
         assert {state.limit.key: state.used for state in await ada.usage(9)}["token:new"] == 101
@@ -171,7 +171,7 @@ async def test_a_server_that_returns_first_grants_a_new_key_its_share(private_da
             later[0] += 500 * MS
         assert bob.unavailable  # and nobody knows yet what it admitted
         assert [admitted(await burst([ada], 100, [one])) for one in keys] == [50, 50]
-        while bob.unavailable or bob._permits.untold:
+        while bob.unavailable or bob._permits.unreported:
             await beat(bob, ada)
             later[0] += 500 * MS
         await beat(bob, ada)

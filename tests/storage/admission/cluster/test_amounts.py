@@ -9,11 +9,11 @@ import pytest
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from storage.admission.cluster import uptime_ns
-from storage.admission.kinds.amount_account import TOLD_NS
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.amount_account import REPORTED_NS
+from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     ALONE,
-    SHORT_PATIENCE_SECONDS,
+    SHORT_ROUND_SECONDS,
     beat,
     budget,
     ledgers,
@@ -61,7 +61,7 @@ async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(data
         await beat(*three)
         assert [state.used for state in await three[1].usage(5)] == [700]
         assert (await three[1].start([budget(3_100)])).refused_by.used == 3_100  # it knows better already
-        later[0] = TOLD_NS
+        later[0] = REPORTED_NS
         await beat(*three)
         assert [state.used for state in await three[1].usage(5)] == [3_100]
         three[0].charge(ticket, Amounts(0, 1_700))
@@ -80,12 +80,12 @@ async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(databa
     later = [0]
     async with servers(2, database, now_ns=lambda: uptime_ns() + later[0]) as (ada, bob):
         ada.restore(budget(UNLIMITED), 3_000, this_month())
-        later[0] += TOLD_NS
+        later[0] += REPORTED_NS
         await beat(ada)
         assert list(await bob.usage(5)) == []
         assert (await bob.start([budget(5_000)])).states[0].used == 3_000
         bob.restore(budget(UNLIMITED), 3_500, this_month())
-        later[0] += TOLD_NS
+        later[0] += REPORTED_NS
         await beat(bob)
         assert [(state.limit, state.used) for state in await ada.usage(5)] == [(budget(5_000), 3_500)]
 
@@ -94,12 +94,12 @@ async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(databa
 @pytest.mark.gen_test(timeout=60)
 async def test_a_budget_is_restored_when_the_database_is_back(private_database, private_mongodb):
     later = [0]
-    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
     async with servers(1, private_database, **options) as (ada,):
         await ada.start([budget(5_000)])
         private_mongodb.freeze()
         ada.restore(budget(5_000), 5_000, this_month())
-        later[0] = TOLD_NS
+        later[0] = REPORTED_NS
         while not ada.unavailable:
             await beat(ada)
         assert (await ada.start([budget(5_000)])).refused_by.used == 5_000

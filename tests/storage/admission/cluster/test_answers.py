@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.admission.own_pauses import SLICES, OwnPauseError, answer_within
+from storage.admission.own_pauses import SLICES, OwnPauseError, result_within
 from tests.storage.admission.cluster.servers import admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 
@@ -96,12 +96,12 @@ async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
 
     steady = count(step=0.2 / SLICES).__next__  # the time of a process that is not paused
     with pytest.raises(TimeoutError):
-        await answer_within(0.2, silent(), steady)
+        await result_within(0.2, silent(), steady)
     with pytest.raises(OwnPauseError):
-        await answer_within(0.2, fails())
+        await result_within(0.2, fails())
     asyncio.get_running_loop().call_soon(time.sleep, 0.3)
     with pytest.raises(OwnPauseError):
-        await answer_within(0.2, silent())
+        await result_within(0.2, silent())
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from limits.limit import SLOT_RETRY_NS, Amounts, Kind
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     admitted,
     beat,

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from storage.admission.cluster import ClusterAuthority, uptime_ns
-from storage.admission.kinds.terms import MS
+from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
+    LONG_ROUND_SECONDS,
     MISSING_SECONDS,
-    PATIENCE_SECONDS,
     admitted,
     beat,
     burst,
@@ -36,7 +36,7 @@ async def test_one_that_starts_in_place_of_the_only_server_waits_until_that_is_d
     async with servers(1, database) as (gone,):
         assert admitted(await burst([gone], 4, [slots(8), rate(200)])) == 4
         began = time.monotonic()
-        other = ClusterAuthority(database, process=uuid4(), patience=PATIENCE_SECONDS, lease=2.0)
+        other = ClusterAuthority(database, process=uuid4(), round_seconds=LONG_ROUND_SECONDS, lease=2.0)
         await other.open()
         assert time.monotonic() - began >= 2.0
         assert admitted(await burst([other], 200, [rate(200)])) == 196

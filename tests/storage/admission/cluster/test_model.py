@@ -48,18 +48,18 @@ class Cluster(RuleBasedStateMachine):
             for server in self.servers:
                 server.beat()
 
-    def note(self, limits, asked_at):
+    def note(self, limits, sent_at):
         now = self.register.now
         for limit in limits:
             if limit.kind is Kind.RATE:
                 admitted = self.admitted[limit.key]
-                admitted.append((asked_at, now))
+                admitted.append((sent_at, now))
                 assert sum(asked > now - self.window_ms for asked, _ in admitted) <= limit.maximum
 
     def start(self, server, number, which):
-        asked_at = self.register.now
+        sent_at = self.register.now
         for _ in range(number):
-            self.servers[server].start([self.limits[nth] for nth in which], lambda limits: self.note(limits, asked_at))
+            self.servers[server].start([self.limits[nth] for nth in which], lambda limits: self.note(limits, sent_at))
 
     @rule(
         steps=st.lists(
@@ -146,7 +146,7 @@ class Cluster(RuleBasedStateMachine):
     @rule(server=st.integers(0, 2))
     def kill(self, server):
         gone = self.servers[server]
-        if gone.standing.state is State.SHARED and not gone.permits.untold:  # as its folder says
+        if gone.standing.state is State.SHARED and not gone.permits.unreported:  # as its folder says
             self.register.beats.pop(gone.name, None)
         self.servers[server] = Server(self.numbers, self.register)
         self.servers[server].beat()
@@ -280,13 +280,13 @@ def test_a_write_that_another_server_forestalled_leaves_nothing_untold():
     one.read()
     one.finish()  # it remembered the ledger as it was before the other changed it
     assert one.permits.pending
-    assert not one.permits.untold
+    assert not one.permits.unreported
     one.run()
     assert len(one.tickets) == 4
     one.permits.report_uncounted()  # the others may have taken it for dead, and have forgotten what it holds
-    assert one.permits.untold
+    assert one.permits.unreported
     one.run()
-    assert not one.permits.untold
+    assert not one.permits.unreported
 
 
 class Restless(Register):

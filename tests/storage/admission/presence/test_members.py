@@ -1,4 +1,4 @@
-from storage.admission.presence.members import FORGET_NS, Members, Said
+from storage.admission.presence.members import FORGET_NS, Heartbeat, Members
 from storage.admission.presence.shares import Share
 from tests.limits.clock import SECOND, Clock
 
@@ -9,11 +9,11 @@ def members_at(clock):
     return Members("own", clock, lease_ns=LEASE * SECOND, missing_ns=MISSING * SECOND, dead_ns=DEAD * SECOND)
 
 
-def said(beat, servers=3, rank=0, **more):
-    return Said(beat, Share(servers, rank), **more)
+def heartbeat(beat, servers=3, rank=0, **more):
+    return Heartbeat(beat, Share(servers, rank), **more)
 
 
-def looks(members, clock, heard, seconds):
+def checks(members, clock, heard, seconds):
     for _ in range(seconds):
         clock.advance(SECOND)
         members.update(heard, clock())
@@ -22,28 +22,28 @@ def looks(members, clock, heard, seconds):
 def test_a_server_may_be_alone_when_it_is_not_heard_of_and_is_dead_much_later():
     clock = Clock()
     members = members_at(clock)
-    members.update({"a": said(1), "b": said(1)}, clock())
+    members.update({"a": heartbeat(1), "b": heartbeat(1)}, clock())
     assert (members.absent(), members.share) == ({}, Share(3, 2))
-    looks(members, clock, {"a": said(1), "b": said(1)}, MISSING - 1)
-    members.update({"a": said(2), "b": said(1)}, clock())
+    checks(members, clock, {"a": heartbeat(1), "b": heartbeat(1)}, MISSING - 1)
+    members.update({"a": heartbeat(2), "b": heartbeat(1)}, clock())
     clock.advance(SECOND)
     assert members.absent() == {"b": Share(3)}
     assert [members.is_heard(name) for name in ("a", "b", "c")] == [True, False, False]
-    looks(members, clock, {"a": said(2), "b": said(1)}, DEAD - MISSING)
+    checks(members, clock, {"a": heartbeat(2), "b": heartbeat(1)}, DEAD - MISSING)
     assert (members.is_dead("b"), members.is_dead("a")) == (True, False)
     assert (members.absent(), members.share) == ({"a": Share(3)}, Share(2, 1))
-    members.update({"a": said(2), "b": said(2)}, clock())
+    members.update({"a": heartbeat(2), "b": heartbeat(2)}, clock())
     assert not members.is_dead("b")
 
 
 def test_a_heartbeat_counts_from_the_look_before_it_was_seen():
     clock = Clock()
     members = members_at(clock)
-    members.update({"b": said(1)}, clock())
+    members.update({"b": heartbeat(1)}, clock())
     clock.advance(MISSING * SECOND)  # this server was paused: the heartbeat may be that old
-    members.update({"b": said(2)}, clock())
+    members.update({"b": heartbeat(2)}, clock())
     assert members.absent() == {"b": Share(3)}
-    looks(members, clock, {"b": said(3)}, 1)
+    checks(members, clock, {"b": heartbeat(3)}, 1)
     assert members.absent() == {}
 
 
@@ -51,10 +51,10 @@ def test_the_first_heartbeat_that_is_seen_is_as_old_as_the_database_says():
     clock = Clock()
     members = members_at(clock)
     heard = {
-        "a": said(1, age_ms=3_500),
-        "b": said(1, rank=1, age_ms=None),
-        "c": said(1, rank=2, age_ms=-900),
-        "d": said(1, alone=True),
+        "a": heartbeat(1, age_ms=3_500),
+        "b": heartbeat(1, rank=1, age_ms=None),
+        "c": heartbeat(1, rank=2, age_ms=-900),
+        "d": heartbeat(1, alone=True),
     }
     members.update(heard, clock())
     assert members.absent() == {"b": Share(3, 1), "d": Share(3)}
@@ -65,33 +65,33 @@ def test_the_first_heartbeat_that_is_seen_is_as_old_as_the_database_says():
 def test_one_that_knows_of_no_other_takes_everything_and_is_dead_soon():
     clock = Clock()
     members = members_at(clock)
-    members.update({"a": said(1, servers=1)}, clock())
-    assert (members.absent(), members.strangers) == ({"a": Share()}, True)
-    looks(members, clock, {"a": said(1, servers=1)}, LEASE)
-    assert (members.absent(), members.strangers, members.share) == ({}, False, Share())
+    members.update({"a": heartbeat(1, servers=1)}, clock())
+    assert (members.absent(), members.has_unaware) == ({"a": Share()}, True)
+    checks(members, clock, {"a": heartbeat(1, servers=1)}, LEASE)
+    assert (members.absent(), members.has_unaware, members.share) == ({}, False, Share())
 
 
 def test_one_that_has_left_is_gone_at_once_and_may_come_again():
     clock = Clock()
     members = members_at(clock)
-    members.update({"a": said(1)}, clock())
+    members.update({"a": heartbeat(1)}, clock())
     members.update({}, clock())
     assert (members.is_dead("a"), members.absent(), members.share) == (True, {}, Share())
     clock.advance(60 * SECOND)
     members.update({}, clock())
     assert members.is_dead("a")
-    members.update({"a": said(2)}, clock())
+    members.update({"a": heartbeat(2)}, clock())
     assert (members.is_dead("a"), members.share) == (False, Share(2, 1))
 
 
 def test_a_server_that_was_paused_itself_takes_nobody_for_dead():
     clock = Clock()
     members = members_at(clock)
-    members.update({"b": said(1)}, clock())
+    members.update({"b": heartbeat(1)}, clock())
     clock.advance(2 * DEAD * SECOND)
-    members.update({"b": said(1)}, clock())
+    members.update({"b": heartbeat(1)}, clock())
     assert not members.is_dead("b")
-    looks(members, clock, {"b": said(1)}, DEAD)
+    checks(members, clock, {"b": heartbeat(1)}, DEAD)
     assert members.is_dead("b")
 
 
@@ -100,8 +100,8 @@ def test_a_server_that_was_never_seen_is_waited_for_and_forgotten():
     members = members_at(clock)
     members.update({}, clock())
     assert not members.is_dead("gone")
-    looks(members, clock, {}, LEASE)
+    checks(members, clock, {}, LEASE)
     assert members.is_dead("gone")
     assert members.share == Share()
-    looks(members, clock, {}, FORGET_NS // SECOND)
+    checks(members, clock, {}, FORGET_NS // SECOND)
     assert members._known == {}

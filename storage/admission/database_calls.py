@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pymongo
 from pymongo.errors import PyMongoError
 
-from storage.admission.own_pauses import OwnPauseError, answer_within
+from storage.admission.own_pauses import OwnPauseError, result_within
 from storage.mongo.database import database_errors
 from storage.mongo.errors import DatabaseUnavailableError
 
@@ -37,7 +37,7 @@ class Silence:
         return self._failures >= FAILURES
 
 
-async def ask_database(seconds: float, ask: Coroutine[Any, Any, T]) -> T:
+async def call_database(seconds: float, operation: Coroutine[Any, Any, T]) -> T:
     """Ask the database, which has to answer in so many seconds of this process.
 
     Raises:
@@ -48,10 +48,10 @@ async def ask_database(seconds: float, ask: Coroutine[Any, Any, T]) -> T:
     async def bounded() -> T:
         # The driver goes on in a thread of its own. It has longer, so that its time is never up before ours.
         with database_errors(), pymongo.timeout(2 * seconds):
-            return await ask
+            return await operation
 
     try:
-        return await answer_within(seconds, bounded())
+        return await result_within(seconds, bounded())
     except (DatabaseUnavailableError, PyMongoError, TimeoutError) as error:
         reason = str(error) if isinstance(error, DatabaseUnavailableError) else type(error).__name__
         raise DatabaseUnavailableError(reason) from error

@@ -21,7 +21,7 @@ SHARE = 5
 SMALL = 20
 """Of a limit of slots that is smaller nothing is taken ahead."""
 
-AHEAD = 33
+PREFETCH = 33
 """All servers together take at most a rate divided by this ahead: what they do not use is missing in a window."""
 
 LIVES = 12
@@ -57,7 +57,7 @@ def near(left: int, maximum: int) -> bool:
     return left * SHARE < maximum
 
 
-def ahead_of(left: int, maximum: int, wanted: int) -> int:
+def prefetchable(left: int, maximum: int, wanted: int) -> int:
     """How much of what is left may be taken ahead: what is wanted, and at most half of what others do not need to ask for."""
     return max(0, min(wanted, (left - -(-maximum // SHARE)) // 2))
 
@@ -67,12 +67,12 @@ class Times:
     """How long things last, in nanoseconds.
 
     Attributes:
-        answer: A permit that the ledger granted is used at most so long after it was asked for, or given back.
+        grant: A permit that the ledger granted is used at most so long after it was asked for, or given back.
         fresh: What is known of amounts may be so old.
         renew: What is held for longer is written down again, so that nobody removes the ledger.
     """
 
-    answer: int = 500 * MS
+    grant: int = 500 * MS
     fresh: int = 1_000 * MS
     renew: int = 3_600_000 * MS
 
