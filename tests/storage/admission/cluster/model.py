@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -42,8 +42,12 @@ class Register:
         return f"member {self.primary}"
 
     def read(self, names, read_at):
-        found = {name: deepcopy(self.ledgers[name]) for name in names if name in self.ledgers}
+        found = {name: self.stored(name) for name in names if name in self.ledgers}
         return Snapshot(found, self.now + self.skews[self.primary], self.clock, read_at)
+
+    def stored(self, name):
+        ledger, version = self.ledgers[name]
+        return copied(ledger), version
 
     @property
     def time(self):
@@ -68,12 +72,12 @@ class Register:
             ledger, version = self.ledgers.get(change.name, (None, None))
             base = self.bases.get(change.name, "")
             if version is None:
-                written, base = deepcopy(change.ledger), ""
+                written, base = copied(change.ledger), ""
                 new.add(change.name)
             elif change.room is not None:
                 written, base = added(ledger, change, process, self.time), version
             elif version == change.before and change.base in {"", base}:
-                written, base = deepcopy(change.ledger), ""
+                written, base = copied(change.ledger), ""
             else:
                 continue
             if written is not None:
@@ -83,9 +87,12 @@ class Register:
 
     def seen(self, changes):
         names = [change.name for change in changes if change.room is not None]
-        return {
-            name: (*deepcopy(self.ledgers[name]), self.bases.get(name, "")) for name in names if name in self.ledgers
-        }
+        return {name: (*self.stored(name), self.bases.get(name, "")) for name in names if name in self.ledgers}
+
+
+def copied(ledger):
+    """One of which nothing is shared that can be changed."""
+    return Ledger(ledger.clock, list(ledger.entries), {name: replace(one) for name, one in ledger.members.items()})
 
 
 def added(ledger, change, process, now):
@@ -99,7 +106,7 @@ def added(ledger, change, process, now):
         return None
     entries = sorted(ledger.entries + change.ledger.entries)
     member = Member(own.held, max(before.report, own.report), own.write, own.at)
-    return Ledger(ledger.clock, entries, deepcopy(ledger.members) | {process: member})
+    return Ledger(ledger.clock, entries, copied(ledger).members | {process: member})
 
 
 class Beat(NamedTuple):
