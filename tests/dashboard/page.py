@@ -94,6 +94,15 @@ class Page:
         self.browser.get("about:blank")  # or only what stands behind the # would change
         self.browser.get(f"{self.url}/#/{address}")
 
+    def go(self, address: str) -> None:
+        """Go from one view to another, without the page being loaded again; come back when it knows."""
+        script = """
+            const [address, done] = arguments
+            if (location.hash === address) done()
+            addEventListener("hashchange", () => setTimeout(done), {once: true})
+            location.hash = address"""
+        self.browser.execute_async_script(script, f"#/{address}")
+
     def _session(self, token: str) -> str:
         headers = {"Content-Type": "application/json", "User-Agent": "test"}
         body = json.dumps({"token": token}).encode()

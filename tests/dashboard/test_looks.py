@@ -44,6 +44,14 @@ TOO_WIDE = """
     return [...document.querySelectorAll("main *")]
         .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !kept(one.parentElement))
         .map((one) => one.outerHTML.slice(0, 200))"""
+# Links to views that a finger may miss, or that are not all on the screen.
+HARD_TO_TOUCH = """
+    return [...document.querySelectorAll(".top nav a")]
+        .filter((one) => {
+            const {height, left, right} = one.getBoundingClientRect()
+            return height < 44 || left < 0 || right > innerWidth
+        })
+        .map((one) => one.textContent)"""
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(246, 246, 243)", "rgb(19, 20, 21)"
 
@@ -89,10 +97,7 @@ def asks_nobody_else(page):
 def is_as_wide_as_the_phone(page):
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
     assert page.browser.execute_script(TOO_WIDE) == []
-    for link in page.all(".top nav a"):
-        assert link.size["height"] >= 44
-        assert link.rect["x"] >= 0
-        assert link.rect["x"] + link.rect["width"] <= PHONE[0]
+    assert page.browser.execute_script(HARD_TO_TOUCH) == []
 
 
 @pytest.mark.parametrize("view", VIEWS)

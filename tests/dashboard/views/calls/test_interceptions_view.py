@@ -387,10 +387,11 @@ def test_what_looks_like_markup_stays_text(page, site):
 def test_markup_in_an_address_stays_text(page, site, view):
     _, token = site.user()
     page.refused.extend(("400", "404"))
+    page.open(view + quote(MARKUP[0], safe=""), token)
     for markup in MARKUP:
-        page.open(view + quote(markup, safe=""), token)
-        page.find("main")
-    assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
+        page.go(view + quote(markup, safe=""))
+        page.gone(".loading")
+        assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
 
 
 def test_a_keyboard_is_enough(page, site):
