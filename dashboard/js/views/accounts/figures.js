@@ -41,6 +41,11 @@ export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS
   `;
 }
 
+/** What says the range of the figures in an address of another view. */
+export function figuresRange(params) {
+  return rangeParams(params, USUAL);
+}
+
 /** What of an address stays when another row is opened. */
 export function keptParams({ sort, tz, ...params }) {
   return { ...rangeParams({ ...params, tz }), tz, sort };
@@ -57,7 +62,7 @@ export function useAllPages(pages, wanted) {
 export function Figures({ figures, id, terms, used, params }) {
   const { totals } = figures;
   const total = totals?.[id];
-  const range = rangeParams(params, USUAL);
+  const range = figuresRange(params);
   const calls = (more) => href("interceptions", "", { q: searchFor({ ...terms, ...more }), ...range });
   const explore = href("explore", "", { q: searchFor(terms), by: "model", ...range });
   return html`

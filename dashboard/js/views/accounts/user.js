@@ -14,12 +14,14 @@ import { href } from "../../frame/router.js";
 import { seesEverything } from "../../frame/shell.js";
 import { ROLES } from "./add_user.js";
 import { SignIns } from "../sign_in/sign_ins.js";
+import { figuresRange } from "./figures.js";
 import { Tokens } from "./tokens.js";
 
 /** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
 export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMyself }) {
   const { username, name, role, created_at: created } = user;
   const mayChange = me.role === "owner";
+  const mine = searchFor({ initiator: username });
   const changed = async () => {
     if (user.id === me.id) await onMyself();
     onChanged();
@@ -27,7 +29,8 @@ export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMy
   return html`
     <${Pane} label="User" title=${name} mark=${html`<span class="role">${role}</span>`} onClose=${onClose}>
       <p class="quiet">
-        ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
+        ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: mine })}>Calls</a>${" "}
+        · <a href=${href("explore", "", { q: mine, by: "model", ...figuresRange(params) })}>By model</a>${" "}
         · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
       </p>
       <p class="quiet">

@@ -15,9 +15,13 @@ const HEIGHT = 24;
 const WIDTH = 5;
 
 /** Of all calls that the search finds: those of one user or model where it names them. */
-export function Speed({ total, histograms }) {
-  return html`<section class="card speed">
-    <h2>How fast</h2>
+export function Speed(figures) {
+  return html`<section class="card speed"><h2>How fast</h2><${SpeedTable} ...${figures} /></section>`;
+}
+
+/** The same without a card. `total` and `histograms` are as `/stats` has them. */
+export function SpeedTable({ total, histograms }) {
+  return html`
     <div class="scroll" tabindex="0" role="region" aria-label="How fast">
       <table class="breakdown">
         <thead><tr><th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th><th>How calls are spread</th></tr></thead>
@@ -34,7 +38,7 @@ export function Speed({ total, histograms }) {
         </tbody>
       </table>
     </div>
-  </section>`;
+  `;
 }
 
 function Histogram({ bars, format }) {

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { rangeText } from "../../bar/range.js";
 import { percent, plural, time, usd, whole, words } from "../../text/format.js";
+import { SpeedTable } from "../explore/speed.js";
 import { limitedShare, speed, waits } from "./performance.js";
 import { Confirm } from "../../parts/dialog.js";
 import { AreaField, TextField } from "../../parts/field.js";
@@ -27,6 +28,8 @@ export function ProviderPane({ listed, latest, me, keys, span, range, model, tz,
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
   const usage = useResource(`${path}/usage`, span, { every: EVERY_MS });
+  const narrowed = { provider_name: name, ...(model && { model }) };
+  const spread = useResource("stats", { ...span, bucket: "all", q: searchFor(narrowed) }, { every: EVERY_MS });
   const changed = () => {
     reload();
     onChanged();
@@ -40,6 +43,16 @@ export function ProviderPane({ listed, latest, me, keys, span, range, model, tz,
       ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
       ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
       ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
+      ${
+        spread.data?.total.interceptions > 0 &&
+        html`
+          <section>
+            <h3>How fast</h3>
+            <${SpeedTable} total=${spread.data.total} histograms=${spread.data.histograms} />
+            <p class="quiet"><a href=${href("explore", "", { q: searchFor(narrowed), by: model ? "user" : "model", ...range })}>${model ? `Calls of ${model} by user` : "Calls by model"}</a></p>
+          </section>
+        `
+      }
       ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
       ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} keys=${keys} range=${range} open=${one.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}

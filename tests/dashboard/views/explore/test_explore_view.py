@@ -174,3 +174,6 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
     facts = page.facts("")
     assert {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"} <= facts.keys()
     assert page.texts(".detail h2") == ["demo"]
+    page.find(".detail svg.histogram")
+    page.click(".detail a", "Calls of demo-large by user")
+    page.find(".groups tbody td", name)
