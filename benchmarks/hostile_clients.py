@@ -24,7 +24,7 @@ from http1.server import BridgeServer
 CONNECTIONS = 100
 SECONDS = 3.0
 """How long a client goes on sending, at most."""
-LOOK_SECONDS = 0.2
+SAMPLE_SECONDS = 0.2
 IDLE_SHARE = 0.1
 """With less of its time spent between two looks, a server has done its work."""
 MIB = 1024 * 1024
@@ -94,18 +94,18 @@ def measure(kind: str, sent: bytes, connections: int = CONNECTIONS, seconds: flo
         assert process.stdout is not None
         port = int(process.stdout.readline())
 
-        def look() -> list[float]:
+        def sample() -> list[float]:
             print(file=process.stdin, flush=True)
             return [float(number) for number in process.stdout.readline().split()]  # type: ignore[union-attr]
 
-        before = look()
+        before = sample()
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
         asyncio.run(_send_all(clients, sent, seconds))
-        after = look()
-        time.sleep(LOOK_SECONDS)
-        while (now := look())[1] - after[1] > IDLE_SHARE * LOOK_SECONDS:  # it is still at work
+        after = sample()
+        time.sleep(SAMPLE_SECONDS)
+        while (now := sample())[1] - after[1] > IDLE_SHARE * SAMPLE_SECONDS:  # it is still at work
             after = now
-            time.sleep(LOOK_SECONDS)
+            time.sleep(SAMPLE_SECONDS)
         for client in clients:
             client.close()
         process.stdin.close()

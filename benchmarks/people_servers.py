@@ -138,8 +138,8 @@ async def _starts(uri: str, names: Sequence[str]) -> dict[str, float]:
     async with aiohttp.ClientSession() as session:
         for name in names:
             await _start(session, uri, name)  # the first one makes the indexes
-        turns = [[await _start(session, uri, name) for name in names] for _ in range(STARTS)]
-    return {name: median(seconds) for name, seconds in zip(names, zip(*turns, strict=True), strict=True)}
+        rounds = [[await _start(session, uri, name) for name in names] for _ in range(STARTS)]
+    return {name: median(seconds) for name, seconds in zip(names, zip(*rounds, strict=True), strict=True)}
 
 
 async def _memory(uri: str, name: str, tokens: Sequence[str], calls: int) -> tuple[float, float]:

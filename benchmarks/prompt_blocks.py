@@ -26,7 +26,7 @@ import click
 
 from benchmarks.gateways.comparison import upstream
 from benchmarks.gateways.runners.bridge import Bridge, BridgeWithout, embedded_mongodb
-from benchmarks.gateways.runners.runner import Place, Running, free_port
+from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.stand.conversations import ANSWER, CONVERSATIONS
 from benchmarks.stand.processes import cpu_seconds
 from intercept.blocks import read_blocks
@@ -55,7 +55,7 @@ def claude_code(size: int = CLAUDE_CODE_BYTES) -> bytes:
     tools = [{"name": f"Tool{at}", "description": text * 30, "input_schema": schema} for at in range(TOOLS)]
     system = [{"type": "text", "text": "You are an agent."}, {"type": "text", "text": text * 200, **_MARK}]
     request: dict[str, Any] = {
-        **CONVERSATIONS["messages"].question,
+        **CONVERSATIONS["messages"].request_fields,
         "stream": True,
         "system": system,
         "tools": tools,
@@ -71,11 +71,11 @@ def claude_code(size: int = CLAUDE_CODE_BYTES) -> bytes:
 
 def short_chat() -> bytes:
     """A question after another one and its answer, 2 KB together."""
-    question = CONVERSATIONS["chat"].question
-    system, asked = question["messages"]
+    request_fields = CONVERSATIONS["chat"].request_fields
+    system, asked = request_fields["messages"]
     again = {"role": "user", "content": asked["content"].replace("PLAY", "bench-0x0+0")}
     messages = [system, asked, {"role": "assistant", "content": ANSWER[:500]}, again]
-    return json.dumps(question | {"messages": messages}).encode()
+    return json.dumps(request_fields | {"messages": messages}).encode()
 
 
 def _step(at: int, file: str) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def servers() -> Iterator[tuple[Server, Server]]:
             runner.prepare()
             own = folder / runner.name.replace(" ", "-")
             own.mkdir()
-            running = runner.start(Place(port, free_port(), own, cores))
+            running = runner.start(Setup(port, free_port(), own, cores))
             stack.callback(running.stop)
             found.append(Server(running))
         yield found[0], found[1]

@@ -25,7 +25,7 @@ from benchmarks.gateways.comparison import upstream
 from benchmarks.gateways.measurements import MEASUREMENTS
 from benchmarks.gateways.measurer import Measurer
 from benchmarks.gateways.runners.bridge import TwoWorkers, embedded_mongodb
-from benchmarks.gateways.runners.runner import Place, Program, free_port
+from benchmarks.gateways.runners.runner import Program, Setup, free_port
 from benchmarks.reports.samples import summary, with_range
 from benchmarks.reports.tables import markdown
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -60,9 +60,9 @@ class Scoped(TwoWorkers):
         super().__init__(mongodb)
         self.name = scope
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """The same with further limits."""
-        program = super().program(place)
+        program = super().program(setup)
         more = {f"CODER_AIBRIDGE_{name}": value for name, value in {**LIMITS, "LIMITS_SCOPE": self.name}.items()}
         return Program(program.command, {**program.environ, **more}, program.folder)
 
@@ -81,7 +81,7 @@ class Measured:
         folder.mkdir()
         bridge.prepare()
         self._bridge = bridge
-        self.running = bridge.start(Place(port, free_port(), folder, os.sched_getaffinity(0)))
+        self.running = bridge.start(Setup(port, free_port(), folder, os.sched_getaffinity(0)))
         self._measurer = Measurer(self.running, scale=1, note=lambda text: click.echo(text, err=True))
 
     def measure(self) -> Figures:

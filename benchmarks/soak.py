@@ -23,7 +23,7 @@ import click
 
 from benchmarks.gateways.comparison import Cores, upstream
 from benchmarks.gateways.runners.bridge import Bridge, embedded_mongodb
-from benchmarks.gateways.runners.runner import Place, Running, free_port
+from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.reports.samples import slope
 from benchmarks.reports.tables import markdown
 from benchmarks.stand.processes import Process
@@ -33,18 +33,18 @@ from handlers.operation.metrics import PREFIX
 MINUTES = 20.0
 SHARE = 0.5
 TRIAL_RATE, TRIAL_SECONDS = 20.0, 10.0
-LOOK_SECONDS = 10.0
+SAMPLE_SECONDS = 10.0
 # After this long without a call the bridge has let go of the connections to providers that it kept.
 QUIET_SECONDS = 30.0
 GAUGES = ("interceptions_inflight", "recorder_queue_length", "recorder_spooled_records")
 
-MOST_MEGABYTES_A_MINUTE, LEAST_MINUTES = 1.0, 3.0
+MAX_MEGABYTES_A_MINUTE, LEAST_MINUTES = 1.0, 3.0
 MAX_QUEUED = 1_000
 FILES_OF_CHANCE = 3
 """Connections to the database come and go."""
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """The bridge at a moment: memory in MB, open files, slots taken, and its gauges."""
 
     minute: float
@@ -65,13 +65,13 @@ class Watch:
         self._target = running.target("chat")
         self._began = monotonic()
 
-    def look(self) -> Look:
+    def sample(self) -> Sample:
         """How it is now."""
         metrics = self._get("/metrics").decode().splitlines()
         slots = json.loads(self._get("/api/v2/aibridge/limits"))["limits"][0]["used"]
         files = sum(1 for _ in Path(f"/proc/{self._process.pid}/fd").iterdir())
         megabytes = self._process.use().resident_bytes / 1e6
-        return Look(
+        return Sample(
             (monotonic() - self._began) / 60, megabytes, files, slots, *(gauge(metrics, name) for name in GAUGES)
         )
 
@@ -88,21 +88,21 @@ def gauge(lines: Sequence[str], name: str) -> float:
     return sum(float(value) for _, _, value in series)
 
 
-def faults(looks: Sequence[Look], *, before: Look, after: Look, failed: int) -> list[str]:
+def faults(samples: Sequence[Sample], *, before: Sample, after: Sample, failed: int) -> list[str]:
     """What is wrong.
 
     Args:
-        looks: During the load. Memory may grow in the first half of it, and is judged when the second is long enough.
+        samples: During the load. Memory may grow in the first half of it, and is judged when the second is long enough.
         before: Of an idle server that had some load.
         after: Of one that has been idle again for a while.
         failed: Calls that did not go as they should.
     """
-    steady = looks[len(looks) // 2 :]
+    steady = samples[len(samples) // 2 :]
     long_enough = bool(steady) and steady[-1].minute - steady[0].minute >= LEAST_MINUTES
-    growth = slope([(look.minute, look.megabytes) for look in steady]) if long_enough else 0.0
-    queued = max((look.queued for look in looks), default=0.0)
+    growth = slope([(sample.minute, sample.megabytes) for sample in steady]) if long_enough else 0.0
+    queued = max((sample.queued for sample in samples), default=0.0)
     found = {
-        f"memory grows by {growth:.2f} MB a minute": growth >= MOST_MEGABYTES_A_MINUTE,
+        f"memory grows by {growth:.2f} MB a minute": growth >= MAX_MEGABYTES_A_MINUTE,
         f"{queued:.0f} records waited in memory": queued > MAX_QUEUED,
         f"{after.queued + after.spooled:.0f} records still wait": after.queued + after.spooled > 0,
         f"{after.slots} slots were not given back": after.slots > 0,
@@ -124,19 +124,19 @@ async def soak(running: Running, minutes: float) -> list[str]:
     rate = TRIAL_RATE * SHARE / busy
     traffic.leave()
     await asyncio.sleep(QUIET_SECONDS)
-    before = await asyncio.to_thread(watch.look)
+    before = await asyncio.to_thread(watch.sample)
     print(f"{rate:.0f} calls a second for {minutes:g} minutes", flush=True)
-    looks: list[Look] = []
-    looking = asyncio.create_task(every(LOOK_SECONDS, lambda: _note(watch, looks)))
+    samples: list[Sample] = []
+    looking = asyncio.create_task(every(SAMPLE_SECONDS, lambda: _note(watch, samples)))
     await traffic.run(rate, 60 * minutes)
     looking.cancel()
     traffic.leave()
     await asyncio.sleep(QUIET_SECONDS)
-    after = await asyncio.to_thread(watch.look)
-    shown = [before, *looks[:: max(1, len(looks) // 20)], after]
-    print(markdown(list(Look._fields), ([f"{value:.1f}".removesuffix(".0") for value in look] for look in shown)))
+    after = await asyncio.to_thread(watch.sample)
+    shown = [before, *samples[:: max(1, len(samples) // 20)], after]
+    print(markdown(list(Sample._fields), ([f"{value:.1f}".removesuffix(".0") for value in sample] for sample in shown)))
     print(f"\nanswered: {dict(traffic.done)}\nfailed: {dict(traffic.failed)}")
-    return faults(looks, before=before, after=after, failed=traffic.failed.total())
+    return faults(samples, before=before, after=after, failed=traffic.failed.total())
 
 
 async def every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
@@ -146,8 +146,8 @@ async def every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
         await do()
 
 
-async def _note(watch: Watch, looks: list[Look]) -> None:
-    looks.append(await asyncio.to_thread(watch.look))
+async def _note(watch: Watch, samples: list[Sample]) -> None:
+    samples.append(await asyncio.to_thread(watch.sample))
 
 
 @click.command()
@@ -162,7 +162,7 @@ def main(*, minutes: float) -> None:
         with embedded_mongodb(folder / "mongodb") as mongodb, upstream(folder, cores.others) as port:
             bridge = Bridge(mongodb)
             bridge.prepare()
-            running = bridge.start(Place(port, free_port(), folder, cores.of(bridge)))
+            running = bridge.start(Setup(port, free_port(), folder, cores.of(bridge)))
             try:
                 found = asyncio.run(soak(running, minutes))
             finally:

@@ -21,7 +21,7 @@ import click
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 ANSWER_SECONDS = 30.0
 MAX_RESPONSE_BYTES = 64 * 1024
-MAX_SHOWN = 500
+MAX_MESSAGE = 500
 """Characters of what a server says that are shown."""
 
 _API = "/api/v2/aibridge/device"
@@ -78,7 +78,9 @@ def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
             case "slow_down":
                 interval += _SLOWER_SECONDS
             case "access_denied":
-                raise click.ClickException(f"you were not let in. {_shown(response.get('error_description'))}".strip())
+                raise click.ClickException(
+                    f"you were not let in. {_shorten(response.get('error_description'))}".strip()
+                )
             case _:
                 break
     raise click.ClickException("the code has expired; run this again")
@@ -113,14 +115,14 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     except ValueError:
         decoded = None
     if not isinstance(decoded, dict) or (status != _OK and "error" not in decoded):
-        said = _shown(decoded.get("message") if isinstance(decoded, dict) else None)
+        said = _shorten(decoded.get("message") if isinstance(decoded, dict) else None)
         raise click.ClickException(f"{address} answers {status}: {said or 'it is no AI Bridge, or an older one'}")
     return decoded
 
 
-def _shown(text: object) -> str:
+def _shorten(text: object) -> str:
     """What a server says, as a terminal may show it: nothing in it is a command to the terminal."""
-    shortened = str(text or "")[:MAX_SHOWN]
+    shortened = str(text or "")[:MAX_MESSAGE]
     return "".join(one if one.isprintable() else "?" for one in shortened)
 
 

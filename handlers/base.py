@@ -53,7 +53,7 @@ FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
-TAKE_SECONDS = 300.0
+STALL_SECONDS = 300.0
 
 
 @stream_request_body

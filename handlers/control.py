@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
-from handlers.base import TAKE_SECONDS, BridgeHandler
+from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.identity.credentials import Credentials
 from handlers.identity.forwarded import is_trusted
 from handlers.problems import Problem, ValidationProblem
@@ -138,7 +138,7 @@ class IdentifiedHandler(BridgeHandler):
         """Put a piece into the answer. Wait for the client whenever `PIECE_BYTES` are unsent.
 
         Raises:
-            StreamClosedError: the client has left, or took nothing for `TAKE_SECONDS`.
+            StreamClosedError: the client has left, or took nothing for `STALL_SECONDS`.
         """
         self.write(piece)
         self._unsent += len(piece)
@@ -149,11 +149,11 @@ class IdentifiedHandler(BridgeHandler):
         """Send all that is written, wait until the client has read it, and yield to other requests.
 
         Raises:
-            StreamClosedError: the client has left, or took nothing for `TAKE_SECONDS`.
+            StreamClosedError: the client has left, or took nothing for `STALL_SECONDS`.
         """
         self._unsent = 0
         try:
-            async with asyncio.timeout(TAKE_SECONDS):
+            async with asyncio.timeout(STALL_SECONDS):
                 await self.flush()
         except TimeoutError as error:
             self.cut()

@@ -7,7 +7,7 @@ from asyncio import Future
 from typing import Protocol
 
 
-class Sink(Protocol):
+class PieceWriter(Protocol):
     """Takes the pieces of a body."""
 
     @property
@@ -41,7 +41,7 @@ class BodyStream:
         self.failure: Exception | None = None
         self._pieces: list[bytes] = []
         self._held_bytes = 0
-        self._sink: Sink | None = None
+        self._writer: PieceWriter | None = None
         self._has_begun = False
         self._has_ended = False
         self._is_closed = False
@@ -59,15 +59,15 @@ class BodyStream:
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        if self._sink is not None:
-            self._sink.send_piece(piece)
+        if self._writer is not None:
+            self._writer.send_piece(piece)
         elif not self._is_closed:
             self._pieces.append(piece)
             self._held_bytes += len(piece)
 
     def wait_for_room(self) -> Future[None] | None:
         """A future to wait for before the next piece; None if there is room."""
-        if self._is_closed or (self._sink is not None and self._sink.is_writable):
+        if self._is_closed or (self._writer is not None and self._writer.is_writable):
             return None
         if self._room is None or self._room.done():
             self._room = asyncio.get_running_loop().create_future()
@@ -76,25 +76,25 @@ class BodyStream:
     def end(self) -> None:
         """Note that the body is whole."""
         self._has_ended = True
-        if self._sink is not None and not self.is_sent:
+        if self._writer is not None and not self.is_sent:
             self.is_sent = True
-            self._sink.end_pieces()
+            self._writer.end_pieces()
 
     def fail(self, error: Exception) -> None:
         """Note that the rest does not come: the request ends with this error, and the provider never has it whole."""
         self.failure = self.failure or error
-        if self._sink is not None:
-            self._sink.give_up(self.failure)
+        if self._writer is not None:
+            self._writer.give_up(self.failure)
 
-    def send_to(self, sink: Sink) -> None:
+    def send_to(self, writer: PieceWriter) -> None:
         """Send the pieces to a connection, as they arrive. They cannot be sent to another one."""
-        self._sink, self._has_begun = sink, True
+        self._writer, self._has_begun = writer, True
         pieces, self._pieces, self._held_bytes = self._pieces, [], 0
         for piece in pieces:
-            sink.send_piece(piece)
+            writer.send_piece(piece)
         if self._has_ended:
             self.end()
-        if sink.is_writable:
+        if writer.is_writable:
             self.resume()
 
     def resume(self) -> None:
@@ -104,7 +104,7 @@ class BodyStream:
 
     def close(self) -> None:
         """Drop what comes from now on: the response has been dealt with."""
-        self._is_closed, self._sink = True, None
+        self._is_closed, self._writer = True, None
         self._pieces.clear()
         self._held_bytes = 0
         self.resume()

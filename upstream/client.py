@@ -8,7 +8,7 @@ UpstreamError
 │   └── CredentialError           no credential of the bridge's for it; nothing was sent
 ├── UpstreamTimeoutError        silent for longer than the idle timeout
 ├── UpstreamTruncatedError      the response began and was cut
-└── UpstreamEndlessError        an event of the response has no end
+└── UpstreamEventTooLargeError        an event of the response has no end
 
 A request is sent once. After `UpstreamNotReachedError` the caller may send it again: the provider cannot have acted on it.
 """
@@ -68,7 +68,7 @@ class UpstreamTruncatedError(UpstreamError):
     end_reason = EndReason.UPSTREAM_TRUNCATED
 
 
-class UpstreamEndlessError(UpstreamError):
+class UpstreamEventTooLargeError(UpstreamError):
     """An event of the response takes up more than `MAX_EVENT_STREAM_BYTES`."""
 
     end_reason = EndReason.UPSTREAM_STREAM_ERROR
@@ -114,7 +114,7 @@ class UpstreamResponse:
         """Remove and return the buffered bytes; may be empty.
 
         Raises:
-            UpstreamEndlessError: as `stream_to`.
+            UpstreamEventTooLargeError: as `stream_to`.
         """
         peeked, self._peeked = self._peeked, b""
         if self._connection is None or not self._response.size:
@@ -148,7 +148,7 @@ class UpstreamResponse:
         Raises:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
             UpstreamTruncatedError: the connection ended before the body did.
-            UpstreamEndlessError: the bytes go on with an event that is too large already.
+            UpstreamEventTooLargeError: the bytes go on with an event that is too large already.
         """
         if self._failure is not None:
             raise self._failure
@@ -166,7 +166,9 @@ class UpstreamResponse:
         if self.has_events:
             self._event.feed(piece)
             if self._event.size > MAX_EVENT_STREAM_BYTES:
-                raise UpstreamEndlessError(f"the provider sent an event of more than {MAX_EVENT_STREAM_BYTES} bytes")
+                raise UpstreamEventTooLargeError(
+                    f"the provider sent an event of more than {MAX_EVENT_STREAM_BYTES} bytes"
+                )
         return piece
 
     async def send(self, data: bytes) -> None:

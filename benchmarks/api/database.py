@@ -51,13 +51,13 @@ async def fill(uri: str, records: int) -> None:
             return
         await _record(client, plan)
         await _timed("indexes", lambda: database.prepare(retention=timedelta(days=2 * DAYS)))
-        for what, mark, turns in (
+        for what, mark, job in (
             ("counted", "uncounted", RollupJob(database, now=now)),
             ("grouped", "ungrouped", SessionJob(database)),
             ("indexed", "unindexed", SearchJob(database)),
         ):
             progress = Progress(what, await client[NAME]["interceptions"].count_documents({mark: {"$exists": True}}))
-            await turns.add_pending(progress.add)
+            await job.add_pending(progress.add)
             print()
         sweep = Sweep(database, now=now)
         while await sweep.step() is not Step.DONE:

@@ -13,7 +13,7 @@ PAGE_MS, SUM_MS, WORDS_MS = 50, 100, 300
 Parameters = dict[str, Any]
 
 
-class Asks(Protocol):
+class Requester(Protocol):
     """Something that can ask the server."""
 
     def get(self, caller: str, path: str, parameters: Parameters) -> tuple[float, bytes]:
@@ -39,7 +39,7 @@ class Shape:
         """The same with another name."""
         return replace(self, name=name)
 
-    def prepared(self, api: Asks) -> Shape:
+    def prepared(self, api: Requester) -> Shape:
         """Put in what the server alone knows: the id behind which a deep page begins, or one to look at."""
         if self.cursor is None:
             return self

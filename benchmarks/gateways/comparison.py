@@ -27,7 +27,7 @@ from benchmarks.gateways.measurements import MEASUREMENTS, Figures, Measurement
 from benchmarks.gateways.measurer import Measurer
 from benchmarks.gateways.runners import Runner, UnavailableError, all_runners
 from benchmarks.gateways.runners.bridge import BridgeWithout, embedded_mongodb
-from benchmarks.gateways.runners.runner import Place, Running, free_port
+from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.chart import svg
 from benchmarks.reports.page import PICTURE, ROOT, machine, write_section
@@ -152,9 +152,9 @@ class Comparison:
         if not measurements:
             return
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            place = Place(to.port, free_port(), Path(folder), self._cores.of(runner), to.authority)
+            setup = Setup(to.port, free_port(), Path(folder), self._cores.of(runner), to.authority)
             try:
-                running = runner.start(place)
+                running = runner.start(setup)
             except UnavailableError as error:
                 self.results.note(f"{runner.name}{', TLS to the upstream' if tls else ''}: {error}")
                 return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchmarks.gateways.runners.runner import Runner
 from benchmarks.reports.samples import percentile
 from benchmarks.stand.conversations import Exchange
-from benchmarks.stand.load import Plan, Tally
+from benchmarks.stand.load import Plan, Totals
 from benchmarks.stand.processes import Use
 
 EVENTS, GAP_MS = 100, 10
@@ -43,7 +43,7 @@ class Spent(NamedTuple):
     database: float
 
 
-Measured = Callable[[Tally, Spent], Figures]
+Measured = Callable[[Totals, Spent], Figures]
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Measurement:
         return has_api and (self.brief or runner.cores == 1) and (runner.calls_upstream or not self.tls)
 
 
-def _busy(tally: Tally) -> float:
-    used: float = tally.after.own.cpu_seconds - tally.before.own.cpu_seconds
-    return 100 * used / tally.seconds
+def _busy(totals: Totals) -> float:
+    used: float = totals.after.own.cpu_seconds - totals.before.own.cpu_seconds
+    return 100 * used / totals.seconds
 
 
 def _percentiles(name: str, nanoseconds: list[int]) -> Figures:
@@ -79,51 +79,51 @@ def _percentiles(name: str, nanoseconds: list[int]) -> Figures:
 
 
 def _blocking(name: str) -> Measured:
-    def figures(tally: Tally, spent: Spent) -> Figures:
+    def figures(totals: Totals, spent: Spent) -> Figures:
         return {
-            name: tally.answers / tally.seconds,
-            f"{name} cpu": 1000 * spent.own / max(1, tally.all_answers),
-            f"{name} database": 1000 * spent.database / max(1, tally.all_answers),
-            f"{name} busy": _busy(tally),
+            name: totals.answers / totals.seconds,
+            f"{name} cpu": 1000 * spent.own / max(1, totals.all_answers),
+            f"{name} database": 1000 * spent.database / max(1, totals.all_answers),
+            f"{name} busy": _busy(totals),
         }
 
     return figures
 
 
 def _waiting(name: str) -> Measured:
-    def figures(tally: Tally, spent: Spent) -> Figures:
-        return _blocking(name)(tally, spent) | _percentiles(f"{name} first byte", list(tally.first_bytes))
+    def figures(totals: Totals, spent: Spent) -> Figures:
+        return _blocking(name)(totals, spent) | _percentiles(f"{name} first byte", list(totals.first_bytes))
 
     return figures
 
 
 def _burst(name: str) -> Measured:
-    def figures(tally: Tally, spent: Spent) -> Figures:
+    def figures(totals: Totals, spent: Spent) -> Figures:
         return {
-            name: tally.events / EVENTS / tally.seconds,
-            f"{name} events": tally.events / tally.seconds,
-            f"{name} cpu": 1000 * spent.own / max(1, tally.all_events),
-            f"{name} busy": _busy(tally),
+            name: totals.events / EVENTS / totals.seconds,
+            f"{name} events": totals.events / totals.seconds,
+            f"{name} cpu": 1000 * spent.own / max(1, totals.all_events),
+            f"{name} busy": _busy(totals),
         }
 
     return figures
 
 
 def _latency(streams: int, gap_ms: int = GAP_MS) -> Measured:
-    def figures(tally: Tally, spent: Spent) -> Figures:
+    def figures(totals: Totals, spent: Spent) -> Figures:
         return {
-            f"share {streams}": 100 * tally.events / tally.seconds / (streams * 1000 / gap_ms),
-            f"share {streams} cpu": 1000 * spent.own / max(1, tally.all_events),
-            **_percentiles(f"first byte {streams}", list(tally.first_bytes)),
-            **_percentiles(f"delay {streams}", list(tally.delays)),
+            f"share {streams}": 100 * totals.events / totals.seconds / (streams * 1000 / gap_ms),
+            f"share {streams} cpu": 1000 * spent.own / max(1, totals.all_events),
+            **_percentiles(f"first byte {streams}", list(totals.first_bytes)),
+            **_percentiles(f"delay {streams}", list(totals.delays)),
         }
 
     return figures
 
 
 def _paced_cpu(name: str) -> Measured:
-    def figures(tally: Tally, spent: Spent) -> Figures:
-        return {f"{name} cpu": 1000 * spent.own / max(1, tally.all_events)}
+    def figures(totals: Totals, spent: Spent) -> Figures:
+        return {f"{name} cpu": 1000 * spent.own / max(1, totals.all_events)}
 
     return figures
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from benchmarks.gateways.measurements import Figures, Measurement, Observed, Spent
 from benchmarks.gateways.runners.runner import Running
 from benchmarks.stand.conversations import Exchange
-from benchmarks.stand.load import Load, Plan, Tally
+from benchmarks.stand.load import Load, Plan, Totals
 from benchmarks.stand.processes import Use, cpu_seconds
 
 SLOW_STREAMS = (1000, 5000)
@@ -39,11 +39,11 @@ class Measurer:
         found: Figures = {}
         rested = self._settle()
         for measurement in measurements:
-            tally = self._run(measurement.name, _scaled(measurement.plan, self._scale))
+            totals = self._run(measurement.name, _scaled(measurement.plan, self._scale))
             again = self._settle()
-            if tally.answers or tally.events:
+            if totals.answers or totals.events:
                 own = again.own.cpu_seconds - rested.own.cpu_seconds
-                found |= measurement.figures(tally, Spent(own, again.database_seconds - rested.database_seconds))
+                found |= measurement.figures(totals, Spent(own, again.database_seconds - rested.database_seconds))
             else:
                 self._say(f"{measurement.name}: nothing came")
             rested = again
@@ -55,25 +55,25 @@ class Measurer:
         for streams in SLOW_STREAMS:
             ramp = streams / SLOW_STREAMS_A_SECOND
             plan = Plan(Exchange("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
-            tally = self._run(f"{streams:,} slow streams", plan)
-            if tally.open_streams < streams:
-                self._say(f"had begun {tally.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
+            totals = self._run(f"{streams:,} slow streams", plan)
+            if totals.open_streams < streams:
+                self._say(f"had begun {totals.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
                 break
-            resident = tally.after.own.resident_bytes
+            resident = totals.after.own.resident_bytes
             found[f"memory {streams}"] = resident / 1e6
             found[f"memory per stream {streams}"] = (resident - idle) / streams / 1e3
         return found
 
-    def _run(self, name: str, plan: Plan) -> Tally:
+    def _run(self, name: str, plan: Plan) -> Totals:
         target = self._running.target(plan.exchange.api)
         try:
-            tally = Load(target, plan).run(self._observe)
+            totals = Load(target, plan).run(self._observe)
         except OSError as error:
             self._say(f"{name}: {error}")
-            return Tally(seconds=1)
-        for reason, times in tally.failures.items():
+            return Totals(seconds=1)
+        for reason, times in totals.failures.items():
             self._say(f"{name}: {reason}, {times} times")
-        return tally
+        return totals
 
     def _observe(self) -> Observed:
         process, database = self._running.process, self._running.runner.database

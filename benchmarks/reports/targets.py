@@ -89,9 +89,9 @@ def _targets() -> Iterator[Target]:
         text = f"first byte above nginx, one connection, {percent}"
         yield Target(text, above(f"first byte 1 {percent}", NGINX), most, False, " ms")
     for streams in (1, 64):
-        for percent, most_ms in (("p50", 0.3), ("p99", 1.5)):
+        for percent, max_ms in (("p50", 0.3), ("p99", 1.5)):
             text = f"delay per event above nginx, {streams} paced streams, {percent}"
-            yield Target(text, above(f"delay {streams} {percent}", NGINX), most_ms, False, " ms")
+            yield Target(text, above(f"delay {streams} {percent}", NGINX), max_ms, False, " ms")
     yield Target("memory per open slow stream, of 5,000", value("memory per stream 5000"), 40, False, " KB")
     yield Target("memory of an idle server, without the database", value("memory idle"), 90, False, " MB")
     for name, figure in (("blocking requests/s", "blocking chat 32"), ("burst streams/s", "burst chat")):

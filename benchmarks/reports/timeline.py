@@ -8,7 +8,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, PLOT, LEFT, RIGHT, TOP, BOTTOM = 1000, 300, 64, 16, 120, 40
-LEAST_MS, MOST_MS = 1.0, 10_000.0
+LEAST_MS, MAX_MS = 1.0, 10_000.0
 TICKS_MS = (1, 10, 100, 1_000, 10_000)
 POINT, LINE, GRID, TEXT = "#2563eb", "#0f172a", "#e2e8f0", "#334155"
 SERVER, DATABASE = "#fde68a", "#fecaca"
@@ -53,8 +53,8 @@ def _x(at: float, seconds: float) -> float:
 
 def _y(wait: float) -> float:
     """A logarithmic scale, as a wait is a millisecond or a second."""
-    milliseconds = min(max(1000 * wait, LEAST_MS), MOST_MS)
-    return TOP + PLOT * (1 - math.log(milliseconds / LEAST_MS) / math.log(MOST_MS / LEAST_MS))
+    milliseconds = min(max(1000 * wait, LEAST_MS), MAX_MS)
+    return TOP + PLOT * (1 - math.log(milliseconds / LEAST_MS) / math.log(MAX_MS / LEAST_MS))
 
 
 def _bands(bands: Sequence[Band], seconds: float) -> Iterator[str]:

@@ -42,7 +42,7 @@ class Exchange(NamedTuple):
 
     def request_body(self) -> bytes:
         """The JSON to send."""
-        request = CONVERSATIONS[self.api].question | {"stream": bool(self.events)}
+        request = CONVERSATIONS[self.api].request_fields | {"stream": bool(self.events)}
         if self.history_bytes:
             request["messages"] = [*request["messages"], *_history(self.history_bytes)]
         return json.dumps(request).replace("PLAY", f"bench-{self.events}x{self.gap_ms}+{self.wait_ms}").encode()
@@ -72,7 +72,7 @@ class Conversation(NamedTuple):
     """One API's wire format. `event` is a template for the time at which it is sent."""
 
     path: str
-    question: dict[str, Any]
+    request_fields: dict[str, Any]
     body: bytes
     opening: bytes
     event: bytes
@@ -102,7 +102,7 @@ def _chat() -> Conversation:
     body = common | {"object": "chat.completion", "choices": [choice], "usage": usage}
     return Conversation(
         path="/chat/completions",
-        question={
+        request_fields={
             "model": "gpt-4o",
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": PROMPT}],
         },
@@ -146,7 +146,7 @@ def _responses() -> Conversation:
     empty = part | {"text": ""}
     return Conversation(
         path="/responses",
-        question={"model": "gpt-4o", "input": PROMPT},
+        request_fields={"model": "gpt-4o", "input": PROMPT},
         body=json.dumps(ended).encode(),
         opening=_events(
             {"type": "response.created", "sequence_number": 0, "response": begun},
@@ -189,7 +189,7 @@ def _messages() -> Conversation:
     body = begun | ended | {"content": [{"type": "text", "text": ANSWER}], "usage": usage}
     return Conversation(
         path="/messages",
-        question={
+        request_fields={
             "model": "claude-sonnet-4-5",
             "max_tokens": 1024,
             "messages": [{"role": "user", "content": PROMPT}],

@@ -64,7 +64,7 @@ class Plan:
 
 
 @dataclass
-class Tally:
+class Totals:
     """What came back while it was counted; times in nanoseconds. `before` and `after` are what was observed.
 
     `all_answers` and `all_events` have those of the time before it was counted as well.
@@ -185,9 +185,9 @@ class Load:
         self._timed = plan.exchange.gap_ms > 0
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
-        self._tally = Tally()
+        self._totals = Totals()
 
-    def run(self, observe: Callable[[], Any] = lambda: None) -> Tally:
+    def run(self, observe: Callable[[], Any] = lambda: None) -> Totals:
         """Carry the plan out. `observe` is called when counting begins and when it ends.
 
         Raises:
@@ -199,21 +199,21 @@ class Load:
         gc.disable()
         try:
             self._turn_until(began + int(plan.warm_up * SECOND), waiting, began)
-            earlier, self._tally = self._tally, Tally(before=observe())
+            earlier, self._totals = self._totals, Totals(before=observe())
             counted = monotonic_ns()
             self._turn_until(counted + int(plan.seconds * SECOND), waiting, began)
-            self._tally.seconds = (monotonic_ns() - counted) / SECOND
-            self._tally.after = observe()
-            self._tally.all_answers = earlier.answers + self._tally.answers
-            self._tally.all_events = earlier.events + self._tally.events
+            self._totals.seconds = (monotonic_ns() - counted) / SECOND
+            self._totals.after = observe()
+            self._totals.all_answers = earlier.answers + self._totals.answers
+            self._totals.all_events = earlier.events + self._totals.events
         finally:
             gc.enable()
-            self._tally.open_streams = sum(one.streaming for one in self._connections.values())
+            self._totals.open_streams = sum(one.streaming for one in self._connections.values())
             for one in self._connections.values():
                 if one.socket is not None:
                     one.socket.close()
             self._epoll.close()
-        return self._tally
+        return self._totals
 
     def _turn_until(self, end: int, waiting: list[Connection], began: int) -> None:
         total, ramp = self._plan.connections, int(self._plan.ramp * SECOND)
@@ -242,20 +242,20 @@ class Load:
 
     def began(self, nanoseconds: int) -> None:
         """The first byte of an answer's body came."""
-        self._tally.first_bytes.append(nanoseconds)
+        self._totals.first_bytes.append(nanoseconds)
 
     def count(self, data: bytes, now: int) -> int:
         """Count the events in a piece of an answer, and how long each was under way unless its time was cut in two."""
         marks = data.count(MARK)
-        self._tally.events += marks
+        self._totals.events += marks
         if self._timed:
-            self._tally.delays.extend([now - int(sent) for sent in SENT_AT.findall(data)])
+            self._totals.delays.extend([now - int(sent) for sent in SENT_AT.findall(data)])
         return marks
 
     def answered(self) -> None:
         """An answer was whole and as it should be."""
-        self._tally.answers += 1
+        self._totals.answers += 1
 
     def failed(self, reason: str) -> None:
         """An answer was not."""
-        self._tally.failures[reason] += 1
+        self._totals.failures[reason] += 1

@@ -51,7 +51,7 @@ MODELS = _body(
         {
             "object": "list",
             "data": [
-                {"id": one.question["model"], "object": "model", "created": 1760000000, "owned_by": "benchmarks"}
+                {"id": one.request_fields["model"], "object": "model", "created": 1760000000, "owned_by": "benchmarks"}
                 for name, one in CONVERSATIONS.items()
                 if name != "responses"
             ],

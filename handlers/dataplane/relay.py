@@ -24,7 +24,7 @@ from upstream.headers import to_client
 
 NO_CONTENT = 204
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
-TAKE_SECONDS = 300.0
+STALL_SECONDS = 300.0
 # These headers of a provider about its own limits replace those of the bridge.
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 
@@ -99,7 +99,7 @@ class Relay:
 
         self._write_head(response, is_filtered=usage_filter is not None)
         handler.timer.enter(RELAY)
-        idle_timer = IdleTimer(TAKE_SECONDS, self._abandon)
+        idle_timer = IdleTimer(STALL_SECONDS, self._abandon)
         pings = Pings(handler.bridge.options.keepalive_seconds, self._ping)
         try:
             first = response.buffered()  # what has come with the head leaves with it

@@ -22,7 +22,7 @@ MAX_MODEL: Final = 256
 """Characters of a model's name."""
 MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
-MAX_ASIDES: Final = 8
+MAX_SKIPPED_MESSAGES: Final = 8
 """Messages of the client program that are skipped at the end of a conversation."""
 
 
@@ -146,7 +146,7 @@ def last_message(items: Items) -> Item | None:
 
     Claude Code 2.1 puts a `system` message after its user's.
     """
-    for at in range(len(items) - 1, max(-1, len(items) - 2 - MAX_ASIDES), -1):
+    for at in range(len(items) - 1, max(-1, len(items) - 2 - MAX_SKIPPED_MESSAGES), -1):
         if items[at].role not in ("system", "developer"):
             return items[at]
     return None

@@ -150,16 +150,16 @@ class RollupJob(ExactlyOnceJob):
         await self._rollups.update_one(JOB_STATE, {"$set": {DETAIL_STATE: details.stored}}, session=session)
         return details
 
-    async def _change_all(self, rollups: Sequence[tuple[bytes, Rollup]], turn: int, session: Session) -> None:
+    async def _change_all(self, rollups: Sequence[tuple[bytes, Rollup]], run: int, session: Session) -> None:
         for begin in range(0, len(rollups), AT_ONCE):
-            await self._change(dict(rollups[begin : begin + AT_ONCE]), turn, session)
+            await self._change(dict(rollups[begin : begin + AT_ONCE]), run, session)
 
-    async def _change(self, rollups: Mapping[bytes, Rollup], turn: int, session: Session) -> None:
+    async def _change(self, rollups: Mapping[bytes, Rollup], run: int, session: Session) -> None:
         """Add to the rollups with these ids, in this run."""
         projection = dict.fromkeys(HISTOGRAMS, True)
         cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, projection, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
-        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, turn), session, ordered=False)
+        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, run), session, ordered=False)
 
 
 def _set_since(now: datetime) -> list[dict[str, Any]]:
@@ -194,11 +194,11 @@ def _worked_out(
     return changed, _pending(rows)
 
 
-def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]], turn: int) -> list[UpdateOne]:
-    return [_change(id_, rollup, kept.get(id_, {}), turn) for id_, rollup in rollups.items()]
+def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]], run: int) -> list[UpdateOne]:
+    return [_change(id_, rollup, kept.get(id_, {}), run) for id_, rollup in rollups.items()]
 
 
-def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], turn: int) -> UpdateOne:
+def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], run: int) -> UpdateOne:
     """Add to a rollup of whose document the histograms are known.
 
     The rollup of all users gets the number of the run, even if additions and removals cancel out: caches of rollups of
@@ -209,7 +209,7 @@ def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], turn: int) -> U
     # Negative is what replaces a presumed end in a rollup that has just expired by the database's clock.
     values: dict[str, Any] = {name: pack(max(total, 0)) for name, total in sums.items()}
     if key.breakdown is Breakdown.ALL:
-        values["turn"] = turn
+        values["turn"] = run
     changes = {"$inc": increments(totals), "$set": values, "$setOnInsert": key.fields}
     return UpdateOne(
         {"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=any(totals.values())

@@ -15,7 +15,7 @@ from storage.mongo.database import Database
 from tests.faults.audit import Records
 from tests.faults.deployment import Deployment
 from tests.faults.load import Load, Provider
-from tests.faults.scene import Scene
+from tests.faults.scenario import Scenario
 from tests.storage.outages import PrivateMongoDB
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -103,9 +103,9 @@ def tell(request):
 
 
 @pytest.fixture
-def scene(provider, deployment, token, records, tell):
+def scenario(provider, deployment, token, records, tell):
     """The parts of a test, put together."""
-    return Scene(
+    return Scenario(
         provider=provider,
         deployment=deployment,
         load=Load(deployment, token),

@@ -29,10 +29,10 @@ COMPLETED_OR_CRASHED = COMPLETED | {"server_crashed"}
     "kills", [pytest.param(2, id="twice"), pytest.param(10, id="ten times", marks=pytest.mark.faults)]
 )
 @pytest.mark.gen_test(timeout=180)
-async def test_every_call_that_began_is_recorded_once_however_often_the_bridge_is_killed(kills, scene):
+async def test_every_call_that_began_is_recorded_once_however_often_the_bridge_is_killed(kills, scenario):
     moments = random.Random(SEED)
-    server = await scene.deployment.start()
-    load = scene.load
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         for _ in range(kills):
             await load.more(1)
@@ -40,20 +40,20 @@ async def test_every_call_that_began_is_recorded_once_however_often_the_bridge_i
             server.send(signal.SIGKILL)
             load.hold()
             assert await server.ended() == -signal.SIGKILL
-            server = await scene.deployment.start()
+            server = await scenario.deployment.start()
             load.go_on()
         await load.more(1)
     await all_written(server, RECOVERY_SECONDS)
-    assert await scene.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
-    assert scene.records.end_reasons().keys() == COMPLETED_OR_CRASHED
+    assert await scenario.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
+    assert scenario.records.end_reasons().keys() == COMPLETED_OR_CRASHED
 
 
 @pytest.mark.faults
 @pytest.mark.server_says(LEFT_IN_FLIGHT)
 @pytest.mark.gen_test(timeout=180)
-async def test_no_call_was_made_whose_start_was_still_waiting_when_the_bridge_was_killed(scene, mongod):
-    server = await scene.deployment.start()
-    load = scene.load
+async def test_no_call_was_made_whose_start_was_still_waiting_when_the_bridge_was_killed(scenario, mongod):
+    server = await scenario.deployment.start()
+    load = scenario.load
 
     async def much_waits():
         return await metric(server, "recorder_queue_length") >= CLIENTS // 2
@@ -65,19 +65,19 @@ async def test_no_call_was_made_whose_start_was_still_waiting_when_the_bridge_wa
             server.send(signal.SIGKILL)
             load.hold()
             assert await server.ended() == -signal.SIGKILL
-        server = await scene.deployment.start()
+        server = await scenario.deployment.start()
         load.go_on()
         await load.more(100)
     await all_written(server, RECOVERY_SECONDS)
-    assert await scene.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
+    assert await scenario.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
 
 
 @pytest.mark.faults
 @pytest.mark.server_says(LEFT_IN_FLIGHT, *DATABASE_UNAVAILABLE)
 @pytest.mark.gen_test(timeout=180)
-async def test_what_was_spooled_before_the_kill_is_recorded_by_the_next_start(scene, mongod):
-    server = await scene.deployment.start()
-    load = scene.load
+async def test_what_was_spooled_before_the_kill_is_recorded_by_the_next_start(scenario, mongod):
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(100)
         async with killed(mongod):
@@ -86,29 +86,29 @@ async def test_what_was_spooled_before_the_kill_is_recorded_by_the_next_start(sc
             server.send(signal.SIGKILL)
             load.hold()
             assert await server.ended() == -signal.SIGKILL
-            assert scene.deployment.spool != []
-        server = await scene.deployment.start()
+            assert scenario.deployment.spool != []
+        server = await scenario.deployment.start()
         load.go_on()
         await load.more(100)
     await all_written(server, RECOVERY_SECONDS)
-    assert await scene.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
-    assert scene.deployment.spool == []
+    assert await scenario.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
+    assert scenario.deployment.spool == []
 
 
 @pytest.mark.faults
 @pytest.mark.server(CODER_AIBRIDGE_RECORD_POLICY="strict")  # else the last starts are on the killed one's disk alone
 @pytest.mark.server_says(LEFT_IN_FLIGHT)
 @pytest.mark.gen_test(timeout=120)
-async def test_a_server_that_lives_ends_what_a_killed_one_left(scene, mongod, tmp_path):
-    survivor = Deployment(tmp_path / "survivor", mongod.uri, scene.provider.url)
+async def test_a_server_that_lives_ends_what_a_killed_one_left(scenario, mongod, tmp_path):
+    survivor = Deployment(tmp_path / "survivor", mongod.uri, scenario.provider.url)
     await survivor.start()
-    server = await scene.deployment.start()
-    load = scene.load
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(100)
         server.send(signal.SIGKILL)  # not waited for, so its process id stays: as with another host, only silence tells
         load.hold()
-    assert await scene.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
+    assert await scenario.audit(may_end_as=COMPLETED_OR_CRASHED) == Audit()
     await survivor.stop()
     assert survivor.complaints([LEFT_IN_FLIGHT]) == []
 

@@ -70,25 +70,25 @@ pytestmark = [pytest.mark.faults, pytest.mark.server(CODER_AIBRIDGE_MAX_CONCURRE
 class Bystander:
     """Watches a bridge that one call fills."""
 
-    def __init__(self, scene, token):
-        self._scene = scene
+    def __init__(self, scenario, token):
+        self._scenario = scenario
         self._headers = {"X-Api-Key": token}
         self._probes = map(Call.numbered, range(FIRST_PROBE, 100_000, SAME_KIND))
 
     async def begin(self, call, *script):
         """Begin a call that the provider answers by script; return its client."""
-        self._scene.provider.scripts = [script]
+        self._scenario.provider.scripts = [script]
         client = await self._server.client()
         await client.send("POST", call.path, self._headers, call.request)
         return client
 
     async def watch(self, die, client):
         """Let the only client die; expect that the provider loses its connection and another call is admitted soon."""
-        self._scene.provider.scripts = []
+        self._scenario.provider.scripts = []
         assert not await self._is_free()
         die(client)
         async with asyncio.timeout(FREE_SECONDS):
-            await self._scene.provider.requests[-1].closed.wait()
+            await self._scenario.provider.requests[-1].closed.wait()
             await until(self._is_free, FREE_SECONDS)
 
     async def _is_free(self):
@@ -100,19 +100,19 @@ class Bystander:
 
     @property
     def _server(self):
-        return self._scene.deployment.processes[-1]
+        return self._scenario.deployment.processes[-1]
 
 
 @pytest.fixture
-def bystander(scene, token):
-    return Bystander(scene, token)
+def bystander(scenario, token):
+    return Bystander(scenario, token)
 
 
 @pytest.mark.parametrize("die", DEATHS)
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(story, die, scene, bystander):
-    await scene.deployment.start()
+async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(story, die, scenario, bystander):
+    await scenario.deployment.start()
     first, ends = STORIES[story]
     calls = {events: Call.numbered(first + SAME_KIND * turn) for turn, events in enumerate(ends)}
     found = {}
@@ -124,7 +124,7 @@ async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(stor
             assert await client.piece(answer)
         assert answer.body == b"".join(sent)
         await bystander.watch(die, client)
-        document = await scene.records.ended(call)
+        document = await scenario.records.ended(call)
         assert str(document["_id"]) == answer.header("X-AI-Bridge-Interception-Id")
         found[events] = (document["status"], document["end_reason"]), usage(document)
     assert found == {events: (end, tokens(calls[events])) for events, (end, tokens) in ends.items()}
@@ -132,11 +132,11 @@ async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(stor
 
 @pytest.mark.parametrize("die", DEATHS)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_client_that_dies_before_the_provider_answers_frees_everything_at_once(die, scene, bystander):
-    await scene.deployment.start()
+async def test_a_client_that_dies_before_the_provider_answers_frees_everything_at_once(die, scenario, bystander):
+    await scenario.deployment.start()
     call = Call.numbered(1_004)
     client = await bystander.begin(call, asyncio.Event())
-    await scene.provider.request()
+    await scenario.provider.request()
     await bystander.watch(die, client)
-    document = await scene.records.ended(call)
+    document = await scenario.records.ended(call)
     assert (document["status"], document["end_reason"], usage(document)) == (*LEFT, None)

@@ -34,10 +34,10 @@ pytestmark = pytest.mark.server_says(*DATABASE_UNAVAILABLE)
 )
 @pytest.mark.gen_test(timeout=180)
 async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_unavailable(
-    outage, seconds, scene, mongod
+    outage, seconds, scenario, mongod
 ):
-    server = await scene.deployment.start()
-    load = scene.load
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(CALLS)
         async with outage(mongod):
@@ -58,9 +58,9 @@ async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_una
         await load.more(CALLS)
     await all_written(server, RECOVERY_SECONDS)
     assert [seen for seen in load.seen if not seen.served] == []
-    assert await scene.audit() == Audit()
-    assert scene.records.end_reasons() == {"completed": len(load.seen)}
-    assert scene.deployment.spool == []
+    assert await scenario.audit() == Audit()
+    assert scenario.records.end_reasons() == {"completed": len(load.seen)}
+    assert scenario.deployment.spool == []
     assert load.longest_wait < MAX_WAIT_SECONDS
 
 
@@ -68,9 +68,9 @@ async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_una
 @pytest.mark.server(CODER_AIBRIDGE_RECORD_POLICY="strict")
 @pytest.mark.parametrize("outage", [frozen, killed])
 @pytest.mark.gen_test(timeout=180)
-async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, scene, mongod):
-    server = await scene.deployment.start()
-    load = scene.load
+async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, scenario, mongod):
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(CALLS)
         async with outage(mongod):
@@ -85,16 +85,16 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
                 "version": VERSION,
             }
             assert await ready(server) == (503, away)
-            asked = scene.provider.asked.total()
+            asked = scenario.provider.asked.total()
             during = len(load.seen)
             await load.more(CALLS)
             assert {seen.status for seen in load.seen[during:]} == {503}
-            assert scene.provider.asked.total() == asked
+            assert scenario.provider.asked.total() == asked
         await database_is(server, "ok", RECOVERY_SECONDS)
         await load.more(CALLS)
     refused = [seen for seen in load.seen if not seen.served]
     assert {seen.status for seen in refused} == {503}
     assert {seen.interception_id for seen in refused} == {None}
-    assert [seen.call.number for seen in refused if seen.call.number in scene.provider.asked] == []
-    assert await scene.audit() == Audit()
-    scene.tell(f"{len(refused)} calls were refused")
+    assert [seen.call.number for seen in refused if seen.call.number in scenario.provider.asked] == []
+    assert await scenario.audit() == Audit()
+    scenario.tell(f"{len(refused)} calls were refused")

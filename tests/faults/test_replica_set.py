@@ -25,9 +25,9 @@ def mongod(io_loop, tmp_path):
 
 
 @pytest.mark.gen_test(timeout=180)
-async def test_no_call_fails_and_each_is_recorded_once_when_the_primary_dies(scene, mongod):
-    server = await scene.deployment.start()
-    load = scene.load
+async def test_no_call_fails_and_each_is_recorded_once_when_the_primary_dies(scenario, mongod):
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(CALLS)
         first = await mongod.primary()
@@ -42,7 +42,7 @@ async def test_no_call_fails_and_each_is_recorded_once_when_the_primary_dies(sce
     assert second != first
     await all_written(server, RECOVERY_SECONDS)
     assert [seen for seen in load.seen if not seen.served] == []
-    assert await scene.audit() == Audit()
-    assert scene.records.end_reasons() == {"completed": len(load.seen)}
-    assert scene.deployment.spool == []
+    assert await scenario.audit() == Audit()
+    assert scenario.records.end_reasons() == {"completed": len(load.seen)}
+    assert scenario.deployment.spool == []
     assert load.longest_wait < MAX_WAIT_SECONDS

@@ -27,9 +27,9 @@ CALLS = 100
     r"WARNING aibridge: drain-timeout is over: \d+ requests were ended$",
 )
 @pytest.mark.gen_test(timeout=120)
-async def test_a_server_without_its_database_stops_in_time_and_loses_no_record(scene, mongod):
-    server = await scene.deployment.start()
-    load = scene.load
+async def test_a_server_without_its_database_stops_in_time_and_loses_no_record(scenario, mongod):
+    server = await scenario.deployment.start()
+    load = scenario.load
     async with load.running():
         await load.more(CALLS)
         async with frozen(mongod):
@@ -42,10 +42,10 @@ async def test_a_server_without_its_database_stops_in_time_and_loses_no_record(s
             async with asyncio.timeout(DRAIN_SECONDS + BOUND_SECONDS):
                 assert await server.ended() == 0
             took = asyncio.get_running_loop().time() - began
-    assert scene.deployment.spool != []
-    successor = await scene.deployment.start()
+    assert scenario.deployment.spool != []
+    successor = await scenario.deployment.start()
     await all_written(successor, RECOVERY_SECONDS)
-    assert await scene.audit() == Audit()
-    assert scene.deployment.spool == []
-    assert scene.records.end_reasons().keys() <= COMPLETED | {"server_shutdown"}
-    scene.tell(f"ended {took:.1f} s after the signal")
+    assert await scenario.audit() == Audit()
+    assert scenario.deployment.spool == []
+    assert scenario.records.end_reasons().keys() <= COMPLETED | {"server_shutdown"}
+    scenario.tell(f"ended {took:.1f} s after the signal")

@@ -107,11 +107,11 @@ async def at_rest(server, token, records):
 
 
 @pytest.mark.gen_test(timeout=240)
-async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scene, token, records):
-    scene.tell(f"FAULTS_SEED={SEED}")
+async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scenario, token, records):
+    scenario.tell(f"FAULTS_SEED={SEED}")
     random = Random(SEED)
-    server = await scene.deployment.start()
-    storm = Storm(server, token, scene.provider)
+    server = await scenario.deployment.start()
+    storm = Storm(server, token, scenario.provider)
     fates = [fate(random, number) for number in range(FIRST, FIRST + WARM_UP + REQUESTS)]
     await storm.rage(fates[:WARM_UP])
     await at_rest(server, token, records)
@@ -141,9 +141,9 @@ async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scene, 
         ends[document["end_reason"]] += 1
         storm.begun.discard(document["_id"])
     assert set(numbers.values()) == {1}
-    assert set(scene.provider.asked.values()) == {1}
+    assert set(scenario.provider.asked.values()) == {1}
     recorded = {one.call.number for one in fates if one.name != "passed on"}
-    assert scene.provider.asked.keys() & recorded <= numbers.keys() <= recorded
+    assert scenario.provider.asked.keys() & recorded <= numbers.keys() <= recorded
     assert storm.begun == set()
     assert ends.keys() == {
         *("completed", "client_disconnected", "server_crashed", "upstream_error", "upstream_timeout"),
@@ -154,7 +154,7 @@ async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scene, 
     # A client that leaves while its start is being recorded has a record and no count.
     assert numbers.total() - ends["server_crashed"] - ends["client_disconnected"] <= counted <= numbers.total()
     after = (survivor.memory, survivor.open_files)
-    scene.tell(
+    scenario.tell(
         f"{len(fates)} calls in {raged:.0f} s, at rest after {took:.0f} s; {dict(ends)}; statuses {dict(storm.statuses)};"
         f" memory {before[0] / 2**20:.1f} -> {after[0] / 2**20:.1f} MiB, open files {before[1]} -> {after[1]}"
     )

@@ -19,7 +19,7 @@ from http1.connection import READ_AHEAD_BYTES, ClientConnection
 from http1.request_cycle import MAX_BODY_BYTES, RequestCycle
 from http1.requests import MAX_HEAD_BYTES, Request
 from tests.bridge import until
-from tests.living_objects import LivingObjects
+from tests.live_objects import LiveObjects
 from tests.raw_client import RawClient
 
 LARGE = b"x" * 4_000_000
@@ -163,7 +163,7 @@ async def test_requests_sent_without_waiting_are_answered_one_behind_the_other(c
 
 @pytest.mark.gen_test
 async def test_of_requests_that_nobody_answers_yet_a_bounded_part_is_read(connect, stage, http_server):
-    requests = LivingObjects(HTTPServerRequest, Request)
+    requests = LiveObjects(HTTPServerRequest, Request)
     client = await connect()
     sending = asyncio.create_task(client.send_raw(GET % 1 * 500_000))
     await until(lambda: stage.notes)
@@ -365,7 +365,7 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
 async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(connect, stage, http_server):
     gc.collect()
     gc.disable()
-    held = LivingObjects(RequestCycle, ClientConnection, Echo)
+    held = LiveObjects(RequestCycle, ClientConnection, Echo)
     try:
         leaving = await connect()
         await leaving.send_raw(GET % 1)

@@ -5,7 +5,7 @@ import pytest
 from upstream.body_stream import BodyStream
 
 
-class Sink:
+class PieceWriter:
     def __init__(self, *, is_writable=True):
         self.is_writable = is_writable
         self.pieces = []
@@ -24,40 +24,40 @@ class Sink:
 
 @pytest.mark.gen_test
 async def test_what_came_before_the_connection_is_sent_first_and_once():
-    stream, sink = BodyStream(4), Sink()
+    stream, writer = BodyStream(4), PieceWriter()
     stream.feed(b"a")
     stream.feed(b"b")
     assert (stream.held_bytes, stream.has_begun) == (2, False)
     waiting = stream.wait_for_room()
     assert waiting is stream.wait_for_room() is not None
-    stream.send_to(sink)
-    assert (sink.pieces, stream.held_bytes, stream.has_begun, waiting.done()) == ([b"a", b"b"], 0, True, True)
+    stream.send_to(writer)
+    assert (writer.pieces, stream.held_bytes, stream.has_begun, waiting.done()) == ([b"a", b"b"], 0, True, True)
     stream.feed(b"c")
     assert stream.wait_for_room() is None
-    assert (stream.is_sent, sink.ended) == (False, False)
+    assert (stream.is_sent, writer.ended) == (False, False)
     stream.end()
     stream.end()
-    assert (sink.pieces, sink.ended, stream.is_sent) == ([b"a", b"b", b"c"], True, True)
+    assert (writer.pieces, writer.ended, stream.is_sent) == ([b"a", b"b", b"c"], True, True)
 
 
 @pytest.mark.gen_test
 async def test_a_body_that_was_whole_before_is_ended_when_it_is_sent():
-    stream, sink = BodyStream(1), Sink()
+    stream, writer = BodyStream(1), PieceWriter()
     stream.feed(b"a")
     stream.end()
     assert not stream.is_sent
-    stream.send_to(sink)
-    assert (sink.pieces, sink.ended, stream.is_sent) == ([b"a"], True, True)
+    stream.send_to(writer)
+    assert (writer.pieces, writer.ended, stream.is_sent) == ([b"a"], True, True)
 
 
 @pytest.mark.gen_test
 async def test_a_connection_that_takes_nothing_is_waited_for():
-    stream, sink = BodyStream(None), Sink(is_writable=False)
-    stream.send_to(sink)
+    stream, writer = BodyStream(None), PieceWriter(is_writable=False)
+    stream.send_to(writer)
     stream.feed(b"a")
     waiting = stream.wait_for_room()
     assert not waiting.done()
-    sink.is_writable = True
+    writer.is_writable = True
     stream.resume()
     assert waiting.done()
     assert stream.wait_for_room() is None
@@ -65,23 +65,23 @@ async def test_a_connection_that_takes_nothing_is_waited_for():
 
 @pytest.mark.gen_test
 async def test_the_first_failure_is_told_to_the_connection():
-    stream, sink, first = BodyStream(None), Sink(), ValueError("first")
+    stream, writer, first = BodyStream(None), PieceWriter(), ValueError("first")
     stream.fail(first)
     stream.fail(ValueError("second"))
     assert stream.failure is first
-    stream.send_to(sink)
+    stream.send_to(writer)
     stream.fail(ValueError("third"))
-    assert sink.error is first
+    assert writer.error is first
 
 
 @pytest.mark.gen_test
 async def test_a_closed_stream_holds_nobody_back_and_sends_nothing():
-    stream, sink = BodyStream(None), Sink(is_writable=False)
+    stream, writer = BodyStream(None), PieceWriter(is_writable=False)
     stream.feed(b"a")
     waiting = stream.wait_for_room()
     stream.close()
     assert (waiting.done(), stream.held_bytes, stream.wait_for_room()) == (True, 0, None)
     stream.feed(b"b")
     stream.end()
-    assert (sink.pieces, stream.held_bytes, stream.is_sent) == ([], 0, False)
+    assert (writer.pieces, stream.held_bytes, stream.is_sent) == ([], 0, False)
     await asyncio.sleep(0)

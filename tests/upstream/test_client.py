@@ -17,7 +17,7 @@ from tests.upstream.reading import read_all, read_piece
 from tests.upstream.test_response import answers, damaged
 from upstream.client import (
     UpstreamClient,
-    UpstreamEndlessError,
+    UpstreamEventTooLargeError,
     UpstreamNotReachedError,
     UpstreamTimeoutError,
     UpstreamTruncatedError,
@@ -262,7 +262,7 @@ async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, cli
     left = len(b"data: 1\n\n") + MAX_EVENT_STREAM_BYTES + len(b"\n\n") + MAX_EVENT_STREAM_BYTES
     while left > MAX_IN_ONE_READ:
         left -= len(await read_piece(response))
-    with pytest.raises(UpstreamEndlessError, match=r"^the provider sent an event of more than 33554432 bytes$"):
+    with pytest.raises(UpstreamEventTooLargeError, match=r"^the provider sent an event of more than 33554432 bytes$"):
         await read_all(response)
     response.close()
     await upstream.requests[0].closed.wait()

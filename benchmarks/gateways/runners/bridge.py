@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner, UnavailableError
+from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
 from benchmarks.stand.load import Target
 from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollup_job import RollupJob
@@ -35,7 +35,7 @@ LIMITS = {
 STARTS = count(1)
 """Of all bridges: they share a MongoDB."""
 
-TURNS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
+JOBS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
 """What is done of each call behind its answer."""
 
 
@@ -57,23 +57,23 @@ class Bridge(Runner):
         self.database = self._mongodb.pid
         return VERSION
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Make a user and a token."""
         assert self._mongodb is not None
         self._name = f"benchmark-{next(STARTS)}"
         settings = {
             **LIMITS,
-            "HTTP_ADDRESS": f"127.0.0.1:{place.port}",
-            "DATA_DIR": str(place.folder / "data"),
+            "HTTP_ADDRESS": f"127.0.0.1:{setup.port}",
+            "DATA_DIR": str(setup.folder / "data"),
             "MONGODB_URI": self._mongodb.uri,
             "MONGODB_DATABASE": self._name,
-            "OPENAI_BASE_URL": f"{place.upstream_url}/v1/",
+            "OPENAI_BASE_URL": f"{setup.upstream_url}/v1/",
             "OPENAI_KEY": "sk-provider",
-            "ANTHROPIC_BASE_URL": f"{place.upstream_url}/",
+            "ANTHROPIC_BASE_URL": f"{setup.upstream_url}/",
             "ANTHROPIC_KEY": "sk-provider",
             "WORKERS": str(self.workers),
         }
-        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | place.trust("SSL_CERT_FILE")
+        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | setup.trust("SSL_CERT_FILE")
         server = [sys.executable, *self.launcher]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
             told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
@@ -85,14 +85,14 @@ class Bridge(Runner):
         assert self._mongodb is not None
         with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
             interceptions = client[self._name].interceptions
-            waiting = [({"status": "in_flight"}, "in_flight"), *((one.marked, list(one.index)) for one in TURNS)]
+            waiting = [({"status": "in_flight"}, "in_flight"), *((one.marked, list(one.index)) for one in JOBS)]
             return all(interceptions.find_one(what, hint=index) is None for what, index in waiting)
 
-    def target(self, place: Place, api: str) -> Target:
+    def target(self, setup: Setup, api: str) -> Target:
         """Below the provider of the API."""
         provider = "anthropic" if api == "messages" else "openai"
         headers = {"Authorization": f"Bearer {self._token}", "anthropic-version": "2023-06-01"}
-        return Target(place.port, f"/api/v2/aibridge/{provider}/v1", headers)
+        return Target(setup.port, f"/api/v2/aibridge/{provider}/v1", headers)
 
 
 class BridgeWithout(Bridge):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner, Running
+from benchmarks.gateways.runners.runner import Program, Runner, Running, Setup
 from benchmarks.stand.load import Target
 
 
@@ -18,14 +18,14 @@ class Direct(Runner):
         """Nothing to install."""
         return f"Python {platform.python_version()}"
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Nothing to start."""
         raise NotImplementedError
 
-    def start(self, place: Place) -> Running:
+    def start(self, setup: Setup) -> Running:
         """It runs already."""
-        return Running(self, place, None)
+        return Running(self, setup, None)
 
-    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
         """Where the upstream is."""
-        return Target(place.upstream)
+        return Target(setup.upstream)

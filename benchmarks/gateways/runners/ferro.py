@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner
+from benchmarks.gateways.runners.runner import Program, Runner, Setup
 from benchmarks.gateways.runners.wheels import installed
 from benchmarks.stand.load import Target
 
@@ -43,32 +43,32 @@ class Ferro(Runner):
         self._program = installed("ferrogw", VERSION) / "ferrogw"
         return VERSION
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Write its configuration. It listens on all addresses, and knows no setting for that."""
-        configuration = place.folder / "ferro.yaml"
+        configuration = setup.folder / "ferro.yaml"
         configuration.write_text(self.configuration)
         environ = {
             "GATEWAY_CONFIG": str(configuration),
-            "PORT": str(place.port),
+            "PORT": str(setup.port),
             "MASTER_KEY": KEY,
             "LOG_LEVEL": "error",
             # Of one address; so high that nothing is refused.
             "RATE_LIMIT_RPS": "1000000",
             "RATE_LIMIT_BURST": "1000000",
             "OPENAI_API_KEY": "sk-provider",
-            "OPENAI_BASE_URL": place.upstream_url,
-            **place.trust("SSL_CERT_FILE"),
-            **self.log_settings(place),
+            "OPENAI_BASE_URL": setup.upstream_url,
+            **setup.trust("SSL_CERT_FILE"),
+            **self.log_settings(setup),
         }
         return Program([self._program, "serve"], environ)
 
-    def log_settings(self, place: Place) -> Mapping[str, str]:  # noqa: ARG002
+    def log_settings(self, setup: Setup) -> Mapping[str, str]:  # noqa: ARG002
         """Where its log is."""
         return {}
 
-    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
         """All APIs are below the same path."""
-        return Target(place.port, headers={"Authorization": f"Bearer {KEY}"})
+        return Target(setup.port, headers={"Authorization": f"Bearer {KEY}"})
 
 
 class FerroWithLog(Ferro):
@@ -77,9 +77,9 @@ class FerroWithLog(Ferro):
     name = "Ferro, with its log"
     configuration = CONFIGURATION + LOGGER
 
-    def log_settings(self, place: Place) -> Mapping[str, str]:
+    def log_settings(self, setup: Setup) -> Mapping[str, str]:
         """A file in the folder of this start."""
         return {
             "REQUEST_LOG_STORE_BACKEND": "sqlite",
-            "REQUEST_LOG_STORE_DSN": f"file:{place.folder}/requests.db?{PRAGMAS}",
+            "REQUEST_LOG_STORE_DSN": f"file:{setup.folder}/requests.db?{PRAGMAS}",
         }

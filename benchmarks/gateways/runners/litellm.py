@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner
+from benchmarks.gateways.runners.runner import Program, Runner, Setup
 from benchmarks.gateways.runners.wheels import installed
 from benchmarks.stand.load import Target
 
@@ -28,21 +28,21 @@ class LiteLLM(Runner):
         self._program = installed("litellm", VERSION, extra="proxy") / "litellm"
         return VERSION
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Write its configuration. It is told not to ask the network for prices, and to report nothing."""
-        configuration = place.folder / "litellm.yaml"
-        configuration.write_text(CONFIGURATION.format(upstream=place.upstream_url))
-        address = ["--host", "127.0.0.1", "--port", str(place.port)]
+        configuration = setup.folder / "litellm.yaml"
+        configuration.write_text(CONFIGURATION.format(upstream=setup.upstream_url))
+        address = ["--host", "127.0.0.1", "--port", str(setup.port)]
         return Program(
             [self._program, "--config", configuration, *address, "--num_workers", "1", "--telemetry", "False"],
             {
                 "LITELLM_MASTER_KEY": KEY,
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                 "LITELLM_LOG": "ERROR",
-                **place.trust("SSL_CERT_FILE"),
+                **setup.trust("SSL_CERT_FILE"),
             },
         )
 
-    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
         """It serves all APIs below the same path."""
-        return Target(place.port, headers={"Authorization": f"Bearer {KEY}", "anthropic-version": "2023-06-01"})
+        return Target(setup.port, headers={"Authorization": f"Bearer {KEY}", "anthropic-version": "2023-06-01"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner, UnavailableError
+from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
 
 CONFIGURATION = """
 daemon off;
@@ -54,11 +54,11 @@ class Nginx(Runner):
         said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
         return said.strip().rpartition("nginx/")[2]
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Write its configuration."""
-        configuration = place.folder / "nginx.conf"
-        scheme, _, _ = place.upstream_url.partition(":")
-        tls = "" if place.authority is None else TLS.format(authority=place.authority)
-        where = {"folder": place.folder, "upstream": place.upstream, "port": place.port}
+        configuration = setup.folder / "nginx.conf"
+        scheme, _, _ = setup.upstream_url.partition(":")
+        tls = "" if setup.authority is None else TLS.format(authority=setup.authority)
+        where = {"folder": setup.folder, "upstream": setup.upstream, "port": setup.port}
         configuration.write_text(CONFIGURATION.format(scheme=scheme, tls=tls, **where))
-        return Program([self._program, "-p", place.folder, "-c", configuration])
+        return Program([self._program, "-p", setup.folder, "-c", configuration])

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 
-from benchmarks.gateways.runners.runner import CACHE, Place, Program, Runner, UnavailableError
+from benchmarks.gateways.runners.runner import CACHE, Program, Runner, Setup, UnavailableError
 from benchmarks.stand.load import Target
 
 VERSION = "1.15.2"
@@ -40,19 +40,19 @@ class Portkey(Runner):
         said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
         return f"{VERSION} (node {said.strip().removeprefix('v')})"
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """It reads nothing."""
-        environ = {"NODE_ENV": "production", **place.trust("NODE_EXTRA_CA_CERTS")}
-        return Program([*self._command, f"--port={place.port}"], environ)
+        environ = {"NODE_ENV": "production", **setup.trust("NODE_EXTRA_CA_CERTS")}
+        return Program([*self._command, f"--port={setup.port}"], environ)
 
-    def target(self, place: Place, api: str) -> Target:
+    def target(self, setup: Setup, api: str) -> Target:
         """It is told everything by headers."""
         provider = "anthropic" if api == "messages" else "openai"
         headers = {
             "x-portkey-provider": provider,
-            "x-portkey-custom-host": f"{place.upstream_url}/v1",
+            "x-portkey-custom-host": f"{setup.upstream_url}/v1",
             "Authorization": "Bearer sk-provider",
             "x-api-key": "sk-provider",
             "anthropic-version": "2023-06-01",
         }
-        return Target(place.port, headers=headers)
+        return Target(setup.port, headers=headers)

@@ -33,7 +33,7 @@ class UnavailableError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class Setup:
     """Where a gateway is to run: the upstream's port, its own, a folder for its files, and its cores.
 
     With an `authority`, a file of certificates in PEM format, the upstream speaks TLS and has its certificate from there.
@@ -87,26 +87,26 @@ class Runner(ABC):
         """
 
     @abstractmethod
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """Write what it reads at its start, and say how it is started."""
 
-    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002 - for those whose APIs are in several places
+    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002 - for those whose APIs are in several places
         """Where clients find an API of it."""
-        return Target(place.port)
+        return Target(setup.port)
 
     def at_rest(self) -> bool:
         """Whether what it was asked for is done, also what it does behind its answers."""
         return True
 
-    def start(self, place: Place) -> Running:
+    def start(self, setup: Setup) -> Running:
         """Start it and wait until it has answered a call."""
-        program = self.program(place)
-        log = place.folder / "log"
+        program = self.program(setup)
+        log = setup.folder / "log"
         began = time.monotonic()
         process = Process(
-            program.command, log=log, cores=place.cores, environ=program.environ, folder=program.folder or place.folder
+            program.command, log=log, cores=setup.cores, environ=program.environ, folder=program.folder or setup.folder
         )
-        running = Running(self, place, process)
+        running = Running(self, setup, process)
         try:
             running.await_answer()
         except BaseException:
@@ -119,15 +119,15 @@ class Runner(ABC):
 class Running:
     """A gateway that is running."""
 
-    def __init__(self, runner: Runner, place: Place, process: Process | None) -> None:
+    def __init__(self, runner: Runner, setup: Setup, process: Process | None) -> None:
         self.runner = runner
         self.process = process
         self.start_seconds = 0.0
-        self._place = place
+        self._setup = setup
 
     def target(self, api: str) -> Target:
         """Where clients find an API of it."""
-        return self.runner.target(self._place, api)
+        return self.runner.target(self._setup, api)
 
     def await_answer(self) -> None:
         """Wait until it answers a call as it should.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.gateways.runners.runner import Place, Program, Runner, free_port
+from benchmarks.gateways.runners.runner import Program, Runner, Setup, free_port
 from benchmarks.gateways.runners.wheels import installed
 from benchmarks.stand.load import Target
 
@@ -22,13 +22,13 @@ class SMG(Runner):
         self._program = installed("smg", VERSION) / "smg"
         return VERSION
 
-    def program(self, place: Place) -> Program:
+    def program(self, setup: Setup) -> Program:
         """It is told everything by flags."""
         flags = {
             "--backend": "openai",
-            "--worker-urls": place.upstream_url,
+            "--worker-urls": setup.upstream_url,
             "--host": "127.0.0.1",
-            "--port": place.port,
+            "--port": setup.port,
             "--prometheus-host": "127.0.0.1",
             "--prometheus-port": free_port(),
             # By default it indexes every prompt, to choose among servers that keep them in memory.
@@ -41,8 +41,8 @@ class SMG(Runner):
         words = [str(word) for flag in flags.items() for word in flag]
         # It would ask the provider for its load, which only inference servers know.
         switches = ["--disable-retries", "--disable-load-monitoring"]
-        return Program([self._program, "launch", *words, *switches], place.trust("SSL_CERT_FILE"))
+        return Program([self._program, "launch", *words, *switches], setup.trust("SSL_CERT_FILE"))
 
-    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002
+    def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
         """All APIs are below the same path."""
-        return Target(place.port, headers={"Authorization": f"Bearer {KEY}"})
+        return Target(setup.port, headers={"Authorization": f"Bearer {KEY}"})

@@ -66,6 +66,8 @@ class ProgressHandler(WatchedHandler):
     async def _write_progress(self, progress: Progress) -> None:
         await self.check_client(progress)
         self.set_header("Content-Type", LINES)
-        shown = ReadingProgress.of_records(*progress, self.bridge.monotonic() - self._began, self.read_per_second)
-        self.write(msgspec.json.encode({"progress": shown}) + b"\n")
+        progress_so_far = ReadingProgress.of_records(
+            *progress, self.bridge.monotonic() - self._began, self.read_per_second
+        )
+        self.write(msgspec.json.encode({"progress": progress_so_far}) + b"\n")
         await self.send()

@@ -93,7 +93,7 @@ class Tries:
                     break
                 if held is None and number == len(self._destinations) - 1:
                     return found
-                if _is_taken(found.response.status, is_first=not number):
+                if _is_for_client(found.response.status, is_first=not number):
                     return found
                 self.settle(outcome_of_status(found.response.status))
                 if held is None:
@@ -165,7 +165,7 @@ class Tries:
             permit.settle(outcome)
 
 
-def _is_taken(status: int, *, is_first: bool) -> bool:
+def _is_for_client(status: int, *, is_first: bool) -> bool:
     """Whether an answer is the client's: the first provider refuses by its own rules, another one only has to do the work."""
     if is_first:
         return status != TOO_MANY_REQUESTS and status < FIRST_SERVER_ERROR

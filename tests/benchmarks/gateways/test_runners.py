@@ -14,7 +14,7 @@ from benchmarks.gateways.runners.envoy import Envoy
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
 from benchmarks.gateways.runners.litellm import LiteLLM
 from benchmarks.gateways.runners.nginx import Nginx
-from benchmarks.gateways.runners.runner import Place
+from benchmarks.gateways.runners.runner import Setup
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
 from storage.recording import recorder
@@ -30,7 +30,7 @@ def measured(runner):
 
 def configuration(runner, folder, authority):
     runner._program = "program"
-    runner.program(Place(1111, 2222, folder, {0}, authority))
+    runner.program(Setup(1111, 2222, folder, {0}, authority))
     (path,) = folder.iterdir()
     return path.read_text()
 

@@ -39,46 +39,46 @@ def run(port, exchange, connections=3, **plan):
 
 @pytest.mark.parametrize("api", CONVERSATIONS)
 def test_whole_answers_are_counted(port, api):
-    tally = run(port, Exchange(api))
-    assert tally.failures == {}
-    assert tally.answers > 10
-    assert tally.events == 0
-    assert len(tally.first_bytes) == pytest.approx(tally.answers, abs=3)
-    assert all(nanoseconds > 0 for nanoseconds in tally.first_bytes)
+    totals = run(port, Exchange(api))
+    assert totals.failures == {}
+    assert totals.answers > 10
+    assert totals.events == 0
+    assert len(totals.first_bytes) == pytest.approx(totals.answers, abs=3)
+    assert all(nanoseconds > 0 for nanoseconds in totals.first_bytes)
 
 
 @pytest.mark.parametrize("api", CONVERSATIONS)
 def test_whole_streams_and_their_events_are_counted(port, api):
-    tally = run(port, Exchange(api, 20))
-    assert tally.failures == {}
-    assert tally.answers > 10
-    assert tally.events / 20 == pytest.approx(tally.answers, abs=3)
-    assert len(tally.delays) == 0
+    totals = run(port, Exchange(api, 20))
+    assert totals.failures == {}
+    assert totals.answers > 10
+    assert totals.events / 20 == pytest.approx(totals.answers, abs=3)
+    assert len(totals.delays) == 0
 
 
 def test_paced_events_come_at_their_pace_and_say_how_long_they_took(port):
     began = time.monotonic()
-    tally = run(port, Exchange("chat", 1000, 20), connections=4, seconds=1)
-    assert tally.failures == {}
-    assert tally.answers == 0
-    assert tally.all_events <= 4 * (time.monotonic() - began) * 1000 / 20 + 4
-    assert tally.events > 0
-    assert tally.open_streams == 4
-    assert 0 < len(tally.delays) <= tally.events
-    assert all(nanoseconds > 0 for nanoseconds in tally.delays)
+    totals = run(port, Exchange("chat", 1000, 20), connections=4, seconds=1)
+    assert totals.failures == {}
+    assert totals.answers == 0
+    assert totals.all_events <= 4 * (time.monotonic() - began) * 1000 / 20 + 4
+    assert totals.events > 0
+    assert totals.open_streams == 4
+    assert 0 < len(totals.delays) <= totals.events
+    assert all(nanoseconds > 0 for nanoseconds in totals.delays)
 
 
 def test_a_response_that_waits_comes_after_its_time(port):
-    tally = run(port, Exchange(wait_ms=200), connections=4, seconds=1)
-    assert tally.failures == {}
-    assert tally.answers >= 4
-    assert min(tally.first_bytes) >= 200_000_000
+    totals = run(port, Exchange(wait_ms=200), connections=4, seconds=1)
+    assert totals.failures == {}
+    assert totals.answers >= 4
+    assert min(totals.first_bytes) >= 200_000_000
 
 
 def test_a_request_that_no_socket_takes_at_once_is_sent_whole(port):
-    tally = run(port, Exchange(history_bytes=20_000_000), connections=2, seconds=1)
-    assert tally.failures == {}
-    assert tally.answers >= 2
+    totals = run(port, Exchange(history_bytes=20_000_000), connections=2, seconds=1)
+    assert totals.failures == {}
+    assert totals.answers >= 2
 
 
 def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
@@ -98,15 +98,15 @@ def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
 
 def test_what_is_observed_is_observed_when_counting_begins_and_ends(port):
     times = iter([5, 7])
-    tally = Load(Target(port), Plan(Exchange(), 1, seconds=0.1, warm_up=0)).run(lambda: next(times))
-    assert (tally.before, tally.after) == (5, 7)
+    totals = Load(Target(port), Plan(Exchange(), 1, seconds=0.1, warm_up=0)).run(lambda: next(times))
+    assert (totals.before, totals.after) == (5, 7)
 
 
 def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
-    tally = run(port, Exchange("chat", 10), seconds=0.3, warm_up=0.3)
-    assert 0 < tally.answers < tally.all_answers
-    assert 0 < tally.events < tally.all_events
-    assert tally.all_events / 10 == pytest.approx(tally.all_answers, abs=3)
+    totals = run(port, Exchange("chat", 10), seconds=0.3, warm_up=0.3)
+    assert 0 < totals.answers < totals.all_answers
+    assert 0 < totals.events < totals.all_events
+    assert totals.all_events / 10 == pytest.approx(totals.all_answers, abs=3)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, answer, reason)
     try:
         while not log.read_text().endswith("\n"):
             pass
-        tally = run(int(log.read_text()), Exchange("chat", 2), connections=1)
+        totals = run(int(log.read_text()), Exchange("chat", 2), connections=1)
     finally:
         process.stop()
-    assert tally.answers == 0
-    assert set(tally.failures) <= {reason, "ConnectionResetError"}
-    assert tally.failures[reason] > 0
+    assert totals.answers == 0
+    assert set(totals.failures) <= {reason, "ConnectionResetError"}
+    assert totals.failures[reason] > 0
 
 
 def test_a_process_is_measured_with_its_children_and_leaves_nothing_behind(tmp_path):

@@ -119,7 +119,7 @@ async def test_an_unread_answer_holds_its_share_until_it_is_taken(running, recor
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_of_a_page_is_cut(running, record, unread, monkeypatch):
     await record()
-    monkeypatch.setattr(control, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
     client, answer = await unread(LIST)
     await until(lambda: len(running.bridge.shares.requests) == 0)
     assert not (await client.rest(answer)).whole

@@ -23,7 +23,7 @@ JSON = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r
 ERROR = b'{"error":{"type":"invalid_request_error","message":"No."}}'
 
 FATES = ("complete", "leave", "leave in request", "silent", "cut", "error", "reader", "refused", "passthrough")
-SABOTAGE = b": sabotage\n\n"
+INJECTED_FAULT = b": sabotage\n\n"
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Fate:
     body: bytes
     script: list
     sent: int | None = None
-    patience: int | None = None
+    max_events: int | None = None
 
 
 def pieces(random, data):
@@ -58,16 +58,16 @@ def fate(random, running):
     drawn = Fate(running.path(conversation), dict(running.headers), conversation.request_body(stream=streaming), whole)
     match random.choice(FATES):
         case "leave":
-            drawn.patience = random.randrange(60)
+            drawn.max_events = random.randrange(60)
         case "leave in request":
-            drawn.sent, drawn.patience = random.randrange(600), random.randrange(20)
+            drawn.sent, drawn.max_events = random.randrange(600), random.randrange(20)
         case "silent":
-            drawn.script, drawn.patience = (
+            drawn.script, drawn.max_events = (
                 [*whole[:cut], asyncio.Event()],
                 random.choice((random.randrange(20, 200), None)),
             )
         case "reader" if streaming:
-            drawn.script = [STREAM, b"%x\r\n%s\r\n" % (len(SABOTAGE), SABOTAGE), *whole[1:]]
+            drawn.script = [STREAM, b"%x\r\n%s\r\n" % (len(INJECTED_FAULT), INJECTED_FAULT), *whole[1:]]
         case "cut":
             drawn.script = [*whole[:cut], random.choice((RESET, CLOSE))]
         case "error":
@@ -97,9 +97,9 @@ async def live(running, number, drawn):
     lines = [f"{name}: {value}" for name, value in (drawn.headers | {"X-Number": str(number)}).items()]
     head = "\r\n".join([f"POST {drawn.path} HTTP/1.1", "Host: b", *lines, f"Content-Length: {len(drawn.body)}", "", ""])
     answering = asyncio.create_task(answered(client, (head.encode() + drawn.body)[: drawn.sent]))
-    if drawn.patience is None:
+    if drawn.max_events is None:
         return await answering
-    for _ in range(drawn.patience):
+    for _ in range(drawn.max_events):
         await asyncio.sleep(0)
     client.reset()
     return await answering
@@ -133,7 +133,7 @@ async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(runni
         end(interception, ending)
 
     def fallible_feed(reader, data):
-        assert SABOTAGE not in data
+        assert INJECTED_FAULT not in data
         feed(reader, data)
 
     async def script_of(request):

@@ -260,7 +260,7 @@ async def test_a_client_that_leaves_ends_its_span(running, collector):
 
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_and_is_cut_has_its_end_in_the_trace(running, collector, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "TAKE_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.05)
     running.upstream.play(STREAM, *[b"10000\r\n" + b"x" * 0x10000 + b"\r\n"] * 500)
     client = await running.client(receive_buffer=4096)
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))

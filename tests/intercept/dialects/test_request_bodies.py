@@ -7,8 +7,8 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.request_bodies import (
-    MAX_ASIDES,
     MAX_MODEL,
+    MAX_SKIPPED_MESSAGES,
     RequestBody,
     decode_request,
     last_message,
@@ -137,7 +137,7 @@ def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_a_program_s_own_messages_behind_the_user_s_are_looked_past(role):
-    turns = [b'{"role":"user","content":"Hello"}', *[b'{"role":"%s"}' % role.encode()] * MAX_ASIDES]
+    turns = [b'{"role":"user","content":"Hello"}', *[b'{"role":"%s"}' % role.encode()] * MAX_SKIPPED_MESSAGES]
     assert last(*turns) == ("user", "Hello")
     assert last(*turns, turns[-1]) is None
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
-from tests.living_objects import LivingObjects
+from tests.live_objects import LiveObjects
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from upstream.client import (
@@ -394,7 +394,7 @@ async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(cl
 async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbage(provider, client):
     gc.collect()
     gc.disable()
-    held = LivingObjects(Response, Connection)
+    held = LiveObjects(Response, Connection)
     try:
         provider.scripts = [[HI], [CHUNKED + b"3\r\nabc\r\n", asyncio.Event()]]
         assert await read_all(await client.open("POST", provider.url, [], b"{}")) == b"hi"

@@ -18,7 +18,7 @@ MAX_HELD_BYTES = 64 * 1024
 MAX_PROVIDER_MESSAGE_BYTES = MAX_EVENT_STREAM_BYTES
 """The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
-TAKE_SECONDS = 300.0
+STALL_SECONDS = 300.0
 """How long a client may take for each message. One that reads nothing would hold its slot for ever."""
 
 
@@ -61,7 +61,7 @@ class ClientHop:
         """Send a message; return when the client has taken it, or has left.
 
         Raises:
-            TimeoutError: It did not take it within `TAKE_SECONDS`.
+            TimeoutError: It did not take it within `STALL_SECONDS`.
         """
         self.socket.send(message)
         await self.flush()
@@ -70,7 +70,7 @@ class ClientHop:
         """Send what is to be sent, as `send` does."""
         self._write()
         if self._sent is not None and not self._sent.done():
-            async with asyncio.timeout(TAKE_SECONDS):
+            async with asyncio.timeout(STALL_SECONDS):
                 try:
                     await self._sent
                 except StreamClosedError:
@@ -88,9 +88,9 @@ class ClientHop:
         if output := self.socket.drain_output():
             self._sent = self._cycle.write(output)
             if not self._sent.done():
-                self._sent.add_done_callback(self._was_taken)
+                self._sent.add_done_callback(self._on_written)
 
-    def _was_taken(self, sent: Future[None]) -> None:
+    def _on_written(self, sent: Future[None]) -> None:
         if not sent.cancelled():
             sent.exception()  # a client that left is noticed elsewhere
         self._hold_back()

@@ -205,7 +205,7 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkey
 
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls, monkeypatch):
-    monkeypatch.setattr(control, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
     await recorded(calls, 4, user_agent="a" * (3 << 20))
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)

@@ -387,7 +387,7 @@ class TestWithoutAProvider:
             assert await running.get(path, {}) == (404, {"message": NO_PROVIDER})
 
 
-class TestWithAProviderThatIsAway:
+class TestWithAnUnavailableProvider:
     @pytest.fixture
     def bridge_settings(self):
         return {"oidc_issuer_url": "http://127.0.0.1:9", "oidc_client_id": CLIENT_ID}

@@ -12,7 +12,7 @@ from intercept.formats.streams.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTE
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
-from tests.living_objects import LivingObjects
+from tests.live_objects import LiveObjects
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 PIECE = b"x" * 2**16
@@ -83,7 +83,7 @@ async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_
 @pytest.mark.gen_test
 async def test_a_body_without_end_is_relayed_and_held_nowhere(running):
     """A blocking body has no bound but its client; what is held for its record has one."""
-    readers = LivingObjects(BodyReader)
+    readers = LiveObjects(BodyReader)
     running.upstream.scripts = [_then(JSON + CHUNKED)]
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))

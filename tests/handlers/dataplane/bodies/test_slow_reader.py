@@ -89,7 +89,7 @@ async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
 
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.2)
     running.upstream.scripts = [endless(EVENT_STREAM + CHUNKED, EVENT)]
     client, answer = await begin(running, streaming=True)
     await (await running.upstream.request()).closed.wait()
@@ -103,7 +103,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))
 @pytest.mark.gen_test
 async def test_a_silent_stream_is_not_taken_for_a_client_that_takes_nothing(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "TAKE_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.05)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
     client = await running.client()

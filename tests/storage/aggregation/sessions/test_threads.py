@@ -219,8 +219,8 @@ async def test_an_answer_waits_until_its_parent_has_found_or_given_up_its_own(da
 @pytest.mark.gen_test
 async def test_what_is_looked_for_in_vain_does_not_hold_up_the_rest(database, threads, monkeypatch):
     monkeypatch.setattr(threads_module, "BATCH", 3)
-    strangers = [Call(number, answers=f"unheard of {number}", second=-number) for number in range(10, 20)]
-    await keep(database, *strangers, FIRST, SECOND)
+    unrelated = [Call(number, answers=f"unheard of {number}", second=-number) for number in range(10, 20)]
+    await keep(database, *unrelated, FIRST, SECOND)
     assert await threads.link_pending() == 1
     assert await places(database) == {1: NO_THREAD, 2: (1, 1)} | dict.fromkeys(range(10, 20), PENDING)
 

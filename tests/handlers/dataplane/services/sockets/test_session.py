@@ -557,7 +557,7 @@ async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_a
 
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
-    monkeypatch.setattr(hops, "TAKE_SECONDS", 0.05)
+    monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
     client, upstream = await opened()
     await client.send(create("one"))
     await provider.received.get()

@@ -11,7 +11,7 @@ from tests.faults.load import Load, Provider
 
 
 @dataclass
-class Scene:
+class Scenario:
     """Clients call a deployment, which asks the provider and leaves records; `tell` is for what a test measured."""
 
     provider: Provider

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class LivingObjects(Generic[T]):
+class LiveObjects(Generic[T]):
     """The objects of some types that came to be since this was made.
 
     Other tests of the process may have left some. They are held here, so that no new one takes the place of one of them.
