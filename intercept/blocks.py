@@ -127,6 +127,9 @@ _ONE_TEXT: Final = re.compile(
     rb'(\{(?:\s*"role"\s*:\s*"\w{0,64}"\s*,)?\s*"content"\s*:\s*)\[\s*\{\s*"type"\s*:\s*"text"\s*,\s*"text"\s*:\s*(?=")'
 )
 _ONE_TEXT_END: Final = re.compile(rb'"(\s*\}\s*\])(?:\s*,\s*"role"\s*:\s*"\w{0,64}")?\s*\}\Z')
+_RESULT: Final = b'{"role":"user","content":[{'
+_USUAL_OTHERS: Final = (_RESULT + b'"type":"tool_', _RESULT + b'"tool_use_id"', b'{"name"', b'{"type"')
+"""How most blocks begin that `_ONE_TEXT` does not match: results of tools, tools, and parts of the system prompt."""
 _LIST_END: Final = b"}]}"
 _TEXT_END: Final = frozenset(b'" \t\n\r\f\v')
 """What stands before `_LIST_END` where the last part of a message ends with a text."""
@@ -260,7 +263,9 @@ def _begin_of(block: bytes, at: int, least: int) -> int:
 
 def _as_one_text(block: bytes) -> bytes:
     """Return a message whose content is a list of one text with that text as its content, and any other as it is."""
-    if len(block) > MAX_ONE_TEXT or (block.endswith(_LIST_END) and block[-len(_LIST_END) - 1] not in _TEXT_END):
+    if len(block) > MAX_ONE_TEXT or block.startswith(_USUAL_OTHERS):
+        return block
+    if block.endswith(_LIST_END) and block[-len(_LIST_END) - 1] not in _TEXT_END:
         return block
     begin = _ONE_TEXT.match(block)
     end = _ONE_TEXT_END.search(block, max(0, len(block) - _END_BYTES)) if begin else None
