@@ -26,16 +26,28 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def exposed():
-    """The names under which the bridge's metrics can be asked for."""
+def registry():
+    """All metrics of the bridge, without values."""
     metrics = Metrics()
     for name in ("event_loop_lag_seconds", "recorder_queue_length", "recorder_spooled_records"):
         metrics.watch(name, "", lambda: 0)
+    return metrics.registry
+
+
+def exposed():
+    """The names under which the bridge's metrics can be asked for."""
     names = set()
-    for family in metrics.registry.collect():
+    for family in registry().collect():
         suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
         names |= {family.name + suffix for suffix in suffixes}
     return names
+
+
+def labels_of(name):
+    """The labels of a metric, and those that Prometheus adds."""
+    plain = re.sub("_(total|bucket|sum|count)$", "", name)
+    found = [one for one, names in registry()._collector_to_names.items() if {name, plain} & set(names)]
+    return {"instance", "job", "le", *(label for one in found for label in getattr(one, "_labelnames", ()))}
 
 
 @pytest.mark.parametrize("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
@@ -156,6 +168,11 @@ def test_the_grafana_dashboard_asks_for_what_there_is_and_its_panels_do_not_over
     assert len(set(cells)) == len(cells)
     asked = {name for panel in panels for target in panel.get("targets", []) for name in METRIC.findall(target["expr"])}
     assert asked <= exposed()
+    for expression in (target["expr"] for panel in panels for target in panel.get("targets", [])):
+        used = {one.strip() for labels in re.findall(r"by \(([^)]*)\)", expression) for one in labels.split(",")}
+        used |= set(re.findall(r"[{,]\s*(\w+)\s*(?:=~|!~|!=|=)", expression))
+        known = set.union(*map(labels_of, METRIC.findall(expression)))
+        assert used <= known, expression
     # What it shows is all there is, aside from what only a detail of something shown would add.
     unseen = {re.sub("_(sum|count|bucket)$", "_bucket", name) for name in exposed() - asked} - asked
     assert {name.removeprefix(PREFIX) for name in unseen} == {

@@ -58,7 +58,10 @@ export function useAllPages(pages, wanted) {
   });
 }
 
-/** The figures of one row. `terms` find its calls, `used` is when it was used last, undefined where nobody knows that. */
+/**
+ * The figures of one row. `terms` find its calls, `used` is when it was used last: null where that is not known, undefined where it
+ * is of no use.
+ */
 export function Figures({ figures, id, terms, used, params }) {
   const { totals } = figures;
   const total = totals?.[id];
@@ -78,7 +81,8 @@ export function Figures({ figures, id, terms, used, params }) {
           ${total.failed ? html`<a class="bad" href=${calls({ status: "failed" })}>${plural(total.failed, "call")} failed</a>` : html`<span>none failed</span>`}
         `
       }
-      ${used !== undefined && html`<span title=${used}>${used ? `used ${ago(used)}` : "never used"}</span>`}
+      ${used && html`<span title=${used}>used ${ago(used)}</span>`}
+      ${used === null && totals && !total && html`<span>never used</span>`}
     </p>
   `;
 }
