@@ -14,16 +14,16 @@ const MAX_VIEWS = 1000;
 export function SavedViews({ route, user }) {
   const shown = savedOf(route);
   const [open, setOpen] = useState(false);
-  const [asked, setAsked] = useState(null);
+  const [dialog, setDialog] = useState(null);
   const [said, setSaid] = useState("");
   const list = useResource(open ? "views" : null, { limit: MAX_VIEWS });
   const done = (text) => {
-    setAsked(null);
+    setDialog(null);
     setSaid(text);
     list.reload();
   };
-  const ask = (what, view) => setAsked({ what, view });
-  const close = () => setAsked(null);
+  const ask = (what, view) => setDialog({ what, view });
+  const close = () => setDialog(null);
   return html`
     <div class="saved">
       <${Menu} open=${open} onOpen=${setOpen}>
@@ -34,9 +34,9 @@ export function SavedViews({ route, user }) {
       <//>
       <button type="button" onClick=${() => ask("save")}>Save view</button>
       <span class="done" role="status">${said}</span>
-      ${asked?.what === "save" && html`<${ViewDialog} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
-      ${asked?.what === "change" && html`<${ViewDialog} view=${asked.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
-      ${asked?.what === "remove" && html`<${Removal} view=${asked.view} onClose=${close} onDone=${() => done(`Removed “${asked.view.name}”.`)} />`}
+      ${dialog?.what === "save" && html`<${ViewDialog} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
+      ${dialog?.what === "change" && html`<${ViewDialog} view=${dialog.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
+      ${dialog?.what === "remove" && html`<${Removal} view=${dialog.view} onClose=${close} onDone=${() => done(`Removed “${dialog.view.name}”.`)} />`}
     </div>
   `;
 }

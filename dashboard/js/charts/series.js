@@ -1,4 +1,4 @@
-/** From an answer of the statistics to what a chart draws. Pure; times are seconds since the epoch. */
+/** From statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
 import { betweenDays, daysOf, isOfDays, spanOfRange } from "../bar/range.js";
 import { isRolling } from "../bar/ranges.js";
@@ -57,7 +57,7 @@ export function dayTicks(times, step) {
   };
 }
 
-/** The start of every bucket between `from` and `to` of an answer. */
+/** The start of every bucket between `from` and `to` of statistics. */
 export function timeline({ from, to, bucket }) {
   const step = BUCKETS[bucket];
   const start = Date.parse(from) / 1000;
@@ -91,34 +91,34 @@ export function failedOf({ failures }) {
 }
 
 /** The parts of one series, each `{name, pick}`, as rows over time; a bucket without calls has `blank`. */
-export function parts(answer, series, picks, blank = 0) {
-  const times = timeline(answer);
+export function parts(stats, series, picks, blank = 0) {
+  const times = timeline(stats);
   return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
 }
 
 /** All calls in the time range before, as a row beside the current buckets, first beside first; null without any. */
-export function earlier(answer, pick) {
-  const { previous } = answer;
+export function earlier(stats, pick) {
+  const { previous } = stats;
   if (!previous?.total.interceptions) return null;
-  const { values } = row(timeline({ ...previous, bucket: answer.bucket }), previous, pick, 0);
-  return { name: "Time before", values: timeline(answer).map((_, index) => values[index] ?? null), total: pick(previous.total) };
+  const { values } = row(timeline({ ...previous, bucket: stats.bucket }), previous, pick, 0);
+  return { name: "Time before", values: timeline(stats).map((_, index) => values[index] ?? null), total: pick(previous.total) };
 }
 
 /** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */
-export function leaders(answer, picks) {
-  const sums = picks.map((pick) => answer.series.reduce((sum, { total }) => sum + pick(total), 0));
+export function leaders(stats, picks) {
+  const sums = picks.map((pick) => stats.series.reduce((sum, { total }) => sum + pick(total), 0));
   const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
-  return answer.series
+  return stats.series
     .filter(({ other }) => !other)
     .sort((one, another) => shareOf(another) - shareOf(one))
     .slice(0, MAX_SERIES)
     .map(groupName);
 }
 
-/** The leaders of an answer as rows over time, largest first; all others are added up as Other. */
-export function groups(answer, pick, leading) {
-  const times = timeline(answer);
-  const rows = answer.series
+/** The leaders of statistics as rows over time, largest first; all others are added up as Other. */
+export function groups(stats, pick, leading) {
+  const times = timeline(stats);
+  const rows = stats.series
     .map((series) => ({ name: groupName(series), group: series.group, other: series.other, ...row(times, series, pick, 0) }))
     .filter(({ total }) => total > 0)
     .sort((one, another) => one.other - another.other || another.total - one.total);
@@ -130,9 +130,9 @@ export function groups(answer, pick, leading) {
 }
 
 /** The leaders with a quantile each; quantiles cannot be added up, so there is no Other. */
-export function quantiles(answer, pick, leading) {
-  const times = timeline(answer);
-  return answer.series
+export function quantiles(stats, pick, leading) {
+  const times = timeline(stats);
+  return stats.series
     .filter((series) => !series.other && leading.includes(groupName(series)) && pick(series.total) !== null)
     .sort((one, another) => another.total.interceptions - one.total.interceptions)
     .map((series) => ({ name: groupName(series), group: series.group, ...row(times, series, pick, null) }));

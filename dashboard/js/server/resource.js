@@ -7,32 +7,32 @@ import { get, getWithProgress } from "./api.js";
 const MAX_LIVE = 1000;
 
 /**
- * A resource of the API, loaded again whenever its address changes. What was there stays until the new answer is.
+ * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is.
  *
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
  * @param {{every?: number | ((data) => number)}} options `every`: load again after so many milliseconds, while the page is
- *   looked at; 0 is never. `told`: the answer may take long, and `progress` says meanwhile how far it is.
+ *   looked at; 0 is never. `withProgress`: the response may take long, and `progress` says meanwhile how far it is.
  */
-export function useResource(path, params = {}, { every = 0, told = false } = {}) {
+export function useResource(path, params = {}, { every = 0, withProgress = false } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true, key: "", progress: null });
-  const [turn, setTurn] = useState(0);
+  const [reloads, setReloads] = useState(0);
   const key = path && path + JSON.stringify(params);
   useEffect(() => {
     if (!path) return undefined;
     const aborter = new AbortController();
     setState((before) => ({ ...before, loading: true, progress: null }));
     const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, progress }));
-    const asked = told ? getWithProgress(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
-    asked.then(
+    const loading = withProgress ? getWithProgress(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
+    loading.then(
       (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
         if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, key, progress: null }));
       },
     );
     return () => aborter.abort();
-  }, [key, turn]);
-  const reload = useCallback(() => setTurn((number) => number + 1), []);
+  }, [key, reloads]);
+  const reload = useCallback(() => setReloads((number) => number + 1), []);
   const pause = typeof every === "function" ? every(state.data) : every;
   useEffect(() => {
     if (!pause || !path) return undefined;
@@ -44,18 +44,18 @@ export function useResource(path, params = {}, { every = 0, told = false } = {})
 
 /**
  * A list of the API, page by page, each beginning behind the last thing of the one before. What is loaded again stays until
- * the answer is there.
+ * the response is there.
  *
  * @param {string} path
  * @param {Object} params
  * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
- * @param {{told?: boolean}} options `told`: a page may take long, and `progress` says meanwhile how far it is.
+ * @param {{withProgress?: boolean}} options `withProgress`: a page may take long, and `progress` says meanwhile how far it is.
  */
-export function usePages(path, params, cursor, limit, { told = false } = {}) {
+export function usePages(path, params, cursor, limit, { withProgress = false } = {}) {
   const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false, progress: null };
   const [state, setState] = useState(empty);
-  const [turn, setTurn] = useState(0);
+  const [reloads, setReloads] = useState(0);
   const aborter = useRef(null);
   const tried = useRef([[]]);
   const key = path + JSON.stringify(params);
@@ -67,8 +67,8 @@ export function usePages(path, params, cursor, limit, { told = false } = {}) {
     const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
     const { signal } = aborter.current;
     const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
-    const asked = { ...params, limit, [cursor]: behind };
-    (told ? getWithProgress(path, asked, signal, onProgress) : get(path, asked, signal)).then(
+    const query = { ...params, limit, [cursor]: behind };
+    (withProgress ? getWithProgress(path, query, signal, onProgress) : get(path, query, signal)).then(
       ({ count, results, ...rest }) => {
         const known = new Set(rows.map(idOf));
         const all = [...rows, ...results.filter((row) => !known.has(idOf(row)))];
@@ -83,14 +83,14 @@ export function usePages(path, params, cursor, limit, { told = false } = {}) {
   useEffect(() => {
     load([]);
     return () => aborter.current?.abort();
-  }, [key, turn]);
+  }, [key, reloads]);
   const more = () => {
     const next = nextOf(state.rest);
     if (!state.loading && !state.done && !state.error && (state.rows.length || next)) load(state.rows, next);
   };
   const retry = () => load(...tried.current);
   const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
-  return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
+  return { ...state, more, retry, reload: () => setReloads((number) => number + 1), merge };
 }
 
 /** The identity of a row. */

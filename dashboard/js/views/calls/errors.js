@@ -19,7 +19,7 @@ const USUAL = "7d";
 export function Errors({ route, user }) {
   const { params } = route;
   const search = useSearch(params, USUAL);
-  const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { told: true });
+  const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
     <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, initiator:me http:429 -end:client_disconnected" />

@@ -29,7 +29,7 @@ const AMOUNTS = {
 };
 
 /** The query of an address. */
-function askedBy(params, user, now) {
+function queryOf(params, user, now) {
   const chosen = chosenRange(params, USUAL);
   const range = chosen.custom ?? presetRange(chosen.preset, chosen.tz, now);
   const of = Object.hasOwn(SUBJECTS, params.of) ? params.of : "calls";
@@ -44,18 +44,18 @@ export function Explore({ route, user }) {
   const { params } = route;
   const [now, setNow] = useState(() => Date.now());
   const [limit, setLimit] = useState(PAGE);
-  const asked = askedBy(params, user, now);
-  const { range, tz, of, by, order, q } = asked;
+  const query = queryOf(params, user, now);
+  const { range, tz, of, by, order, q } = query;
   useEffect(() => {
     setLimit(PAGE);
     setNow(Date.now());
   }, [JSON.stringify(params)]);
   const span = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString(), tz };
   const common = { ...span, of, group_by: by.join(","), q, order_by: order };
-  const wanted = { ...common, bucket: "all", limit, compare: asked.compare ? "previous" : "" };
+  const wanted = { ...common, bucket: "all", limit, compare: query.compare ? "previous" : "" };
   const bucket = bucketOf(range);
-  const table = useResource("stats", wanted, { told: true });
-  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { told: true });
+  const table = useResource("stats", wanted, { withProgress: true });
+  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { withProgress: true });
   const choose = chooser(route);
   const error = table.error ?? drawn.error;
   const retry = () => {
@@ -67,7 +67,7 @@ export function Explore({ route, user }) {
   const csv = address("stats", { ...wanted, limit: MAX_GROUPS, format: "csv" });
   const isCurrent = table.data && table.data.of === of && table.data.group_by.join(",") === by.join(",");
   return html`
-    <${ExploreBar} route=${route} asked=${asked} user=${user} csv=${csv} />
+    <${ExploreBar} route=${route} query=${query} user=${user} csv=${csv} />
     <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !table.data && !table.progress && html`<${Loading} />`}
@@ -78,8 +78,8 @@ export function Explore({ route, user }) {
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&
     html`
-      ${drawn.data?.of === of && html`<${Drawn} answer=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
-      <${ExploreTable} answer=${table.data} by=${by} order=${order} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      ${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      <${ExploreTable} stats=${table.data} by=${by} order=${order} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
       html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
@@ -88,20 +88,20 @@ export function Explore({ route, user }) {
   `;
 }
 
-function Drawn({ answer, range, tz, bucket, order, q, callsOf, onZoom }) {
-  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS[order === "change" && answer.total.cost_usd != null ? "cost" : "calls"];
-  const title = pick === numberOf ? SUBJECTS[answer.of].name : amount.title;
-  if (answer.bucket !== bucket) return null; // of the range before
-  const bars = { from: Date.parse(answer.from), to: Date.parse(answer.to) };
+function Drawn({ stats, range, tz, bucket, order, q, callsOf, onZoom }) {
+  const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS[order === "change" && stats.total.cost_usd != null ? "cost" : "calls"];
+  const title = pick === numberOf ? SUBJECTS[stats.of].name : amount.title;
+  if (stats.bucket !== bucket) return null; // of the range before
+  const bars = { from: Date.parse(stats.from), to: Date.parse(stats.to) };
   const { at, drawn, step } = bucketsOf(bars, bucket, tz);
-  const rows = chartRows(answer, at, pick);
+  const rows = chartRows(stats, at, pick);
   const real = (seconds, isEnd) => {
     const index = drawn.findLastIndex((one) => one <= seconds + 1);
     return isEnd ? (at[index + 1] ?? bars.to) : at[Math.max(0, index)];
   };
   const onPick = (from) => go(callsOf(q, real(from), real(from, true)));
   return html`<div class="charts one">
-    <${Chart} title=${`${title}, by ${answer.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(from, to) => onZoom(real(from), real(to, true))} />
+    <${Chart} title=${`${title}, by ${stats.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(from, to) => onZoom(real(from), real(to, true))} />
     ${isWider(bars, range) && html`<p class="quiet">${`The bars are whole ${bucket}s, ${rangeText(bars, tz)}: they have more than the table.`}</p>`}
   </div>`;
 }

@@ -14,8 +14,8 @@ const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
 const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
 
 /** `csv` is the address of the table as CSV. */
-export function ExploreBar({ route, asked, user, csv }) {
-  const { of, by, chosen, compare } = asked;
+export function ExploreBar({ route, query, user, csv }) {
+  const { of, by, chosen, compare } = query;
   const known = useNames();
   const choose = chooser(route);
   const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];

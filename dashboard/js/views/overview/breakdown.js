@@ -8,19 +8,19 @@ import { failedOf, groupName } from "../../charts/series.js";
 const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
 const MAX_GROUPS = 12;
 
-export function Breakdown({ answer, drill }) {
-  const rows = [...answer.series].sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
+export function Breakdown({ stats, drill }) {
+  const rows = [...stats.series].sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
   const most = Math.max(1, ...rows.map(({ total }) => total.interceptions));
   return html`
     <section class="card">
-      <h2>${TITLES[answer.group_by]}</h2>
-      <div class="scroll" tabindex="0" role="region" aria-label=${TITLES[answer.group_by]}>
+      <h2>${TITLES[stats.group_by]}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label=${TITLES[stats.group_by]}>
         <table class="breakdown">
           <thead>
             <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
           </thead>
           <tbody>
-            ${rows.slice(0, MAX_GROUPS).map((series) => html`<${Group} key=${groupName(series)} series=${series} most=${most} by=${answer.group_by} drill=${drill} />`)}
+            ${rows.slice(0, MAX_GROUPS).map((series) => html`<${Group} key=${groupName(series)} series=${series} most=${most} by=${stats.group_by} drill=${drill} />`)}
           </tbody>
         </table>
       </div>

@@ -40,10 +40,10 @@ export function Overview({ route, user }) {
   const custom = Boolean(span.to);
   // A search may have to read calls one by one, so it is not repeated by itself.
   const every = (data) => (data?.uncounted ? COUNTING_MS : custom || q ? 0 : EVERY_MS);
-  const asked = { ...span, q, format: "series" };
-  const all = useResource("stats", { ...asked, compare: compares ? "previous" : "" }, { every, told: Boolean(q) });
-  const split = useResource("stats", { ...asked, group_by: params.by || "model" }, { every, told: Boolean(q) });
-  const cache = useResource("stats", { from: span.from, to: span.to, q, bucket: "all" }, { every, told: Boolean(q) });
+  const query = { ...span, q, format: "series" };
+  const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
+  const split = useResource("stats", { ...query, group_by: params.by || "model" }, { every, withProgress: Boolean(q) });
+  const cache = useResource("stats", { from: span.from, to: span.to, q, bucket: "all" }, { every, withProgress: Boolean(q) });
   const loaded = all.data && split.data;
   const failure = all.error ?? split.error ?? cache.error;
   const progress = all.progress ?? split.progress ?? cache.progress;
@@ -103,7 +103,7 @@ function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, dri
     <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} cache=${cache} sessions=${sessions} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">
-      <${Breakdown} answer=${split} drill=${drill} />
+      <${Breakdown} stats=${split} drill=${drill} />
       <${Failures} figures=${figures} refusals=${all.refusals} drill=${drill} drillRefused=${drillRefused} />
     </div>
   `;

@@ -34,8 +34,8 @@ const LINKS = ".rows a.session";
 export function Sessions({ route, user }) {
   const { order = "", single = "" } = route.params;
   const sought = useSearch(route.params);
-  const asked = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
-  const pages = usePages("sessions", asked, "after_session_id", PAGE);
+  const query = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
+  const pages = usePages("sessions", query, "after_session_id", PAGE);
   const [live, setLive] = useState(false);
   const latest = useRef();
   latest.current = pages.reload;
@@ -53,7 +53,7 @@ export function Sessions({ route, user }) {
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
-      <${Export} asked=${asked} />
+      <${Export} query=${query} />
     </div>
     <section class="list" aria-label="Sessions">
       <div class="session head" aria-hidden="true">
@@ -69,13 +69,13 @@ export function Sessions({ route, user }) {
 }
 
 /** All sessions that are listed, as a file; it is made here, of the pages of the list. */
-function Export({ asked }) {
+function Export({ query }) {
   const { busy, error, run } = useChange();
   const save = () =>
     run(async () => {
       const rows = [];
       for (let page = null; page === null || page.length; ) {
-        ({ results: page } = await get("sessions", { ...asked, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
+        ({ results: page } = await get("sessions", { ...query, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
         rows.push(...page);
       }
       saveCsv(sessionsCsv(rows), "sessions.csv");
