@@ -209,10 +209,11 @@ def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
 
 
 def test_a_reader_sees_calls_without_their_texts(page, site):
-    _, member = site.user()
+    name, member = site.user()
     _, reader = site.user(role=Role.READER)
-    site.calls(member, 1)
-    page.open("interceptions", reader)
+    site.call(member)
+    site.recorded(member, 1)
+    page.open(f"interceptions?q=initiator:{name}", reader)
     assert page.find("a.row .prompt").text == "not for your role"
     page.click("a.row")
     assert page.find(".said-by.user p").text == "Not for your role."
