@@ -23,14 +23,14 @@ from storage.queries.grouped.memory.totals_cache import parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources import Rollups, Source
-from storage.queries.grouped.totals import id_of, key_of
+from storage.queries.grouped.totals import key_of
 
 MAX_RANKED: Final = 500_000
 """Most groups that are ranked for one answer."""
 
 SUMMED: Final[Mapping[Order, tuple[str, ...]]] = {
     Order.CACHE: ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens"),
-    Order.CHANGE: ("cost", "priced"),
+    Order.CHANGE: ("cost",),
 }
 """What is summed for an order, beside the number of what is counted."""
 
@@ -110,9 +110,9 @@ class Ratios:
     async def _read(self, query: GroupQuery, source: Source) -> dict[Key, Sums]:
         count = next(name for name in ("refusals", "sessions", "interceptions") if name in source.sums)
         names = (count, *(name for name in SUMMED[query.order] if name in source.sums))
-        group = {"$group": {"_id": id_of(query), **{name: source.sums[name] for name in names}}}
+        wanted = {name: source.sums[name] for name in names}
         sums: dict[Key, Sums] = {}
-        async for row in self._rows.read(source, lambda part: [*part.stages(None), group], most=MAX_RANKED):
+        async for row in self._rows.read(source, lambda part: part.summing(wanted), most=MAX_RANKED, ranks=True):
             _add(sums, key_of(query, row["_id"]), tuple(_number(row[name]) for name in names))
             if len(sums) > MAX_RANKED:
                 raise TooMuchError
@@ -136,11 +136,10 @@ def by_cache(sums: Mapping[Key, Sums]) -> list[Key]:
 def by_change(now: Mapping[Key, Sums], before: Mapping[Key, Sums]) -> list[Key]:
     """Sort groups by how much more they are than before, as a share of that, the largest growth first. Pure.
 
-    What is compared is the cost, or the number of calls where no call of now has a price. First come the groups that had
+    What is compared is the cost, or the number of calls where nothing of now costs anything. First come the groups that had
     nothing before, those with the most first; last those that have nothing now either.
     """
-    has_prices = any(len(one) > 1 and one[2] for one in now.values())
-    figure = 1 if has_prices else 0
+    figure = 1 if any(len(one) > 1 and one[1] for one in now.values()) else 0
 
     def place(key: Key) -> tuple[Any, ...]:
         mine = now[key][figure]

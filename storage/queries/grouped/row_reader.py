@@ -109,6 +109,8 @@ class RowReader:
         pipeline: Callable[[Source], Stages],
         keys: Sequence[Key] | None = None,
         most: int | None = None,
+        *,
+        ranks: bool = False,
     ) -> AsyncIterator[dict[str, Any]]:
         """Read rows; a group may have several.
 
@@ -117,11 +119,13 @@ class RowReader:
             pipeline: Makes the rows of a part of the source.
             keys: The groups that are read; None are all.
             most: How many rows a part may have.
+            ranks: Whether only that is read by which groups can be sorted.
         """
         parts = await self._parts_of(source) if source.is_scan else [(source, 0)]
         for part, calls in parts:
             async with self._scans if source.is_scan else nullcontext():
-                rows = await self.aggregate(part, pipeline(part), part.hint(keys), most)
+                index = part.ranking_hint if ranks else part.hint(keys)
+                rows = await self.aggregate(part, pipeline(part), index, most)
             for number, row in enumerate(rows):
                 if not number % _AT_ONCE:
                     await asyncio.sleep(0)  # others have their turn

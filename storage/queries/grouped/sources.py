@@ -129,10 +129,14 @@ class Source:
             narrowed[f"k{position}"] = {"$in": [*values, NO_GROUP] if None in values else values}
         return [*self._documents, *self._unwound, *([{"$match": narrowed}] if narrowed else [])]
 
-    def ranking(self, order: Order) -> Stages:
-        """Group everything, by `_id` as in the other stages, with `most`, by which groups are sorted."""
+    def summing(self, sums: Mapping[str, Any]) -> Stages:
+        """Group everything, by `_id` as in the other stages, with these sums."""
         id_ = {name: f"${name}" for name in self._keys}
-        return [*self.stages(None), {"$group": {"_id": id_, "most": {"$sum": self.orders[order]}}}]
+        return [*self.stages(None), {"$group": {"_id": id_, **sums}}]
+
+    def ranking(self, order: Order) -> Stages:
+        """The same with `most`, by which groups are sorted."""
+        return self.summing({"most": {"$sum": self.orders[order]}})
 
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """The index to read by."""
@@ -218,15 +222,21 @@ class Rollups(Source):
         ]
         return [{"$match": {"$or": pairs}}]
 
-    def ranking(self, order: Order) -> Stages:
+    def summing(self, sums: Mapping[str, Any]) -> Stages:
         """See `Source`. Nothing stands between what is found and its groups, where that can be: it takes half as long."""
+        if self._unwound:
+            return super().summing(sums)
+        return [{"$match": self.plan.filter}, {"$group": {"_id": self._keys, **sums}}]
+
+    def ranking(self, order: Order) -> Stages:
+        """See `Source`."""
         if self._unwound:
             return super().ranking(order)
         if self.plan.rest is not None:
             return self._ranking_with_rest(self.plan.rest, order)
-        group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
         if not self._ranks_from_index:
-            return [{"$match": self.plan.filter}, group]
+            return super().ranking(order)
+        group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
         parts: Stages = [{"$match": self.plan.days}, group]
         if (others := self.plan.beside_days) is None:
             return parts

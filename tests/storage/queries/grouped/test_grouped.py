@@ -194,7 +194,7 @@ def test_every_group_is_what_its_calls_add_up_to(
             return
         assert answer.count == len(groups)
         assert {one.key: nonzero(one.total) for one in answer.groups} == {k: nonzero(v) for k, v in groups.items()}
-        most = partial(measured, order, priced=bool(total.get("priced")))
+        most = partial(measured, order, priced=bool(total.get("cost")))
         found = [most(one.total, one.previous) for one in answer.groups]
         assert found == sorted((most(one, earlier.get(key)) for key, one in groups.items()), reverse=True)
         pages = [await Grouped(database).read(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)]

@@ -81,6 +81,20 @@ async def test_groups_over_time_are_ranked_by_days_in_any_zone(database):
     ]
 
 
+@pytest.mark.parametrize(("order", "ranges"), [(Order.CACHE, 1), (Order.CHANGE, 2)])
+@pytest.mark.gen_test
+async def test_whole_days_are_ranked_by_ratios_from_the_index_alone(database, order, ranges):
+    await database.prepare(retention=None)
+    await count(database)
+    by = tuple(map(parse_by, ("user", "model")))
+    query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=4), by=by, order=order, compare=True)
+    async with profiled(database) as found:
+        answer = await Grouped(database).read(query)
+    ranking = [one for one in found if "SPENDERS" in one["planSummary"] or "cost: 1" in one["planSummary"]]
+    assert [one["docsExamined"] for one in ranking] == [0] * ranges
+    assert answer.count == 4
+
+
 @pytest.mark.gen_test
 async def test_series_by_token_read_those_tokens_alone(database):
     await database.prepare(retention=None)
