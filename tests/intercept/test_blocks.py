@@ -164,9 +164,17 @@ def test_many_spaces_are_looked_at_once_for_the_marks_behind_them():
 ends = st.lists(st.sampled_from(['"', "}", "]", " ", "\n", ',"role":"user"', "\\", '"},{"']), max_size=8).map("".join)
 
 
-@given(
-    st.sampled_from(['{"role":"user","content":[{"type":"text","text":"', '{"content": [ {"type":"text","text":']), ends
+BEGINNINGS = (
+    '{"role":"user","content":[{"type":"text","text":"',
+    '{"content": [ {"type":"text","text":"',
+    '{"role":"user","content":[{"type":"tool_result","text":"',
+    '{"role":"user","content":[{"tool_use_id":"1","type":"text","text":"',
+    '{"name":"content","content":[{"type":"text","text":"',
+    '{"type":"text","content":[{"type":"text","text":"',
 )
+
+
+@given(st.sampled_from(BEGINNINGS), ends)
 def test_a_single_text_is_found_wherever_its_pattern_finds_it(begin, end):
     block = f"{begin}a{end}".encode()
     found, wanted = blocks_module._ONE_TEXT.match(block), blocks_module._ONE_TEXT_END.search(block)
