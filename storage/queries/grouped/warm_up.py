@@ -25,7 +25,10 @@ MIN_CALLS: Final = 50_000
 SECONDS: Final = 5.0
 """How long the database may take for one question."""
 
-PAUSE_SECONDS, BUSY_SECONDS = 0.2, 2.0
+FIRST_SECONDS: Final = 3.0
+"""The pause before all questions: whoever opens the page at once after a start is answered first."""
+
+PAUSE_SECONDS, BUSY_SECONDS = 0.5, 2.0
 """The pause before each question, and how long to wait while calls are under way."""
 
 MAX_WAITS: Final = 30
@@ -57,7 +60,7 @@ class WarmUp:
 
     async def run(self) -> None:
         """Ask one question after the other; give up where the database is unavailable or takes long."""
-        await self._pause(PAUSE_SECONDS)
+        await self._pause(FIRST_SECONDS)
         waits = 0
         try:
             if await self._grouped.counted(next(first_asked(self._now()))) < MIN_CALLS:

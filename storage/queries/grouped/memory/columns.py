@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from bson.decimal128 import Decimal128
 from msgspec import Struct
@@ -61,6 +62,7 @@ class Combinations:
         self.names = names
         self._numbers: dict[Combination, int] = {}
         self._combinations: list[Combination] = []
+        self._values: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         """How many there are."""
@@ -72,8 +74,14 @@ class Combinations:
 
     def number(self, combination: Combination) -> int:
         """Return the number of a combination."""
-        found = self._numbers.setdefault(combination, len(self._combinations))
-        if found == len(self._combinations):
+        found = self._numbers.get(combination)
+        if found is None:
+            # Users and names are in many combinations, and in memory once.
+            share = self._values.setdefault
+            combination = tuple(
+                [share(value, value) if isinstance(value, (UUID, str)) else value for value in combination]
+            )
+            found = self._numbers[combination] = len(self._combinations)
             self._combinations.append(combination)
         return found
 

@@ -24,6 +24,7 @@ class GroupCache:
 
     def __init__(self) -> None:
         self._held: OrderedDict[Hashable, Groups] = OrderedDict()
+        self._keys: dict[Key, Key] = {}
         self._size = 0
         self._lock = Lock()
 
@@ -40,14 +41,28 @@ class GroupCache:
             return held
 
     def add(self, cache_key: Hashable, groups: Groups) -> None:
-        """Cache groups, which must not be changed afterwards."""
+        """Cache groups, whose values must not be changed afterwards.
+
+        A group has the same key wherever it is cached: Python's garbage collector, which stops everything meanwhile, looks at
+        each object.
+        """
         with self._lock:
             if (held := self._held.pop(cache_key, None)) is not None:
                 self._size -= _size(held)
-            self._held[cache_key] = groups
-            self._size += _size(groups)
+            if _size(groups) > MAX_SIZE:
+                return
+            self._held[cache_key] = held = self._with_shared_keys(groups)
+            self._size += _size(held)
             while self._size > MAX_SIZE:
                 self._size -= _size(self._held.popitem(last=False)[1])
+
+    def _with_shared_keys(self, groups: Groups) -> Groups:
+        if any(isinstance(value, bool) for key in groups for value in key):
+            return groups  # True equals 1
+        if len(self._keys) > MAX_SIZE:
+            self._keys.clear()
+        share = self._keys.setdefault
+        return {share(key, key): most for key, most in groups.items()}
 
 
 def _size(groups: Groups) -> int:

@@ -13,7 +13,15 @@ from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped import warm_up as warm_up_module
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.memory.column_cache import LOADED
-from storage.queries.grouped.warm_up import BUSY_SECONDS, MAX_WAITS, PAUSE_SECONDS, SECONDS, WarmUp, first_asked
+from storage.queries.grouped.warm_up import (
+    BUSY_SECONDS,
+    FIRST_SECONDS,
+    MAX_WAITS,
+    PAUSE_SECONDS,
+    SECONDS,
+    WarmUp,
+    first_asked,
+)
 from tests.storage.queries.grouped.test_ranking import count, profiled, stages
 from tests.storage.rollup_checks import MIDNIGHT
 
@@ -83,14 +91,14 @@ async def test_with_few_calls_nothing_is_asked(database):
     await count(database)
     grouped = Grouped(database)
     async with profiled(database) as found:
-        assert await pauses_of(grouped) == [PAUSE_SECONDS]
+        assert await pauses_of(grouped) == [FIRST_SECONDS]
     assert len(found) == 1  # to count the calls
 
 
 @pytest.mark.gen_test
 async def test_there_is_a_pause_before_each_question():
     grouped = Asked()
-    assert await pauses_of(grouped) == [PAUSE_SECONDS] * (1 + len(ASKED))
+    assert await pauses_of(grouped) == [FIRST_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
     assert grouped.asked == ASKED
 
 
@@ -98,7 +106,7 @@ async def test_there_is_a_pause_before_each_question():
 async def test_calls_come_first_but_not_for_ever():
     grouped, busy = Asked(), iter([True, False])
     pauses = await pauses_of(grouped, lambda: next(busy, False))
-    assert pauses == [PAUSE_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
+    assert pauses == [FIRST_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
     grouped = Asked()
     pauses = await pauses_of(grouped, lambda: True)
     assert (pauses.count(BUSY_SECONDS), grouped.asked) == (MAX_WAITS, ASKED)

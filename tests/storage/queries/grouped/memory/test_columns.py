@@ -307,3 +307,12 @@ def test_totals_of_columns_are_those_of_their_rows(buckets, order, data):
     ordered = sorted(expected, key=lambda key: (-expected[key], [(value is not None, value) for value in key]))
     offset, limit = data.draw(st.integers(0, 5)), data.draw(st.integers(1, 5))
     assert first(groups, offset, limit) == ordered[offset : offset + limit]
+
+
+def test_a_user_of_many_combinations_is_in_memory_once():
+    combinations = Combinations(("initiator_id", "model", "streaming", "http_status"))
+    made = [(UUID(int=1), "".join(("m", str(number))), True, 1) for number in (1, 2, 1)]
+    assert list(map(combinations.number, made)) == [0, 1, 0]
+    assert combinations[0] == made[0]
+    assert combinations[0][0] is combinations[1][0]
+    assert [type(value) for value in combinations[1]] == [UUID, str, bool, int]
