@@ -31,7 +31,7 @@ export function WhatIf({ span, tz }) {
   const models = modelsOf(allowed, denied);
   const body = { ...span, ...(q && { q }), ...(Object.keys(limits).length && { limits: { each_member: limits } }), ...(models && { models }) };
   const key = body.limits || models ? JSON.stringify(body) : "";
-  const typed = (change) => setTyped({ allowed, denied, q, ...change });
+  const typed = (change) => setTyped((before) => ({ ...before, ...change }));
   useEffect(() => {
     setState({});
     if (!key) return undefined;
@@ -64,9 +64,9 @@ export function WhatIf({ span, tz }) {
         })}
       </div>
       <div class="sliders">
-        <${TextField} label="Only these models" hint="Such as claude-*, with commas between; others would be refused." value=${allowed} onInput=${undefined} onChange=${({ target }) => typed({ allowed: target.value })} autocapitalize="off" />
-        <${TextField} label="Not these models" value=${denied} onInput=${undefined} onChange=${({ target }) => typed({ denied: target.value })} autocapitalize="off" />
-        <${TextField} label="Of calls that match" hint="A search, such as tag:project=apollo; words too." value=${q} onInput=${undefined} onChange=${({ target }) => typed({ q: target.value.trim() })} autocapitalize="off" />
+        <${Typed} label="Only these models" hint="Such as claude-*, with commas between; others would be refused." onDone=${(text) => typed({ allowed: text })} />
+        <${Typed} label="Not these models" onDone=${(text) => typed({ denied: text })} />
+        <${Typed} label="Of calls that match" hint="A search, such as tag:project=apollo; words too." onDone=${(text) => typed({ q: text.trim() })} />
       </div>
       ${share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
       ${error && html`<${Failure} error=${error} />`}
@@ -84,6 +84,12 @@ function proposed(chosen) {
     ...(tokens && { tokens: { count: tokens, window: "1m" } }),
     ...(budget && { budget: { usd: budget, period: "day" } }),
   };
+}
+
+/** A text that counts once it is done, with Enter or by going on: a half of it would be another search. */
+function Typed({ onDone, ...field }) {
+  const [text, setText] = useState("");
+  return html`<${TextField} ...${field} value=${text} onText=${setText} onChange=${({ target }) => onDone(target.value)} autocapitalize="off" />`;
 }
 
 /** A limit or a rule, in words. */

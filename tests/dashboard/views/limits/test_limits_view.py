@@ -91,7 +91,10 @@ def test_calls_of_models_that_would_not_be_allowed_are_told_with_the_model(page,
     site.recorded(token, 2)
     page.open("limits?range=24h", owner)
     fields = page.until(lambda: page.all(".what-if input[type=text]")[:3], "fields were to be there")
-    fields[2].send_keys(f"initiator:{name} apricot", Keys.ENTER)
+    fields[2].send_keys(f"initiator:{name} apricot")
+    state = page.texts(".range-text + p")
+    page.until(lambda: page.texts(".range-text + p") != state, "the limits were to be read again")
+    fields[2].send_keys(Keys.ENTER)
     fields[0].send_keys("demo, other-*", Keys.ENTER)
     page.find(".what-if [role=status]", "Of 2 calls 1 would have been refused.")
     assert page.texts(".what-if tbody tr") == [f"{name}model not allowed21\u2013"]
