@@ -1,10 +1,10 @@
 """The authority of a cluster: this server's permits, and the rounds with the ledgers in MongoDB.
 
-Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A question that has no answer is
-asked again. Only when another one has none, asked after the first, and this process was not paused meanwhile, the database
-counts as unavailable. When the other servers have had the time to notice that they do not hear of this one, and leave it its
-share, it decides alone, until heartbeats have succeeded for a moment. Then it goes by the ledgers, and leaves the others their
-shares until they have told the ledgers too.
+Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A call without an answer is
+repeated. The database counts as unavailable when a second call, sent after the first, has no answer either, and this
+process was not paused meanwhile. The other servers then need time to notice that this one is missing, and to leave it its
+share. After that it decides alone, until heartbeats have succeeded for a moment. Then it uses the ledgers again, and leaves
+the others their shares until they have reported to the ledgers too.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ ROUND_SECONDS = 0.4
 """How long a round may take, in seconds in which this process was running."""
 
 HEARTBEAT_SECONDS = 1.0
-"""From one heartbeat to the next; also how often what is due is done."""
+"""The time between two heartbeats, in seconds. Due work is done as often."""
 
 HEARTBEAT_FACTOR = 4
-"""A heartbeat, which nobody waits for, may take so many times as long as a round."""
+"""A heartbeat may take so many times as long as a round: nobody waits for it."""
 
 RETURN_SECONDS = 2.0
-"""For how long heartbeats have to succeed until a server that decided alone asks the ledgers again."""
+"""For how many seconds heartbeats must succeed before a server that decided alone uses the ledgers again."""
 
 LEASE_SECONDS = 5.0
-"""So long after its last heartbeat a server is dead that knew of no other, or was never heard of."""
+"""A server that knew of no other, or sent no heartbeat yet, is dead so many seconds after its last heartbeat."""
 
 MISSING_SECONDS = 4.0
-"""So long after its last heartbeat a server may be deciding alone: the others leave it its share from then on."""
+"""So many seconds after its last heartbeat a server may be deciding alone. The others then leave it its share."""
 
 DEAD_SECONDS = 600.0
-"""A server is dead when its heartbeat has not changed for so long: what was left to it is free."""
+"""A server is dead when its heartbeat has not changed for so many seconds. Its share is then free."""
 
 WELCOMES = 24
-"""How often a server that starts looks whether all others know of it."""
+"""How often a starting server checks whether all others know of it."""
 
 REPORT_SECONDS = 2.0
-"""How long the database may take to tell what is used."""
+"""How many seconds the database may take to report the usage."""
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def uptime_ns() -> int:
-    """Nanoseconds that never go back, and also pass while the machine sleeps."""
+    """A clock in nanoseconds that never goes back, and goes on while the machine sleeps."""
     return time.clock_gettime_ns(_CLOCK)
 
 
@@ -81,10 +81,10 @@ class ClusterAuthority:
         database: Where the ledgers are.
         process: This server; a new id each time it starts.
         round_seconds: How long a round may take, in seconds.
-        lease: After how many seconds without a heartbeat a server is dead that knew of no other.
+        lease: After how many seconds without a heartbeat a server that knew of no other is dead.
         missing: So many seconds after its last heartbeat a server may be deciding alone.
         dead: After how many seconds without a heartbeat a server is dead.
-        folder: Of this server. One that starts there later frees at once what this one held, if it was killed.
+        folder: The data folder of this server. If it is killed, the next server in this folder frees at once what it held.
         now_ns: A monotonic clock, in nanoseconds.
         pause: Waits for seconds.
     """
@@ -135,24 +135,24 @@ class ClusterAuthority:
 
     @property
     def unavailable(self) -> bool:
-        """Whether this server decides alone, as the database cannot be reached, or could not until a moment ago."""
+        """Whether this server decides alone: the database is unavailable, or was until a moment ago."""
         return self._standing.state is not State.SHARED
 
     @property
     def servers(self) -> int:
-        """Among how many servers limits are shared, this one included."""
+        """The number of servers that share the limits, this one included."""
         return self._members.share.servers
 
     @property
     def commands(self) -> int:
-        """How many commands were sent to MongoDB."""
+        """The number of commands sent to MongoDB."""
         return self._store.commands
 
     async def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
         """Send a first heartbeat, unless the database is unavailable, and wait until all others know. `run` does the rest.
 
         Args:
-            report: What this server has to say of itself, as BSON can hold it; told with every heartbeat.
+            report: Returns this server's report about itself, for BSON. Every heartbeat carries it.
             on_change: Called when `unavailable` has changed.
         """
         self._presence.report, self._on_change = report, on_change
@@ -166,7 +166,7 @@ class ClusterAuthority:
             await self._beat()
 
     async def close(self) -> None:
-        """Give all permits back and leave, once `run` has ended."""
+        """Give all permits back and leave the cluster, after `run` has ended."""
         self._rounds.close()
         self._permits.give_back_all()
         if self._standing.state is not State.ALONE:
@@ -177,7 +177,7 @@ class ClusterAuthority:
         self._presence.close()
 
     async def run(self) -> None:
-        """Send heartbeats and do what is due, until cancelled."""
+        """Send heartbeats and do due work, until cancelled."""
         while True:
             await self._pause(HEARTBEAT_SECONDS)
             self._permits.tick()
@@ -187,7 +187,7 @@ class ClusterAuthority:
     # -- decisions
 
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
-        """Decide on a request if that is possible without waiting; else None, and nothing is counted."""
+        """Decide on a request, if no wait is needed. Otherwise return None, and count nothing."""
         decision = self._permits.start(limits, reserve, waits=False).decision
         self._rounds.work()
         return decision
@@ -216,12 +216,12 @@ class ClusterAuthority:
         self._rounds.work()
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Have at least this much of a budget used in a period: by its ledger, however many servers say so."""
+        """Count at least this much of a budget as used in a period. The ledger counts it once, however many servers report it."""
         self._permits.restore(limit, used, begin_ns)
         self._rounds.work()
 
     async def usage(self, most: int) -> Sequence[LimitState]:
-        """The states of the keys that have least left, of all servers together; of this one while it decides alone."""
+        """The states of the keys with the least left, of all servers together. While it decides alone: of this server."""
         if not self.unavailable:
             with contextlib.suppress(DatabaseUnavailableError, TimeoutError):
                 async with asyncio.timeout(REPORT_SECONDS):
@@ -231,7 +231,7 @@ class ClusterAuthority:
         return busiest(self._permits.states(), most)
 
     def reports(self) -> list[Document]:
-        """What the other servers said of themselves with their last heartbeats; nothing while this one decides alone."""
+        """The reports in the last heartbeats of the other servers. Empty while this server decides alone."""
         return [] if self.unavailable else self._presence.others()
 
     async def _decided(self, waiting: Waiting) -> Decision:
@@ -253,7 +253,7 @@ class ClusterAuthority:
     # -- the other servers
 
     async def _beat(self) -> None:
-        """Send a heartbeat, and look who else is alive."""
+        """Send a heartbeat, and read those of the others."""
         silence = Silence()
         while True:
             began = self._now_ns()
@@ -276,7 +276,7 @@ class ClusterAuthority:
             self._permits.report_uncounted()
 
     def _begin_alone(self, error: Exception) -> bool:
-        """Decide alone, if the others leave this server its share by now."""
+        """Decide alone, if the others leave this server its share by now. Return whether it does."""
         if not self._standing.may_be_alone:
             return False
         changed = self._presence.lose()

@@ -1,4 +1,4 @@
-"""Asking the database for what requests wait for: in bounded time, and without taking a pause of this process for silence."""
+"""Calls to the database that requests wait for. They end in bounded time; a pause of this process is not a failure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from storage.mongo.database import database_errors
 from storage.mongo.errors import DatabaseUnavailableError
 
 FAILURES = 2
-"""So many answers in a row have to be missing until the database counts as unavailable."""
+"""The database counts as unavailable when so many answers in a row are missing."""
 
 OWN_PAUSES = 10
-"""So many answers in a row may be missing because this process was paused or busy; the next one is a failure."""
+"""So many answers in a row may be missing because this process was paused or busy. The next one is a failure."""
 
 RETRY_SECONDS = 0.1
-"""From a question without an answer to the next one, while a server may not decide alone yet."""
+"""The pause in seconds after a call without an answer, while the server may not decide alone yet."""
 
 T = TypeVar("T")
 
@@ -31,14 +31,14 @@ class Silence:
         self._failures = self._pauses = 0
 
     def note(self, error: Exception) -> bool:
-        """There was no answer once more. Whether the database counts as unavailable."""
+        """Count one more missing answer. Return whether the database counts as unavailable."""
         self._pauses += isinstance(error, OwnPauseError)
         self._failures += not isinstance(error, OwnPauseError) or self._pauses > OWN_PAUSES
         return self._failures >= FAILURES
 
 
 async def call_database(seconds: float, operation: Coroutine[Any, Any, T]) -> T:
-    """Ask the database, which has to answer in so many seconds of this process.
+    """Call the database. It has to answer within so many seconds in which this process runs.
 
     Raises:
         DatabaseUnavailableError: It did not.

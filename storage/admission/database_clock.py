@@ -1,4 +1,4 @@
-"""What time it is by the database's clock, without asking: the earliest and the latest time that it can be. Pure."""
+"""The time by the database's clock, without a call: the earliest and the latest time that it can be. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 from storage.admission.kinds.parameters import MS
 
 MAX_ROUND_TRIP_NS = 100_000_000
-"""An answer that took longer says too little of the time; the one before is used further."""
+"""An answer that took longer, in nanoseconds, is too inexact. The one before it stays in use."""
 
 MAX_AGE_NS = 10_000_000_000
-"""How long an answer is used; clocks may differ in pace by a thousandth."""
+"""How long an answer is used, in nanoseconds; clocks may differ in pace by a thousandth."""
 
 
 class DatabaseTime(NamedTuple):
@@ -19,9 +19,9 @@ class DatabaseTime(NamedTuple):
 
     Attributes:
         now: In milliseconds.
-        clock: Whose clock that is.
-        at: When it was that there, or later, by this server's clock.
-        late: By how many milliseconds more it may have been when this was read.
+        clock: The member of the replica set whose clock that is.
+        at: The same moment or a later one, by this server's clock.
+        late: By how many milliseconds later it may have been when this was read.
     """
 
     now: int
@@ -31,10 +31,10 @@ class DatabaseTime(NamedTuple):
 
 
 class DatabaseClock:
-    """The clock of the primary, as one server knows it by the answers that it gets anyway.
+    """The clock of the primary, as one server knows it from the answers that it gets anyway.
 
-    It says what the primary's clock certainly shows by now, and by how much more it may show. A primary whose clock was set
-    since does not matter: what counts is how much time passed, and that is measured by this server.
+    It says what the primary's clock certainly shows by now, and by how much more it may show. It does not matter if the
+    primary's clock was set since then: only the time that passed counts, and this server measures it.
 
     Args:
         now_ns: This server's clock, monotonic, in nanoseconds.
@@ -46,7 +46,7 @@ class DatabaseClock:
         self._received_at = 0
 
     def note(self, time: DatabaseTime) -> None:
-        """An answer has just come, to what was asked at `time.at`."""
+        """Note the time of an answer that has just come; its call was sent at `time.at`."""
         now = self._now_ns()
         if now - time.at <= MAX_ROUND_TRIP_NS:
             self._latest, self._received_at = time, now
@@ -54,7 +54,7 @@ class DatabaseClock:
             self._latest = None
 
     def read(self) -> DatabaseTime | None:
-        """The latest time that has certainly passed; None if that is not known well enough."""
+        """The latest time that has certainly passed; None if it is not known well enough."""
         if self._latest is None:
             return None
         now = self._now_ns()
@@ -62,5 +62,5 @@ class DatabaseClock:
         if age > MAX_AGE_NS:
             return None
         passed = (age - age // 1_000) // MS
-        late = (longest + longest // 1_000) // MS + 1 - passed  # the database said whole milliseconds, rounded down
+        late = (longest + longest // 1_000) // MS + 1 - passed  # the answer has whole milliseconds, rounded down
         return DatabaseTime(self._latest.now + passed, self._latest.clock, self._latest.at + passed * MS, late)

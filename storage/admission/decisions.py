@@ -1,4 +1,4 @@
-"""What a request is told: the states of its limits, and which of them refuse it. Pure."""
+"""The decision on a request: the states of its limits, and which of them refuse it. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from storage.admission.waiting import Need, Waiting
 
 
 def admission_of(waiting: Waiting, ticket: int) -> Decision:
-    """The decision on a request that was admitted, with what blocks it and only notes that it would."""
+    """The decision on an admitted request, with the shadow limits that would refuse it."""
     shadow = tuple([need.account.state(need.limit, need.amount) for need in waiting.blocked])
     states = tuple([need.account.state(need.limit, 0) for need in waiting.needs])
     return Decision(ticket, states, None, 0, shadow)
 
 
 def refusal_of(waiting: Waiting, alone: Alone | None) -> Decision:
-    """The decision on a request that is refused.
+    """The decision on a refused request.
 
     Args:
-        waiting: The request, which something blocks.
-        alone: How this server decides alone; None if it goes by the ledgers.
+        waiting: The request. Some of its needs are blocked.
+        alone: How this server decides alone; None if it uses the ledgers.
     """
     pairs = [(need, _state(need, waiting, alone)) for need in waiting.needs]
     against = [state for need, state in pairs if need in waiting.refusing]

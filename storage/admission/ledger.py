@@ -1,15 +1,16 @@
-"""A ledger: what all servers of a cluster use of one limit. Pure: who stores it says what time it is.
+"""A ledger: what all servers of a cluster use of one limit. Pure: the caller gives the time.
 
-A ledger has entries, each a time and a count: admissions of a rate, tokens, or money. A member is a server: what it holds
-(slots, or amounts reserved), and which of its reports are counted.
+A ledger has entries and members. An entry is a time and a count: admissions of a rate, tokens, or money. A member is a
+server: what it holds (slots, or reserved amounts), and which of its reports are counted.
 
-Times are milliseconds of the database's clock. An entry may count longer than what it stands for, never shorter:
+Times are milliseconds of the database's clock. An entry may count longer than the use that it stands for, never shorter:
 
-- A permit that is taken ahead is entered at the end of its life, so it is never used after its time. Once those that were
-  taken together are used up or their life is over, they are entered at the time of their use, or shortly after.
-- Where there are many entries, those of one sub-window are merged at the latest of their times.
-- `clock` names whose clock the times are of, a member of the replica set. When another one is primary, times move on by
-  as much as clocks may differ, but not beyond the end of the life of what is granted now: none was granted later.
+- A prefetched permit is entered at the end of its life. So it is never used after its time. When all permits that were
+  prefetched together are used or over, they are entered again at the time of their use, or shortly after.
+- If there are many entries, those of one sub-window are merged at the latest of their times.
+- `clock` names the member of the replica set whose clock the times are of. When another member is primary, all times move
+  by the largest difference of clocks, but not beyond the end of the life of a permit that is granted now: no earlier
+  permit lives longer.
 """
 
 from __future__ import annotations
@@ -20,32 +21,33 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 MAX_LIFE_MS = 5_000
-"""How long a permit that is taken ahead may be used at most, in milliseconds."""
+"""A prefetched permit may be used for so many milliseconds at most."""
 
 MAX_SKEW_MS = 60_000
-"""By how much the clocks of two members of a replica set may differ, in milliseconds."""
+"""The clocks of two members of a replica set may differ by so many milliseconds."""
 
 MAX_FUTURE_MS = MAX_LIFE_MS + 1_000
-"""How far ahead of the clock a time in a ledger may be. Beyond it the clock was set back: it is believed."""
+"""How many milliseconds later than the clock a time in a ledger may be. If it is more, the clock was set back; the clock
+counts."""
 
 MAX_ENTRIES = 1_000
-"""How many entries of a ledger are kept one by one."""
+"""So many entries of a ledger are kept one by one."""
 
 SUB_WINDOWS = 500
-"""Into how many sub-windows the entries of a window fall when there are more."""
+"""If there are more entries, they are merged by so many sub-windows of a window."""
 
 IDLE_MS = 60_000
-"""How long a member that holds nothing is remembered, in milliseconds."""
+"""A member that holds nothing is remembered for so many milliseconds."""
 
 
 class Span(NamedTuple):
-    """What counts now.
+    """The times that count now.
 
     Attributes:
         now: The time.
         begin: The first time that counts.
-        window: How long an entry counts; 0 of a calendar period.
-        end: When all entries of a calendar period leave; 0 of a window.
+        window: How long an entry counts; 0 for a calendar period.
+        end: When all entries of a calendar period leave; 0 for a window.
     """
 
     now: int
@@ -55,24 +57,24 @@ class Span(NamedTuple):
 
     @classmethod
     def of_window(cls, now: int, window: int) -> Span:
-        """What counts in the half-open window that ends now."""
+        """The half-open window that ends now."""
         return cls(now, now - window + 1, window)
 
     def leaves_in(self, at: int) -> int:
-        """In how many milliseconds an entry counts no more."""
+        """The milliseconds after which an entry does not count any more."""
         return (at + self.window if self.window else self.end) - self.now
 
 
 class Report(NamedTuple):
-    """Something that a server tells a ledger, which counts once however often it is told.
+    """A report of a server to a ledger. It counts once, however often it is sent.
 
     Attributes:
-        number: Its place among the reports of the server to this ledger, from 1.
-        amount: What is charged; negative: how many permits are not entered any more as they were.
-        at: Of permits: the time at which they were entered. Of a charge: how many milliseconds ago it was.
-        clock: Of permits: whose clock that was.
-        sent: Whether it was told before, and nobody knows if it counted.
-        used_at: Of permits: the time at which they were used at the latest, and are entered; None if they are given back.
+        number: Its number among the reports of this server to this ledger, from 1.
+        amount: The charge. If negative: the number of permits whose earlier entry is removed.
+        at: For permits: the time of their entry. For a charge: how many milliseconds ago it was.
+        clock: For permits: the member of the replica set whose clock that was.
+        sent: Whether it was sent before, with unknown result.
+        used_at: For permits: the latest time of their use, which is their new entry; None if they are given back.
     """
 
     number: int
@@ -85,7 +87,7 @@ class Report(NamedTuple):
 
 @dataclass(slots=True)
 class Member:
-    """A server: what it holds, its last report that counts, its last write, and when that was."""
+    """A server: what it holds, its last counted report, its last write, and the time of that write."""
 
     held: int = 0
     report: int = 0
@@ -95,7 +97,7 @@ class Member:
 
 @dataclass(slots=True)
 class Ledger:
-    """What is used; entries in the order of their times."""
+    """The use of a limit; entries in the order of their times."""
 
     clock: str = ""
     entries: list[tuple[int, int]] = field(default_factory=list)
@@ -107,11 +109,11 @@ class Ledger:
         return sum([count for _, count in self.entries])
 
     def held(self, but: str = "") -> int:
-        """What all members hold, but one."""
+        """What all members hold, except the member `but`."""
         return sum([member.held for name, member in self.members.items() if name != but])
 
     def advance(self, span: Span, clock: str, is_dead: Callable[[str], bool]) -> bool:
-        """Forget what counts no more. Whether it must be written: times of another clock may move only once."""
+        """Forget what does not count any more. Return whether it must be written: times of another clock may move only once."""
         now, moved = span.now, bool(self.clock) and self.clock != clock
         if moved and span.window:
             latest = now + MAX_LIFE_MS
@@ -146,9 +148,9 @@ class Ledger:
                 self._merge(-(-span.window // SUB_WINDOWS))
 
     def report(self, process: str, reports: Iterable[Report], span: Span) -> None:
-        """Count what a server tells, each report once.
+        """Count the reports of a server, each one once.
 
-        Of a server that is not known any more, nobody knows which reports counted: permits that may have been given back
+        If the server is not known any more, it is unknown which reports counted. Then permits that may have been given back
         are not given back again, and charges are counted again.
         """
         member = self.members.get(process)
@@ -166,10 +168,10 @@ class Ledger:
                     self.enter(at, -report.amount, span)
 
     def next_at(self, free: int) -> int | None:
-        """The entry that has to leave before so much is free; None if it need not, or if all entries are not enough.
+        """The time of the entry that has to leave before so much is free. None if none has to, or all are not enough.
 
         Args:
-            free: How much is missing.
+            free: The missing amount.
         """
         left = free
         for at, count in self.entries:
@@ -179,7 +181,7 @@ class Ledger:
         return None
 
     def remove(self, at: int, count: int) -> None:
-        """Remove permits that were entered at a time; they may have been moved to a later one since."""
+        """Remove permits that were entered at a time. They may have moved to a later time since then."""
         entries = self.entries
         index = bisect_left(entries, (at,))
         while count and index < len(entries):

@@ -15,7 +15,7 @@ from storage.admission.ledger import MAX_ENTRIES, MAX_SKEW_MS, Ledger, Member
 from storage.admission.round import Change
 
 HELD_MS = 86_400_000
-"""How long a ledger is kept in which something is held, in milliseconds. It is written again more often."""
+"""A ledger in which something is held is kept for so many milliseconds. It is written again more often."""
 
 Document = dict[str, Any]
 
@@ -30,7 +30,7 @@ def milliseconds(time: datetime) -> int:
 
 
 def ledger_of(document: Mapping[str, Any]) -> Ledger:
-    """The ledger that a document has. What the database added is at the end of the log."""
+    """The ledger of a document. The database adds entries at the end of the log."""
     log = document["log"]
     members = {name: Member(*said) for name, said in document["members"].items()}
     return Ledger(document["clock"], sorted(zip(log[::2], log[1::2], strict=True)), members)
@@ -51,7 +51,7 @@ def document_of(change: Change) -> Document:
         "clock": ledger.clock,
         "log": [number for entry in ledger.entries for number in entry],
         "members": {name: [one.held, one.report, one.write, one.at] for name, one in ledger.members.items()},
-        "expires_at": EPOCH + (until + MAX_SKEW_MS) * _MS,  # the clock of another primary may decide
+        "expires_at": EPOCH + (until + MAX_SKEW_MS) * _MS,  # the clock of another primary may decide this
     }
     if limit.maximum != UNLIMITED:
         document["limit"] = msgspec.to_builtins(limit)
@@ -59,7 +59,7 @@ def document_of(change: Change) -> Document:
 
 
 def statement_of(change: Change, process: str) -> ReplaceOne[Document] | UpdateOne:
-    """The statement that makes a change. Where somebody else changed the ledger, it fails with a duplicate key."""
+    """The statement that makes a change. If another server changed the ledger, it fails with a duplicate key."""
     document = document_of(change)
     if change.room is not None:
         return UpdateOne({"_id": change.name}, _adding(change, change.room, document, process), upsert=True)
@@ -68,7 +68,7 @@ def statement_of(change: Change, process: str) -> ReplaceOne[Document] | UpdateO
 
 
 def _adding(change: Change, room: int, document: Document, process: str) -> list[Document]:
-    """An update that adds to a ledger what it finds room for, and leaves it as it is if there is none."""
+    """An update that adds to a ledger if there is room for it, and otherwise leaves it as it is."""
     own, begin = change.ledger.members[process], span_of(change.limit, change.ledger.members[process].at).begin
     place, count = {"$arrayElemAt": ["$log", "$$this"]}, {"$arrayElemAt": ["$log", {"$add": ["$$this", 1]}]}
     counted = {"$cond": [{"$gte": [place, begin]}, count, 0]}
@@ -79,7 +79,7 @@ def _adding(change: Change, room: int, document: Document, process: str) -> list
     fits = {
         "$and": [
             {"$eq": ["$clock", {"$literal": change.ledger.clock}]},
-            {"$lte": [EPOCH + own.at * _MS, "$$NOW"]},  # else the clock was set back, and less would seem to count
+            {"$lte": [EPOCH + own.at * _MS, "$$NOW"]},  # otherwise the clock was set back, and too little counts
             {"$lte": [{"$size": "$log"}, 2 * MAX_ENTRIES]},
             {"$lt": [{"$arrayElemAt": [before, 2]}, own.write]},
             {"$lte": [{"$add": [used, others]}, room]},

@@ -4,17 +4,17 @@
 {
   _id: "rate:60000:user:<id>" | "concurrency:server" | ..,   see `storage.admission.kinds.account.name_of`
   version: "<server>.<number>",           of the last write, never the same again
-  base: "<server>.<number>",              where the last write only added something: the version that it was added to
-  clock: "<host>:<port>",                 the member of the replica set whose clock the times are of
+  base: "<server>.<number>",              if the last write only added something: the version before it
+  clock: "<host>:<port>",                 the member of the replica set whose clock gave the times
   log: [at, count, at, count, ..],        in milliseconds since 1970
   members: {<server>: [held, report, write, at]},
-  limit: [..],                            the limit as it was last asked for, for those who look; none if it never was
-  expires_at: date                        when nothing of this matters any more; a TTL index removes it
+  limit: [..],                            the limit as it was last requested, to show it; missing if it never was
+  expires_at: date                        when nothing in it counts any more; a TTL index removes it
 }
 ```
 
-Reading tells the primary's time (`$$NOW`). A write that was given up may still be made later: only if nothing was written in
-between, or if there is room for what it adds and its server wrote nothing since, so it does no harm.
+A read also returns the primary's time (`$$NOW`). An abandoned write may still arrive later. It counts only if nothing was
+written in between, or if there is room for what it adds and its server wrote nothing since. So it does no harm.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from storage.admission.round import Change, Outcome, Snapshot
 from storage.mongo.database import Database
 
 BEAT_MS = 1_000
-"""How many milliseconds after it read the others a heartbeat may be written."""
+"""A heartbeat may be written until so many milliseconds after the read of the others."""
 
 DUPLICATE_KEY = 11000
 
 MAX_LEDGERS_READ = 1_000
-"""Of how many ledgers, those that matter longest, usage is told."""
+"""Usage is reported of so many ledgers at most: those that expire last."""
 
 
 class Heartbeats(NamedTuple):
@@ -53,9 +53,9 @@ class Heartbeats(NamedTuple):
 
     Attributes:
         by_server: The heartbeats.
-        reports: What else they said.
+        reports: The reports that came with them.
         now: The database's time when they were read.
-        clock: Whose clock that is.
+        clock: The member of the replica set whose clock that is.
     """
 
     by_server: dict[str, Heartbeat]
@@ -65,15 +65,15 @@ class Heartbeats(NamedTuple):
 
 
 class LedgerStore:
-    """The ledgers of a cluster, and the heartbeats of its servers. What the driver raises is passed on.
+    """The ledgers of a cluster, and the heartbeats of its servers. Errors of the driver are passed on.
 
     Args:
-        database: Where they are.
+        database: The database that has them.
         process: This server.
         now_ns: This server's clock.
 
     Attributes:
-        commands: How many commands were sent to MongoDB.
+        commands: The number of commands sent to MongoDB.
         clock: The primary's clock.
     """
 
@@ -88,15 +88,15 @@ class LedgerStore:
         self.clock = DatabaseClock(now_ns)
 
     async def snapshot(self, names: Sequence[str]) -> Snapshot:
-        """Read ledgers, if there are any to read; what time it is may be known."""
+        """Read ledgers, if there are any to read. Without any, a known time saves the read."""
         time = None if names else self.clock.read()
         return await self.read(names) if time is None else Snapshot({}, *time)
 
     async def read(self, names: Sequence[str]) -> Snapshot:
-        """Read ledgers, and what time it is."""
+        """Read ledgers and the time."""
         read_at = self._now_ns()
         self.commands += 1
-        # The heartbeat of this server is there also if no ledger is.
+        # The heartbeat of this server exists even if no ledger does.
         cursor = self._ledgers.find({"_id": {"$in": [*names, self._id]}}, _PROJECTION)
         documents = await cursor.to_list(None)
         while not documents:
@@ -113,7 +113,7 @@ class LedgerStore:
         return "" if self._database.is_sharded else ":".join(map(str, cursor.address or ()))
 
     async def write(self, changes: Sequence[Change]) -> Outcome:
-        """Write ledgers that nobody changed meanwhile, and add to others what they have room for."""
+        """Write ledgers that nobody changed meanwhile, and add to others if they have room."""
         names = [change.name for change in changes if change.room is not None]
         self.commands += 1
         if not names:
@@ -142,13 +142,13 @@ class LedgerStore:
         counted = {change.name for change in changes if change.name not in failed}
         added = {change.name: change.after for change in changes if change.room is not None}
         unsure = {name: added[name] for name in added.keys() & counted - new}
-        if lacking := len(counted - new) - done["nModified"]:  # for some that were to be added there was no room
+        if lacking := len(counted - new) - done["nModified"]:  # some additions found no room
             counted -= unsure.keys()
             counted |= await self._written(unsure) if lacking < len(unsure) else set()
         return Outcome(counted, new & counted)
 
     async def _written(self, versions: Mapping[str, str]) -> set[str]:
-        """Find out which of several writes counted: others may have changed the ledgers again since."""
+        """Find out which of several writes counted. Others may have changed the ledgers since then."""
         self.commands += 1
         own = f"members.{self._process}"
         written = set()
@@ -159,13 +159,13 @@ class LedgerStore:
         return written
 
     async def beat(self, heartbeat: Heartbeat, report: Document, others: Heartbeats) -> None:
-        """Say that this server is alive, and what it reports.
+        """Write the heartbeat of this server, with its report.
 
         Args:
             heartbeat: Its number is not used.
-            report: What else it says.
-            others: What was just read. Longer than `BEAT_MS` after that nothing is written, so that nobody hears of a server
-                later that cannot reach the database any more.
+            report: The report of this server.
+            others: The heartbeats that were just read. Later than `BEAT_MS` after that read, nothing is written. So no
+                heartbeat appears late of a server that cannot reach the database any more.
 
         Raises:
             TimeoutError: It is too late.
@@ -189,18 +189,18 @@ class LedgerStore:
             raise TimeoutError
 
     async def leave(self) -> None:
-        """Say that this server is gone."""
+        """Remove the heartbeat of this server, because it leaves."""
         await self._ledgers.delete_one({"_id": self._id})
 
     async def leave_for(self, process: str) -> None:
-        """Say that another server is gone: one that was here before and ended."""
+        """Remove the heartbeat of another server, which has ended: the one that was here before."""
         await self._ledgers.delete_one({"_id": f"process:{process}"})
 
     async def servers(self) -> Heartbeats:
         """The last heartbeat and report of every server, this one included."""
         self.commands += 1
         sent_at = self._now_ns()
-        # The server's time comes with a document. There is always one: the first heartbeat makes it.
+        # The database's time comes with a document. There is always one, from the first heartbeat on.
         cursor = self._ledgers.find({"_id": {"$regex": "^process:"}}, _BEATS)
         found = await cursor.to_list(None)
         heartbeats = Heartbeats({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
@@ -216,7 +216,7 @@ class LedgerStore:
         return heartbeats
 
     async def usage(self, is_dead: Callable[[str], bool]) -> list[tuple[Limit, Ledger, int]]:
-        """The ledgers that matter longest, as they are now: their limits, and what time it is."""
+        """The ledgers that expire last, as they are now, each with its limit and the time."""
         cursor = self._ledgers.find({"limit": {"$exists": True}}, _PROJECTION | {"limit": 1})
         found: list[tuple[Limit, Ledger, int]] = []
         for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):

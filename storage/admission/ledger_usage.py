@@ -1,4 +1,4 @@
-"""What a ledger says of its limit to those who look."""
+"""The state of a limit, from its ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.admission.ledger import Ledger
 
 
 def state_of(limit: Limit, ledger: Ledger, now: int) -> LimitState:
-    """The state of a limit by its ledger at a time in milliseconds. What servers have taken ahead counts as used."""
+    """The state of a limit, from its ledger, at a time in milliseconds. Prefetched permits count as used."""
     span = span_of(limit, now)
     held = ledger.held()
     if limit.kind is Kind.CONCURRENCY:
@@ -29,7 +29,7 @@ def state_of(limit: Limit, ledger: Ledger, now: int) -> LimitState:
 
 
 def busiest(states: Sequence[LimitState], most: int) -> list[LimitState]:
-    """Of each rule, the states that have least left, so many at most."""
+    """For each rule, the states with the least left, `most` at most."""
     by_rule: dict[str, list[LimitState]] = {}
     for state in states:
         if state.used or state.reserved:

@@ -1,4 +1,4 @@
-"""Waiting for an answer in time as this process lives through it: a pause of its own is no silence of the other side."""
+"""Waits that count only the time in which this process runs: its own pause is not a failure of the other side."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SLICES = 8
-"""Into how many parts a wait is divided. A pause costs one of them at most, however long it is."""
+"""A wait is divided into so many parts. A pause costs at most one of them, however long it is."""
 
 PAUSE_SECONDS = 0.1
-"""By how much a part of a wait lasts longer than it should where this process was paused."""
+"""This process was paused if a part of a wait takes so many seconds longer than it should."""
 
 
 BUSY = 0.8
-"""A process that computes for so much of a wait may not have come to read the answer: the driver's thread waits for it."""
+"""This process was busy if it computed for such a part of a wait. The driver's thread may then have the answer already."""
 
 
 class OwnPauseError(Exception):
-    """There is no answer, and this process was paused or busy while it waited: that says nothing of the other side."""
+    """There is no answer, but this process was paused or busy while it waited. So it says nothing about the other side."""
 
 
 async def result_within(
     seconds: float, operation: Coroutine[Any, Any, T], clock: Callable[[], float] = time.monotonic
 ) -> T:
-    """Wait for an answer, in seconds that this process was running.
+    """Wait for a result, for so many seconds in which this process runs.
 
     Raises:
         TimeoutError: There is none.

@@ -1,6 +1,6 @@
-"""What one server of a cluster may admit: it decides by itself while it can, and has requests wait for a round if not.
+"""What one server of a cluster may admit. It decides by itself while it can; otherwise requests wait for a round.
 
-A round (`storage.admission.round`) asks the ledgers for all that waits. Pure: the clock is injected.
+A round (`storage.admission.round`) decides everything that waits by the ledgers. Pure: the clock is injected.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from storage.admission.presence.shares import Absent, Alone
 from storage.admission.waiting import Need, Ticket, Waiting
 
 ROUND_LEDGERS = 250
-"""How many ledgers take part in one round, more only if a single request needs more."""
+"""The maximum number of ledgers in one round. A single request may need more."""
 
 KEEP_NS = 60_000_000_000
-"""How long an account is kept that nobody uses."""
+"""How long an unused account is kept, in nanoseconds."""
 
 _KINDS: Mapping[Kind, type[Account]] = {
     Kind.CONCURRENCY: SlotAccount,
@@ -35,18 +35,18 @@ _KINDS: Mapping[Kind, type[Account]] = {
 
 
 class Permits:
-    """All that one server knows and may use of limits.
+    """Everything that one server knows of limits, and may use of them.
 
     Args:
-        process: This server; the name is never used again.
-        now_ns: A monotonic clock, in nanoseconds, that also counts while the machine sleeps.
-        is_dead: Whether another server does not hold any more what it held.
+        process: The name of this server. It is never used again.
+        now_ns: A monotonic clock, in nanoseconds, that goes on while the machine sleeps.
+        is_dead: Whether another server is dead: it does not hold any more what it held.
         absent: The servers that may be deciding alone.
-        servers: Among how many servers limits are shared, this one included.
-        times: How long things last.
+        servers: The number of servers that share the limits, this one included.
+        times: How long permits and other things last.
 
     Attributes:
-        alone: How this server decides alone; None while the ledgers can be reached.
+        alone: How this server decides alone; None while it reaches the ledgers.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class Permits:
 
     @property
     def unreported(self) -> bool:
-        """Whether requests were admitted of which the ledgers do not know yet."""
+        """Whether the ledgers do not know yet of all admitted requests."""
         return any(account.unreported for account in self._lively.values())
 
     @property
     def requests(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in progress."""
         return len(self._tickets)
 
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, *, waits: bool = True) -> Waiting:
-        """Decide on a request, or have it wait for a round if it does that; see `limits.limiter.Limiter.start`."""
+        """Decide on a request. If that needs a round and `waits` is set, let it wait; see `limits.limiter.Limiter.start`."""
         waiting = Waiting(self._needs(limits, reserve), reserve)
         if self.alone is not None:
             self._decide_alone(waiting, self.alone)
@@ -102,7 +102,9 @@ class Permits:
             for account in lacking:
                 account.lacking = True
             for need in waiting.needs:
-                need.account.used_at = self._now_ns()  # it is kept until it is decided, and what it then has too
+                need.account.used_at = (
+                    self._now_ns()
+                )  # the account is kept until the decision, and while it holds something
             self._queue.append(waiting)
         return waiting
 
@@ -137,14 +139,14 @@ class Permits:
                 self._lively[account.name] = account
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Have at least this much of a budget used in a period; see `limits.limiter.Limiter.restore`."""
+        """Count at least this much of a budget as used in a period; see `limits.limiter.Limiter.restore`."""
         known = self._accounts.get(name_of(limit))
         account = self._need(known.limit if known is not None else limit, NOTHING).account
         account.restore(used, begin_ns // MS)
         self.note(account)
 
     def end(self, ticket: int) -> None:
-        """Give back the slots and reservations of a request. Again, or of one that never was, is harmless."""
+        """Give back the slots and reservations of a request. A second time, or for an unknown ticket, it does nothing."""
         held = self._tickets.pop(ticket, None)
         if held is None:
             return
@@ -159,7 +161,7 @@ class Permits:
         ]
 
     def tick(self) -> None:
-        """Do what is due about once a second."""
+        """Do the work that is due about once a second."""
         for name, account in list(self._lively.items()):
             if account.tick():
                 self._due[name] = account
@@ -177,14 +179,14 @@ class Permits:
                 self._accounts.move_to_end(name)
 
     def give_back_all(self) -> None:
-        """Give back what no request uses, as this server leaves."""
+        """Give back everything that no request uses, because this server leaves."""
         self._due |= {name: account for name, account in self._lively.items() if account.give_back_all()}
 
     def expire(self) -> int | None:
-        """Give back the permits whose life is over, where others might want them.
+        """Give back permits whose life is over, if other servers might want them.
 
         Returns:
-            When there will be more to give back, by this server's clock; None if there is nothing.
+            The time by this server's clock when more will be due; None if nothing will.
         """
         now = self._now_ns()
         while self._expiring and self._expiring[0][0] <= now:
@@ -195,13 +197,13 @@ class Permits:
         return self._expiring[0][0] if self._expiring else None
 
     def check_all_again(self) -> None:
-        """Compare all that is held with its ledgers: after a pause of this server others may have taken it for dead."""
+        """Compare everything that is held with its ledgers. After a pause of this server, others may consider it dead."""
         self._due |= self._lively
         for account in self._lively.values():
             account.versions.must_read = True
 
     def begin_alone(self, alone: Alone) -> None:
-        """Decide alone from now on, for those that wait too."""
+        """Decide alone from now on, also on the requests that wait."""
         if self.alone is None:
             for account in self._accounts.values():
                 account.begin_alone()
@@ -212,12 +214,12 @@ class Permits:
                 self._decide_alone(waiting, alone)
 
     def end_alone(self) -> None:
-        """Ask the ledgers again, and tell them what was admitted meanwhile."""
+        """Use the ledgers again, and report to them what was admitted meanwhile."""
         self.alone = None
         self.report_uncounted()
 
     def report_uncounted(self) -> None:
-        """Have the next round tell the ledgers what was admitted alone."""
+        """Let the next round report to the ledgers what was admitted alone."""
         for name, account in self._lively.items():
             account.report_uncounted()
             self._due[name] = account
@@ -225,14 +227,14 @@ class Permits:
     # -- for rounds
 
     def next_for_round(self) -> tuple[dict[str, Account], list[Waiting]]:
-        """Take what the next round is for: its accounts by name, and the requests that wait for it."""
+        """Remove and return the work of the next round: its accounts by name, and the requests that wait for it."""
         accounts: dict[str, Account] = {}
         waiting: list[Waiting] = []
         while self._queue and len(accounts) < ROUND_LEDGERS:
             one = self._queue.popleft()
             for need in one.needs:
                 accounts[need.account.name] = need.account
-                if one.gone:  # what it was granted is not for those that came later
+                if one.gone:  # its grants are not for later requests
                     need.account.give_back()
             if not one.gone:
                 waiting.append(one)
@@ -246,16 +248,16 @@ class Permits:
         return self._numbers()
 
     def wait_again(self, waiting: Iterable[Waiting]) -> None:
-        """Have requests wait for the next round, before all others."""
+        """Let requests wait for the next round, before all others."""
         self._queue.extendleft(reversed(list(waiting)))
 
     def conclude(self, waiting: Waiting, failed: Collection[str], unread: Collection[str] = ()) -> bool:
-        """Answer a request at the end of a round; False if it has to wait for another one.
+        """Decide on a request at the end of a round. Return False if it has to wait for another round.
 
         Args:
             waiting: The request.
             failed: The ledgers whose writes do not count.
-            unread: The ledgers that were not read: nothing is refused for them.
+            unread: The ledgers that were not read. They cannot be the reason of a refusal.
         """
         if waiting.gone:
             return True
@@ -267,7 +269,7 @@ class Permits:
             if any(need.account.name in failed for need in waiting.blocked):
                 return False
             if not all(need.account.state(need.limit, need.amount).retry_after_ns for need in refusing):
-                return False  # one that was to start has left
+                return False  # a request that was to start has left
             waiting.decide(refusal_of(waiting, self.alone))
             return True
         if any(not need.account.fits(need.limit, need.amount) for need in waiting.needs if need not in waiting.blocked):
@@ -276,7 +278,7 @@ class Permits:
         return True
 
     def note(self, account: Account) -> None:
-        """Look after an account until it is idle."""
+        """Watch an account until it is idle."""
         self._lively[account.name] = account
         if account.expires_at > self._now_ns():
             heappush(self._expiring, (account.expires_at, account.name))
@@ -285,14 +287,14 @@ class Permits:
             self._due[account.name] = account
 
     def again(self, account: Account) -> None:
-        """Have an account take part in the next round."""
+        """Let an account take part in the next round."""
         self._due[account.name] = account
 
     # -- decisions
 
     def _needs(self, limits: Sequence[Limit], reserve: Amounts) -> list[Need]:
         needs = [self._need(limit, reserve) for limit in limits]
-        if len({need.account.name for need in needs}) < len(needs):  # some count together
+        if len({need.account.name for need in needs}) < len(needs):  # several limits have one account
             for need in sorted(needs, key=lambda one: (one.limit.shadow, one.limit.maximum), reverse=True):
                 need.account.limit = need.limit
         return needs

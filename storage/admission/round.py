@@ -1,13 +1,14 @@
-"""One exchange of a server with the ledgers, for all that waits.
+"""One round: a server reads and writes ledgers, for everything that waits.
 
-A round reads ledgers (`Round.names`), plans which requests start (`Round.plan`), has the ledgers written that change, each
-only if nobody changed it meanwhile, and settles by which writes counted (`Round.settle`). A request that lacks something
-because a write did not count waits for the next round. One that is refused has changed nothing.
+A round has four steps. It reads ledgers (`Round.names`). It plans which requests start (`Round.plan`). The changed ledgers
+are written, each only if nobody changed it meanwhile. The round then settles, by which writes counted (`Round.settle`). If
+a write did not count, the requests that need it wait for the next round. A refused request has changed nothing.
 
-It reads only what it must: a ledger that this server remembers is written as if nobody had changed it since, and one that
-it does not know is asked to add what fits (`storage.admission.kinds.account.Basis`). What is refused has been read.
+A round reads only what it must. A ledger that this server remembers is written as if nobody had changed it since. To a
+ledger that it does not know, the database adds what fits (`storage.admission.kinds.basis.Basis`). Before a refusal, the
+ledger is always read.
 
-Pure: whoever makes the rounds does the reading and writing.
+Pure: the caller reads and writes.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Snapshot(NamedTuple):
     """Ledgers as they were read.
 
     Attributes:
-        ledgers: The ledgers that there are, by name, with their versions.
+        ledgers: The existing ledgers by name, with their versions.
         now: The database's time, in milliseconds.
-        clock: Whose clock that is.
+        clock: The member of the replica set whose clock that is.
         read_at: When the reading began, by this server's clock.
-        late: By how many milliseconds more it may have been when nothing was read.
-        bases: What the versions were before, of those ledgers that something was only added to.
+        late: If nothing was read: by how many milliseconds later than `now` it may have been.
+        bases: The earlier versions of ledgers whose last write only added something.
     """
 
     ledgers: Mapping[str, tuple[Ledger, str]]
@@ -45,13 +46,14 @@ class Snapshot(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A ledger to be written: if its version is still `before`, or, where that is None, if there is none yet.
+    """A ledger to be written. The write counts if the ledger still has the version `before`; with None, if there is no ledger yet.
 
-    With `room` the entries and this server's member are added to the ledger, whatever its version is: if all that counts in
-    it, without this server's member, is at most `room`, and its times are of the same clock, which was not set back.
+    With `room`, the entries and this server's member are added to the ledger, whatever its version is. This needs two
+    things: everything that counts in it, without this server's member, is at most `room`; and its times are of the same
+    clock, which was not set back.
 
     Attributes:
-        base: What its version was before `before`, if that only added something; empty if that does not matter.
+        base: The version before `before`, if that one only added something; empty if it does not matter.
     """
 
     name: str
@@ -64,12 +66,12 @@ class Change(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of the changes.
+    """The result of the changes.
 
     Attributes:
         counted: The names of the ledgers whose writes count.
-        new: Those of them that there were not before.
-        seen: Ledgers that something was to be added to, as they were at about that time, with their versions and bases.
+        new: Those of them that are new.
+        seen: The ledgers to which something was to be added, as they were at about that time, with versions and bases.
     """
 
     counted: Collection[str] = ()
@@ -114,13 +116,13 @@ class Round:
         Args:
             permits: What waits.
             timed: Whether the database's time is known without reading.
-            only: Whether there is no other server: then there is no ledger yet that this one does not know, most likely.
+            only: Whether there is no other server. A ledger that this one does not know then most likely does not exist.
         """
         accounts, waiting = permits.next_for_round()
         return cls(permits, accounts, waiting, timed=timed, only=only) if accounts else None
 
     def plan(self, snapshot: Snapshot) -> list[Change]:
-        """Plan which requests start, and say what has to be written for that."""
+        """Plan which requests start; return the changes that have to be written for that."""
         self._number = number = self._permits.next_number()
         self._opened = True
         permits = self._permits
@@ -139,7 +141,7 @@ class Round:
             if not waiting.refusing and not doubtful and all(need.account.may_start for need in waiting.needs):
                 for account, _, amount in waiting.acquiring:
                     account.plan(amount)
-                for account, limit, _ in waiting.needs:  # several may be of one account
+                for account, limit, _ in waiting.needs:  # one account may have several needs
                     lowest[account.name] = min(limit.maximum, lowest.get(account.name, limit.maximum))
         after = f"{self._permits.process}.{number}"
         for name, account in self._accounts.items():
@@ -161,7 +163,7 @@ class Round:
         return [name for name, basis in self._basis.items() if basis is not Basis.READ]
 
     def settle(self, outcome: Outcome) -> None:
-        """Answer those that waited."""
+        """Decide on the requests that waited."""
         failed = self._changes.keys() - set(outcome.counted)
         for name, account in self._accounts.items():
             account.settle(counts=name not in failed)
@@ -184,7 +186,7 @@ class Round:
         self._permits.wait_again(again)
 
     def fail(self) -> None:
-        """End it where nobody knows what was written. Those that waited wait for the next one."""
+        """End the round when it is unknown what was written. Its requests wait for the next round."""
         for account in self._accounts.values():
             if self._opened:
                 account.doubt(self._number)

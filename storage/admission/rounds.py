@@ -1,7 +1,7 @@
-"""The rounds of a server, one after the other, as long as something waits for one.
+"""The rounds of a server, one after the other, while something waits for one.
 
-What one event loop iteration brings, and what came during the last round, goes into the next one. A round that fails is made
-again, until the database counts as unavailable and this server may decide alone.
+The next round takes everything from one event loop iteration, and everything that came during the last round. A round that
+fails is repeated, until the database counts as unavailable and this server may decide alone.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ class Rounds:
     Args:
         permits: What waits for rounds.
         store: Where the ledgers are.
-        standing: Whether this server decides by the ledgers; alone it makes no rounds.
+        standing: Whether this server uses the ledgers. While it decides alone, it makes no rounds.
         is_only: Whether there is no other server.
-        lose: Told why the database is unavailable. Whether this server decides alone now; if not, rounds go on.
+        lose: Called with the reason when the database is unavailable. Returns whether this server decides alone now; if
+            not, rounds go on.
         round_seconds: How long a round may take, in seconds.
         now_ns: A monotonic clock, in nanoseconds.
         pause: Waits for seconds.
@@ -62,7 +63,7 @@ class Rounds:
         return self._task is not None
 
     def work(self) -> None:
-        """Do what is due: give back permits whose life is over, and begin a round if something waits for one."""
+        """Do due work: give back permits whose life is over, and begin a round if something waits for one."""
         due = self._permits.expire()
         if due is not None and self._timer is None and not self._closing:
             seconds = max(0.0, (due - self._now_ns()) / 1e9)
@@ -71,7 +72,7 @@ class Rounds:
             self._task = asyncio.create_task(self._make_all())  # noqa: TID251 - requests wait for what it decides
 
     def close(self) -> None:
-        """Do nothing more by itself."""
+        """Start no more work by itself."""
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -99,14 +100,14 @@ class Rounds:
                 except BaseException:
                     round_.fail()
                     if self._standing.state is State.SHARED:
-                        self._permits.begin_alone(self._standing.alone)  # nobody is left waiting
+                        self._permits.begin_alone(self._standing.alone)  # no request keeps waiting
                         self._permits.end_alone()
                     raise
                 else:
                     silence = Silence()
         except BaseException as error:
             self._task = None
-            if isinstance(error, Exception):  # else the event loop ends, and nothing more is asked
+            if isinstance(error, Exception):  # otherwise the event loop ends, and no more rounds begin
                 self.work()
             raise
         self._task = None
@@ -121,6 +122,6 @@ class Rounds:
             planned.append(await self._store.write(changes) if changes else Outcome())
 
         planned: list[Outcome] = []
-        await asyncio.sleep(0)  # what this event loop iteration brings waits for the next round together
+        await asyncio.sleep(0)  # all requests of this event loop iteration go into one round
         await call_database(self._round_seconds, exchange())
         round_.settle(planned[0])

@@ -1,4 +1,4 @@
-"""A request that waits for a decision, what it needs, and what it holds when it was admitted."""
+"""A request that waits for a decision, what it needs, and what it holds once it is admitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Need(NamedTuple):
 
 
 class Ticket:
-    """What a request under way holds, and what is reserved and charged for it."""
+    """What a request in progress holds, and what is reserved and charged for it."""
 
     __slots__ = ("charged", "needs", "reserved")
 
@@ -32,8 +32,8 @@ class Waiting:
     """A request that waits for a round.
 
     Attributes:
-        decision: What was decided, as soon as it is.
-        gone: Set when nobody waits any more.
+        decision: The decision; None until there is one.
+        gone: Set when the client does not wait any more.
         done: Called with the decision.
         blocked: The needs that the limits have no room for.
     """
@@ -48,12 +48,12 @@ class Waiting:
 
     @property
     def refusing(self) -> list[Need]:
-        """What it is refused for: what blocks it, and does not only note that it would."""
+        """The needs for which it is refused: those that block it, without shadow limits."""
         return [need for need in self.blocked if not need.limit.shadow]
 
     @property
     def acquiring(self) -> list[Need]:
-        """What it takes as it starts: of each account once, by a limit that has room for it, and reserves if one does."""
+        """What it acquires at its start: of each account once, by a limit with room for it; a limit that reserves comes first."""
         fitting = [need for need in self.needs if need not in self.blocked] if self.blocked else self.needs
         acquiring: dict[str, Need] = {}
         for need in fitting:

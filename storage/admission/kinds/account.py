@@ -1,9 +1,13 @@
-"""One limit as a server of a cluster knows it: what it may use of it by itself, and what it has to tell its ledger.
+"""One limit as a server of a cluster knows it: what the server may use by itself, and what it has to report to the ledger.
 
-An account takes part in rounds. In a round it goes by some ledger (`basis`, `begin`), it is planned which of the waiting
-requests start (`fits`, `plan`), ledgers are written (`close`), and it is known which of these writes counted (`settle`, then
-`keep`, `lose` or `leave`). Between rounds an account admits requests by itself as far as it can (`fits`, `take`). Pure: the
-clock is injected.
+An account takes part in rounds. A round has these steps:
+
+1. The account uses some ledger (`basis`, `begin`).
+2. The round plans which of the waiting requests start (`fits`, `plan`).
+3. The ledgers are written (`close`).
+4. It is known which writes counted (`settle`, then `keep`, `lose` or `leave`).
+
+Between rounds an account admits requests by itself as far as it can (`fits`, `acquire`). Pure: the clock is injected.
 """
 
 from __future__ import annotations
@@ -18,11 +22,11 @@ from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
 
 USED_LATER_MS = 20
-"""A use is entered so much later than it was, as clocks may differ in pace by a thousandth: see `DatabaseClock`."""
+"""A use is entered so many milliseconds later than it was: clocks may differ in pace by a thousandth (`DatabaseClock`)."""
 
 
 class Account(ABC):
-    """What is common to all kinds of limits.
+    """The common part of all kinds of limits.
 
     Args:
         limit: The limit.
@@ -33,12 +37,12 @@ class Account(ABC):
 
     Attributes:
         name: The name of its ledger.
-        limit: The limit as it was last asked for. Of several that count together, the least one that refuses.
-        urgent: Whether something should be written with the next round, which begins at once for it.
+        limit: The limit as it was last requested. Of several with one ledger, the smallest that refuses.
+        urgent: Whether something should be written soon. The next round then begins at once.
         used_at: When it was last used.
-        expires_at: When permits end that others might want; 0 if that is noted, or there are none.
-        lacking: Whether a request waits for a round because of it.
-        versions: What is known of the version of its ledger.
+        expires_at: When permits end that other servers might want; 0 if that is noted, or there are none.
+        lacking: Whether a request waits for a round because of this account.
+        versions: The known versions of its ledger.
     """
 
     def __init__(
@@ -72,10 +76,10 @@ class Account(ABC):
 
     @abstractmethod
     def fits(self, limit: Limit, need: int, /) -> bool:
-        """Whether one more request is admitted that waits for a round: by what this server has, and in it by the ledger."""
+        """Whether one more waiting request fits: into what this server has, and during a round into the ledger."""
 
     def fits_at_once(self, limit: Limit, need: int, /) -> bool:
-        """Whether one more is admitted that does not wait: not with what was granted for those that do."""
+        """Whether one more request fits that does not wait. Grants for waiting requests are not for it."""
         return self.fits(limit, need)
 
     @abstractmethod
@@ -90,7 +94,7 @@ class Account(ABC):
         """Give back what a request held."""
 
     def restore(self, used: int, begin: int, /) -> None:  # noqa: B027 - only budgets are restored
-        """Have at least so much used in the period that began then, in milliseconds since 1970."""
+        """Count at least so much as used in a period. `begin` is its start, in milliseconds since 1970."""
 
     def charge(self, amount: int, /) -> None:  # noqa: B027 - most kinds are not charged
         """Charge what a request used."""
@@ -100,67 +104,67 @@ class Account(ABC):
 
     @abstractmethod
     def state(self, limit: Limit, need: int, /) -> LimitState:
-        """How much is used, as far as this server knows."""
+        """The usage, as far as this server knows."""
 
     @abstractmethod
     def fits_alone(self, limit: Limit, need: int, alone: Alone, /) -> bool:
-        """Whether a request is admitted while the ledger cannot be reached: as far as this server can prove."""
+        """Whether a request is admitted while the ledger is unavailable. It is, as far as this server can prove."""
 
     def wait_alone(self, _limit: Limit, _alone: Alone, /) -> int:
-        """How long a request waits that does not fit alone, in nanoseconds."""
+        """The wait of a request that does not fit alone, in nanoseconds."""
         return SLOT_RETRY_NS
 
     def begin_alone(self) -> None:  # noqa: B027 - most kinds note nothing
-        """Note what was used before the ledger could not be reached."""
+        """Note what was used before the ledger became unavailable."""
 
     @abstractmethod
     def acquire_alone(self, need: int, /) -> None:
-        """Count a request that is admitted alone; the ledger is told later."""
+        """Count a request that is admitted alone. It is reported to the ledger later."""
 
     @abstractmethod
     def report_uncounted(self) -> None:
-        """Have the ledger told, in the next round, what was counted without it."""
+        """Let the next round report to the ledger what was counted without it."""
 
     @abstractmethod
     def tick(self) -> bool:
-        """Do what is due after a while. Whether there is something to read or write."""
+        """Do work that is due after a while. Return whether there is something to read or write."""
 
     def give_back_all(self) -> bool:
-        """Give back what no request uses, as this server leaves. Whether there is something to write."""
+        """Give back everything that no request uses, because this server leaves. Return whether there is something to write."""
         return self.tick()
 
     @property
     def unreported(self) -> bool:
-        """Whether requests were admitted of which the ledger does not know yet."""
+        """Whether the ledger does not know yet of all admitted requests."""
         return False
 
     @property
     @abstractmethod
     def idle(self) -> bool:
-        """Whether nothing has to be remembered, aside from what the ledger says."""
+        """Whether there is nothing to remember besides the ledger."""
 
     # -- in a round
 
     def basis(self, *, requested: bool) -> Basis:
-        """By which ledger to go in the next round.
+        """The ledger to use in the next round.
 
         Args:
-            requested: Whether requests wait for it; if not, there is only something to tell.
+            requested: Whether requests wait for it. If not, there are only reports.
         """
         return self.versions.basis(may_add=requested and not self._reports and self._may_add)
 
     @property
     @abstractmethod
     def _may_add(self) -> bool:
-        """Whether nothing would be taken ahead, nor anything but waiting requests told."""
+        """Whether the round would prefetch nothing, and report nothing but waiting requests."""
 
     def begin(self, basis: Basis, ledger: Ledger, version: str, read: Read) -> None:
         """Begin a round.
 
         Args:
-            basis: The ledger to go by.
-            ledger: As it was read; a new one if there is none, or it was not read. It belongs to this account from now on.
-            version: Of that ledger.
+            basis: The ledger to use.
+            ledger: The ledger as it was read; a new one if there is none, or it was not read. This account now owns it.
+            version: The version of that ledger.
             read: What else was read.
         """
         self._basis, self._before = basis, self._ledger
@@ -171,7 +175,7 @@ class Account(ABC):
         self.open(self._ledger if basis is Basis.REMEMBERED else ledger, read)
 
     def open(self, ledger: Ledger, read: Read) -> None:
-        """Go by a ledger."""
+        """Use a ledger."""
         self._span = span_of(self.limit, read.now)
         members = len(ledger.members)
         self._moved = ledger.advance(self._span, read.clock, read.is_dead)
@@ -187,39 +191,39 @@ class Account(ABC):
 
     @property
     def may_start(self) -> bool:
-        """Whether one more may start in this round; if not, it waits for the next one."""
+        """Whether one more request may start in this round. If not, it waits for the next one."""
         return True
 
     @abstractmethod
     def plan(self, need: int, /) -> None:
-        """Have a waiting request that fits start if the write counts."""
+        """Plan a waiting request that fits. It starts if the write counts."""
 
     @abstractmethod
     def close(self, number: int) -> Ledger | None:
         """Return the ledger as it is to be written; None if nothing changes. Nothing is granted before `settle`.
 
         Args:
-            number: Of the write, of those of this server.
+            number: The number of the write among those of this server.
         """
 
     @abstractmethod
     def settle(self, *, counts: bool) -> None:
-        """End a round. Whether what was written counts; if nobody knows, it does not."""
+        """End a round. `counts` says whether the write counts; if that is unknown, it does not."""
 
     @abstractmethod
     def room(self, lowest: int) -> int:
-        """How much others may use at most for what is to be added, where no ledger was seen.
+        """The most that others may use, so that there is room for the addition to an unseen ledger.
 
         Args:
-            lowest: The least maximum of the requests that wait.
+            lowest: The smallest maximum of the waiting requests.
         """
 
     def keep(self, version: str, seen: tuple[Ledger, str, str] | None, *, new: bool) -> None:
-        """What was written counts.
+        """The write counts.
 
         Args:
-            version: Of the ledger as it was written.
-            seen: Where something was added: the ledger at about that time, its version and base; None if there was none.
+            version: The version of the ledger as it was written.
+            seen: After an addition: the ledger at about that time, its version and base; None if there was none.
             new: Whether there was no ledger before.
         """
         self._known_at = self._read_at
@@ -238,10 +242,10 @@ class Account(ABC):
         self._update_near()
 
     def doubt(self, number: int, /) -> None:  # noqa: B027 - most kinds write what they hold again
-        """Nobody knows whether the write with this number counts."""
+        """It is unknown whether the write with this number counts."""
 
     def lose(self) -> None:
-        """What was written does not count, or nobody knows."""
+        """The write does not count, or it is unknown whether it does."""
         if self._basis is Basis.UNSEEN:
             self._ledger = self._before
             self._count_again()
@@ -268,10 +272,10 @@ class Account(ABC):
             self._ledger.members[name] = member
 
     def give_back(self) -> None:  # noqa: B027 - most kinds have nothing to put back
-        """Give back what was granted in this round and is not used by those that waited."""
+        """Give back what this round granted and the waiting requests did not use."""
 
     def written(self, number: int, held: int) -> Ledger | None:
-        """The ledger with this server as it is now; None if that changes nothing."""
+        """The ledger with the current state of this server; None if that changes nothing."""
         before = self._ledger.members.get(self._process)
         if not self._reports and not self._moved and held == (before.held if before else 0):
             return None
@@ -288,27 +292,27 @@ class Account(ABC):
         self._reports = [report for report in self._reports if report.number > self._reported]
 
     def _add_report(self, count: int, at: int, clock: str = "", used_at: int | None = None) -> None:
-        """Have a round tell the ledger. `used_at` is by this server's clock."""
+        """Add a report for the ledger; a round sends it. `used_at` is by this server's clock."""
         self._reports.append(Report(self._next_number(), count, at, clock, used_at=used_at))
 
     @staticmethod
     def _in_ledger(report: Report, read: Read) -> Report:
-        """A report with the database's time: it was `read.now` there after `read.at` here."""
+        """The report with the database's time. The time `read.now` there was later than `read.at` here."""
         if report.used_at is None:
             return report
         return report._replace(used_at=read.now + (report.used_at - read.at) // MS + USED_LATER_MS)
 
-    # -- what the ledger said last, as time goes on
+    # -- the ledger as it was last read, as time goes on
 
     @property
     def now(self) -> int:
-        """The database's time now, in milliseconds, going by what it was when the ledger was read; 0 if it never was."""
+        """The database's time now, in milliseconds, from its time at the last read of the ledger; 0 without a read."""
         if self._read_at == NEVER_READ:
             return 0
         return self._span.now + (self._now_ns() - self._read_at) // MS
 
     def _used(self) -> int:
-        """What the ledger counted and counts still. It stays as it is: it may be about to be written."""
+        """The part of the ledger that still counts. The ledger itself does not change, because it may be about to be written."""
         entries, span = self._ledger.entries, self._span
         if not entries or self._read_at == NEVER_READ:
             return 0
@@ -322,7 +326,7 @@ class Account(ABC):
         return self._total
 
     def _count_again(self) -> None:
-        """Count the entries of the ledger, which were changed."""
+        """Count the entries of the ledger again, after a change."""
         self._first, self._total = 0, self._ledger.used
 
     def _leaves_in(self, at: int | None) -> int:

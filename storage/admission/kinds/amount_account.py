@@ -1,4 +1,4 @@
-"""Tokens and money in a cluster: what is charged is told about once a second, and what others charged is known by then."""
+"""Tokens and money in a cluster. Charges are reported about once a second; charges of others are known by then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
 
 REPORTED_NS = 3_000 * MS
-"""After that time the ledger knows what all servers charged until now: the records may already have some of it."""
+"""After so many nanoseconds the ledger knows all charges of now. Until then the records may have some that it lacks."""
 
 
 class AmountAccount(Account):
@@ -30,13 +30,13 @@ class AmountAccount(Account):
         self._planned = 0
         self._requested = False
         self._written_at = now_ns()
-        # What was spent at least, as the records say, in the period that began then. The ledger has yet to be told.
+        # By the records: the start of the period, and what was spent in it at least. Not reported to the ledger yet.
         self._spent: tuple[int, int] | None = None
         self._spent_at = 0
         self._entered: tuple[int, int] | None = None
 
     def fits(self, limit: Limit, need: int) -> bool:
-        """Whether as much is left as a request needs. What is known may not be old."""
+        """Whether enough is left for a request. The known state must be recent."""
         fresh = self._in_round or self._is_fresh
         return fresh and (need or 1) <= limit.maximum - self._known()
 
@@ -54,13 +54,13 @@ class AmountAccount(Account):
         self._reserved += change
 
     def restore(self, used: int, begin: int) -> None:
-        """Have at least so much used in the period that began then. The ledger is told when it knows all charges until now."""
+        """Count at least so much as used in a period. The ledger gets it when it knows all charges until now."""
         if self.limit.kind is Kind.BUDGET and (self._spent is None or self._spent < (begin, used)):
             self._spent = begin, used
             self._spent_at = self._now_ns()
 
     def charge(self, amount: int) -> None:
-        """Charge what a request used. The ledger is told with the next round, which is soon."""
+        """Charge what a request used. The next round, which is soon, reports it to the ledger."""
         now = self._now_ns()
         if self._charges and now - self._charges[-1][0] < MS:
             now, before = self._charges.pop()
@@ -78,12 +78,12 @@ class AmountAccount(Account):
         if self._spent_is_due and (missing := self._missing(ledger.used)) > 0:
             ledger.enter(self._span.begin, missing, self._span)
             self._count_again()
-            self._moved = True  # it must be written
+            self._moved = True  # so it must be written
         self._planned = 0
         self._requested = False
 
     def basis(self, *, requested: bool) -> Basis:
-        """By which ledger to go. Where there is nothing to tell, it is read what others charged."""
+        """The ledger to use. Without reports, the round reads what others charged."""
         reported = bool(self._charges or self._reports) or self._reserved != self._written
         return super().basis(requested=requested) if requested or reported else Basis.READ
 
@@ -92,11 +92,11 @@ class AmountAccount(Account):
         return not self._charges and self._spent is None
 
     def room(self, lowest: int) -> int:
-        """How much others may have used and reserved at most. Something has to be left, also if nothing is reserved."""
+        """The most that others may have used and reserved. Something must be left, even if nothing is reserved."""
         return lowest - self._target - 1
 
     def plan(self, need: int) -> None:
-        """Have one more start."""
+        """Plan one more start."""
         self._planned += need
         self._requested = True
 
@@ -107,7 +107,7 @@ class AmountAccount(Account):
         ledger = self.written(number, self._target)
         now = self._now_ns()
         renewed = self._target and now - self._written_at >= self._times.renew
-        # Only a write that counts says that nobody changed a ledger that was not read.
+        # Only a write that counts proves that nobody changed an unread ledger.
         if ledger is None and (renewed or (self._requested and (self._basis is Basis.UNSEEN or not self._is_fresh))):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
@@ -115,7 +115,7 @@ class AmountAccount(Account):
         return ledger
 
     def settle(self, *, counts: bool) -> None:
-        """Forget what was told."""
+        """Forget the sent reports."""
         self._planned = 0
         if counts:
             self._forget_reports()
@@ -125,7 +125,7 @@ class AmountAccount(Account):
             self._entered = None
 
     def state(self, limit: Limit, need: int) -> LimitState:
-        """How much is used and reserved, as far as this server knows."""
+        """The used and reserved amounts, as far as this server knows."""
         need = need or 1
         reserved = self._reserved + self._others_reserved()
         used = self._known() - reserved - self._planned
@@ -152,7 +152,7 @@ class AmountAccount(Account):
         return LimitState(limit, used, max(0, free), wait, reset, reserved)
 
     def fits_alone(self, limit: Limit, need: int, alone: Alone) -> bool:
-        """Whether as much is left, if every server charges as this one does."""
+        """Whether enough is left, if every server charges as much as this one."""
         mine = self._unknown_to_ledger() + self._reserved - self._written
         return (need or 1) + self._known() + max(0, mine) * (alone.servers - 1) <= limit.maximum
 
@@ -161,7 +161,7 @@ class AmountAccount(Account):
         self.acquire(need)
 
     def report_uncounted(self) -> None:
-        """Have the ledger told what was charged meanwhile."""
+        """Let the next round report to the ledger what was charged meanwhile."""
         self.urgent = True
 
     @property
@@ -173,12 +173,12 @@ class AmountAccount(Account):
         return self._spent is not None and self._now_ns() - self._spent_at >= REPORTED_NS
 
     def _missing(self, used: int) -> int:
-        """By how much less is used than the records say. Of another period they say nothing."""
+        """By how much the usage is below that of the records; 0 if these are of another period."""
         begin, spent = self._spent or (0, 0)
         return spent - used if begin == self._span.begin else 0
 
     def tick(self) -> bool:
-        """Tell what was charged, and learn what others charged, while requests come."""
+        """Report own charges, and read those of others, while requests come."""
         used_lately = self._now_ns() - self.used_at < 2 * self._times.fresh
         renew = bool(self._written) and self._now_ns() - self._written_at >= self._times.renew
         return (
@@ -191,7 +191,7 @@ class AmountAccount(Account):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is reserved and all is told."""
+        """Whether nothing is reserved, and everything is reported."""
         held = self._charges or self._reports or self._reserved or self._written
         return not held and self._spent is None
 

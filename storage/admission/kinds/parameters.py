@@ -1,4 +1,4 @@
-"""What a limit means in a cluster: its ledger, what counts in it, and how much of it may be taken ahead. Pure."""
+"""The parameters of a limit in a cluster: its ledger, what counts in it, and how much may be prefetched. Pure."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MS = 1_000_000
 """Nanoseconds in a millisecond."""
 
 SHARE = 5
-"""Where less than a limit divided by this is left, every request is decided by the ledger."""
+"""If less than the limit divided by this is left, the ledger decides every request."""
 
 SMALL = 20
-"""Of a limit of slots that is smaller nothing is taken ahead."""
+"""Slots of a smaller limit are not prefetched."""
 
 PREFETCH = 33
-"""All servers together take at most a rate divided by this ahead: what they do not use is missing in a window."""
+"""All servers together prefetch at most a rate divided by this. What they do not use is missing in a window."""
 
 LIVES = 12
-"""How many lives of a permit that is taken ahead fit into a window at least."""
+"""At least so many lives of a prefetched permit fit into a window."""
 
 NEVER_READ = -(2**62)
 
 
 def name_of(limit: Limit) -> str:
-    """The name of the ledger of a limit: limits that agree in kind, key and window or period have one together."""
+    """The name of a limit's ledger. Limits with the same kind, key and window or period have one ledger."""
     if limit.kind is Kind.BUDGET:
         return f"budget:{limit.period}:{limit.zone}:{limit.key}"
     if limit.kind is Kind.CONCURRENCY:
@@ -53,23 +53,23 @@ def span_of(limit: Limit, now: int) -> Span:
 
 
 def near(left: int, maximum: int) -> bool:
-    """Whether so little of a limit is left that nothing is taken ahead."""
+    """Whether so little of a limit is left that nothing is prefetched."""
     return left * SHARE < maximum
 
 
 def prefetchable(left: int, maximum: int, wanted: int) -> int:
-    """How much of what is left may be taken ahead: what is wanted, and at most half of what others do not need to ask for."""
+    """How much may be prefetched: as much as is wanted, but at most half of what is left above the last fifth."""
     return max(0, min(wanted, (left - -(-maximum // SHARE)) // 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long things last, in nanoseconds.
+    """Durations in nanoseconds.
 
     Attributes:
-        grant: A permit that the ledger granted is used at most so long after it was asked for, or given back.
-        fresh: What is known of amounts may be so old.
-        renew: What is held for longer is written down again, so that nobody removes the ledger.
+        grant: A granted permit is used at most so long after it was requested, or given back.
+        fresh: The known amounts may be so old.
+        renew: After this time held amounts are written again, so that the ledger is not removed.
     """
 
     grant: int = 500 * MS
@@ -78,16 +78,16 @@ class Times:
 
 
 class Read(NamedTuple):
-    """How ledgers were read.
+    """The circumstances of a read of ledgers.
 
     Attributes:
         now: The database's time then, in milliseconds.
-        clock: Whose clock that was.
+        clock: The member of the replica set whose clock that was.
         at: When the reading began, by this server's clock.
-        is_dead: Whether a server does not hold any more what it held.
+        is_dead: Whether a server is dead: it does not hold any more what it held.
         absent: The servers that may be deciding alone.
-        servers: Among how many servers limits are shared.
-        late: By how many milliseconds more the database's time may have been, as nothing was read.
+        servers: The number of servers that share the limits.
+        late: If nothing was read: by how many milliseconds later than `now` the database's time may have been.
     """
 
     now: int
@@ -100,5 +100,5 @@ class Read(NamedTuple):
 
 
 def life_of(limit: Limit) -> int:
-    """How long a permit taken ahead lives, in milliseconds: a fraction of the window, and `MAX_LIFE_MS` at most."""
+    """The life of a prefetched permit, in milliseconds: a fraction of the window, and `MAX_LIFE_MS` at most."""
     return min(MAX_LIFE_MS, window_of(limit) // LIVES)

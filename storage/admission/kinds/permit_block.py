@@ -1,4 +1,4 @@
-"""Permits of a rate that a server has, as they were granted together. Pure."""
+"""Permits of a rate that were granted to a server together. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Uses:
 
 
 class PermitBlock:
-    """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
+    """Permits with one entry in the ledger. They may be used until `expires_at`, by this server's clock."""
 
     __slots__ = ("at", "clock", "expires_at", "left", "prefetched", "uses")
 
@@ -27,10 +27,10 @@ class PermitBlock:
         self.uses: list[Uses] = []
 
     def use(self, now: int, part_ns: int) -> None:
-        """Use one of them. Those that are used within `part_ns` count as used together, at the last of their times."""
+        """Use one permit. Permits used within `part_ns` count as used together, at the last of their times."""
         self.left -= 1
         if not self.prefetched:
-            return  # it is entered at its time already
+            return  # it has its final entry already
         if not self.uses or now >= self.uses[-1].until:
             self.uses.append(Uses(now + part_ns))
         self.uses[-1].count += 1

@@ -1,4 +1,4 @@
-"""Rates in a cluster: permits that a server has, taken ahead far from the limit, or granted one by one near it."""
+"""Rates in a cluster: the permits of a server. Far from the limit it prefetches them; near it they are granted one by one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
 
 MEASURE_NS = 50 * MS
-"""Over how much time demand is measured at least."""
+"""The shortest time over which demand is measured, in nanoseconds."""
 
 PREFETCH_FACTOR = 1.5
-"""How many permits are taken ahead, as a multiple of what was used lately in the time that they live."""
+"""How many permits are prefetched, as a multiple of the recent use within one life of a permit."""
 
 WORTH = 100
-"""What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
+"""Unused permits are given back at once if they are at least the limit divided by this; fewer wait for the next round."""
 
 AT_ONCE = 25
 """A round grants at most the limit divided by this."""
 
 USE_PARTS = 4
-"""Into how many parts of their life the uses of permits fall that were taken ahead."""
+"""The uses of prefetched permits are grouped into so many parts of their life."""
 
 PARTS = 20
-"""Into how many parts of a window the requests fall that this server admitted."""
+"""The requests that this server admitted are grouped into so many parts of a window."""
 
 
 class RateAccount(Account):
@@ -56,7 +56,7 @@ class RateAccount(Account):
         self._is_low = False
 
     def left(self) -> int:
-        """How many permits there are to use now; those that are too old are given back."""
+        """The number of permits that can be used now. Permits that are too old are given back."""
         return self._left_of(self._prefetched) + self._left_of(self._for_waiting)
 
     def _left_of(self, blocks: deque[PermitBlock]) -> int:
@@ -70,21 +70,21 @@ class RateAccount(Account):
         return self._fits(limit, self.left())
 
     def fits_at_once(self, limit: Limit, _need: int) -> bool:
-        """Whether there is a permit that was taken ahead. The others were entered before this request came."""
+        """Whether there is a prefetched permit. The other permits were entered before this request came."""
         return self._fits(limit, self._left_of(self._prefetched))
 
     def _fits(self, limit: Limit, left: int) -> bool:
         above = self.limit.maximum - limit.maximum
-        if above > 0 and not self._in_round:  # a permit at hand is not enough: it was granted for a greater limit
+        if above > 0 and not self._in_round:  # a permit at hand is not enough: it was granted for a larger limit
             return left > self._planned and self._room(limit) - self._used() + left > self._planned
         return max(left if above <= 0 else 0, left + self._free - above if self._in_round else 0) > self._planned
 
     def acquire(self, _need: int) -> None:
-        """Use the permit that `fits` found, also if its life has ended since."""
+        """Use the permit that `fits` found, even if its life has ended since."""
         self._use((self._for_waiting or self._prefetched)[0])
 
     def acquire_at_once(self, _need: int) -> None:
-        """Use the permit that `fits_at_once` found, also if its life has ended since."""
+        """Use the permit that `fits_at_once` found, even if its life has ended since."""
         self._use(self._prefetched[0])
 
     def _use(self, block: PermitBlock) -> None:
@@ -95,15 +95,15 @@ class RateAccount(Account):
         self._count_one(self._own)
         if left <= self._low and not self._near:
             self._low = 0
-            self._is_low = self.urgent = True  # the next ones are asked for before these are used up
+            self._is_low = self.urgent = True  # the next ones are requested before these are used up
 
     @property
     def may_start(self) -> bool:
-        """Whether this round would not grant too many, which are missing for the others if its answer comes too late."""
+        """Whether this round may grant one more. If its answer comes too late, the others lack what it granted."""
         return self._planned < self.left() + max(1, self.limit.maximum // AT_ONCE)
 
     def plan(self, _need: int) -> None:
-        """Have one more start."""
+        """Plan one more start."""
         self._planned += 1
 
     def open(self, ledger: Ledger, read: Read) -> None:
@@ -118,7 +118,7 @@ class RateAccount(Account):
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
-        """Enter what is granted: for those that wait now, and ahead for others."""
+        """Enter what is granted: for the waiting requests, and prefetched for later ones."""
         ledger, span, maximum = self._ledger, self._span, self.limit.maximum
         wanted = max(0, self._planned - self.left())
         left = self._free - wanted
@@ -138,7 +138,7 @@ class RateAccount(Account):
             ledger.enter(span.now + life, prefetched, span)
             expires_at = self._read_at + life * MS
             self._granted.append(PermitBlock(prefetched, span.now + life, ledger.clock, expires_at, prefetched=True))
-        self._in_round = False  # until the write counts, there is only what there was before
+        self._in_round = False  # until the write counts, only earlier permits can be used
         self._count_again()
         return self._with_member(number, 0) if self._granted else self.written(number, 0)
 
@@ -148,14 +148,14 @@ class RateAccount(Account):
         return self._near or not requested_lately or not self._max_prefetch
 
     def room(self, lowest: int) -> int:
-        """How much others may use at most."""
+        """The most that others may use."""
         return min(self._room(self.limit), lowest - left_to(self._absent, self.limit.maximum)) - self._wanted
 
     def _update_near(self) -> None:
         self._near = near(self._room(self.limit) - self._ledger.used, self.limit.maximum)
 
     def doubt(self, number: int) -> None:
-        """What this write granted is not used."""
+        """Do not use what this write granted."""
         self._doubtful = number, self._granted
 
     def _give_back_doubtful(self, ledger: Ledger) -> None:
@@ -166,11 +166,11 @@ class RateAccount(Account):
                 self._give_back(block)
 
     def settle(self, *, counts: bool) -> None:
-        """Have what was granted."""
+        """Keep what was granted."""
         granted, self._granted = self._granted, []
         self._planned = 0
         if not counts:
-            for block in granted:  # it is not used, so it does not count here, whatever the ledger says
+            for block in granted:  # not used, so it does not count here, whatever the ledger says
                 self._ledger.remove(block.at, block.left)
             self._count_again()
             return
@@ -185,13 +185,13 @@ class RateAccount(Account):
         self._for_waiting = deque(sorted(self._for_waiting, key=lambda block: block.expires_at))
 
     def give_back(self) -> None:
-        """Give back what was granted for requests that are not admitted after all."""
+        """Give back the grants for requests that are not admitted after all."""
         if self._left_of(self._for_waiting):
             self._give_back_each(self._for_waiting)
             self.urgent = True
 
     def state(self, limit: Limit, _need: int) -> LimitState:
-        """How much is used. What this server has taken ahead is not."""
+        """The usage. Prefetched permits of this server do not count as used."""
         if limit.maximum < 1:
             return LimitState(limit, 0, 0, NEVER_NS, 0)
         left = self.left()
@@ -208,8 +208,8 @@ class RateAccount(Account):
     def fits_alone(self, limit: Limit, _need: int, alone: Alone) -> bool:
         """Whether there is a permit, or no window holds more than can be proved.
 
-        The others leave this server its share since a certain time. Before that they may have used what they could. So in the
-        first window after it this server goes on at the pace at which it went until then.
+        The others leave this server its share since a certain time. Before that they may have used everything. So in the
+        first window after that time this server continues at its earlier pace.
         """
         if self._left_of(self._prefetched):
             return True
@@ -221,7 +221,7 @@ class RateAccount(Account):
         return self._now_ns() - alone.since >= limit.window_ns or self._count(self._own) < self._pace
 
     def wait_alone(self, limit: Limit, alone: Alone) -> int:
-        """How long until the oldest request leaves the window, or until the first window after the others knew is over."""
+        """The time until the oldest request leaves the window, or until the end of the first window after the others knew."""
         now, window = self._now_ns(), limit.window_ns
         if not alone.share_of(limit.maximum):
             return SLOT_RETRY_NS
@@ -231,12 +231,12 @@ class RateAccount(Account):
         return min(ends, default=now + MS) - now
 
     def begin_alone(self) -> None:
-        """Note the pace: what was certainly admitted in the window that ends now."""
+        """Note the pace: how many requests were certainly admitted in the window that ends now."""
         begin = self._now_ns() - self.limit.window_ns + self.limit.window_ns // PARTS
         self._pace = sum([count for at, count in self._own if at > begin])
 
     def acquire_alone(self, _need: int) -> None:
-        """Use a permit, or count a request that the ledger is told of later."""
+        """Use a permit, or count a request that is reported to the ledger later."""
         if self._left_of(self._prefetched):
             self.acquire_at_once(_need)
             return
@@ -245,7 +245,7 @@ class RateAccount(Account):
             self._count_one(requests)
 
     def _count_one(self, requests: deque[tuple[int, int]]) -> None:
-        """Count one more request of now. Those of a part of the window count as made together at its end."""
+        """Count one more request. The requests of one part of the window count as made together, at its end."""
         now = self.used_at
         if requests and now <= requests[-1][0]:
             requests[-1] = (requests[-1][0], requests[-1][1] + 1)
@@ -255,21 +255,21 @@ class RateAccount(Account):
             requests.popleft()
 
     def _count(self, requests: deque[tuple[int, int]]) -> int:
-        """How many there are in the window."""
+        """The number of requests in the window."""
         if not requests:
             return 0
         begin = self._now_ns() - self.limit.window_ns
         return sum([count for at, count in requests if at > begin])
 
     def report_uncounted(self) -> None:
-        """Tell the ledger what was admitted alone, as it can be reached again."""
+        """Report to the ledger what was admitted alone, now that it is available again."""
         while self._unreported:
             at, count = self._unreported.popleft()
             self._add_report(count, max(0, self._now_ns() - at) // MS)
             self.urgent = True
 
     def tick(self) -> bool:
-        """Give back what was not used, where others might want it."""
+        """Give back what was not used, if other servers might want it."""
         self.left()
         if self.urgent or not self._reports:
             return self.urgent
@@ -277,14 +277,14 @@ class RateAccount(Account):
         return self._near or any(amount * WORTH >= self.limit.maximum for amount in given_back)
 
     def give_back_all(self) -> bool:
-        """Give back all permits, also those whose life is not over."""
+        """Give back all permits, even if their life is not over."""
         self._give_back_each(self._prefetched)
         self._give_back_each(self._for_waiting)
         return self.urgent or bool(self._reports)
 
     @property
     def idle(self) -> bool:
-        """Whether there is neither a permit nor something to tell."""
+        """Whether there are neither permits nor reports."""
         return (
             not self._prefetched
             and not self._for_waiting
@@ -295,11 +295,11 @@ class RateAccount(Account):
 
     @property
     def unreported(self) -> bool:
-        """Whether the ledger has yet to be told of requests that were admitted alone."""
+        """Whether requests that were admitted alone are not reported to the ledger yet."""
         return bool(self._unreported) or any(report.amount > 0 for report in self._reports)
 
     def _room(self, limit: Limit) -> int:
-        """The limit without what is left to servers that may be deciding alone."""
+        """The limit without the shares of servers that may be deciding alone."""
         return limit.maximum - left_to(self._absent, limit.maximum)
 
     def _give_back_each(self, blocks: deque[PermitBlock]) -> None:
@@ -307,14 +307,14 @@ class RateAccount(Account):
             self._give_back(blocks.popleft())
 
     def _give_back(self, block: PermitBlock) -> None:
-        """Tell what is left of permits, and when the others were used that were taken ahead."""
+        """Report how many permits are left, and when the prefetched ones were used."""
         if block.left:
             self._add_report(-block.left, block.at, block.clock)
         for uses in block.uses:
             self._add_report(-uses.count, block.at, block.clock, used_at=uses.at)
 
     def _to_prefetch(self, wanted: int) -> int:
-        """How many to take ahead: by what was used since the last round, if that is not long ago."""
+        """The number of permits to prefetch, from the use since the last round if that is recent."""
         now, life = self._now_ns(), life_of(self.limit) * MS
         took, self._taken = self._taken + wanted, 0
         since, self._requested_at = now - self._requested_at, now

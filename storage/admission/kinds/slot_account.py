@@ -1,4 +1,4 @@
-"""Slots in a cluster: a server holds some in the ledger, as many as it uses and, far from the limit, a few ahead."""
+"""Slots in a cluster: a server holds as many in the ledger as it uses. Far from the limit it holds a few more."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from storage.admission.presence.shares import Alone, left_to
 
 
 class SlotAccount(Account):
-    """A limit of requests under way: see `Account`.
+    """A limit of concurrent requests: see `Account`.
 
-    The ledger says what each server holds, not by how much that changes. It never says less than what is used: slots are
-    used after more is written, and before less is written they are not used any more.
+    The ledger says how many slots each server holds, not by how much that changes. It never says fewer than are used. A
+    server writes a larger number before it uses the slots, and a smaller one after it has stopped using them.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SlotAccount(Account):
         self._requested_at = NEVER_READ
         self._free = 0
         self._unknown = False
-        self._uncounted = False  # the ledger may have forgotten what is in use
+        self._uncounted = False  # the ledger may have forgotten the slots in use
         self._near = True
         self._written_at = now_ns()
 
@@ -42,22 +42,22 @@ class SlotAccount(Account):
         if not self._in_round and (above <= 0 or self._held <= needed):
             return self._held > needed
         room = limit.maximum - self._taken_elsewhere(limit)
-        return max(self._held if above <= 0 else 0, room) > needed  # what is held may be for a greater limit
+        return max(self._held if above <= 0 else 0, room) > needed  # held slots may be for a larger limit
 
     def acquire(self, _need: int) -> None:
-        """Take a slot."""
+        """Use one slot."""
         self.in_use += 1
         self.used_at = self._now_ns()
         self._peak = max(self._peak, self.in_use)
         self._kept = max(self._kept, self._peak)
 
     def end(self, _reserved: int) -> None:
-        """Give a slot back. Near the limit the others are told at once."""
+        """Give a slot back. Near the limit this is written at once."""
         self.in_use -= 1
         self.urgent = self.urgent or self._near
 
     def plan(self, _need: int) -> None:
-        """Have one more start."""
+        """Plan one more start."""
         self._planned += 1
 
     def open(self, ledger: Ledger, read: Read) -> None:
@@ -67,7 +67,7 @@ class SlotAccount(Account):
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
-        """Write what is held from now on."""
+        """Write how many slots are held from now on."""
         now = self._now_ns()
         needed = self.in_use + self._planned
         left = self._free - self._planned
@@ -80,13 +80,13 @@ class SlotAccount(Account):
             wanted = 0 if self._near else min(self._kept, self._held) - needed
         self._near = near(left, self.limit.maximum)
         self.lacking = False
-        self._in_round = False  # until the write counts, there is only what there was before
+        self._in_round = False  # until the write counts, only earlier slots can be used
         unseen = self._basis is Basis.UNSEEN
         self._target = needed + (0 if unseen else prefetchable(left, self.limit.maximum, wanted))
         self._held = min(self._held, self._target)
         ledger = self.written(number, self._target)
         renewed = self._target and now - self._written_at >= self._times.renew
-        # A write of which nobody knows may arrive yet: it must not find the ledger as it was.
+        # An earlier write with unknown result may still arrive: it must not find the ledger unchanged.
         if ledger is None and (unseen or self._unknown or self._uncounted or renewed):
             ledger = self._with_member(number, self._target)
         if ledger is not None:
@@ -98,7 +98,7 @@ class SlotAccount(Account):
         return self._near or self._now_ns() - self._requested_at >= 2 * self._times.fresh
 
     def room(self, lowest: int) -> int:
-        """How many others may hold at most."""
+        """The most that others may hold."""
         return lowest - left_to(self._absent, self.limit.maximum) - self._target
 
     def _update_near(self) -> None:
@@ -117,11 +117,11 @@ class SlotAccount(Account):
             self.urgent = True
 
     def give_back(self) -> None:
-        """Near the limit hold no more than what is used."""
+        """Near the limit hold no more than is used."""
         self.urgent = self.urgent or (self._near and self._held > self.in_use)
 
     def state(self, limit: Limit, _need: int) -> LimitState:
-        """How many are in use: here, and by what the ledger said last elsewhere."""
+        """The slots in use: here, and elsewhere by the ledger as it was last read."""
         used = self.in_use + self._ledger.held(but=self._process)
         remaining = max(0, limit.maximum - self.in_use - self._taken_elsewhere(limit))
         if remaining:
@@ -129,33 +129,33 @@ class SlotAccount(Account):
         return LimitState(limit, used, 0, SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS, 0)
 
     def fits_alone(self, limit: Limit, _need: int, alone: Alone) -> bool:
-        """Whether there is a slot, or this server's share of what was left is not used up."""
+        """Whether there is a slot, or this server's share of the free slots is not used up."""
         left = max(0, limit.maximum - self._ledger.held(but=self._process) - self._held)
         return self.in_use < max(self._held, min(alone.share_of(limit.maximum), self._held + alone.share_of(left)))
 
     def acquire_alone(self, _need: int) -> None:
-        """Take a slot. The ledger is told when it can be reached."""
+        """Use one slot. It is reported when the ledger is available."""
         self.acquire(_need)
 
     def report_uncounted(self) -> None:
-        """Tell the ledger what is held, also if it may have forgotten."""
+        """Report to the ledger what is held, even if it may have forgotten."""
         self.urgent = self.urgent or bool(self.in_use or self._held or self._unknown)
         self._uncounted = True
 
     def tick(self) -> bool:
-        """Hold no more than what was used since the last time."""
+        """Hold no more than the most that was used since the last time."""
         self._kept, self._peak = self._peak, self.in_use
         renew = bool(self._held) and self._now_ns() - self._written_at >= self._times.renew
         return self.urgent or self._held > self._kept or renew
 
     def give_back_all(self) -> bool:
-        """Hold no more than what is used now."""
+        """Hold no more than is used now."""
         self.tick()
         return self.tick()
 
     @property
     def unreported(self) -> bool:
-        """Whether more slots are in use than the ledger knows of."""
+        """Whether more slots are in use than the ledger knows."""
         return self.in_use > (0 if self._uncounted else self._held)
 
     @property
@@ -164,7 +164,7 @@ class SlotAccount(Account):
         return not self.in_use and not self._held and not self._unknown and not self.urgent
 
     def _taken_elsewhere(self, limit: Limit) -> int:
-        """What the other servers hold; of one that may be deciding alone at least its share."""
+        """The slots that other servers hold. A server that may be deciding alone counts with at least its share."""
         held = self._ledger.held(but=self._process)
         for name, share in self._absent.items():
             member = self._ledger.members.get(name)

@@ -1,4 +1,4 @@
-"""What a server of a cluster tells the others of itself, and what it hears of them: heartbeats."""
+"""Heartbeats: how a server of a cluster tells the others that it is alive, and learns the same of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from storage.admission.presence.standing import Standing, State
 
 
 class Presence:
-    """One server among the others. What the driver raises is passed on.
+    """The presence of one server among the others. Errors of the driver are passed on.
 
     Args:
         server: This server; a new id each time it starts.
-        store: Where heartbeats are.
+        store: The store of heartbeats.
         members: The servers as this one sees them.
-        standing: Whether it decides by the ledgers.
-        folder: Of this server.
+        standing: Whether it uses the ledgers.
+        folder: The data folder of this server.
 
     Attributes:
-        report: What this server has to say of itself, as BSON can hold it.
-        reports: What all servers said of themselves.
+        report: Returns this server's report about itself, for BSON.
+        reports: The last reports of all servers.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class Presence:
         self._noted_alone = False
 
     async def take_over(self) -> None:
-        """Say that the server which was in this one's folder before is gone."""
+        """Remove the heartbeat of the server that used this folder before."""
         before = self._last.take_over(self._server)
         if before is not None:
             await self._store.leave_for(str(before))
 
     async def beat(self, began: int, *, unreported: bool) -> None:
-        """Hear of the others, and send a heartbeat.
+        """Read the heartbeats of the others, and send one.
 
         Args:
             began: The time, by this server's clock.
-            unreported: Whether requests were admitted of which the ledgers do not know yet.
+            unreported: Whether the ledgers do not know yet of all admitted requests.
 
         Raises:
             TimeoutError: It took too long.
@@ -67,18 +67,18 @@ class Presence:
             self._note(alone=False)
 
     def lose(self) -> bool:
-        """The database is unavailable, and this server decides alone. Whether that is new."""
+        """The database is unavailable, and this server decides alone. Return whether that is new."""
         if not self._standing.lose():
             return False
         self._note(alone=True)
         return True
 
     def close(self) -> None:
-        """Let another server have the folder."""
+        """Release the folder for another server."""
         self._last.close()
 
     def others(self) -> list[Document]:
-        """What the others said of themselves, those that are heard of."""
+        """The reports of the other servers whose heartbeats are recent."""
         own = str(self._server)
         return [
             report for name, report in self.reports.items() if report and name != own and self._members.is_heard(name)

@@ -1,4 +1,4 @@
-"""Which server used a data folder last, so that one that starts there can say that the other one has ended."""
+"""Which server used a data folder last. A server that starts there can then report that the other one has ended."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _Last(Struct):
 
 
 class LastMember:
-    """The note in a folder. It is locked while its server runs: another one that uses the same folder notes nothing.
+    """The note in a folder. It is locked while its server runs. A second server with the same folder writes no note.
 
     Args:
-        folder: Of this server; without one nothing is noted.
+        folder: The data folder of this server. Without one there is no note.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -33,10 +33,10 @@ class LastMember:
         self._file: int | None = None
 
     def take_over(self, server: UUID) -> UUID | None:
-        """Note that this server is here now.
+        """Note that this server uses the folder now.
 
         Returns:
-            The one that was here before, if it certainly ended without having admitted what nobody knows of.
+            The server that used it before, if it certainly ended, and the ledgers know all that it admitted.
         """
         if self._path is None:
             return None
@@ -54,12 +54,12 @@ class LastMember:
         self.note(server, alone=False)
         try:
             last = msgspec.json.decode(note, type=_Last)
-        except msgspec.DecodeError:  # none was here, or it ended while it wrote
+        except msgspec.DecodeError:  # there was none, or it ended while it wrote
             return None
         return None if last.alone else last.server
 
     def note(self, server: UUID, *, alone: bool) -> None:
-        """Note whether this server admits what nobody else knows of."""
+        """Note whether this server admits requests that the ledgers do not know."""
         if self._file is None:
             return
         note = msgspec.json.encode(_Last(server, alone))
@@ -70,7 +70,7 @@ class LastMember:
             self._give_up(error)
 
     def close(self) -> None:
-        """Let another server have the folder."""
+        """Release the folder for another server."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

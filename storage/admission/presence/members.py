@@ -1,7 +1,7 @@
 """Which servers of a cluster are alive, and which may be deciding alone, by their heartbeats. Pure.
 
-Apart from the first look at a server only this server's own clock counts. So it makes no difference what the clocks of
-others say. Nobody is taken for dead by a server that did not look: after a pause of its own it begins to wait anew.
+Only this server's own clock counts, except for the first heartbeat of another server. So the clocks of others make no
+difference. A server that did not check considers nobody dead: after a pause of its own it starts to wait again.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import NamedTuple
 from storage.admission.presence.shares import Absent, Share
 
 FORGET_NS = 3_600_000_000_000
-"""How long a server that is gone is remembered."""
+"""How long a server that left is remembered, in nanoseconds."""
 
 
 class Heartbeat(NamedTuple):
     """The last heartbeat of a server.
 
     Attributes:
-        beat: Never the same twice.
-        share: What it may admit when it decides alone.
-        alone: Whether it does, or the ledgers do not know yet what it admitted then.
-        age_ms: How long ago it was, by the database's clock; None if that was the clock of another member.
+        beat: A number that is never used twice.
+        share: What the server may admit when it decides alone.
+        alone: Whether it decides alone, or the ledgers do not know yet what it admitted alone.
+        age_ms: The age of the heartbeat by the database's clock; None if another member's clock gave its time.
     """
 
     beat: int
@@ -34,7 +34,7 @@ class Heartbeat(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A server: what it said last, None if it is not registered; since when that has not changed, and if it left.
+    """A server: its last heartbeat (None if it has none), since when that has not changed, and whether it left.
 
     It certainly did not decide alone before `heard_until`.
     """
@@ -49,11 +49,11 @@ class Members:
     """The servers of a cluster as one of them sees them.
 
     Args:
-        own: The name of this one.
+        own: The name of this server.
         now_ns: A monotonic clock, in nanoseconds.
-        lease_ns: For how long a server is waited for that is not registered, and one that knew of no other.
+        lease_ns: How long this server waits for one without a heartbeat, and for one that knew of no other.
         missing_ns: A server may be deciding alone when so much time has passed since its last heartbeat.
-        dead_ns: A server is dead when its heartbeat has not changed for so long, while it was looked at all the time.
+        dead_ns: A server is dead when its heartbeat has not changed for so long, and this server checked all the time.
     """
 
     def __init__(self, own: str, now_ns: Callable[[], int], *, lease_ns: int, missing_ns: int, dead_ns: int) -> None:
@@ -74,7 +74,7 @@ class Members:
 
     @property
     def has_unaware(self) -> bool:
-        """Whether there is a server that knows of no other, and may so take the whole limit."""
+        """Whether there is a server that knows of no other. Such a server may use the whole limit."""
         return any(
             one.heartbeat is not None
             and one.heartbeat.share.servers == 1
@@ -84,11 +84,11 @@ class Members:
         )
 
     def update(self, heartbeats: Mapping[str, Heartbeat], began: int) -> None:
-        """Take note of all heartbeats that there are.
+        """Note all current heartbeats.
 
         Args:
-            heartbeats: By server; those who are missing have left.
-            began: When the reading of them began.
+            heartbeats: The heartbeats by server. Servers without one have left.
+            began: When the read of them began.
         """
         now = self._now_ns()
         slept = now - self._checked_at > self._lease_ns // 2
@@ -98,7 +98,7 @@ class Members:
                 self._known[name] = self._first(one, began, now, left=known is not None)
                 continue
             if known.heartbeat is not None and one is not None and one.beat != known.heartbeat.beat:
-                # It was sent after the look before this one had begun, no matter how long ago that is.
+                # It was sent after the check before this one had begun, no matter how long ago that is.
                 known.heard_until = self._check_began + self._missing_ns
                 known.since = now
             elif slept and not known.left:
@@ -111,7 +111,7 @@ class Members:
             del self._known[name]
 
     def is_dead(self, name: str) -> bool:
-        """Whether a server that holds something is dead. One that is not known yet is waited for."""
+        """Whether a server that holds something is dead. For an unknown server, the wait begins now."""
         known = self._known.get(name)
         if known is None:
             self._known[name] = _Known(None, self._checked_at)
@@ -122,19 +122,19 @@ class Members:
         return self._checked_at - known.since >= (self._lease_ns if only_one else self._dead_ns)
 
     def is_heard(self, name: str) -> bool:
-        """Whether a server has sent heartbeats lately."""
+        """Whether the heartbeats of a server are recent."""
         known = self._known.get(name)
         return known is not None and known.heartbeat is not None and self._now_ns() < known.heard_until
 
     def absent(self) -> Absent:
-        """The servers that may be deciding alone now: it is left to them what they may admit then."""
+        """The servers that may be deciding alone now. What they may admit alone is left to them."""
         now = self._now_ns()
         return {
             name: one.heartbeat.share
             for name, one in self._known.items()
             if one.heartbeat is not None
             and name != self._own
-            # One that knows of no other takes the whole limit when it decides alone.
+            # A server that knows of no other uses the whole limit when it decides alone.
             and (one.heartbeat.alone or now >= one.heard_until or one.heartbeat.share.servers == 1)
             and not self.is_dead(name)
         }

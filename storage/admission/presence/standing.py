@@ -1,4 +1,4 @@
-"""Whether a server of a cluster decides by the ledgers or alone, and what it can prove then. Pure."""
+"""Whether a server of a cluster uses the ledgers or decides alone, and what it can prove then. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class State(Enum):
 
     SHARED = auto()  # by the ledgers
     ALONE = auto()  # within its share: the database is unavailable
-    # Still within its share, and the ledgers are told of it: they do not know yet what other servers admitted alone.
+    # Still within its share, and it reports to the ledgers: they do not know yet what other servers admitted alone.
     RETURNING = auto()
 
 
 class Standing:
     """The standing of one server.
 
-    A heartbeat reads those of the others, then it is written if that takes no longer than `beat_ns`. So the last one that
-    others can see was written by then, and they hear of this server for `missing_ns` after it at most. What they were
-    granted before that is used `answer_ns` later at most.
+    A heartbeat first reads those of the others. Then it is written, if that takes no longer than `beat_ns`. So the last
+    heartbeat that others can see was written by then. They consider this server missing `missing_ns` after it at the latest.
+    They use what they were granted before that within `grant_ns`.
 
     Args:
         now_ns: A monotonic clock, in nanoseconds.
-        lease_ns: For how long heartbeats have to succeed until the ledgers decide again.
-        hidden_ns: The sum of these times: so long after a heartbeat read the others, they leave a server its share.
+        lease_ns: How long heartbeats must succeed before the ledgers decide again.
+        hidden_ns: The sum of these three times. So long after a server's last read of the others, they leave it its share.
     """
 
     def __init__(self, now_ns: Callable[[], int], *, lease_ns: int, hidden_ns: int) -> None:
@@ -41,16 +41,16 @@ class Standing:
 
     @property
     def alone(self) -> Alone:
-        """What can be proved while this server decides alone."""
+        """What this server can prove while it decides alone."""
         return Alone(self._shares, self._since if self._known_to_others else 0)
 
     @property
     def may_be_alone(self) -> bool:
-        """Whether the others leave this server its share by now. The only server need not wait for that."""
+        """Whether the others leave this server its share by now. The only server does not wait for that."""
         return self.state is not State.SHARED or not self._known_to_others or self._now_ns() >= self._since
 
     def read(self, share: Share) -> None:
-        """The heartbeats of all were read, and a new one is about to be written that tells of this share."""
+        """The heartbeats of all were read. A new one with this share is about to be written."""
         self._shares = tuple(dict.fromkeys((*self._shares, share)))
         if self.state is State.SHARED:
             self._since = self._now_ns() + self._hidden_ns
@@ -63,7 +63,7 @@ class Standing:
             self.state, self._back_at = State.RETURNING, self._now_ns()
 
     def lose(self) -> bool:
-        """The database is unavailable. Whether that is new."""
+        """The database is unavailable. Return whether that is new."""
         new = self.state is State.SHARED
         if new:
             self._since = max(self._since, self._now_ns())
@@ -71,7 +71,7 @@ class Standing:
         return new
 
     def share_again(self) -> bool:
-        """Decide by the ledgers again, if every server had the time to tell them what it admitted alone."""
+        """Use the ledgers again, if every server had the time to report what it admitted alone. Return whether it does."""
         if self.state is not State.RETURNING or self._now_ns() - self._back_at < self._lease_ns:
             return False
         self.state = State.SHARED

@@ -201,7 +201,7 @@ def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, 
     servers, admitted = [Server(number, register) for number in range(3)], []
     for server in servers * 2:
         server.beat()
-    for step in range(3 * maximum // 10):  # all three are far from the limit, and take ahead
+    for step in range(3 * maximum // 10):  # all three are far from the limit, and prefetch
         register.now += gap_ms if step % 3 == 0 else 0
         servers[step % 3].start([rate(maximum, 20_000)], admitted.append)
         servers[step % 3].run()
