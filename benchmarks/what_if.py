@@ -26,7 +26,7 @@ from limits.policies.policy import Limits, Rate, SharedLimits, SharedPolicy
 from limits.what_if import Replay
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.mongo.indexes import INDEXES
+from storage.mongo.index_models import INDEXES
 from storage.queries.past_calls import PastCalls
 from storage.recording.charged import FORMAT
 

@@ -15,7 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from storage.mongo.indexes import INDEXES, OBSOLETE
+from storage.mongo.index_models import INDEXES, OBSOLETE
 
 NAMED_CONFLICTS = 10
 """How many usernames are named at most that differ in case alone from others."""

@@ -39,7 +39,7 @@ DEAD_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
 """How long the database may take for a heartbeat or a check."""
 
-_BY_INSTANCE = "in_flight"  # the index, see `storage.mongo.indexes`
+_BY_INSTANCE = "in_flight"  # the index, see `storage.mongo.index_models`
 
 _log = logging.getLogger(__name__)
 

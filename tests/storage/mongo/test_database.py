@@ -24,7 +24,7 @@ from pymongo.errors import (
 from storage.mongo import database as database_module
 from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
-from storage.mongo.indexes import INDEXES
+from storage.mongo.index_models import INDEXES
 from tests.storage.outages import freeze
 
 DAY = timedelta(days=1)
