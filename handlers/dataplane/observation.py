@@ -94,7 +94,7 @@ class Observation:
         """The upstream's answer began, of the content type that says how it is read.
 
         Args:
-            response: The answer.
+            response: The response.
             explained: The cause of a refusal, if the provider's message does not have it. It is added to the message.
         """
         self._explained = explained

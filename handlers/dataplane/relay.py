@@ -62,7 +62,7 @@ class Relay:
 
     def __init__(self, handler: ProxyHandler) -> None:
         self._handler = handler
-        self._taken: Future[None] | None = None
+        self._last_write: Future[None] | None = None
         self._pinged: Future[None] | None = None
 
     async def run(
@@ -93,7 +93,7 @@ class Relay:
         def pass_on(piece: bytes) -> bool:
             visible = piece if usage_filter is None else usage_filter.feed(piece)
             if visible:
-                self._taken = handler.cycle.write(visible)
+                self._last_write = handler.cycle.write(visible)
                 gaps.passed(visible)
             return watch(piece) and self.delivered
 
@@ -105,19 +105,19 @@ class Relay:
             first = response.buffered()  # what has come with the head leaves with it
             visible = first if usage_filter is None else usage_filter.feed(first)
             handler.write(visible)
-            self._taken = handler.flush()
+            self._last_write = handler.flush()
             caught_up = not first or watch(first)
             gaps.passed(visible)
             on_chunk = pings.before(pass_on)
             while not (caught_up and self.delivered and await response.stream_to(on_chunk)):
                 with idle_timer:
-                    await self._taken
+                    await self._last_write
                 await watcher.catch_up()
                 caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
-                self._taken = handler.cycle.write(rest)
+                self._last_write = handler.cycle.write(rest)
                 with idle_timer:
-                    await self._taken
+                    await self._last_write
             handler.move(RELAY_ENDS)
         except StreamClosedError:
             handler.stop(EndReason.CLIENT_DISCONNECTED)
@@ -127,9 +127,9 @@ class Relay:
 
     @property
     def delivered(self) -> bool:
-        """Whether the client has read all that was written of the provider's response."""
-        taken = self._taken
-        return taken is not None and taken.done() and not taken.cancelled() and taken.exception() is None
+        """Whether the client has read everything that was written of the provider's response."""
+        last = self._last_write
+        return last is not None and last.done() and not last.cancelled() and last.exception() is None
 
     def _ping(self) -> None:
         """Say that the stream is alive, unless the client has yet to take what came before, a ping included."""

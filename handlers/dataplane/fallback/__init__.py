@@ -1,1 +1,1 @@
-"""Other providers for a call whose own one cannot answer: which they are, and asking them."""
+"""Other providers for a call whose own provider cannot answer: which ones, and the tries."""

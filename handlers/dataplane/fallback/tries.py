@@ -166,7 +166,7 @@ class Tries:
 
 
 def _is_for_client(status: int, *, is_first: bool) -> bool:
-    """Whether an answer is the client's: the first provider refuses by its own rules, another one only has to do the work."""
+    """Whether a response goes to the client. The first provider may refuse by its own rules; another one must do the work."""
     if is_first:
         return status != TOO_MANY_REQUESTS and status < FIRST_SERVER_ERROR
     return status < FIRST_REFUSAL

@@ -59,7 +59,7 @@ class BatchResults(Passthrough):
         """Relay and record the results.
 
         Raises:
-            Problem: the upstream gave no answer, or no whole one.
+            Problem: the upstream sent no response, or no whole one.
         """
         to = self._destination
         handler.bridge.metrics.passthrough(to.provider.name, to.route.pattern, handler.request.method or "")

@@ -51,7 +51,7 @@ class Passthrough:
         """Relay.
 
         Raises:
-            Problem: the upstream gave no answer, or no whole one.
+            Problem: the upstream sent no response, or no whole one.
         """
         provider, route = self._to.provider, self._to.route
         handler.bridge.metrics.passthrough(provider.name, route.pattern, handler.request.method or "")

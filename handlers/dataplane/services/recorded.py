@@ -68,8 +68,8 @@ class Recorded:
         """Relay one recorded call.
 
         Raises:
-            Problem: the body cannot be relayed or names the file of somebody else, the call cannot be recorded, its circuit is open, or the upstream gave no
-                whole answer.
+            Problem: the body cannot be relayed, or names the file of another user; the call cannot be recorded; its circuit
+                is open; or the upstream sent no whole response.
         """
         summary = await read_summary(handler, self._to, self._api)
         if summary.used_file_id is not None:
@@ -85,7 +85,7 @@ class RecordedCall:
     Args:
         handler: Of the request.
         to: Where its client sent it.
-        api: How the answer is read.
+        api: How the response is read.
         summary: What was read of the body.
         destinations: Where it may go, see `Tries`.
     """
@@ -120,8 +120,8 @@ class RecordedCall:
         """Record the start, relay, and record the end, whatever that was.
 
         Raises:
-            Problem: a limit refuses the call, it cannot be recorded, its circuit is open, or the upstream gave no whole
-                answer.
+            Problem: a limit refuses the call, it cannot be recorded, its circuit is open, or the upstream sent no whole
+                response.
         """
         handler, observation = self._handler, self._observation
         await self._usage.count()

@@ -183,12 +183,12 @@ class SocketCall:
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
-        """Record the end, and give back what the call holds. Again is harmless.
+        """Record the end, and give back what the call holds. A second time it does nothing.
 
         Args:
             stopped: Why the bridge broke it off; None if it did not.
             error: How the connection to the provider broke; None if it did not.
-            is_delivered: Whether the client has taken all that came of the response.
+            is_delivered: Whether the client has read everything that came of the response.
         """
         if self._ended:
             return

@@ -26,7 +26,7 @@ class ClientHop:
     """The client's end.
 
     Args:
-        cycle: Of the request that asked for the WebSocket; its head is about to be written.
+        cycle: The cycle of the handshake request. Its head is about to be written.
         max_message_bytes: The largest message that the client may send.
     """
 

@@ -29,10 +29,10 @@ OVER_LIMIT = "AI Bridge refuses further responses"
 
 
 class RealtimeSession(SocketSession):
-    """Records each `response.done`. With voice detection the provider begins responses that nobody could refuse before.
+    """Records each `response.done`. With voice detection the provider begins responses by itself.
 
-    Such a response is admitted when it begins. If a limit refuses it, it is recorded without being counted, the client is
-    told when it has ended, and the WebSocket is closed: so a client is at most one response beyond a limit.
+    Such a response is admitted when it begins. If a limit refuses it, it is recorded without being counted. When it has
+    ended, the client gets an error and the WebSocket is closed. So a client is at most one response beyond a limit.
     """
 
     api = REALTIME

@@ -63,7 +63,7 @@ class ApiSocket:
         """Shake hands with the provider, then with the client, and relay. A refusal of the provider is relayed as it is.
 
         Raises:
-            Problem: The provider gave no answer; or the user has too many WebSockets.
+            Problem: The provider sent no response; or the user has too many WebSockets.
         """
         sockets, user_key = handler.bridge.shares.sockets, format_id(handler.identity.user.id)
         slot = sockets.acquire(user_key)

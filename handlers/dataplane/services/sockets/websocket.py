@@ -25,7 +25,7 @@ _KEY_BYTES: Final = 16
 class WebSocket:
     """Reads and writes after the handshake.
 
-    What it wants to send is collected; `drain_output` returns it. It answers pings and closes by itself.
+    Output is collected; `drain_output` returns it. Pings and closes are answered automatically.
 
     Args:
         side: `SERVER` towards a client, `CLIENT` towards a provider.
