@@ -1,1 +1,1 @@
-"""What is measured of the bridge, and by what: see docs/performance.md."""
+"""Measurements of the bridge; docs/performance.md has their results."""

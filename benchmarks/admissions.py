@@ -1,8 +1,8 @@
-"""Measure what a decision costs that is shared: by the supervisor of a server, and in a cluster on an embedded MongoDB.
+"""Measure the cost of shared decisions: by the supervisor of a server, and in a cluster on an embedded MongoDB.
 
     .venv/bin/python -m benchmarks.admissions [--scope server]
 
-One server decides, for so many requests at a time, each of which begins again a moment after it is answered. Prints the
+One server decides for a number of concurrent requests. Each begins again a moment after its decision. Prints the
 table in Markdown. The last column has the commands to MongoDB for each decision, heartbeats included.
 """
 
@@ -35,7 +35,7 @@ TOKENS = 10_000
 
 
 def rate(key: str, maximum: int) -> Limit:
-    """A rate of a minute."""
+    """A rate limit in a minute."""
     return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=WINDOW_NS)
 
 
@@ -50,7 +50,7 @@ NEAR = rate("token:near", 1_000_000)
 class Row(NamedTuple):
     """A row of the table: the limits of the n-th decision, how many requests at a time, and their pause in seconds.
 
-    What happens in the first seconds, `warm_up`, is not measured: then all tokens are new.
+    The first seconds, `warm_up`, are not measured, because all tokens are new then.
     """
 
     name: str
@@ -114,7 +114,7 @@ async def measure(authority: Authority, row: Row, seconds: float = SECONDS) -> l
 
 
 async def use_up(database: Database) -> None:
-    """Leave less than a fifth of the rate that is near."""
+    """Use up the near rate until less than a fifth is left."""
     store = LedgerStore(database, uuid4(), time.monotonic_ns)
     now = (await store.read([])).now
     ledger = {"version": "0", "clock": "", "log": [now, 9 * NEAR.maximum // 10], "members": {}}
@@ -172,7 +172,7 @@ async def measure_cluster() -> None:
 @click.command()
 @click.option("--scope", type=click.Choice(["server", "cluster"]), help="Only this one.")
 def main(scope: str | None) -> None:
-    """Measure what decisions cost that are shared."""
+    """Measure the cost of shared decisions."""
     print("| decision | concurrent | decisions/s | p50 | p99 | commands |\n|---|---|---|---|---|---|")
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         if scope != "cluster":

@@ -1,8 +1,8 @@
-"""What hostile clients cost: `http1/` beside Tornado's own HTTPServer, memory and processor time of a process each.
+"""The cost of hostile clients for `http1/` and for Tornado's own HTTPServer: memory and processor time of a process each.
 
 Each server runs in a process of its own with the same application, which answers `GET /` and collects the body of `POST /`.
-An attack is one kind of client, many times. What is said is how much the process grew while the connections were open,
-and the processor time that it spent.
+An attack is one kind of client, many times. The table has the growth of the process while the connections were open, and
+its processor time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SERVERS = ("http1", "tornado")
 
 
 class Cost(NamedTuple):
-    """What an attack took of a server: memory in MiB, processor time in seconds."""
+    """The cost of an attack for a server: memory in MiB, processor time in seconds."""
 
     memory: float
     processor: float
@@ -56,12 +56,12 @@ class Root(RequestHandler):
         self.write(b"x" * 1000)
 
     def post(self) -> None:
-        """Say how large the body was."""
+        """Answer with the size of the body."""
         self.write(str(len(self.request.body)))
 
 
 async def serve(kind: str) -> None:
-    """Serve until standard input ends; for each line on it write the memory in use and the processor time so far."""
+    """Serve until standard input ends. For each line on it, write the memory in use and the processor time so far."""
     application = Application([("/", Root)], log_function=lambda _: None)
     server = BridgeServer(application, max_connections=1000) if kind == "http1" else HTTPServer(application)
     listening = socket.create_server(("127.0.0.1", 0), backlog=1000)

@@ -1,9 +1,9 @@
-"""What an open stream costs the bridge in memory while nothing comes.
+"""Measure the memory that an open, silent stream costs the bridge.
 
     .venv/bin/python -m benchmarks.idle_streams [STREAMS ..]
 
 Starts a server with an embedded MongoDB, and an upstream that sends the first event of a stream and then nothing. Clients
-open as many streams as are asked for, in steps; after each the resident memory of the server is read. What the first
+open the given numbers of streams, in steps. After each step the resident memory of the server is read. What the first
 step costs (the code that is used for the first time, buffers that are kept) is left out of the figure for one stream.
 """
 
@@ -36,7 +36,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 
 
 class SilentUpstream(asyncio.Protocol):
-    """Answers the one request of a connection with one event, once the end of its body is there."""
+    """Answers the only request of a connection with one event, when the end of its body has come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what is written to."""
@@ -76,7 +76,7 @@ async def server(upstream_port: int, folder: Path) -> AsyncIterator[tuple[int, i
 
 
 async def stream(port: int, token: str) -> asyncio.StreamWriter:
-    """Open one and take its event."""
+    """Open a stream and read its event."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nX-Api-Key: {token}\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
@@ -85,7 +85,7 @@ async def stream(port: int, token: str) -> asyncio.StreamWriter:
 
 
 def resident(pid: int) -> int:
-    """The memory of a process that is resident, in bytes."""
+    """The resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
@@ -112,7 +112,7 @@ async def measure(steps: tuple[int, ...]) -> None:
 
 
 def main() -> None:
-    """Measure, with as many open files as that takes."""
+    """Measure, with a high enough limit of open files."""
     steps = tuple(map(int, sys.argv[1:])) or STEPS
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.limiters
 
-All are asked the same questions on a clock that this script moves, so the table is the same every time.
+All decide on the same requests, on a clock that this script moves. So the table is the same every time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Limiter = Callable[[int], bool]
 
 
 def exact_window() -> Limiter:
-    """What the bridge does: the time of each admission is kept for one window."""
+    """The bridge's way: it keeps the time of each admission for one window."""
     window, limit = RateWindow(WINDOW), Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "key", LIMIT, WINDOW)
 
     def admit(now: int) -> bool:
@@ -47,7 +47,7 @@ def exact_window() -> Limiter:
 
 
 def fixed_window() -> Limiter:
-    """One counter, which starts over with each multiple of the window."""
+    """One counter, which starts again at each multiple of the window."""
     counts: dict[int, int] = {}
 
     def admit(now: int) -> bool:
@@ -88,7 +88,7 @@ def gcra(burst: int) -> Limiter:
 
 
 def each_server_alone() -> Limiter:
-    """Three servers with the whole limit each, behind a load balancer that takes turns."""
+    """Three servers with the whole limit each, behind a round-robin load balancer."""
     servers, order = [exact_window() for _ in range(SERVERS)], count()
 
     def admit(now: int) -> bool:
@@ -98,7 +98,7 @@ def each_server_alone() -> Limiter:
 
 
 def cluster(*, unavailable: bool = False) -> Limiter:
-    """What the bridge does with three servers in scope `cluster`; or while they cannot reach the database."""
+    """The bridge's way with three servers in scope `cluster`, or while they cannot reach the database."""
     limit = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "key", LIMIT, WINDOW * TICK_NS)
     ledgers: dict[str, tuple[Ledger, str]] = {}
     clock, order = [0], count()

@@ -1,8 +1,8 @@
-"""Measure the pure parts alone, on one core, to compare a change by.
+"""Measure the pure parts alone, on one core, to compare a change.
 
     .venv/bin/python -m benchmarks.micro [--no-write]
 
-Each is repeated for a while several times over, and the fastest of these is shown: what is slower was disturbed.
+Each is repeated for a while, several times. The fastest time is shown: slower ones were disturbed.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Part(NamedTuple):
     call: Callable[[], object]
 
     def rate(self) -> float:
-        """How much of it is done in a second."""
+        """The amount that is done in a second."""
         return max(self._once() for _ in range(REPEATS))
 
     def _once(self) -> float:
@@ -91,7 +91,7 @@ class Part(NamedTuple):
 
 
 def readers() -> Iterator[Part]:
-    """What looks at the bytes of a response: streams in a piece for each event, as they come, and bodies in one."""
+    """The readers of responses: streams in one piece for each event, as they come, and bodies in one piece."""
     for name, api in APIS.items():
         one = CONVERSATIONS[name]
         stream = [one.opening, *[one.event % monotonic_ns()] * EVENTS, one.closing]
@@ -103,7 +103,7 @@ def readers() -> Iterator[Part]:
 
 
 def parsers() -> Iterator[Part]:
-    """What looks at a request."""
+    """The readers of requests."""
     for name, api in APIS.items():
         body = Exchange(name).request_body()
         yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
@@ -154,7 +154,7 @@ def ten_limits() -> PolicyBook:
 
 
 def limiters() -> Iterator[Part]:
-    """What decides on a request, which is admitted: each alone, and all of them as a request meets them."""
+    """The limiters, for a request that is admitted: each alone, and all in the order in which a request meets them."""
     clock = count(0, NANOSECONDS_APART).__next__
     breakers = CircuitBreakers(BreakerPolicy(), monotonic_ns, lambda *_: None)
     circuit = CircuitKey("openai", "/v1/responses", "gpt-4o")
@@ -194,7 +194,7 @@ def limiters() -> Iterator[Part]:
 
 
 def codecs() -> Iterator[Part]:
-    """What makes a record of a call, and an operation of a record."""
+    """The steps from a call to a record, and from a record to an operation."""
     started, ended = _call()
 
     def start() -> Operation:
@@ -225,7 +225,7 @@ def codecs() -> Iterator[Part]:
 
 
 def answers() -> Iterator[Part]:
-    """What makes an answer of the API of what MongoDB sends."""
+    """The steps from MongoDB's documents to a response of the API."""
     started, ended = _call()
     document = start_document(started, instance_id=started.id, new_id=uuid4) | ending_fields(ended, new_id=uuid4)
     options: CodecOptions[Any] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
@@ -243,7 +243,7 @@ def answers() -> Iterator[Part]:
 
 
 def signatures() -> Iterator[Part]:
-    """What signs a request for AWS: the signature, and before it the hash of the body."""
+    """The signature of a request for AWS, and before it the hash of the body."""
     keys = AwsKeys("AKIDEXAMPLE", "x" * 40, "t" * 800)
     headers = [("Host", "bedrock-runtime.us-east-1.amazonaws.com"), ("Content-Type", "application/json")]
     scope, body = Scope("us-east-1", "bedrock"), b"x" * 65536

@@ -1,8 +1,8 @@
-"""Print what 100,000 users in 1,000 groups with policies cost a process: memory, start, and how soon a change acts.
+"""Print what 100,000 users in 1,000 groups with policies cost a process: memory, start, and the delay of a change.
 
     .venv/bin/python -m benchmarks.people
 
-It needs a mongod, makes a database of its own in a temporary folder, and takes about a minute.
+It needs a mongod, makes its own database in a temporary folder, and takes about a minute.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _now() -> datetime:
 
 
 def _memory() -> int:
-    """Bytes that this process has in memory."""
+    """The resident memory of this process, in bytes."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -94,7 +94,7 @@ async def fill(database: Database) -> tuple[list[UUID], list[tuple[UUID, tuple[U
 
 
 async def _seconds_until_changed(store: PolicyStore, followed: FollowedPolicies, group: UUID, caller: Caller) -> float:
-    """Change the policy of a group, and return how long another process takes to have it."""
+    """Change the policy of a group; return how long it takes to reach another process."""
 
     def more(policy: Any) -> Any:
         return SharedPolicy(models=policy.models, limits=policy.limits, max_tokens=(policy.max_tokens or 0) + 1)

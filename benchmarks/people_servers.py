@@ -1,4 +1,4 @@
-"""Print what 100,000 users in 1,000 groups with policies cost whole servers: start, memory, and how soon a change acts.
+"""Print what 100,000 users in 1,000 groups with policies cost whole servers: start, memory, and the delay of a change.
 
     .venv/bin/python -m benchmarks.people_servers [--callers N]
 
@@ -126,7 +126,7 @@ async def _ready(session: aiohttp.ClientSession, server: Server) -> None:
 
 
 async def _start(session: aiohttp.ClientSession, uri: str, name: str) -> float:
-    """Start a server, and return after how many seconds it was ready; that includes Python and the demo provider."""
+    """Start a server; return the seconds until it was ready. They include Python and the demo provider."""
     began = perf_counter()
     with running_server(uri, name, "--demo") as server:
         await _ready(session, server)
@@ -134,7 +134,7 @@ async def _start(session: aiohttp.ClientSession, uri: str, name: str) -> float:
 
 
 async def _starts(uri: str, names: Sequence[str]) -> dict[str, float]:
-    """The median seconds of a start on each database, which are started on in turn."""
+    """The median seconds of a start on each database. The databases are used in turn."""
     async with aiohttp.ClientSession() as session:
         for name in names:
             await _start(session, uri, name)  # the first one makes the indexes
@@ -143,7 +143,7 @@ async def _starts(uri: str, names: Sequence[str]) -> dict[str, float]:
 
 
 async def _memory(uri: str, name: str, tokens: Sequence[str], calls: int) -> tuple[float, float]:
-    """Start a server and call it; return the MiB that it has at the start and at the end."""
+    """Start a server and call it; return its MiB at the start and at the end."""
     async with aiohttp.ClientSession() as session:
         with running_server(uri, name, "--demo") as server:
             await _ready(session, server)
@@ -153,7 +153,7 @@ async def _memory(uri: str, name: str, tokens: Sequence[str], calls: int) -> tup
 
 
 async def _changes(uri: str, name: str, owner: str, tokens: Sequence[str], group: UUID) -> list[float]:
-    """Change the policy of a group at one server, and return after how many seconds another one follows it for the members."""
+    """Change the policy of a group at one server; return the seconds until another server follows it for the members."""
     waits, members = [], itertools.cycle(tokens)
     async with aiohttp.ClientSession() as session:
         with running_server(uri, name, "--demo") as first, running_server(uri, name, "--demo") as second:

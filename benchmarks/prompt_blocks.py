@@ -1,8 +1,8 @@
-"""Measure what it takes that requests leave checksums of their blocks, as a share of a request's processor time.
+"""Measure the cost of the checksums that requests leave of their blocks, as a share of a request's processor time.
 
     .venv/bin/python -m benchmarks.prompt_blocks [--requests N] [--rounds N]
 
-Two servers run side by side, one of which leaves none, and get the same requests in turn. Their processor time is counted
+Two servers run side by side, one without checksums. They get the same requests in turn. Their processor time is counted
 until every call is counted and has its session. The median of the rounds is shown, and what `read_blocks` takes alone, the
 least of many times. That share is the sure one: the difference of two servers has the noise of both in it.
 """
@@ -48,7 +48,7 @@ class Kind(NamedTuple):
 
 
 def claude_code(size: int = CLAUDE_CODE_BYTES) -> bytes:
-    """A request like those of Claude Code: tools, a long system prompt, files that were read, and marks of what to cache."""
+    """A request like those of Claude Code: tools, a long system prompt, files, and cache marks."""
     parameter = {"type": "string", "description": "One of its parameters, of which a sentence or two are said here."}
     schema = {"type": "object", "properties": {f"one_{at}": parameter for at in range(6)}, "required": ["one_0"]}
     text = "Reads what the user asked for, and says in a few words what it found. "
@@ -70,7 +70,7 @@ def claude_code(size: int = CLAUDE_CODE_BYTES) -> bytes:
 
 
 def short_chat() -> bytes:
-    """A question after another one and its answer, 2 KB together."""
+    """The second question of a chat, after the first one and its answer; 2 KB together."""
     request_fields = CONVERSATIONS["chat"].request_fields
     system, asked = request_fields["messages"]
     again = {"role": "user", "content": asked["content"].replace("PLAY", "bench-0x0+0")}
@@ -95,12 +95,12 @@ def kinds() -> tuple[Kind, ...]:
 
 
 class Server(NamedTuple):
-    """A server that runs, and asks what is to be asked of it."""
+    """A running server, and the requests to it."""
 
     running: Running
 
     def seconds(self, kind: Kind, requests: int) -> float:
-        """Processor seconds of one of so many requests, with what is done behind its answer."""
+        """Processor seconds of one request of so many, with the work after its response."""
         target = self.running.target(kind.api)
         process = self.running.process
         assert process is not None
@@ -121,7 +121,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def servers() -> Iterator[tuple[Server, Server]]:
-    """A server as it is, and one that leaves no checksums."""
+    """A server as usual, and one without checksums."""
     cores = os.sched_getaffinity(0)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -139,7 +139,7 @@ def servers() -> Iterator[tuple[Server, Server]]:
 
 
 def alone(work: Callable[[], object]) -> float:
-    """The least processor seconds that some work takes."""
+    """The smallest processor time of some work, in seconds."""
     least = float("inf")
     for _ in range(REPEATS):
         times, began = 0, time.process_time()

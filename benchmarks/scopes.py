@@ -1,4 +1,4 @@
-"""Measure what the scope of the limits costs: processor time of a blocking request with two workers, all limits on.
+"""Measure the cost of the limits' scope: processor time of a blocking request with two workers, all limits on.
 
     .venv/bin/python -m benchmarks.scopes [--rounds N]
 
@@ -45,7 +45,7 @@ LIMITS = {
 
 
 class Figures(NamedTuple):
-    """What a request costs: milliseconds of processor time of the bridge and of the database, and commands about limits."""
+    """The cost of a request: milliseconds of processor time of the bridge and of the database, and commands about limits."""
 
     own: float
     database: float
@@ -75,7 +75,7 @@ class Scoped(TwoWorkers):
 
 
 class Measured:
-    """A bridge that is running, to be measured again and again."""
+    """A running bridge, which is measured again and again."""
 
     def __init__(self, bridge: Scoped, port: int, folder: Path) -> None:
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""The command line as operators have it, without the server: run, and read what it says."""
+"""The command line as operators have it, without the server: run it, and read its output."""
 
 import click
 from click.testing import CliRunner

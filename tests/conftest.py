@@ -1,4 +1,4 @@
-"""What every test has: a real MongoDB, and a watch over the log.
+"""Fixtures of every test: a real MongoDB, and a watch over the log.
 
 A test that logs a warning or an error it did not declare fails, and so does one that declares what is not logged:
 

@@ -1,4 +1,4 @@
-"""A scripted upstream on a real socket: it plays bytes and gates, and notes what it was sent.
+"""A scripted upstream on a real socket: it plays bytes and gates, and notes the requests.
 
 A script is a sequence of steps, played once the request is there, head and body:
 

@@ -1,4 +1,4 @@
-"""What a process still holds, for tests that show that something is let go."""
+"""The objects that a process still holds, for tests that something is released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as it is for who watches at a terminal."""
+"""The command line as a user at a terminal sees it."""
 
 import os
 import subprocess

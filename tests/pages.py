@@ -1,4 +1,4 @@
-"""The Markdown pages of the repository, read as far as tests ask for it."""
+"""The Markdown pages of the repository, read as far as tests need it."""
 
 import re
 from pathlib import Path

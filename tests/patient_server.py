@@ -1,4 +1,4 @@
-"""`python server.py` for tests that are about something else than how long it waits for MongoDB."""
+"""`python server.py` with longer timeouts of MongoDB, for tests of other things."""
 
 import runpy
 

@@ -1,4 +1,4 @@
-"""Waiting for what tells nobody when it changes: a condition in another process or in the database."""
+"""Waits for a condition in another process or in the database, which sends no event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that hides nothing: what it sends is bytes, what it gets is told as it came."""
+"""An HTTP/1.1 client that hides nothing: it sends bytes, and returns the response as it came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server as operators run it: a process of its own, real signals, and everything it says."""
+"""The server as operators run it: its own process, real signals, and all its output."""
 
 from __future__ import annotations
 

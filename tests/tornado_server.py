@@ -1,4 +1,4 @@
-"""Tornado's own HTTP server in the place of `http1/`, so that whoever wants to could do without that.
+"""Tornado's own HTTP server instead of `http1/`, so that the bridge could do without that.
 
 Handlers need more of a request than Tornado offers: to respond before the body is there, to limit its size and time, to know
 whether the client has taken what was written, to cut a response. `TornadoCycle` adds that with Tornado's public methods.

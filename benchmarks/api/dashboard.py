@@ -62,7 +62,7 @@ TIMED = """
 
 
 def load(page: Page, token: str) -> dict[str, float]:
-    """Load the list once; milliseconds."""
+    """Load the list once; return the milliseconds."""
     page.open("interceptions", token)
     return {what: _taken(page, what) for what in LOADS}
 
@@ -73,7 +73,7 @@ def _taken(page: Page, what: str) -> float:
 
 
 def act(page: Page, what: str, turn: int) -> float:
-    """Do one thing; milliseconds until it is seen."""
+    """Do one thing; return the milliseconds until the page shows it."""
     action, seen = ACTIONS[what]
     script = TIMED.replace("ACT", action).replace("LOOK", seen)
     taken: float = page.browser.execute_async_script(script, "", "", turn)
@@ -81,7 +81,7 @@ def act(page: Page, what: str, turn: int) -> float:
 
 
 def report(what: str, times: list[float]) -> None:
-    """Print the middle one and what nineteen of twenty stay below."""
+    """Print the median, and the 95th percentile."""
     print(f"{what:<24}{median(times):>8.0f}{quantiles(times, n=20, method='inclusive')[-1]:>8.0f}{max(times):>8.0f}")
 
 
@@ -99,7 +99,7 @@ def browser(port: int) -> Iterator[Page]:
 
 
 def measure(page: Page, token: str, times: int) -> None:
-    """Load and act so many times, and print what it took."""
+    """Load and act so many times, and print the times."""
     print(f"{'milliseconds':<24}{'p50':>8}{'p95':>8}{'most':>8}")
     loads = [load(page, token) for _ in range(times)]
     for what in LOADS:

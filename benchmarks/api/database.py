@@ -1,4 +1,4 @@
-"""A database of many interceptions, filled once: recorded, counted and grouped as a server would have done it."""
+"""A database of many interceptions, filled once: recorded, counted and grouped as a server does it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DUPLICATE = 11000
 async def fill(uri: str, records: int) -> None:
     """Make users and records, unless the database has as many already; another number of them is dropped.
 
-    It may be stopped at any time. The next time it goes on where it was.
+    It may be stopped at any time; the next run continues.
     """
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, uuidRepresentation="standard", tz_aware=True)
     database = Database.connect(uri, NAME)
@@ -86,7 +86,7 @@ async def _add_users(database: Database, number: int) -> list[UUID]:
 
 
 async def _begin(client: AsyncMongoClient[dict[str, Any]], database: Database, records: int) -> dict[str, Any]:
-    """Make users, and note what is to be recorded and how far that is: the same documents can be made again."""
+    """Make users, and note the plan and its progress, so that the same documents can be made again."""
     await client.drop_database(NAME)
     users = await _add_users(database, max(FEWEST_USERS, min(MAX_USERS, records // 300)))
     plan = {"_id": "plan", "records": records, "users": users, "until": now(), "days": 0}
@@ -109,7 +109,7 @@ async def _record(client: AsyncMongoClient[dict[str, Any]], plan: dict[str, Any]
 
 
 async def _refuse(database: Database, plan: dict[str, Any]) -> None:
-    """Count refusals, one for `CALLS_A_REFUSAL` calls, as a server would have done it."""
+    """Count refusals, one for `CALLS_A_REFUSAL` calls, as a server does it."""
     number = plan["records"] // CALLS_A_REFUSAL
     await database.refusals.delete_many({})
     await database.refusal_totals.delete_many({})
@@ -140,7 +140,7 @@ async def _refuse(database: Database, plan: dict[str, Any]) -> None:
 
 
 async def _insert(client: AsyncMongoClient[dict[str, Any]], documents: list[dict[str, Any]]) -> None:
-    """Insert those that are not there yet."""
+    """Insert the documents that are not there yet."""
     try:
         await client[NAME]["interceptions"].insert_many(documents, ordered=False)
     except BulkWriteError as error:
@@ -149,7 +149,7 @@ async def _insert(client: AsyncMongoClient[dict[str, Any]], documents: list[dict
 
 
 class Progress:
-    """Says how far something is, and how long the rest will take."""
+    """Prints the progress of something, and how long the rest will take."""
 
     def __init__(self, what: str, whole: int) -> None:
         self._what = what
@@ -158,7 +158,7 @@ class Progress:
         self._began = monotonic()
 
     def add(self, number: int) -> None:
-        """That many more are done."""
+        """Note that so many more are done."""
         self._done += number
         seconds = monotonic() - self._began
         left = seconds / max(self._done, 1) * max(self._whole - self._done, 0)

@@ -1,4 +1,4 @@
-"""Measure when each view of the dashboard shows what it has, in a real browser.
+"""Measure when each view of the dashboard shows its content, in a real browser.
 
     .venv/bin/python -m benchmarks.api.first_content [--records N] [--times N] [--data-dir DIR] [--only VIEW]
 
@@ -51,14 +51,14 @@ SEEN = f"return window.contentAt && performance.now() - window.contentAt > {SETT
 
 
 def load(page: Page, view: str, token: str) -> float:
-    """Open a view; milliseconds until its content is there."""
+    """Open a view; return the milliseconds until its content is there."""
     page.open(view, token)
     taken: float = page.until(lambda: page.browser.execute_script(SEEN), f"the content of {view} was waited for")
     return taken
 
 
 def measure(page: Page, token: str, views: list[str], times: int) -> None:
-    """Open each view so many times in each size, and print what it took."""
+    """Open each view so many times in each size, and print the times."""
     print(f"{'milliseconds':<24}{'':>6}{'p50':>8}{'most':>8}")
     for view in views:
         for name, (size, scheme) in SIZES.items():

@@ -37,14 +37,14 @@ TOLD_SHARE = 5
 
 
 class Api:
-    """A connection to the server that is kept, and the tokens of those who ask."""
+    """A kept connection to the server, and the tokens of its callers."""
 
     def __init__(self, port: int, tokens: dict[str, str]) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._tokens = tokens
 
     def get(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, bytes]:
-        """Ask once; the milliseconds until the whole answer was there, and the answer."""
+        """Send a request; return the milliseconds until the whole response was there, and the response."""
         url = f"{PREFIX}{path}?{urlencode(parameters)}"
         began = perf_counter()
         self._connection.request("GET", url, headers={"Authorization": f"Bearer {self._tokens[caller]}"})
@@ -56,7 +56,7 @@ class Api:
         return elapsed, body
 
     def told(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, float]:
-        """Ask once for lines; the milliseconds until the first one was there, and until all were."""
+        """Request lines; return the milliseconds until the first line and until the last."""
         headers = {
             "Authorization": f"Bearer {self._tokens[caller]}",
             "Accept": "application/x-ndjson, application/json",
@@ -73,7 +73,7 @@ class Api:
         return first, (perf_counter() - began) * 1000
 
     def export(self, caller: str, parameters: dict[str, Any]) -> tuple[int, int]:
-        """Read an export to its end without keeping it; its lines and bytes."""
+        """Read an export to its end without keeping it; return its lines and bytes."""
         url = f"{PREFIX}/interceptions/export?{urlencode(parameters)}"
         self._connection.request("GET", url, headers={"Authorization": f"Bearer {self._tokens[caller]}"})
         answer = self._connection.getresponse()
@@ -85,7 +85,7 @@ class Api:
 
 
 def measure(api: Api, shape: Shape, requests: int, warm_up: int) -> tuple[list[float], list[float]]:
-    """Time requests of one kind, each with other values: in order, until the first line and until the end."""
+    """Time requests of one kind, each with other values. Return two sorted lists: the times until the first line, and until the end."""
     random = Random(shape.name)
 
     def ask() -> tuple[float, float]:
@@ -101,7 +101,7 @@ def measure(api: Api, shape: Shape, requests: int, warm_up: int) -> tuple[list[f
 
 
 def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape, times: int) -> tuple[int, int, bool]:
-    """Ask a few times with the profiler on: most keys and documents examined by one query, and whether it scanned or sorted."""
+    """With the profiler on: return the most keys and documents that one query examined, and whether one scanned or sorted."""
     database = client[NAME]
     database.command("profile", 0)
     database["system.profile"].drop()
@@ -216,7 +216,7 @@ async def _measure_all(uri: str, options: argparse.Namespace) -> None:
 
 
 def _print_first(uri: str, tokens: dict[str, str], options: argparse.Namespace) -> None:
-    """What the first request of each kind takes that a server gets after its start."""
+    """The time of the first request of each kind after a server's start."""
     print("\n| request | p50 | max | the end, p50 | max |\n|---|--:|--:|--:|--:|")
     for kind in shapes(options.records):
         if options.only not in kind.name or kind.cursor is not None:

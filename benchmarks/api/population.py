@@ -131,7 +131,7 @@ _POOL = 400_000
 
 
 class Zipf:
-    """Draws from things; the first is the most frequent, each next one is less frequent."""
+    """Draws from items; the first is the most frequent, each next one is less frequent."""
 
     def __init__(self, number: int, exponent: float = 1.0) -> None:
         self._indexes = range(number)
@@ -167,13 +167,13 @@ class Population:
         self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
 
     def new_id(self, at: datetime) -> UUID:
-        """Make an id of version 7 (RFC 9562 section 5.7): in order of time, as those of live records are."""
+        """Make an id of version 7 (RFC 9562 section 5.7): in order of time, like the ids of live records."""
         milliseconds = int(at.timestamp() * 1000)
         random = self._random.getrandbits(12) << 64 | self._random.getrandbits(62)
         return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | random)
 
     def days(self) -> Iterator[list[dict[str, Any]]]:
-        """Make the documents of one day after the other, each day's in the order of their start."""
+        """Make the documents of each day in turn, in the order of their start."""
         left = self._calls
         first = self._until - timedelta(days=DAYS)
         for day in range(DAYS):

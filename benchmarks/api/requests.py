@@ -238,7 +238,7 @@ def _in_days(days: int, parameters: Parameters) -> Callable[[Random], Parameters
 
 
 def shapes(records: int) -> tuple[Shape, ...]:
-    """Every kind, for a database with so many interceptions: page 1,000 is nearer where there are fewer."""
+    """Every kind, for a database with so many interceptions. With fewer of them, page 1,000 is nearer."""
     return (
         *_lists(min(DEEP, records // 2)),
         *_sessions(min(DEEP // 2, records // 20)),

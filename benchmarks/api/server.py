@@ -39,7 +39,7 @@ class Server:
 
 @contextmanager
 def running_server(uri: str, database: str, *arguments: str) -> Iterator[Server]:
-    """Run the server on a database; `arguments` are what else is on its command line."""
+    """Run the server on a database, with further arguments on its command line."""
     with TemporaryDirectory() as data_dir:
         process = subprocess.Popen(
             [

@@ -14,17 +14,17 @@ Parameters = dict[str, Any]
 
 
 class Requester(Protocol):
-    """Something that can ask the server."""
+    """Something that sends requests to the server."""
 
     def get(self, caller: str, path: str, parameters: Parameters) -> tuple[float, bytes]:
-        """Ask once; the milliseconds it took and the answer."""
+        """Send one request; return its milliseconds and the response."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of request: who asks for what, and the milliseconds that 99 of 100 may take at most.
+    """One kind of request: its caller, its address, and the milliseconds that 99 of 100 may take at most.
 
-    One that is `told` may take longer, and says how long: then these are of the first line.
+    A `told` request reports its progress and may take longer. The milliseconds are then those of the first line.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Shape:
         return replace(self, name=name)
 
     def prepared(self, api: Requester) -> Shape:
-        """Put in what the server alone knows: the id behind which a deep page begins, or one to look at."""
+        """Fill in ids that only the server knows: that of a deep page, or of a record to read."""
         if self.cursor is None:
             return self
         *_, parameter = self.cursor.pop("as", ("after_id",))

@@ -1,4 +1,4 @@
-"""What the views of the dashboard ask for, with the parameters that they send. Ranges end now, as those of the page do by default."""
+"""The requests of the dashboard's views, with the parameters that they send. Ranges end now, as on the page by default."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _iso(at: datetime) -> str:
 
 
 def _asked(make: Callable[[datetime], Parameters], **others: str | int) -> Callable[[Random], Parameters]:
-    """What is asked at this moment."""
+    """The parameters at this moment."""
     return lambda _random: make(datetime.now(UTC)) | others
 
 

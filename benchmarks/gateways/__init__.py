@@ -1,1 +1,1 @@
-"""The comparison of gateways: what is measured, of whom, and how."""
+"""The comparison of gateways: the gateways, the measurements, and how each is made."""

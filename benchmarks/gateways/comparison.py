@@ -45,20 +45,20 @@ _POLL_SECONDS = 0.02
 
 
 class Cores:
-    """Which cores of this machine are the gateway's, and which are everything else's."""
+    """Which cores of this machine the gateway has, and which everything else has."""
 
     def __init__(self, available: AbstractSet[int]) -> None:
         self._all = sorted(available)
         self.others = set(self._all[1:] or self._all)
 
     def of(self, runner: Runner) -> set[int]:
-        """Those of a gateway. Where there are too few it shares one with the load."""
+        """The cores of a gateway. If there are too few, it shares one with the load."""
         return set(self._all[: runner.cores])
 
 
 @contextmanager
 def upstream(folder: Path, cores: AbstractSet[int], certificate: Path | None = None) -> Iterator[int]:
-    """A running upstream, which speaks TLS with a certificate; its port."""
+    """A running upstream; yields its port. With a certificate it speaks TLS."""
     log = folder / ("upstream-tls" if certificate else "upstream")
     command: list[str | Path] = [
         sys.executable,
@@ -76,14 +76,14 @@ def upstream(folder: Path, cores: AbstractSet[int], certificate: Path | None = N
 
 
 class Upstream(NamedTuple):
-    """The port of an upstream, and whose certificate it shows where it speaks TLS."""
+    """The port of an upstream, and with TLS the authority of its certificate."""
 
     port: int
     authority: Path | None = None
 
 
 class Comparison:
-    """A run over several gateways. Where nothing is said which, all gateways and all measurements."""
+    """A run over several gateways. The default is all gateways and all measurements."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Comparison:
         self._cores = Cores(os.sched_getaffinity(0))
 
     def run(self) -> None:
-        """Measure everything that can be had."""
+        """Measure every available gateway."""
         began = time.monotonic()
         if (load := os.getloadavg()[0]) > BUSY_LOAD:
             self.results.note(f"The machine had other work: its load average was {load:.1f} at the start.")
@@ -174,12 +174,12 @@ class Comparison:
 
 
 def section(runs: Sequence[Results]) -> str:
-    """What the page shows of the runs that are kept."""
+    """The part of the page that shows the kept runs."""
     return f"![The bridge beside others]({PICTURE.name})\n\n{report(runs)}"
 
 
 def write_page() -> None:
-    """Write the page and the picture of the runs that are kept."""
+    """Write the page and the picture of the kept runs."""
     runs = Results.load_all(RESULTS)
     PICTURE.write_text(svg(runs[0]))
     write_section(SECTION, section(runs))

@@ -1,4 +1,4 @@
-"""What is measured of a running gateway. Each measurement is a plan of load, and the figures that its tally gives.
+"""The measurements of a running gateway. Each is a plan of load, and the figures that its totals give.
 
 Rates are per second, times in milliseconds, processor time in seconds per 1,000.
 """
@@ -30,7 +30,7 @@ Figures = dict[str, float]
 
 
 class Observed(NamedTuple):
-    """What a gateway had used at a moment, and seconds of processor time of the database beside it."""
+    """The use of a gateway at a moment, and seconds of processor time of the database beside it."""
 
     own: Use
     database_seconds: float
@@ -48,12 +48,12 @@ Measured = Callable[[Totals, Spent], Figures]
 
 @dataclass(frozen=True)
 class Measurement:
-    """A plan, and what its tally says, with what was spent on all of it, the time before it was counted included.
+    """A plan, and the figures from its totals and from the processor time of the whole plan, warm-up included.
 
     Attributes:
-        name: What its figures are called, and notes about it.
-        tls: Whether the gateway is to have TLS to the upstream.
-        brief: Whether it is one of the few that several workers are measured by.
+        name: The name of its figures, and of notes about it.
+        tls: Whether the gateway has TLS to the upstream.
+        brief: Whether it is one of the few measurements for several workers.
     """
 
     name: str
@@ -129,7 +129,7 @@ def _paced_cpu(name: str) -> Measured:
 
 
 def _at_once() -> Iterator[Measurement]:
-    """What a gateway does at most, with an upstream that takes no time."""
+    """The maximum throughput of a gateway, with an upstream that takes no time."""
     for connections in (1, 32, 256):
         name, plan = f"blocking chat {connections}", Plan(Exchange(), connections, seconds=2)
         yield Measurement(name, plan, _blocking(name), brief=connections == 32)
@@ -144,7 +144,7 @@ def _at_once() -> Iterator[Measurement]:
 
 
 def _paced() -> Iterator[Measurement]:
-    """What a gateway adds, with an upstream that takes its time."""
+    """The time that a gateway adds, with an upstream that takes time."""
     for streams, events in PACED_STREAMS.items():
         exchange = Exchange("chat", events, GAP_MS)
         many = Plan(exchange, streams, seconds=3, warm_up=1.5, ramp=1.0)
@@ -161,7 +161,7 @@ def _paced() -> Iterator[Measurement]:
 
 
 def _over_tls() -> Iterator[Measurement]:
-    """What TLS to the upstream costs, on connections that are kept."""
+    """The cost of TLS to the upstream, on kept connections."""
     yield Measurement("tls blocking", Plan(Exchange(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
     yield Measurement("tls burst", Plan(Exchange("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
     yield Measurement("tls paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("tls paced"), tls=True)

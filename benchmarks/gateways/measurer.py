@@ -21,7 +21,7 @@ _SAMPLE_SECONDS, _IDLE_SHARE = 0.2, 0.1
 
 
 class Measurer:
-    """Measures one running gateway. `scale` shortens everything but memory, `note` is told what went wrong."""
+    """Measures one running gateway. `scale` shortens everything except memory; `note` gets what went wrong."""
 
     def __init__(self, running: Running, *, scale: float, note: Callable[[str], None]) -> None:
         self._running = running
@@ -29,13 +29,13 @@ class Measurer:
         self._note = note
 
     def measure_start(self) -> Figures:
-        """How long it took to start, and what it holds before its first load."""
+        """Its start time, and its memory before the first load."""
         if self._running.process is None:
             return {}
         return {"start": self._running.start_seconds, "memory idle": self._observe().own.resident_bytes / 1e6}
 
     def measure(self, measurements: Iterable[Measurement]) -> Figures:
-        """The figures of these, one after the other."""
+        """Make these measurements one after the other; return their figures."""
         found: Figures = {}
         rested = self._settle()
         for measurement in measurements:
@@ -81,7 +81,7 @@ class Measurer:
         return Observed(own, 0.0 if database is None else cpu_seconds(database))
 
     def _settle(self) -> Observed:
-        """Let it finish what the measurement before has left it, and observe it then."""
+        """Let it finish the work of the last measurement, and observe it then."""
         end = time.monotonic() + SETTLE_SECONDS
         while True:
             before = self._observe()

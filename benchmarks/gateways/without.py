@@ -1,9 +1,9 @@
-"""The server without one of its tricks, to measure what that earns.
+"""The server without one of its tricks, to measure the gain of that trick.
 
     .venv/bin/python -m benchmarks.gateways.without TRICK [arguments of server.py]
 
 `python -m benchmarks.gateways --without TRICK` measures one beside the server as it is. A trick that shows less than 5 %
-in the rows with a real wait (`--row wait`) and in bursts (`--row burst`) is to go.
+in the rows with a real wait (`--row wait`) and in bursts (`--row burst`) has to go.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from intercept.formats.large_bodies import Body
 
 
 def _in_step() -> None:
-    """A request takes its steps alone, also while many are under way."""
+    """A request takes its steps alone, even while many are in progress."""
     from handlers.dataplane.proxy import ProxyHandler  # noqa: PLC0415 - only in the server's process
 
     async def go_on(self: ProxyHandler) -> None:
-        """Let nobody else come first."""
+        """Let no other request go first."""
 
     ProxyHandler.in_step = go_on  # type: ignore[method-assign]
 
 
 def _waiting_ends() -> None:
-    """The end of a call is written down when it comes, not together with others."""
+    """The end of a call is recorded when it comes, not together with others."""
     from storage.recording import recorder  # noqa: PLC0415 - only in the server's process
 
     recorder.ENDS_TOGETHER = 1
 
 
 def _prompt_blocks() -> None:
-    """Records say nothing of the blocks of requests."""
+    """Records have no checksums of the blocks of requests."""
     from intercept import blocks  # noqa: PLC0415 - only in the server's process
 
     def read_blocks(body: Body) -> None:

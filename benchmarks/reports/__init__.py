@@ -1,1 +1,1 @@
-"""What is made of measured values: samples, tables, verdicts, the picture and the page."""
+"""From measured values to samples, tables, verdicts, the picture and the page."""

@@ -12,7 +12,7 @@ PICTURE = ROOT / "docs/performance.svg"
 
 
 def with_section(page: str, name: str, content: str) -> str:
-    """A page with what stands between the comments `<!-- NAME -->` and `<!-- end of NAME -->` replaced.
+    """A page with another text between the comments `<!-- NAME -->` and `<!-- end of NAME -->`.
 
     Raises:
         ValueError: the comments are not there.

@@ -1,4 +1,4 @@
-"""What a run of the comparison found, as it is kept: a JSON file for each processor, from which all tables are written."""
+"""The results of a run of the comparison, kept in a JSON file for each processor. All tables are made from these files."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Results(msgspec.Struct, kw_only=True):
             kept.setdefault(name, []).append(float(f"{value:.4g}"))
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def of(self, gateway: str, figure: str) -> Summary | None:
-        """A figure over all rounds; None where it was not measured."""
+        """A figure over all rounds; None if it was not measured."""
         values = self.figures.get(gateway, {}).get(figure)
         return summary(values) if values else None

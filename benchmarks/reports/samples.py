@@ -1,4 +1,4 @@
-"""What is made of many measured values: percentiles of one run, median and range of several. Pure."""
+"""Summaries of many measured values: percentiles of one run, median and range of several. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of all are no larger than (nearest rank).
+    """The smallest value such that at least `percent` of all values are at most as large (nearest rank).
 
     Args:
         ordered: At least one value, in rising order.
@@ -43,13 +43,13 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def short(value: float) -> str:
-    """Three digits or all whole ones, thousands apart: `0.123`, `1.23`, `12.3`, `1,234`."""
+    """Three digits, or all digits of the integer part, with thousands separators: `0.123`, `1.23`, `12.3`, `1,234`."""
     decimals = next((decimals for least, decimals in ((99.95, 0), (9.995, 1), (0.9995, 2)) if abs(value) >= least), 3)
     return f"{value:,.{decimals}f}"
 
 
 def with_range(values: Summary) -> str:
-    """Median, and the range in brackets where there is one."""
+    """The median, and the range in brackets if there is one."""
     if values.low == values.high:
         return short(values.median)
     return f"{short(values.median)} ({short(values.low)} to {short(values.high)})"

@@ -14,7 +14,7 @@ PERCENTILES = ("p50", "p99")
 
 
 class Row(NamedTuple):
-    """A figure and what it is called. One that is `added` is shown above what it is without any gateway."""
+    """A figure and its title. An `added` figure is shown as the difference from the figure without any gateway."""
 
     label: str
     figure: str
@@ -87,20 +87,20 @@ def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def comparison(results: Results, rows: Iterable[Row], *, leave_out: Sequence[str] = ()) -> str:
-    """A table of these figures for every gateway. A row that nobody has a figure for is left out."""
+    """A table of these figures for every gateway. A row without any figure is left out."""
     gateways = [name for name in results.figures if name not in leave_out]
     lines = ([row.label, *(_cell(results, row, name) for name in gateways)] for row in rows)
     return markdown(["", *gateways], (line for line in lines if any(line[1:])))
 
 
 def targets(runs: Sequence[Results]) -> str:
-    """Each target, and for each run what was measured and whether that is enough."""
+    """Each target, and for each run the measured value and whether it is enough."""
     rows = ([target.text, target.wanted, *map(target.verdict, runs)] for target in TARGETS)
     return markdown(["", "target", *(f"{run.processor}, {run.date[:10]}" for run in runs)], rows)
 
 
 def report(runs: Sequence[Results]) -> str:
-    """Everything, as it stands on the page: the targets of every run, and all other figures of the first."""
+    """The whole part of the page: the targets of every run, and all other figures of the first."""
     results = runs[0]
     rounds = max((len(values) for figures in results.figures.values() for values in figures.values()), default=0)
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
@@ -124,7 +124,7 @@ def report(runs: Sequence[Results]) -> str:
 
 
 def _as_it_is(results: Results) -> Iterator[str]:
-    """The rows of an upstream that takes its time; runs of before they were measured have none."""
+    """The rows of an upstream that takes time. Older runs have none."""
     table = comparison(results, AS_IT_IS)
     if table.count("\n") > 1:
         yield "### An upstream as it is\n\nProviders take their time, speak TLS, and are sent long conversations."

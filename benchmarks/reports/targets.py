@@ -1,4 +1,4 @@
-"""What the bridge is to reach beside the others in the same run, and whether it did. Pure."""
+"""The targets of the bridge beside the others in the same run, and whether it met them. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Measured = Callable[[Results], float | None]
 
 
 class Target(NamedTuple):
-    """A figure, and the least or the most that it may be."""
+    """A figure, and its smallest or largest allowed value."""
 
     text: str
     measured: Measured
@@ -25,11 +25,11 @@ class Target(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """The figure that is aimed at."""
+        """The target value."""
         return f"{'at least' if self.at_least else 'at most'} {self.limit:g}{self.unit}"
 
     def verdict(self, results: Results) -> str:
-        """What was measured, and whether that is enough."""
+        """The measured value, and whether it is enough."""
         value = self.measured(results)
         if value is None:
             return "not measured"
@@ -48,7 +48,7 @@ def value(figure: str, gateway: str = BRIDGE) -> Measured:
 
 
 def ratio(figure: str, base: str, gateway: str = BRIDGE) -> Measured:
-    """How many times another gateway's figure one gateway's is."""
+    """The ratio of one gateway's figure to that of another."""
 
     def measured(results: Results) -> float | None:
         one, other = results.of(gateway, figure), results.of(base, figure)
@@ -68,7 +68,7 @@ def above(figure: str, base: str) -> Measured:
 
 
 def where_cores_allow(measured: Measured) -> Measured:
-    """The same where two workers need not share their cores with the load."""
+    """The same, if two workers do not share their cores with the load."""
     return lambda results: measured(results) if results.cores >= CORES_FOR_TWO else None
 
 

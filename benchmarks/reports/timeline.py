@@ -16,7 +16,7 @@ BIN_SECONDS = 2.0
 
 
 class Band(NamedTuple):
-    """Something that lasted from one time to another, in seconds; `database` tells the colour."""
+    """An event from one time to another, in seconds; `database` decides the colour."""
 
     name: str
     begin: float
@@ -29,7 +29,7 @@ def svg(waits: Sequence[tuple[float, float]], bands: Sequence[Band], seconds: fl
 
     Args:
         waits: When each request began, and how long it waited, in seconds.
-        bands: What happened meanwhile.
+        bands: The events meanwhile.
         seconds: How long the picture is.
     """
     height = TOP + PLOT + BOTTOM
@@ -52,7 +52,7 @@ def _x(at: float, seconds: float) -> float:
 
 
 def _y(wait: float) -> float:
-    """A logarithmic scale, as a wait is a millisecond or a second."""
+    """A logarithmic scale, because waits are between a millisecond and seconds."""
     milliseconds = min(max(1000 * wait, LEAST_MS), MAX_MS)
     return TOP + PLOT * (1 - math.log(milliseconds / LEAST_MS) / math.log(MAX_MS / LEAST_MS))
 
@@ -83,7 +83,7 @@ def _axes(seconds: float) -> Iterator[str]:
 
 
 def _points(waits: Sequence[tuple[float, float]], seconds: float) -> str:
-    """Lines without a length, whose ends are round."""
+    """Dots: lines without length and with round ends."""
     return "".join(f"M{_x(at, seconds):.1f} {_y(wait):.1f}h0" for at, wait in waits)
 
 

@@ -1,4 +1,4 @@
-"""What the scripted provider answers in a turn with a tool: a call of the tool, then a text. A script for each API."""
+"""Scripts of the provider for a turn with a tool: a call of the tool, then a text. One for each API."""
 
 from __future__ import annotations
 

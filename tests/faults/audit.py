@@ -1,4 +1,4 @@
-"""The books: what the clients and the provider saw, held against what MongoDB has, read past the bridge."""
+"""The audit: compares what the clients and the provider saw with the records in MongoDB, read without the bridge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults: real processes are killed and frozen under load, and afterwards the books are checked.
+"""Faults: real processes are killed and frozen under load, and afterwards the records are audited.
 
 They take minutes. A run of everything leaves out what is marked `faults`; `make faults` runs it.
 """

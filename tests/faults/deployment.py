@@ -1,4 +1,4 @@
-"""A bridge as it is deployed: a process on a MongoDB, with an address and a data-dir that it has again when restarted."""
+"""A deployed bridge: a process on a MongoDB. After a restart it has the same address and data-dir."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load on a bridge: clients that call and note what they saw, and the provider that answers them."""
+"""Load on a bridge: clients that call and note the responses, and the provider behind it."""
 
 from __future__ import annotations
 

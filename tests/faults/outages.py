@@ -1,4 +1,4 @@
-"""Ways in which a database can be away, each for as long as its context lasts."""
+"""Outages of a database, each as long as its context lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that takes part in a fault test, in one place."""
+"""All parts of a fault test in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storm: many calls at once, each with a fate of its own drawn from a seed."""
+"""A storm: many calls at once. The fate of each is drawn from a seed."""
 
 from __future__ import annotations
 

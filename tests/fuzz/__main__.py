@@ -1,4 +1,4 @@
-"""Fuzz what reads strangers' bytes, guided by coverage.
+"""Fuzz the parsers of hostile bytes, guided by coverage.
 
     .venv/bin/python -m tests.fuzz [TARGET ...] [--minutes 1] [--seed N]
     .venv/bin/python -m tests.fuzz TARGET --input FILE

@@ -1,4 +1,4 @@
-"""A target that does not hold, for the test of the fuzzer itself."""
+"""A target that fails, for the test of the fuzzer itself."""
 
 SEEDS = [b"a"]
 WORDS = [b"ab"]

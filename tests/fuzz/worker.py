@@ -1,4 +1,4 @@
-"""One target under Atheris, which instruments our modules and mutates what reaches new code.
+"""One target under Atheris. It instruments our modules, and mutates inputs that reach new code.
 
 python -m tests.fuzz.worker TARGET CORPUS [-flag of libFuzzer ...]
 """

@@ -1,4 +1,4 @@
-"""Databases of test runs in memory, and what is left there of runs that were killed."""
+"""Databases of test runs in memory, and the remains of killed runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stand-in for Bedrock: its answers, what checks the signature of a request, and TLS in front of the bridge."""
+"""A stand-in for Bedrock: its responses, the check of signatures, and TLS in front of the bridge."""
 
 import asyncio
 import json

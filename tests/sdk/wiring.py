@@ -1,4 +1,4 @@
-"""Between an SDK and the scripted upstream: clients on one side, answers on the other, and what was recorded."""
+"""Connects an SDK with the scripted upstream: clients, scripted responses, and the records."""
 
 from __future__ import annotations
 

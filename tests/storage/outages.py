@@ -1,4 +1,4 @@
-"""A MongoDB to be frozen and killed."""
+"""A MongoDB that tests freeze and kill."""
 
 from __future__ import annotations
 

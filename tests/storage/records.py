@@ -1,4 +1,4 @@
-"""Records to test with: one plain of each kind, and strategies for all there can be."""
+"""Records for tests: a plain one of each kind, and strategies for all possible ones."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Calls to be counted, and what they must add up to, worked out call by call."""
+"""Calls for rollups, and their expected totals, computed call by call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the search index must be, worked out call by call."""
+"""The expected search index, computed call by call."""
 
 from __future__ import annotations
 

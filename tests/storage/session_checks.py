@@ -1,4 +1,4 @@
-"""Calls to be grouped, and what their sessions must be, worked out call by call."""
+"""Calls for sessions, and the expected sessions, computed call by call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both event loops: what a connection may count on differs between them in small ways."""
+"""Both event loops. They differ in small ways that matter to a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading an answer: a piece at a time, or to its end."""
+"""Reads a response: one piece at a time, or to its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy that spoils what goes through it, one kind of fault at a time."""
+"""A proxy that corrupts the traffic through it, with one kind of fault at a time."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Bridge(Runner):
         self._mongodb = mongodb
 
     def prepare(self) -> str:
-        """It is here."""
+        """It needs no installation."""
         if self._mongodb is None:
             raise UnavailableError("there is no MongoDB: see the README")
         self.database = self._mongodb.pid
@@ -81,7 +81,7 @@ class Bridge(Runner):
         return Program(server, environ, ROOT)
 
     def at_rest(self) -> bool:
-        """Every call has ended, is counted and has its session."""
+        """Whether every call has ended, is counted and has its session."""
         assert self._mongodb is not None
         with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
             interceptions = client[self._name].interceptions
@@ -113,7 +113,7 @@ class TwoWorkers(Bridge):
 
 @contextmanager
 def embedded_mongodb(folder: Path) -> Iterator[EmbeddedMongoDB | None]:
-    """A MongoDB on the cores of this process, for as long as it is needed; None where it cannot be started."""
+    """A MongoDB on the cores of this process, until the end of the block; None if it cannot be started."""
     with asyncio.Runner() as runner:
         try:
             mongodb = runner.run(EmbeddedMongoDB.start(folder))

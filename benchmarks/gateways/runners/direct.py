@@ -1,4 +1,4 @@
-"""No gateway: clients ask the upstream itself. What is left is what the harness costs."""
+"""No gateway: clients call the upstream directly. This is the cost of the harness alone."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class Direct(Runner):
         return Running(self, setup, None)
 
     def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
-        """Where the upstream is."""
+        """The address of the upstream."""
         return Target(setup.upstream)

@@ -32,7 +32,7 @@ PRAGMAS = "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_ti
 
 
 class Ferro(Runner):
-    """One provider, one key for all, its circuit breaker asked and never open."""
+    """One provider, one key for all, a circuit breaker that is checked and never opens."""
 
     name = "Ferro"
     apis = frozenset({"chat", "responses"})
@@ -44,7 +44,7 @@ class Ferro(Runner):
         return VERSION
 
     def program(self, setup: Setup) -> Program:
-        """Write its configuration. It listens on all addresses, and knows no setting for that."""
+        """Write its configuration. It listens on all addresses; there is no setting for that."""
         configuration = setup.folder / "ferro.yaml"
         configuration.write_text(self.configuration)
         environ = {
@@ -63,7 +63,7 @@ class Ferro(Runner):
         return Program([self._program, "serve"], environ)
 
     def log_settings(self, setup: Setup) -> Mapping[str, str]:  # noqa: ARG002
-        """Where its log is."""
+        """The settings of its log."""
         return {}
 
     def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002

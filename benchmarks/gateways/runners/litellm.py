@@ -29,7 +29,7 @@ class LiteLLM(Runner):
         return VERSION
 
     def program(self, setup: Setup) -> Program:
-        """Write its configuration. It is told not to ask the network for prices, and to report nothing."""
+        """Write its configuration. It fetches no prices from the network, and reports nothing."""
         configuration = setup.folder / "litellm.yaml"
         configuration.write_text(CONFIGURATION.format(upstream=setup.upstream_url))
         address = ["--host", "127.0.0.1", "--port", str(setup.port)]

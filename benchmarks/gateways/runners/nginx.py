@@ -1,4 +1,4 @@
-"""nginx as a reverse proxy: what passing bytes on costs when nobody looks at them."""
+"""nginx as a reverse proxy: the cost of passing bytes on without reading them."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl
 
 
 class Nginx(Runner):
-    """As Debian packages it, in one process, which ends with its parent."""
+    """Debian's package, in one process that ends with its parent."""
 
     name = "nginx"
 
     def prepare(self) -> str:
-        """The version that is installed."""
+        """The installed version."""
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         if program is None:
             raise UnavailableError("not installed; on Debian: apt-get install nginx-light")

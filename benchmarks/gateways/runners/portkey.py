@@ -15,7 +15,7 @@ PINNED = {"hono": "4.9.7", "@hono/node-server": "1.13.8"}
 
 
 class Portkey(Runner):
-    """One process, told by each request which provider to use and where that is."""
+    """One process. Each request says which provider to use, and its address."""
 
     name = "Portkey"
 
@@ -41,12 +41,12 @@ class Portkey(Runner):
         return f"{VERSION} (node {said.strip().removeprefix('v')})"
 
     def program(self, setup: Setup) -> Program:
-        """It reads nothing."""
+        """It has no configuration."""
         environ = {"NODE_ENV": "production", **setup.trust("NODE_EXTRA_CA_CERTS")}
         return Program([*self._command, f"--port={setup.port}"], environ)
 
     def target(self, setup: Setup, api: str) -> Target:
-        """It is told everything by headers."""
+        """All settings are in headers."""
         provider = "anthropic" if api == "messages" else "openai"
         headers = {
             "x-portkey-provider": provider,

@@ -1,4 +1,4 @@
-"""What a gateway needs to be measured: how it is installed, how it is started, where its APIs are.
+"""The interface of a measured gateway: how it is installed and started, and where its APIs are.
 
 To add one, write a subclass of `Runner` in a file of this folder and list it in `benchmarks/gateways/runners/__init__.py`.
 """
@@ -29,12 +29,12 @@ POLL_SECONDS = 0.01
 
 
 class UnavailableError(Exception):
-    """A gateway cannot be measured here. The text says why, and what would help."""
+    """A gateway cannot be measured here. The text gives the reason, and what would help."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Where a gateway is to run: the upstream's port, its own, a folder for its files, and its cores.
+    """The setup of a gateway: the upstream's port, its own port, a folder for its files, and its cores.
 
     With an `authority`, a file of certificates in PEM format, the upstream speaks TLS and has its certificate from there.
     """
@@ -52,7 +52,7 @@ class Setup:
         return f"{scheme}://127.0.0.1:{self.upstream}"
 
     def trust(self, variable: str) -> dict[str, str]:
-        """The environment variable that names the file of certificates to trust, where there is one."""
+        """The environment variable with the file of trusted certificates, if there is one."""
         return {} if self.authority is None else {variable: str(self.authority)}
 
 
@@ -66,7 +66,7 @@ class Program:
 
 
 class Runner(ABC):
-    """A kind of gateway. One that is running has a process of its own, or none where nothing stands between."""
+    """A kind of gateway. A running one has its own process; the direct connection has none."""
 
     name: str
     apis: ClassVar[AbstractSet[str]] = frozenset(CONVERSATIONS)
@@ -80,22 +80,22 @@ class Runner(ABC):
 
     @abstractmethod
     def prepare(self) -> str:
-        """Install what is missing and say which version is there.
+        """Install what is missing; return the version.
 
         Raises:
-            UnavailableError: it cannot be had.
+            UnavailableError: it cannot be installed.
         """
 
     @abstractmethod
     def program(self, setup: Setup) -> Program:
-        """Write what it reads at its start, and say how it is started."""
+        """Write its configuration, and return how it is started."""
 
     def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002 - for those whose APIs are in several places
         """Where clients find an API of it."""
         return Target(setup.port)
 
     def at_rest(self) -> bool:
-        """Whether what it was asked for is done, also what it does behind its answers."""
+        """Whether all its work is done, including the work after its responses."""
         return True
 
     def start(self, setup: Setup) -> Running:
@@ -117,7 +117,7 @@ class Runner(ABC):
 
 
 class Running:
-    """A gateway that is running."""
+    """A running gateway."""
 
     def __init__(self, runner: Runner, setup: Setup, process: Process | None) -> None:
         self.runner = runner
@@ -130,7 +130,7 @@ class Running:
         return self.runner.target(self._setup, api)
 
     def await_answer(self) -> None:
-        """Wait until it answers a call as it should.
+        """Wait until it answers a call as expected.
 
         Raises:
             UnavailableError: it ended, or does not in `START_SECONDS`.
@@ -150,7 +150,7 @@ class Running:
 
 
 def answers(target: Target) -> bool:
-    """Whether a call is answered as it should be."""
+    """Whether a call gets the expected response."""
     connection = HTTPConnection("127.0.0.1", target.port, timeout=10)
     try:
         headers = {"Content-Type": "application/json", **target.headers}
@@ -163,7 +163,7 @@ def answers(target: Target) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """A free port of the loopback address."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

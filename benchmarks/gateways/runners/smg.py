@@ -23,7 +23,7 @@ class SMG(Runner):
         return VERSION
 
     def program(self, setup: Setup) -> Program:
-        """It is told everything by flags."""
+        """All settings are flags."""
         flags = {
             "--backend": "openai",
             "--worker-urls": setup.upstream_url,

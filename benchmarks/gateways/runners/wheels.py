@@ -11,7 +11,7 @@ from benchmarks.gateways.runners.runner import CACHE, UnavailableError
 
 
 def installed(package: str, version: str, *, extra: str = "") -> Path:
-    """The folder of its programs; it is installed unless it is there. Exactly this version, never a later one.
+    """Install exactly this version, unless it is there; return the folder of its programs.
 
     Raises:
         UnavailableError: it cannot be installed here.

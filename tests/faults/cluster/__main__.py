@@ -1,4 +1,4 @@
-"""Run a deployment of three servers on a replica set of three, make faults under load, and say what came of it.
+"""Run a deployment of three servers on a replica set of three, make faults under load, and print the results.
 
     .venv/bin/python -m tests.faults.cluster [--minutes N] [--results FILE] [--picture]
 

@@ -1,4 +1,4 @@
-"""What happens to the servers and to the members of the replica set, one after the other."""
+"""The faults of the servers and of the members of the replica set, one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole deployment under load while faults are made, and what came of it."""
+"""A whole deployment under load while faults are made, and the results."""
 
 from __future__ import annotations
 

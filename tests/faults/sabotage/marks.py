@@ -1,4 +1,4 @@
-"""What makes a sabotaged server fail: in the bytes of an answer its reader, as a header its handler."""
+"""The marks of injected faults: in the bytes of a response its reader fails, as a header of a request its handler."""
 
 MARK = b"sabotage"
 HEADER = b"X-Sabotage"

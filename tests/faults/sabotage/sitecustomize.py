@@ -1,4 +1,4 @@
-"""Faults inside a server whose interpreter finds this file: what bears the mark makes what handles it fail.
+"""Fault injection: a server whose interpreter finds this file fails where it handles something with the mark.
 
 A reader that is given the mark fails, and so does whoever asks an answer with the header for its request id.
 """

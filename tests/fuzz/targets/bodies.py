@@ -1,4 +1,4 @@
-"""What a client's bytes mean: the request parsers of all APIs."""
+"""Requests of clients: the request parsers of all APIs."""
 
 from __future__ import annotations
 

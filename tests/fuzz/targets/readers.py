@@ -1,4 +1,4 @@
-"""What a provider's bytes mean: the readers of all APIs, those of errors and of compressed bodies."""
+"""Responses of providers: the readers of all APIs, of errors and of compressed bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bursts of streams on servers of two workers, and what `GET /limits` says of them."""
+"""Bursts of streams on servers of two workers, and `GET /limits` during them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of two workers, as operators run it, for the tests of what workers have in common."""
+"""A server of two workers, as operators run it, for tests of what workers share."""
 
 from __future__ import annotations
 

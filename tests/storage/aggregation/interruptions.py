@@ -1,4 +1,4 @@
-"""A database that fails at one of the things it is asked."""
+"""A database that fails at one of its commands."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A process that does a task until it is killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`.
 
-It says `added` after the first calls that it added.
+It prints `added` after its first calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls that go on with one another, written to a database in any order."""
+"""Calls that continue one another, written to a database in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider that says whatever a test wants: what no certified one ever does."""
+"""A provider that answers as a test wants, also in ways that no certified one does."""
 
 from __future__ import annotations
 
