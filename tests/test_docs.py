@@ -1,4 +1,4 @@
-"""The documents name every setting, route, key, metric and bound there is, as it is."""
+"""The documents name every setting, route, key, metric and bound, with its real value."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What runs of the tests leave in memory."""
+"""The remains of test runs in memory."""
 
 from __future__ import annotations
 

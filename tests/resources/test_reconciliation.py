@@ -1,4 +1,4 @@
-"""Where records and reports agree, and the likely reason where they do not."""
+"""Whether records and reports agree, and the likely reason if they do not."""
 
 from __future__ import annotations
 

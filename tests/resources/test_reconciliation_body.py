@@ -1,4 +1,4 @@
-"""What may be asked of a comparison with reports."""
+"""The request body of a comparison with reports."""
 
 from __future__ import annotations
 

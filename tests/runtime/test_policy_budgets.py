@@ -1,4 +1,4 @@
-"""What was spent before a budget of a policy counted it."""
+"""The spend before a budget of a policy was set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said where the server cannot even be imported."""
+"""The message when the server cannot even be imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which order providers are asked, and which cannot stand in for one another."""
+"""The order of fallback providers, and which ones cannot replace one another."""
 
 from __future__ import annotations
 

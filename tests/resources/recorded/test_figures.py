@@ -1,4 +1,4 @@
-"""What a reader sees of a record: no text of anybody's, and all else as it is."""
+"""A record as a reader sees it: no text of anybody, and everything else unchanged."""
 
 from hypothesis import given
 

@@ -1,4 +1,4 @@
-"""Policies as documents, and where each is."""
+"""Policies as documents, and their ids."""
 
 from __future__ import annotations
 

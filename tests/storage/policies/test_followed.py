@@ -1,4 +1,4 @@
-"""What a process has of policies, while others change them."""
+"""The policies in a process, while others change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies in the database: whose they are, how they are changed, and what the audit trail says of it."""
+"""Policies in the database: their owners, their changes, and the audit trail of these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else of a provider is secret beside its keys: sealed, kept, taken away, and sealed again."""
+"""The other secrets of a provider besides its keys: sealed, kept, removed, and sealed again."""
 
 from __future__ import annotations
 

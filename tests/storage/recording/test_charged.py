@@ -1,4 +1,4 @@
-"""What limits count of a call, packed."""
+"""The amounts that limits count for a call, packed."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Texts that a policy restricts: what is not to be kept is never written, not even on the way to the database."""
+"""Texts that a policy restricts: what must not be kept is never written, not even on the way to the database."""
 
 from __future__ import annotations
 

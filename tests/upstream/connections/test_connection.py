@@ -1,4 +1,4 @@
-"""One connection at a time: what goes out, what is held, and what is let go."""
+"""A single connection: what it sends, what it holds, and what it releases."""
 
 from __future__ import annotations
 

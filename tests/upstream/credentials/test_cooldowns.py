@@ -1,4 +1,4 @@
-"""Cooldowns of a bounded number of things, on a clock that moves only when a test says so."""
+"""Cooldowns of a bounded number of things, on a clock that only the test moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider as it is asked, before a stand-in that does what no certified one does."""
+"""Requests to the provider, with a stand-in that does what no certified one does."""
 
 from __future__ import annotations
 
