@@ -11,7 +11,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -145,8 +145,9 @@ class Site:
     def refused(self, token: str, times: int = 1) -> None:
         """Make calls of an unknown route, and wait until figures and the list of refusals have them all."""
         for _ in range(times):
-            with suppress(HTTPError):
+            with pytest.raises(HTTPError) as refusal:
                 urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
+            refusal.value.close()
         poll(lambda: self.get(token, "stats")["refusals"]["total"] >= times)
         poll(lambda: sum(1 + one["more"] for one in self.get(token, "refusals")["results"]) >= times)
 

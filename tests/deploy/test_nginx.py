@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.handlers.conversations import MESSAGES
+from tests.ports import free_ports
 from tests.raw_client import RawClient
 
 BLOCK = Path(__file__).parents[2] / "deploy" / "nginx.conf"
@@ -49,9 +49,7 @@ def tls(tmp_path):
 def nginx(running, serve, tls, tmp_path):
     """Connects to an nginx with the shipped server block, but for ports, names of files and how many are too many."""
     key, certificate = tls
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     block = BLOCK.read_text()
     for shipped, here in (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),

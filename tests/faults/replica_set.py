@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from storage.mongo.mongod import Mongod, arguments, find_program
 from tests.faults.waiting import until
+from tests.ports import free_ports
 
 MEMBERS = 3
 START_SECONDS = 60
@@ -115,11 +114,7 @@ class ReplicaSet:
 
 def free_addresses(number: int) -> list[str]:
     """Addresses on this machine at which nobody listens."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    return [f"127.0.0.1:{port}" for port in free_ports(number)]
 
 
 def _member(address: str, seconds: int) -> MongoClient[dict[str, object]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ from storage.mongo.mongod import Mongod, find_program
 from storage.recording.outbox import writer
 from tests.mongodb.database_timeouts import UNAVAILABLE
 from tests.mongodb.memory import data_folder
+from tests.ports import free_ports
 
 
 def freeze(pid):
@@ -187,15 +187,6 @@ class ReplicaSet:
             if member.running:
                 os.kill(member.pid, signal.SIGKILL)
             await member.stop()
-
-
-def free_ports(number):
-    """Ports that nobody listens on, each a different one."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from tests.dashboard.conftest import API, serving
 from tests.dashboard.page import Page
+from tests.polling import poll
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -66,8 +67,8 @@ def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(chromium, mong
             assert said.endswith("; 2 calls. Setting: openai-key")
         provider.RequestHandlerClass.status = 200
         assert list_models(site, token) == {}
+        poll(lambda: site.get(token, "providers/configured")[0]["keys"][0]["refused"] is None)
         page.open("overview", token)
         page.find("h1", "Overview")
-        page.until(lambda: site.get(token, "providers/configured")[0]["keys"][0]["refused"] is None, "it is accepted")
         page.gone(".refused-key")
         assert page.complaints() == []

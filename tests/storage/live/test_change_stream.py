@@ -15,8 +15,8 @@ from storage.live.change_stream import (
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
+from tests.ports import free_ports
 from tests.storage.calls import Calls
-from tests.storage.outages import free_ports
 
 
 @asynccontextmanager

@@ -20,9 +20,9 @@ from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of, read_document
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError, caller_of
 from storage.policies.store import PolicyStore
+from tests.ports import free_ports
 from tests.storage.conditions import until
 from tests.storage.live.test_change_stream import single_server
-from tests.storage.outages import free_ports
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -1,12 +1,11 @@
 """Signing in at the certified provider of npm, in a browser."""
 
-import socket
-
 import pytest
 
 from tests.dashboard.conftest import serving
 from tests.dashboard.page import PHONE, WIDE, Page
 from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
+from tests.ports import free_ports
 
 GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Hopper", "groups": ["research"]}
 
@@ -14,9 +13,7 @@ GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Ho
 @pytest.fixture(scope="module")
 def provider_and_site(mongodb_uri, run_apart, tmp_path_factory):
     """The provider has to know where the bridge is, so the port of the bridge is chosen first."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    (port,) = free_ports(1)
     provider = OpenIDProviderProcess([f"http://127.0.0.1:{port}{CALLBACK}"], {"grace": GRACE})
     try:
         settings = {
