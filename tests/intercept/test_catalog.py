@@ -1,7 +1,7 @@
 import pytest
 
 from intercept.apis import Api, Dialect
-from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES, has_unread_models
 from intercept.dialects.anthropic import messages
 from intercept.dialects.openai import chat_completions, responses
 
@@ -22,3 +22,8 @@ def test_an_api_is_its_path_and_the_readers_of_its_module(api, name, path, diale
 
 def test_no_other_path_is_recorded():
     assert set(BY_PATH) == {"/v1/chat/completions", "/v1/responses", "/v1/messages"}
+
+
+def test_a_route_that_creates_batches_has_models_that_are_not_read():
+    routes = ("/v1/batches", "/v1/messages/batches", "/openai/v1/batches", "/v1/messages", "/v1/batches/{id}", "")
+    assert [has_unread_models(route) for route in routes] == [True, True, True, False, False, False]
