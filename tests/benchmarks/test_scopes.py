@@ -1,4 +1,4 @@
-"""The table of what the scope of the limits costs."""
+"""The table with the cost of the limits' scope."""
 
 from benchmarks.scopes import Figures, table
 

@@ -1,4 +1,4 @@
-"""`login`, before a server that says what a test wants."""
+"""`login`, with a server that answers as a test wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gateways are told, and what is measured of each."""
+"""The configuration of the gateways, and the measurements of each."""
 
 import re
 from pathlib import Path

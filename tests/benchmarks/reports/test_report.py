@@ -1,4 +1,4 @@
-"""What is written of results: tables, verdicts, the picture, and the page."""
+"""The report of results: tables, verdicts, the picture, and the page."""
 
 from xml.etree import ElementTree as ET
 

@@ -1,4 +1,4 @@
-"""What `people apply` would do, worked out without a database."""
+"""The plan of `people apply`, made without a database."""
 
 import re
 from uuid import UUID

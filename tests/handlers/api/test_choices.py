@@ -1,4 +1,4 @@
-"""Parameters that are one of some words, or a time."""
+"""Parameters with a fixed set of words, or a time."""
 
 from datetime import UTC, datetime
 from enum import StrEnum, auto

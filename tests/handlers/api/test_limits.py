@@ -1,4 +1,4 @@
-"""The limits as clients meet them when several bridges share them, and as operators look at them."""
+"""Limits that several bridges share, as clients and operators see them."""
 
 from __future__ import annotations
 

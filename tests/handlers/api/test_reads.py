@@ -1,4 +1,4 @@
-"""Who read whose calls is in the audit trail: every resource with texts, for everybody but the user and readers."""
+"""The audit trail says who read whose calls: for every resource with texts, and everybody except the user and readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching what was said in calls: who finds what, what is told, and what is audited."""
+"""Search in the texts of calls: who finds what, what the response says, and what is audited."""
 
 from __future__ import annotations
 

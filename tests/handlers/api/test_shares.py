@@ -1,4 +1,4 @@
-"""The share of the control plane that each user has: what is refused to one and not to the others."""
+"""Each user's share of the control plane: one user is refused, the others are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts reach a real receiver, signed, and again until it takes them."""
+"""Signed alerts reach a real receiver, and are repeated until it accepts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker and its supervisor tell each other, written and read."""
+"""The messages between a worker and its supervisor, written and read."""
 
 from __future__ import annotations
 

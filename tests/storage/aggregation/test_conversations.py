@@ -1,4 +1,4 @@
-"""Calls of clients that do not name their sessions: which of them are one session."""
+"""Calls of clients that do not name their sessions: which ones form a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is invented of a day."""
+"""The invented calls of a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals in memory are those of the database after each step in which invented calls are taken out of them."""
+"""Totals in memory equal those of the database after each step of the removal of invented calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another process changes of users is known here within 2 s, by a change stream or without one."""
+"""Changes of users by another process are known here within 2 s, with a change stream or without."""
 
 from __future__ import annotations
 

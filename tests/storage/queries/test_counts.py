@@ -1,4 +1,4 @@
-"""Counts and pages, with any part of the interceptions in the rollups: the same as looking at each."""
+"""Counts and pages, with any part of the interceptions in the rollups, equal a count one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that ended, oldest first, with what limits count of them."""
+"""Ended calls, oldest first, with the amounts that limits count."""
 
 import asyncio
 from contextlib import aclosing

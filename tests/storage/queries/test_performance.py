@@ -1,4 +1,4 @@
-"""How providers fare, by the latest calls."""
+"""The performance of providers, from the latest calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls that say a word add up to."""
+"""The totals of the calls that contain a word."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Of which sessions the calls are that a search finds."""
+"""The sessions of the calls that a search finds."""
 
 from datetime import timedelta
 from uuid import uuid5

@@ -1,4 +1,4 @@
-"""What a request that changes something may look like."""
+"""The form of requests that change something."""
 
 from __future__ import annotations
 

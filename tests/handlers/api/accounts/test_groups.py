@@ -1,4 +1,4 @@
-"""Groups of users, and who is in them."""
+"""Groups of users, and their members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users whom a trusted proxy names in a header."""
+"""Users that a trusted proxy names in a header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everybody's own tokens, and for owners those of all."""
+"""The tokens of a user, and for owners the tokens of all users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asking, and everybody who may."""
+"""The caller's own account, and the list of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The providers that are configured, whether anybody called them or not."""
+"""The configured providers, with and without calls."""
 
 from __future__ import annotations
 

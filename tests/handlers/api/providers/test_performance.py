@@ -1,4 +1,4 @@
-"""`GET /providers/performance`: how providers fare, for who sees everything."""
+"""`GET /providers/performance`: how providers perform, for owners and auditors."""
 
 from __future__ import annotations
 

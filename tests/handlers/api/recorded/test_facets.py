@@ -1,4 +1,4 @@
-"""The names of models, clients, providers and tags, of what was really recorded."""
+"""The names of models, clients, providers and tags in real records."""
 
 from __future__ import annotations
 

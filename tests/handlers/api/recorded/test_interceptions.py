@@ -1,4 +1,4 @@
-"""The list API, on what was really recorded."""
+"""The list API, on real records."""
 
 from __future__ import annotations
 

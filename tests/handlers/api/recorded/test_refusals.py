@@ -1,4 +1,4 @@
-"""What the bridge refuses is recorded, counted to the last, and shown to whom it concerns."""
+"""Refused calls are recorded, all counted, and shown to the users concerned."""
 
 from __future__ import annotations
 

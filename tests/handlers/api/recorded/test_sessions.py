@@ -1,4 +1,4 @@
-"""Sessions, of what was really recorded."""
+"""Sessions of real records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a role may see, over every resource, and from when a changed role counts."""
+"""What a role may see of every resource, and when a changed role takes effect."""
 
 from __future__ import annotations
 

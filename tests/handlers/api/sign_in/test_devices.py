@@ -1,4 +1,4 @@
-"""A program that gets a token by its user's word."""
+"""A program that gets a token when its user allows it."""
 
 from __future__ import annotations
 

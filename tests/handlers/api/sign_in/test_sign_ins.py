@@ -1,4 +1,4 @@
-"""Where a user is signed in, as the API shows it, and how each of it ends."""
+"""The sessions of a user in the API, and how each ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups are what their calls add up to, wherever they are read."""
+"""Groups equal the sums of their calls, from every source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups and series are ranked by is read from as little as tells it."""
+"""The ranking of groups and series reads as little as possible."""
 
 from __future__ import annotations
 

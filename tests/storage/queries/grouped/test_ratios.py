@@ -1,4 +1,4 @@
-"""Groups are sorted by what two sums say of each."""
+"""Groups are sorted by the ratio of two sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series of a search are what its calls add up to, wherever they are read."""
+"""Series of a search equal the sums of its calls, from every source."""
 
 from __future__ import annotations
 

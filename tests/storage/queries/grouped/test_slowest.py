@@ -1,4 +1,4 @@
-"""The groups whose calls took longest are found without looking at the percentiles of all."""
+"""The groups with the slowest calls are found without the percentiles of all groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people ask first after a start is in memory by then."""
+"""The first queries after a start are already in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded of the calls that a provider bills, by day and model."""
+"""The records of the calls that a provider bills, by day and model."""
 
 from __future__ import annotations
 

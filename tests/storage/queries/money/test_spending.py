@@ -1,4 +1,4 @@
-"""What calls cost in rows: each call in one, from rollups where they tell it."""
+"""The cost of calls in rows: each call is in one, from rollups if they have it."""
 
 from __future__ import annotations
 

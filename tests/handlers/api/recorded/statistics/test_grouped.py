@@ -1,4 +1,4 @@
-"""Groups of the statistics, as they are asked for and answered."""
+"""Groups of the statistics: requests and responses."""
 
 from __future__ import annotations
 

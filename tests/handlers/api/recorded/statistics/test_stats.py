@@ -1,4 +1,4 @@
-"""The statistics, of what was really recorded."""
+"""The statistics of real records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups added up to is read once, and is right at every moment."""
+"""Totals of groups are read once, and are right at every moment."""
 
 from __future__ import annotations
 
