@@ -1,4 +1,4 @@
-"""What an audit says of the answers of pip-audit and npm, which stand in for indexes with and without advisories."""
+"""The result of an audit, from output of pip-audit and npm for indexes with and without advisories."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The shipped nginx.conf before a real bridge: what strangers reach, and what is bounded."""
+"""The shipped nginx.conf in front of a real bridge: what it lets through, and what it bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the official SDKs make of refusals, and of a token that they send twice."""
+"""How the official SDKs handle refusals, and a token that they send twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo provider through the bridge: what a newcomer sees, with the SDKs that a newcomer has."""
+"""The demo provider through the bridge, with the SDKs of a newcomer."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the bridge refuses arrives as the SDKs' own exceptions, with the bridge's message; SDKs wait as they are told."""
+"""Refusals of the bridge arrive as the SDKs' own exceptions, with the bridge's message. SDKs wait as `Retry-After` says."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What goes wrong upstream reaches the SDKs as what it is, and is recorded as such."""
+"""Failures of the upstream reach the SDKs unchanged, and are recorded as such."""
 
 import asyncio
 import json

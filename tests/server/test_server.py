@@ -1,4 +1,4 @@
-"""How the server starts, and how it says why it does not."""
+"""The start of the server, and its messages when it cannot start."""
 
 from __future__ import annotations
 

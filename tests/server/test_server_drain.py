@@ -1,4 +1,4 @@
-"""A server that is told to stop with many streams open: those that end in time end whole, the others are told why."""
+"""A server that stops with many open streams: those that end in time are whole, the others get the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server ends: in order, in time, at once, or killed; and what the next one finds."""
+"""The end of the server: in order, in time, at once, or killed; and the start of the next one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server warns of at its start, without starting one."""
+"""The warnings of the server at its start, without a running server."""
 
 from __future__ import annotations
 

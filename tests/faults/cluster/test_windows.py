@@ -1,4 +1,4 @@
-"""What is counted of a limit from outside."""
+"""Counts of a limit, from outside."""
 
 from __future__ import annotations
 

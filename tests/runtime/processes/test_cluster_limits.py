@@ -1,4 +1,4 @@
-"""Servers of two workers each that share limits in MongoDB: each asks as one, in its supervisor."""
+"""Servers of two workers each that share limits in MongoDB: the supervisor of each calls the database for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When Python looks for garbage."""
+"""When Python's garbage collector runs."""
 
 from __future__ import annotations
 
