@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
-from tests.dashboard.page import WIDE
+from tests.dashboard.page import PHONE, WIDE
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.polling import poll
 
@@ -153,6 +153,25 @@ def test_a_provider_says_what_its_calls_of_a_range_add_up_to(page, site, owner, 
     page.until(lambda: f"calls of {datetime.now(UTC):%-d %b}" not in page.find(".toolbar p").text, "another range")
     page.click(".provider-row[data-name='openai']")
     page.until(lambda: page.address == "providers/openai?range=last-month&tz=UTC", "the range was to stay")
+
+
+@pytest.mark.parametrize("size", [PHONE, (WIDE[0], 300)])
+def test_what_is_scrolled_to_lies_under_no_header(page, site, owner, size):
+    model = call_recorded(site, owner)
+    page.resize(size)
+    page.open(f"providers/demo?model={model}", owner)
+    page.find("details.model[open]", "Wait for the provider")
+    page.find(".detail p a", f"Calls of {model} by user")
+    page.find(".detail section h3", "Check")
+    script = """
+        const link = document.querySelector(".detail p a")
+        document.querySelector(".detail").lastElementChild.scrollIntoView({block: "end"})
+        const wasAbove = link.getBoundingClientRect().bottom < 0
+        link.scrollIntoView({block: "nearest"})
+        const {x, y, width, height} = link.getBoundingClientRect()
+        return [wasAbove, document.elementFromPoint(x + width / 2, y + height / 2) === link]"""
+    assert page.browser.execute_script(script) == [True, True]
+    page.resize(WIDE)
 
 
 def test_an_auditor_sees_providers_and_changes_none(page, site, provider):
