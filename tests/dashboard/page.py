@@ -187,6 +187,17 @@ class Page:
     def gone(self, css: str) -> None:
         self.until(lambda: not self.all(css), f"{css} was to go")
 
+    def scroll_to_end(self) -> None:
+        """Scroll down until a list says that it has all; each page of it is waited for."""
+
+        def seen() -> int:
+            self.browser.execute_script("scrollTo(0, document.body.scrollHeight)")
+            return len(self.all(".rows > *"))
+
+        while not self.all(".end p.quiet"):
+            before = seen()
+            self.until(lambda: seen() > before or self.all(".end p.quiet"), "the list was to go on")  # noqa: B023
+
     def texts(self, css: str) -> list[str]:
         """What these elements say, also out of sight, with spaces as they are seen."""
         script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"

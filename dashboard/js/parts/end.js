@@ -11,7 +11,9 @@ export function End({ pages, children }) {
   const latest = useRef();
   latest.current = pages.more;
   useEffect(() => {
-    const observer = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current(), { rootMargin: "600px" });
+    // Several changes may be told at once, the oldest first.
+    const follow = (changes) => changes.at(-1).isIntersecting && latest.current();
+    const observer = new IntersectionObserver(follow, { rootMargin: "600px" });
     observer.observe(mark.current);
     return () => observer.disconnect();
   }, [pages.rows.length]);

@@ -29,8 +29,7 @@ def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
         site.send(auditor, "POST", "users/me/tokens", name=f"number {number}")
     page.open("audit", auditor)
     page.find(".entry")
-    while not page.all(".end p.quiet"):
-        page.browser.execute_script("scrollTo(0, document.body.scrollHeight)")
+    page.scroll_to_end()
     said = page.texts(".entry .what")
     assert "command line added demo as owner" in said
     created = [

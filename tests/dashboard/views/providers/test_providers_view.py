@@ -158,6 +158,7 @@ def test_a_provider_says_what_its_calls_of_a_range_add_up_to(page, site, owner, 
 @pytest.mark.parametrize("size", [PHONE, (WIDE[0], 300)])
 def test_what_is_scrolled_to_lies_under_no_header(page, site, owner, size):
     model = call_recorded(site, owner)
+    poll(lambda: site.get(owner, "stats", q=f"model:{model}", bucket="all")["total"]["interceptions"])
     page.resize(size)
     page.open(f"providers/demo?model={model}", owner)
     page.find("details.model[open]", "Wait for the provider")
