@@ -49,13 +49,13 @@ class AllTokensHandler(ChangeHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
         values = single_values(self.request.query_arguments, SEARCH_PARAMETERS)
-        page, text = parse_page(values), values.get("q", "").strip()
+        page, text = parse_page(values), values.get("q", "")
         if scrub_quoted(text) != text:
             raise ValidationProblem(INVALID, validations=[("q", NOT_IN_ADDRESSES)])
         if len(text) > MAX_SEARCH:
             raise ValidationProblem(INVALID, validations=[("q", TOO_LONG)])
         with change_problems():
-            count, found = await self.bridge.tokens.search(text, limit=page.limit, offset=page.offset)
+            count, found = await self.bridge.tokens.search(text.strip(), limit=page.limit, offset=page.offset)
         self.write_json(FoundTokenList(count, [_found(one) for one in found]))
 
     head = get

@@ -64,6 +64,7 @@ async def test_a_token_in_an_address_is_refused_and_not_said_back(running):
     assert (status, refused["validations"]) == (400, [{"field": "q", "detail": NOT_IN_ADDRESSES}])
     assert token not in json.dumps(refused)
     assert (await running.get(f"{API}/tokens?q={'x' * 257}"))[1]["validations"][0]["field"] == "q"
+    assert (await running.get(f"{API}/tokens?q={'%20' * 257}"))[1]["validations"][0]["field"] == "q"
 
 
 @pytest.mark.gen_test
