@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 from zlib import crc32
 
-from msgspec import Raw, Struct, ValidationError, field
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.formats.json_text import decode
@@ -78,41 +78,25 @@ class Blocks(Struct, frozen=True):
         return counts + b"".join((*self.tools, *self.system, *self.messages))
 
 
-_MISSING: Final = Raw()
+class BeforeMessages(Struct):
+    """What a provider caches before the messages, by the names of all APIs."""
+
+    tools: Raw = field(default_factory=Raw)
+    functions: Raw = field(default_factory=Raw)
+    toolConfig: Raw = field(default_factory=Raw)  # noqa: N815 - as Converse has it
+    system: Raw = field(default_factory=Raw)
+    instructions: Raw = field(default_factory=Raw)
+    systemInstruction: Raw = field(default_factory=Raw)  # noqa: N815 - as Gemini has it
+    system_instruction: Raw = field(default_factory=Raw)
 
 
-class _Request(Struct):
-    """What of the requests of all APIs is cached."""
-
-    tools: Raw = _MISSING
-    functions: Raw = _MISSING
-    toolConfig: Raw = _MISSING  # noqa: N815 - as Converse has it
-    system: Raw = _MISSING
-    instructions: Raw = _MISSING
-    systemInstruction: Raw = _MISSING  # noqa: N815 - as Gemini has it
-    system_instruction: Raw = _MISSING
-    messages: Raw = _MISSING
-    input: Raw = _MISSING
-    contents: Raw = _MISSING
-
-
-class _UsualRequest(Struct):
-    """The same as nearly all requests are: what is a list in most of them is decoded as one at once."""
-
-    tools: list[Raw] = field(default_factory=list)
-    functions: Raw = _MISSING
-    toolConfig: Raw = _MISSING  # noqa: N815 - as Converse has it
-    system: Raw = _MISSING
-    instructions: Raw = _MISSING
-    systemInstruction: Raw = _MISSING  # noqa: N815 - as Gemini has it
-    system_instruction: Raw = _MISSING
-    messages: list[Raw] = field(default_factory=list)
-    input: list[Raw] = field(default_factory=list)
-    contents: list[Raw] = field(default_factory=list)
+class _Request(BeforeMessages):
+    messages: Raw = field(default_factory=Raw)
+    input: Raw = field(default_factory=Raw)
+    contents: Raw = field(default_factory=Raw)
 
 
 _REQUEST: Final = Decoder(_Request)
-_USUAL_REQUEST: Final = Decoder(_UsualRequest)
 _ARRAY: Final = Decoder(list[Raw])
 _MARKED: Final = b'"cache'
 """What both marks of what is to be cached begin with."""
@@ -137,29 +121,35 @@ _NEXT_PART: Final = (b'"},{"', b'"}, {"')
 _END_BYTES: Final = 128
 
 
-def read_blocks(body: Body) -> Blocks | None:
-    """Read the blocks of a request body; None where it has none, is no JSON object, or has too much in it to be read at once."""
+def read_blocks(body: Body) -> bytes | None:
+    """Read the blocks of a request body, packed; None where it has none, is no JSON object, or has too much in it to be read at once."""
     is_small = len(body) <= LIGHT_BYTES or isinstance(body, Light)
     if len(body) > MAX_BYTES or not (is_small or body.count(b",") <= MAX_COMMAS):
         return None
-    is_marked = body.rfind(_MARKED) >= 0
+    whole = body if isinstance(body, bytes) else bytes(body)
     try:
-        request = _decoded(body if isinstance(body, bytes) else bytes(body))
-        tools = _checksums(MAX_BLOCKS, is_marked, request.tools, request.functions, request.toolConfig)
-        instructions = request.system, request.instructions, request.systemInstruction, request.system_instruction
-        system = _checksums(MAX_BLOCKS - len(tools), is_marked, *instructions)
-        room = MAX_BLOCKS - len(tools) - len(system)
-        messages = _checksums(room, is_marked, request.messages, request.input, request.contents)
+        request = decode(whole, _REQUEST)
+        return pack_blocks(whole, request, _elements(request.messages, request.input, request.contents))
     except (ValueError, RecursionError):
         return None
-    return Blocks(tools, system, messages) if messages else None
 
 
-def _decoded(body: bytes) -> _UsualRequest | _Request:
-    try:
-        return decode(body, _USUAL_REQUEST)
-    except ValidationError:
-        return decode(body, _REQUEST)
+def pack_blocks(body: bytes, first: BeforeMessages, messages: Sequence[Raw]) -> bytes | None:
+    """Return the blocks of a request body that is decoded, as `Blocks.pack` does; None where it has no messages."""
+    tools = _elements(first.tools, first.functions, first.toolConfig)[:MAX_BLOCKS]
+    system = _elements(first.system, first.instructions, first.systemInstruction, first.system_instruction)
+    system = system[: MAX_BLOCKS - len(tools)]
+    messages = messages[: MAX_BLOCKS - len(tools) - len(system)]
+    if not messages:
+        return None
+    texts = [bytes(raw) for raw in (*tools, *system, *messages)]
+    if body.rfind(_MARKED) >= 0:
+        # From the end this search is five times as fast as from the beginning: few bytes are the first of what is looked for.
+        texts = [_without_marks(text) if text.rfind(_MARKED) >= 0 else text for text in texts]
+    texts = [text if text.startswith(_USUAL_OTHERS) else _as_one_text(text) for text in texts]
+    numbers = [0] * (2 * len(texts))
+    numbers[::2], numbers[1::2] = map(crc32, texts), map(len, texts)
+    return struct.pack(f">HH{len(numbers)}I", len(tools), len(system), *numbers)
 
 
 def unpack(packed: bytes) -> Blocks:
@@ -221,22 +211,20 @@ def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
     return common > 0 and old[:common] == new[:common]
 
 
-def _checksums(room: int, is_marked: bool, *values: Raw | list[Raw]) -> tuple[bytes, ...]:
-    blocks: list[Raw] = []
+def _elements(*values: Raw) -> list[Raw]:
+    """Return the elements of arrays, and what is none but there; in their order.
+
+    Raises:
+        ValueError: One is an array with something that is not JSON in it.
+    """
+    elements: list[Raw] = []
     for value in values:
-        if value is not _MISSING:
-            blocks += value if isinstance(value, list) else _elements(value)
-    texts: Iterable[bytes] = map(bytes, blocks[:room])
-    if is_marked:
-        # From the end this search is five times as fast as from the beginning: few bytes are the first of what is looked for.
-        texts = (_without_marks(text) if text.rfind(_MARKED) >= 0 else text for text in texts)
-    return tuple([_ENTRY.pack(crc32(text), len(text)) for text in map(_as_one_text, texts)])
-
-
-def _elements(value: Raw) -> Iterable[Raw]:
-    if bytes(memoryview(value)[:1]) == b"[":
-        return _ARRAY.decode(value)
-    return () if bytes(memoryview(value)[:5]) in (b"", b"null") else (value,)
+        begin = bytes(memoryview(value)[:5])
+        if begin.startswith(b"["):
+            elements += _ARRAY.decode(value)
+        elif begin not in (b"", b"null"):
+            elements.append(value)
+    return elements
 
 
 def _without_marks(block: bytes) -> bytes:
@@ -263,7 +251,7 @@ def _begin_of(block: bytes, at: int, least: int) -> int:
 
 def _as_one_text(block: bytes) -> bytes:
     """Return a message whose content is a list of one text with that text as its content, and any other as it is."""
-    if len(block) > MAX_ONE_TEXT or block.startswith(_USUAL_OTHERS):
+    if len(block) > MAX_ONE_TEXT:
         return block
     if block.endswith(_LIST_END) and block[-len(_LIST_END) - 1] not in _TEXT_END:
         return block

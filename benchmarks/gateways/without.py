@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from intercept.formats.large_bodies import Body
-
 
 def _in_step() -> None:
     """A request takes its steps alone, even while many are in progress."""
@@ -35,11 +33,10 @@ def _prompt_blocks() -> None:
     """Records have no checksums of the blocks of requests."""
     from intercept import blocks  # noqa: PLC0415 - only in the server's process
 
-    def read_blocks(body: Body) -> None:
+    def no_blocks(*_args: object) -> None:
         """Read none."""
-        del body
 
-    blocks.read_blocks = read_blocks
+    vars(blocks).update(read_blocks=no_blocks, pack_blocks=no_blocks)
 
 
 TRICKS: dict[str, Callable[[], None]] = {

@@ -98,12 +98,12 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
     Raises:
         Problem: 400, it cannot be read.
     """
-    blocks = read_blocks(body) if api.caches_prompts else None
     try:
-        if not is_light(body):
-            body = await bridge.pieces.finish(abridged(body), user_id)
-        summary = _parse(body if isinstance(body, bytes) else bytes(body), to, api)
-        return summary if blocks is None else replace(summary, blocks=blocks.pack())
+        readable = body if is_light(body) else await bridge.pieces.finish(abridged(body), user_id)
+        summary = _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api)
+        if not api.caches_prompts or summary.blocks is not None:
+            return summary
+        return replace(summary, blocks=read_blocks(body))
     except InvalidRequestError as error:
         raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, field, structs
+from msgspec import Raw, field, structs
 from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
+from intercept.blocks import BeforeMessages, pack_blocks
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import decode
 from intercept.formats.large_bodies import Abridged, abridged
@@ -26,8 +28,8 @@ MAX_SKIPPED_MESSAGES: Final = 8
 """Messages of the client program that are skipped at the end of a conversation."""
 
 
-class RequestBody(Struct):
-    """What every API has in its request body."""
+class RequestBody(BeforeMessages):
+    """What every API has in its request body, and what a provider caches of it before the messages."""
 
     model: str = ""
     stream: bool | None = None
@@ -139,6 +141,19 @@ def _check_once(body: bytes) -> None:
     for once in _ONCE:
         if names.count(once) > 1:
             raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")
+
+
+def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:
+    """Return the blocks of a request that `decode_request` returned, packed (see `intercept.blocks`).
+
+    None where they are not known from that: it has no messages, or texts were left out to decode it.
+    """
+    if isinstance(body, Abridged) or not is_light(body):
+        return None
+    try:
+        return pack_blocks(body, request, messages)
+    except (ValueError, RecursionError):
+        return None
 
 
 def last_message(items: Items) -> Item | None:

@@ -17,7 +17,7 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
 from intercept.dialects.tool_results import read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
@@ -121,6 +121,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
+        blocks=known_blocks(body, request, request.messages),
     )
 
 

@@ -17,7 +17,14 @@ from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.anthropic.messages import read_session_hint, tool_result
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
+from intercept.dialects.request_bodies import (
+    RequestBody,
+    decode_request,
+    known_blocks,
+    last_message,
+    read_count,
+    tool_call_id,
+)
 from intercept.dialects.tool_results import read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
 from intercept.items import Item, Items, Part
@@ -77,6 +84,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
+        blocks=known_blocks(body, request, request.messages),
     )
 
 

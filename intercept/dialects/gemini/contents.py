@@ -14,7 +14,14 @@ from msgspec.json import Decoder
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
+from intercept.dialects.request_bodies import (
+    RequestBody,
+    decode_request,
+    known_blocks,
+    last_message,
+    read_count,
+    tool_call_id,
+)
 from intercept.dialects.tool_results import read_results, result
 from intercept.formats.json_text import read_struct
 from intercept.items import MAX_PARTS, Item, Items
@@ -113,6 +120,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=tool_call_id(result_keys[-1]) if result_keys else None,
         conversation=read_conversation(contents, _conversation_texts),
         tool_results=read_results(contents, _results),
+        blocks=known_blocks(body, request, request.contents),
     )
 
 

@@ -16,7 +16,7 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
 from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import read_results, results_of_message
 from intercept.formats.json_text import read_struct
@@ -128,6 +128,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         uses_state=bytes(request.store) == b"true",
         tags=metadata_tags(request.metadata),
         tool_results=read_results(messages, results_of_message),
+        blocks=known_blocks(body, request, request.messages),
     )
 
 

@@ -16,7 +16,7 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
 from intercept.dialects.tool_results import read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
@@ -116,6 +116,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
         uses_state=request.uses_state,
         tool_results=read_results(items, results_of_item),
+        blocks=None if isinstance(request.input, str) else known_blocks(body, request, request.input),
     )
 
 

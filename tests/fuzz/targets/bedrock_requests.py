@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.bedrock.requests import parse_request
@@ -31,6 +32,7 @@ def check(data: bytes) -> None:
 
 def _parsed(data: bytes, *, whole: bool) -> RequestSummary | None:
     try:
-        return parse_request(data if whole else finish(abridged(data)), "m")
+        summary = parse_request(data if whole else finish(abridged(data)), "m")
     except InvalidRequestError:
         return None
+    return replace(summary, blocks=None)  # an abridged body has none

@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from intercept.apis import Api, InvalidRequestError, RequestSummary
+from intercept.blocks import read_blocks
 from intercept.catalog import BY_PATH
 from intercept.dialects.anthropic.messages import MAX_SESSION_HINT
 from intercept.dialects.drafts import MAX_NAME
@@ -77,6 +80,8 @@ def check(data: bytes) -> None:
 
 def _outcome(api: Api, body: bytes, shortened: Callable[[bytes], bytes] = bytes) -> RequestSummary | None:
     try:
-        return api.parse_request(shortened(body))
+        summary = api.parse_request(shortened(body))
     except InvalidRequestError:
         return None
+    assert summary.blocks in (None, read_blocks(body))
+    return replace(summary, blocks=None)

@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
@@ -136,7 +137,7 @@ def test_no_body_that_is_read_at_once_holds_anybody_up(api, body):
 
 def outcome(read, body):
     try:
-        return read(body)
+        return replace(read(body), blocks=None)  # an abridged body has none
     except InvalidRequestError:
         return "refused"
 
@@ -151,7 +152,7 @@ def test_an_abridged_request_is_summed_up_like_the_whole_one(conversation):
     assert plain(summary) == conversation.record.request
     padded = json.dumps({"x": [[[[[["x" * WINDOW_BYTES]]]]]]} | json.loads(conversation.request), indent=9).encode()
     summary = conversation.api.parse_request(finish(abridged(padded)))
-    assert summary == conversation.api.parse_request(padded)
+    assert summary == outcome(conversation.api.parse_request, padded)
     assert summary.user_prompt == conversation.record.request.user_prompt
 
 

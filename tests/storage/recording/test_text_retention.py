@@ -78,7 +78,7 @@ async def keep(calls, *numbers, days=1, session="s", end=True, recording=None):
             client_session_id=session,
             user_prompt=UserPrompt(prompt=f"{SECRET} {number}"),
             conversation=Conversation(key=b"1" * 16, continues=b"2" * 16),
-            blocks=read_blocks(b'{"messages":[1]}').pack(),
+            blocks=read_blocks(b'{"messages":[1]}'),
         )
         if end:
             tries = (Try(provider_name="p", error=ERROR), Try(provider_name="q", status=429))

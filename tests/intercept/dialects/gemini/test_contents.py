@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.catalog import COUNT_TOKENS, GENERATE_CONTENT
@@ -74,4 +75,4 @@ def test_a_large_request_is_read_like_a_small_one(api):
     image = said({"inlineData": {"data": "A" * 300_000}}, {"text": "see"}, role="model")
     for last in (said({"text": "Hello"}), said(RESPONSE), said({"function_response": RESPONSE["functionResponse"]})):
         body = request(said({"text": "first"}), image, last, tools=[{"name": "x" * 10_000}])
-        assert api.parse_request(finish(abridged(body)), "m") == api.parse_request(body, "m")
+        assert api.parse_request(finish(abridged(body)), "m") == replace(api.parse_request(body, "m"), blocks=None)

@@ -104,8 +104,8 @@ async def cached(database, call, packed, *, read, written):
 @pytest.mark.gen_test
 async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summed_up(database, sessions):
     first, second, third = Call(1, "a"), Call(4, "a"), Call(9, "a")
-    before = read_blocks(b'{"system":"It is 9:01","messages":[1,2]}').pack()
-    now = read_blocks(b'{"system":"It is 9:02","messages":[1,2,3]}').pack()
+    before = read_blocks(b'{"system":"It is 9:01","messages":[1,2]}')
+    now = read_blocks(b'{"system":"It is 9:02","messages":[1,2,3]}')
     await keep(database, first)
     await cached(database, first, before, read=0, written=1000)
     await sessions.add_pending()
