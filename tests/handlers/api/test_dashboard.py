@@ -108,11 +108,28 @@ async def test_every_library_of_the_import_map_is_served_and_nothing_else_of_npm
     assert (await fetch(running, "/dashboard/node_modules/preact/package.json")).status == 404
 
 
-def test_the_page_asks_for_all_its_modules_at_once():
-    asked = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', SOURCE)
+def imported(name):
+    """A module with all that it imports before it runs."""
+    modules, rest = set(), [ROOT / name]
+    while rest:
+        module = rest.pop().resolve()
+        if module not in modules:
+            modules.add(module)
+            rest += [module.parent / each for each in re.findall(r'from "(\..+?)"', module.read_text())]
+    return {module.relative_to(ROOT.resolve()).as_posix() for module in modules}
+
+
+def test_the_page_asks_for_all_modules_of_the_overview_at_once():
+    preloaded = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', SOURCE)
+    needed = (imported("js/main.js") | imported("js/views/overview/overview.js")) - {"js/main.js"}
+    assert sorted(preloaded) == sorted(needed | {one for one in LIBRARIES if one.endswith(("js", "mjs"))})
+
+
+def test_every_module_of_the_page_belongs_to_a_view_or_to_all():
+    views = re.findall(r'import\("\.\./(.+?)"\)', (ROOT / "js/frame/views.js").read_text())
+    used = imported("js/main.js").union(*[imported(f"js/{view}") for view in views])
     of_docs = {name for name in OWN if name.startswith("js/reference/")}
-    modules = [one for one in (*LIBRARIES, *OWN) if one.endswith(("js", "mjs")) and one not in of_docs | {"js/main.js"}]
-    assert sorted(asked) == sorted(modules)
+    assert used == {name for name in OWN if name.endswith(".js")} - of_docs
 
 
 ELSEWHERE = (

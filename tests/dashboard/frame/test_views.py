@@ -1,0 +1,28 @@
+"""Views are loaded when they are needed, and before."""
+
+from __future__ import annotations
+
+LOADED = "return performance.getEntriesByType('resource').some((one) => one.name.endsWith(arguments[0]))"
+BLOCKED = "Failed to load resource: net::ERR_BLOCKED_BY_CLIENT"
+
+
+def test_a_view_is_loaded_before_somebody_goes_there(page, site):
+    _, token = site.user()
+    page.open("usage", token)
+    page.find("h1", "My usage")
+    module = "/js/views/webhooks/webhooks.js"  # of a view that nobody has opened in this page
+    page.until(lambda: page.browser.execute_script(LOADED, module), "all views were waited for")
+
+
+def test_a_view_that_cannot_be_loaded_says_so_and_is_loaded_again(page, site):
+    _, token = site.user()
+    page.browser.execute_cdp_cmd("Network.enable", {})
+    page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/views/sessions/sessions.js"]})
+    try:
+        page.open("sessions", token)
+        assert "This view could not be loaded." in page.find(".failure").text
+        assert all(BLOCKED in line for line in page.complaints())
+    finally:
+        page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    page.find(".failure button", "Try again").click()
+    page.find(".empty")
