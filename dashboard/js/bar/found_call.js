@@ -7,13 +7,13 @@ import { go, href } from "../frame/router.js";
 
 /** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */
 export function useFoundCall(route) {
-  const asking = useRef(null);
-  useEffect(() => () => asking.current?.abort(), [route]);
+  const aborter = useRef(null);
+  useEffect(() => () => aborter.current?.abort(), [route]);
   return (text, show) => {
-    asking.current?.abort();
+    aborter.current?.abort();
     if (!idOf(text)) return show();
-    asking.current = new AbortController();
+    aborter.current = new AbortController();
     const open = ({ results: [call] }) => (call ? go(href("interceptions", call.id, { q: text })) : show());
-    return get("interceptions", { q: text, limit: 1 }, asking.current.signal).then(open, (error) => error.name === "AbortError" || show());
+    return get("interceptions", { q: text, limit: 1 }, aborter.current.signal).then(open, (error) => error.name === "AbortError" || show());
   };
 }

@@ -9,35 +9,35 @@ import { Failure } from "../parts/states.js";
 import { searchFor } from "./query.js";
 import { href } from "../frame/router.js";
 
-/** Looks up tokens; `look` takes the text of one, and `shown` is what is known of the last. */
+/** Looks up tokens; `lookUp` takes the text of one, and `shown` is what is known of the last. */
 export function useFoundToken() {
   const [state, setState] = useState(null);
-  const turn = useRef(0);
+  const latest = useRef(0);
   const forget = () => {
-    turn.current += 1;
+    latest.current += 1;
     setState(null);
   };
-  const look = (text) => {
+  const lookUp = (text) => {
     forget();
-    const asked = turn.current;
-    const tell = (found) => asked === turn.current && setState(found);
+    const number = latest.current;
+    const show = (found) => number === latest.current && setState(found);
     return send("POST", "tokens/lookup", { token: text }).then(
-      (token) => tell({ token }),
-      (error) => tell({ error }),
+      (token) => show({ token }),
+      (error) => show({ error }),
     );
   };
   const revoked = () => setState(({ token }) => ({ token: { ...token, revoked_at: new Date().toISOString() } }));
-  return { look, forget, shown: state && html`<${FoundToken} ...${state} onRevoked=${revoked} onClose=${forget} />` };
+  return { lookUp, forget, shown: state && html`<${FoundToken} ...${state} onRevoked=${revoked} onClose=${forget} />` };
 }
 
 function FoundToken({ token, error, onRevoked, onClose }) {
-  const [asking, setAsking] = useState(false);
+  const [revoking, setRevoking] = useState(false);
   if (error) return html`<${Failure} error=${error} />`;
   const { id, name, user, last_used_at: used, last_client: client, last_client_ip: address, revoked_at: revoked, expires_at: expires } = token;
   const over = revoked || (expires && Date.parse(expires) <= Date.now());
   const revoke = async () => {
     await send("DELETE", `tokens/${encodeURIComponent(id)}`);
-    setAsking(false);
+    setRevoking(false);
     onRevoked();
   };
   return html`
@@ -48,12 +48,12 @@ function FoundToken({ token, error, onRevoked, onClose }) {
         ${over && html`<b>${revoked ? `It was revoked ${time(revoked)}.` : `It expired ${time(expires)}.`}</b>`}
       </p>
       <p>
-        ${!over && html`<button type="button" class="danger" onClick=${() => setAsking(true)}>Revoke</button>`}${" "}
+        ${!over && html`<button type="button" class="danger" onClick=${() => setRevoking(true)}>Revoke</button>`}${" "}
         <a href=${href("interceptions", "", { q: searchFor({ token: id }) })}>Its calls</a>${" "}
         <button type="button" class="plain" onClick=${onClose}>Close</button>
       </p>
-      ${asking &&
-      html`<${Confirm} title=${`Revoke ${name || "this token"}?`} verb="Revoke" act=${revoke} onClose=${() => setAsking(false)}>
+      ${revoking &&
+      html`<${Confirm} title=${`Revoke ${name || "this token"}?`} verb="Revoke" act=${revoke} onClose=${() => setRevoking(false)}>
         <p>Whatever uses <code>${id}</code> is let in no more, within seconds. This cannot be undone.</p>
       <//>`}
     </section>

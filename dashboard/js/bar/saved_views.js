@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../server/api.js";
 import { Confirm } from "../parts/dialog.js";
-import { Failure, Loading } from "../parts/states.js";
+import { Pending } from "../parts/states.js";
 import { useResource } from "../server/resource.js";
 import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
 import { ViewDialog } from "./view_dialog.js";
@@ -15,25 +15,24 @@ export function SavedViews({ route, user }) {
   const shown = savedOf(route);
   const [open, setOpen] = useState(false);
   const [dialog, setDialog] = useState(null);
-  const [said, setSaid] = useState("");
+  const [message, setMessage] = useState("");
   const list = useResource(open ? "views" : null, { limit: MAX_VIEWS });
   const done = (text) => {
     setDialog(null);
-    setSaid(text);
+    setMessage(text);
     list.reload();
   };
-  const ask = (what, view) => setDialog({ what, view });
+  const openDialog = (what, view) => setDialog({ what, view });
   const close = () => setDialog(null);
   return html`
     <div class="saved">
       <${Menu} open=${open} onOpen=${setOpen}>
-        ${list.error && html`<${Failure} error=${list.error} retry=${list.reload} />`}
-        ${!list.data && !list.error && html`<${Loading} />`}
+        <${Pending} data=${list.data} error=${list.error} retry=${list.reload} />
         ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet. “Save view” keeps what is shown under a name.</p>`}
-        ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} ask=${ask} onChosen=${() => setOpen(false)} />`)}</ul>`}
+        ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} onDialog=${openDialog} onChosen=${() => setOpen(false)} />`)}</ul>`}
       <//>
-      <button type="button" onClick=${() => ask("save")}>Save view</button>
-      <span class="done" role="status">${said}</span>
+      <button type="button" onClick=${() => openDialog("save")}>Save view</button>
+      <span class="done" role="status">${message}</span>
       ${dialog?.what === "save" && html`<${ViewDialog} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
       ${dialog?.what === "change" && html`<${ViewDialog} view=${dialog.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
       ${dialog?.what === "remove" && html`<${Removal} view=${dialog.view} onClose=${close} onDone=${() => done(`Removed “${dialog.view.name}”.`)} />`}
@@ -68,7 +67,7 @@ function Menu({ open, onOpen, children }) {
   `;
 }
 
-function Line({ view, user, shown, ask, onChosen }) {
+function Line({ view, user, shown, onDialog, onChosen }) {
   const { name, page, shared, owner } = view;
   const isMine = owner.id === user.id;
   const about = [PAGES[page], shared && (isMine ? "shared" : `shared by ${owner.username}`)].filter(Boolean).join(", ");
@@ -79,8 +78,8 @@ function Line({ view, user, shown, ask, onChosen }) {
       ${
         mayChange &&
         html`
-          <button type="button" class="plain" aria-label=${`Change ${name}`} onClick=${() => ask("change", view)}>Change</button>
-          <button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${() => ask("remove", view)}>Remove</button>
+          <button type="button" class="plain" aria-label=${`Change ${name}`} onClick=${() => onDialog("change", view)}>Change</button>
+          <button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${() => onDialog("remove", view)}>Remove</button>
         `
       }
     </li>

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../frame/keys.js";
+import { submitting } from "../parts/form.js";
 import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
 import { useFoundToken } from "./found_token.js";
 import { useKnown } from "./known.js";
@@ -18,17 +19,16 @@ export function Search({ q, user, onSearch, example, known }) {
   const all = terms(q);
   useKeys({ "/": () => line.current.focus() });
   const without = (index) => all.filter((_, at) => at !== index).map((term) => term.text).join(" ");
-  const submit = (event) => {
-    event.preventDefault();
+  const submit = submitting(() => {
     const added = text.trim();
     const secret = holdsSecret(added);
     const mayLook = user.role === "owner" && isToken(added);
     setRefused(secret && !mayLook);
     found.forget();
     setText("");
-    if (mayLook) found.look(added);
+    if (mayLook) found.lookUp(added);
     else if (!secret && added) onSearch(idOf(added) ? added : [q, added].filter(Boolean).join(" "));
-  };
+  });
   const remove = (index) => {
     onSearch(without(index));
     line.current.focus();

@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { getVersioned, send, sendVersioned } from "../server/api.js";
 import { Dialog } from "../parts/dialog.js";
 import { TextField } from "../parts/field.js";
+import { submitting } from "../parts/form.js";
 import { Failure } from "../parts/states.js";
 import { useChange } from "../server/resource.js";
 import { PAGES, isSame } from "./addresses.js";
@@ -29,11 +30,10 @@ export function ViewDialog({ view, shown, onClose, onDone }) {
   useEffect(() => {
     if (view) load();
   }, []);
-  const submit = (event) => {
-    event.preventDefault();
+  const submit = submitting(() => {
     const fields = { name: name.trim(), shared, ...(view && !moved ? {} : shown) };
     run(async () => onDone(view ? (await sendVersioned("PATCH", path, fields, kept.version)).data : await send("POST", "views", fields)));
-  };
+  });
   const isRead = !view || kept;
   const canMove = view && Object.hasOwn(PAGES, shown.page) && !isSame(view, shown);
   return html`
@@ -54,6 +54,6 @@ export function ViewDialog({ view, shown, onClose, onDone }) {
 }
 
 function whatOpens({ page, query }) {
-  const said = Object.entries(query).map(([key, value]) => `${key} ${value}`);
-  return `Opens ${[PAGES[page], ...said].join(", ")}.`;
+  const terms = Object.entries(query).map(([key, value]) => `${key} ${value}`);
+  return `Opens ${[PAGES[page], ...terms].join(", ")}.`;
 }

@@ -1,6 +1,7 @@
 /** Keys without a modifier that do something on a view, unless one is writing or a dialog is open. */
 
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { go } from "./router.js";
 
 /** Call what `actions` has for a key, or for two in turn: `{j: down, "g s": sessions, Escape: close}`. Escape works while writing, too. */
 export function useKeys(actions) {
@@ -38,6 +39,17 @@ export function listKeys(selector) {
   const down = () => moveFocus(selector, 1);
   const up = () => moveFocus(selector, -1);
   return { j: down, ArrowDown: down, k: up, ArrowUp: up };
+}
+
+/** The keys of a list that shows one row opened. Returns what closes that: it goes to `address`, and the focus to the row. */
+export function useOpenRow(selector, isOpen, address) {
+  const close = () => {
+    const row = document.querySelector(`${selector}[aria-current="true"]`);
+    go(address);
+    requestAnimationFrame(() => row?.focus());
+  };
+  useKeys({ ...listKeys(selector), ...(isOpen ? { Escape: close } : {}) });
+  return close;
 }
 
 /** Behind `g`: the letter of each view. */

@@ -1,7 +1,7 @@
 /** What has to be answered before anything else. */
 
 import { html } from "htm/preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useChange } from "../server/resource.js";
 import { Failure } from "./states.js";
 
@@ -39,5 +39,14 @@ export function Confirm({ title, verb, act, onClose, children }) {
         <button type="button" class="danger" disabled=${busy} onClick=${() => run(act)}>${verb}</button>
       </div>
     <//>
+  `;
+}
+
+/** Removes something for good, after a last question; children say what that means. `what` is as in "this group". */
+export function Removal({ what, title, remove, children }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`
+    <section><button type="button" class="danger" onClick=${() => setOpen(true)}>Remove ${what}</button></section>
+    ${isOpen && html`<${Confirm} title=${title} verb="Remove" act=${remove} onClose=${() => setOpen(false)}>${children}<//>`}
   `;
 }

@@ -8,6 +8,12 @@ export function Loading({ what = "Loading" }) {
   return html`<p class="note" role="status">${what} …</p>`;
 }
 
+/** In place of what is not there: that it is loading, or why it is not. */
+export function Pending({ data, error, retry }) {
+  if (error) return html`<${Failure} error=${error} retry=${retry} />`;
+  return data ? null : html`<${Loading} />`;
+}
+
 /** The progress of reading calls, and the remaining time; empty while unknown. */
 export function Reading({ progress }) {
   if (!progress) return null;

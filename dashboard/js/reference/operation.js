@@ -96,22 +96,22 @@ export function Text({ text = "" }) {
 
 /** Sends the request with the session of this browser. */
 function Try({ operation, values }) {
-  const [answer, setAnswer] = useState(null);
+  const [result, setResult] = useState(null);
   const url = new URL(addressOf(operation, values).replace(/^\//, ""), document.baseURI).href;
   const send = async () => {
     const began = performance.now();
     try {
       const response = await fetch(url);
       const text = await response.text();
-      setAnswer({ status: response.status, took: performance.now() - began, text });
+      setResult({ status: response.status, took: performance.now() - began, text });
     } catch (error) {
-      setAnswer({ status: 0, took: performance.now() - began, text: String(error) });
+      setResult({ status: 0, took: performance.now() - began, text: String(error) });
     }
   };
   const missing = /\{/.test(addressOf(operation, values));
   const curl = `curl -H "Authorization: Bearer $AIBRIDGE_TOKEN" '${url}'`;
   return html`
-    <p class="try"><button type="button" disabled=${missing} onClick=${send}>Send</button> <${CopyButton} text=${curl} what="curl" /> ${answer && html`<span role="status">${answer.status} after ${duration(answer.took)}</span>`}</p>
-    ${answer && html`<${Json} text=${answer.text} />`}
+    <p class="try"><button type="button" disabled=${missing} onClick=${send}>Send</button> <${CopyButton} text=${curl} what="curl" /> ${result && html`<span role="status">${result.status} after ${duration(result.took)}</span>`}</p>
+    ${result && html`<${Json} text=${result.text} />`}
   `;
 }

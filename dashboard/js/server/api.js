@@ -3,7 +3,7 @@
 const BASE = new URL("api/v2/aibridge/", document.baseURI);
 const SIGNED_OUT = "aibridge:signed-out";
 
-/** An answer that is an error, or none at all (status 0). */
+/** A response that is an error, or none at all (status 0). */
 export class ApiError extends Error {
   constructor(status, message, { detail = "", validations = [] } = {}) {
     super(message);
@@ -24,7 +24,7 @@ export function address(path, params = {}) {
 
 /** Get a resource. Throws ApiError; an abort is thrown unchanged. */
 export function get(path, params, signal) {
-  return ask(address(path, params), { signal });
+  return request(address(path, params), { signal });
 }
 
 /**
@@ -68,7 +68,7 @@ async function* lines(response) {
 /** Change something; `body` is an object of texts, or nothing. Throws ApiError. */
 export function send(method, path, body) {
   const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  return ask(address(path), { method, ...json });
+  return request(address(path), { method, ...json });
 }
 
 /**
@@ -87,7 +87,7 @@ export function sendVersioned(method, path, body, version) {
 
 async function requestWithVersion(url, options) {
   let headers;
-  const data = await ask(url, options, (response) => {
+  const data = await request(url, options, (response) => {
     headers = response.headers;
   });
   return { data, version: headers.get("ETag"), notes: headers.get("X-AI-Bridge-Note") };
@@ -101,7 +101,7 @@ export function signIn(credential) {
 /** Sign out. Throws ApiError. */
 export async function signOut() {
   let there = null; // where the provider of single sign-on ends its own session
-  await ask(address("users/me/session"), { method: "DELETE" }, ({ headers }) => {
+  await request(address("users/me/session"), { method: "DELETE" }, ({ headers }) => {
     there = headers.get("X-AI-Bridge-Sign-Out");
   });
   if (there) location.assign(there);
@@ -127,11 +127,11 @@ export function onSignedOut(callback) {
   return () => removeEventListener(SIGNED_OUT, callback);
 }
 
-async function ask(url, options, look = () => {}) {
+async function request(url, options, onResponse = () => {}) {
   let response;
   try {
     response = await fetch(url, options);
-    look(response);
+    onResponse(response);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, UNREACHABLE);

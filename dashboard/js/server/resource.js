@@ -1,7 +1,7 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, getWithProgress } from "./api.js";
+import { get, getVersioned, getWithProgress } from "./api.js";
 
 // Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
 const MAX_LIVE = 1000;
@@ -105,6 +105,18 @@ function merged({ rows, count, done }, row) {
   if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
   const full = rows.length >= MAX_LIVE;
   return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };
+}
+
+/** A resource with its version (`getVersioned`), or null, loaded once; `setKept` is for what a change returns. */
+export function useVersioned(path) {
+  const [kept, setKept] = useState(null);
+  const [error, setError] = useState(null);
+  const load = () => {
+    setError(null);
+    getVersioned(path).then(setKept, setError);
+  };
+  useEffect(load, [path]);
+  return { kept, setKept, error, load };
 }
 
 /** A requested change: in progress, or the error. `run` calls the change and what follows it. */

@@ -1,15 +1,16 @@
 /** One group: its members, its spend, and changes. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { getVersioned, send, sendVersioned } from "../../server/api.js";
+import { useState } from "preact/hooks";
+import { send, sendVersioned } from "../../server/api.js";
 import { plural, time } from "../../text/format.js";
-import { Confirm } from "../../parts/dialog.js";
+import { Removal } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
 import { TextField } from "../../parts/field.js";
+import { ChangeForm, submitting } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure, Loading } from "../../parts/states.js";
-import { useChange, usePages } from "../../server/resource.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { useChange, usePages, useVersioned } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything } from "../../frame/shell.js";
 
@@ -18,23 +19,17 @@ const PAGE = 100;
 /** `onChanged` gets the name that the group has now. */
 export function GroupPane({ name, me, onClose, onChanged, onRemoved, onMembers }) {
   const path = `groups/${encodeURIComponent(name)}`;
-  const [kept, setKept] = useState(null);
-  const [error, setError] = useState(null);
-  const load = () => {
-    setError(null);
-    getVersioned(path).then(setKept, setError);
-  };
-  useEffect(load, [path]);
+  const { kept, setKept, error, load } = useVersioned(path);
   const group = kept?.data;
   const isOwner = me.role === "owner";
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
   const counted = () => {
     load();
     onMembers();
   };
   return html`
     <${Pane} label="Group" title=${group?.display_name ?? name} onClose=${onClose}>
-      ${error && html`<${Failure} error=${error} retry=${load} />`}
-      ${!kept && !error && html`<${Loading} />`}
+      <${Pending} data=${kept} error=${error} retry=${load} />
       ${
         group &&
         html`
@@ -44,7 +39,14 @@ export function GroupPane({ name, me, onClose, onChanged, onRemoved, onMembers }
           </p>
           ${isOwner && html`<${Change} key=${kept.version} kept=${kept} path=${path} onChanged=${(answer) => (setKept(answer), onChanged(answer.data.name))} onStale=${load} />`}
           <section><h3>Members</h3><${Members} path=${path} mayChange=${isOwner} onChanged=${counted} /></section>
-          ${isOwner && html`<${Removal} kept=${kept} path=${path} onRemoved=${onRemoved} />`}
+          ${
+            isOwner &&
+            html`
+              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove}>
+                <p>Its members stay users, and its service tokens stop working. A group with a policy cannot be removed. This cannot be undone.</p>
+              <//>
+            `
+          }
         `
       }
     <//>
@@ -54,19 +56,13 @@ export function GroupPane({ name, me, onClose, onChanged, onRemoved, onMembers }
 function Change({ kept: { data, version }, path, onChanged, onStale }) {
   const [name, setName] = useState(data.name);
   const [shown, setShown] = useState(data.display_name);
-  const { busy, error, run } = useChange();
   const fields = { ...(name !== data.name && { name }), ...(shown !== data.display_name && { display_name: shown }) };
-  const submit = (event) => {
-    event.preventDefault();
-    run(async () => onChanged(await sendVersioned("PATCH", path, fields, version)));
-  };
+  const save = async () => onChanged(await sendVersioned("PATCH", path, fields, version));
   return html`
-    <form class="form" onSubmit=${submit}>
+    <${ChangeForm} fields=${fields} save=${save} onStale=${onStale}>
       <${TextField} label="Name" value=${name} onText=${setName} required autocapitalize="off" />
       <${TextField} label="Display name" hint="If empty, the name is shown." value=${shown} onText=${setShown} />
-      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
-      <div class="buttons"><button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button></div>
-    </form>
+    <//>
   `;
 }
 
@@ -79,16 +75,13 @@ function Members({ path, mayChange, onChanged }) {
     onChanged();
   };
   const put = (method, username) => send(method, `${path}/members/${encodeURIComponent(username)}`).then(changed);
-  const submit = (event) => {
-    event.preventDefault();
-    run(() => put("PUT", name.trim()).then(() => setName("")));
-  };
+  const add = () => put("PUT", name.trim()).then(() => setName(""));
   return html`
     <div class="token-list">
       ${
         mayChange &&
         html`
-          <form class="form across one" onSubmit=${submit}>
+          <form class="form across one" onSubmit=${submitting(() => run(add))}>
             <${TextField} label="Username" value=${name} onText=${setName} required autocapitalize="off" />
             <button type="submit" disabled=${busy}>Add a member</button>
           </form>
@@ -108,19 +101,5 @@ function Members({ path, mayChange, onChanged }) {
       </ul>
       <${End} pages=${pages}><p class="quiet">Nobody is in it yet.</p><//>
     </div>
-  `;
-}
-
-function Removal({ kept: { data, version }, path, onRemoved }) {
-  const [asking, setAsking] = useState(false);
-  const remove = () => sendVersioned("DELETE", path, undefined, version).then(onRemoved);
-  return html`
-    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this group</button></section>
-    ${asking &&
-    html`
-      <${Confirm} title=${`Remove ${data.name}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
-        <p>Its members stay users, and its service tokens stop working. A group with a policy cannot be removed. This cannot be undone.</p>
-      <//>
-    `}
   `;
 }

@@ -4,13 +4,13 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { plural } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
-import { Dialog } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
 import { TextField } from "../../parts/field.js";
-import { Failure, NotForYou } from "../../parts/states.js";
-import { useChange, usePages } from "../../server/resource.js";
+import { DialogForm } from "../../parts/form.js";
+import { NotForYou } from "../../parts/states.js";
+import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { seesEveryone } from "../../frame/shell.js";
 import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
@@ -35,16 +35,12 @@ function List({ chosen, route, me }) {
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
-  const close = () => {
-    go(href("groups", "", kept));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
-  };
+  const close = useOpenRow(LINKS, chosen, href("groups", "", kept));
   const changed = (name) => {
     setAdding(false);
     pages.reload();
     go(href("groups", name, kept));
   };
-  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <${AdminTabs} view="groups" user=${me} />
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
@@ -81,22 +77,11 @@ function Row({ group: { id, name, display_name: shown, members }, figures, param
 function AddGroup({ onAdded, onClose }) {
   const [name, setName] = useState("");
   const [shown, setShown] = useState("");
-  const { busy, error, run } = useChange();
-  const submit = (event) => {
-    event.preventDefault();
-    run(() => send("POST", "groups", { name, display_name: shown }).then(onAdded));
-  };
+  const add = () => send("POST", "groups", { name, display_name: shown }).then(onAdded);
   return html`
-    <${Dialog} title="Add a group" onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <${TextField} label="Name" hint="Letters, digits and . _ + - @; case makes no difference." value=${name} onText=${setName} required autocapitalize="off" />
-        <${TextField} label="Display name" hint="If empty, the name is shown." value=${shown} onText=${setShown} />
-        ${error && html`<${Failure} error=${error} />`}
-        <div class="buttons">
-          <button type="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class="primary" disabled=${busy}>Add</button>
-        </div>
-      </form>
+    <${DialogForm} title="Add a group" verb="Add" save=${add} onClose=${onClose}>
+      <${TextField} label="Name" hint="Letters, digits and . _ + - @; case makes no difference." value=${name} onText=${setName} required autocapitalize="off" />
+      <${TextField} label="Display name" hint="If empty, the name is shown." value=${shown} onText=${setShown} />
     <//>
   `;
 }

@@ -6,6 +6,7 @@ import { send } from "../../server/api.js";
 import { plural, time } from "../../text/format.js";
 import { CopyButton } from "../../parts/copy.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange } from "../../server/resource.js";
 
@@ -39,12 +40,8 @@ function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }
     onCreated(await send("POST", path, { name, ...(expires && { expires }) }));
     setName("");
   };
-  const submit = (event) => {
-    event.preventDefault();
-    run(create);
-  };
   return html`
-    <form class="form across" onSubmit=${submit}>
+    <form class="form across" onSubmit=${submitting(() => run(create))}>
       <${TextField} label="What is it for?" placeholder="laptop" value=${name} onText=${setName} required />
       <${ChoiceField} label="Expires after" value=${expires} options=${options} onChoose=${setExpires} />
       <button type="submit" class="primary" disabled=${busy}>Create token</button>
@@ -54,7 +51,7 @@ function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }
   `;
 }
 
-/** The token itself, which only its creation's answer has. */
+/** The token itself, which only the response to its creation has. */
 export function CreatedToken({ token: { name, token }, onDone }) {
   const heading = useRef(null);
   useLayoutEffect(() => heading.current.focus(), []);

@@ -4,8 +4,9 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { plural, time, usd } from "../../text/format.js";
-import { Confirm } from "../../parts/dialog.js";
+import { Confirm, Removal } from "../../parts/dialog.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
 import { Failure } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
@@ -45,7 +46,7 @@ export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMy
           <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
         `
       }
-      ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
+      ${mayChange && html`<${UserRemoval} user=${user} onRemoved=${onRemoved} />`}
     <//>
   `;
 }
@@ -53,23 +54,19 @@ export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMy
 function Change({ user, me, onChanged }) {
   const [name, setName] = useState(user.name);
   const [role, setRole] = useState(user.role);
-  const [asking, setAsking] = useState(false);
+  const [confirming, setConfirming] = useState(false);
   const [saved, setSaved] = useState(false);
   const { busy, error, run } = useChange();
   const fields = { ...(name !== user.name && { display_name: name }), ...(role !== user.role && { role }) };
   const unchanged = !Object.keys(fields).length;
   const save = async () => {
-    const answer = await send("PATCH", `users/${encodeURIComponent(user.username)}`, fields);
-    setAsking(false);
-    setName(answer.name);
+    const changed = await send("PATCH", `users/${encodeURIComponent(user.username)}`, fields);
+    setConfirming(false);
+    setName(changed.name);
     setSaved(true);
     onChanged();
   };
-  const submit = (event) => {
-    event.preventDefault();
-    if (user.id === me.id && fields.role) setAsking(true);
-    else run(save);
-  };
+  const submit = submitting(() => (user.id === me.id && fields.role ? setConfirming(true) : run(save)));
   return html`
     <form class="form" onSubmit=${submit}>
       <${TextField} label="Display name" hint="If empty, the username is shown." value=${name} onText=${setName} />
@@ -80,28 +77,23 @@ function Change({ user, me, onChanged }) {
         <button type="submit" class="primary" disabled=${busy || unchanged}>Save</button>
       </div>
     </form>
-    ${asking &&
+    ${confirming &&
     html`
-      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setAsking(false)}>
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setConfirming(false)}>
         <p>You can then no longer change users. Only another owner can make you an owner again.</p>
       <//>
     `}
   `;
 }
 
-function Removal({ user: { username, active_tokens: tokens }, onRemoved }) {
-  const [asking, setAsking] = useState(false);
+function UserRemoval({ user: { username, active_tokens: tokens }, onRemoved }) {
   const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
   return html`
-    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this user</button></section>
-    ${asking &&
-    html`
-      <${Confirm} title=${`Remove ${username}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
-        <p>
-          ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
-          Records of their calls stay, and the username becomes free. This cannot be undone.
-        </p>
-      <//>
-    `}
+    <${Removal} what="this user" title=${`Remove ${username}?`} remove=${remove}>
+      <p>
+        ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
+        Records of their calls stay, and the username becomes free. This cannot be undone.
+      </p>
+    <//>
   `;
 }

@@ -3,13 +3,12 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { day, plural } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { End } from "../../parts/end.js";
 import { Pane } from "../../parts/pane.js";
 import { Empty, Loading, NotForYou } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
-import { searchFor } from "../../bar/query.js";
 import { go, href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
 import { AddUser } from "./add_user.js";
@@ -38,10 +37,7 @@ function List({ chosen, route, me, onMyself }) {
   if (listed) shown.current = { chosen, user: listed };
   // While the list is loaded again, who is further down stays on show: a new token would be lost.
   const found = listed ?? (shown.current?.chosen === chosen && !pages.done ? shown.current.user : undefined);
-  const close = () => {
-    go(href("users", "", kept));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(found?.username ?? chosen)}"]`)?.focus());
-  };
+  const close = useOpenRow(LINKS, chosen, href("users", "", kept));
   const added = ({ username }) => {
     setAdding(false);
     pages.reload();
@@ -55,7 +51,6 @@ function List({ chosen, route, me, onMyself }) {
   useEffect(() => {
     if (chosen && !listed) pages.more();
   });
-  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <${AdminTabs} view="users" user=${me} />
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />

@@ -8,7 +8,7 @@ import { CopyButton } from "../../parts/copy.js";
 import { Folded } from "../../parts/folded.js";
 import { Json } from "../../parts/json.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Pending } from "../../parts/states.js";
 import { Status } from "../../parts/status.js";
 import { Timing } from "./timing.js";
 import { costOf, UsageFigures, usageOf } from "../../parts/usage.js";
@@ -24,9 +24,7 @@ export function Detail({ id, fresh, onClose }) {
   const shown = fresh?.ended_at && !data?.ended_at ? fresh : (data ?? fresh);
   return html`
     <${Pane} label="Call" title=${shown?.model ?? "Call"} mark=${shown && html`<${Status} interception=${shown} />`} onClose=${onClose}>
-      ${error && !shown && html`<${Failure} error=${error} retry=${reload} />`}
-      ${!shown && !error && html`<${Loading} />`}
-      ${shown && html`<${Body} interception=${shown} />`}
+      ${shown ? html`<${Body} interception=${shown} />` : html`<${Pending} error=${error} retry=${reload} />`}
     <//>
   `;
 }

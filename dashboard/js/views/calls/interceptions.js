@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { address } from "../../server/api.js";
 import { plural } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { useLive } from "../../server/live.js";
 import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
@@ -25,14 +25,7 @@ export function Interceptions({ route, user }) {
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
   const live = useLive(tail, sought, pages.merge, pages.reload);
-  const close = () => {
-    go(href("interceptions", "", route.params));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());
-  };
-  useKeys({
-    ...listKeys(LINKS),
-    ...(route.id ? { Escape: close } : {}),
-  });
+  const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
     <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} />

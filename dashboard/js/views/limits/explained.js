@@ -4,8 +4,9 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { plural, whole } from "../../text/format.js";
 import { sourceText } from "../../text/limits_text.js";
+import { submitting } from "../../parts/form.js";
 import { LimitRules } from "./limit_rule.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { patternsText } from "./policy_form.js";
 import { useResource } from "../../server/resource.js";
 
@@ -23,19 +24,15 @@ export function Explained({ of, limits = false }) {
   const [typed, setTyped] = useState("");
   const [model, setModel] = useState("");
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/policy`, { model });
-  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
-  const ask = (event) => {
-    event.preventDefault();
-    setModel(typed.trim());
-  };
+  if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
       ${data.policies.length ? `${plural(data.policies.length, "policy").replace("policys", "policies")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
     </p>
-    <${Facts} told=${data} />
+    <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
-    <form class="form across one" onSubmit=${ask}>
+    <form class="form across one" onSubmit=${submitting(() => setModel(typed.trim()))}>
       <label class="field"><span>May this model be used?</span><input type="text" value=${typed} placeholder="gpt-5" autocapitalize="off" autocomplete="off" spellcheck=${false} onInput=${(event) => setTyped(event.target.value)} /></label>
       <button type="submit">Ask</button>
     </form>
@@ -47,7 +44,7 @@ export function Explained({ of, limits = false }) {
   `;
 }
 
-function Facts({ told: { models, max_tokens: most, own_key_denied_by: denied, recording } }) {
+function Rules({ policy: { models, max_tokens: most, own_key_denied_by: denied, recording } }) {
   const lines = [
     ...models.flatMap(({ source, allow, deny, unpriced }) => [
       allow && [`Models allowed`, patternsText(allow).replaceAll("\n", ", "), source],

@@ -5,15 +5,15 @@ import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../../
 import { Gauge } from "./gauge.js";
 
 export function LimitRule({ rule }) {
-  const shown = limitFigure(rule);
+  const format = limitFigure(rule);
   const from = [sourceText(rule.source), partText(rule)].filter(Boolean).join(", ");
   const note = limitNote(rule);
   const out = rule.holds && !rule.remaining && rule.maximum > 0;
   return html`
     <li>
-      <${Gauge} name=${limitTitle(rule)} used=${rule.used} limit=${rule.maximum} shown=${shown} />
+      <${Gauge} name=${limitTitle(rule)} used=${rule.used} limit=${rule.maximum} format=${format} />
       <p class="quiet">
-        ${from}${rule.reserved > 0 && `; ${shown(rule.reserved)} held back for calls under way`}${rule.shadow && html`; <b>only counts, refuses nothing</b>`}${note && html`. <span class=${out ? "bad" : ""}>${note}</span>`}
+        ${from}${rule.reserved > 0 && `; ${format(rule.reserved)} held back for calls under way`}${rule.shadow && html`; <b>only counts, refuses nothing</b>`}${note && html`. <span class=${out ? "bad" : ""}>${note}</span>`}
       </p>
     </li>
   `;

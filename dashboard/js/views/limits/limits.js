@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
 import { Gauge } from "./gauge.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { Bar } from "../../bar/bar.js";
 import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
 import { useResource } from "../../server/resource.js";
@@ -64,7 +64,7 @@ function Now({ user, chosen, range }) {
   const span = hoursOf(chosen, Date.now());
   const refused = useResource("stats", { ...span, of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
   const numbers = refused.data && Object.fromEntries(refused.data.groups.map(({ group, total }) => [group.rule, total.refusals]));
-  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText({ from: Date.parse(refused.data.from), to: Date.parse(refused.data.to) }, chosen.tz)}, ${chosen.tz}` : ""}</p>
@@ -90,21 +90,21 @@ function Name({ of: { key, username }, tokens }) {
 
 function Limit({ limit, tokens, since, inRange, range }) {
   const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
-  const shown = period ? usd : whole;
+  const format = period ? usd : whole;
   const [title, about] = TITLES[name];
   const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
   return html`
     <section class="card limit">
       <h2>${title}</h2>
       <p class="quiet">
-        ${most ? `At most ${shown(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
+        ${most ? `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
         ${" "}${about}
       </p>
       <ul class="gauges">
         ${rows.map(
           ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
             <li key=${key}>
-              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} shown=${shown} />
+              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} format=${format} />
               ${remaining_usd === 0 && html`<p class="quiet">Free at ${time(resets_at)}</p>`}
               ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
             </li>

@@ -3,11 +3,11 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { plural, time } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
-import { Dialog } from "../../parts/dialog.js";
 import { End } from "../../parts/end.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
+import { DialogForm } from "../../parts/form.js";
 import { NotForYou } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
@@ -39,11 +39,7 @@ function List({ chosen, me }) {
   const pages = usePages("policies", {}, "offset", PAGE);
   const rows = pages.rows.map((row) => ({ ...row, at: pathOf(row) }));
   const all = rows.some(({ at }) => at === EVERYONE) ? rows : [{ at: EVERYONE, level: EVERYONE, name: "", changed_at: null }, ...rows];
-  const close = () => {
-    go(href("policies"));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
-  };
-  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  const close = useOpenRow(LINKS, chosen, href("policies"));
   return html`
     <${AdminTabs} view="policies" user=${me} />
     <div class="toolbar">
@@ -78,22 +74,15 @@ function Row({ row, chosen }) {
 function Whose({ onClose }) {
   const [level, setLevel] = useState("groups");
   const [name, setName] = useState("");
-  const submit = (event) => {
-    event.preventDefault();
+  const open = () => {
     onClose();
     go(href("policies", `${level}/${name.trim()}`));
   };
   const hint = { groups: "The name of the group.", users: "The username.", tokens: "The part of the token before the hyphen." }[level];
   return html`
-    <${Dialog} title="Add a policy" onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <${ChoiceField} label="Of" value=${level} options=${LEVELS} onChoose=${setLevel} />
-        <${TextField} label="Name" hint=${hint} value=${name} onText=${setName} required autocapitalize="off" />
-        <div class="buttons">
-          <button type="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class="primary">Go on</button>
-        </div>
-      </form>
+    <${DialogForm} title="Add a policy" verb="Go on" save=${open} onClose=${onClose}>
+      <${ChoiceField} label="Of" value=${level} options=${LEVELS} onChoose=${setLevel} />
+      <${TextField} label="Name" hint=${hint} value=${name} onText=${setName} required autocapitalize="off" />
     <//>
   `;
 }

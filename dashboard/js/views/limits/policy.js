@@ -1,13 +1,14 @@
 /** One policy: its fields in a form, the same as JSON, and for a user what holds in all. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { getVersioned, sendVersioned } from "../../server/api.js";
+import { useState } from "preact/hooks";
+import { sendVersioned } from "../../server/api.js";
 import { Confirm } from "../../parts/dialog.js";
+import { submitting } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { policyOf, policyText } from "./policy_form.js";
-import { useChange } from "../../server/resource.js";
+import { useChange, useVersioned } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { Explained } from "./explained.js";
 import { PolicyFields } from "./policy_fields.js";
@@ -16,15 +17,9 @@ import { PolicyFields } from "./policy_fields.js";
 export function PolicyPane({ at, me, onClose, onChanged }) {
   const [level, name] = at.split(/\/(.*)/s);
   const path = `policies/${[level, name].filter(Boolean).map(encodeURIComponent).join("/")}`;
-  const [kept, setKept] = useState(null);
-  const [error, setError] = useState(null);
-  const load = () => {
-    setError(null);
-    getVersioned(path).then(setKept, setError);
-  };
-  useEffect(load, [path]);
-  const changed = (answer) => {
-    setKept(answer);
+  const { kept, setKept, error, load } = useVersioned(path);
+  const changed = (next) => {
+    setKept(next);
     onChanged();
   };
   const isOwner = me.role === "owner";
@@ -32,8 +27,7 @@ export function PolicyPane({ at, me, onClose, onChanged }) {
     <${Pane} label="Policy" title=${name || "Everyone"} mark=${html`<span class="role">${level.replace(/s$/, "")}</span>`} onClose=${onClose}>
       ${level === "users" && html`<p class="quiet"><a href=${href("usage", name)}>What ${name} has used</a> · <a href=${href("users", name)}>The user</a></p>`}
       ${level === "groups" && html`<p class="quiet"><a href=${href("groups", name)}>The group</a></p>`}
-      ${error && html`<${Failure} error=${error} retry=${load} />`}
-      ${!kept && !error && html`<${Loading} />`}
+      <${Pending} data=${kept} error=${error} retry=${load} />
       ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onStale=${load} />`}
       ${kept && !isOwner && html`<pre class="policy-text">${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
       ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${kept?.version} of=${name} limits=${true} /></section>`}
@@ -44,21 +38,17 @@ export function PolicyPane({ at, me, onClose, onChanged }) {
 function Editor({ kept, path, shared, onChanged, onStale }) {
   const before = policyText(kept.data);
   const [text, setText] = useState(before);
-  const [asking, setAsking] = useState(false);
+  const [removing, setRemoving] = useState(false);
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
   const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
   const remove = async () => {
     await sendVersioned("DELETE", path, undefined, kept.version);
-    setAsking(false);
+    setRemoving(false);
     onStale();
   };
-  const submit = (event) => {
-    event.preventDefault();
-    save();
-  };
   return html`
-    <form class="form policy" onSubmit=${submit}>
+    <form class="form policy" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
       <details open=${!policy || undefined}>
         <summary>As JSON, with all that a policy can say</summary>
@@ -71,10 +61,10 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
       ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
       <div class="buttons">
         <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
-        ${before !== "{}" && html`<button type="button" class="danger" disabled=${busy} onClick=${() => setAsking(true)}>Remove</button>`}
+        ${before !== "{}" && html`<button type="button" class="danger" disabled=${busy} onClick=${() => setRemoving(true)}>Remove</button>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>
     </form>
-    ${asking && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setAsking(false)}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
+    ${removing && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setRemoving(false)}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
   `;
 }

@@ -12,7 +12,7 @@ export function refusedBy(rule, range) {
   return href("refusals", "", { q: searchFor({ rule }), ...range });
 }
 
-/** `refused` is the answer of `/stats` about refusals by rule, as `useResource` has it. */
+/** `refused` is the response of `/stats` about refusals by rule, as `useResource` has it. */
 export function RefusedInRange({ refused, range }) {
   const { data, error, reload } = refused;
   return html`

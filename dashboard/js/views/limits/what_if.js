@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { ask } from "./proposal.js";
+import { tryLimits } from "./proposal.js";
 import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
 import { TextField } from "../../parts/field.js";
 import { Failure } from "../../parts/states.js";
@@ -37,7 +37,7 @@ export function WhatIf({ span, tz }) {
     if (!key) return undefined;
     const aborter = new AbortController();
     const timer = setTimeout(() => {
-      ask(JSON.parse(key), (at) => setState({ share: at }), aborter.signal).then(
+      tryLimits(JSON.parse(key), (at) => setState({ share: at }), aborter.signal).then(
         (found) => setState({ result: found }),
         (failure) => failure.name !== "AbortError" && setState({ error: failure }),
       );

@@ -7,6 +7,7 @@ import { reconciledCsv } from "../../text/csv.js";
 import { plural, usd, whole } from "../../text/format.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Failure, Loading, NotForYou } from "../../parts/states.js";
 import { useChange } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
@@ -54,12 +55,11 @@ function Form({ params, busy, onAgain }) {
   const [from, setFrom] = useState(params.from ?? "");
   const [to, setTo] = useState(params.to ?? "");
   const [name, setName] = useState(params.name ?? "");
-  const submit = (event) => {
-    event.preventDefault();
+  const submit = submitting(() => {
     const address = href("bill", "", { provider, from: from.trim(), to: to.trim(), name: name.trim() });
     if (address === location.hash) onAgain();
     else go(address);
-  };
+  });
   return html`
     <form class="form across many" onSubmit=${submit}>
       <${ChoiceField} label="Provider" value=${provider} options=${PROVIDERS} onChoose=${setProvider} />
@@ -74,10 +74,10 @@ function Form({ params, busy, onAgain }) {
 function Rows({ compared, differing, onDiffering }) {
   const { provider, from, to, agree, differ, results } = compared;
   const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
-  const said = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
+  const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
   return html`
     <div class="toolbar">
-      <p role="status" class="quiet">${said}, from ${from} until before ${to}.</p>
+      <p role="status" class="quiet">${summary}, from ${from} until before ${to}.</p>
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${() => saveCsv(reconciledCsv(shown), `${provider}-${from}.csv`)}>CSV</button>
     </div>
@@ -120,7 +120,7 @@ function tokens({ tokens: count }) {
 }
 
 /** A difference with its sign; empty without one. */
-function signed(value, shown, least = 0) {
+function signed(value, format, least = 0) {
   if (value === null || Math.abs(value) <= least) return "";
-  return `${value < 0 ? "−" : "+"}${shown(Math.abs(value))}`;
+  return `${value < 0 ? "−" : "+"}${format(Math.abs(value))}`;
 }

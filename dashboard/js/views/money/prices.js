@@ -1,12 +1,13 @@
 /** The operator's own prices, each with the time from which it holds, and pricing past calls again. For owners and auditors. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { getVersioned, sendVersioned } from "../../server/api.js";
+import { useState } from "preact/hooks";
+import { sendVersioned } from "../../server/api.js";
 import { plural, time } from "../../text/format.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { Confirm } from "../../parts/dialog.js";
-import { Failure, Loading, NotForYou } from "../../parts/states.js";
+import { NotForYou, Pending } from "../../parts/states.js";
+import { useVersioned } from "../../server/resource.js";
 import { seesEverything } from "../../frame/shell.js";
 import { PriceDialog } from "./price_dialog.js";
 import { Recosts } from "./recosts.js";
@@ -23,15 +24,9 @@ export function Prices({ user }) {
 }
 
 function OwnPrices({ isOwner }) {
-  const [kept, setKept] = useState(null);
-  const [error, setError] = useState(null);
+  const { kept, setKept, error, load } = useVersioned(PRICES);
   const [editing, setEditing] = useState(null); // the number of a price; that of none is a new one
   const [removing, setRemoving] = useState(null);
-  const load = () => {
-    setError(null);
-    getVersioned(PRICES).then(setKept, setError);
-  };
-  useEffect(load, []);
   const prices = kept?.data.prices ?? [];
   const put = async (next) => {
     setKept(await sendVersioned("PUT", PRICES, { prices: next }, kept.version));
@@ -45,8 +40,7 @@ function OwnPrices({ isOwner }) {
       </p>
       ${isOwner && kept && html`<button type="button" onClick=${() => setEditing(prices.length)}>Add a price</button>`}
     </div>
-    ${error && html`<${Failure} error=${error} retry=${load} />`}
-    ${!kept && !error && html`<${Loading} />`}
+    <${Pending} data=${kept} error=${error} retry=${load} />
     ${
       prices.length > 0 &&
       html`

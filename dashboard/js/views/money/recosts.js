@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { percent, plural, time, usd, whole } from "../../text/format.js";
 import { TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange, useResource } from "../../server/resource.js";
 
@@ -37,12 +38,9 @@ function NewJob({ disabled, onRequested }) {
   const [from, setFrom] = useState("");
   const [to, setTo] = useState("");
   const { busy, error, run } = useChange();
-  const submit = (event) => {
-    event.preventDefault();
-    run(() => send("POST", PATH, { from, ...(to.trim() && { to }) }).then(onRequested));
-  };
+  const create = () => run(() => send("POST", PATH, { from, ...(to.trim() && { to }) }).then(onRequested));
   return html`
-    <form class="form across" onSubmit=${submit}>
+    <form class="form across" onSubmit=${submitting(create)}>
       <${TextField} label="From" placeholder="2026-11-01" value=${from} onText=${setFrom} required />
       <${TextField} label="To; empty is now" placeholder="2026-12-01" value=${to} onText=${setTo} />
       <button type="submit" disabled=${busy || disabled}>Price again</button>

@@ -81,7 +81,7 @@ function ofUser(q) {
   return withTerm("", "initiator", valueOf(q, "initiator"));
 }
 
-/** A search for the calls that an answer counts: whole buckets, the end of the last one not included. */
+/** A search for the calls that a response counts: whole buckets, the end of the last one not included. */
 function boundsOf({ from, to }, custom) {
   return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
 }

@@ -7,10 +7,12 @@ import { rangeText } from "../../bar/range.js";
 import { percent, plural, time, usd, whole, words } from "../../text/format.js";
 import { SpeedTable } from "../explore/speed.js";
 import { limitedShare, speed, waits } from "./performance.js";
-import { Confirm } from "../../parts/dialog.js";
+import { Removal } from "../../parts/dialog.js";
+import { Facts } from "../../parts/facts.js";
 import { AreaField, TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
@@ -34,14 +36,14 @@ export function ProviderPane({ listed, latest, me, keys, span, range, model, tz,
     reload();
     onChanged();
   };
+  const remove = () => send("DELETE", path).then(onRemoved);
   const isOwner = me.role === "owner";
   const isManaged = data?.source === "database";
   return html`
     <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
-      ${error && html`<${Failure} error=${error} retry=${reload} />`}
-      ${!data && !error && html`<${Loading} />`}
+      <${Pending} data=${data} error=${error} retry=${reload} />
       ${usage.error && html`<${Failure} error=${usage.error} retry=${usage.reload} />`}
-      ${data && html`<${Facts} provider=${data} up=${usage.data?.up} />`}
+      ${data && html`<${Setup} provider=${data} up=${usage.data?.up} />`}
       ${usage.data && html`<section><h3>In this time</h3><${Total} usage=${usage.data} range=${range} tz=${tz} /></section>`}
       ${
         spread.data?.total.interceptions > 0 &&
@@ -59,12 +61,21 @@ export function ProviderPane({ listed, latest, me, keys, span, range, model, tz,
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
       ${data && isOwner && !isManaged && html`<p class="quiet">It is one of the server's environment, and is changed there.</p>`}
-      ${data && isOwner && isManaged && html`<${Removal} name=${name} path=${path} onRemoved=${onRemoved} />`}
+      ${
+        data &&
+        isOwner &&
+        isManaged &&
+        html`
+          <${Removal} what="this provider" title=${`Remove ${name}?`} remove=${remove}>
+            <p>New calls get 404, and its keys are gone. Calls under way go on, and records stay. This cannot be undone.</p>
+          <//>
+        `
+      }
     <//>
   `;
 }
 
-function Facts({ up, provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
+function Setup({ up, provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
   const facts = [
     ["Its latest request", up && RESULTS[up]],
     ["Type", type],
@@ -76,9 +87,9 @@ function Facts({ up, provider: { name, type, base_url: url, credential, region, 
     ["Weight", weight],
     ["Circuit", circuit && words(circuit)],
     ["Changed", changed && time(changed)],
-  ].filter(([, value]) => value);
+  ];
   return html`
-    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+    <${Facts} facts=${facts} />
     <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: name }) })}>Calls</a></p>
   `;
 }
@@ -94,10 +105,10 @@ function Total({ usage, range, tz }) {
     ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
     ["Whole call", total.duration_ms && waits(total.duration_ms)],
     ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
-  ].filter(([, value]) => value);
+  ];
   return html`
     <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; what is below is of the latest calls, since ${time(since)}`}</p>
-    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+    <${Facts} facts=${facts} />
   `;
 }
 
@@ -120,11 +131,11 @@ function Model({ provider, model: one, keys, range, open }) {
     ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
     ["Circuit", circuit && words(circuit)],
     ["Keys", keys],
-  ].filter(([, value]) => value);
+  ];
   return html`
     <details ref=${shown} class="model" open=${open}>
       <summary><span class="role">${up}</span> ${model} <span class="quiet">${wait ? waits(wait) : ""}</span></summary>
-      <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+      <${Facts} facts=${facts} />
       <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
     </details>
   `;
@@ -140,8 +151,8 @@ function Performance({ performance }) {
     ["Wait for the provider", provider && waits(provider)],
     ["Speed", speed(performance)],
     ["Models", models.join(", ")],
-  ].filter(([, value]) => value);
-  return html`<dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+  ];
+  return html`<${Facts} facts=${facts} />`;
 }
 
 function Keys({ provider: { keys, key_state: state } }) {
@@ -199,12 +210,8 @@ function Change({ provider, path, onChanged }) {
     ...(weight !== String(provider.weight) && { weight: Number(weight) }),
   };
   const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));
-  const submit = (event) => {
-    event.preventDefault();
-    patch(fields);
-  };
   return html`
-    <form class="form" onSubmit=${submit}>
+    <form class="form" onSubmit=${submitting(() => patch(fields))}>
       <${TextField} label="Base URL" hint="On another server the keys have to be given again." value=${url} onText=${setUrl} inputmode="url" />
       <${AreaField} label="New keys" hint="One a line, at most 5. They replace those that are there; empty keeps them." value=${keys} onText=${setKeys} rows="2" />
       <${TextField} label="If it cannot answer, ask" hint="Names of other providers of the same dialect, separated by commas." value=${fallback} onText=${setFallback} autocapitalize="off" />
@@ -215,19 +222,5 @@ function Change({ provider, path, onChanged }) {
         <button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button>
       </div>
     </form>
-  `;
-}
-
-function Removal({ name, path, onRemoved }) {
-  const [asking, setAsking] = useState(false);
-  const remove = () => send("DELETE", path).then(onRemoved);
-  return html`
-    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this provider</button></section>
-    ${asking &&
-    html`
-      <${Confirm} title=${`Remove ${name}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
-        <p>New calls get 404, and its keys are gone. Calls under way go on, and records stay. This cannot be undone.</p>
-      <//>
-    `}
   `;
 }

@@ -4,9 +4,9 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { percent, plural } from "../../text/format.js";
 import { limitedShare, waits } from "./performance.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { searchFor } from "../../bar/query.js";
-import { Empty, Failure, Loading, NotForYou } from "../../parts/states.js";
+import { Empty, NotForYou, Pending } from "../../parts/states.js";
 import { Pane } from "../../parts/pane.js";
 import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
@@ -40,10 +40,7 @@ function List({ chosen: opened, route, me }) {
   const chosen = opened || (model && serving.data?.groups[0]?.group.provider) || "";
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);
-  const close = () => {
-    go(href("providers", "", kept));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
-  };
+  const close = useOpenRow(LINKS, chosen, href("providers", "", kept));
   const added = ({ name }) => {
     setAdding(false);
     listed.reload();
@@ -55,7 +52,6 @@ function List({ chosen: opened, route, me }) {
   };
   const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
   const performance = Object.fromEntries((latest.data ?? []).map((one) => [one.name, one]));
-  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <div class="toolbar">
@@ -64,8 +60,7 @@ function List({ chosen: opened, route, me }) {
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
     </div>
     ${adding && html`<${AddProvider} onAdded=${added} onClose=${() => setAdding(false)} />`}
-    ${listed.error && html`<${Failure} error=${listed.error} retry=${listed.reload} />`}
-    ${!listed.data && !listed.error && html`<${Loading} />`}
+    <${Pending} data=${listed.data} error=${listed.error} retry=${listed.reload} />
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Providers">
         <ol class="rows">

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { time } from "../../text/format.js";
+import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange } from "../../server/resource.js";
 
@@ -11,21 +12,18 @@ import { useChange } from "../../server/resource.js";
 export function Device({ route }) {
   const [code, setCode] = useState(route.id);
   const [device, setDevice] = useState(null);
-  const [answer, setAnswer] = useState("");
+  const [decision, setDecision] = useState("");
   const { busy, error, run } = useChange();
-  const look = (event) => {
-    event.preventDefault();
-    run(async () => setDevice(await send("POST", "device/lookup", { user_code: code })));
-  };
+  const lookUp = () => run(async () => setDevice(await send("POST", "device/lookup", { user_code: code })));
   const decide = (answer) =>
     run(async () => {
       await send("POST", "device/answer", { user_code: code, answer });
-      setAnswer(answer);
+      setDecision(answer);
     });
-  if (answer) {
+  if (decision) {
     return html`<div class="prose" role="status">
-      <h2>${answer === "allow" ? "Allowed" : "Refused"}</h2>
-      <p>${answer === "allow" ? "The program gets its token within seconds. You can close this page." : "The program gets no token."}</p>
+      <h2>${decision === "allow" ? "Allowed" : "Refused"}</h2>
+      <p>${decision === "allow" ? "The program gets its token within seconds. You can close this page." : "The program gets no token."}</p>
     </div>`;
   }
   return html`
@@ -33,8 +31,8 @@ export function Device({ route }) {
       <h2>Let a program sign in</h2>
       ${error && html`<${Failure} error=${error} />`}
       ${device
-        ? html`<${Question} code=${code} device=${device} busy=${busy} decide=${decide} />`
-        : html`<form onSubmit=${look}>
+        ? html`<${Confirmation} code=${code} device=${device} busy=${busy} decide=${decide} />`
+        : html`<form onSubmit=${submitting(lookUp)}>
             <label for="user-code">The code that it shows</label>
             <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} autofocus onInput=${(event) => setCode(event.target.value)} />
             <button type="submit" class="primary" disabled=${busy}>Continue</button>
@@ -43,7 +41,7 @@ export function Device({ route }) {
   `;
 }
 
-function Question({ code, device, busy, decide }) {
+function Confirmation({ code, device, busy, decide }) {
   return html`
     <p>A program wants to call AI providers as you. Compare the code with the one that it shows:</p>
     <p class="code"><code>${code.toUpperCase()}</code></p>

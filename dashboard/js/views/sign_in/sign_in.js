@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, signIn } from "../../server/api.js";
+import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange, useResource } from "../../server/resource.js";
 
@@ -48,12 +49,8 @@ export function SignIn({ refusal, onSignedIn }) {
 
 function TokenForm({ busy, focus, onToken }) {
   const [token, setToken] = useState("");
-  const submit = (event) => {
-    event.preventDefault();
-    onToken(token);
-  };
   return html`
-    <form onSubmit=${submit}>
+    <form onSubmit=${submitting(() => onToken(token))}>
       <input type="text" autocomplete="username" value="AI Bridge" readonly hidden />
       <label for="token">Your token</label>
       <input

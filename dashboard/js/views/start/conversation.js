@@ -1,4 +1,4 @@
-/** A first prompt to a provider, and the words of its answer as they arrive. Pure. */
+/** A first prompt to a provider, and the words of its response as they arrive. Pure. */
 
 /** By the vendor whose API is spoken. `delta` is the text of an event, "" where it has none. */
 const APIS = {

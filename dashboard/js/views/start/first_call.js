@@ -7,6 +7,7 @@ import { reader, request, speaks } from "./conversation.js";
 import { between, duration, plural, tokensIn } from "../../text/format.js";
 import { CopyButton } from "../../parts/copy.js";
 import { TextField } from "../../parts/field.js";
+import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { usageOf } from "../../parts/usage.js";
 import { reasonOf, titleOf } from "../../text/refusals.js";
@@ -60,34 +61,30 @@ export function FirstCall({ token }) {
   return html`<p class="note" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
 }
 
-/** A prompt, sent with the token as a client would send it, and the words of the answer as they come. */
+/** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */
 export function TryIt({ vendor, address, model, token }) {
   const [name, setName] = useState(model === "MODEL" ? "" : model);
   const [prompt, setPrompt] = useState("Hello! What are you?");
-  const [said, setSaid] = useState("");
+  const [text, setText] = useState("");
   const { busy, error, run } = useChange();
   if (!speaks(vendor)) return null;
-  const ask = async () => {
-    setSaid("");
+  const sendPrompt = async () => {
+    setText("");
     const { path, body } = request(vendor, name, prompt);
     const headers = { Authorization: `Bearer ${token.token}`, "Content-Type": "application/json" };
     const response = await fetch(address + path, { method: "POST", headers, body });
     if (!response.ok) throw Object.assign(new Error(await response.text()), { validations: [] });
     const read = reader(vendor);
-    for await (const piece of pieces(response)) setSaid((before) => before + read(piece));
-  };
-  const submit = (event) => {
-    event.preventDefault();
-    run(ask);
+    for await (const piece of pieces(response)) setText((before) => before + read(piece));
   };
   return html`
-    <form class="form try-it" aria-label="Try it" onSubmit=${submit}>
+    <form class="form try-it" aria-label="Try it" onSubmit=${submitting(() => run(sendPrompt))}>
       <${TextField} label="Model" value=${name} onText=${setName} required />
       <${TextField} label="Prompt" value=${prompt} onText=${setPrompt} required />
       <button type="submit" disabled=${busy}>Send</button>
     </form>
     ${error && html`<${Failure} error=${error} />`}
-    ${said && html`<p class="said-by-model" role="log">${said}</p>`}
+    ${text && html`<p class="said-by-model" role="log">${text}</p>`}
   `;
 }
 

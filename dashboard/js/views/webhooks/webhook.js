@@ -1,14 +1,15 @@
 /** One webhook: its alerts, its state, and its last deliveries. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { getVersioned, send, sendVersioned } from "../../server/api.js";
+import { useState } from "preact/hooks";
+import { send, sendVersioned } from "../../server/api.js";
 import { plural, time } from "../../text/format.js";
-import { Confirm } from "../../parts/dialog.js";
+import { Removal } from "../../parts/dialog.js";
 import { TextField } from "../../parts/field.js";
+import { ChangeForm } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure, Loading } from "../../parts/states.js";
-import { useChange, useResource } from "../../server/resource.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { useChange, useResource, useVersioned } from "../../server/resource.js";
 
 const EVERY_MS = 3000;
 /** The types of alerts, with their texts. */
@@ -24,21 +25,15 @@ const TYPES = [
 
 export function WebhookPane({ id, onClose, onChanged, onRemoved }) {
   const path = `webhooks/${id}`;
-  const [kept, setKept] = useState(null);
-  const [error, setError] = useState(null);
-  const load = () => {
-    setError(null);
-    getVersioned(path).then(setKept, setError);
-  };
-  useEffect(load, [path]);
-  const changed = (answer) => {
-    setKept(answer);
+  const { kept, setKept, error, load } = useVersioned(path);
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
+  const changed = (next) => {
+    setKept(next);
     onChanged();
   };
   return html`
     <${Pane} label="Webhook" title=${kept?.data.description || "Webhook"} mark=${kept?.data.disabled && html`<span class="role">off</span>`} onClose=${onClose}>
-      ${error && html`<${Failure} error=${error} retry=${load} />`}
-      ${!kept && !error && html`<${Loading} />`}
+      <${Pending} data=${kept} error=${error} retry=${load} />
       ${
         kept &&
         html`
@@ -46,7 +41,9 @@ export function WebhookPane({ id, onClose, onChanged, onRemoved }) {
           <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} onStale=${load} /></section>
           <section><h3>Deliveries</h3><${Deliveries} path=${path} onSent=${onChanged} /></section>
           <${Change} key=${kept.version} kept=${kept} path=${path} onChanged=${changed} onStale=${load} />
-          <${Removal} kept=${kept} path=${path} onRemoved=${onRemoved} />
+          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove}>
+            <p>${kept.data.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
+          <//>
         `
       }
     <//>
@@ -101,27 +98,12 @@ function Deliveries({ path, onSent }) {
 function Change({ kept: { data, version }, path, onChanged, onStale }) {
   const [url, setUrl] = useState(data.url);
   const [description, setDescription] = useState(data.description);
-  const { busy, error, run } = useChange();
   const fields = { ...(url !== data.url && { url }), ...(description !== data.description && { description }) };
-  const submit = (event) => {
-    event.preventDefault();
-    run(async () => onChanged(await sendVersioned("PATCH", path, fields, version)));
-  };
+  const save = async () => onChanged(await sendVersioned("PATCH", path, fields, version));
   return html`
-    <form class="form" onSubmit=${submit}>
+    <${ChangeForm} fields=${fields} save=${save} onStale=${onStale}>
       <${TextField} label="URL" value=${url} onText=${setUrl} required inputmode="url" />
       <${TextField} label="Description" value=${description} onText=${setDescription} />
-      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
-      <div class="buttons"><button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button></div>
-    </form>
-  `;
-}
-
-function Removal({ kept: { data, version }, path, onRemoved }) {
-  const [asking, setAsking] = useState(false);
-  const remove = () => sendVersioned("DELETE", path, undefined, version).then(onRemoved);
-  return html`
-    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this webhook</button></section>
-    ${asking && html`<${Confirm} title="Remove this webhook?" verb="Remove" act=${remove} onClose=${() => setAsking(false)}><p>${data.url} is told nothing any more, also of what still waits. This cannot be undone.</p><//>`}
+    <//>
   `;
 }

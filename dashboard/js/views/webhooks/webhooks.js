@@ -4,14 +4,14 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { ago, plural } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
+import { useOpenRow } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { CopyButton } from "../../parts/copy.js";
-import { Dialog } from "../../parts/dialog.js";
 import { TextField } from "../../parts/field.js";
+import { DialogForm } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Empty, Failure, Loading, NotForYou } from "../../parts/states.js";
-import { useChange, useResource } from "../../server/resource.js";
+import { Empty, NotForYou, Pending } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { WebhookPane } from "./webhook.js";
 
@@ -29,11 +29,7 @@ function List({ chosen, me }) {
   const { data, error, reload } = useResource("webhooks", {}, { every: EVERY_MS });
   const rows = data?.results ?? [];
   const found = rows.find(({ id }) => id === chosen);
-  const close = () => {
-    go(href("webhooks"));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
-  };
-  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  const close = useOpenRow(LINKS, chosen, href("webhooks"));
   return html`
     <${AdminTabs} view="webhooks" user=${me} />
     <div class="toolbar">
@@ -42,8 +38,7 @@ function List({ chosen, me }) {
     </div>
     ${adding && html`<${AddWebhook} onAdded=${(webhook) => (setAdding(false), setAdded(webhook), reload(), go(href("webhooks", webhook.id)))} onClose=${() => setAdding(false)} />`}
     ${added && html`<${Secret} webhook=${added} onDone=${() => setAdded(null)} />`}
-    ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    ${!data && !error && html`<${Loading} />`}
+    <${Pending} data=${data} error=${error} retry=${reload} />
     ${data && !rows.length && html`<${Empty} title="Nobody is told of alerts"><p>Budgets that run out, keys that are refused, open circuits: a webhook is told, signed, within seconds.</p><//>`}
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Webhooks">
@@ -78,22 +73,11 @@ function Row({ webhook, chosen }) {
 function AddWebhook({ onAdded, onClose }) {
   const [url, setUrl] = useState("");
   const [description, setDescription] = useState("");
-  const { busy, error, run } = useChange();
-  const submit = (event) => {
-    event.preventDefault();
-    run(() => send("POST", "webhooks", { url, description }).then(onAdded));
-  };
+  const add = () => send("POST", "webhooks", { url, description }).then(onAdded);
   return html`
-    <${Dialog} title="Add a webhook" onClose=${onClose}>
-      <form class="form" onSubmit=${submit}>
-        <${TextField} label="URL" hint="https; http is allowed to this machine alone." value=${url} onText=${setUrl} required inputmode="url" />
-        <${TextField} label="Description" hint="In your words." value=${description} onText=${setDescription} />
-        ${error && html`<${Failure} error=${error} />`}
-        <div class="buttons">
-          <button type="button" onClick=${onClose}>Cancel</button>
-          <button type="submit" class="primary" disabled=${busy}>Add</button>
-        </div>
-      </form>
+    <${DialogForm} title="Add a webhook" verb="Add" save=${add} onClose=${onClose}>
+      <${TextField} label="URL" hint="https; http is allowed to this machine alone." value=${url} onText=${setUrl} required inputmode="url" />
+      <${TextField} label="Description" hint="In your words." value=${description} onText=${setDescription} />
     <//>
   `;
 }
