@@ -6,6 +6,7 @@ import { send } from "../server/api.js";
 import { percent, plural } from "../text/format.js";
 import { useChange, useResource } from "../server/resource.js";
 import { Failure } from "../parts/states.js";
+import { Track } from "../parts/track.js";
 
 const PATH = "examples";
 const WORKING_MS = 1000;
@@ -35,7 +36,7 @@ export function Invented({ user }) {
         <strong>${{ filling: "An invented company is being filled in.", filled: "Figures of an invented company are shown.", removing: "The invented company is being removed." }[state]}</strong>
         ${state === "filling" && html` <span class="quiet">${plural(calls, "call")}, ${percent(progress, 1)}</span>`}
       </p>
-      ${state === "filling" && html`<div class="track" role="meter" aria-label="Progress of the invented company" aria-valuemin="0" aria-valuemax="1" aria-valuenow=${progress}><span class="fine" style=${{ width: `${100 * progress}%` }}></span></div>`}
+      ${state === "filling" && html`<${Track} label="Progress of the invented company" value=${progress} max=${1} />`}
       ${user.role === "owner" && state !== "removing" && html`<button type="button" disabled=${busy} onClick=${() => change("DELETE")}>Remove the invented company</button>`}
       ${error && html`<${Failure} error=${error} />`}
     </div>

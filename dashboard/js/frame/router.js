@@ -28,18 +28,20 @@ export function go(address, { replace = false } = {}) {
   }
 }
 
-/** The code of a link that signs in once, or ""; it is removed from the address, so that nobody else finds it. */
+/** The code of a link that signs in once, or "". */
 export function readCode() {
-  const { view, id } = parse(location.hash);
-  if (view !== "sign-in") return "";
-  go(href(HOME), { replace: true });
-  return id;
+  return removeId("sign-in");
 }
 
-/** The word that says why a sign-in elsewhere did not work, or ""; taken out of the address likewise. */
+/** The word that says why a sign-in elsewhere did not work, or "". */
 export function readRefusal() {
+  return removeId("sign-in-refused");
+}
+
+/** The id in an address of this view, or ""; it is removed from the address, so that nobody else finds it. */
+function removeId(name) {
   const { view, id } = parse(location.hash);
-  if (view !== "sign-in-refused") return "";
+  if (view !== name) return "";
   go(href(HOME), { replace: true });
   return id;
 }

@@ -1,7 +1,7 @@
 /** Placeholders while loading, for nothing found, and for errors. */
 
 import { html } from "htm/preact";
-import { percent, plural } from "../text/format.js";
+import { percent, plural, time } from "../text/format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {
@@ -25,8 +25,19 @@ export function Reading({ progress }) {
 }
 
 /** How far the search index has come, while it has not all calls yet. */
-export function Indexing({ indexing }) {
+function Indexing({ indexing }) {
   return indexing && html`<p class="note">Older calls cannot be searched for words yet: ${indexedShare(indexing)} done. These figures are without them.</p>`;
+}
+
+/** Before statistics: an error, or how far they are, and which calls they are without. `isLoaded`: there are some to draw. */
+export function StatsState({ data, isLoaded, error, retry, progress }) {
+  return html`
+    ${error && html`<${Failure} error=${error} retry=${retry} />`}
+    ${!error && !isLoaded && !progress && html`<${Loading} />`}
+    <${Reading} progress=${progress} />
+    <${Indexing} indexing=${data?.indexing} />
+    ${data?.recorded_since && html`<p class="note">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+  `;
 }
 
 /** What part of the calls the search index has. */

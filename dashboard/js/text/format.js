@@ -93,9 +93,17 @@ export function ago(text, now = new Date()) {
   return `${Math.floor(ms / DAY)} d ago`;
 }
 
-/** One of many: 1 call, 2 calls. */
+/** One of many: 1 call, 2 calls, 3 policies. */
 export function plural(number, word) {
-  return `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
+  return `${whole(number)} ${number === 1 ? word : `${word}s`.replace(/cys$/, "cies")}`;
+}
+
+/** The items of a text with `separator` between them, without those that are empty. */
+export function itemsOf(text, separator) {
+  return text
+    .split(separator)
+    .map((item) => item.trim())
+    .filter(Boolean);
 }
 
 /** A word of the API for people: client_disconnected becomes client disconnected. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, between, bucketName, duration, fromTo, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
+  ago, between, bucketName, duration, fromTo, itemsOf, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
 } from "../../../dashboard/js/text/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
@@ -74,6 +74,7 @@ test("counts that nobody reported stay unknown in a sum", () => {
 
 test("one is singular", () => {
   assert.deepEqual([plural(0, "call"), plural(1, "call"), plural(2000, "call")], ["0 calls", "1 call", "2,000 calls"]);
+  assert.deepEqual([plural(1, "policy"), plural(3, "policy"), plural(3, "key")], ["1 policy", "3 policies", "3 keys"]);
   assert.equal(words("upstream_stream_error"), "upstream stream error");
 });
 
@@ -83,4 +84,10 @@ test("a span that ends today says so, unless it began today", () => {
   assert.equal(fromTo(before, morning, now), "3 Nov 14:03:20 to today 09:00:00");
   assert.equal(fromTo(morning, noon, now), "09:00:00 to 12:00:00");
   assert.equal(fromTo(before, before, now), "3 Nov 14:03:20");
+});
+
+test("a text is split into its items, without empty ones", () => {
+  assert.deepEqual(itemsOf(" one\n\n two three \n", "\n"), ["one", "two three"]);
+  assert.deepEqual(itemsOf(", a ,b", ","), ["a", "b"]);
+  assert.deepEqual(itemsOf("", ","), []);
 });

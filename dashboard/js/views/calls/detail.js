@@ -82,7 +82,7 @@ export function Said({ interception, open }) {
 }
 
 /** How a tool call ended, as far as the next request said. */
-export function Outcome({ result }) {
+function Outcome({ result }) {
   if (!result) return null;
   return html` <small class=${result.is_error ? "bad" : ""}>${result.is_error ? "failed, " : ""}${size(result.bytes)}</small>`;
 }

@@ -5,10 +5,10 @@ import { useEffect, useState } from "preact/hooks";
 import { address } from "../../server/api.js";
 import { chooser } from "../../bar/bar.js";
 import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
-import { plural, short, time } from "../../text/format.js";
+import { plural, short } from "../../text/format.js";
 import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
 import { Chart } from "../../charts/chart.js";
-import { Empty, Failure, Indexing, Loading, Reading } from "../../parts/states.js";
+import { Empty, StatsState } from "../../parts/states.js";
 import { bucketOf, bucketsOf, presetRange } from "../../bar/ranges.js";
 import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
@@ -69,11 +69,7 @@ export function Explore({ route, user }) {
   return html`
     <${ExploreBar} route=${route} query=${query} user=${user} csv=${csv} />
     <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
-    ${error && html`<${Failure} error=${error} retry=${retry} />`}
-    ${!error && !table.data && !table.progress && html`<${Loading} />`}
-    <${Reading} progress=${table.progress ?? drawn.progress} />
-    <${Indexing} indexing=${table.data?.indexing} />
-    ${table.data?.recorded_since && html`<p class="note">Calls of before ${time(table.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    <${StatsState} data=${table.data} isLoaded=${table.data} error=${error} retry=${retry} progress=${table.progress ?? drawn.progress} />
     ${isCurrent && !numberOf(table.data.total) && html`<${Empty} title=${`No ${SUBJECTS[of].name.toLowerCase()} in this time`}><p>Choose another range, or take a filter away.</p><//>`}
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&

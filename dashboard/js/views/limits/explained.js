@@ -28,7 +28,7 @@ export function Explained({ of, limits = false }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
-      ${data.policies.length ? `${plural(data.policies.length, "policy").replace("policys", "policies")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
+      ${data.policies.length ? `${plural(data.policies.length, "policy")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
     </p>
     <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}

@@ -1,6 +1,7 @@
 /** How much of something is used. */
 
 import { html } from "htm/preact";
+import { Track } from "../../parts/track.js";
 import { whole } from "../../text/format.js";
 
 const NEARLY = 0.8;
@@ -13,12 +14,7 @@ export function Gauge({ name, shownName = name, used, limit, format = whole }) {
     <div class="gauge">
       <span class="name">${shownName}</span>
       <span class="amount"><b>${format(used)}</b>${limit ? ` of ${format(limit)}` : ""}</span>
-      ${limit > 0 &&
-      html`
-        <div class="track" role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax=${limit} aria-valuenow=${Math.min(used, limit)}>
-          <span class=${level} style=${{ width: `${100 * part}%` }}></span>
-        </div>
-      `}
+      ${limit > 0 && html`<${Track} label=${name} value=${Math.min(used, limit)} max=${limit} level=${level} />`}
     </div>
   `;
 }

@@ -43,7 +43,7 @@ function List({ chosen, me }) {
   return html`
     <${AdminTabs} view="policies" user=${me} />
     <div class="toolbar">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "policy").replace("policys", "policies")}</p>
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "policy")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a policy</button>`}
     </div>
     ${adding && html`<${Whose} onClose=${() => setAdding(false)} />`}

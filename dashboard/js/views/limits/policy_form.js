@@ -1,5 +1,7 @@
 /** A policy as a form has it. Pure: what people type becomes the fields of the API, and nothing else of the policy is lost. */
 
+import { itemsOf } from "../../text/format.js";
+
 /** The number in a text, else the text: the server reports the error. */
 function numberOr(text) {
   const number = Number(text);
@@ -27,11 +29,7 @@ export function patternsText(patterns = []) {
 
 /** Lines as patterns of models. */
 export function patternsOf(text) {
-  const lines = text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter(Boolean);
-  return lines.map((line) => {
+  return itemsOf(text, "\n").map((line) => {
     const [, provider, model] = /^([^:\s]+):\s+(\S.*)$/.exec(line) ?? [];
     return provider ? { provider, model } : line;
   });

@@ -6,7 +6,7 @@ import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js
 import { ago, time, usd } from "../../text/format.js";
 import { refusedText } from "../../text/limits_text.js";
 import { LimitRules } from "./limit_rule.js";
-import { Failure, Loading, NotForYou } from "../../parts/states.js";
+import { Failure, NotForYou, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
 import { reasonOf, titleOf } from "../../text/refusals.js";
 import { useResource } from "../../server/resource.js";
@@ -34,7 +34,7 @@ function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
   const span = chosenRange(params).preset || chosen.custom ? hoursOf(chosen, Date.now()) : {};
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
-  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   const { user, at, from, to, total, state, spend_usd: spend, limits, tokens, refusals } = data;
   const range = { from: Date.parse(from), to: Date.parse(to) };
   const drill = (terms) => href("interceptions", "", { q: searchFor({ initiator: isMine ? "me" : user.username, ...terms }), ...rangeParams(params, USUAL) });

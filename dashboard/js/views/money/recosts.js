@@ -7,6 +7,7 @@ import { percent, plural, time, usd, whole } from "../../text/format.js";
 import { TextField } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
+import { Track } from "../../parts/track.js";
 import { useChange, useResource } from "../../server/resource.js";
 
 const PATH = "prices/recosts";
@@ -62,7 +63,7 @@ function Job({ job, isOwner, onChanged }) {
         requested ${time(at)}; ${total === null ? "not counted yet" : `${whole(done)} of ${plural(total, "call")}`}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${usd(Number(before))} before, ${usd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
       </span>
       ${open && isOwner && html`<button type="button" class="danger" disabled=${busy} aria-label=${`Cancel pricing ${range} again`} onClick=${cancel}>Cancel</button>`}
-      ${open && html`<div class="track" role="meter" aria-label=${`Progress of ${range}`} aria-valuemin="0" aria-valuemax=${total || 1} aria-valuenow=${done}><span class="fine" style=${{ width: `${total ? (100 * done) / total : 0}%` }}></span></div>`}
+      ${open && html`<${Track} label=${`Progress of ${range}`} value=${done} max=${total || 1} />`}
       ${error && html`<${Failure} error=${error} />`}
     </li>
   `;

@@ -5,7 +5,7 @@ import { Bar, chooser } from "../../bar/bar.js";
 import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
 import { day, plural, time } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
-import { Empty, Failure, Indexing, Loading, Reading } from "../../parts/states.js";
+import { Empty, Loading, StatsState } from "../../parts/states.js";
 import { valueOf, withTerm } from "../../bar/query.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
@@ -67,11 +67,7 @@ export function Overview({ route, user }) {
     <//>
     <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
     ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
-    ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
-    ${!loaded && !failure && !progress && html`<${Loading} />`}
-    <${Reading} progress=${progress} />
-    <${Indexing} indexing=${all.data?.indexing} />
-    ${all.data?.recorded_since && html`<p class="note">Calls of before ${time(all.data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
     ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} cache=${cache.data?.total.cache} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;
 }

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
+import { itemsOf } from "../../text/format.js";
 import { AreaField, ChoiceField, TextField } from "../../parts/field.js";
 import { DialogForm } from "../../parts/form.js";
 
@@ -25,21 +26,13 @@ const TYPES = [
   ["claude-aws", "Claude on AWS"],
 ];
 
-/** Keys as somebody types them: one a line. */
-export function keysIn(text) {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter(Boolean);
-}
-
 export function AddProvider({ onAdded, onClose }) {
   const [fields, setFields] = useState({ name: "", type: "openai", base_url: "", region: "", project: "" });
   const [keys, setKeys] = useState("");
   const set = (name) => (value) => setFields((before) => ({ ...before, [name]: value }));
   const add = () => {
     const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
-    return send("POST", "providers", { ...given, keys: keysIn(keys) }).then(onAdded);
+    return send("POST", "providers", { ...given, keys: itemsOf(keys, "\n") }).then(onAdded);
   };
   return html`
     <${DialogForm} title="Add a provider" verb="Add" save=${add} onClose=${onClose}>

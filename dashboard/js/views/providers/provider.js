@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { rangeText } from "../../bar/range.js";
-import { percent, plural, time, usd, whole, words } from "../../text/format.js";
+import { itemsOf, percent, plural, time, usd, whole, words } from "../../text/format.js";
 import { SpeedTable } from "../explore/speed.js";
 import { limitedShare, speed, waits } from "./performance.js";
 import { Removal } from "../../parts/dialog.js";
@@ -16,7 +16,6 @@ import { Failure, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
-import { keysIn } from "./add_provider.js";
 
 const EVERY_MS = 15_000;
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
@@ -189,14 +188,6 @@ function Check({ path }) {
   `;
 }
 
-/** Names as somebody types them, with commas between. */
-function namesIn(text) {
-  return text
-    .split(",")
-    .map((name) => name.trim())
-    .filter(Boolean);
-}
-
 function Change({ provider, path, onChanged }) {
   const [url, setUrl] = useState(provider.base_url);
   const [keys, setKeys] = useState("");
@@ -205,8 +196,8 @@ function Change({ provider, path, onChanged }) {
   const { busy, error, run } = useChange();
   const fields = {
     ...(url !== provider.base_url && { base_url: url }),
-    ...(keys.trim() && { keys: keysIn(keys) }),
-    ...(fallback !== provider.fallback.join(", ") && { fallback: namesIn(fallback) }),
+    ...(keys.trim() && { keys: itemsOf(keys, "\n") }),
+    ...(fallback !== provider.fallback.join(", ") && { fallback: itemsOf(fallback, ",") }),
     ...(weight !== String(provider.weight) && { weight: Number(weight) }),
   };
   const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));

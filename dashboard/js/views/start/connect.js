@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { useResource } from "../../server/resource.js";
 import { CopyButton } from "../../parts/copy.js";
 import { Segmented } from "../../parts/segmented.js";
-import { Failure, Loading } from "../../parts/states.js";
+import { Pending } from "../../parts/states.js";
 import { go, href } from "../../frame/router.js";
 import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "./snippets.js";
 import { CreateToken, Filled, FirstCall, TryIt } from "./first_call.js";
@@ -14,7 +14,7 @@ const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
 
 export function Connect({ route, user }) {
   const { data: configured, error, reload } = useResource("providers/configured");
-  if (!configured) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  if (!configured) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`<${Instructions} params=${route.params} configured=${configured} user=${user} />`;
 }
 
