@@ -13,16 +13,13 @@ from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
-from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
-from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.control import database_problems
-from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem
 from limits.past_calls import PastCall, RequestedModel
 from limits.what_if import Replay
-from resources.bodies import InvalidBodyError
 from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.queries.filters.grouped.groups import NoFinderError
@@ -56,12 +53,9 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
 
     async def respond(self) -> None:
         """Read the calls, decide on each, and answer."""
-        proposal = self._read_proposal()
+        proposal = self.read_with(lambda body: WhatIfBody.read(body, self.bridge.now()))
         query = await self.query(proposal.q)
-        if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
-        self.bridge.lifecycle.enter(self)
+        self.begin_export()
         settings = self.bridge.overload.settings
         replay = Replay(proposal.policy, settings.budget_zone, retry=proposal.retry, has_price=self._has_price)
         past = PastCalls(
@@ -145,17 +139,6 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         share = (at - proposal.start) / (proposal.end - proposal.start)
         self.write(msgspec.json.encode({"progress": Progress.at_time(at, replay.calls, share)}) + b"\n")
         await self.send()
-
-    def _read_proposal(self) -> Proposal:
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Problem(415, NOT_JSON)
-        if len(self._body) > self.max_body_bytes:
-            raise Problem(413, TOO_LARGE.format(self.max_body_bytes))
-        try:
-            return WhatIfBody.read(bytes(self._body), self.bridge.now())
-        except InvalidBodyError as error:
-            detail = "" if error.problems else NO_OBJECT
-            raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error
 
 
 def _milliseconds(at: datetime) -> int:

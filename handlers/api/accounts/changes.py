@@ -7,7 +7,7 @@ declared as JSON, which no form can do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, TypeVar
 
@@ -30,6 +30,7 @@ NO_OBJECT = "It must be a JSON object."
 _ENTITY_TAG = re.compile(r'(?<!W/)"([^"]*)"')  # a weak one never matches
 
 B = TypeVar("B", bound=Body)
+T = TypeVar("T")
 
 
 @contextmanager
@@ -108,7 +109,11 @@ class ChangeHandler(IdentifiedHandler):
         self.set_header("ETag", f'"{version}"')
 
     def read_body(self, kind: type[B]) -> B:
-        """Read the body.
+        """Read the body as this struct; raises as `read_with`."""
+        return self.read_with(kind.read)
+
+    def read_with(self, read: Callable[[bytes], T]) -> T:
+        """Read the body by `read`, which may raise `InvalidBodyError`.
 
         Raises:
             Problem: 413, it is too large; 415, it is not declared as JSON.
@@ -119,7 +124,7 @@ class ChangeHandler(IdentifiedHandler):
         if len(self._body) > self.max_body_bytes:
             raise Problem(413, TOO_LARGE.format(self.max_body_bytes))
         try:
-            return kind.read(bytes(self._body))
+            return read(bytes(self._body))
         except InvalidBodyError as error:
             detail = "" if error.problems else NO_OBJECT
             raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error

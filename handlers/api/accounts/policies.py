@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, ChangeHandler, change_problems
+from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler, change_problems
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.bridge import Bridge
@@ -20,7 +20,6 @@ from storage.policies.documents import KeptPolicy, kind_of
 from storage.policies.store import PolicyStore
 
 MAX_POLICY_BYTES = 64 * 1024
-POLICY_TOO_LARGE = f"The request body is larger than the allowed {MAX_POLICY_BYTES} bytes."
 NOT_YOURS_TO_SEE = "Only owners and auditors may see policies."
 NOT_YOURS_TO_CHANGE = "Only owners may change policies."
 NOTE_HEADER = "X-AI-Bridge-Note"
@@ -143,12 +142,8 @@ class PolicyHandler(ChangeHandler):
         self._write(kept)
 
     def _read_fields(self) -> dict[str, Any]:
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Problem(415, NOT_JSON)
-        if len(self._body) > MAX_POLICY_BYTES:
-            raise Problem(413, POLICY_TOO_LARGE)
         try:
-            return read_object(bytes(self._body))
+            return self.read_with(read_object)
         except InvalidPolicyError as error:
             raise _problem(error) from error
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.pagination import single_values
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
-from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceList, PriceListBody
 from storage.costs.own_prices import OwnPrice
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
 
 MAX_PRICES_BYTES = 256 * 1024
-PRICES_TOO_LARGE = f"The request body is larger than the allowed {MAX_PRICES_BYTES} bytes."
 NOT_YOURS_TO_SEE = "Only owners and auditors may see prices."
 NOT_YOURS_TO_CHANGE = "Only owners may change prices."
 NO_PROVIDER = "prices[{}].provider: no provider has a name like this now"
@@ -52,7 +50,7 @@ class PricesHandler(ChangeHandler):
             ValidationProblem: the body is no list of prices.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        prices = self._read_prices()
+        prices = self.read_with(PriceListBody.read)
         with change_problems():
             kept = await self._store.change(lambda _: prices, versions=self.versions, author=self.author)
         self.bridge.prices.put(kept)
@@ -63,18 +61,6 @@ class PricesHandler(ChangeHandler):
     @property
     def _store(self) -> PriceStore:
         return PriceStore(self.bridge.database, now=self.bridge.now)
-
-    def _read_prices(self) -> list[OwnPrice]:
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Problem(415, NOT_JSON)
-        if len(self._body) > MAX_PRICES_BYTES:
-            raise Problem(413, PRICES_TOO_LARGE)
-        try:
-            return PriceListBody.read(bytes(self._body))
-        except InvalidBodyError as error:
-            raise ValidationProblem(
-                INVALID_BODY, "" if error.problems else NO_OBJECT, validations=error.problems
-            ) from error
 
     def _without_provider(self, prices: list[OwnPrice]) -> list[int]:
         """Which prices hold for none of the providers that there are: a slip, or one that was removed."""

@@ -7,11 +7,10 @@ from typing import ClassVar, Final
 
 from tornado.web import RequestHandler
 
-from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, TOO_LARGE, ChangeHandler
-from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.control import database_problems
 from handlers.problems import Problem, ValidationProblem
-from resources.bodies import InvalidBodyError
 from resources.money.reconciliation import Reconciliation, reconcile
 from resources.money.reconciliation_body import ReconciliationBody, ReconciliationRequest
 from resources.money.spend import GONE
@@ -46,8 +45,8 @@ class ReconciliationHandler(ChangeHandler):
         await self.identify()
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        request = self._read_request()
-        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        request = self.read_with(lambda body: ReconciliationBody.read(body, self.bridge.now()))
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         if self.cycle.ended:
             return
         with database_problems():
@@ -72,17 +71,6 @@ class ReconciliationHandler(ChangeHandler):
             self._waiting = None
         rows = reconcile(recorded, reported, self.bridge.now().date())
         return Reconciliation.of(provider, start.date(), end.date(), rows)
-
-    def _read_request(self) -> ReconciliationRequest:
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Problem(415, NOT_JSON)
-        if len(self._body) > self.max_body_bytes:
-            raise Problem(413, TOO_LARGE.format(self.max_body_bytes))
-        try:
-            return ReconciliationBody.read(bytes(self._body), self.bridge.now())
-        except InvalidBodyError as error:
-            detail = "" if error.problems else NO_OBJECT
-            raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error
 
     def on_connection_close(self) -> None:
         """The client left: nothing more is read for it."""

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from handlers.api.accounts.changes import (
-    INVALID_BODY,
-    MAX_BODY_BYTES,
-    NO_OBJECT,
-    NOT_JSON,
-    TOO_LARGE,
     ChangeHandler,
     change_problems,
 )
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.pagination import single_values
-from handlers.problems import Problem, ValidationProblem
-from resources.bodies import InvalidBodyError
+from handlers.problems import Problem
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.accounts.users import UnknownIdentityError
 from storage.prices.recosts import UNKNOWN, Recosts
@@ -60,24 +53,12 @@ class RecostsHandler(_RecostHandler):
             ValidationProblem: the body is no range.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        start, end = self._read_range()
+        start, end = self.read_with(lambda body: RecostBody.range_of(body, self.bridge.now()))
         with change_problems():
             job = await self._recosts.request(start, end, author=self.author)
         self.set_status(202)
         self.set_header("Location", f"{self.request.path}/{job.id}")
         self.write_json(Recost.of(job))
-
-    def _read_range(self) -> tuple[datetime, datetime]:
-        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Problem(415, NOT_JSON)
-        if len(self._body) > MAX_BODY_BYTES:
-            raise Problem(413, TOO_LARGE)
-        try:
-            return RecostBody.range_of(bytes(self._body), self.bridge.now())
-        except InvalidBodyError as error:
-            raise ValidationProblem(
-                INVALID_BODY, "" if error.problems else NO_OBJECT, validations=error.problems
-            ) from error
 
 
 class RecostHandler(_RecostHandler):

@@ -10,10 +10,8 @@ from uuid import UUID
 from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID, single_values
-from handlers.api.recorded.export import TOO_MANY_OF_USER
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
-from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
 from resources.money.spend import CONTENT_TYPE, GONE, SPEND_FORMATS, Names, SpendFormat
@@ -44,10 +42,7 @@ class SpendExportHandler(WatchedHandler):
         if self.request.method == "HEAD":
             await self.flush()
             return
-        if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
-        self.bridge.lifecycle.enter(self)
+        self.begin_export()
         with suppress(StreamClosedError):
             await self._export(query, written)
 

@@ -12,7 +12,6 @@ from handlers.api.pagination import INVALID, single_values, uuid_of, whole_numbe
 from handlers.api.recorded.interceptions import UNKNOWN_CURSOR
 from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import WatchedHandler
-from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
 from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
@@ -22,7 +21,6 @@ from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Query
 
 PARAMETERS = ("format", "q", "after_id", "limit")
-TOO_MANY_OF_USER = "You have {} export in progress, the maximum for one user. Please try again when it has ended."
 TOO_MANY = "The maximum number of exports is reached. Please try again later."
 MAX_ROWS = 2**31 - 1
 # Interceptions that are written before other requests run: about two milliseconds' work.
@@ -62,10 +60,7 @@ class ExportHandler(WatchedHandler):
         if self.request.method == "HEAD":
             await self.flush()
             return
-        if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
-        self.bridge.lifecycle.enter(self)
+        self.begin_export()
         with suppress(StreamClosedError):
             await self._export(FORMATS[name], self._pages(query, search))
 

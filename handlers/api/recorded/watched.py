@@ -11,7 +11,7 @@ from typing import Final
 
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.control import database_problems
-from handlers.lifecycle import ActiveRequest
+from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
 from handlers.problems import Problem
 from intercept.records import EndReason
 
@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 LINES: Final = "application/x-ndjson"
 """The media type of lines of progress, and at last the result."""
+
+TOO_MANY_EXPORTS_OF_USER = (
+    "You have {} export in progress, the maximum for one user. Please try again when it has ended."
+)
 
 WATCH_SECONDS = 5.0
 """How often the token or session and the user of a long response are checked again."""
@@ -30,6 +34,17 @@ class WatchedHandler(VisibilityHandler):
     @abstractmethod
     def end(self) -> None:
         """End the answer now. It is called once more when it has ended."""
+
+    def begin_export(self) -> None:
+        """Hold the user's share of long requests, and end with the server.
+
+        Raises:
+            Problem: 429, the user has another one in progress; 503, the server stops.
+        """
+        if self.bridge.lifecycle.draining:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
+        self.bridge.lifecycle.enter(self)
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:

@@ -7,8 +7,7 @@ from uuid import UUID
 import msgspec
 
 from handlers.api.limits import NOT_YOURS
-from handlers.api.recorded.export import TOO_MANY_OF_USER
-from handlers.api.recorded.watched import LINES
+from handlers.api.recorded.watched import LINES, TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, WORDS, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
 from limits.policies.policy import Limits, Models, Rate, SharedLimits
@@ -126,7 +125,7 @@ PATHS: dict[str, Described] = {
                 ),
                 "429": problem(
                     "The user has another replay or export in progress.",
-                    TOO_MANY_OF_USER.format(1),
+                    TOO_MANY_EXPORTS_OF_USER.format(1),
                     headers={"Retry-After": RETRY_AFTER},
                 ),
             },

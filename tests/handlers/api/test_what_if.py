@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from handlers.api.recorded.export import TOO_MANY_OF_USER
 from handlers.api.recorded.visibility import UNSUPPORTED
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.records import CredentialKind
@@ -166,7 +166,7 @@ async def test_what_is_wrong_is_named(ask, running):
 async def test_one_at_a_time_and_none_while_the_server_stops(running, ask):
     share = running.bridge.shares.exports.acquire(str(running.identity.user.id))
     answer = await ask()
-    assert (answer.status, json.loads(answer.body)) == (429, {"message": TOO_MANY_OF_USER.format(1)})
+    assert (answer.status, json.loads(answer.body)) == (429, {"message": TOO_MANY_EXPORTS_OF_USER.format(1)})
     share.release()
     assert (await ask()).status == 200
     assert (await ask()).status == 200  # the share was given back

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from handlers.api.accounts import explanation
+from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import (
     MAX_POLICY_BYTES,
     NOT_YOURS_TO_CHANGE,
     NOT_YOURS_TO_SEE,
     NOTE_HEADER,
-    POLICY_TOO_LARGE,
 )
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import (
@@ -106,7 +106,7 @@ UNREADABLE = (
     "The policy of group research cannot be read by this version, and has no effect here: quota: unknown field; replace it "
     "as a whole, or remove it."
 )
-_TOO_LARGE = {"413": problem(f"The body has more than {MAX_POLICY_BYTES} bytes.", POLICY_TOO_LARGE)}
+_TOO_LARGE = {"413": problem(f"The body has more than {MAX_POLICY_BYTES} bytes.", TOO_LARGE.format(MAX_POLICY_BYTES))}
 
 
 def _path(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.money.prices import (
     MAX_PRICES_BYTES,
     NO_PROVIDER,
     NOT_YOURS_TO_CHANGE,
     NOT_YOURS_TO_SEE,
-    PRICES_TOO_LARGE,
 )
 from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, response
@@ -74,7 +74,7 @@ PATHS: dict[str, Described] = {
                 "412": problem("They have another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}."),
             }
             | CHANGE_WITH_BODY
-            | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", PRICES_TOO_LARGE)},
+            | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES))},
         )
     },
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, RECONCILE_SECONDS, TOO_SLOW
-from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response
 from handlers.openapi.paths.money.prices import TAG
@@ -47,7 +47,7 @@ PATHS: dict[str, Described] = {
                 "409": problem("No key for the reports is set.", NO_KEY.format("anthropic", "anthropic")),
                 "429": problem(
                     "A long request of the user is in progress.",
-                    TOO_MANY_OF_USER.format(MAX_EXPORTS),
+                    TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS),
                     headers={"Retry-After": RETRY_AFTER},
                 ),
                 "502": problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from handlers.api.money.spend import TOO_SLOW
-from handlers.api.recorded.export import TOO_MANY_OF_USER
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
 from handlers.openapi.operations import Described, get, header, query, response
 from handlers.openapi.paths.money.prices import TAG
@@ -47,7 +47,9 @@ PATHS: dict[str, Described] = {
                 {"Content-Disposition": header(str, "A file name.", 'attachment; filename="spend.csv"')},
             ),
             "429": problem(
-                "Another export of the user is in progress.", TOO_MANY_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+                "Another export of the user is in progress.",
+                TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS),
+                headers=_BUSY,
             ),
             "503": problem("The database is unavailable, or it takes too long.", TOO_SLOW, headers=_BUSY),
         },

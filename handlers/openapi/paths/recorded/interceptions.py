@@ -11,11 +11,11 @@ from msgspec import Meta
 from handlers.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.export import MAX_ROWS
 from handlers.api.recorded.export import TOO_MANY as TOO_MANY_EXPORTS
-from handlers.api.recorded.export import TOO_MANY_OF_USER as TOO_MANY_EXPORTS_OF_USER
 from handlers.api.recorded.interceptions import UNKNOWN_INTERCEPTION
 from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import ALWAYS, RETRY_AFTER, WORDS, problem
 from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (

@@ -9,12 +9,12 @@ from decimal import Decimal
 import pytest
 
 from handlers.api.accounts import explanation
+from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import (
     MAX_POLICY_BYTES,
     NOT_YOURS_TO_CHANGE,
     NOT_YOURS_TO_SEE,
     NOTE_HEADER,
-    POLICY_TOO_LARGE,
 )
 from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED
 from storage.accounts.users import Role
@@ -147,7 +147,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_changed(running, ask):
     )
     assert (await ask("PUT", path, SHARED, **{"Content-Type": "text/plain"})).status == 415
     answer = await ask("PUT", path, {"models": {"deny": ["a" * MAX_POLICY_BYTES]}})
-    assert (answer.status, json.loads(answer.body)) == (413, {"message": POLICY_TOO_LARGE})
+    assert (answer.status, json.loads(answer.body)) == (413, {"message": TOO_LARGE.format(MAX_POLICY_BYTES)})
     assert await running.get(path) == (200, SHARED)
 
 

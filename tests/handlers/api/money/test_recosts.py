@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from intercept.times import format_time
 from resources.money.prices import NOT_A_TIME
@@ -83,6 +84,10 @@ async def test_what_is_no_range_is_named(running, ask):
     assert (await ask("POST", RECOSTS, []))[:2] == (
         400,
         {"message": "The request body has invalid values.", "detail": "It must be a JSON object."},
+    )
+    assert (await ask("POST", RECOSTS, {"from": "2" * MAX_BODY_BYTES}))[:2] == (
+        413,
+        {"message": f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes."},
     )
     for id_ in ("none", "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"):
         assert await running.get(f"{RECOSTS}/{id_}") == (404, {"message": "There is no re-costing with this id."})
