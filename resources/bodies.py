@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import msgspec
+
+NOT_A_SWITCH: Final = "must be true or false"
 
 Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
 
@@ -38,11 +40,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBodyError([]) from error
-        return cls.of(given)
+        return cls.of(read_fields(data))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -65,6 +63,35 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         if problems:
             raise InvalidBodyError(problems)
         return cls(**values)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The given fields."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not msgspec.UNSET}
+
+
+def read_fields(data: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InvalidBodyError: It is none.
+    """
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBodyError([]) from error
+
+
+def read_switch(value: object) -> bool:
+    """Read what is on or off.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(NOT_A_SWITCH)  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value
 
 
 def _text(value: object) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
-from msgspec import UNSET, Meta, UnsetType, field, structs
+from msgspec import UNSET, Meta, UnsetType, field
 
-from resources.bodies import Body, Readers
+from resources.bodies import Body, Readers, read_switch
 from settings.kinds import AWS_ACCESS_KEY, BASE_URL, NO_PROXY, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
 from storage.providers.documents import MAX_KEYS, SECRETS, GivenKey, KeptKey, NewKey, ProviderSpec
 from upstream.connections.network import make_tls_of_texts
@@ -67,12 +67,6 @@ def _credential(text: str) -> str:
 
 def _url(text: str) -> str:
     return _of_kind(BASE_URL, MAX_URL)(text) if text else ""
-
-
-def _switch(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004 - what is wrong with a value, whatever it is
-    return value
 
 
 def _proxy(text: str) -> str:
@@ -238,7 +232,7 @@ class ProviderChange(Body):
         "aws_access_key": _access_key,
     }
     other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
-        "disabled": _switch,
+        "disabled": read_switch,
         "fallback": _fallback,
         "weight": _weight,
         "keys": _new_keys,
@@ -247,11 +241,7 @@ class ProviderChange(Body):
     @property
     def changes(self) -> dict[str, Any]:
         """The given fields of a `ProviderSpec`."""
-        return {
-            name: value
-            for name, value in structs.asdict(self).items()
-            if value is not UNSET and name in ProviderSpec.__struct_fields__
-        }
+        return {name: value for name, value in super().changes.items() if name in ProviderSpec.__struct_fields__}
 
     @property
     def secrets(self) -> dict[str, str]:

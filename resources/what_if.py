@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from limits.limit import Kind
 from limits.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
 from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
-from resources.bodies import InvalidBodyError
+from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Initiator, Time
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
@@ -85,10 +85,7 @@ class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBodyError([]) from error
+        given = read_fields(data)
         allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
         unknown = f"unknown field; allowed are {', '.join(allowed)}"
         problems = [(name, NOT_REPLAYED.get(name, unknown)) for name in given if name not in allowed]

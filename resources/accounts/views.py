@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.secrets.scrub import scrub_quoted
 from intercept.times import format_time
-from resources.bodies import Body, Readers
+from resources.bodies import Body, Readers, read_switch
 from resources.fields import Count, Time
 from storage.accounts.users import User
 from storage.accounts.views import documents
@@ -24,7 +24,6 @@ NOT_A_QUERY: Final = (
     "must be an object of the parameters of the address: names of 1 to 20 lower-case letters and _, values of printable "
     f"text, at most {MAX_VIEW_QUERY:,} characters in all"
 )
-NOT_A_SWITCH: Final = "must be true or false"
 SECRET: Final = "has what looks like a token or a key, which must not be saved"  # noqa: S105 - a sentence
 
 _PARAMETER: Final = re.compile(r"[a-z_]{1,20}")
@@ -52,12 +51,6 @@ def _query(value: object) -> dict[str, str]:
     return {name: _without_secret(one) for name, one in value.items() if one}
 
 
-def _shared(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(NOT_A_SWITCH)  # noqa: TRY004 - what is wrong with a value, whatever it is
-    return value
-
-
 def _without_secret(text: str) -> str:
     if scrub_quoted(text) != text:
         raise ValueError(SECRET)
@@ -65,7 +58,7 @@ def _without_secret(text: str) -> str:
 
 
 _READERS: Readers = MappingProxyType({"name": _name, "page": _page})
-_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"query": _query, "shared": _shared})
+_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"query": _query, "shared": read_switch})
 _Name = Annotated[
     str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
 ]
@@ -102,12 +95,6 @@ class ViewChange(Body, omit_defaults=True):
 
     readers: ClassVar[Readers] = _READERS
     other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The given fields."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
-        return {name: value for name, value in values.items() if value is not UNSET}
 
 
 class ViewOwner(Struct):

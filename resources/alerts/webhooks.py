@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
-from resources.bodies import Body, Readers
+from resources.bodies import Body, Readers, read_switch
 from resources.fields import Count, Time
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
@@ -27,7 +27,6 @@ NOT_A_URL: Final = (
 )
 NOT_A_DESCRIPTION: Final = f"must be text of at most {MAX_DESCRIPTION} characters"
 NOT_TYPES: Final = f"must be an array of some of {', '.join(AlertType)}, each once"
-NOT_A_SWITCH: Final = "must be true or false"
 
 _VISIBLE: Final = re.compile(rf"[!-~]{{1,{MAX_URL}}}")
 
@@ -73,14 +72,8 @@ def _types(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _switch(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(NOT_A_SWITCH)  # noqa: TRY004 - what is wrong with a value, whatever it is
-    return value
-
-
 _READERS: Readers = MappingProxyType({"url": read_url, "description": _description})
-_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"types": _types, "disabled": _switch})
+_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"types": _types, "disabled": read_switch})
 _Url = Annotated[str, Meta(description="https; http is allowed to this machine alone.")]
 _Types = Annotated[list[AlertType], Meta(description="The alerts that are sent.")]
 
@@ -106,12 +99,6 @@ class WebhookChange(Body, omit_defaults=True):
 
     readers: ClassVar[Readers] = _READERS
     other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The given fields."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
-        return {name: value for name, value in values.items() if value is not UNSET}
 
 
 class LastDelivery(Struct):

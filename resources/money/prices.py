@@ -9,13 +9,12 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
-from resources.bodies import Body, InvalidBodyError, Readers
+from resources.bodies import Body, InvalidBodyError, Readers, read_fields
 from resources.fields import Time
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
@@ -121,10 +120,7 @@ class PriceListBody(Struct, forbid_unknown_fields=True):
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBodyError([]) from error
+        given = read_fields(data)
         problems = [(name, "unknown field; allowed are prices") for name in given if name != "prices"]
         entries = given.get("prices")
         if not isinstance(entries, list):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct, field
 
-from resources.bodies import InvalidBodyError
+from resources.bodies import InvalidBodyError, read_fields
 from resources.money.prices import read_day_or_time
 from storage.aggregation.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
@@ -58,10 +58,7 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBodyError([]) from error
+        given = read_fields(data)
         allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
         problems = [(name, f"unknown field; allowed are {', '.join(allowed)}") for name in given if name not in allowed]
         values = {"provider": "", "names": (), **{name: given[name] for name in allowed if name in given}}

@@ -8,11 +8,10 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 from intercept.times import format_time
-from resources.bodies import InvalidBodyError
+from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Time
 from resources.money.prices import read_day_or_time
 from storage.prices import recost_documents
@@ -37,11 +36,7 @@ class RecostBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        try:
-            given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBodyError([]) from error
-        return read_range(given, now)
+        return read_range(read_fields(data), now)
 
 
 def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

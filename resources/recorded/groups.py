@@ -16,7 +16,7 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.times import format_time
 from resources.fields import Count, Time, TokenCounts, micro_dollars
-from resources.recorded.parts import Indexing
+from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import Quantiles, SeriesGroup
 from storage.accounts.users import Group as UserGroup
@@ -229,16 +229,8 @@ class GroupedStatistics(Struct, kw_only=True):
     ] = UNSET
     points: list[GroupPoint] | UnsetType = UNSET
     histograms: Annotated[Histograms | UnsetType, Meta(description="Of all calls.")] = UNSET
-    recorded_since: Annotated[
-        Time | UnsetType,
-        Meta(description="These values are computed from records. Records of calls before this time were removed."),
-    ] = UNSET
-    indexing: Annotated[
-        Indexing | UnsetType,
-        Meta(
-            description="While older calls cannot be searched for words yet: how far that is. These figures are without them."
-        ),
-    ] = UNSET
+    recorded_since: RecordedSince = UNSET
+    indexing: IndexingOfFigures = UNSET
     groups: list[StatisticsGroup]
 
 

@@ -276,6 +276,18 @@ class Indexing(Struct):
     total: Annotated[Count, Meta(description="About how many calls there are.")]
 
 
+IndexingOfFigures: TypeAlias = Annotated[
+    Indexing | UnsetType,
+    Meta(
+        description="While older calls cannot be searched for words yet: how far that is. These figures are without them."
+    ),
+]
+RecordedSince: TypeAlias = Annotated[
+    Time | UnsetType,
+    Meta(description="These values are computed from records. Records of calls before this time were removed."),
+]
+
+
 class TextMatch(Struct):
     """A match of a search for texts in a call."""
 

@@ -15,7 +15,7 @@ from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts, micro_dollars
-from resources.recorded.parts import Indexing
+from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from storage.accounts.users import Group, Token, User
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import MAX_GROUPS, NO_GROUP, Bucket, GroupBy
@@ -243,16 +243,8 @@ class Statistics(Struct, kw_only=True):
         EarlierCalls | UnsetType,
         Meta(description="With `compare`: the same for the time range before, without groups."),
     ] = UNSET
-    recorded_since: Annotated[
-        Time | UnsetType,
-        Meta(description="These values are computed from records. Records of calls before this time were removed."),
-    ] = UNSET
-    indexing: Annotated[
-        Indexing | UnsetType,
-        Meta(
-            description="While older calls cannot be searched for words yet: how far that is. These figures are without them."
-        ),
-    ] = UNSET
+    recorded_since: RecordedSince = UNSET
+    indexing: IndexingOfFigures = UNSET
     since: Annotated[
         Time | UnsetType,
         Meta(

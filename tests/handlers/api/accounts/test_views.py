@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
-from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, NOT_A_SWITCH, SECRET, NewView
-from resources.bodies import InvalidBodyError
+from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView
+from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
 

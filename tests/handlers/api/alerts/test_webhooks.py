@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from handlers.api.alerts.webhooks import NOT_YOURS
-from resources.alerts.webhooks import NOT_A_DESCRIPTION, NOT_A_SWITCH, NOT_A_URL, NOT_TYPES
+from resources.alerts.webhooks import NOT_A_DESCRIPTION, NOT_A_URL, NOT_TYPES
+from resources.bodies import NOT_A_SWITCH
 from runtime.alerts.assembly import start_alerts
 from settings import Settings
 from storage.accounts.users import Role
