@@ -10,11 +10,16 @@ export const PAGES = {
   refusals: "Refused calls",
   errors: "Errors",
   sessions: "Sessions",
+  limits: "Limits",
   usage: "My usage",
   providers: "Providers",
+  users: "Users",
+  groups: "Groups",
+  tokens: "Your tokens",
+  audit: "Audit trail",
 };
 // Those of somebody or something: the query says whose, as `of`.
-const OF_ONE = ["usage", "providers"];
+const OF_ONE = ["usage", "providers", "users", "groups"];
 
 /** What the API keeps of where one is: the view, and the parameters that have a value. */
 export function savedOf({ view, id, params }) {

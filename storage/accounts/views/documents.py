@@ -31,8 +31,13 @@ class Page(StrEnum):
     REFUSALS = "refusals"
     ERRORS = "errors"
     SESSIONS = "sessions"
+    LIMITS = "limits"
     USAGE = "usage"
     PROVIDERS = "providers"
+    USERS = "users"
+    GROUPS = "groups"
+    TOKENS = "tokens"
+    AUDIT = "audit"
 
 
 class View(Struct, frozen=True, kw_only=True):

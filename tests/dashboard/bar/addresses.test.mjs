@@ -10,11 +10,13 @@ test("what is saved of an address leads to it again, without the call that is op
   assert.deepEqual(savedOf(parse(addressOf(saved))), saved);
 });
 
-test("of a user's usage and a provider it is kept whose they are", () => {
+test("of usage, a provider, a user and a group it is kept whose they are", () => {
   for (const [address, query] of [
     ["#/usage/grace?range=last-week", { of: "grace", range: "last-week" }],
     ["#/usage", {}],
     ["#/providers/an%2Fother?range=24h", { of: "an/other", range: "24h" }],
+    ["#/users/grace?order=cost", { of: "grace", order: "cost" }],
+    ["#/groups?range=last-month", { range: "last-month" }],
   ]) {
     const saved = savedOf(parse(address));
     assert.deepEqual(saved.query, query);
@@ -35,5 +37,8 @@ test("a menu begins with the views of this page", () => {
 });
 
 test("every view that can be saved has a name", () => {
-  assert.deepEqual(Object.keys(PAGES), ["overview", "explore", "interceptions", "refusals", "errors", "sessions", "usage", "providers"]);
+  assert.deepEqual(Object.keys(PAGES), [
+    ...["overview", "explore", "interceptions", "refusals", "errors", "sessions"],
+    ...["limits", "usage", "providers", "users", "groups", "tokens", "audit"],
+  ]);
 });

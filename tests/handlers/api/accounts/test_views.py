@@ -91,7 +91,7 @@ async def test_others_see_a_shared_view_and_change_nothing_of_it(running, ask):
 
 @pytest.mark.gen_test
 async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, ask):
-    wrong = {"name": "", "page": "users", "query": [], "shared": "yes", "user": "ada"}
+    wrong = {"name": "", "page": "prices", "query": [], "shared": "yes", "user": "ada"}
     status, answer = told(await ask("POST", VIEWS, wrong))
     assert status == 400
     assert {one["field"]: one["detail"] for one in answer["validations"]} == {
@@ -103,7 +103,7 @@ async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, 
     }
     _, answer = told(await ask("POST", VIEWS, {}))
     assert [one["field"] for one in answer["validations"]] == ["name", "page"]
-    assert (await ask("GET", f"{VIEWS}?page=users")).status == 400
+    assert (await ask("GET", f"{VIEWS}?page=prices")).status == 400
     saved = {"name": "week", "page": "errors"}
     assert (await ask("POST", VIEWS, saved)).status == 201
     taken = f'A view of {running.identity.user.username} named "Week" exists already.'
