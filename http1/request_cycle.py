@@ -22,7 +22,6 @@ from http1.requests import Request
 from http1.response_writer import ResponseWriter
 from http1.states import (
     AWAITING_BODY,
-    BODY_INCOMPLETE,
     ENDS,
     FINISHED,
     INCOMPLETE,
@@ -158,11 +157,6 @@ class RequestCycle(HTTPConnection):
     def awaits_body(self) -> bool:
         """Whether the handler is given what arrives of the body."""
         return self.state in AWAITING_BODY
-
-    @property
-    def body_complete(self) -> bool:
-        """Whether the handler was told that no more of the body comes. If the client left before, it never is."""
-        return self.state not in BODY_INCOMPLETE
 
     @property
     def incomplete(self) -> bool:

@@ -122,8 +122,6 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 
 AWAITING_BODY = frozenset({State.RECEIVING, State.RESPONDING_EARLY})
 """The handler is given what arrives of the body."""
-BODY_INCOMPLETE = AWAITING_BODY | {State.INCOMPLETE}
-"""The handler does not have the whole request, or never got it."""
 NOT_STARTED = frozenset({State.RECEIVING, State.HANDLING})
 """The response has not started, so the server can still send one of its own."""
 FINISHED = frozenset({State.DRAINING, State.DONE, State.UNDELIVERED})

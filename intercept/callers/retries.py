@@ -10,9 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-MAX_RETRIES: Final = 999
-"""The most tries before this one that a client may name."""
-
 COUNT_HEADER: Final = "X-Stainless-Retry-Count"
 ATTEMPT_HEADER: Final = "amz-sdk-request"
 

@@ -57,11 +57,6 @@ class Rounds:
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
 
-    @property
-    def under_way(self) -> bool:
-        """Whether rounds are being made."""
-        return self._task is not None
-
     def work(self) -> None:
         """Do due work: give back permits whose life is over, and begin a round if something waits for one."""
         due = self._permits.expire()

@@ -7,7 +7,6 @@ while no bucket has 4,294,967,296 calls or more.
 
 from __future__ import annotations
 
-import math
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -20,13 +19,6 @@ LAST_BUCKET = 200
 """The last bucket of a histogram, for everything that took longer than 48 hours."""
 
 DIGIT_BITS = 32
-
-
-def bucket_index(milliseconds: float) -> int:
-    """Return the bucket of a time in a histogram: the least power of `GROWTH` that is not less, at most `LAST_BUCKET`."""
-    if milliseconds <= 1:
-        return 0
-    return min(math.ceil(math.log(milliseconds) / math.log(GROWTH)), LAST_BUCKET)
 
 
 def histogram(buckets: Iterable[int]) -> int:

@@ -182,16 +182,16 @@ def _recorded(prices: Prices, calls: Iterable[Call], random: Random) -> Iterable
 
     documents: dict[UUID, dict[str, Any]] = {}
     waiting: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
-    for start, ending, root, answers in calls:
+    for start, ending, root, parent_id in calls:
         usages = ending.reading.token_usages
         cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
         document = start_document(start, instance_id=instance, new_id=new_id)
         document |= ending_fields(ending, new_id=new_id, cost=cost)
         document["charged"] = charged(start, ending, cost)
         document.pop("unlinked", None)
-        if answers is not None:
-            document |= {"parent_id": answers, "root_id": root or answers}
-            waiting[answers] += document.get("tool_results", [])
+        if parent_id is not None:
+            document |= {"parent_id": parent_id, "root_id": root or parent_id}
+            waiting[parent_id] += document.get("tool_results", [])
         documents[start.id] = document
     for id_, results in waiting.items():
         given = {one["id"]: {"bytes": one["bytes"], "is_error": one["is_error"]} for one in results}

@@ -37,7 +37,6 @@ DELEGATES: Final = 0.25
 """How often another agent is asked, against each other tool."""
 
 _LIFETIME: Final = timedelta(minutes=5)
-_BLOCK_BYTES: Final = 8
 
 
 class Call(NamedTuple):
@@ -45,13 +44,13 @@ class Call(NamedTuple):
 
     Attributes:
         root: The first call of its thread, if it is another one.
-        answers: The call whose tools it has the results of.
+        parent_id: The call whose tools it has the results of.
     """
 
     start: Interception
     ending: Ending
     root: UUID | None
-    answers: UUID | None
+    parent_id: UUID | None
 
 
 class _Said(NamedTuple):

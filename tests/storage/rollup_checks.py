@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
-from storage.aggregation.histograms import bucket_index, histogram
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.aggregation.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
 from storage.costs.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ending_fields, start_document
@@ -23,6 +24,13 @@ MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
 
 
 RATES = InputRates(Decimal("3e-7"), Decimal("1e-8"), Decimal("4e-7"))
+
+
+def bucket_index(milliseconds: float) -> int:
+    """Return the bucket of a time in a histogram: the least power of `GROWTH` that is not less, at most `LAST_BUCKET`."""
+    if milliseconds <= 1:
+        return 0
+    return min(math.ceil(math.log(milliseconds) / math.log(GROWTH)), LAST_BUCKET)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ async def hold(bridge, gate):
 async def free(*bridges):
     """Wait until what was given back is free for every bridge."""
     await until(lambda: not any(bridge.bridge.lifecycle.in_flight for bridge in bridges))
-    await until(lambda: not any(bridge.bridge.cluster._rounds.under_way for bridge in bridges))
+    await until(lambda: not any(bridge.bridge.cluster._rounds._task for bridge in bridges))
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from storage.aggregation.histograms import (
     GROWTH,
     LAST_BUCKET,
-    bucket_index,
     histogram,
     longest,
     pack,
     quantiles,
     unpack,
 )
+from tests.storage.rollup_checks import bucket_index
 
 histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 

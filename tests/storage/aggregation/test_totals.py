@@ -7,13 +7,13 @@ import pytest
 
 from intercept.records import EndReason
 from storage.aggregation.details import Detail
-from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
 from storage.aggregation.totals import Row, pipeline, row_of
 from storage.costs.prices import MAX_TOKENS
 from storage.mongo.database import with_plain_ids
 from tests.storage.records import ADA
-from tests.storage.rollup_checks import MIDNIGHT, RATES, Call, marked, write
+from tests.storage.rollup_checks import MIDNIGHT, RATES, Call, bucket_index, marked, write
 
 EVERYTHING = 1_000
 PLACE = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))

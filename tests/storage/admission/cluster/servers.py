@@ -69,7 +69,7 @@ async def beat(*authorities):
         one._permits.tick()
         await one._beat()
         one._rounds.work()
-    await until(lambda: not any(one._rounds.under_way for one in authorities))
+    await until(lambda: not any(one._rounds._task for one in authorities))
 
 
 async def burst(authorities, number, limits):

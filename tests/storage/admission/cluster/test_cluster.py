@@ -134,7 +134,7 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
         for one, decision in zip([ada] * 10 + [bob] * 10, held, strict=True):
             if decision.ticket is not None:
                 one.end(decision.ticket)
-        await until(lambda: not (ada._rounds.under_way or bob._rounds.under_way))
+        await until(lambda: not (ada._rounds._task or bob._rounds._task))
         assert admitted(await burst([bob], 9, [slots(8)])) == 8
 
 

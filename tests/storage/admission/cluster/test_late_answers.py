@@ -66,7 +66,7 @@ async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-        await until(lambda: not one._rounds.under_way)
+        await until(lambda: not one._rounds._task)
         assert one._permits.requests == 0
         assert admitted(await burst([one], 5, [slots(3)])) == 3
 
@@ -80,7 +80,7 @@ async def test_an_event_loop_that_ends_is_given_nothing_more_to_do(database):
         rounds = one._rounds._task
         rounds.cancel()
         await asyncio.wait({rounds})
-        assert (rounds.cancelled(), one._rounds.under_way) == (True, False)
+        assert (rounds.cancelled(), one._rounds._task) == (True, None)
         await asyncio.gather(*waiting)
 
 
