@@ -68,7 +68,7 @@ class RefusedCall(NamedTuple):
         limit: The limit.
         maximum: Of the limit, in the unit of its kind.
         used: How much of it was used then.
-        wait_ns: The wait that its client would have been told; None where no wait helps.
+        wait_ns: The wait that its client would have been sent; None where no wait helps.
         rule: The broken rule in words; empty for a limit, as the maximum and the use are 0 for a rule.
         model: The model that it names; empty where that was not read.
     """
@@ -85,7 +85,7 @@ class RefusedCall(NamedTuple):
 
 
 @dataclass
-class Tally:
+class RefusalTotals:
     """What one limit does to one user.
 
     Attributes:
@@ -105,15 +105,15 @@ class Outcome:
 
     Attributes:
         calls: How many calls each user made.
-        tallies: What each limit did to each user, where it refused anything.
+        totals: What each limit did to each user, where it refused anything.
         first: The first refused calls, at most `MAX_NAMED`.
     """
 
     calls: Counter[UUID] = field(default_factory=Counter)
-    tallies: dict[tuple[LimitName, UUID], Tally] = field(default_factory=dict)
+    totals: dict[tuple[LimitName, UUID], RefusalTotals] = field(default_factory=dict)
     first: list[RefusedCall] = field(default_factory=list)
 
     @property
     def refused(self) -> int:
         """How many calls were refused."""
-        return sum(tally.refused for tally in self.tallies.values())
+        return sum(one.refused for one in self.totals.values())

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NEVER_NS, Limit, LimitState, Of
-from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusedCall, RequestedModel, Tally
+from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import SharedPolicy
@@ -73,12 +73,12 @@ class _Plan:
 class _Waiting:
     """A call that was refused and is tried again."""
 
-    __slots__ = ("call", "plan", "tally", "tries")
+    __slots__ = ("call", "plan", "totals", "tries")
 
-    def __init__(self, call: PastCall, plan: _Plan, tally: Tally) -> None:
+    def __init__(self, call: PastCall, plan: _Plan, totals: RefusalTotals) -> None:
         self.call = call
         self.plan = plan
-        self.tally = tally
+        self.totals = totals
         self.tries = 1
 
 
@@ -107,7 +107,7 @@ class Replay:
         self._counters = Counters(self._clock)
         self._plans: dict[bytes, _Plan] = {}
         self._plans_paying: dict[bytes, _Plan] = {}
-        self._tallies: dict[tuple[LimitName, UUID], Tally] = {}
+        self._totals: dict[tuple[LimitName, UUID], RefusalTotals] = {}
         self._first: list[RefusedCall] = []
         # By their times: the ends of calls, with what they used, and calls to try again.
         self._ends: list[tuple[int, int, _Plan, int, int]] = []
@@ -122,7 +122,7 @@ class Replay:
     @property
     def outcome(self) -> Outcome:
         """What came of those that there were so far."""
-        outcome = Outcome(tallies=self._tallies, first=self._first)
+        outcome = Outcome(totals=self._totals, first=self._first)
         for plan in (*self._plans.values(), *self._plans_paying.values()):
             outcome.calls[plan.user] += plan.calls
         return outcome
@@ -188,9 +188,9 @@ class Replay:
             return call
         plan = (self._plans_paying if pays else self._plans).get(user) or self._plan(user, pays=pays)
         plan.calls += 1
-        tally = self._tallies.setdefault((broken.name, plan.user), Tally())
-        tally.refused += 1
-        tally.never += 1
+        totals = self._totals.setdefault((broken.name, plan.user), RefusalTotals())
+        totals.refused += 1
+        totals.never += 1
         if len(self._first) < MAX_NAMED:
             who = UUID(bytes=bytes(call[1])), call[0], plan.user
             self._first.append(RefusedCall(*who, broken.name, 0, 0, None, broken.rule, model.model))
@@ -219,21 +219,21 @@ class Replay:
     def _refuse(self, call: PastCall, plan: _Plan) -> None:
         refused_by, wait_ns = self._refused_by(plan)
         name = _name(refused_by.limit)
-        tally = self._tallies.get((name, plan.user))
-        if tally is None:
-            tally = self._tallies[name, plan.user] = Tally()
-        tally.refused += 1
-        tally.never += 1
+        totals = self._totals.get((name, plan.user))
+        if totals is None:
+            totals = self._totals[name, plan.user] = RefusalTotals()
+        totals.refused += 1
+        totals.never += 1
         helps = wait_ns != NEVER_NS
         if len(self._first) < MAX_NAMED:
-            told = refused_by.limit.maximum, refused_by.used, wait_ns if helps else None
-            self._first.append(RefusedCall(UUID(bytes=bytes(call[1])), call[0], plan.user, name, *told))
+            use = refused_by.limit.maximum, refused_by.used, wait_ns if helps else None
+            self._first.append(RefusedCall(UUID(bytes=bytes(call[1])), call[0], plan.user, name, *use))
         if not helps:
             return
         if not self._retry:
-            tally.longest_ns = max(tally.longest_ns, wait_ns)
+            totals.longest_ns = max(totals.longest_ns, wait_ns)
         elif len(self._tries) < MAX_WAITING:
-            self._try_later(self._at + wait_ns, _Waiting(PastCall(*call), plan, tally))
+            self._try_later(self._at + wait_ns, _Waiting(PastCall(*call), plan, totals))
 
     def _try_again(self, waiting: _Waiting) -> None:
         waiting.tries += 1
@@ -248,8 +248,8 @@ class Replay:
         self._order += 1
         end = now + max(0, call.ended_ms - call.started_ms) * _MILLISECOND_NS
         heappush(self._ends, (end, self._order, plan, call.tokens, call.micro_dollars))
-        waiting.tally.never -= 1
-        waiting.tally.longest_ns = max(waiting.tally.longest_ns, now - call.started_ms * _MILLISECOND_NS)
+        waiting.totals.never -= 1
+        waiting.totals.longest_ns = max(waiting.totals.longest_ns, now - call.started_ms * _MILLISECOND_NS)
 
     def _try_later(self, at: int, waiting: _Waiting) -> None:
         self._order += 1

@@ -49,7 +49,7 @@ WaitSeconds = Annotated[float | None, Meta(description="Null if no wait helps.")
 
 
 class Proposal(NamedTuple):
-    """What is asked: calls that started in [start, end) and match a search, and a policy of everyone for them."""
+    """What is proposed: calls that started in [start, end) and match a search, and a policy of everyone for them."""
 
     start: datetime
     end: datetime
@@ -59,7 +59,7 @@ class Proposal(NamedTuple):
 
     @property
     def names_models(self) -> bool:
-        """Whether it has rules about what calls asked for, and not only limits."""
+        """Whether it has rules about what calls requested, and not only limits."""
         return self.policy.models is not UNSET or self.policy.byok is not UNSET
 
 
@@ -192,8 +192,8 @@ class WhatIf(Struct, kw_only=True):
 
     @classmethod
     def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:
-        """Show the end of a outcome."""
-        tallies = sorted(outcome.tallies.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
+        """Show an outcome."""
+        ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
         return cls(
             from_=format_time(proposal.start),
             to=format_time(proposal.end),
@@ -204,11 +204,11 @@ class WhatIf(Struct, kw_only=True):
                     ProposedLimit.of(name),
                     Initiator.of(user, users),
                     outcome.calls[user],
-                    tally.refused,
-                    tally.never,
-                    tally.longest_ns / _SECOND_NS if tally.longest_ns else None,
+                    totals.refused,
+                    totals.never,
+                    totals.longest_ns / _SECOND_NS if totals.longest_ns else None,
                 )
-                for (name, user), tally in tallies
+                for (name, user), totals in ranked
             ],
             first_refused=[RefusedOnce.of(one, users) for one in outcome.first],
         )

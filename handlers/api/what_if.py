@@ -34,7 +34,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     """Replays past calls through proposed limits: of owners, auditors and readers those of all, of members their own."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
-    _tells = False
+    _sends_progress = False
     _waiting = 0
     _indexed: tuple[int, int] | None = None
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
@@ -64,8 +64,8 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             visible_to=self.visible_to,
             cache_reads=settings.count_cache_reads,
         )
-        self._tells = LINES in self.request.headers.get("Accept", "")
-        if self._tells:
+        self._sends_progress = LINES in self.request.headers.get("Accept", "")
+        if self._sends_progress:
             self.set_header("Content-Type", LINES)
         with self.late_problems():
             async with self.watched():
@@ -75,15 +75,15 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
                     await self._replay_said(replay, proposal, past, self.bridge.search.every(query))
                 await self._step_through(replay.finish(_milliseconds(proposal.end)))
             outcome = replay.outcome
-            users = await self.bridge.identities.users_by_id({user for _, user in outcome.tallies})
-            answer = WhatIf.of(proposal, outcome, users)
+            users = await self.bridge.identities.users_by_id({user for _, user in outcome.totals})
+            result = WhatIf.of(proposal, outcome, users)
             if query.search.texts is not None:
-                answer.uncounted = self._waiting
-                answer.indexing = UNSET if self._indexed is None else Indexing(*self._indexed)
-            if self._tells:
-                self.write(msgspec.json.encode({"result": answer}) + b"\n")
+                result.uncounted = self._waiting
+                result.indexing = UNSET if self._indexed is None else Indexing(*self._indexed)
+            if self._sends_progress:
+                self.write(msgspec.json.encode({"result": result}) + b"\n")
             else:
-                self.write_json(answer)
+                self.write_json(result)
 
     def end(self) -> None:
         """Break the answer off."""
@@ -109,19 +109,19 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         ids: frozenset[bytes] | None = None,
         whole: Proposal | None = None,
     ) -> None:
-        """Replay the calls of a range, those with these ids or all, and tell how much of the whole range is done."""
+        """Replay the calls of a range, those with these ids or all, and send how much of the whole range is done."""
         if within.names_models:
             named = past.named_pages(within.start, within.end, ids)
             async with aclosing(named):
                 async for some in named:
                     await self._step_through(replay.decide_named(some))
-                    await self._tell(replay, whole or within, some[-1][0] if some else None)
+                    await self._send_progress(replay, whole or within, some[-1][0] if some else None)
             return
         pages = past.pages(within.start, within.end, ids)
         async with aclosing(pages):
             async for page in pages:
                 await self._step_through(replay.decide(page))
-                await self._tell(replay, whole or within, page[-1] if page else None)
+                await self._send_progress(replay, whole or within, page[-1] if page else None)
 
     def _has_price(self, model: RequestedModel) -> bool:
         return self.bridge.recorder.has_price(model.provider, model.model, self.bridge.now())
@@ -132,8 +132,8 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
                 raise StreamClosedError
             await asyncio.sleep(0)
 
-    async def _tell(self, replay: Replay, proposal: Proposal, last: PastCall | None) -> None:
-        if not self._tells or last is None:
+    async def _send_progress(self, replay: Replay, proposal: Proposal, last: PastCall | None) -> None:
+        if not self._sends_progress or last is None:
             return
         at = _EPOCH + timedelta(milliseconds=last[0])
         share = (at - proposal.start) / (proposal.end - proposal.start)

@@ -99,13 +99,13 @@ def rows(alone: Any) -> list[dict[str, Any]]:
     ]
 
 
-def value_stages(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
+def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages that compute the values of interceptions, by the names of totals.
 
     These are `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
 
     Args:
-        shown: Further fields, for `$project`.
+        fields: Further fields, for `$project`.
     """
     cost = {"$ifNull": ["$cost.usd", None]}
     tokens = _tokens()
@@ -123,7 +123,7 @@ def value_stages(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "$project": {
-                **shown,
+                **fields,
                 **tokens,
                 "cost": cost,
                 "rates": "$cost.rates",

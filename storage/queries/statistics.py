@@ -109,7 +109,7 @@ class Statistics:
         which would have it more than once, is left out.
 
         Args:
-            query: What is asked.
+            query: What is read.
             visible_to: The user whose calls alone may be seen or counted; None sees all.
 
         Raises:

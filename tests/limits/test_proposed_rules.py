@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from limits.past_calls import LimitName, PastCall, RefusedCall, RequestedModel, Tally
+from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
@@ -75,9 +75,9 @@ def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():
     outcome, _ = replayed(policy, [(call(0), old), (call(1), new), (call(2), old), (call(3), new)], retry=True)
     rate = LimitName("each_member", "rate")
     assert outcome.calls == {ADA: 4}
-    assert outcome.tallies == {
-        (MODELS, ADA): Tally(refused=2, longest_ns=0, never=2),
-        (rate, ADA): Tally(refused=1, longest_ns=58 * 10**9, never=0),
+    assert outcome.totals == {
+        (MODELS, ADA): RefusalTotals(refused=2, longest_ns=0, never=2),
+        (rate, ADA): RefusalTotals(refused=1, longest_ns=58 * 10**9, never=0),
     }
     rule = "everyone denies gpt-4"
     assert outcome.first == [

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from limits.limit import NEVER_NS, Amounts, Of
 from limits.limiter import Limiter
-from limits.past_calls import LimitName, Outcome, PastCall, RefusedCall, Tally
+from limits.past_calls import LimitName, Outcome, PastCall, RefusalTotals, RefusedCall
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
@@ -63,16 +63,16 @@ class ByLimiter:
                 continue
             state, wait_ns = refused
             name = LimitName("each_member" if state.limit.of is Of.USER else "together", state.limit.kind.value)
-            tally = self.outcome.tallies.setdefault((name, user), Tally())
-            tally.refused += 1
-            tally.never += 1
+            totals = self.outcome.totals.setdefault((name, user), RefusalTotals())
+            totals.refused += 1
+            totals.never += 1
             helps = wait_ns != NEVER_NS
             told = state.limit.maximum, state.used, wait_ns if helps else None
             self.outcome.first.append(RefusedCall(UUID(bytes=one.id), one.started_ms, user, name, *told))
             if helps and self.retry:
-                self.later(self.at + wait_ns, 1, [one, tally, 1])
+                self.later(self.at + wait_ns, 1, [one, totals, 1])
             elif helps:
-                tally.longest_ns = max(tally.longest_ns, wait_ns)
+                totals.longest_ns = max(totals.longest_ns, wait_ns)
         yield
 
     def finish(self, until):
@@ -88,13 +88,13 @@ class ByLimiter:
                 self.limiter.charge(ticket, used)
                 self.limiter.end(ticket)
 
-    def try_again(self, one, tally, tries):
+    def try_again(self, one, totals, tries):
         refused, tries = self.admit(one), tries + 1
         if refused is None:
-            tally.never -= 1
-            tally.longest_ns = max(tally.longest_ns, self.at - one.started_ms * MILLISECOND_NS)
+            totals.never -= 1
+            totals.longest_ns = max(totals.longest_ns, self.at - one.started_ms * MILLISECOND_NS)
         elif refused[1] != NEVER_NS and tries < 10:
-            self.later(self.at + refused[1], 1, [one, tally, tries])
+            self.later(self.at + refused[1], 1, [one, totals, tries])
 
     def admit(self, one):
         effective = Effective([self.policy], str(UUID(bytes=one.user)))
@@ -188,7 +188,7 @@ def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, call
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("limits.what_if.MAX_TRIES", 10_000)
         replay = replayed(proposed, calls, retry=True)
-    assert sum(tally.never for tally in replay.tallies.values()) == 0
+    assert sum(one.never for one in replay.totals.values()) == 0
     once = replayed(proposed, calls)
     assert once.first[:1] == replay.first[:1]
 
@@ -209,7 +209,7 @@ def test_the_wait_is_the_one_that_the_client_would_have_been_told():
         RefusedCall(UUID(int=102), calls[2].started_ms, ADA, rate, 2, 2, 40 * SECOND_NS),
         RefusedCall(UUID(int=103), calls[3].started_ms, ADA, rate, 2, 2, 30 * SECOND_NS),
     ]
-    assert replay.tallies == {(rate, ADA): Tally(refused=2, longest_ns=40 * SECOND_NS, never=2)}
+    assert replay.totals == {(rate, ADA): RefusalTotals(refused=2, longest_ns=40 * SECOND_NS, never=2)}
     assert replay.calls == {ADA: 4}
 
 
@@ -219,15 +219,17 @@ def test_with_retries_the_wait_is_until_the_call_was_admitted():
     replay = replayed(proposed, calls, retry=True)
     rate = LimitName("together", "rate")
     # Bob's is admitted after 60 s, and makes the other wait for 120.
-    assert replay.tallies == {
-        (rate, BOB): Tally(refused=1, longest_ns=59 * SECOND_NS, never=0),
-        (rate, ADA): Tally(refused=1, longest_ns=118 * SECOND_NS, never=0),
+    assert replay.totals == {
+        (rate, BOB): RefusalTotals(refused=1, longest_ns=59 * SECOND_NS, never=0),
+        (rate, ADA): RefusalTotals(refused=1, longest_ns=118 * SECOND_NS, never=0),
     }
 
 
 def test_where_no_wait_helps_nothing_is_tried_again():
     replay = replayed(SharedLimits(each_member=Limits(concurrency=0)), [call(0, DAY, DAY)], retry=True)
-    assert replay.tallies == {(LimitName("each_member", "concurrency"), ADA): Tally(refused=1, longest_ns=0, never=1)}
+    assert replay.totals == {
+        (LimitName("each_member", "concurrency"), ADA): RefusalTotals(refused=1, longest_ns=0, never=1)
+    }
     assert [one.wait_ns for one in replay.first] == [None]
 
 
@@ -248,8 +250,8 @@ def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
     calls = [call(number, DAY + number, DAY + number) for number in range(110)]
     replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "1s"))), calls, retry=True)
     assert len(replay.first) == 100
-    (tally,) = replay.tallies.values()
-    assert (tally.refused, tally.never) == (109, 108)
+    (totals,) = replay.totals.values()
+    assert (totals.refused, totals.never) == (109, 108)
 
 
 def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
@@ -258,9 +260,9 @@ def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(
     assert sum(1 for _ in replay.decide([call(number, DAY, DAY) for number in range(20)])) == 2
     assert replay.calls == 20
     assert sum(1 for _ in replay.finish(2 * DAY)) > 10
-    (tally,) = replay.outcome.tallies.values()
+    (totals,) = replay.outcome.totals.values()
     # Of 19 that wait, one is admitted each minute, until the others have been tried ten times.
-    assert (tally.refused, tally.never, tally.longest_ns) == (19, 10, 9 * 60 * SECOND_NS)
+    assert (totals.refused, totals.never, totals.longest_ns) == (19, 10, 9 * 60 * SECOND_NS)
 
 
 def test_a_call_that_comes_late_is_decided_on_when_it_comes():

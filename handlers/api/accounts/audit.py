@@ -42,16 +42,16 @@ class AuditHandler(ControlHandler):
             raise Problem(403, NOT_YOURS)
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page({name: values.get(name, "") for name in ("limit", "after_id")})
-        asked = read_query(values)
+        query = read_query(values)
         try:
-            entries = await self._audit.page(asked, limit=page.limit, after_id=page.after_id)
+            entries = await self._audit.page(query, limit=page.limit, after_id=page.after_id)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         self.write_json(Trail([Entry.of(entry) for entry in entries]))
 
 
 def read_query(values: Mapping[str, str]) -> AuditQuery:
-    """Read which entries are asked for; an empty value counts as not given.
+    """Read which entries are query for; an empty value counts as not given.
 
     Raises:
         ValidationProblem: with every parameter that is wrong.

@@ -126,9 +126,9 @@ class VisibilityHandler(ControlHandler):
             conditions = session_filter(query.search, initiator_id=query.initiator_id)
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
-        if (asked := call_search(query.search)) is None:
+        if (calls := call_search(query.search)) is None:
             return SessionSearch(conditions)
-        of_calls = query._replace(search=asked, conditions=asked.filter(initiator_id=query.initiator_id))
+        of_calls = query._replace(search=calls, conditions=calls.filter(initiator_id=query.initiator_id))
         try:
             found = await self.bridge.search.sessions(of_calls)
         except SearchUnsupportedError as error:

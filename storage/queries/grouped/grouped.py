@@ -60,7 +60,7 @@ class Grouped:
         """Read what is asked.
 
         Args:
-            query: What is asked.
+            query: What is read.
             on_progress: Is told how far that is while records are read; what it raises ends the reading.
             seconds: How long it may take; None is `SECONDS`.
             finder: Finds the calls that are meant, among those that match; None means all of these.

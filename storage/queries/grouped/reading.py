@@ -100,10 +100,10 @@ class Reading:
         self._since = Since()
 
     async def result(self, query: GroupQuery) -> GroupResult:
-        """Read what is asked."""
+        """Read the result of a query."""
         if self._session is not None:
-            asked = {SINCE: True, "turn": True, DETAIL_STATE: True}
-            job_state = await self._rows.begin(JOB_STATE, asked)
+            fields = {SINCE: True, "turn": True, DETAIL_STATE: True}
+            job_state = await self._rows.begin(JOB_STATE, fields)
             self._since = Since(job_state.get(SINCE), DetailState.left(job_state or None).since)
         if self._finder is not None:
             await self._find(query, self._finder)
@@ -288,13 +288,13 @@ class Reading:
 
     async def _untagged(self, source: Rollups, keys: Sequence[Key]) -> dict[Key, Found]:
         """Read what calls add up to that do not have the tag of their groups."""
-        at, asked = source.tag, source.untagged
-        if asked is None or at is None:
+        at, untagged = source.tag, source.untagged
+        if untagged is None or at is None:
             return {}
         wanted = {(*key[:at], *key[at + 1 :]): key for key in keys if key[at] is None}
         if not wanted:
             return {}
-        query, every, tagged = asked
+        query, every, tagged = untagged
         found = await self._totals_reader.read(query, every, list(wanted))
         others = await self._totals_reader.read(query, tagged, list(wanted))
         return {

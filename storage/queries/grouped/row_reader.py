@@ -95,7 +95,7 @@ class RowReader:
         await self._on_progress(self._progress)
 
     @property
-    def turn(self) -> asyncio.Semaphore:
+    def semaphore(self) -> asyncio.Semaphore:
         """Is held while records are read."""
         return self._scans
 

@@ -63,9 +63,9 @@ class WarmUp:
         await self._pause(FIRST_SECONDS)
         waits = 0
         try:
-            if await self._grouped.counted(next(first_asked(self._now()))) < MIN_CALLS:
+            if await self._grouped.counted(next(first_queries(self._now()))) < MIN_CALLS:
                 return
-            for query in first_asked(self._now()):
+            for query in first_queries(self._now()):
                 while self._busy() and waits < MAX_WAITS:
                     waits += 1
                     await self._pause(BUSY_SECONDS)
@@ -75,7 +75,7 @@ class WarmUp:
             return
 
 
-def first_asked(now: datetime) -> Iterator[GroupQuery]:
+def first_queries(now: datetime) -> Iterator[GroupQuery]:
     """What *Explore* asks when it is opened: its table and its chart. Pure.
 
     The first question comes again until columns of all days are read, of which one question reads only some.

@@ -20,13 +20,13 @@ from storage.queries.grouped.warm_up import (
     PAUSE_SECONDS,
     SECONDS,
     WarmUp,
-    first_asked,
+    first_queries,
 )
 from tests.storage.queries.grouped.test_ranking import count, profiled, stages
 from tests.storage.rollup_checks import MIDNIGHT
 
 NOW = MIDNIGHT + timedelta(days=10)
-ASKED = list(first_asked(NOW))
+QUERIES = list(first_queries(NOW))
 
 
 class Asked:
@@ -57,7 +57,7 @@ async def pauses_of(grouped, busy=lambda: False):
 
 
 def test_the_table_is_asked_until_its_columns_are_read_and_then_the_chart():
-    *tables, chart = first_asked(NOW + timedelta(minutes=1))
+    *tables, chart = first_queries(NOW + timedelta(minutes=1))
     assert {(one.start, one.end) for one in (*tables, chart)} == {
         (NOW + timedelta(hours=1, days=-30), NOW + timedelta(hours=1))
     }
@@ -76,7 +76,7 @@ async def test_what_was_asked_is_answered_without_grouping_anything_in_the_datab
     grouped = Grouped(database)
     await pauses_of(grouped)
     for one, is_warm in ((grouped, True), (Grouped(database), False)):
-        for query in (ASKED[0], ASKED[-1]):
+        for query in (QUERIES[0], QUERIES[-1]):
             async with profiled(database) as found:
                 answer = await one.read(query)
             # Beside the versions of days, which are one stage.
@@ -98,18 +98,18 @@ async def test_with_few_calls_nothing_is_asked(database):
 @pytest.mark.gen_test
 async def test_there_is_a_pause_before_each_question():
     grouped = Asked()
-    assert await pauses_of(grouped) == [FIRST_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
-    assert grouped.asked == ASKED
+    assert await pauses_of(grouped) == [FIRST_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
+    assert grouped.asked == QUERIES
 
 
 @pytest.mark.gen_test
 async def test_calls_come_first_but_not_for_ever():
     grouped, busy = Asked(), iter([True, False])
     pauses = await pauses_of(grouped, lambda: next(busy, False))
-    assert pauses == [FIRST_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(ASKED)]
+    assert pauses == [FIRST_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
     grouped = Asked()
     pauses = await pauses_of(grouped, lambda: True)
-    assert (pauses.count(BUSY_SECONDS), grouped.asked) == (MAX_WAITS, ASKED)
+    assert (pauses.count(BUSY_SECONDS), grouped.asked) == (MAX_WAITS, QUERIES)
 
 
 @pytest.mark.parametrize("failure", [DatabaseUnavailableError("lost"), TooMuchError(1)])
