@@ -100,7 +100,7 @@ async def measure(authority: Authority, row: Row, seconds: float = SECONDS) -> l
     took: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def ask(number: int) -> None:
+    async def request(number: int) -> None:
         while (began := time.perf_counter()) < end:
             decision = await authority.start(row.limits(number))
             took.append(time.perf_counter() - began)
@@ -109,7 +109,7 @@ async def measure(authority: Authority, row: Row, seconds: float = SECONDS) -> l
             number += row.concurrent
             await asyncio.sleep(row.pause)
 
-    await asyncio.gather(*(ask(number) for number in range(row.concurrent)))
+    await asyncio.gather(*(request(number) for number in range(row.concurrent)))
     return sorted(took)
 
 

@@ -29,7 +29,7 @@ EVENT = (
     b'event: message_start\ndata: {"type": "message_start", "message": {"id": "msg_1", "type": "message", '
     b'"role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 5, "output_tokens": 1}}}\n\n'
 )
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (
     len(EVENT),
     EVENT,
 )
@@ -46,7 +46,7 @@ class SilentUpstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Send the event."""
         if data.endswith(BODY[-8:]):
-            self._transport.write(ANSWER)
+            self._transport.write(RESPONSE)
 
 
 @asynccontextmanager

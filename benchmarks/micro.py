@@ -27,7 +27,7 @@ from bson.codec_options import CodecOptions
 from benchmarks.reports.page import machine, write_section
 from benchmarks.reports.samples import short
 from benchmarks.reports.tables import markdown
-from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, CallSpec
 from intercept.apis import Reader
 from intercept.blocks import read_blocks
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
@@ -105,7 +105,7 @@ def readers() -> Iterator[Part]:
 def parsers() -> Iterator[Part]:
     """The readers of requests."""
     for name, api in APIS.items():
-        body = Exchange(name).request_body()
+        body = CallSpec(name).request_body()
         yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
         yield Part(f"blocks of requests, `{name}`", "requests", 1, partial(read_blocks, body))
 
@@ -169,8 +169,8 @@ def limiters() -> Iterator[Part]:
 
     async def admit(policies: PolicyBook) -> None:
         policy = policies.find(CALLER, "ada")
-        asking = client if policy is None else Client("token", "user", policy=policy)
-        slot, held = await overload.acquire_slot(), await overload.count_request(asking)
+        caller = client if policy is None else Client("token", "user", policy=policy)
+        slot, held = await overload.acquire_slot(), await overload.count_request(caller)
         if policy is not None:
             assert policy.refuse_model("anthropic", "claude-opus-4-1") is None
         held.release()
@@ -224,7 +224,7 @@ def codecs() -> Iterator[Part]:
     )
 
 
-def answers() -> Iterator[Part]:
+def responses() -> Iterator[Part]:
     """The steps from MongoDB's documents to a response of the API."""
     started, ended = _call()
     document = start_document(started, instance_id=started.id, new_id=uuid4) | ending_fields(ended, new_id=uuid4)
@@ -288,7 +288,7 @@ def _call() -> tuple[Interception, Ending]:
 
 def table() -> str:
     """Measure everything, in Markdown."""
-    parts = [*readers(), *parsers(), *limiters(), *codecs(), *answers(), *signatures()]
+    parts = [*readers(), *parsers(), *limiters(), *codecs(), *responses(), *signatures()]
     return markdown(["part", "a second"], ((one.name, f"{short(one.rate())} {one.unit}") for one in parts))
 
 

@@ -98,9 +98,9 @@ async def _add_owner(database: Database) -> str:
 
 async def _call(session: aiohttp.ClientSession, server: Server, token: str) -> int:
     url = f"http://127.0.0.1:{server.port}{_API}/demo/v1/messages"
-    async with session.post(url, json=MESSAGE, headers={"Authorization": f"Bearer {token}"}) as answer:
-        await answer.read()
-        return answer.status
+    async with session.post(url, json=MESSAGE, headers={"Authorization": f"Bearer {token}"}) as response:
+        await response.read()
+        return response.status
 
 
 async def _call_all(session: aiohttp.ClientSession, server: Server, tokens: Sequence[str], number: int) -> None:
@@ -119,8 +119,8 @@ async def _call_all(session: aiohttp.ClientSession, server: Server, tokens: Sequ
 
 async def _ready(session: aiohttp.ClientSession, server: Server) -> None:
     while True:
-        async with session.get(f"http://127.0.0.1:{server.port}/readyz") as answer:
-            if answer.status == 200:
+        async with session.get(f"http://127.0.0.1:{server.port}/readyz") as response:
+            if response.status == 200:
                 return
         await asyncio.sleep(0.01)
 
@@ -162,9 +162,9 @@ async def _changes(uri: str, name: str, owner: str, tokens: Sequence[str], group
             for number in range(CHANGES):
                 refused = number % 2 == 0
                 change = {"max_tokens": 1 if refused else None}
-                async with session.patch(path, json=change, headers={"Authorization": f"Bearer {owner}"}) as answer:
-                    if answer.status != 200:
-                        raise RuntimeError(await answer.text())
+                async with session.patch(path, json=change, headers={"Authorization": f"Bearer {owner}"}) as response:
+                    if response.status != 200:
+                        raise RuntimeError(await response.text())
                 began = perf_counter()
                 while (await _call(session, second, next(members)) == _REFUSED) is not refused:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.01)

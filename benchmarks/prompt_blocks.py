@@ -33,7 +33,7 @@ from msgspec.json import decode
 from benchmarks.gateways.comparison import upstream
 from benchmarks.gateways.runners.bridge import Bridge, BridgeWithout, embedded_mongodb
 from benchmarks.gateways.runners.runner import Running, Setup, free_port
-from benchmarks.stand.conversations import ANSWER, CONVERSATIONS
+from benchmarks.stand.conversations import CONVERSATIONS, TEXT
 from benchmarks.stand.processes import cpu_seconds
 from intercept.blocks import BeforeMessages, pack_blocks
 
@@ -86,11 +86,11 @@ def claude_code(size: int = CLAUDE_CODE_BYTES, play: str = "bench-100x0+0") -> b
 
 
 def short_chat() -> bytes:
-    """The second question of a chat, after the first one and its answer; 2 KB together."""
+    """The second prompt of a chat, after the first one and its response; 2 KB together."""
     request_fields = CONVERSATIONS["chat"].request_fields
-    system, asked = request_fields["messages"]
-    again = {"role": "user", "content": asked["content"].replace("PLAY", "bench-0x0+0")}
-    messages = [system, asked, {"role": "assistant", "content": ANSWER[:500]}, again]
+    system, prompt = request_fields["messages"]
+    again = {"role": "user", "content": prompt["content"].replace("PLAY", "bench-0x0+0")}
+    messages = [system, prompt, {"role": "assistant", "content": TEXT[:500]}, again]
     return json.dumps(request_fields | {"messages": messages}).encode()
 
 
@@ -133,10 +133,10 @@ class Server(NamedTuple):
         with closing(HTTPConnection("127.0.0.1", target.port)) as connection:
             for _ in range(requests):
                 connection.request("POST", target.path(kind.api), kind.body, headers)
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status != HTTPStatus.OK:
-                    raise RuntimeError(f"{answer.status} for {kind.name}")
+                response = connection.getresponse()
+                response.read()
+                if response.status != HTTPStatus.OK:
+                    raise RuntimeError(f"{response.status} for {kind.name}")
 
 
 @contextmanager

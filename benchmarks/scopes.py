@@ -89,25 +89,25 @@ class Measured:
         (measurement,) = (one for one in MEASUREMENTS if one.name == MEASURED)
         before = self._bridge.commands()
         found = self._measurer.measure([measurement])
-        answers = found[MEASURED] * (measurement.plan.seconds + measurement.plan.warm_up)
-        commands = (self._bridge.commands() - before) / answers
+        responses = found[MEASURED] * (measurement.plan.seconds + measurement.plan.warm_up)
+        commands = (self._bridge.commands() - before) / responses
         return Figures(found[f"{MEASURED} cpu"], found[f"{MEASURED} database"], commands, found[MEASURED])
 
 
 def table(rounds: Sequence[Mapping[str, Figures]]) -> str:
     """The figures of each scope, in Markdown."""
 
-    def shown(values: Sequence[float]) -> str:
+    def format_values(values: Sequence[float]) -> str:
         return with_range(summary(values))
 
     rows = [
         (
             f"`{scope}`",
-            shown([one[scope].own for one in rounds]),
-            shown([one[scope].own / one[SCOPES[0]].own for one in rounds]),
-            shown([one[scope].database for one in rounds]),
-            shown([one[scope].commands for one in rounds]),
-            shown([one[scope].a_second for one in rounds]),
+            format_values([one[scope].own for one in rounds]),
+            format_values([one[scope].own / one[SCOPES[0]].own for one in rounds]),
+            format_values([one[scope].database for one in rounds]),
+            format_values([one[scope].commands for one in rounds]),
+            format_values([one[scope].a_second for one in rounds]),
         )
         for scope in SCOPES
     ]

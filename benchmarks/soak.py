@@ -77,8 +77,8 @@ class Watch:
 
     def _get(self, path: str) -> bytes:
         url = f"http://127.0.0.1:{self._target.port}{path}"
-        with urlopen(Request(url, headers=dict(self._target.headers)), timeout=10) as answer:
-            body: bytes = answer.read()
+        with urlopen(Request(url, headers=dict(self._target.headers)), timeout=10) as response:
+            body: bytes = response.read()
             return body
 
 
@@ -133,8 +133,8 @@ async def soak(running: Running, minutes: float) -> list[str]:
     traffic.leave()
     await asyncio.sleep(QUIET_SECONDS)
     after = await asyncio.to_thread(watch.sample)
-    shown = [before, *samples[:: max(1, len(samples) // 20)], after]
-    print(markdown(list(Sample._fields), ([f"{value:.1f}".removesuffix(".0") for value in sample] for sample in shown)))
+    rows = [before, *samples[:: max(1, len(samples) // 20)], after]
+    print(markdown(list(Sample._fields), ([f"{value:.1f}".removesuffix(".0") for value in sample] for sample in rows)))
     print(f"\nanswered: {dict(traffic.done)}\nfailed: {dict(traffic.failed)}")
     return faults(samples, before=before, after=after, failed=traffic.failed.total())
 

@@ -32,7 +32,7 @@ from storage.mongo.embedded import EmbeddedMongoDB
 
 PREFIX = "/api/v2/aibridge"
 WARM_UP = 3
-TOLD_SHARE = 5
+PROGRESS_SHARE = 5
 """Of requests that tell their progress there is one for so many others, as they may take long."""
 
 
@@ -48,14 +48,14 @@ class Api:
         url = f"{PREFIX}{path}?{urlencode(parameters)}"
         began = perf_counter()
         self._connection.request("GET", url, headers={"Authorization": f"Bearer {self._tokens[caller]}"})
-        answer = self._connection.getresponse()
-        body = answer.read()
+        response = self._connection.getresponse()
+        body = response.read()
         elapsed = (perf_counter() - began) * 1000
-        if answer.status != http.client.OK:
-            raise RuntimeError(f"{answer.status} for {url}: {body[:500]!r}")
+        if response.status != http.client.OK:
+            raise RuntimeError(f"{response.status} for {url}: {body[:500]!r}")
         return elapsed, body
 
-    def told(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, float]:
+    def with_progress(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, float]:
         """Request lines; return the milliseconds until the first line and until the last."""
         headers = {
             "Authorization": f"Bearer {self._tokens[caller]}",
@@ -64,21 +64,21 @@ class Api:
         url = f"{PREFIX}{path}?{urlencode(parameters)}"
         began = perf_counter()
         self._connection.request("GET", url, headers=headers)
-        answer = self._connection.getresponse()
-        answer.readline()
+        response = self._connection.getresponse()
+        response.readline()
         first = (perf_counter() - began) * 1000
-        rest = answer.read()
-        if answer.status != http.client.OK or b'{"error":' in rest:
-            raise RuntimeError(f"{answer.status} for {url}: {rest[-500:]!r}")
+        rest = response.read()
+        if response.status != http.client.OK or b'{"error":' in rest:
+            raise RuntimeError(f"{response.status} for {url}: {rest[-500:]!r}")
         return first, (perf_counter() - began) * 1000
 
     def export(self, caller: str, parameters: dict[str, Any]) -> tuple[int, int]:
         """Read an export to its end without keeping it; return its lines and bytes."""
         url = f"{PREFIX}/interceptions/export?{urlencode(parameters)}"
         self._connection.request("GET", url, headers={"Authorization": f"Bearer {self._tokens[caller]}"})
-        answer = self._connection.getresponse()
+        response = self._connection.getresponse()
         lines = size = 0
-        while data := answer.read(1 << 16):
+        while data := response.read(1 << 16):
             lines += data.count(b"\n")
             size += len(data)
         return lines, size
@@ -88,15 +88,15 @@ def measure(api: Api, shape: Shape, requests: int, warm_up: int) -> tuple[list[f
     """Time requests of one kind, each with other values. Return two sorted lists: the times until the first line, and until the end."""
     random = Random(shape.name)
 
-    def ask() -> tuple[float, float]:
-        if shape.told:
-            return api.told(shape.caller, shape.path, shape.parameters(random))
+    def request() -> tuple[float, float]:
+        if shape.has_progress:
+            return api.with_progress(shape.caller, shape.path, shape.parameters(random))
         elapsed, _ = api.get(shape.caller, shape.path, shape.parameters(random))
         return elapsed, elapsed
 
     for _ in range(warm_up):
-        ask()
-    first, whole = zip(*(ask() for _ in range(requests)), strict=True)
+        request()
+    first, whole = zip(*(request() for _ in range(requests)), strict=True)
     return sorted(first), sorted(whole)
 
 
@@ -108,8 +108,8 @@ def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape, times:
     database.command("profile", 2)
     random = Random(shape.name)
     for _ in range(times):
-        if shape.told:
-            api.told(shape.caller, shape.path, shape.parameters(random))
+        if shape.has_progress:
+            api.with_progress(shape.caller, shape.path, shape.parameters(random))
         else:
             api.get(shape.caller, shape.path, shape.parameters(random))
     database.command("profile", 0)
@@ -163,14 +163,14 @@ def row(
 ) -> str:
     """One line of the table."""
     p50, p95, p99 = (_share(first, share) for share in (50, 95, 99))
-    verdict = "met" if p99 <= shape.target_ms else f"missed ({shape.target_ms})"
-    if shape.told:
-        verdict += f"; the end after {_share(whole, 50):,.0f}, at most {whole[-1]:,.0f}"
+    outcome = "met" if p99 <= shape.target_ms else f"missed ({shape.target_ms})"
+    if shape.has_progress:
+        outcome += f"; the end after {_share(whole, 50):,.0f}, at most {whole[-1]:,.0f}"
     keys, documents, scans = seen or (0, 0, False)
     scan = "yes" if scans else "no"
     times = f"{p50:.1f} | {p95:.1f} | {p99:.1f} | {first[-1]:.1f}"
     times += "".join(f" | {one:.0f}" for one in used)
-    return f"| {shape.name} | {times} |" + (f" {keys:,} | {documents:,} | {scan} |" if seen else "") + f" {verdict} |"
+    return f"| {shape.name} | {times} |" + (f" {keys:,} | {documents:,} | {scan} |" if seen else "") + f" {outcome} |"
 
 
 def _share(times: Sequence[float], share: int) -> float:
@@ -244,7 +244,11 @@ def _print_all(api: Api, client: MongoClient[dict[str, Any]], server: Server, op
         if options.only in kind.name:
             shape = kind.prepared(api)
             processor = Processor(server.pid, mongod)
-            number = max(options.requests // TOLD_SHARE, min(options.requests, 2)) if shape.told else options.requests
+            number = (
+                max(options.requests // PROGRESS_SHARE, min(options.requests, 2))
+                if shape.has_progress
+                else options.requests
+            )
             times = measure(api, shape, number, options.warm_up)
             used = processor.used(number + options.warm_up)
             seen_of = None if options.no_profile else examined(client, api, shape, max(options.warm_up, 1))

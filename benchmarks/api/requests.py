@@ -23,8 +23,8 @@ def _q(make: Callable[[Random], str]) -> Callable[[Random], Parameters]:
     return lambda random: {"q": make(random)}
 
 
-def _behind(offset: int, asked: Callable[[Random], Parameters]) -> Callable[[Random], Parameters]:
-    return lambda random: asked(random) | {"offset": offset}
+def _behind(offset: int, parameters: Callable[[Random], Parameters]) -> Callable[[Random], Parameters]:
+    return lambda random: parameters(random) | {"offset": offset}
 
 
 def _user(random: Random) -> str:
@@ -227,14 +227,14 @@ def _groups() -> Iterator[Shape]:
 
 
 def _in_days(days: int, parameters: Parameters) -> Callable[[Random], Parameters]:
-    def asked(random: Random) -> Parameters:
+    def query(random: Random) -> Parameters:
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
             days=random.randrange(DAYS - 2 * days + 1)
         )
         times = {name: f"{at:%Y-%m-%dT%H:%M:%SZ}" for name, at in (("from", end - timedelta(days=days)), ("to", end))}
         return {"bucket": "all"} | parameters | times
 
-    return asked
+    return query
 
 
 def shapes(records: int) -> tuple[Shape, ...]:

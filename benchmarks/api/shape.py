@@ -24,7 +24,7 @@ class Requester(Protocol):
 class Shape:
     """One kind of request: its caller, its address, and the milliseconds that 99 of 100 may take at most.
 
-    A `told` request reports its progress and may take longer. The milliseconds are then those of the first line.
+    With `has_progress` a request may take longer. The milliseconds are then those of its first line.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Shape:
     parameters: Callable[[Random], Parameters]
     caller: str = "owner"
     target_ms: int = PAGE_MS
-    told: bool = False
+    has_progress: bool = False
     cursor: Parameters | None = None
 
     def named(self, name: str) -> Shape:
@@ -48,5 +48,5 @@ class Shape:
         found = json.loads(body)["results"][0]["id"]
         if parameter == "path":
             return replace(self, path=f"{self.path}/{found}", cursor=None)
-        asked = self.parameters
-        return replace(self, parameters=lambda random: asked(random) | {parameter: found}, cursor=None)
+        parameters = self.parameters
+        return replace(self, parameters=lambda random: parameters(random) | {parameter: found}, cursor=None)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.gateways.runners.runner import Runner
 from benchmarks.reports.samples import percentile
-from benchmarks.stand.conversations import Exchange
+from benchmarks.stand.conversations import CallSpec
 from benchmarks.stand.load import Plan, Totals
 from benchmarks.stand.processes import Use
 
@@ -64,7 +64,7 @@ class Measurement:
 
     def suits(self, runner: Runner) -> bool:
         """Whether this gateway can be measured in this way."""
-        has_api = self.plan.exchange.api in runner.apis
+        has_api = self.plan.spec.api in runner.apis
         return has_api and (self.brief or runner.cores == 1) and (runner.calls_upstream or not self.tls)
 
 
@@ -81,9 +81,9 @@ def _percentiles(name: str, nanoseconds: list[int]) -> Figures:
 def _blocking(name: str) -> Measured:
     def figures(totals: Totals, spent: Spent) -> Figures:
         return {
-            name: totals.answers / totals.seconds,
-            f"{name} cpu": 1000 * spent.own / max(1, totals.all_answers),
-            f"{name} database": 1000 * spent.database / max(1, totals.all_answers),
+            name: totals.responses / totals.seconds,
+            f"{name} cpu": 1000 * spent.own / max(1, totals.all_responses),
+            f"{name} database": 1000 * spent.database / max(1, totals.all_responses),
             f"{name} busy": _busy(totals),
         }
 
@@ -131,43 +131,43 @@ def _paced_cpu(name: str) -> Measured:
 def _at_once() -> Iterator[Measurement]:
     """The maximum throughput of a gateway, with an upstream that takes no time."""
     for connections in (1, 32, 256):
-        name, plan = f"blocking chat {connections}", Plan(Exchange(), connections, seconds=2)
+        name, plan = f"blocking chat {connections}", Plan(CallSpec(), connections, seconds=2)
         yield Measurement(name, plan, _blocking(name), brief=connections == 32)
     for api in ("chat", "responses", "messages"):
-        name, plan = f"burst {api}", Plan(Exchange(api, EVENTS), 32, seconds=2)
+        name, plan = f"burst {api}", Plan(CallSpec(api, EVENTS), 32, seconds=2)
         yield Measurement(name, plan, _burst(name), brief=api == "chat")
     for api in ("responses", "messages"):
         name = f"blocking {api} 32"
-        yield Measurement(name, Plan(Exchange(api), 32, seconds=1.5), _blocking(name))
+        yield Measurement(name, Plan(CallSpec(api), 32, seconds=1.5), _blocking(name))
     name = "history 32"
-    yield Measurement(name, Plan(Exchange(history_bytes=HISTORY_BYTES), 32, seconds=2), _blocking(name))
+    yield Measurement(name, Plan(CallSpec(history_bytes=HISTORY_BYTES), 32, seconds=2), _blocking(name))
 
 
 def _paced() -> Iterator[Measurement]:
     """The time that a gateway adds, with an upstream that takes time."""
     for streams, events in PACED_STREAMS.items():
-        exchange = Exchange("chat", events, GAP_MS)
-        many = Plan(exchange, streams, seconds=3, warm_up=1.5, ramp=1.0)
-        plan = many if events == EVENTS else Plan(exchange, streams, seconds=5)
+        spec = CallSpec("chat", events, GAP_MS)
+        many = Plan(spec, streams, seconds=3, warm_up=1.5, ramp=1.0)
+        plan = many if events == EVENTS else Plan(spec, streams, seconds=5)
         yield Measurement(f"paced {streams}", plan, _latency(streams))
     yield Measurement("paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("paced"))
     for connections in (32, 256):
         name, wait = f"wait {connections}", FIRST_BYTE_MS / 1000
-        plan = Plan(Exchange(wait_ms=FIRST_BYTE_MS), connections, seconds=8 * wait, warm_up=2 * wait, ramp=wait)
+        plan = Plan(CallSpec(wait_ms=FIRST_BYTE_MS), connections, seconds=8 * wait, warm_up=2 * wait, ramp=wait)
         yield Measurement(name, plan, _waiting(name))
     seconds = MANY_EVENTS * MANY_GAP_MS / 1000  # so long is a stream: begun over that time, some end at any
-    plan = Plan(Exchange("chat", MANY_EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
+    plan = Plan(CallSpec("chat", MANY_EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
     yield Measurement(f"paced {MANY_STREAMS}", plan, _latency(MANY_STREAMS, MANY_GAP_MS))
 
 
 def _over_tls() -> Iterator[Measurement]:
     """The cost of TLS to the upstream, on kept connections."""
-    yield Measurement("tls blocking", Plan(Exchange(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
-    yield Measurement("tls burst", Plan(Exchange("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
+    yield Measurement("tls blocking", Plan(CallSpec(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
+    yield Measurement("tls burst", Plan(CallSpec("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
     yield Measurement("tls paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("tls paced"), tls=True)
 
 
 PLAN_FOR_3000_A_SECOND = Plan(
-    Exchange("chat", EVENTS, GAP_MS), STREAMS_FOR_3000_A_SECOND, seconds=3, warm_up=1.5, ramp=1.0
+    CallSpec("chat", EVENTS, GAP_MS), STREAMS_FOR_3000_A_SECOND, seconds=3, warm_up=1.5, ramp=1.0
 )
 MEASUREMENTS = [*_at_once(), *_paced(), *_over_tls()]

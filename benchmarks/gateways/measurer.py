@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from benchmarks.gateways.measurements import Figures, Measurement, Observed, Spent
 from benchmarks.gateways.runners.runner import Running
-from benchmarks.stand.conversations import Exchange
+from benchmarks.stand.conversations import CallSpec
 from benchmarks.stand.load import Load, Plan, Totals
 from benchmarks.stand.processes import Use, cpu_seconds
 
@@ -41,7 +41,7 @@ class Measurer:
         for measurement in measurements:
             totals = self._run(measurement.name, _scaled(measurement.plan, self._scale))
             again = self._settle()
-            if totals.answers or totals.events:
+            if totals.responses or totals.events:
                 own = again.own.cpu_seconds - rested.own.cpu_seconds
                 found |= measurement.figures(totals, Spent(own, again.database_seconds - rested.database_seconds))
             else:
@@ -54,7 +54,7 @@ class Measurer:
         idle, found = self._settle().own.resident_bytes, {}
         for streams in SLOW_STREAMS:
             ramp = streams / SLOW_STREAMS_A_SECOND
-            plan = Plan(Exchange("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
+            plan = Plan(CallSpec("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
             totals = self._run(f"{streams:,} slow streams", plan)
             if totals.open_streams < streams:
                 self._say(f"had begun {totals.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
@@ -65,7 +65,7 @@ class Measurer:
         return found
 
     def _run(self, name: str, plan: Plan) -> Totals:
-        target = self._running.target(plan.exchange.api)
+        target = self._running.target(plan.spec.api)
         try:
             totals = Load(target, plan).run(self._observe)
         except OSError as error:

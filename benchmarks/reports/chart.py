@@ -25,10 +25,10 @@ def svg(results: Results) -> str:
     panels: list[str] = []
     top = 10
     for title, figure in PANELS:
-        shown = [(name, found.median) for name in gateways if (found := results.of(name, figure))]
-        if shown:
-            panels += _panel(title, shown, top, 1000 if figure.endswith("cpu") else 1)
-            top += TITLE + len(shown) * (BAR + GAP) + GAP
+        bars = [(name, found.median) for name in gateways if (found := results.of(name, figure))]
+        if bars:
+            panels += _panel(title, bars, top, 1000 if figure.endswith("cpu") else 1)
+            top += TITLE + len(bars) * (BAR + GAP) + GAP
     size = f'viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}"'
     return "\n".join(
         [
@@ -40,10 +40,10 @@ def svg(results: Results) -> str:
     )
 
 
-def _panel(title: str, shown: list[tuple[str, float]], top: int, unit: float) -> Iterator[str]:
+def _panel(title: str, bars: list[tuple[str, float]], top: int, unit: float) -> Iterator[str]:
     yield f'<text x="{LEFT}" y="{top + 20}" font-weight="600" fill="#0f172a">{escape(title)}</text>'
-    most = max(value for _, value in shown) or 1
-    for number, (name, value) in enumerate(shown):
+    most = max(value for _, value in bars) or 1
+    for number, (name, value) in enumerate(bars):
         y = top + TITLE + number * (BAR + GAP)
         width = max(1, round((WIDTH - LEFT - RIGHT) * max(0, value) / most))
         colour = HIGHLIGHTED if name.startswith("AI Bridge") else OTHERS

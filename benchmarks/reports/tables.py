@@ -95,7 +95,7 @@ def comparison(results: Results, rows: Iterable[Row], *, leave_out: Sequence[str
 
 def targets(runs: Sequence[Results]) -> str:
     """Each target, and for each run the measured value and whether it is enough."""
-    rows = ([target.text, target.wanted, *map(target.verdict, runs)] for target in TARGETS)
+    rows = ([target.text, target.wanted, *map(target.outcome, runs)] for target in TARGETS)
     return markdown(["", "target", *(f"{run.processor}, {run.date[:10]}" for run in runs)], rows)
 
 

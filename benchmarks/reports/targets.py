@@ -28,7 +28,7 @@ class Target(NamedTuple):
         """The target value."""
         return f"{'at least' if self.at_least else 'at most'} {self.limit:g}{self.unit}"
 
-    def verdict(self, results: Results) -> str:
+    def outcome(self, results: Results) -> str:
         """The measured value, and whether it is enough."""
         value = self.measured(results)
         if value is None:

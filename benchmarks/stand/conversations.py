@@ -1,4 +1,4 @@
-"""What is asked and answered in a benchmark, in each of the three APIs, and how one is told from the other.
+"""Requests and responses of a benchmark, in each of the three APIs, and how a request says which response it wants.
 
 The prompt says what the upstream is to play: `bench-100x10+300` is a stream of 100 events, one every 10 ms, that begins
 after 300 ms; each event carries in its text when it was sent. `bench-0x0+0` is one body of about 1.5 KB, at once.
@@ -20,11 +20,11 @@ HISTORY_MESSAGE_BYTES = 2_000
 """How long each message of a conversation's history is."""
 
 PROMPT = "PLAY. " + "Compare three ways to store a log of events, and say which you would choose for a small team. " * 5
-ANSWER = "An append-only table is the plainest of the three, and the easiest to look at when something is wrong. " * 11
+TEXT = "An append-only table is the plainest of the three, and the easiest to look at when something is wrong. " * 11
 
 
-class Exchange(NamedTuple):
-    """A request: its API, and the response that it asks for.
+class CallSpec(NamedTuple):
+    """A request: its API, and the response that it wants.
 
     Attributes:
         events: How many the stream has; without any the response is one body.
@@ -48,22 +48,22 @@ class Exchange(NamedTuple):
         return json.dumps(request).replace("PLAY", f"bench-{self.events}x{self.gap_ms}+{self.wait_ms}").encode()
 
     @classmethod
-    def of(cls, path: str, body: bytes) -> Exchange:
-        """What a request that arrived asks for; a gateway may have changed its path, spaces and order.
+    def of(cls, path: str, body: bytes) -> CallSpec:
+        """What a request that arrived wants; a gateway may have changed its path, spaces and order.
 
         Raises:
             ValueError: nothing that is known.
         """
         api = next((name for name, one in CONVERSATIONS.items() if path.endswith(one.path)), None)
-        asked = re.search(rb"bench-(\d+)x(\d+)\+(\d+)", body)
-        if api is None or asked is None:
+        wanted = re.search(rb"bench-(\d+)x(\d+)\+(\d+)", body)
+        if api is None or wanted is None:
             raise ValueError("not a benchmark's request", path, body)
-        return cls(api, int(asked[1]), int(asked[2]), int(asked[3]))
+        return cls(api, int(wanted[1]), int(wanted[2]), int(wanted[3]))
 
 
 def _history(size: int) -> list[dict[str, str]]:
     """Pairs of an assistant's and a user's message, as an agent sends them again with each of its requests."""
-    text = (ANSWER * (HISTORY_MESSAGE_BYTES // len(ANSWER) + 1))[:HISTORY_MESSAGE_BYTES]
+    text = (TEXT * (HISTORY_MESSAGE_BYTES // len(TEXT) + 1))[:HISTORY_MESSAGE_BYTES]
     pair = [{"role": role, "content": text} for role in ("assistant", "user")]
     return pair * (size // (2 * HISTORY_MESSAGE_BYTES))
 
@@ -97,7 +97,7 @@ def _chat() -> Conversation:
         choice = {"index": 0, "delta": fields, "logprobs": None, "finish_reason": finish_reason}
         return chunk | {"choices": [choice], "usage": None}
 
-    message = {"role": "assistant", "content": ANSWER, "refusal": None}
+    message = {"role": "assistant", "content": TEXT, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = common | {"object": "chat.completion", "choices": [choice], "usage": usage}
     return Conversation(
@@ -122,7 +122,7 @@ def _responses() -> Conversation:
         "total_tokens": 320,
     }
     where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    part = {"type": "output_text", "text": ANSWER, "annotations": []}
+    part = {"type": "output_text", "text": TEXT, "annotations": []}
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     begun = {
         "id": "resp_B4nchmark0123456789",
@@ -164,7 +164,7 @@ def _responses() -> Conversation:
             named=True,
         ),
         closing=_events(
-            {"type": "response.output_text.done", "sequence_number": 4, **where, "text": ANSWER, "logprobs": []},
+            {"type": "response.output_text.done", "sequence_number": 4, **where, "text": TEXT, "logprobs": []},
             {"type": "response.content_part.done", "sequence_number": 5, **where, "part": part},
             {"type": "response.output_item.done", "sequence_number": 6, "output_index": 0, "item": item},
             {"type": "response.completed", "sequence_number": 7, "response": ended},
@@ -186,7 +186,7 @@ def _messages() -> Conversation:
     }
     usage = {"input_tokens": 120, "output_tokens": 200}
     ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    body = begun | ended | {"content": [{"type": "text", "text": ANSWER}], "usage": usage}
+    body = begun | ended | {"content": [{"type": "text", "text": TEXT}], "usage": usage}
     return Conversation(
         path="/messages",
         request_fields={

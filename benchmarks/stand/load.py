@@ -1,7 +1,7 @@
 """A load generator that is never the bottleneck: one epoll loop, requests made beforehand, responses hardly looked at.
 
-Every connection is kept and asks again as soon as its answer is whole, so a gateway is shown what it does with as many
-requests at a time as there are connections.
+Every connection is kept. It sends the next request as soon as its response is whole, so there are as many requests at a
+time as connections.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any
 
-from benchmarks.stand.conversations import CONVERSATIONS, MARK, SENT_AT, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, MARK, SENT_AT, CallSpec
 
 RECEIVE_BYTES = 1 << 18
 TICK_SECONDS = 0.05
@@ -38,12 +38,12 @@ class Target:
         """The path of an API."""
         return self.prefix + CONVERSATIONS[api].path
 
-    def request(self, exchange: Exchange, body: bytes | None = None) -> bytes:
+    def request(self, spec: CallSpec, body: bytes | None = None) -> bytes:
         """A whole request, with another body than the usual where one is given."""
-        body = exchange.request_body() if body is None else body
+        body = spec.request_body() if body is None else body
         fixed = {"Host": f"127.0.0.1:{self.port}", "Content-Type": "application/json", "Content-Length": len(body)}
         lines = [
-            f"POST {self.path(exchange.api)} HTTP/1.1",
+            f"POST {self.path(spec.api)} HTTP/1.1",
             *(f"{name}: {value}" for name, value in {**fixed, **self.headers}.items()),
         ]
         return "\r\n".join([*lines, "", ""]).encode() + body
@@ -56,7 +56,7 @@ class Plan:
     The connections begin one after the other, spread over `ramp` seconds.
     """
 
-    exchange: Exchange
+    spec: CallSpec
     connections: int
     seconds: float
     warm_up: float = 0.5
@@ -67,12 +67,12 @@ class Plan:
 class Totals:
     """What came back while it was counted; times in nanoseconds. `before` and `after` are what was observed.
 
-    `all_answers` and `all_events` have those of the time before it was counted as well.
+    `all_responses` and `all_events` have those of the time before it was counted as well.
     """
 
-    answers: int = 0
+    responses: int = 0
     events: int = 0
-    all_answers: int = 0
+    all_responses: int = 0
     all_events: int = 0
     first_bytes: array[int] = field(default_factory=lambda: array("q"))
     delays: array[int] = field(default_factory=lambda: array("q"))
@@ -84,13 +84,13 @@ class Totals:
 
 
 class Connection:
-    """One connection: a request, its answer, the next request."""
+    """One connection: a request, its response, the next request."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self.socket: socket.socket | None = None
 
-    def ask(self) -> None:
+    def send_request(self) -> None:
         """Send the request, on a new connection where there is none."""
         self._head = b""
         self._left = -1
@@ -103,7 +103,7 @@ class Connection:
             self.socket.setblocking(False)
             self._reused = False
             self._load.watch(self)
-        self._asked_at = monotonic_ns()
+        self._requested_at = monotonic_ns()
         self._unsent = memoryview(self._load.request)
         self.send()
 
@@ -122,19 +122,19 @@ class Connection:
             self._load.watch_writable(self, wanted=bool(self._unsent))
 
     def receive(self) -> None:
-        """Take what has arrived; ask again when the answer is whole."""
+        """Take what has arrived; send the next request when the response is whole."""
         assert self.socket is not None
         try:
             data = self.socket.recv(RECEIVE_BYTES)
         except OSError as error:
             data, reason = b"", type(error).__name__
         else:
-            reason = "closed before the answer was whole"
+            reason = "closed before the response was whole"
         now = monotonic_ns()
         if not data:
             self._lost(reason)
         elif self._is_whole(data, now):
-            self._answered()
+            self._complete()
 
     def _is_whole(self, data: bytes, now: int) -> bool:
         if not self.streaming:
@@ -143,7 +143,7 @@ class Connection:
             if not data:
                 return False
             self.streaming = True
-            self._load.began(now - self._asked_at)
+            self._load.began(now - self._requested_at)
             length = _LENGTH.search(head)
             self._left = int(length[1]) if length else -1
             self._head = head[:12]
@@ -154,15 +154,15 @@ class Connection:
         self._tail = (self._tail + data)[-len(_LAST_CHUNK) :]
         return self._tail == _LAST_CHUNK
 
-    def _answered(self) -> None:
+    def _complete(self) -> None:
         if not self._head.endswith(b" 200"):
             self._load.failed(self._head.decode("latin-1"))
         elif self._marks != self._load.events_each:
             self._load.failed(f"{self._marks} events instead of {self._load.events_each}")
         else:
-            self._load.answered()
+            self._load.responded()
         self._reused = True
-        self.ask()
+        self.send_request()
 
     def _lost(self, reason: str) -> None:
         assert self.socket is not None
@@ -171,7 +171,7 @@ class Connection:
         self.socket = None
         if not idle:
             self._load.failed(reason)
-        self.ask()
+        self.send_request()
 
 
 class Load:
@@ -179,10 +179,10 @@ class Load:
 
     def __init__(self, target: Target, plan: Plan) -> None:
         self.port = target.port
-        self.request = target.request(plan.exchange)
-        self.events_each = plan.exchange.events
+        self.request = target.request(plan.spec)
+        self.events_each = plan.spec.events
         self._plan = plan
-        self._timed = plan.exchange.gap_ms > 0
+        self._timed = plan.spec.gap_ms > 0
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._totals = Totals()
@@ -204,7 +204,7 @@ class Load:
             self._turn_until(counted + int(plan.seconds * SECOND), waiting, began)
             self._totals.seconds = (monotonic_ns() - counted) / SECOND
             self._totals.after = observe()
-            self._totals.all_answers = earlier.answers + self._totals.answers
+            self._totals.all_responses = earlier.responses + self._totals.responses
             self._totals.all_events = earlier.events + self._totals.events
         finally:
             gc.enable()
@@ -219,7 +219,7 @@ class Load:
         total, ramp = self._plan.connections, int(self._plan.ramp * SECOND)
         while (now := monotonic_ns()) < end:
             while waiting and (total - len(waiting)) * ramp <= (now - began) * total:
-                waiting.pop().ask()
+                waiting.pop().send_request()
             seconds = min(TICK_SECONDS, (end - now) / SECOND)
             if waiting:
                 seconds = min(seconds, ramp / total / SECOND)
@@ -241,21 +241,21 @@ class Load:
         self._epoll.modify(connection.socket, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
 
     def began(self, nanoseconds: int) -> None:
-        """The first byte of an answer's body came."""
+        """The first byte of a response's body came."""
         self._totals.first_bytes.append(nanoseconds)
 
     def count(self, data: bytes, now: int) -> int:
-        """Count the events in a piece of an answer, and how long each was under way unless its time was cut in two."""
+        """Count the events in a piece of a response, and how long each was under way unless its time was cut in two."""
         marks = data.count(MARK)
         self._totals.events += marks
         if self._timed:
             self._totals.delays.extend([now - int(sent) for sent in SENT_AT.findall(data)])
         return marks
 
-    def answered(self) -> None:
-        """An answer was whole and as it should be."""
-        self._totals.answers += 1
+    def responded(self) -> None:
+        """A response was whole and as it should be."""
+        self._totals.responses += 1
 
     def failed(self, reason: str) -> None:
-        """An answer was not."""
+        """A response was not."""
         self._totals.failures[reason] += 1

@@ -1,4 +1,4 @@
-"""A mixture of calls at a steady rate, as long as wanted: streams, whole answers, large bodies, clients that leave."""
+"""A mixture of calls at a steady rate, as long as wanted: streams, whole responses, large bodies, clients that leave."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import NamedTuple
 
-from benchmarks.stand.conversations import Exchange
+from benchmarks.stand.conversations import CallSpec
 from benchmarks.stand.load import Target
 
 LARGE_BYTES = 1_000_000
 MAX_AT_A_TIME = 2_000
-ANSWER_SECONDS = 60.0
+RESPONSE_SECONDS = 60.0
 READ_BYTES = 1 << 16
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -25,17 +25,17 @@ class Call(NamedTuple):
 
     name: str
     weight: int
-    exchange: Exchange
+    spec: CallSpec
     padding: int = 0
     leaves: bool = False
 
 
 CALLS = (
-    Call("stream", 45, Exchange("chat", 100, 10)),
-    Call("burst", 10, Exchange("chat", 100, 0)),
-    Call("blocking", 25, Exchange("chat")),
-    Call("large body", 5, Exchange("chat"), padding=LARGE_BYTES),
-    Call("left", 15, Exchange("chat", 100, 10), leaves=True),
+    Call("stream", 45, CallSpec("chat", 100, 10)),
+    Call("burst", 10, CallSpec("chat", 100, 0)),
+    Call("blocking", 25, CallSpec("chat")),
+    Call("large body", 5, CallSpec("chat"), padding=LARGE_BYTES),
+    Call("left", 15, CallSpec("chat", 100, 10), leaves=True),
 )
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -83,7 +83,7 @@ class Traffic:
 
     async def _make(self, call: Call) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(RESPONSE_SECONDS):
                 await self._exchange(call)
         except (CallError, OSError, TimeoutError) as error:
             self.failed[f"{call.name}: {error or type(error).__name__}"] += 1
@@ -102,7 +102,7 @@ class Traffic:
                 await _read_whole(reader, head)
                 keep = True
         except asyncio.IncompleteReadError as error:
-            raise CallError("closed before the answer was whole") from error
+            raise CallError("closed before the response was whole") from error
         finally:
             if keep:
                 self._kept.append(connection)
@@ -121,10 +121,10 @@ class Traffic:
 def request(target: Target, call: Call) -> bytes:
     """The bytes of a call. What is added to its body is the history of a conversation, which is not recorded."""
     if not call.padding:
-        return target.request(call.exchange)
-    plain = json.loads(call.exchange.request_body())
+        return target.request(call.spec)
+    plain = json.loads(call.spec.request_body())
     plain["messages"].insert(1, {"role": "assistant", "content": "x" * call.padding})
-    return target.request(call.exchange, json.dumps(plain).encode())
+    return target.request(call.spec, json.dumps(plain).encode())
 
 
 async def _read_whole(reader: asyncio.StreamReader, head: bytes) -> None:

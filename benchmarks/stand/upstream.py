@@ -1,4 +1,4 @@
-"""An upstream that is never the bottleneck: one process, one epoll loop, answers made beforehand.
+"""An upstream that is never the bottleneck: one process, one epoll loop, responses made beforehand.
 
     .venv/bin/python -m benchmarks.stand.upstream [CERTIFICATE]
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from itertools import count
 from time import monotonic_ns
 
-from benchmarks.stand.conversations import CONVERSATIONS, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
 
 BACKLOG = 4096
 RECEIVE_BYTES = 1 << 20
@@ -33,8 +33,8 @@ BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 NOT_READY = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 WRITABLE = 0
-Answer = Iterator[int]
-"""An answer on its way. It is asked to go on when the socket is writable, or at the time it has named in nanoseconds."""
+Response = Iterator[int]
+"""A response on its way. It goes on when the socket is writable, or at the time it has named in nanoseconds."""
 
 
 def _chunk(data: bytes) -> bytes:
@@ -70,7 +70,7 @@ CLOSINGS = {name: _chunk(one.closing) + _LAST_CHUNK for name, one in CONVERSATIO
 
 
 class Connection:
-    """One connection, and the answer that is being written to it."""
+    """One connection, and the response that is being written to it."""
 
     def __init__(self, connected: socket.socket, tls: ssl.SSLContext | None) -> None:
         connected.setblocking(False)
@@ -78,7 +78,7 @@ class Connection:
         if tls is not None:  # its handshake is part of the first read
             connected = tls.wrap_socket(connected, server_side=True, do_handshake_on_connect=False)
         self.socket = connected
-        self.answer: Answer | None = None
+        self.response: Response | None = None
         self._arrived = bytearray()
         self._head_bytes = 0  # none as long as the head is not whole
 
@@ -95,7 +95,7 @@ class Connection:
             head, body = bytes(self._arrived[: self._head_bytes]), bytes(self._arrived[self._head_bytes :])
             self._arrived.clear()
             self._head_bytes = 0
-            self.answer = self._answer(head, body)
+            self.response = self._respond(head, body)
         return bool(data)
 
     def _is_whole(self) -> bool:
@@ -111,20 +111,20 @@ class Connection:
             return self._arrived.endswith(_LAST_CHUNK)
         return len(self._arrived) >= self._request_bytes
 
-    def _answer(self, head: bytes, body: bytes) -> Answer:
+    def _respond(self, head: bytes, body: bytes) -> Response:
         if head.startswith(b"GET ") and head.split(b" ", 2)[1].endswith(b"/models"):
             return self._write(MODELS)
         try:
-            exchange = Exchange.of(head.split(b" ", 2)[1].decode(), body)
+            spec = CallSpec.of(head.split(b" ", 2)[1].decode(), body)
         except ValueError as error:
             print(error, head, flush=True)
             return self._write(BAD_REQUEST)
-        return self._play(exchange)
+        return self._play(spec)
 
-    def _play(self, exchange: Exchange) -> Answer:
-        name, events, gap_ns = exchange.api, exchange.events, exchange.gap_ms * 1_000_000
-        if exchange.wait_ms:
-            yield monotonic_ns() + exchange.wait_ms * 1_000_000
+    def _play(self, spec: CallSpec) -> Response:
+        name, events, gap_ns = spec.api, spec.events, spec.gap_ms * 1_000_000
+        if spec.wait_ms:
+            yield monotonic_ns() + spec.wait_ms * 1_000_000
         if not events:
             yield from self._write(BODIES[name])
             return
@@ -137,7 +137,7 @@ class Connection:
             yield from self._write(event % monotonic_ns())
         yield from self._write(CLOSINGS[name])
 
-    def _write(self, data: bytes) -> Answer:
+    def _write(self, data: bytes) -> Response:
         while data:
             try:
                 data = data[self.socket.send(data) :]
@@ -188,32 +188,32 @@ class Upstream:
             self._epoll.register(connection.socket, select.EPOLLIN)
 
     def _handle(self, connection: Connection, event: int) -> None:
-        waiting = connection.answer is None
+        waiting = connection.response is None
         if event & select.EPOLLOUT:
             self._epoll.modify(connection.socket, select.EPOLLIN)
             self._go_on(connection)
         elif not connection.receive():
             self._close(connection)
-        elif waiting and connection.answer is not None:
+        elif waiting and connection.response is not None:
             self._go_on(connection)
 
     def _go_on(self, connection: Connection) -> None:
-        if connection.answer is None:  # its client has left
+        if connection.response is None:  # its client has left
             return
         try:
-            due = next(connection.answer, None)
+            due = next(connection.response, None)
         except OSError:
             self._close(connection)
             return
         if due is None:
-            connection.answer = None
+            connection.response = None
         elif due == WRITABLE:
             self._epoll.modify(connection.socket, select.EPOLLIN | select.EPOLLOUT)
         else:
             heapq.heappush(self._due, (due, next(self._order), connection))
 
     def _close(self, connection: Connection) -> None:
-        connection.answer = None
+        connection.response = None
         del self._connections[connection.socket.fileno()]
         connection.socket.close()
 

@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.micro import answers, codecs, limiters, parsers, readers, signatures
+from benchmarks.micro import codecs, limiters, parsers, readers, responses, signatures
 
-PARTS = [*readers(), *parsers(), *limiters(), *codecs(), *answers(), *signatures()]
+PARTS = [*readers(), *parsers(), *limiters(), *codecs(), *responses(), *signatures()]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])

@@ -16,9 +16,9 @@ async def test_every_call_of_the_range_is_replayed_and_its_time_told(database, m
         await what_if.fill(database, calls, 10)
         await what_if.fill(database, calls, 10)
         assert await database.interceptions.estimated_document_count() == calls
-    told = await what_if.replay(database, days=5.2)
+    replayed = await what_if.replay(database, days=5.2)
     assert re.fullmatch(
         r"10 calls in [\d.]+ s, [\d,]+ a second; of the processor [\d.]+ us a call, [\d.]+ us of it to decide; 0 refused; "
         r"at most [\d,]+ MiB of memory",
-        told,
+        replayed,
     )

@@ -76,8 +76,10 @@ class Bridge(Runner):
         environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | setup.trust("SSL_CERT_FILE")
         server = [sys.executable, *self.launcher]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
-            told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
-        self._token = told.stdout.split()[-1]
+            created = subprocess.run(
+                [*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+            )
+        self._token = created.stdout.split()[-1]
         return Program(server, environ, ROOT)
 
     def at_rest(self) -> bool:

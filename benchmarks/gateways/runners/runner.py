@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.stand.conversations import CONVERSATIONS, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
 from benchmarks.stand.load import Target
 from benchmarks.stand.processes import Process
 
@@ -108,7 +108,7 @@ class Runner(ABC):
         )
         running = Running(self, setup, process)
         try:
-            running.await_answer()
+            running.await_response()
         except BaseException:
             running.stop()
             raise
@@ -129,7 +129,7 @@ class Running:
         """Where clients find an API of it."""
         return self.runner.target(self._setup, api)
 
-    def await_answer(self) -> None:
+    def await_response(self) -> None:
         """Wait until it answers a call as expected.
 
         Raises:
@@ -138,7 +138,7 @@ class Running:
         assert self.process is not None
         end = time.monotonic() + START_SECONDS
         while self.process.running and time.monotonic() < end:
-            if answers(self.target("chat")):
+            if responds(self.target("chat")):
                 return
             time.sleep(POLL_SECONDS)
         raise UnavailableError(f"it does not start: {self.process.last_words()}")
@@ -149,12 +149,12 @@ class Running:
             self.process.stop()
 
 
-def answers(target: Target) -> bool:
+def responds(target: Target) -> bool:
     """Whether a call gets the expected response."""
     connection = HTTPConnection("127.0.0.1", target.port, timeout=10)
     try:
         headers = {"Content-Type": "application/json", **target.headers}
-        connection.request("POST", target.path("chat"), Exchange().request_body(), headers)
+        connection.request("POST", target.path("chat"), CallSpec().request_body(), headers)
         return connection.getresponse().status == HTTPStatus.OK
     except (OSError, HTTPException):
         return False

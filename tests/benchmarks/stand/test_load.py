@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.gateways.comparison import upstream
 from benchmarks.stand.certificates import make_certificates
-from benchmarks.stand.conversations import CONVERSATIONS, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
 from benchmarks.stand.load import Load, Plan, Target
 from benchmarks.stand.processes import Process, cpu_seconds, family
 from tests.server_process import await_end
@@ -33,34 +33,34 @@ def port(tmp_path_factory):
         yield port
 
 
-def run(port, exchange, connections=3, **plan):
-    return Load(Target(port), Plan(exchange, connections, **{"seconds": 0.4, "warm_up": 0.1, **plan})).run()
+def run(port, spec, connections=3, **plan):
+    return Load(Target(port), Plan(spec, connections, **{"seconds": 0.4, "warm_up": 0.1, **plan})).run()
 
 
 @pytest.mark.parametrize("api", CONVERSATIONS)
 def test_whole_answers_are_counted(port, api):
-    totals = run(port, Exchange(api))
+    totals = run(port, CallSpec(api))
     assert totals.failures == {}
-    assert totals.answers > 10
+    assert totals.responses > 10
     assert totals.events == 0
-    assert len(totals.first_bytes) == pytest.approx(totals.answers, abs=3)
+    assert len(totals.first_bytes) == pytest.approx(totals.responses, abs=3)
     assert all(nanoseconds > 0 for nanoseconds in totals.first_bytes)
 
 
 @pytest.mark.parametrize("api", CONVERSATIONS)
 def test_whole_streams_and_their_events_are_counted(port, api):
-    totals = run(port, Exchange(api, 20))
+    totals = run(port, CallSpec(api, 20))
     assert totals.failures == {}
-    assert totals.answers > 10
-    assert totals.events / 20 == pytest.approx(totals.answers, abs=3)
+    assert totals.responses > 10
+    assert totals.events / 20 == pytest.approx(totals.responses, abs=3)
     assert len(totals.delays) == 0
 
 
 def test_paced_events_come_at_their_pace_and_say_how_long_they_took(port):
     began = time.monotonic()
-    totals = run(port, Exchange("chat", 1000, 20), connections=4, seconds=1)
+    totals = run(port, CallSpec("chat", 1000, 20), connections=4, seconds=1)
     assert totals.failures == {}
-    assert totals.answers == 0
+    assert totals.responses == 0
     assert totals.all_events <= 4 * (time.monotonic() - began) * 1000 / 20 + 4
     assert totals.events > 0
     assert totals.open_streams == 4
@@ -69,16 +69,16 @@ def test_paced_events_come_at_their_pace_and_say_how_long_they_took(port):
 
 
 def test_a_response_that_waits_comes_after_its_time(port):
-    totals = run(port, Exchange(wait_ms=200), connections=4, seconds=1)
+    totals = run(port, CallSpec(wait_ms=200), connections=4, seconds=1)
     assert totals.failures == {}
-    assert totals.answers >= 4
+    assert totals.responses >= 4
     assert min(totals.first_bytes) >= 200_000_000
 
 
 def test_a_request_that_no_socket_takes_at_once_is_sent_whole(port):
-    totals = run(port, Exchange(history_bytes=20_000_000), connections=2, seconds=1)
+    totals = run(port, CallSpec(history_bytes=20_000_000), connections=2, seconds=1)
     assert totals.failures == {}
-    assert totals.answers >= 2
+    assert totals.responses >= 2
 
 
 def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
@@ -86,36 +86,36 @@ def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
     if certificates is None:
         pytest.skip("openssl is not installed")
     trust = ssl.create_default_context(cafile=str(certificates.authority))
-    exchange = Exchange("chat", 2000)
+    spec = CallSpec("chat", 2000)
     with upstream(tmp_path, os.sched_getaffinity(0), certificates.server) as port:
         for host in ("127.0.0.1", "localhost"):
             connection = HTTPSConnection(host, port, timeout=10, context=trust)
             for _ in range(2):
-                connection.request("POST", "/v1/chat/completions", exchange.request_body())
-                assert connection.getresponse().read().count(b"@") == exchange.events
+                connection.request("POST", "/v1/chat/completions", spec.request_body())
+                assert connection.getresponse().read().count(b"@") == spec.events
             connection.close()
 
 
 def test_what_is_observed_is_observed_when_counting_begins_and_ends(port):
     times = iter([5, 7])
-    totals = Load(Target(port), Plan(Exchange(), 1, seconds=0.1, warm_up=0)).run(lambda: next(times))
+    totals = Load(Target(port), Plan(CallSpec(), 1, seconds=0.1, warm_up=0)).run(lambda: next(times))
     assert (totals.before, totals.after) == (5, 7)
 
 
 def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
-    totals = run(port, Exchange("chat", 10), seconds=0.3, warm_up=0.3)
-    assert 0 < totals.answers < totals.all_answers
+    totals = run(port, CallSpec("chat", 10), seconds=0.3, warm_up=0.3)
+    assert 0 < totals.responses < totals.all_responses
     assert 0 < totals.events < totals.all_events
-    assert totals.all_events / 10 == pytest.approx(totals.all_answers, abs=3)
+    assert totals.all_events / 10 == pytest.approx(totals.all_responses, abs=3)
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 503"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", "closed before the answer was whole"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", "closed before the response was whole"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n@\r\n0\r\n\r\n", "1 events instead of 2"),
-        (b"", "closed before the answer was whole"),
+        (b"", "closed before the response was whole"),
     ],
 )
 def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, answer, reason):
@@ -125,10 +125,10 @@ def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, answer, reason)
     try:
         while not log.read_text().endswith("\n"):
             pass
-        totals = run(int(log.read_text()), Exchange("chat", 2), connections=1)
+        totals = run(int(log.read_text()), CallSpec("chat", 2), connections=1)
     finally:
         process.stop()
-    assert totals.answers == 0
+    assert totals.responses == 0
     assert set(totals.failures) <= {reason, "ConnectionResetError"}
     assert totals.failures[reason] > 0
 
