@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+
+from tests.polling import PAUSE_SECONDS
 
 LIMITS = "/api/v2/aibridge/limits"
 
@@ -33,6 +37,42 @@ async def limits(server):
     status, shown = await server.get(LIMITS, server.token)
     assert status == 200
     return shown
+
+
+async def until_free(server):
+    """Wait until no call has a slot any more: it is given back just after its client has read the end."""
+    while (await limits(server))["holding"]:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def fill(server, number):
+    """Begin a stream on each worker, and more until that many are under way: by worker."""
+    streams = await server.streams()
+    while sum(map(len, streams.values())) < number:
+        client, answer, pid = await server.stream()
+        streams[pid].append((client, answer))
+    return streams
+
+
+async def replace_worker(server, upstream, streams):
+    """Kill a worker of a full server: its slots, and no others, are free before another worker takes its place.
+
+    Args:
+        server: A server whose calls all stream.
+        upstream: Holds them back.
+        streams: They, by worker.
+    """
+    victim, survivor = streams
+    assert await burst(server, 3) == []
+    os.kill(victim, signal.SIGKILL)
+    for client, answer in streams[victim]:
+        await client.rest(answer)
+        assert not answer.whole
+    killed = rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$"
+    await asyncio.to_thread(server.stderr.find, killed)
+    admitted = await burst(server, 20)
+    assert len(admitted) == len(streams[victim])
+    await finish(upstream, admitted + streams[survivor])
 
 
 def by_name(shown):

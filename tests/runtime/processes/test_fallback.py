@@ -9,7 +9,7 @@ import pytest
 
 from tests.handlers.conversations import MESSAGES
 from tests.runtime.processes.bursts import limits
-from tests.runtime.processes.two_workers import PATH, TwoWorkers, Upstream
+from tests.runtime.processes.two_workers import PATH, Upstream
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
@@ -25,19 +25,16 @@ def spare(io_loop):
 
 
 @pytest.fixture
-def server(io_loop, upstream, spare, data_dir):
+def server(run, upstream, spare, data_dir, where):
     """A running server of two workers that share the load of two providers."""
-    server = TwoWorkers(
+    return run(
         *(data_dir, upstream, "--aibridge-anthropic-fallback", "spare", "--aibridge-anthropic-weight", "1"),
+        **where,
         CODER_AIBRIDGE_PROVIDER_0_NAME="spare",
         CODER_AIBRIDGE_PROVIDER_0_TYPE="anthropic",
         CODER_AIBRIDGE_PROVIDER_0_BASE_URL=spare.url,
         CODER_AIBRIDGE_PROVIDER_0_WEIGHT="1",
     )
-    io_loop.run_sync(server.ready)
-    yield server
-    server.kill()
-    io_loop.run_sync(server.leave)
 
 
 async def ask(server, session):

@@ -15,63 +15,72 @@ import pytest
 from runtime.processes.worker import SharedSocket
 from storage.mongo.embedded import running_uri
 from tests.handlers.conversations import MESSAGES
-from tests.runtime.processes.two_workers import FIRST, TwoWorkers
+from tests.runtime.processes.two_workers import FIRST
 from tests.server_process import ROOT, ServerProcess, await_end
 from tests.storage.recording.outbox.test_spool_folders import leave_behind
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
 
-@pytest.mark.gen_test(timeout=60)
-async def test_two_workers_serve_on_one_port_and_one_scrape_shows_both(server, upstream):
-    calls = [one for of_worker in (await server.streams()).values() for one in of_worker]
-    assert await server.metric("interceptions_inflight") == len(calls)
-    upstream.gate.set()
+@pytest.fixture
+def left_behind(io_loop, data_dir):
+    """The spool of servers that were here before: the calls 1 to 3, which ended."""
+
+    async def leave() -> None:
+        await leave_behind(data_dir / "spool", 1)  # by a server of one process
+        await leave_behind(data_dir / "spool/1", 2)  # by a worker whose folder is taken again
+        await leave_behind(data_dir / "spool/9", 3)  # by one of more workers
+
+    io_loop.run_sync(leave)
+
+
+@pytest.fixture
+def server_after_others(left_behind, server_with_mongodb):
+    """A server of two workers that finds it."""
+    return server_with_mongodb
+
+
+async def whole(calls):
+    """Read streams to their end, which is that of the upstream's."""
     for client, answer in calls:
         await client.rest(answer)
         assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
-    await server.ended_as("completed", len(calls))
+        await client.closed()
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_two_workers_record_serve_and_drain_as_one_and_leave_nothing(server_after_others, upstream, data_dir):
+    server = server_after_others
+    await server.ended_as("completed", 3)
+    assert {document["_id"].int for document in await server.recorded()} == {1, 2, 3}
+    while list((data_dir / "spool/9").glob("*.journal")):  # goes a moment after its last record
+        await server.recorded()
+
+    calls = [one for of_worker in (await server.streams()).values() for one in of_worker]
+    assert await server.metric("interceptions_inflight") == len(calls)
+    upstream.gate.set()
+    await whole(calls)
+    await server.ended_as("completed", 3 + len(calls))
     for _ in range(4):
         assert await server.metric("interceptions_total") == len(calls)
         assert await server.metric("interceptions_inflight") == 0
     assert len(server.workers()) == 2
 
-
-@pytest.mark.gen_test(timeout=60)
-async def test_a_worker_that_is_killed_is_replaced_and_its_calls_end_as_crashed(server, upstream):
-    streams = await server.streams()
-    victim, survivor = streams
-    os.kill(victim, signal.SIGKILL)
-    for client, answer in streams[victim]:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (FIRST, False)
-    await server.ended_as("server_crashed", len(streams[victim]))
-    upstream.gate.set()
-    for client, answer in streams[survivor]:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
-    await server.ended_as("completed", len(streams[survivor]))
-    server.stderr.find(rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$")
-    replacement = int(server.stderr.find(r"INFO aibridge: worker (\d+) serves$")[1])
-    assert server.workers() == {survivor, replacement}
-    assert await server.metric("interceptions_inflight") == 0
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_on_sigterm_every_worker_drains_and_nothing_is_left_running(server, upstream, data_dir):
+    upstream.gate.clear()
     streams = await server.streams()
     children = server.children()
     server.send(signal.SIGTERM)
     for pid, of_worker in streams.items():
-        server.stderr.find(rf"INFO aibridge: worker {pid}: draining: {len(of_worker)} requests in progress$")
+        await asyncio.to_thread(
+            server.stderr.find, rf"INFO aibridge: worker {pid}: draining: {len(of_worker)} requests in progress$"
+        )
     assert (await server.get("/readyz"))[0] == 503
     upstream.gate.set()
-    for client, answer in [one for of_worker in streams.values() for one in of_worker]:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
+    await whole([one for of_worker in streams.values() for one in of_worker])
     assert await server.ended() == 0
     for child in children:
         await_end(child)
+    assert list((data_dir / "spool").rglob("*.journal")) == []
     assert running_uri(data_dir) is None
     servers = data_dir.parent / f"aibridge-servers-{os.geteuid()}"  # one folder of an account, which stays
     assert sorted(data_dir.parent.iterdir()) == [servers, data_dir]
@@ -79,25 +88,11 @@ async def test_on_sigterm_every_worker_drains_and_nothing_is_left_running(server
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_supervisor_that_is_killed_leaves_no_process(server):
-    children = server.children()
+async def test_a_supervisor_that_is_killed_leaves_no_process(server_with_mongodb):
+    children = server_with_mongodb.children()
     assert len(children) == 3
-    server.send(signal.SIGKILL)
-    assert await server.ended() == -signal.SIGKILL
-    for child in children:
-        await_end(child)
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_a_second_signal_ends_every_process_at_once(server):
-    await server.streams()
-    children = server.children()
-    server.send(signal.SIGTERM)
-    server.stderr.find("draining")
-    with pytest.raises(subprocess.TimeoutExpired):
-        server.wait(0.6)
-    server.send(signal.SIGTERM)
-    assert await server.ended() == 1
+    server_with_mongodb.send(signal.SIGKILL)
+    assert await server_with_mongodb.ended() == -signal.SIGKILL
     for child in children:
         await_end(child)
 
@@ -126,8 +121,9 @@ class Load:
         await asyncio.gather(*clients)
 
 
-@pytest.mark.gen_test(timeout=60)
-async def test_a_rolling_restart_under_load_refuses_and_cuts_nothing(server, upstream):
+@pytest.mark.gen_test(timeout=120)
+async def test_a_restart_cuts_nothing_a_death_its_own_calls_and_a_second_signal_all(server_with_mongodb, upstream):
+    server = server_with_mongodb
     before = server.workers()
     streams = [one for of_worker in (await server.streams()).values() for one in of_worker]
     load = Load(server)
@@ -138,43 +134,53 @@ async def test_a_rolling_restart_under_load_refuses_and_cuts_nothing(server, ups
     while load.calls < at_retirement + 20:  # noqa: ASYNC110 - calls go on while the first worker waits for its streams
         await asyncio.sleep(0.01)
     upstream.gate.set()
-    for client, answer in streams:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
-        await client.closed()
+    await whole(streams)
     await asyncio.to_thread(server.stderr.find, "INFO aibridge: rolling restart finished$")
     await load.stop(clients)
     after = server.workers()
     assert (len(before), len(after), before & after) == (2, 2, set())
-    await server.ended_as("completed", load.calls + len(streams))
-    assert len(await server.recorded()) == load.calls + len(streams)
+    completed = load.calls + len(streams)
+    await server.ended_as("completed", completed)
+    assert len(await server.recorded()) == completed
     assert [line for line in server.stderr.so_far() if " INFO " not in line] == []
-    assert await server.metric("interceptions_total") == load.calls + len(streams)
+    assert await server.metric("interceptions_total") == completed
 
+    upstream.gate.clear()
+    victim, survivor = streams = await server.streams()
+    os.kill(victim, signal.SIGKILL)
+    for client, answer in streams[victim]:
+        await client.rest(answer)
+        assert (bytes(answer.body), answer.whole) == (FIRST, False)
+    await server.ended_as("server_crashed", len(streams[victim]))
+    upstream.gate.set()
+    await whole(streams[survivor])
+    await server.ended_as("completed", completed + len(streams[survivor]))
+    killed = rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$"
+    await asyncio.to_thread(server.stderr.find, killed)
+    while len(workers := server.workers() - {victim}) < 2:  # noqa: ASYNC110 - a start takes a moment
+        await asyncio.sleep(0.01)
+    (replacement,) = workers - {survivor}
+    await asyncio.to_thread(server.stderr.find, rf"INFO aibridge: worker {replacement} serves$")
+    assert server.workers() == {survivor, replacement}
+    assert await server.metric("interceptions_inflight") == 0
 
-@pytest.mark.gen_test(timeout=60)
-async def test_what_workers_that_are_gone_left_in_the_spool_is_recorded(io_loop, upstream, data_dir):
-    spool = data_dir / "spool"
-    await leave_behind(spool, 1)  # by a server of one process
-    await leave_behind(spool / "1", 2)  # by a worker whose folder is taken again
-    await leave_behind(spool / "9", 3)  # by one of more workers
-    server = TwoWorkers(data_dir, upstream)
-    await server.ready()
-    await server.ended_as("completed", 3)
-    assert {document["_id"].int for document in await server.recorded()} == {1, 2, 3}
-    while list((spool / "9").glob("*.journal")):  # goes a moment after its last record
-        await server.recorded()
+    upstream.gate.clear()
+    await server.streams()
+    children = server.children()
     server.send(signal.SIGTERM)
-    assert await server.ended() == 0
-    assert list(spool.rglob("*.journal")) == []
-    server.kill()
-    await server.leave()
+    await asyncio.to_thread(server.stderr.find, "draining")
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.wait(0.6)
+    server.send(signal.SIGTERM)
+    assert await server.ended() == 1
+    for child in children:
+        await_end(child)
 
 
 def test_workers_that_cannot_start_are_said_in_one_line(tmp_path, database, mongodb_uri, database_name):
     file = tmp_path / "file"
     file.touch()
-    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", file, "--aibridge-workers", "3")
+    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", file, "--aibridge-workers", "2")
     where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
     server = ServerProcess(*flags, **where)
     assert server.refused() == (

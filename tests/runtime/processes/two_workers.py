@@ -47,18 +47,21 @@ class Upstream(FakeUpstream):
 
 
 class TwoWorkers(ServerProcess):
-    """A server of two workers with a demo user; on a MongoDB of its own, unless another one is given."""
+    """A server of two workers with a demo user; on a MongoDB of its own, unless the address of another one is given."""
 
-    def __init__(self, data_dir, upstream, *flags, mongodb_uri="", **environ):
+    def __init__(self, data_dir, upstream, *flags, mongodb_uri="", database_name="aibridge", **environ):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
         super().__init__(
             *("serve", "--demo", "--aibridge-workers", "2", *where, *flags),
             CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
             CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
+            CODER_AIBRIDGE_MONGODB_DATABASE=database_name,
             TMPDIR=str(data_dir.parent),
             **environ,
         )
         self._data_dir = data_dir
+        self._mongodb_uri = mongodb_uri
+        self._database_name = database_name
 
     async def ready(self):
         """Wait until its welcome is printed."""
@@ -104,7 +107,7 @@ class TwoWorkers(ServerProcess):
     @contextmanager
     def database(self):
         """What it records in; not to be kept: one that has gone with the server takes its time to be closed."""
-        database = Database.connect(running_uri(self._data_dir), "aibridge")
+        database = Database.connect(self._mongodb_uri or running_uri(self._data_dir), self._database_name)
         yield database
         database.close()
 

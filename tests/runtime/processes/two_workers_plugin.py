@@ -28,10 +28,34 @@ def flags():
 
 
 @pytest.fixture
-def server(io_loop, upstream, data_dir, flags):
-    """A running server of two workers; what still runs after the test is ended."""
-    server = TwoWorkers(data_dir, upstream, *flags)
-    io_loop.run_sync(server.ready)
-    yield server
-    server.kill()
-    io_loop.run_sync(server.leave)
+def run(io_loop):
+    """Start a server of two workers, given its arguments, and wait until it serves; ended after the test if it still runs."""
+    servers = []
+
+    def run(*arguments, **options):
+        servers.append(TwoWorkers(*arguments, **options))
+        io_loop.run_sync(servers[-1].ready)
+        return servers[-1]
+
+    yield run
+    for server in servers:
+        server.kill()
+        io_loop.run_sync(server.leave)
+
+
+@pytest.fixture
+def where(mongodb_uri, database_name):
+    """What leads a server to a database of the MongoDB of this test run."""
+    return {"mongodb_uri": mongodb_uri, "database_name": database_name}
+
+
+@pytest.fixture
+def server(run, upstream, data_dir, flags, where):
+    """A running server of two workers, on such a database."""
+    return run(data_dir, upstream, *flags, **where)
+
+
+@pytest.fixture
+def server_with_mongodb(run, upstream, data_dir, flags):
+    """A running server of two workers, and its own MongoDB below it."""
+    return run(data_dir, upstream, *flags)
