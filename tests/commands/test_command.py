@@ -20,18 +20,16 @@ def server(run_apart, data_dir):
         run_apart(mongodb.stop())
 
 
-def test_without_a_server_a_mongod_runs_for_as_long_as_the_command(tmp_path):
-    data_dir = ["--aibridge-data-dir", str(tmp_path / "my data")]
-    assert invoke(*data_dir, "users", "add", "ada").output == "Added ada (member).\n"
-    assert running_uri(tmp_path / "my data") is None
-    listed = invoke("users", "list", "--json", *data_dir)
-    assert [user["username"] for user in json.loads(listed.stdout)] == ["ada"]
-
-
-def test_while_a_server_runs_its_mongod_is_used_and_goes_on_running(tmp_path, run_apart):
-    with server(run_apart, tmp_path):
-        assert invoke("users", "add", "ada", "--aibridge-data-dir", str(tmp_path)).output == "Added ada (member).\n"
-        assert running_uri(tmp_path) is not None
+def test_a_mongod_runs_for_as_long_as_the_command_or_the_server_that_has_one(tmp_path, run_apart):
+    data_dir = tmp_path / "my data"
+    flags = ["--aibridge-data-dir", str(data_dir)]
+    assert invoke(*flags, "users", "add", "ada").output == "Added ada (member).\n"
+    assert running_uri(data_dir) is None
+    with server(run_apart, data_dir):
+        assert invoke("users", "add", "grace", *flags).output == "Added grace (member).\n"
+        assert running_uri(data_dir) is not None
+        listed = invoke("users", "list", "--json", *flags)
+    assert [user["username"] for user in json.loads(listed.stdout)] == ["ada", "grace"]
 
 
 def test_a_data_dir_that_cannot_be_used_is_said_in_one_line(tmp_path):

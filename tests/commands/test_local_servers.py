@@ -10,6 +10,7 @@ import pytest
 from commands import local_servers
 from commands.local_servers import LocalServer, announced, chosen_database, running_servers, warning
 from settings import load
+from tests.command_line import invoke
 from tests.server_process import ServerProcess, remove_sockets
 
 URL = "http://127.0.0.1:4001"
@@ -36,22 +37,24 @@ def server(tmp_path):
     remove_sockets(data_dir)
 
 
-def command(tmp_path, data_dir):
-    process = ServerProcess("users", "list", "--aibridge-data-dir", data_dir, TMPDIR=str(tmp_path))
-    process.succeeded()
-    return process.stderr.all()
-
-
-def test_a_command_on_another_database_than_the_servers_names_both(server, tmp_path):
+def test_a_command_on_another_database_than_the_servers_names_both(
+    server, tmp_path, monkeypatch, database, mongodb_uri, database_name
+):
+    monkeypatch.setattr(local_servers, "FOLDER", tmp_path / f"aibridge-servers-{os.geteuid()}")
     assert server.stdout.find("There is no user yet")
-    assert command(tmp_path, tmp_path / "data") == ""
-    assert command(tmp_path, tmp_path / "other") == (
-        f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
-        f"{tmp_path}/data. This command uses the embedded one of the data-dir {tmp_path}/other. To use the server's, set "
-        f"--aibridge-data-dir {tmp_path}/data.\n"
+    assert invoke("users", "list", "--aibridge-data-dir", str(tmp_path / "data")).stderr == ""
+    theirs = f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
+    remedy = f"To use the server's, set --aibridge-data-dir {tmp_path}/data."
+    assert warning(settings(data_dir=str(tmp_path / "other"))) == (
+        f"{theirs}{tmp_path}/data. This command uses the embedded one of the data-dir {tmp_path}/other. {remedy}"
+    )
+    elsewhere = ("--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name)
+    named = chosen_database(settings(mongodb_uri=mongodb_uri, mongodb_database=database_name))
+    assert invoke("users", "list", *elsewhere).stderr == (
+        f"{theirs}{tmp_path}/data. This command uses {named.text}. {remedy}\n"
     )
     server.kill()
-    assert command(tmp_path, tmp_path / "other") == ""
+    assert invoke("users", "list", *elsewhere).stderr == ""
     assert list((tmp_path / f"aibridge-servers-{os.geteuid()}").iterdir()) == []
 
 

@@ -6,12 +6,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from tests.on_terminal import on_terminal
 from tests.server_process import ServerProcess, remove_sockets
 from tests.verify.tampering import Fault, replacing, tampering
 from verify import relay_checks
 from verify.checks import CHECKS
+from verify.command import verify
 from verify.private_bridge import private_bridge
 from verify.report import Outcome, Result, _line, run_check
 from verify.target import OPENAI, find_target
@@ -113,9 +115,9 @@ def demo(tmp_path_factory):
 
 
 def run(*arguments, **environ):
-    command = ServerProcess("verify", *arguments, **environ)
-    code = command.wait(60)
-    return code, command.stdout.all(), command.stderr.all()
+    """Run the command in this process; its exit code, and what is on stdout and stderr."""
+    done = CliRunner().invoke(verify, arguments, env={"AIBRIDGE_TOKEN": None} | environ, prog_name="server.py verify")
+    return done.exit_code, done.stdout, done.stderr
 
 
 def test_a_demo_server_passes_every_check(demo):
