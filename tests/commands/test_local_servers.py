@@ -37,10 +37,16 @@ def server(tmp_path):
     remove_sockets(data_dir)
 
 
-def test_a_command_on_another_database_than_the_servers_names_both(
-    server, tmp_path, monkeypatch, database, mongodb_uri, database_name
-):
+@pytest.fixture
+def servers(monkeypatch, tmp_path):
+    """The folder where that server says that it runs."""
     monkeypatch.setattr(local_servers, "FOLDER", tmp_path / f"aibridge-servers-{os.geteuid()}")
+    return local_servers.FOLDER
+
+
+def test_a_command_on_another_database_than_the_servers_names_both(
+    server, servers, tmp_path, mongodb_uri, database_name
+):
     assert server.stdout.find("There is no user yet")
     assert invoke("users", "list", "--aibridge-data-dir", str(tmp_path / "data")).stderr == ""
     theirs = f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
@@ -55,7 +61,7 @@ def test_a_command_on_another_database_than_the_servers_names_both(
     )
     server.kill()
     assert invoke("users", "list", *elsewhere).stderr == ""
-    assert list((tmp_path / f"aibridge-servers-{os.geteuid()}").iterdir()) == []
+    assert list(servers.iterdir()) == []
 
 
 def test_one_server_of_several_that_has_the_database_is_enough(tmp_path, monkeypatch):

@@ -63,8 +63,8 @@ async def get(port, tls, path, *, method="GET", headers="", body=b""):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_server_with_a_certificate_speaks_tls_and_nothing_else(start, certificate, trusting):
-    server = start("--aibridge-tls-cert-file", certificate)
+async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_else(start, certificate, trusting):
+    server = start("--aibridge-tls-cert-file", certificate, "--aibridge-workers", "2")
     port = port_of(server)
     status, body, (protocol, version, _) = await get(port, trusting, "/healthz")
     assert (status, json.loads(body), protocol, version) == (200, {"status": "ok"}, "http/1.1", "TLSv1.3")
@@ -107,16 +107,6 @@ async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, 
     assert (await get(port, trusting, "/healthz"))[2][2] == after
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_certificate_that_cannot_be_used_is_told_at_the_start(start, tmp_path, workers):
-    server = start("--aibridge-tls-cert-file", tmp_path / "missing.pem", "--aibridge-workers", workers)
-    code, said = server.refused()
+def test_a_certificate_that_cannot_be_used_is_told_at_the_start(start, tmp_path):
+    code, said = start("--aibridge-tls-cert-file", tmp_path / "missing.pem").refused()
     assert (code, "tls-cert-file or tls-key-file cannot be used: No such file or directory" in said) == (1, True)
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_workers_speak_tls_too(start, certificate, trusting):
-    server = start("--aibridge-tls-cert-file", certificate, "--aibridge-workers", "2")
-    port = port_of(server)
-    for _ in range(4):
-        assert (await get(port, trusting, "/healthz"))[0] == 200
