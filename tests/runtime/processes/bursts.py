@@ -18,18 +18,22 @@ async def begin(server):
 
 
 async def burst(server, number):
-    """Begin so many streams at the same time: those that were admitted."""
+    """Begin so many streams at the same time: those that were admitted. The connections of the others are closed."""
     calls = await asyncio.gather(*(begin(server) for _ in range(number)))
     statuses = [answer.status for _, answer in calls]
     assert set(statuses) <= {200, 429, 503}, statuses
+    for client, answer in calls:
+        if answer.status != 200:
+            await client.closed()
     return [(client, answer) for client, answer in calls if answer.status == 200]
 
 
 async def finish(upstream, calls):
-    """Let streams go on, and read them to their end."""
+    """Let streams go on, read them to their end, and close their connections: a worker that retires waits for these."""
     upstream.gate.set()
     for client, answer in calls:
         await client.rest(answer)
+        await client.closed()
 
 
 async def limits(server):

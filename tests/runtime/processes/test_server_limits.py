@@ -65,12 +65,16 @@ class TestRates:
 
     @pytest.mark.gen_test(timeout=120)
     async def test_what_was_admitted_counts_after_a_pause_of_the_supervisor_and_a_restart(self, server, upstream):
-        upstream.gate.set()
-        admitted = len(await burst(server, 1))
+        async def admit(number):
+            admitted = await burst(server, number)
+            await finish(upstream, admitted)
+            return len(admitted)
+
+        admitted = await admit(1)
         server.send(signal.SIGSTOP)
         try:
             while len(alone(server)) < 2:
-                admitted += len(await burst(server, 8))
+                admitted += await admit(8)
             ready = [(await server.get("/readyz"))[1]["limits"] for _ in range(8)]
             assert set(ready) == {PROCESS_LOCAL}
             assert (await limits(server))["state"] == PROCESS_LOCAL
@@ -81,7 +85,7 @@ class TestRates:
                 server.stderr.find, rf"worker {pid}: the supervisor answers: limits are shared again$"
             )
         assert 1 < admitted <= 4  # at most 2 for each worker
-        assert admitted + len(await burst(server, 8)) <= 4
+        assert admitted + await admit(8) <= 4
         (key,) = by_name(await limits(server))["rate"]["keys"]
         assert key["used"] >= 4  # also what the supervisor had been asked and admitted after the worker had refused it
         assert len(alone(server)) == 2
@@ -90,6 +94,6 @@ class TestRates:
         server.send(signal.SIGHUP)
         await asyncio.to_thread(server.stderr.find, "INFO aibridge: rolling restart finished$")
         assert server.workers().isdisjoint(before)
-        assert await burst(server, 10) == []
+        assert await admit(10) == 0
         (still,) = by_name(await limits(server))["rate"]["keys"]
         assert (still["used"], still["remaining"]) == (key["used"], key["remaining"])
