@@ -63,6 +63,11 @@ class ValidationProblem(Problem):
         return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 
 
+def sentence(text: str) -> str:
+    """Make a sentence of what an error says."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def stopping() -> Problem:
     """The problem for calls while the server stops."""
     return Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}, rule=Rule.STOPPING)

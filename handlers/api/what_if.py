@@ -85,10 +85,6 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             else:
                 self.write_json(result)
 
-    def end(self) -> None:
-        """Break the answer off."""
-        self.cut()
-
     async def _replay_said(self, replay: Replay, proposal: Proposal, past: PastCalls, finder: CallFinder) -> None:
         """Replay the calls that say the words of a search."""
         days = said_calls(self.bridge.database, finder, proposal.start, proposal.end)

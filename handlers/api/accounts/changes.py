@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, TypeVar
+from uuid import UUID
 
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem, ValidationProblem, sentence
 from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
@@ -45,18 +46,25 @@ def change_problems() -> Iterator[None]:
         with database_problems():
             yield
     except UnknownIdentityError as error:
-        raise Problem(404, _sentence(error)) from error
+        raise Problem(404, sentence(str(error))) from error
     except ChangedMeanwhileError as error:
-        raise Problem(412, _sentence(error)) from error
+        raise Problem(412, sentence(str(error))) from error
     except IdentityConflictError as error:
-        raise Problem(409, _sentence(error)) from error
+        raise Problem(409, sentence(str(error))) from error
     except IdentityError as error:
-        raise ValidationProblem(INVALID_BODY, _sentence(error)) from error
+        raise ValidationProblem(INVALID_BODY, sentence(str(error))) from error
 
 
-def _sentence(error: IdentityError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+def id_of(text: str, unknown: str) -> UUID:
+    """Read the id in a path.
+
+    Raises:
+        UnknownIdentityError: With `unknown`: it is none.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UnknownIdentityError(unknown) from None
 
 
 class ChangeHandler(IdentifiedHandler):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
 from msgspec import UNSET
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler, change_problems, id_of
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.views import NOT_A_PAGE, NewView, SavedView, SavedViewList, ViewChange
-from storage.accounts.users import UnknownIdentityError
 from storage.accounts.views.documents import Page, View
 from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
 
@@ -96,7 +94,7 @@ class ViewHandler(_ViewHandler):
         await self.identify()
         single_values(self.request.query_arguments, ())
         with _problems():
-            view = await self._views.find(_id(id_), self.identity.user)
+            view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
         await self.show(view)
 
     head = get
@@ -112,7 +110,7 @@ class ViewHandler(_ViewHandler):
         await self.identify(fresh=True)
         changes = self.read_body(ViewChange).changes
         with _problems():
-            view = await self._views.change(_id(id_), changes, versions=self.versions, author=self.author)
+            view = await self._views.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
         await self.show(view)
 
     async def delete(self, id_: str) -> None:
@@ -123,15 +121,8 @@ class ViewHandler(_ViewHandler):
         """
         await self.identify(fresh=True)
         with _problems():
-            await self._views.remove(_id(id_), versions=self.versions, author=self.author)
+            await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise UnknownIdentityError(UNKNOWN) from None
 
 
 def _page(text: str) -> Page | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from msgspec import UNSET, UnsetType
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler, change_problems, id_of
 from handlers.api.pagination import single_values
 from resources.alerts.webhooks import (
     Delivery,
@@ -17,7 +15,6 @@ from resources.alerts.webhooks import (
     WebhookChange,
     WebhookList,
 )
-from storage.accounts.users import UnknownIdentityError
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
@@ -91,7 +88,7 @@ class WebhookHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         with change_problems():
-            webhook, waiting = await self._webhooks.find(_id(id_)), await self._outbox.waiting()
+            webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
 
     head = get
@@ -106,7 +103,9 @@ class WebhookHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
         with change_problems():
-            webhook = await self._webhooks.change(_id(id_), changes, versions=self.versions, author=self.author)
+            webhook = await self._webhooks.change(
+                id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author
+            )
             waiting = await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
 
@@ -118,7 +117,7 @@ class WebhookHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         with change_problems():
-            await self._webhooks.remove(_id(id_), versions=self.versions, author=self.author)
+            await self._webhooks.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
 
 
@@ -135,7 +134,7 @@ class DeliveriesHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         with change_problems():
-            webhook = await self._webhooks.find(_id(id_))
+            webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
             deliveries = await self._outbox.latest(webhook.id)
         self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
 
@@ -153,14 +152,7 @@ class WebhookTestHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         with change_problems():
-            webhook = await self._webhooks.find(_id(id_))
+            webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
             event_id = await self._outbox.send_test(webhook.id)
         self.set_status(202)
         self.write_json(SentTest(event_id))
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise UnknownIdentityError(UNKNOWN) from None

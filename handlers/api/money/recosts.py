@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from handlers.api.accounts.changes import (
     ChangeHandler,
     change_problems,
+    id_of,
 )
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.pagination import single_values
 from handlers.problems import Problem
 from resources.money.recosts import Recost, RecostBody, RecostList
-from storage.accounts.users import UnknownIdentityError
 from storage.prices.recosts import UNKNOWN, Recosts
 
 
@@ -73,7 +71,7 @@ class RecostHandler(_RecostHandler):
         """
         await self._identify_reader()
         with change_problems():
-            job = await self._recosts.find(_id(id_))
+            job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
 
     head = get
@@ -86,12 +84,5 @@ class RecostHandler(_RecostHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():
-            job = await self._recosts.cancel(_id(id_), author=self.author)
+            job = await self._recosts.cancel(id_of(id_, UNKNOWN), author=self.author)
         self.write_json(Recost.of(job))
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise UnknownIdentityError(UNKNOWN) from None

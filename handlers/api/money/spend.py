@@ -58,10 +58,6 @@ class SpendExportHandler(WatchedHandler):
         except DatabaseRefusalError as error:
             raise Problem(503, TOO_SLOW, {"Retry-After": "60"}) from error
 
-    def end(self) -> None:
-        """Cut the download off; it never looks complete."""
-        self.cut()
-
 
 async def names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
     """Read the names of users and groups in rows."""

@@ -12,7 +12,7 @@ from handlers.api.pagination import single_values
 from handlers.api.providers.details import of_environment, of_stored
 from handlers.api.recorded.facets import find_names
 from handlers.control import database_problems
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem, ValidationProblem, sentence
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import DetailedProvider
 from storage.providers.documents import (
@@ -46,16 +46,11 @@ def provider_problems() -> Iterator[None]:
         with database_problems():
             yield
     except UnknownProviderError as error:
-        raise Problem(404, _sentence(error)) from error
+        raise Problem(404, sentence(str(error.args[0]))) from error
     except ProviderConflictError as error:
-        raise Problem(409, _sentence(error)) from error
+        raise Problem(409, sentence(str(error.args[0]))) from error
     except ProviderError as error:
         raise ValidationProblem(INVALID_BODY, validations=error.problems) from error
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error.args[0])
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 class ProviderChangeHandler(ChangeHandler):

@@ -86,7 +86,3 @@ class ExportHandler(WatchedHandler):
             raise Problem(501, UNSUPPORTED) from error
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
-
-    def end(self) -> None:
-        """Cut the download off; it never looks complete."""
-        self.cut()

@@ -31,10 +31,6 @@ class ProgressHandler(WatchedHandler):
     read_per_second: ClassVar[int]
     _began = 0.0
 
-    def end(self) -> None:
-        """Cut the response off."""
-        self.cut()
-
     async def write_with_progress(self, read: Read) -> None:
         """Answer with the result: in one piece, or in lines if the client accepts them.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -31,9 +30,9 @@ WATCH_SECONDS = 5.0
 class WatchedHandler(VisibilityHandler):
     """A resource whose answer may last for hours. Between `enter` of the lifecycle and its end, `watched` is around it."""
 
-    @abstractmethod
     def end(self) -> None:
-        """End the answer now. It is called once more when it has ended."""
+        """End the response now, so that it does not look complete. It is called once more when it has ended."""
+        self.cut()
 
     def begin_export(self) -> None:
         """Hold the user's share of long requests, and end with the server.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.api.examples import NOT_YOURS_TO_CHANGE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
+from handlers.problems import sentence
 from resources.examples import ExampleData
 from storage.examples.documents import ExampleState
 from storage.examples.store import NOT_THERE, THERE
@@ -19,10 +20,6 @@ _EXAMPLE = ExampleData(
 _REQUESTED = response("The change is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
 _NOT_OWNER = problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)
 _TAG = "examples"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 PATHS: dict[str, Described] = {
@@ -41,7 +38,7 @@ PATHS: dict[str, Described] = {
             "Two months of calls of 25 people. For owners. A server on the database does it, within a minute or two. Nothing "
             "goes to a provider, and nothing counts for budgets, limits, metrics or alerts of anybody else.",
             tag=_TAG,
-            responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", _sentence(THERE))} | CHANGE,
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", sentence(THERE))} | CHANGE,
         ),
         "delete": change(
             "removeExamples",
@@ -49,7 +46,7 @@ PATHS: dict[str, Described] = {
             "All of it: people, groups, policies, calls, sessions, refusals, totals and the search index. What is not of it "
             "stays exactly as it is. For owners.",
             tag=_TAG,
-            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", _sentence(NOT_THERE))}
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", sentence(NOT_THERE))}
             | CHANGE,
         ),
     }

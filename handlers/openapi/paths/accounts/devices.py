@@ -9,6 +9,7 @@ from handlers.base import TOO_MANY_FAILURES
 from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response, shared
 from handlers.openapi.paths.accounts.users import TAG
+from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.devices import (
     GRANT_TYPE,
@@ -33,7 +34,7 @@ _CODES = DeviceCode(
 _TOKEN = DeviceToken("d3W24SnZZB-0123456789abcdefghijkl", "Bearer", 90 * 86_400)
 _DEVICE = Device("login on laptop", "203.0.113.9", "2026-11-25T08:02:11.604Z", "2026-11-25T08:12:11.604Z")
 _MAY_NOT = problem("The caller may not create tokens.", OWNERS_CREATE, SERVICE)
-_NO_CODE = problem("No waiting program has this code.", f"{NO_CODE[:1].upper()}{NO_CODE[1:]}.")
+_NO_CODE = problem("No waiting program has this code.", sentence(NO_CODE))
 
 
 def _operation(

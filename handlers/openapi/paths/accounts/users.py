@@ -25,6 +25,7 @@ from handlers.openapi.operations import (
     shared,
 )
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.sign_ins import SignIn
 from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserGroup, UserList
@@ -129,7 +130,7 @@ PATHS: dict[str, Described] = {
             responses={
                 "204": {"description": "The user is gone."},
                 "404": NOBODY,
-                "409": problem("Owners cannot remove themselves.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
+                "409": problem("Owners cannot remove themselves.", sentence(NOT_ONESELF)),
             }
             | _ONLY_OWNERS
             | CHANGE,

@@ -20,6 +20,7 @@ from handlers.openapi.operations import (
     response,
 )
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from handlers.problems import sentence
 from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange, ViewOwner
 from storage.accounts.views.documents import Page
 from storage.accounts.views.views import CHANGED, TAKEN, TOO_MANY, UNKNOWN
@@ -42,14 +43,10 @@ _VERSION = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
 _PARAMETER = in_path("id", UUID, "The id of the view.")
 
 
-def _said(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-_TAKEN = _said(TAKEN.format("ada", _VIEW.name))
-_NONE = {"404": problem("There is none that the caller may see.", _said(UNKNOWN))}
+_TAKEN = sentence(TAKEN.format("ada", _VIEW.name))
+_NONE = {"404": problem("There is none that the caller may see.", sentence(UNKNOWN))}
 _NOT_YOURS = {"403": problem("It belongs to another user.", NOT_YOURS_TO_CHANGE)}
-_STALE = {"412": problem("It has another version.", _said(CHANGED))}
+_STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/views": get(
@@ -73,7 +70,7 @@ PATHS: dict[str, Described] = {
                     {JSON: body(SavedView, saved=_VIEW)},
                     {"Location": header(str, "Where it is.", f"/api/v2/aibridge/views/{_ID}")} | _VERSION,
                 ),
-                "409": problem("The caller has one of this name, or too many.", _TAKEN, _said(TOO_MANY)),
+                "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
             }
             | CHANGE_WITH_BODY,
         )

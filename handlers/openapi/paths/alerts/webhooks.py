@@ -20,6 +20,7 @@ from handlers.openapi.operations import (
     in_path,
     response,
 )
+from handlers.problems import sentence
 from resources.alerts.webhooks import (
     Delivery,
     DeliveryList,
@@ -61,10 +62,10 @@ _DELIVERY = Delivery(
     ended_at="2026-11-25T08:12:44.001Z",
 )
 _ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
-_STALE = {"412": problem("It has another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}.")}
+_STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
 _NOT_OWNER = {"403": problem("Only owners may do this.", NOT_YOURS)}
-_NONE = {"404": problem("There is none.", f"{UNKNOWN[:1].upper()}{UNKNOWN[1:]}.")}
+_NONE = {"404": problem("There is none.", sentence(UNKNOWN))}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/webhooks": get(
@@ -89,7 +90,7 @@ PATHS: dict[str, Described] = {
                     {JSON: body(Webhook, webhook=_ADDED)},
                     {"Location": header(str, "Where it is.", f"/api/v2/aibridge/webhooks/{_ID}")} | _ETAG,
                 ),
-                "409": problem("There are too many.", f"{TOO_MANY[:1].upper()}{TOO_MANY[1:]}."),
+                "409": problem("There are too many.", sentence(TOO_MANY)),
             }
             | _NOT_OWNER
             | CHANGE_WITH_BODY,

@@ -12,6 +12,7 @@ from handlers.api.money.prices import (
 )
 from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, response
+from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
 from storage.prices.store import CHANGED
 
@@ -71,7 +72,7 @@ PATHS: dict[str, Described] = {
             responses={
                 "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _NOTED),
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "412": problem("They have another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}."),
+                "412": problem("They have another version.", sentence(CHANGED)),
             }
             | CHANGE_WITH_BODY
             | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES))},

@@ -8,6 +8,7 @@ from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
 from handlers.openapi.paths.money.prices import TAG
+from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recost_documents import RecostState
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN
@@ -33,10 +34,6 @@ _JOB = Recost(
 )
 _EXAMPLE = response("The job.", {JSON: body(Recost, job=_JOB)})
 _PARAMETER = in_path("id", UUID, "The id of the job.")
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 PATHS: dict[str, Described] = {
@@ -66,7 +63,7 @@ PATHS: dict[str, Described] = {
                     {"Location": header(str, "Where it is.", f"/api/v2/aibridge/prices/recosts/{_ID}")},
                 ),
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "409": problem("Another job has not ended.", _sentence(ONE_AT_A_TIME)),
+                "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
             }
             | CHANGE_WITH_BODY,
         )
@@ -80,7 +77,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": _EXAMPLE,
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
-            "404": problem("There is none.", _sentence(UNKNOWN)),
+            "404": problem("There is none.", sentence(UNKNOWN)),
         }
         | ALWAYS,
     )
@@ -94,8 +91,8 @@ PATHS: dict[str, Described] = {
             responses={
                 "200": _EXAMPLE,
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "404": problem("There is none.", _sentence(UNKNOWN)),
-                "409": problem("It has ended.", _sentence(ENDED)),
+                "404": problem("There is none.", sentence(UNKNOWN)),
+                "409": problem("It has ended.", sentence(ENDED)),
             }
             | CHANGE,
         )
