@@ -142,6 +142,11 @@ class UserWindowUsage(Struct):
     remaining: Count
     next_free_at: Time
 
+    @classmethod
+    def all_of(cls, states: Mapping[str, Rate], names: Mapping[str, str], now: datetime) -> list[Self]:
+        """Show how much users have used, by their ids."""
+        return [cls(key, names.get(key), *_rate(state, now)) for key, state in states.items()]
+
 
 class UserRateUsage(Struct):
     """Requests per window, by user."""
@@ -154,18 +159,8 @@ class UserRateUsage(Struct):
     refused: Refused
 
     @classmethod
-    def of(
-        cls,
-        limit: int,
-        rates: Mapping[str, Rate],
-        names: Mapping[str, str],
-        *,
-        window_seconds: float,
-        now: datetime,
-        refused: int,
-    ) -> Self:
-        """Make the usage of a rate, by the ids of users."""
-        keys = [UserWindowUsage(key, names.get(key), *_rate(rate, now)) for key, rate in rates.items()]
+    def of(cls, limit: int, keys: list[UserWindowUsage], *, window_seconds: float, refused: int) -> Self:
+        """Make the usage of a rate."""
         return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
 
 
@@ -180,18 +175,8 @@ class UserTokensUsage(Struct):
     refused: Refused
 
     @classmethod
-    def of(
-        cls,
-        limit: int,
-        tokens: Mapping[str, LimitState],
-        names: Mapping[str, str],
-        *,
-        window_seconds: float,
-        now: datetime,
-        refused: int,
-    ) -> Self:
-        """Show how many tokens are used, by the ids of users."""
-        keys = [UserWindowUsage(key, names.get(key), *_rate(state, now)) for key, state in tokens.items()]
+    def of(cls, limit: int, keys: list[UserWindowUsage], *, window_seconds: float, refused: int) -> Self:
+        """Show how many tokens are used."""
         return cls("user_tokens", "user-token-limit", limit, keys, window_seconds, refused)
 
 

@@ -123,15 +123,15 @@ def _limits(
             settings.rate_limit, usage.rates, window_seconds=window, now=now, refused=refused["rate"]
         ),
         resources.UserRateUsage.of(
-            *(settings.user_rate_limit, usage.user_rates, names),
+            settings.user_rate_limit,
+            resources.UserWindowUsage.all_of(usage.user_rates, names, now),
             window_seconds=window,
-            now=now,
             refused=refused["user_rate"],
         ),
         resources.UserTokensUsage.of(
-            *(settings.user_token_limit, usage.user_tokens, names),
+            settings.user_token_limit,
+            resources.UserWindowUsage.all_of(usage.user_tokens, names, now),
             window_seconds=settings.token_window.total_seconds(),
-            now=now,
             refused=refused["user_tokens"],
         ),
         resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),

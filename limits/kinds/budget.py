@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from limits.kinds.calendar import Bounds, bounds_of
+from limits.kinds.reservations import Reservations
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Limit, LimitState, Period
 
 PERIODS_KEPT = 2
@@ -26,7 +27,7 @@ class _Spent:
         self.used = 0
 
 
-class Budgets:
+class Budgets(Reservations):
     """The charges of all keys in periods of one kind and time zone. Constant time.
 
     Args:
@@ -36,13 +37,13 @@ class Budgets:
     """
 
     def __init__(self, period: Period, zone: str, wall_ns: Callable[[], int]) -> None:
+        super().__init__()
         self._period = period
         self._zone = zone
         self._wall_ns = wall_ns
         self._bounds = bounds_of(period, zone, wall_ns())
         self._keys: OrderedDict[str, _Spent] = OrderedDict()  # in the order of their newest charges
         self._periods: OrderedDict[Bounds, OrderedDict[str, _Spent]] = OrderedDict({self._bounds: self._keys})
-        self._reserved: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many keys are kept, in the present period and the one before it."""
@@ -76,14 +77,6 @@ class Budgets:
             return NEVER_NS
         return SLOT_RETRY_NS if need + reserved > limit.maximum else self._bounds.end_ns - wall
 
-    def start(self, limit: Limit, reserve: int, _now: int) -> None:
-        """Reserve money."""
-        self.reserve(limit, reserve)
-
-    def end(self, limit: Limit, reserved: int) -> None:
-        """Give a reservation back. What was charged stays in its period."""
-        self.reserve(limit, -reserved)
-
     def charge(self, limit: Limit, amount: int, _now: int) -> None:
         """Charge money to the period in which it becomes known."""
         self._enter_period()
@@ -95,15 +88,6 @@ class Budgets:
         if begin_ns == self._bounds.begin_ns:
             spent = self._keys.get(limit.key) or self._spent(limit)
             spent.used = max(spent.used, used)
-
-    def reserve(self, limit: Limit, change: int) -> None:
-        """Reserve more money, or less."""
-        if change:
-            reserved = self._reserved.get(limit.key, 0) + change
-            if reserved:
-                self._reserved[limit.key] = reserved
-            else:
-                del self._reserved[limit.key]
 
     def forget(self, _now: int) -> None:
         """Forget the periods before the last two."""

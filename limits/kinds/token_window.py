@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from limits.kinds.reservations import Reservations
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 
 GROUPS = 8_192
@@ -71,17 +72,17 @@ class _Charges:
             self.first = 0
 
 
-class TokenWindow:
+class TokenWindow(Reservations):
     """The charges of all keys in half-open windows of `window_ns` nanoseconds. Amortised constant time.
 
     Times are those of a clock that never goes back.
     """
 
     def __init__(self, window_ns: int) -> None:
+        super().__init__()
         self._window_ns = window_ns
         self._keys: OrderedDict[str, _Charges] = OrderedDict()  # in the order of their newest charges
         self._forget_at = 0
-        self._reserved: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many keys are kept."""
@@ -130,14 +131,6 @@ class TokenWindow:
         last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
         return charges.times[last] + self._window_ns - now
 
-    def start(self, limit: Limit, reserve: int, _now: int) -> None:
-        """Reserve tokens."""
-        self.reserve(limit, reserve)
-
-    def end(self, limit: Limit, reserved: int) -> None:
-        """Give a reservation back. What was charged stays in its window."""
-        self.reserve(limit, -reserved)
-
     def charge(self, limit: Limit, amount: int, now: int) -> None:
         """Charge tokens, at least one."""
         key, gone = limit.key, now - self._window_ns
@@ -151,15 +144,6 @@ class TokenWindow:
         self._keys.move_to_end(key)
         if now >= self._forget_at:
             self.forget(now)
-
-    def reserve(self, limit: Limit, change: int) -> None:
-        """Reserve more tokens, or fewer."""
-        if change:
-            reserved = self._reserved.get(limit.key, 0) + change
-            if reserved:
-                self._reserved[limit.key] = reserved
-            else:
-                del self._reserved[limit.key]
 
     def forget(self, now: int) -> None:
         """Forget the keys that were charged nothing for a window."""

@@ -22,6 +22,7 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
+from storage.accounts.users import milliseconds
 from storage.examples.ids import example_id
 from storage.examples.kinds import AGENT_IDS, DELEGATE, FAILURES, PROJECTS, TOO_LONG, Kind, of_subagent
 from storage.examples.people import Person
@@ -184,7 +185,7 @@ class Session:
             user_agent=kind.user_agent,
             credential_kind=CredentialKind.CENTRALIZED,
             credential_hint="",
-            started_at=_whole(self._at),
+            started_at=milliseconds(self._at),
             agent=self._agent,
             user_prompt=said.prompt,
             answered_tool_call_id=said.results[-1].id if said.results else None,
@@ -208,9 +209,9 @@ class Session:
         ending = Ending(
             interception_id=start.id,
             end_reason=EndReason.UPSTREAM_ERROR,
-            ended_at=_whole(ended),
-            upstream_asked_at=_whole(sent_at),
-            first_byte_at=_whole(ended),
+            ended_at=milliseconds(ended),
+            upstream_asked_at=milliseconds(sent_at),
+            first_byte_at=milliseconds(ended),
             upstream_status=status,
             upstream_request_id=f"req_{start.id.hex[-16:]}",
             error=error,
@@ -244,9 +245,9 @@ class Session:
         ending = Ending(
             interception_id=start.id,
             end_reason=reason,
-            ended_at=_whole(ended),
-            upstream_asked_at=_whole(sent_at),
-            first_byte_at=_whole(first),
+            ended_at=milliseconds(ended),
+            upstream_asked_at=milliseconds(sent_at),
+            first_byte_at=milliseconds(first),
             upstream_status=200,
             upstream_request_id=f"req_{start.id.hex[-16:]}",
             reading=reading,
@@ -305,8 +306,3 @@ class Session:
 
     def _new_blocks(self, number: int) -> tuple[bytes, ...]:
         return tuple(self._random.randbytes(4) + self._random.randint(200, 4_000).to_bytes(4) for _ in range(number))
-
-
-def _whole(at: datetime) -> datetime:
-    """In whole milliseconds."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
