@@ -15,7 +15,8 @@ from commands.output import json_option, show, show_json
 from commands.providers.plan import PlannedFile, Step, plan, read_file
 from commands.providers.work import FIELDS_OF_FILES, condition, describe, in_words, read_keys, read_text, work
 from resources.bodies import Body, InvalidBodyError
-from resources.provider_bodies import TYPES, NewProvider, ProviderChange
+from resources.provider_bodies import NewProvider, ProviderChange
+from resources.provider_fields import TYPES
 from resources.providers import KeyCondition
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.bodies import InvalidBodyError
-from resources.provider_bodies import MAX_KEY, NewProvider, ProviderChange, check_provider
+from resources.provider_bodies import NewProvider, ProviderChange, check_provider
+from resources.provider_fields import MAX_KEY
 from storage.providers.documents import MAX_KEYS, KeptKey, NewKey, ProviderSpec
 from upstream.presets import PRESETS, ProviderType
 
