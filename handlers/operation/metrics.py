@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import TypeVar
@@ -20,12 +20,12 @@ from prometheus_client import (
     generate_latest,
 )
 
+from handlers.operation.circuit_metrics import LABELS, CircuitMetrics
 from handlers.operation.metric_names import BoundedNames
 from handlers.operation.metrics_folder import MetricsFolder
-from handlers.operation.spending_metrics import SpendingMetrics
+from handlers.operation.spending_metrics import SpendingMetrics, counts_of
 from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
-from limits.protection.circuit_breaker import CircuitKey, State
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
@@ -42,7 +42,6 @@ FIRST_BYTE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 # How often a process publishes watched values to the others.
 PUBLISH_SECONDS = 1.0
-BREAKER_STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 # A series for the creation time of each counter would double their number and is useless.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -75,6 +74,9 @@ class Metrics:
 
     Args:
         folder: Where the processes of a server that has several put theirs together.
+
+    Attributes:
+        circuits: Those of circuits.
     """
 
     def __init__(self, folder: MetricsFolder | None = None) -> None:
@@ -160,14 +162,10 @@ class Metrics:
             "provider",
             FIRST_BYTE_BUCKETS,
         )
-        circuit = "provider endpoint model"
-        self._breaker_state = self._gauge(
-            "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
+        circuit_state = self._gauge(
+            "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", LABELS, across="livemax"
         )
-        self._breakers: Callable[[], Mapping[CircuitKey, State]] = dict
-        self._circuit_labels: set[tuple[str, str, str]] = set()
-        self._breaker_trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", circuit)
-        self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
+        self.circuits = CircuitMetrics(circuit_state, self._counter, self._model, is_shared=folder is not None)
 
     def watch(self, name: str, description: str, value: Callable[[], float], *, across: str = "livesum") -> None:
         """Expose a value that is read with the metrics.
@@ -179,10 +177,6 @@ class Metrics:
             across: How values of several processes are combined, in prometheus_client's words: `livesum` or `livemax`.
         """
         self._watched.append((self._gauge(name, description, "", across=across), value))
-
-    def watch_breakers(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
-        """Expose the states of circuits, which time alone may change."""
-        self._breakers = states
 
     def watch_jobs(self, jobs: Iterable[Job]) -> None:
         """Expose which background jobs run, and how often each failed."""
@@ -250,11 +244,6 @@ class Metrics:
         """A provider began to respond this many seconds after the request."""
         self._head(provider).observe(seconds)
 
-    def breaker_changed(self, key: CircuitKey, state: State) -> None:
-        """A circuit changed its state."""
-        if state is State.OPEN:
-            self._breaker_trips(*self._circuit(key)).inc()
-
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
         provider, model = interception.provider_name, self._model(interception.model)
@@ -271,7 +260,7 @@ class Metrics:
         route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)
         self._inflight(*begun, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
-            self._breaker_rejects(provider, route, model).inc()
+            self.circuits.rejected(provider, route, model)
         status = ending.end_reason.status
         self._interceptions(provider, model, status, route, "POST", initiator_id, client).inc()
         self._duration(provider, model).observe((ending.ended_at - interception.started_at).total_seconds())
@@ -291,17 +280,8 @@ class Metrics:
 
     def _count_tokens(self, usages: Sequence[TokenUsage], labels: tuple[str, str], by: tuple[str, str]) -> None:
         for usage in usages:
-            for kind, count in (
-                ("input", usage.input_tokens),
-                ("output", usage.output_tokens),
-                ("cache_read_input", usage.cache_read_input_tokens),
-                ("cache_write_input", usage.cache_write_input_tokens),
-            ):
-                if count is not None:
-                    self._tokens(*labels, kind, *by).inc(count)
-
-    def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
-        return key.provider, key.endpoint, self._model(key.model)
+            for kind, count in counts_of(usage):
+                self._tokens(*labels, kind, *by).inc(count)
 
     def exposition(self) -> tuple[str, bytes]:
         """The content type and the text of all metrics."""
@@ -314,22 +294,7 @@ class Metrics:
             gauge.set(value())
         for job in self._jobs:
             self._job_up.labels(job.name).set(not job.has_failed)
-        self._read_breakers()
-
-    def _read_breakers(self) -> None:
-        """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
-        circuits: dict[tuple[str, str, str], int] = {}
-        for key, state in self._breakers().items():
-            labels = self._circuit(key)
-            circuits[labels] = max(circuits.get(labels, 0), BREAKER_STATES.index(state))
-        for labels in self._circuit_labels - circuits.keys():
-            if self._folder is None:
-                self._breaker_state.remove(*labels)
-            else:
-                self._breaker_state.labels(*labels).set(0)  # a file of the folder only ever grows
-        for labels, value in circuits.items():
-            self._breaker_state.labels(*labels).set(value)
-        self._circuit_labels = set(circuits)
+        self.circuits.read()
 
     def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
         return Gauge(

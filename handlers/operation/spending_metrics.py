@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +16,18 @@ SPENDERS_KEPT: Final = 1_000
 
 SPENDERS_EVER: Final = 4_000
 USES_HALVED_AFTER: Final = 100_000
+
+
+def counts_of(usage: TokenUsage) -> Iterator[tuple[str, int]]:
+    """Yield the reported counts of tokens, by the label of each."""
+    for kind, count in (
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+        ("cache_read_input", usage.cache_read_input_tokens),
+        ("cache_write_input", usage.cache_write_input_tokens),
+    ):
+        if count is not None:
+            yield kind, count
 
 
 class SpendingMetrics:
@@ -51,11 +63,5 @@ class SpendingMetrics:
         if usd is not None:
             self._cost(*labels, *by).inc(float(usd))
         for usage in usages:
-            for kind, number in (
-                ("input", usage.input_tokens),
-                ("output", usage.output_tokens),
-                ("cache_read_input", usage.cache_read_input_tokens),
-                ("cache_write_input", usage.cache_write_input_tokens),
-            ):
-                if number is not None:
-                    self._tokens(model, kind, *by).inc(number)
+            for kind, number in counts_of(usage):
+                self._tokens(model, kind, *by).inc(number)

@@ -147,7 +147,7 @@ def test_how_often_circuits_opened_and_what_they_refused_is_counted():
     key = CircuitKey("azure", "/v1/responses", "m")
     labels = ("/v1/responses", "m", "azure")
     for state in (State.OPEN, State.HALF_OPEN, State.OPEN, State.CLOSED):
-        metrics.breaker_changed(key, state)
+        metrics.circuits.changed(key, state)
     metrics.started(interception())
     metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN), SPENT)
     assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
@@ -163,8 +163,8 @@ def states(metrics):
 def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     metrics, clock = Metrics(), Clock()
     policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
-    breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, max_circuits=2)
-    metrics.watch_breakers(breakers.states)
+    breakers = CircuitBreakers(policy, clock, metrics.circuits.changed, max_circuits=2)
+    metrics.circuits.watch(breakers.states)
     assert states(metrics) == {}
 
     def ask(model, outcome):
@@ -185,7 +185,7 @@ def test_of_circuits_that_share_a_series_the_worst_is_shown():
     metrics = Metrics()
     circuits = {CircuitKey("azure", "/v1/responses", f"m{number}"): State.CLOSED for number in range(NAMES_KEPT + 2)}
     circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = State.OPEN
-    metrics.watch_breakers(lambda: circuits)
+    metrics.circuits.watch(lambda: circuits)
     assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)
 
 
