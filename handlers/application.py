@@ -110,10 +110,10 @@ _PASSING: dict[str, type[Passthrough]] = {
 class BridgeApplication(Application):
     """Tornado's application, with the data plane found by provider and route instead of by pattern."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, files: DashboardFiles | None = None) -> None:
         self._bridge = bridge
         context = {"bridge": bridge}
-        dashboard = context | {"files": DashboardFiles()}
+        dashboard = context | {"files": files or DashboardFiles()}
         super().__init__(
             [
                 (CONTROL_PLANE + "interceptions", InterceptionsHandler, context),

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from handlers.api.dashboard import DashboardFiles
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from runtime.assembly import assemble
@@ -114,13 +115,21 @@ class Running:
 
     async def ended(self, number: int, query: str = "") -> list[dict[str, Any]]:
         """The interceptions, once that many have ended; newest first, as the API lists them."""
-        await self.bridge.recorder.flush(5)
         while True:
+            await self._settled()
+            await self.bridge.recorder.flush(5)
             status, listed = await self.get("/api/v2/aibridge/interceptions?limit=1000" + query)
             assert status == 200, listed
             if len(listed["results"]) >= number:
                 assert len(listed["results"]) == number
                 return listed["results"]
+
+    async def _settled(self) -> None:
+        """Let requests end whose responses are there: to list what is not yet recorded takes longer. Others may go on."""
+        for _ in range(200):
+            if self.bridge.lifecycle.in_flight == 0:
+                return
+            await asyncio.sleep(0)
 
     def tokens(self, recorded: dict[str, Any]) -> dict[str, int | None]:
         (usage,) = recorded["token_usages"]
@@ -186,10 +195,16 @@ def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
     io_loop.run_sync(stop)
 
 
+@pytest.fixture(scope="session")
+def dashboard_files():
+    """The files of the dashboard. To find them takes 5 ms; each is read again when it has changed."""
+    return DashboardFiles()
+
+
 @pytest.fixture
-def app(running):
+def app(running, dashboard_files):
     """What pytest-tornado serves."""
-    return BridgeApplication(running.bridge)
+    return BridgeApplication(running.bridge, dashboard_files)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,6 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from http1.server import BridgeServer
-from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.mongodb.databases import Databases
 from tests.mongodb.memory import data_folder
@@ -239,8 +238,6 @@ def database_name(patient_with_mongodb, databases):
 
 
 @pytest.fixture
-def database(io_loop, mongodb_uri, database_name):
-    """That database."""
-    database = Database.connect(mongodb_uri, database_name)
-    yield database
-    database.close()
+def database(io_loop, databases, database_name):
+    """That database. Its connections are those of other tests: a test that breaks or closes some opens its own."""
+    return databases.connect(database_name)

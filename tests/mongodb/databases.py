@@ -1,7 +1,7 @@
-"""Databases for tests, used again and again.
+"""Databases for tests, and connections to them, used again and again.
 
 A database has some sixty files, which a mongod keeps open for minutes after they are dropped, and to sweep thousands of them
-up takes it seconds. To empty a database takes 10 ms, and to make one 200.
+up takes it seconds. To empty a database takes 3 ms, and to make one 200. Connections of its own take a test 15 ms.
 """
 
 from __future__ import annotations
@@ -9,12 +9,26 @@ from __future__ import annotations
 from collections import deque
 from uuid import uuid4
 
-from pymongo import MongoClient
+from motor.core import AgnosticClient
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import MongoClient, WriteConcern
 
+from storage.mongo import connection
 from storage.mongo.database import Database
 
 WAITING = 8
 """How many others are used before one is used again, so that what its last test left running cannot reach the next."""
+
+
+class SharedConnections(AsyncIOMotorClient):
+    """A client on the event loop of a test, with connections that stay open after it."""
+
+    def __init__(self, client):
+        super(AgnosticClient, self).__init__(client.delegate)
+        self._io_loop = None
+
+    def close(self):
+        """Leave them open."""
 
 
 class Databases:
@@ -29,6 +43,7 @@ class Databases:
         self._uri = uri
         self._run = run
         self._client = MongoClient(uri)
+        self._clients = {}
         self._waiting = deque()
         self._fresh = None
 
@@ -38,8 +53,7 @@ class Databases:
             name = self._waiting.popleft()
             collections = self._collections(name)
             if _shape(collections) == self._fresh:
-                for collection in self._filled(name, list(collections)):
-                    self._client[name][collection].delete_many({})
+                self._empty(name, self._filled(name, list(collections)))
                 return name
             self._client.drop_database(name)
         return self._made()
@@ -48,9 +62,17 @@ class Databases:
         """Let the database be used again, when its turn comes and if it has still the indexes that it had."""
         self._waiting.append(name)
 
+    def connect(self, name):
+        """Return the database, with connections of earlier tests that had the same options."""
+        options = frozenset(connection.OPTIONS.items())
+        if options not in self._clients:
+            self._clients[options] = connection.open_client(self._uri)
+        return Database(SharedConnections(self._clients[options]), name)
+
     def close(self):
         """Close the connections."""
-        self._client.close()
+        for client in (self._client, *self._clients.values()):
+            client.close()
 
     def _made(self):
         name = f"test-{uuid4().hex}"
@@ -65,6 +87,13 @@ class Databases:
         """What the catalog has of each collection. One command tells what would take two dozen."""
         catalog = self._client.admin.aggregate([{"$listCatalog": {}}, {"$match": {"db": name}}])
         return {entry["name"]: entry["md"] for entry in catalog}
+
+    def _empty(self, name, filled):
+        """Delete all documents. Whoever waits for a majority to have deleted the last ones waits for all before them."""
+        for collection in filled[:-1]:
+            self._client[name].get_collection(collection, write_concern=WriteConcern(1)).delete_many({})
+        for collection in filled[-1:]:
+            self._client[name].get_collection(collection).delete_many({})
 
     def _filled(self, name, collections):
         """Which collections have documents."""
