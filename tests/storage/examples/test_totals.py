@@ -22,8 +22,14 @@ DAY = 86_400
 INVENTED = [UUID(int=FIRST_EXAMPLE.int + number) for number in range(4)]
 QUERIES = [
     GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=3), by=(parse_by(by),), order=order, limit=50)
-    for by in ("group", "token", "user", "model", "tool", "tag.project")
-    for order in (Order.P95, Order.CALLS)
+    for by, order in (
+        ("user", Order.CALLS),
+        ("group", Order.P95),
+        ("token", Order.CALLS),
+        ("model", Order.P95),
+        ("tool", Order.CALLS),
+        ("tag.project", Order.P95),
+    )
 ]
 
 
@@ -41,7 +47,7 @@ async def told(grouped):
     return [(one.count, [(of.key, of.total) for of in one.groups], one.total.total) for one in answers]
 
 
-@pytest.mark.parametrize("batch", [1, 1_000])
+@pytest.mark.parametrize("batch", [3, 1_000])
 @pytest.mark.gen_test(timeout=60)
 async def test_after_each_step_memory_has_what_the_database_has(database, monkeypatch, batch):
     monkeypatch.setattr(totals, "BATCH", batch)
@@ -61,5 +67,5 @@ async def test_after_each_step_memory_has_what_the_database_has(database, monkey
     while await totals.take_out(database):
         assert await told(grouped) == await told(Grouped(database))
     assert await read_rollups(database) == before
-    users = (await grouped.read(QUERIES[4])).groups
+    users = (await grouped.read(QUERIES[0])).groups
     assert [one.key for one in users] == [(ADA.id,)]
