@@ -11,7 +11,7 @@ import sys
 from storage.mongo.database import Database
 from tests.storage.aggregation.tasks import ALL
 
-BATCH = 100
+BATCH = 40
 """Most calls that it adds at once."""
 
 

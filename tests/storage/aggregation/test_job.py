@@ -128,12 +128,12 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
     monkeypatch.setattr(task.kind, "batch", BATCH)
     where = private_mongodb.uri, database.rollups.database.name
     command = (sys.executable, "-m", "tests.storage.aggregation.job_worker", name, *where)
-    for first in range(0, 1_200, 300):
-        await end(database, *map(task.call, range(first, first + 300)))
+    for first in range(0, 360, 120):
+        await end(database, *map(task.call, range(first, first + 120)))
         worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert await worker.stdout.readline() == b"added\n"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wait(), random.uniform(0, 0.2))
+            await asyncio.wait_for(worker.wait(), random.uniform(0, 0.1))
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
     # So that there is a run, though the last one may have been stopped with nothing but its note left.
