@@ -24,7 +24,7 @@ positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403",
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "429", "431"]
 """
 OPTIONS = (
-    *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "6"),
+    *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "3"),
     *("--max-failures", "5", "--suppress-health-check", "all"),
     *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose answer has no end
     *("--request-timeout", "30", "--warnings", "off", "--no-color"),
