@@ -21,27 +21,34 @@ def chips(page):
     return [text[:-1] for text in page.texts(".chip")]
 
 
-@pytest.mark.parametrize("view", [*LISTS, *FIGURES])
-def test_a_range_is_chosen_alike_in_every_view(page, site, view):
+@pytest.mark.parametrize("views", [LISTS, FIGURES], ids=["lists", "figures"])
+def test_a_range_is_chosen_alike_in_every_view(page, site, views):
     _, token = site.user(role=Role.OWNER)
-    page.open(f"{view}?tz=UTC", token)
-    page.choose("Time range", "Last month")
-    page.until(lambda: page.address == f"{view}?range=last-month&tz=UTC", "the range was to be in the address")
-    page.choose("Time range", "Between days")
-    first = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=1)
-    page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == f"{first:%Y-%m-%d}", "its days")
-    assert f"from={first:%Y-%m-%d}T00:00:00.000Z" in unquote_plus(page.address)
-    page.choose("Time range", "Last 7 days")
-    page.gone("[aria-label='First day']")
-    assert page.address == f"{view}?range=7d&tz=UTC"
+    last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    first = f"{last:%Y-%m}-01"
+    page.open("connect", token)
+    page.find(".who")
+    for view in views:
+        page.go(f"{view}?tz=UTC")
+        page.choose("Time range", "Last month")
+        address = f"{view}?range=last-month&tz=UTC"
+        page.until(lambda address=address: page.address == address, "the range was to be in the address")
+        page.choose("Time range", "Between days")
+        page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
+        assert f"from={first}T00:00:00.000Z" in unquote_plus(page.address)
+        page.choose("Time range", "Last 7 days")
+        page.gone("[aria-label='First day']")
+        assert page.address == f"{view}?range=7d&tz=UTC"
 
 
-@pytest.mark.parametrize("view", ["interceptions", "errors"])
-def test_an_earlier_address_keeps_its_range(page, site, view):
+def test_an_earlier_address_keeps_its_range(page, site):
     _, token = site.user()
-    page.open(f"{view}?since=24h", token)
+    page.open("connect", token)
+    page.find(".who")
     script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
-    page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
+    for view in ("interceptions", "errors"):
+        page.go(f"{view}?since=24h")
+        page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
 
 
 def test_what_somebody_did_is_told_of_the_range(page, site, axe):
@@ -177,11 +184,11 @@ def test_a_number_in_explore_leads_to_its_calls_with_the_same_range(page, site):
     assert name in page.text()
 
 
-@pytest.mark.parametrize("view", ["sessions", "explore", "overview"])
-def test_the_bar_fits_a_phone(page, site, axe, view):
+def test_the_bar_fits_a_phone(page, site, axe):
     _, token = site.user(role=Role.OWNER)
-    page.open(
-        f"{view}?q=status%3Afailed%20model%3A{'x' * 200}&from=2026-10-01T00:00:00Z&to=2026-10-04T00:00:00Z", token
-    )
-    page.find("[aria-label='Last day']")
-    is_for_everybody(page, axe)
+    page.open("connect", token)
+    page.find(".who")
+    for view in ("sessions", "explore", "overview"):
+        page.go(f"{view}?q=status%3Afailed%20model%3A{'x' * 200}&from=2026-10-01T00:00:00Z&to=2026-10-04T00:00:00Z")
+        page.find("[aria-label='Last day']")
+        is_for_everybody(page, axe)

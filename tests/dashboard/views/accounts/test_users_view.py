@@ -1,13 +1,13 @@
 from urllib.parse import quote
 from uuid import uuid4
 
-import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
 from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
 from tests.dashboard.conftest import serving
-from tests.dashboard.views.calls.test_interceptions_view import MARKUP
+from tests.dashboard.page import Page
+from tests.dashboard.views.calls.test_interceptions_view import MARKUP, RUN
 
 
 def new_name():
@@ -58,31 +58,6 @@ def test_a_user_gets_another_name_and_role(page, site):
     page.until(lambda: row_of(page, name)[:2] == [f"Ada L. {name}", "owner"], "the list was to know of it")
     me = site.get(token, "users/me")
     assert (me["name"], me["role"]) == ("Ada L.", "owner")
-
-
-@pytest.fixture
-def a_page_of_users(site):
-    """So many that others are behind them in the list."""
-    _, owner = site.user(role=Role.OWNER)
-    names = [f"-{number}-{uuid4().hex[:8]}-x" for number in range(101)]
-    for name in names:
-        site.send(owner, "POST", "users", username=name, role="member")
-    yield
-    for name in names:
-        site.send(owner, "DELETE", f"users/{name}")
-
-
-def test_who_is_behind_the_first_page_stays_on_show_with_a_new_token(page, site, a_page_of_users):
-    _, owner = site.user(role=Role.OWNER)
-    name, _ = site.user(name=f"z-{uuid4().hex}")
-    open_user(page, owner, name)
-    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
-    secret = page.find(".created code").text
-    page.find(".detail .form input").send_keys(" L.")
-    page.click(".detail button", "Save")
-    page.find("[role=status]", "Saved")
-    assert page.find(".created code").text == secret
-    page.find(".detail h2", f"{name} L.")
 
 
 def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
@@ -146,33 +121,34 @@ def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site)
     assert page.texts(".who") == [f"Signed in as {name} member"]
 
 
-def test_the_last_owner_is_told_what_to_do(page, mongodb_uri, run_apart, tmp_path):
-    with serving(mongodb_uri, run_apart, tmp_path) as alone:
-        name, owner = alone.user(role=Role.OWNER)
-        alone.send(owner, "DELETE", "users/demo")
-        there = type(page)(page.browser, alone.url)
-        there.refused.append("409")
-        open_user(there, owner, name)
-        there.choose("Role", "Member: sees their own calls", ".detail")
-        there.click(".detail button", "Save")
-        there.click("dialog button", "Give it up")
-        assert there.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
-        assert there.complaints() == []
-        there.forget()
-
-
-def test_a_user_far_down_the_list_is_found_by_address(page, mongodb_uri, run_apart, tmp_path):
+def test_the_last_owner_is_told_what_to_do_and_who_is_far_down_the_list_stays_on_show(
+    chromium, mongodb_uri, run_apart, tmp_path
+):
     with serving(mongodb_uri, run_apart, tmp_path) as full:
-        _, owner = full.user(role=Role.OWNER)
-        for number in range(205):
-            full.send(owner, "POST", "users", username=f"number-{number}", role="member")
+        name, owner = full.user(role=Role.OWNER)
+        full.users(f"number-{number}" for number in range(205))
         full.user(name="zoe")
-        there = type(page)(page.browser, full.url)
-        open_user(there, owner, "zoe")
-        assert there.texts(".toolbar [role=status]") == ["208 users"]
-        assert there.texts(".detail h2") == ["zoe"]
-        assert there.complaints() == []
-        there.forget()
+        full.send(owner, "DELETE", "users/demo")
+        page = Page(chromium, full.url)
+        page.forget()
+        open_user(page, owner, "zoe")
+        assert page.texts(".toolbar [role=status]") == ["207 users"]
+        assert page.texts(".detail h2") == ["zoe"]
+        page.find(".token-list input").send_keys("laptop", Keys.ENTER)
+        secret = page.find(".created code").text
+        page.find(".detail .form input").send_keys(" L.")
+        page.click(".detail button", "Save")
+        page.find("[role=status]", "Saved")
+        assert page.find(".created code").text == secret
+        page.find(".detail h2", "zoe L.")
+        page.refused.append("409")
+        page.go(f"users/{name}")
+        page.find(".detail h2", name)
+        page.choose("Role", "Member: sees their own calls", ".detail")
+        page.click(".detail button", "Save")
+        page.click("dialog button", "Give it up")
+        assert page.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
+        assert page.complaints() == []
 
 
 def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
@@ -191,8 +167,10 @@ def test_a_member_is_told_that_users_are_not_for_them(page, site):
     name, token = site.user()
     of_users = "Only owners, auditors and readers may see users."
     of_trail = "Only owners and auditors may see the audit trail."
+    page.open("connect", token)
+    page.find(".who")
     for view, message in (("users", of_users), (f"users/{name}", of_users), ("audit", of_trail)):
-        page.open(view, token)
+        page.go(view)
         assert page.find(".empty").text.splitlines() == ["Not for your role", message]
 
 
@@ -237,22 +215,30 @@ def test_a_keyboard_is_enough_for_users(page, site):
     page.until(lambda: first in page.focused(), "the row was to have the focus again")
 
 
-@pytest.mark.parametrize("markup", MARKUP)
-def test_names_that_look_like_markup_stay_text(page, site, markup):
+def test_names_that_look_like_markup_stay_text(page, site):
     _, owner = site.user(role=Role.OWNER)
-    name, _ = site.user()
-    site.send(owner, "PATCH", f"users/{name}", display_name=markup)
-    token = site.send(owner, "POST", f"users/{name}/tokens", name=markup)
-    open_user(page, owner, name)
-    assert page.find(".detail h2", markup).text == markup
-    page.until(lambda: row_of(page, name)[0] == " ".join(f"{markup} {name}".split()), "the list was to have the name")
-    page.find(".token b", markup)
-    page.click(f".token button[aria-label={quoted(f'Revoke {markup}')}]")
-    assert page.find("dialog h2").text == f"Revoke {markup}?"
-    page.open("audit")
-    page.find(".entry", token["id"])
-    assert any(f"“{markup}” ({token['id']})" in text for text in page.texts(".entry .what"))
-    assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
+    named = []
+    for markup in MARKUP:
+        name, _ = site.user(name=f"a-{uuid4().hex}")  # on the first page, however many others there are
+        site.send(owner, "PATCH", f"users/{name}", display_name=markup)
+        named.append((markup, name, site.send(owner, "POST", f"users/{name}/tokens", name=markup)["id"]))
+    page.open("users", owner)
+    for markup, name, _ in named:
+        row = " ".join(f"{markup} {name}".split())
+        page.until(lambda name=name, row=row: row_of(page, name)[0] == row, "the list was to have the name")
+        page.go(f"users/{name}")
+        assert page.find(".detail h2", markup).text == markup
+        page.find(".token b", markup)
+        page.click(f".token button[aria-label={quoted(f'Revoke {markup}')}]")
+        assert page.find("dialog h2").text == f"Revoke {markup}?"
+        assert page.all(RUN) == []
+        page.type(Keys.ESCAPE)
+        page.gone("dialog")
+    page.go("audit")
+    for markup, _, id_ in named:
+        page.find(".entry", id_)
+        assert any(f"“{markup}” ({id_})" in text for text in page.texts(".entry .what"))
+    assert page.all(RUN) == []
 
 
 def quoted(text):
