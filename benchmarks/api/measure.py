@@ -13,6 +13,7 @@ import argparse
 import http.client
 import json
 import os
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -159,18 +160,16 @@ def row(
     first: Sequence[float],
     whole: Sequence[float],
     used: Sequence[float],
-    seen: tuple[int, int, bool] | None,
+    seen: str,
 ) -> str:
     """One line of the table."""
     p50, p95, p99 = (_share(first, share) for share in (50, 95, 99))
     outcome = "met" if p99 <= shape.target_ms else f"missed ({shape.target_ms})"
     if shape.has_progress:
         outcome += f"; the end after {_share(whole, 50):,.0f}, at most {whole[-1]:,.0f}"
-    keys, documents, scans = seen or (0, 0, False)
-    scan = "yes" if scans else "no"
     times = f"{p50:.1f} | {p95:.1f} | {p99:.1f} | {first[-1]:.1f}"
     times += "".join(f" | {one:.0f}" for one in used)
-    return f"| {shape.name} | {times} |" + (f" {keys:,} | {documents:,} | {scan} |" if seen else "") + f" {outcome} |"
+    return f"| {shape.name} | {times} |{seen} {outcome} |"
 
 
 def _share(times: Sequence[float], share: int) -> float:
@@ -192,6 +191,7 @@ async def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data/bench-api"))
     parser.add_argument("--no-export", action="store_true")
     parser.add_argument("--no-profile", action="store_true", help="do not ask again to see what was examined")
+    parser.add_argument("--no-profile-of", default="(?!)", metavar="REGEX", help="not for kinds whose name matches")
     parser.add_argument("--mongodb-uri", default="", help="a database that was filled and runs, in place of --data-dir")
     options = parser.parse_args()
     if options.mongodb_uri:
@@ -251,7 +251,10 @@ def _print_all(api: Api, client: MongoClient[dict[str, Any]], server: Server, op
             )
             times = measure(api, shape, number, options.warm_up)
             used = processor.used(number + options.warm_up)
-            seen_of = None if options.no_profile else examined(client, api, shape, max(options.warm_up, 1))
+            seen_of = "" if options.no_profile else " - | - | - |"
+            if not options.no_profile and not re.search(options.no_profile_of, kind.name):
+                keys, documents, scans = examined(client, api, shape, max(options.warm_up, 1))
+                seen_of = f" {keys:,} | {documents:,} | {'yes' if scans else 'no'} |"
             print(row(shape, *times, used, seen_of), flush=True)
     for form in () if options.no_export else ("ndjson", "csv"):
         before, began = server.resident_kib(), perf_counter()

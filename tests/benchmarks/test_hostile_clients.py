@@ -2,7 +2,6 @@ import pytest
 
 from benchmarks.hostile_clients import ATTACKS, SERVERS, measure
 
-CLIENTS = 8
 SENT_BYTES = 150_000
 """More than our server takes of a client that reads no answer; Tornado answers all of it."""
 NOISE_MIB = 4.0
@@ -10,8 +9,9 @@ SECONDS = 0.5
 
 
 @pytest.mark.parametrize(
-    "attack", ["pipelines requests and reads no answer", "sends half a head of many small headers"]
+    ("attack", "clients"),  # Tornado answers so many requests that a few clients are enough
+    [("pipelines requests and reads no answer", 3), ("sends half a head of many small headers", 8)],
 )
-def test_hostile_clients_take_at_most_twice_the_memory_that_they_take_of_tornado(attack):
-    ours, theirs = (measure(kind, ATTACKS[attack][:SENT_BYTES], CLIENTS, SECONDS).memory for kind in SERVERS)
+def test_hostile_clients_take_at_most_twice_the_memory_that_they_take_of_tornado(attack, clients):
+    ours, theirs = (measure(kind, ATTACKS[attack][:SENT_BYTES], clients, SECONDS).memory for kind in SERVERS)
     assert ours <= 2 * max(theirs, 0) + NOISE_MIB
