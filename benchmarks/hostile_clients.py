@@ -49,14 +49,14 @@ class Cost(NamedTuple):
 
 
 class Root(RequestHandler):
-    """Answers."""
+    """Responds."""
 
     def get(self) -> None:
-        """Answer a GET."""
+        """Respond to a GET."""
         self.write(b"x" * 1000)
 
     def post(self) -> None:
-        """Answer with the size of the body."""
+        """Respond with the size of the body."""
         self.write(str(len(self.request.body)))
 
 

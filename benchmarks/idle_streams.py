@@ -36,7 +36,7 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Enco
 
 
 class SilentUpstream(asyncio.Protocol):
-    """Answers the only request of a connection with one event, when the end of its body has come."""
+    """Responds to the only request of a connection with one event, when the end of its body has come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what is written to."""

@@ -34,7 +34,7 @@ STARTS = 5
 MESSAGE = {"model": "demo", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
 _API = "/api/v2/aibridge"
 _REFUSED = 400
-_BUSY = 503  # where the machine is too busy for an answer of the database in time
+_BUSY = 503  # where the machine is too busy for a response of the database in time
 
 
 async def _add_tokens(database: Database, users: Sequence[UUID]) -> list[str]:

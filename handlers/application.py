@@ -99,7 +99,7 @@ CONTROL_RESOURCES = frozenset(
         *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit", "views"),
     }
 )
-# What passes on the answers of some routes, and records what they tell.
+# What passes on the responses of some routes, and records what they tell.
 _PASSING: dict[str, type[Passthrough]] = {
     BATCH_RESULTS: BatchResults,
     **dict.fromkeys(BATCH_STATES, BatchState),

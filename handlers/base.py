@@ -52,7 +52,7 @@ DASHBOARD = "Dashboard"
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
-# A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
+# A client has to take each piece of a response within this time; one that reads nothing would hold its slot for ever.
 STALL_SECONDS = 300.0
 
 
@@ -177,7 +177,7 @@ class BridgeHandler(RequestHandler):
         return msgspec.json.encode(Error(problem.message))
 
     def write_problem(self, problem: Problem) -> None:
-        """Put an error into the answer, ready to be flushed or finished."""
+        """Put an error into the response, ready to be flushed or finished."""
         problem = problem.scrubbed()
         self.note_denied(problem)
         body = self.error_body(problem)
@@ -240,7 +240,7 @@ class BridgeHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,  # noqa: ARG002
     ) -> None:
-        """Log an unexpected exception. A `Problem` is an answer and is not logged."""
+        """Log an unexpected exception. A `Problem` is a response and is not logged."""
         if isinstance(value, (Problem, HTTPError)):
             return
         path = scrub_quoted(self.request.path)

@@ -128,14 +128,14 @@ class IdentifiedHandler(BridgeHandler):
             self._share.release()
 
     def write_json(self, value: object) -> None:
-        """Put a value into the answer."""
+        """Put a value into the response."""
         self.set_header("Content-Type", "application/json")
         body = msgspec.json.encode(value)
         self.write(body)
         self._unsent += len(body)
 
     async def write_piece(self, piece: bytes) -> None:
-        """Put a piece into the answer. Wait for the client whenever `PIECE_BYTES` are unsent.
+        """Put a piece into the response. Wait for the client whenever `PIECE_BYTES` are unsent.
 
         Raises:
             StreamClosedError: the client has left, or took nothing for `STALL_SECONDS`.

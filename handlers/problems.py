@@ -13,8 +13,8 @@ from intercept.secrets.scrub import scrub_quoted
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer, not a fault of the program
-    """An answer of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is a response, not a fault of the program
+    """A response of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
 
     `rule` is what refused a call to a provider; None elsewhere, and where the call is recorded as an interception. `policy`
     says whose policy has that rule, if one has.
@@ -82,7 +82,7 @@ def body_too_large(allowed: int) -> Problem:
 def problem_body(
     dialect: Dialect, status: int, message: str, request_id: str, retry_after_ms: int | None = None
 ) -> bytes:
-    """The JSON body of an error answer."""
+    """The JSON body of an error response."""
     return msgspec.json.encode(_error(dialect, status, message, request_id, retry_after_ms))
 
 

@@ -273,7 +273,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     `upstream_asked_at` is when the request was handed to the upstream, the last time if it was more than once; None if it
     never was. `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is
-    of the credential that the answer was given to; empty leaves the start record's. So do `provider` and `provider_name`,
+    of the credential that the response was given to; empty leaves the start record's. So do `provider` and `provider_name`,
     those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once. `connecting` is None where a connection was there
     already, and where no response came.
     """

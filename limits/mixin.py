@@ -123,7 +123,7 @@ class OverloadProtectionMixin(RequestHandler):
         super().on_finish()
 
     def set_default_headers(self) -> None:
-        """Keep the headers when Tornado clears an answer to write an error instead."""
+        """Keep the headers when Tornado clears a response to write an error instead."""
         super().set_default_headers()
         self._set_limit_headers()
 

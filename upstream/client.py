@@ -208,7 +208,7 @@ class UpstreamClient:
     ) -> UpstreamResponse:
         """Send a request and wait for the head of its response. Cancelling closes the connection.
 
-        With `upgrades` the headers ask for another protocol, and the response may be 101. Its body is everything after that.
+        With `upgrades` the headers request another protocol, and the response may be 101. Its body is everything after that.
         `network` is how to connect. A `BodyStream` is sent while it arrives; its failure is raised unchanged.
 
         Raises:

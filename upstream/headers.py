@@ -88,7 +88,7 @@ def to_upstream(
 ) -> Headers:
     """The client's headers as they go upstream, with the `credentials` that the provider is to see in place of its own.
 
-    No content coding is asked for, so that the bytes that are read are the bytes that are relayed.
+    No content coding is requested, so that the bytes that are read are the bytes that are relayed.
 
     Args:
         headers: What the client sent.

@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from upstream.headers import Headers
 
-# Providers answer with cookies-and-policy headers of several KB.
+# Providers respond with cookies-and-policy headers of several KB.
 MAX_HEADER_LINE_BYTES = 32 * 1024
 MAX_HEADERS = 128
 # More of these are no use to anybody and keep the bridge busy.
@@ -27,7 +27,7 @@ class Response:
 
     Args:
         method: That of the request: a response to HEAD has no body whatever its head says.
-        upgrades: Whether the request asked for another protocol. Everything after a 101 is then the body.
+        upgrades: Whether the request wants another protocol. Everything after a 101 is then the body.
     """
 
     __slots__ = (

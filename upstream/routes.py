@@ -71,7 +71,7 @@ class Route:
     colon may arrive encoded. `prefix` may stand before it or not. `api` is None where nothing is recorded.
 
     `{model}` decides which model is called, whatever the body says; `{deployment}` names it where the body does not.
-    `streams` says that the path asks for a stream, which otherwise the body does.
+    `streams` says that the path requests a stream, which otherwise the body does.
     """
 
     pattern: str
@@ -132,9 +132,9 @@ BATCH_RESULTS = "/v1/messages/batches/{id}/results"
 _OF_AZURE = "/openai"
 _AS_OPENAI = ("/v1", _OF_AZURE)
 BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
-"""The routes whose answers name the files that a batch of OpenAI's has put out."""
+"""The routes whose responses name the files that a batch of OpenAI's has put out."""
 FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
-"""The routes whose answers may be the output of such a batch."""
+"""The routes whose responses may be the output of such a batch."""
 
 
 def _own_batch(rest: str, *methods: str) -> Route:

@@ -28,7 +28,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Target:
-    """Where an API is asked for: what stands before `/chat/completions` and the like, and further headers."""
+    """Where an API is requested: what stands before `/chat/completions` and the like, and further headers."""
 
     port: int
     prefix: str = "/v1"

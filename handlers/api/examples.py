@@ -22,7 +22,7 @@ class ExamplesHandler(ChangeHandler):
         return ExampleStore(self.bridge.database, now=self.bridge.now)
 
     async def get(self) -> None:
-        """Answer whether it is there.
+        """Say whether it is there.
 
         Raises:
             ValidationProblem: there is a query.

@@ -52,7 +52,7 @@ class LimitsHandler(ControlHandler):
     """The limits, for owners, auditors and readers. Queries and the response are bounded."""
 
     async def respond(self) -> None:
-        """Answer `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
+        """Respond with `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
 
         Raises:
             Problem: 403, the caller is a member.

@@ -40,7 +40,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
 
     async def post(self) -> None:
-        """Answer with what would have been refused; with `Accept: application/x-ndjson`, lines of progress come first.
+        """Respond with what would have been refused; with `Accept: application/x-ndjson`, lines of progress come first.
 
         Raises:
             Problem: 429, the user has another replay or export in progress; 503, the server stops.
@@ -52,7 +52,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             await self.respond()
 
     async def respond(self) -> None:
-        """Read the calls, decide on each, and answer."""
+        """Read the calls, decide on each, and respond."""
         proposal = self.read_with(lambda body: WhatIfBody.read(body, self.bridge.now()))
         query = await self.query(proposal.q)
         self.begin_export()

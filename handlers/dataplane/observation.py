@@ -91,7 +91,7 @@ class Observation:
         self._connecting: Connecting | None = None
 
     def head(self, response: UpstreamResponse, explained: str = "") -> None:
-        """The upstream's answer began, of the content type that says how it is read.
+        """The upstream's response began, of the content type that says how it is read.
 
         Args:
             response: The response.

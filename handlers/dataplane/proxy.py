@@ -115,7 +115,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             add_checked(headers_of(self), name, value)
 
     async def prepare(self) -> None:
-        """Admit the request, or answer why not; the body has not been read yet."""
+        """Admit the request, or say why not; the body has not been read yet."""
         cycle = self.cycle
         if cycle.wants_body:
             cycle.set_max_body_size(sys.maxsize)
@@ -272,7 +272,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.move(states.FINISH)
 
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
-        """Answer now, and give back what the request holds; of its body nothing more is wanted."""
+        """Respond now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
         if self.form is not None:
             self.form.stream.close()

@@ -23,7 +23,7 @@ from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
 
 NO_CONTENT = 204
-# A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
+# A client has to take each piece of a response within this time; one that reads nothing would hold its slot for ever.
 STALL_SECONDS = 300.0
 # These headers of a provider about its own limits replace those of the bridge.
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")

@@ -31,7 +31,7 @@ class Service(Protocol[HandlerT_contra]):
         """
 
     async def serve(self, handler: HandlerT_contra) -> None:
-        """Answer the admitted request, whose body is whole. Cancelled when the request is stopped.
+        """Respond to the admitted request, whose body is whole. Cancelled when the request is stopped.
 
         Raises:
             Problem: A response of the bridge's own.

@@ -113,7 +113,7 @@ class UpstreamRequest:
         handler: Has the request, whose body is complete.
         to: The destination.
         model: What a 429 of the provider is about: the name of a model, or a route that names none.
-        upgrade: Headers that ask for another protocol.
+        upgrade: Headers that request another protocol.
         tries: Collects every try.
 
     Attributes:

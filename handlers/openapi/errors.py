@@ -1,4 +1,4 @@
-"""What the control plane says when it does not answer as asked."""
+"""Errors of the control plane, described once."""
 
 from __future__ import annotations
 

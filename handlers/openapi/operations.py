@@ -40,7 +40,7 @@ ETAG = "The version, which differs after each change."
 
 
 def header(type_: Any, description: str, example: object) -> Described:
-    """A header of an answer."""
+    """A header of a response."""
     return {"description": description, "schema": type_, "example": example}
 
 
@@ -94,7 +94,7 @@ def get(
     parameters: tuple[Described, ...] = (),
     public: bool = False,
 ) -> Described:
-    """A resource that is read: GET, and HEAD, which has the same answers without their bodies."""
+    """A resource that is read: GET, and HEAD, which has the same responses without their bodies."""
     common: Described = {
         "tags": [tag],
         "summary": summary,

@@ -70,7 +70,7 @@ _BUDGET = {
     "X-AI-Bridge-Budget-Remaining": ("US dollars that are neither used nor held back.", "49.9731"),
     "X-AI-Bridge-Budget-Reset": ("Seconds, rounded up, until the period ends.", "86400"),
 }
-# Every answer after the limits were counted has them.
+# Every response after the limits were counted has them.
 RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy", *_BUDGET)
 _OF_OPENAI = {
     f"x-ratelimit-{what}-{unit}": example
@@ -198,7 +198,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
 
 
 def _refusal(kind: str, status: int) -> Described:
-    """An error of the bridge; the provider's own answer may have the same status, and any body."""
+    """An error of the bridge; the provider's own response may have the same status, and any body."""
     dialects, request_id = _KINDS[kind]
     why, messages, headers = _REFUSALS[status]
     ours = [{"$ref": f"#/components/schemas/{_TYPES[dialect].__name__}"} for dialect in dialects]

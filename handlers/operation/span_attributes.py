@@ -1,4 +1,4 @@
-"""What a trace says of a request: names, ids, counts and states; no prompt, no answer, no credential. Pure.
+"""What a trace says of a request: names, ids, counts and states; no prompt, no response, no credential. Pure.
 
 Source: OpenTelemetry's semantic conventions for HTTP and, still in development, for generative AI.
 """

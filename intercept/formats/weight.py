@@ -21,9 +21,9 @@ LIGHT_BODY_VALUES: Final = 16 * 1024
 LIGHT_BODY_ESCAPES: Final = 128 * 1024
 """Backslashes of such a body."""
 LIGHT_VALUES: Final = 64 * 1024
-"""Objects, arrays and commas of an answer that is read."""
+"""Objects, arrays and commas of a response that is read."""
 LIGHT_ESCAPES: Final = 256 * 1024
-"""Backslashes of such an answer."""
+"""Backslashes of such a response."""
 LIGHT_TEXT_BYTES: Final = 4 * 1024 * 1024
 """Bytes of it in strings with escapes or characters beyond ASCII, which images have not, to the next 64 KiB."""
 

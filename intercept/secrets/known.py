@@ -1,7 +1,7 @@
 """The secrets that the bridge knows, taken out of whatever is recorded, logged or exported. Pure.
 
 A provider may repeat its key in an error or a tool call, and a key without a vendor's prefix is not recognised by its
-shape. So it is looked for by its value, in assembled texts: it does not matter how the answer was cut into events. A
+shape. So it is looked for by its value, in assembled texts: it does not matter how the response was cut into events. A
 text that was cut off in the middle of a secret loses that beginning too.
 """
 

@@ -26,7 +26,7 @@ def outcome_of_status(status: int) -> Outcome:
 
 
 def outcome_of(ending: Ending) -> Outcome:
-    """Judge by the call itself: 429 is the key's affair, a client that left says nothing, 4xx is a healthy answer."""
+    """Judge by the call itself: 429 is the key's affair, a client that left says nothing, 4xx is a healthy response."""
     reason, status = ending.end_reason, ending.upstream_status
     if reason in {EndReason.UPSTREAM_UNREACHABLE, EndReason.UPSTREAM_TIMEOUT} or status in FAILURES:
         return Outcome.FAILURE

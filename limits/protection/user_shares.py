@@ -32,7 +32,7 @@ class UserShares:
         live_tails: Live tails that are open.
         exports: Exports that are under way.
         sockets: WebSockets that are open.
-        requests: All other requests, until the client has taken the answer.
+        requests: All other requests, until the client has taken the response.
     """
 
     def __init__(self, user_max_concurrency: int = 0) -> None:

@@ -235,7 +235,7 @@ class GroupedStatistics(Struct, kw_only=True):
 
 
 class ReadingProgress(Struct):
-    """How far an answer is that is read from records."""
+    """How far a response is that is read from records."""
 
     read: Annotated[Count, Meta(description="Calls that were read so far; a call counts each time it is read.")]
     of: Annotated[Count, Meta(description="About how many are read in total.")]

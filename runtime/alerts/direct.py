@@ -34,7 +34,7 @@ class DirectSender:
 
     Args:
         webhooks: The webhooks of the database.
-        post: Posts a delivery, and returns the status of the answer.
+        post: Posts a delivery, and returns the status of the response.
         now: The wall clock, in UTC.
     """
 

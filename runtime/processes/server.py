@@ -104,7 +104,7 @@ class Server:
             logger.info("the certificate was reloaded")
 
     async def retire(self) -> None:
-        """Accept no connection, and wait until those that are open have had their last answer."""
+        """Accept no connection, and wait until those that are open have had their last response."""
         logger.info("retiring")
         self._bridge.lifecycle.close_streams()
         await self._http.retire(self._drain_timeout)

@@ -1,7 +1,7 @@
 """The authority of a cluster: this server's permits, and the rounds with the ledgers in MongoDB.
 
-Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A call without an answer is
-repeated. The database counts as unavailable when a second call, sent after the first, has no answer either, and this
+Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A call without a response is
+repeated. The database counts as unavailable when a second call, sent after the first, has no response either, and this
 process was not paused meanwhile. The other servers then need time to notice that this one is missing, and to leave it its
 share. After that it decides alone, until heartbeats have succeeded for a moment. Then it uses the ledgers again, and leaves
 the others their shares until they have reported to the ledgers too.

@@ -13,13 +13,13 @@ from storage.mongo.database import database_errors
 from storage.mongo.errors import DatabaseUnavailableError
 
 FAILURES = 2
-"""The database counts as unavailable when so many answers in a row are missing."""
+"""The database counts as unavailable when so many responses in a row are missing."""
 
 OWN_PAUSES = 10
-"""So many answers in a row may be missing because this process was paused or busy. The next one is a failure."""
+"""So many responses in a row may be missing because this process was paused or busy. The next one is a failure."""
 
 RETRY_SECONDS = 0.1
-"""The pause in seconds after a call without an answer, while the server may not decide alone yet."""
+"""The pause in seconds after a call without a response, while the server may not decide alone yet."""
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Silence:
         self._failures = self._pauses = 0
 
     def note(self, error: Exception) -> bool:
-        """Count one more missing answer. Return whether the database counts as unavailable."""
+        """Count one more missing response. Return whether the database counts as unavailable."""
         self._pauses += isinstance(error, OwnPauseError)
         self._failures += not isinstance(error, OwnPauseError) or self._pauses > OWN_PAUSES
         return self._failures >= FAILURES

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from storage.admission.kinds.parameters import MS
 
 MAX_ROUND_TRIP_NS = 100_000_000
-"""An answer that took longer, in nanoseconds, is too inexact. The one before it stays in use."""
+"""A response that took longer, in nanoseconds, is too inexact. The one before it stays in use."""
 
 MAX_AGE_NS = 10_000_000_000
-"""How long an answer is used, in nanoseconds; clocks may differ in pace by a thousandth."""
+"""How long a response is used, in nanoseconds; clocks may differ in pace by a thousandth."""
 
 
 class DatabaseTime(NamedTuple):
@@ -31,7 +31,7 @@ class DatabaseTime(NamedTuple):
 
 
 class DatabaseClock:
-    """The clock of the primary, as one server knows it from the answers that it gets anyway.
+    """The clock of the primary, as one server knows it from the responses that it gets anyway.
 
     It says what the primary's clock certainly shows by now, and by how much more it may show. It does not matter if the
     primary's clock was set since then: only the time that passed counts, and this server measures it.
@@ -46,7 +46,7 @@ class DatabaseClock:
         self._received_at = 0
 
     def note(self, time: DatabaseTime) -> None:
-        """Note the time of an answer that has just come; its call was sent at `time.at`."""
+        """Note the time of a response that has just come; its call was sent at `time.at`."""
         now = self._now_ns()
         if now - time.at <= MAX_ROUND_TRIP_NS:
             self._latest, self._received_at = time, now
@@ -62,5 +62,5 @@ class DatabaseClock:
         if age > MAX_AGE_NS:
             return None
         passed = (age - age // 1_000) // MS
-        late = (longest + longest // 1_000) // MS + 1 - passed  # the answer has whole milliseconds, rounded down
+        late = (longest + longest // 1_000) // MS + 1 - passed  # the response has whole milliseconds, rounded down
         return DatabaseTime(self._latest.now + passed, self._latest.clock, self._latest.at + passed * MS, late)

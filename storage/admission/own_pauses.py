@@ -17,11 +17,11 @@ PAUSE_SECONDS = 0.1
 
 
 BUSY = 0.8
-"""This process was busy if it computed for such a part of a wait. The driver's thread may then have the answer already."""
+"""This process was busy if it computed for such a part of a wait. The driver's thread may then have the response already."""
 
 
 class OwnPauseError(Exception):
-    """There is no answer, but this process was paused or busy while it waited. So it says nothing about the other side."""
+    """There is no response, but this process was paused or busy while it waited. So it says nothing about the other side."""
 
 
 async def result_within(

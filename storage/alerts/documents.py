@@ -165,7 +165,7 @@ class KeptDelivery(Struct, frozen=True):
         state: Where it stands.
         raised_at: When it was to be sent.
         attempts: How often it was tried.
-        status: Of the last answer; None if there was none.
+        status: Of the last response; None if there was none.
         error: Why the last try failed; None if it did not, or there was none.
         next_at: When it is tried next; None if it is not tried again.
         ended_at: When it was taken, or given up.

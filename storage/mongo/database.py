@@ -47,7 +47,7 @@ PING_SECONDS = 1.0
 """How long the database may take to answer a ping."""
 
 SLACK_SECONDS = 0.5
-"""How much longer than its bound an answer is waited for: the driver's bound begins only when a thread is free."""
+"""How much longer than its bound a response is waited for: the driver's bound begins only when a thread is free."""
 
 QUERY_SECONDS = 8.0
 """How long the database may take for all that one list, name or sum of the API asks."""
@@ -205,10 +205,10 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def within(self, seconds: float | None, what: str = "", *, may_be_slow: bool = False) -> AsyncIterator[None]:
-        """Bound the time of all database operations in the block, and report to `health` if there is no answer.
+        """Bound the time of all database operations in the block, and report to `health` if there is no response.
 
         Args:
-            seconds: The maximum time. The driver waits `SLACK_SECONDS` longer for an answer. None leaves it to each operation.
+            seconds: The maximum time. The driver waits `SLACK_SECONDS` longer for a response. None leaves it to each operation.
             what: The operation, as in "MongoDB does not link threads". Without it, errors that are not outages pass.
             may_be_slow: Whether the operations alone may take so long. Then a probe says whether no answer in time is a loss.
 
@@ -236,7 +236,7 @@ class Database:
             raise DatabaseUnavailableError("MongoDB is unavailable: no answer in time") from error
 
     async def _report(self, why: str, *, is_sure: bool) -> None:
-        """Report to `health` that there was no answer; where that is not sure to be a loss, let a probe say it."""
+        """Report to `health` that there was no response; where that is not sure to be a loss, let a probe say it."""
         if is_sure:
             self.health.lose(why)
         else:

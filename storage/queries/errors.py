@@ -55,7 +55,7 @@ class Errors:
             refusals: The filter of the refusals, with `at`; None where none can be meant.
             visible_to: The user whose errors alone may be seen; None sees all.
             texts: Whether messages may be read; without them errors are grouped by their type.
-            on_progress: Is told how far that is, where it is not all read at once; what it raises ends the reading.
+            on_progress: Called with how far that is, where it is not all read at once; what it raises ends the reading.
             seconds: How long the database may take; None is the usual time.
 
         Raises:

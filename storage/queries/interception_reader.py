@@ -14,7 +14,7 @@ MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
 
 PAGE = 200
-"""Most documents of a page. Large ones make fewer: a page is one answer of MongoDB's, of at most 16 MiB."""
+"""Most documents of a page. Large ones make fewer: a page is one response of MongoDB's, of at most 16 MiB."""
 
 
 _INTERCEPTIONS = Paging("interception", "started_at")

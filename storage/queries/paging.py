@@ -43,7 +43,7 @@ class Paging(NamedTuple):
 
     @property
     def order(self) -> Keys:
-        """The order, as the database is asked for it."""
+        """The order, as MongoDB sorts by it."""
         return ((self.by, self.direction), ("_id", self.direction))
 
     def behind(self, last: Position) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Calls that ended, oldest first, with what limits count of them.
 
 All calls of a range are read from an index that has nothing else in it. Of those that match a search, those whose models
-are asked for, and those without `charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out
+are requested, and those without `charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out
 of each document.
 """
 
@@ -122,7 +122,7 @@ class PastCalls:
     async def named_pages(
         self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
     ) -> AsyncGenerator[_Named, None]:
-        """The same, each call with what it asked for, which takes several times as long."""
+        """The same, each call with what it requested, which takes several times as long."""
         found = self._within(start, end, ids)
         if found is None:
             return
@@ -185,7 +185,7 @@ class PastCalls:
             after = calls[-1]
 
     async def _named_documents(self, found: Selection) -> AsyncGenerator[_Named, None]:
-        """Those that match, with what they asked for."""
+        """Those that match, with what they requested."""
         after: PastCall | None = None
         while True:
             data = await self._read(found, _HAS_ENDED, _index_of(found), {**self._figures, **_REQUESTED}, after)
@@ -257,7 +257,7 @@ def _index_of(found: Selection) -> Keys:
 
 
 def _named(row: Mapping[str, Any]) -> tuple[PastCall, RequestedModel]:
-    """A call and what it asked for, of their figures."""
+    """A call and what it requested, of their figures."""
     call = PastCall(row["started"], bytes(row["id"]), bytes(row["user"]), *(row[name] for name in _CHARGES))
     requested = RequestedModel(row["provider"], row["model"], has_unread_models(row["route"]), row["billed"])
     return call, requested

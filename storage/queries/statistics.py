@@ -33,7 +33,7 @@ MAX_POINTS = 1_000
 """Points of all series; above that there are fewer groups. A point takes 30 us."""
 
 MAX_ROLLUPS = 100_000
-"""Most rollups that are read for one answer, which takes about a second."""
+"""Most rollups that are read for one result, which takes about a second."""
 
 MAX_UNCOUNTED = 10_000
 """How many uncounted calls are read to count them, at most."""
@@ -132,7 +132,7 @@ class Statistics:
 
 
 class _Reading:
-    """The answer to one query, as of one moment."""
+    """The result of one query, as of one moment."""
 
     def __init__(self, database: Database, session: Session | None, query: StatsQuery, visible_to: UUID | None) -> None:
         self._rollups = database.rollups
@@ -165,7 +165,7 @@ class _Reading:
 
     @property
     def _breakdown(self) -> Breakdown:
-        """The breakdown with the fewest rollups that has the answer."""
+        """The breakdown with the fewest rollups that has the result."""
         group_by = self._query.group_by
         if self._visible and group_by in {GroupBy.TOKEN, GroupBy.GROUP}:
             return Breakdown.TOKEN

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
     def send_request(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Response:
         """Begin to send a request; return its response, still empty. To be called on a usable connection.
 
-        With `upgrades` the request asks for another protocol.
+        With `upgrades` the request is for another protocol.
         """
         self._response = response = Response(method, upgrades=upgrades)
         self._last_write_at = self._loop.time()

@@ -1,6 +1,6 @@
 """AWS's signature, version 4: the headers that sign a request.
 
-Paths are percent-encoded once more than they are on the wire, as all services but S3 want it. Nothing is asked for here:
+Paths are percent-encoded once more than they are on the wire, as all services but S3 want it. Nothing is requested here:
 the time and the hash of the body are given.
 
 Source: AWS Identity and Access Management, "Create a signed AWS API request". Checked against the test suite that AWS

@@ -1,9 +1,9 @@
-"""A sign-in that has begun: what binds the browser, the request, and the provider's answer to one another. Pure.
+"""A sign-in that has begun: what binds the browser, the request, and the provider's response to one another. Pure.
 
 Sources: RFC 6749 section 4.1, RFC 7636 (PKCE with S256), OpenID Connect Core 1.0 section 3.1.2, RFC 9207.
 
 The browser keeps its flow in a cookie that no script reads, so any worker and any server can end what another one began.
-Nothing in it is a secret from that browser: `state` and `nonce` bind the answer to it, and `verifier` is of no use without
+Nothing in it is a secret from that browser: `state` and `nonce` bind the response to it, and `verifier` is of no use without
 the code, which only that browser is given.
 """
 
@@ -29,13 +29,13 @@ MAX_FLOW = 2048
 """Characters of a flow in its cookie."""
 
 MAX_PARAMETER = 4096
-"""Characters of the provider's code, and of each other part of its answer."""
+"""Characters of the provider's code, and of each other part of its response."""
 
 _SECRET_BYTES = 32
 
 
 class FlowEndedError(SignInRefusedError):
-    """The answer belongs to no sign-in that this browser began, or began lately."""
+    """The response belongs to no sign-in that this browser began, or began lately."""
 
 
 class CancelledError(SignInRefusedError):

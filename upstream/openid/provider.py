@@ -23,10 +23,10 @@ from upstream.openid.keys import SigningKey, read_keys
 from upstream.openid.profiles import Profile, Rules, find_claim, read_profile
 
 ANSWER_SECONDS = 10.0
-"""How long the provider may take for one answer."""
+"""How long the provider may take for one response."""
 
 MAX_DOCUMENT_BYTES = 256 * 1024
-"""Largest answer of a provider that is read."""
+"""Largest response of a provider that is read."""
 
 _DISCOVERY = "/.well-known/openid-configuration"
 _OK = 200

@@ -36,7 +36,7 @@ STARTS = count(1)
 """Of all bridges: they share a MongoDB."""
 
 JOBS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
-"""What is done of each call behind its answer."""
+"""What is done of each call behind its response."""
 
 
 class Bridge(Runner):

@@ -39,7 +39,7 @@ class AllTokensHandler(ChangeHandler):
     """The tokens of all users."""
 
     async def get(self) -> None:
-        """Answer `{"count": n, "results": [..]}`, newest first.
+        """Respond with `{"count": n, "results": [..]}`, newest first.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -65,7 +65,7 @@ class TokenLookupHandler(ChangeHandler):
     """Metadata of a token, by the token itself, which is only in the body."""
 
     async def post(self) -> None:
-        """Answer with the token's metadata and its owner.
+        """Respond with the token's metadata and its owner.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, it is no token of the bridge.
@@ -141,7 +141,7 @@ class ServiceTokensHandler(ChangeHandler):
     """The tokens that belong to a group."""
 
     async def get(self, group: str) -> None:
-        """Answer `{"count": n, "results": [..]}`, newest first.
+        """Respond with `{"count": n, "results": [..]}`, newest first.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such group.

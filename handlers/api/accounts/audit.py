@@ -32,7 +32,7 @@ class AuditHandler(ControlHandler):
         self._audit = Audit(bridge.database)
 
     async def respond(self) -> None:
-        """Answer `{"results": [..]}`, newest first.
+        """Respond with `{"results": [..]}`, newest first.
 
         Raises:
             Problem: 403, the caller is a member.

@@ -1,4 +1,4 @@
-"""Requests that change something: their bodies, and what cannot be done as an answer.
+"""Requests that change something: their bodies, and what cannot be done as a response.
 
 A cookie is no credential in a request of another site's page (`BridgeHandler.read_credentials`), and a body has to be
 declared as JSON, which no form can do.
@@ -21,7 +21,7 @@ from storage.accounts.identities import IdentityConflictError, IdentityError, Un
 from storage.accounts.users import ChangedMeanwhileError, Role
 
 MAX_BODY_BYTES = 4096
-# What more is read and thrown away, so that a client gets to see the answer.
+# What more is read and thrown away, so that a client gets to see the response.
 SWALLOWED_BYTES = 1024 * 1024
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @contextmanager
 def change_problems() -> Iterator[None]:
-    """Answer what cannot be done.
+    """Say what cannot be done.
 
     Raises:
         Problem: 404, 409, 412, 503.

@@ -22,7 +22,7 @@ class ExplanationHandler(OwnHandler):
     not_yours_to_see = NOT_YOURS_TO_SEE
 
     async def get(self, username: str) -> None:
-        """Answer with the limits and rules of a user, or of one of the user's tokens if `token` names it.
+        """Respond with the limits and rules of a user, or of one of the user's tokens if `token` names it.
 
         Raises:
             Problem: 403, the caller may not do this; 404, there is no such user; 503, it cannot be read now.

@@ -38,7 +38,7 @@ class _GroupsHandler(ChangeHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
 
     def show(self, group: users.Group, members: int) -> None:
-        """Answer with a group and its version as `ETag`."""
+        """Respond with a group and its version as `ETag`."""
         self.set_version(group.version)
         self.write_json(Group.of(group, members))
 
@@ -47,7 +47,7 @@ class GroupsHandler(_GroupsHandler):
     """All groups."""
 
     async def get(self) -> None:
-        """Answer `{"count": n, "results": [..]}`, by name.
+        """Respond with `{"count": n, "results": [..]}`, by name.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -79,7 +79,7 @@ class GroupHandler(_GroupsHandler):
     """A group."""
 
     async def get(self, group: str) -> None:
-        """Answer a group.
+        """Respond with a group.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such group.
@@ -92,7 +92,7 @@ class GroupHandler(_GroupsHandler):
     head = get
 
     async def patch(self, group: str) -> None:
-        """Change a group; answer with the changed group.
+        """Change a group; respond with the changed group.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group; 409, the name is taken; 412, it was changed.
@@ -122,7 +122,7 @@ class MembersHandler(_GroupsHandler):
     """The members of a group."""
 
     async def get(self, group: str) -> None:
-        """Answer `{"count": n, "results": [..]}`, by username.
+        """Respond with `{"count": n, "results": [..]}`, by username.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such group.

@@ -35,7 +35,7 @@ class PoliciesHandler(ChangeHandler):
     """All policies."""
 
     async def get(self) -> None:
-        """Answer `{"count": n, "results": [..]}`: whose policies there are.
+        """Respond with `{"count": n, "results": [..]}`: whose policies there are.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -63,7 +63,7 @@ class PolicyHandler(ChangeHandler):
         self._level = level
 
     async def get(self, reference: str = "") -> None:
-        """Answer the policy, `{}` where there is none, with its version as `ETag`.
+        """Respond with the policy, `{}` where there is none, with its version as `ETag`.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such group, user or token; 409, this version cannot read it.
@@ -79,7 +79,7 @@ class PolicyHandler(ChangeHandler):
     head = get
 
     async def put(self, reference: str = "") -> None:
-        """Replace the policy, and answer it.
+        """Replace the policy, and respond with it.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group, user or token; 412, it has another version.
@@ -90,7 +90,7 @@ class PolicyHandler(ChangeHandler):
         await self._change(reference, lambda _: fields)
 
     async def patch(self, reference: str = "") -> None:
-        """Apply a JSON merge patch (RFC 7396); answer with the changed policy.
+        """Apply a JSON merge patch (RFC 7396); respond with the changed policy.
 
         Raises:
             Problem: as `put`.

@@ -51,7 +51,7 @@ class TokensHandler(OwnHandler):
     """The tokens of a user."""
 
     async def get(self, username: str) -> None:
-        """Answer `{"count": n, "results": [..]}`, newest first.
+        """Respond with `{"count": n, "results": [..]}`, newest first.
 
         Raises:
             Problem: 403, the caller may not see them; 404, there is no such user.

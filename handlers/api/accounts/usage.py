@@ -57,7 +57,7 @@ class UsageHandler(OwnHandler):
     """The usage of a user by limit, and their calls and refusals in a time range."""
 
     async def get(self, username: str) -> None:
-        """Answer it.
+        """Send it.
 
         Raises:
             Problem: 403, the caller may not do this; 404, there is no such user; 503, it cannot be read now.

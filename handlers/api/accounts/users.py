@@ -21,7 +21,7 @@ class MeHandler(ControlHandler):
     """The user whose token it is."""
 
     async def respond(self) -> None:
-        """Answer with the user, and the tokens that they may create.
+        """Respond with the user, and the tokens that they may create.
 
         Raises:
             ValidationProblem: there is a parameter.
@@ -42,7 +42,7 @@ class UsersHandler(ChangeHandler):
     """All users."""
 
     async def get(self) -> None:
-        """Answer `{"count": n, "results": [..]}`, by name.
+        """Respond with `{"count": n, "results": [..]}`, by name.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -84,7 +84,7 @@ class UserHandler(ChangeHandler):
     """A user."""
 
     async def get(self, username: str) -> None:
-        """Answer a user.
+        """Respond with a user.
 
         Raises:
             Problem: 403, a member requests another user; 404, there is no such user.
@@ -103,7 +103,7 @@ class UserHandler(ChangeHandler):
     head = get
 
     async def patch(self, username: str) -> None:
-        """Change a user; answer with the changed user.
+        """Change a user; respond with the changed user.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such user; 409, the last owner would be gone;

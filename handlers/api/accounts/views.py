@@ -33,7 +33,7 @@ class _ViewHandler(ChangeHandler):
         return Views(self.bridge.database, self.bridge.identities, now=self.bridge.now)
 
     async def show(self, view: View) -> None:
-        """Answer with a view and its version as `ETag`."""
+        """Respond with a view and its version as `ETag`."""
         with _problems():
             users = await self._views.owners([view])
         self.set_version(view.version)
@@ -44,7 +44,7 @@ class ViewsHandler(_ViewHandler):
     """All views that the caller sees."""
 
     async def get(self) -> None:
-        """Answer `{"count": n, "results": [..]}`, by name.
+        """Respond with `{"count": n, "results": [..]}`, by name.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
@@ -85,7 +85,7 @@ class ViewHandler(_ViewHandler):
     """One view."""
 
     async def get(self, id_: str) -> None:
-        """Answer it, with its version as `ETag`.
+        """Send it, with its version as `ETag`.
 
         Raises:
             Problem: 404, there is none that the caller may see.
@@ -100,7 +100,7 @@ class ViewHandler(_ViewHandler):
     head = get
 
     async def patch(self, id_: str) -> None:
-        """Change the given fields; answer with the result.
+        """Change the given fields; respond with the result.
 
         Raises:
             Problem: 403, it belongs to another user; 404, there is none that the caller may see; 409, the name is taken; 412, it has

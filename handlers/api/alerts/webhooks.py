@@ -33,7 +33,7 @@ class _WebhookHandler(ChangeHandler):
         return Outbox(self.bridge.database, now=self.bridge.now)
 
     def show(self, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> None:
-        """Answer with a webhook and its version as `ETag`."""
+        """Respond with a webhook and its version as `ETag`."""
         self.set_version(webhook.version)
         self.write_json(Webhook.of(webhook, waiting, secret))
 
@@ -42,7 +42,7 @@ class WebhooksHandler(_WebhookHandler):
     """All webhooks."""
 
     async def get(self) -> None:
-        """Answer with all webhooks and the result of the last delivery of each.
+        """Respond with all webhooks and the result of the last delivery of each.
 
         Raises:
             Problem: 403, the caller is not an owner.
@@ -79,7 +79,7 @@ class WebhookHandler(_WebhookHandler):
     """One webhook."""
 
     async def get(self, id_: str) -> None:
-        """Answer it, with its version as `ETag`.
+        """Send it, with its version as `ETag`.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is none.
@@ -94,7 +94,7 @@ class WebhookHandler(_WebhookHandler):
     head = get
 
     async def patch(self, id_: str) -> None:
-        """Change the given fields; answer with the result.
+        """Change the given fields; respond with the result.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
@@ -125,7 +125,7 @@ class DeliveriesHandler(_WebhookHandler):
     """The last deliveries of a webhook."""
 
     async def get(self, id_: str) -> None:
-        """Answer with the newest deliveries, newest first.
+        """Respond with the newest deliveries, newest first.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is none.

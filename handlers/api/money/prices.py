@@ -26,7 +26,7 @@ class PricesHandler(ChangeHandler):
     max_body_bytes = MAX_PRICES_BYTES
 
     async def get(self) -> None:
-        """Answer the prices, with their version as `ETag`.
+        """Respond with the prices, with their version as `ETag`.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -43,7 +43,7 @@ class PricesHandler(ChangeHandler):
     head = get
 
     async def put(self) -> None:
-        """Replace all prices, and answer them. In this process they hold at once.
+        """Replace all prices, and respond with them. In this process they hold at once.
 
         Raises:
             Problem: 403, the caller is not an owner; 412, they have another version.

@@ -36,7 +36,7 @@ class ReconciliationHandler(ChangeHandler):
     _waiting: asyncio.Timeout | None = None
 
     async def post(self) -> None:
-        """Answer with a row for each day and model.
+        """Respond with a row for each day and model.
 
         Raises:
             Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has another long request in progress; 502, the provider refuses its reports; 504, they take too long.

@@ -30,7 +30,7 @@ class RecostsHandler(_RecostHandler):
     """The jobs that there are and were."""
 
     async def get(self) -> None:
-        """Answer the newest.
+        """Respond with the newest.
 
         Raises:
             Problem: 403, the caller is a member.
@@ -63,7 +63,7 @@ class RecostHandler(_RecostHandler):
     """One job."""
 
     async def get(self, id_: str) -> None:
-        """Answer how far it is.
+        """Say how far it is.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is none.

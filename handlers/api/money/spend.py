@@ -29,7 +29,7 @@ class SpendExportHandler(WatchedHandler):
     """The download: of owners, auditors and readers about all calls, of members about their own."""
 
     async def respond(self) -> None:
-        """Answer with a row for each period and combination of groups.
+        """Respond with a row for each period and combination of groups.
 
         Raises:
             ValidationProblem: a parameter cannot be used, or the records are gone.

@@ -16,7 +16,7 @@ class ProviderCheckHandler(ProviderChangeHandler):
     BODY_METHODS = ()
 
     async def post(self, name: str) -> None:
-        """Request the provider's models with each of its keys, and answer with the results.
+        """Request the provider's models with each of its keys, and respond with the results.
 
         Works for disabled ones too.
 

@@ -17,7 +17,7 @@ class ConfiguredProvidersHandler(ControlHandler):
     """All providers, for all users with a token: all may call every provider."""
 
     async def respond(self) -> None:
-        """Answer an array: those of the settings in their order, the demo provider, those of the database.
+        """Respond with an array: those of the settings in their order, the demo provider, those of the database.
 
         Raises:
             ValidationProblem: there is a parameter.

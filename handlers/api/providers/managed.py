@@ -36,7 +36,7 @@ NAME_TAKEN = "The name {} is that of a provider of the server's environment."
 
 @contextmanager
 def provider_problems() -> Iterator[None]:
-    """Answer what cannot be done.
+    """Say what cannot be done.
 
     Raises:
         Problem: 404, 409, 503.
@@ -87,7 +87,7 @@ class ProvidersHandler(ProviderChangeHandler):
     """All providers: their names in calls, and a new one."""
 
     async def get(self) -> None:
-        """Answer a sorted list of the names that begin with `q`, of calls that the user may see.
+        """Respond with a sorted list of the names that begin with `q`, of calls that the user may see.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
@@ -121,7 +121,7 @@ class ProviderHandler(ProviderChangeHandler):
     """A provider."""
 
     async def get(self, name: str) -> None:
-        """Answer with its settings, and the state of its keys.
+        """Respond with its settings, and the state of its keys.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such provider.
@@ -142,7 +142,7 @@ class ProviderHandler(ProviderChangeHandler):
     head = get
 
     async def patch(self, name: str) -> None:
-        """Change a provider; answer with the result.
+        """Change a provider; respond with the result.
 
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such provider; 409, it is one of the environment, or was

@@ -46,7 +46,7 @@ class PerformanceHandler(TimeRangeHandler):
     """All providers that may be called, for who sees everything."""
 
     async def respond(self) -> None:
-        """Answer an array, in the order of the providers.
+        """Respond with an array, in the order of the providers.
 
         Raises:
             Problem: 403, the caller is a member; 503, the database is unavailable.
@@ -62,7 +62,7 @@ class ProviderUsageHandler(TimeRangeHandler):
     """One provider and its models, for who sees everything."""
 
     async def respond(self) -> None:
-        """Answer with its state, its circuit, its keys, and the health of each model.
+        """Respond with its state, its circuit, its keys, and the health of each model.
 
         Raises:
             Problem: 403, the caller is a member; 404, there is no such provider; 503, the database is unavailable.

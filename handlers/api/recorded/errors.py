@@ -53,7 +53,7 @@ class ErrorsHandler(ProgressHandler):
     read_per_second = 30_000
 
     async def respond(self) -> None:
-        """Answer the groups, the most frequent first.
+        """Respond with the groups, the most frequent first.
 
         Raises:
             ValidationProblem: a parameter cannot be used.

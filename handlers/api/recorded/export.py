@@ -38,7 +38,7 @@ class ExportHandler(WatchedHandler):
     way = Way.EXPORT
 
     async def respond(self) -> None:
-        """Answer with a line for each interception. If something fails half way, the connection is closed.
+        """Respond with a line for each interception. If something fails half way, the connection is closed.
 
         Raises:
             ValidationProblem: a parameter cannot be used.

@@ -30,7 +30,7 @@ class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
 
     async def respond(self) -> None:
-        """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
+        """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
 
         Raises:
             Problem: 403, words are searched for by who may not read texts; 501, this MongoDB has no index for that.
@@ -87,7 +87,7 @@ class InterceptionHandler(VisibilityHandler):
     way = Way.DETAIL
 
     async def respond(self) -> None:
-        """Answer the interception.
+        """Respond with the interception.
 
         Raises:
             Problem: 404, it is unknown, or the caller may not see it.

@@ -32,7 +32,7 @@ class ProgressHandler(WatchedHandler):
     _began = 0.0
 
     async def write_with_progress(self, read: Read) -> None:
-        """Answer with the result: in one piece, or in lines if the client accepts them.
+        """Respond with the result: in one piece, or in lines if the client accepts them.
 
         Raises:
             ValidationProblem: it would take too long.

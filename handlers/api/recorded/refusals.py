@@ -19,7 +19,7 @@ class RefusalsHandler(VisibilityHandler):
     """The list of refusals."""
 
     async def respond(self) -> None:
-        """Answer `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
+        """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
 
         Raises:
             ValidationProblem: a parameter cannot be used.

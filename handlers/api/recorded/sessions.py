@@ -32,7 +32,7 @@ class SessionsHandler(PageHandler):
     """The list of sessions."""
 
     async def respond(self) -> None:
-        """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
+        """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
@@ -110,7 +110,7 @@ class TimelineHandler(OneSessionHandler):
     """The time axis of a session. It has no texts."""
 
     async def respond(self) -> None:
-        """Answer all calls of the session in short, with what happened beside them.
+        """Respond with all calls of the session in short, with what happened beside them.
 
         Raises:
             Problem: 404, the session is unknown or not to be seen by the caller, who cannot tell which.
@@ -132,7 +132,7 @@ class SessionHandler(OneSessionHandler):
     """One session, with a page of its threads."""
 
     async def respond(self) -> None:
-        """Answer the session.
+        """Respond with the session.
 
         Raises:
             Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.

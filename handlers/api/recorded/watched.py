@@ -51,7 +51,7 @@ class WatchedHandler(VisibilityHandler):
 
         That takes `WATCH_SECONDS` and the time for which tokens are cached.
         """
-        watch = asyncio.create_task(self._watch())  # noqa: TID251 - ends the answer also where it fails
+        watch = asyncio.create_task(self._watch())  # noqa: TID251 - ends the response also where it fails
         try:
             yield
         finally:

@@ -51,7 +51,7 @@ class _ProgramHandler(SmallBodyHandler):
         return dict(parse_qsl(self._body.decode("utf-8", "replace")))
 
     def send_json(self, value: DeviceCode | DeviceToken | DeviceError) -> None:
-        """Answer; an error is 400 (RFC 6749 section 5.2)."""
+        """Respond; an error is 400 (RFC 6749 section 5.2)."""
         if isinstance(value, DeviceError):
             self.set_status(400)
         self.set_header("Content-Type", "application/json")
@@ -62,7 +62,7 @@ class DeviceCodeHandler(_ProgramHandler):
     """Adds a waiting program."""
 
     async def post(self) -> None:
-        """Answer two codes.
+        """Respond with two codes.
 
         Raises:
             Problem: 429, too many programs of the address; 503, the database is unavailable.
@@ -95,7 +95,7 @@ class DeviceTokenHandler(_ProgramHandler):
     """Gives a program its token."""
 
     async def post(self) -> None:
-        """Answer with the token, or with the reason why there is none yet.
+        """Respond with the token, or with the reason why there is none yet.
 
         Raises:
             Problem: 429, the address sent too many wrong codes; 503, the database is unavailable.
@@ -148,7 +148,7 @@ class DeviceLookupHandler(_AnswerHandler):
     """Says which program shows a code."""
 
     async def post(self) -> None:
-        """Answer with the program.
+        """Respond with the program.
 
         Raises:
             Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
@@ -169,7 +169,7 @@ class DeviceAnswerHandler(_AnswerHandler):
     """Allows a program a token, or not."""
 
     async def post(self) -> None:
-        """Answer 204; the program gets its token at its next request.
+        """Respond with 204; the program gets its token at its next request.
 
         Raises:
             Problem: 403, the caller may not have tokens; 404, no waiting program has this code.

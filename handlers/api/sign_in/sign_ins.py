@@ -21,7 +21,7 @@ class SignInsHandler(_SessionOwnHandler):
     """The sessions of a user."""
 
     async def get(self, username: str) -> None:
-        """Answer `{"count": n, "results": [..]}`, the last used first.
+        """Respond with `{"count": n, "results": [..]}`, the last used first.
 
         Raises:
             Problem: 403, the caller may not see them; 404, there is no such user.

@@ -1,6 +1,6 @@
 """`/api/v2/aibridge/sign-in`: the ways to sign in, and sign-in at an OpenID provider.
 
-A browser leaves for the provider with a flow in a cookie, and comes back with an answer that belongs to it. Whatever
+A browser leaves for the provider with a flow in a cookie, and comes back with a response that belongs to it. Whatever
 happens, it ends up on the dashboard of this server: the only thing taken from a request is the view to show there.
 """
 
@@ -47,7 +47,7 @@ class SignInWaysHandler(BridgeHandler):
     plane = Plane.SIGN_IN
 
     async def get(self) -> None:
-        """Answer it to anybody."""
+        """Send it to anybody."""
         name = self.bridge.options.openid_name
         openid = OpenIDSignIn(name, BEGIN) if self.bridge.openid is not None else None
         self.set_header("Cache-Control", "no-store")
@@ -106,7 +106,7 @@ class BeginHandler(_OpenIDHandler):
     """Sends a browser to the provider."""
 
     async def get(self) -> None:
-        """Answer 303 to the provider, with the flow in a cookie.
+        """Respond with 303 to the provider, with the flow in a cookie.
 
         Raises:
             Problem: 404, there is no provider.
@@ -134,7 +134,7 @@ class CallbackHandler(_OpenIDHandler):
     """Takes a browser back from the provider."""
 
     async def get(self) -> None:
-        """Sign in, and answer 303 to the dashboard: to the requested view, or to the reason for no sign-in.
+        """Sign in, and respond with 303 to the dashboard: to the requested view, or to the reason for no sign-in.
 
         Raises:
             Problem: 404, there is no provider.
@@ -175,7 +175,7 @@ class CallbackHandler(_OpenIDHandler):
             self.show(flow.view)
 
     def _redirect_parameters(self) -> dict[str, str]:
-        """The parameters of the answer, each of them once (RFC 6749 section 3.1)."""
+        """The parameters of the response, each of them once (RFC 6749 section 3.1)."""
         given = self.request.query_arguments
         if any(len(values) != 1 for values in given.values()):
             raise FlowEndedError("the answer has a parameter twice")

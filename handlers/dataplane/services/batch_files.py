@@ -39,7 +39,7 @@ class BatchState(Passthrough):
             return
         batch_id, files = batches.read_files(bytes(beginning.body))
         if files and batch_id == unquote(self._destination.route.id_in(self._destination.path)):
-            # A client that has the whole answer may leave now.
+            # A client that has the whole response may leave now.
             await asyncio.shield(self._note(handler, batch_id, files))
 
     async def _note(self, handler: ProxyHandler, batch_id: str, files: list[str]) -> None:

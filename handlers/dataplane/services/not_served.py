@@ -75,6 +75,6 @@ class ProviderRoot:
         await handler.count_request(client_key(handler.client_ip))
 
     async def serve(self, handler: ProxyHandler) -> None:
-        """Answer 200 without a body."""
+        """Respond with 200 without a body."""
         handler.set_server_timing()
         handler.set_header("Content-Length", "0")

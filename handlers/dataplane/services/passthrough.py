@@ -65,7 +65,7 @@ class Passthrough:
             raise upstream_problem(handler, provider, error) from error
 
     async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
-        """Relay the provider's answer.
+        """Relay the provider's response.
 
         Raises:
             UpstreamError: it broke off.

@@ -1,4 +1,4 @@
-"""The log of providers that give no answer, or no whole one: a line now and then for each reason."""
+"""The log of providers that give no response, or no whole one: a line now and then for each reason."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ PATHS: dict[str, Described] = {
         tag="limits",
         responses={
             "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
-            "403": problem("A member asks.", NOT_YOURS),
+            "403": problem("The caller is a member.", NOT_YOURS),
         }
         | ALWAYS,
     ),

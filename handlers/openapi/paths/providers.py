@@ -140,7 +140,7 @@ PATHS: dict[str, Described] = {
         parameters=IN_HOURS,
         responses={
             "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
-            "403": problem("A member asks.", NOT_YOURS),
+            "403": problem("The caller is a member.", NOT_YOURS),
         }
         | ALWAYS,
     ),
@@ -152,7 +152,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME,),
         responses={
             "200": response("The provider.", {JSON: body(DetailedProvider, provider=_EAST)}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NONE,
         }
         | ALWAYS,
@@ -211,7 +211,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, *IN_HOURS),
         responses={
             "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),
-            "403": problem("A member asks.", NOT_YOURS),
+            "403": problem("The caller is a member.", NOT_YOURS),
             "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
         }
         | ALWAYS,

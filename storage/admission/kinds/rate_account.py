@@ -99,7 +99,7 @@ class RateAccount(Account):
 
     @property
     def may_start(self) -> bool:
-        """Whether this round may grant one more. If its answer comes too late, the others lack what it granted."""
+        """Whether this round may grant one more. If its response comes too late, the others lack what it granted."""
         return self._planned < self.left() + max(1, self.limit.maximum // AT_ONCE)
 
     def plan(self, _need: int) -> None:

@@ -22,7 +22,7 @@ _ENTRIES = Paging("entry", "at")
 
 
 class AuditQuery(Struct, frozen=True, kw_only=True):
-    """Which entries are asked for; None and nothing ask for all.
+    """Which entries are requested; None and nothing are all.
 
     Attributes:
         start: From then on.

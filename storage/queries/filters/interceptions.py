@@ -69,7 +69,7 @@ class Search(Struct, frozen=True, kw_only=True):
     def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
         """Return the MongoDB filter, for the initiator that `initiator` was found to be. It leaves `texts` out.
 
-        No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is asked for, or
+        No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is requested, or
         `in_flight` says that they are not to be.
 
         Raises:

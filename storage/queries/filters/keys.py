@@ -170,7 +170,7 @@ def is_comparison(key: str) -> bool:
 
 
 def _numbers(values: Sequence[Any]) -> list[Any]:
-    """Return values as MongoDB is asked for them: of a class of statuses each one."""
+    """Return values as a filter has them: of a class of statuses each one."""
     found: list[Any] = []
     for value in values:
         if isinstance(value, StatusClass):

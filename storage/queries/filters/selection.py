@@ -1,4 +1,4 @@
-"""Which interceptions are asked for, and what of the database tells: the index, and the breakdown of rollups. Pure."""
+"""Which interceptions are requested, and what of the database tells: the index, and the breakdown of rollups. Pure."""
 
 from __future__ import annotations
 

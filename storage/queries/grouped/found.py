@@ -43,7 +43,7 @@ class CallFinder(Protocol):
         """Find those that match and started in [start, end), as of the moment of the session.
 
         Args:
-            rows: Is told how much is read beside an index, and bounds how much is read at a time.
+            rows: Gets how much is read beside an index, and bounds how much is read at a time.
             session: Of the moment.
             start: The begin of the time range.
             end: Its end.

@@ -21,13 +21,13 @@ from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import MAX_MS, OnProgress, Progress, RowReader
 
 SECONDS: Final = 20.0
-"""How long the database may take for one answer."""
+"""How long the database may take for one result."""
 
 SCANS: Final = 2
 """How many slices of records a process reads at a time. Others wait for their turn, and their time goes on."""
 
 STREAM_SECONDS: Final = 240.0
-"""How long an answer may take that tells its progress. MongoDB keeps a moment to read in for five minutes."""
+"""How long a result with progress may take. MongoDB keeps a moment to read in for five minutes."""
 
 _SLACK_SECONDS: Final = 2.0
 _TOO_LONG: Final = 50
@@ -61,7 +61,7 @@ class Grouped:
 
         Args:
             query: What is read.
-            on_progress: Is told how far that is while records are read; what it raises ends the reading.
+            on_progress: Called with how far that is while records are read; what it raises ends the reading.
             seconds: How long it may take; None is `SECONDS`.
             finder: Finds the calls that are meant, among those that match; None means all of these.
 

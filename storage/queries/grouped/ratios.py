@@ -26,7 +26,7 @@ from storage.queries.grouped.sources import Rollups, Source
 from storage.queries.grouped.totals import key_of
 
 MAX_RANKED: Final = 500_000
-"""Most groups that are ranked for one answer."""
+"""Most groups that are ranked for one result."""
 
 SUMMED: Final[Mapping[Order, tuple[str, ...]]] = {
     Order.CACHE: ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens"),

@@ -1,4 +1,4 @@
-"""Reads one answer: which groups there are, what each adds up to, over time, and beside the time before."""
+"""Reads one result: which groups there are, what each adds up to, over time, and beside the time before."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def other_source(query: GroupQuery) -> Source:
 
 
 class Reading:
-    """The answer to one question, as of one moment.
+    """The result of one query, as of one moment.
 
     Args:
         rows: Reads what it needs.
@@ -118,7 +118,7 @@ class Reading:
         return result
 
     async def _find(self, query: GroupQuery, finder: CallFinder) -> None:
-        """Find the calls that are meant, also those of the time before where that is asked for."""
+        """Find the calls that are meant, also those of the time before where that is requested."""
         if self._session is None:
             raise NoFinderError
         for one in [query, *([query.previous] if query.compare else [])]:
@@ -232,7 +232,7 @@ class Reading:
         return await self._found(query, sources.groups, sources.losses, keys)
 
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
-        """Return how many groups there are, and the ones that are asked for."""
+        """Return how many groups there are, and the ones that are requested."""
         versions = self._versions if self._rows.options else None
         if query.order in SUMMED:
             then = None if before is None else before.groups

@@ -28,7 +28,7 @@ _AT_ONCE: Final = 250
 
 
 class Progress(NamedTuple):
-    """How far the records are read: calls, each as often as it is read for the answer."""
+    """How far the records are read: calls, each as often as it is read for the result."""
 
     read: int
     of: int
@@ -38,14 +38,14 @@ OnProgress: TypeAlias = Callable[[Progress], Awaitable[None]]
 
 
 class RowReader:
-    """Reads for one answer, as of one moment.
+    """Reads for one result, as of one moment.
 
     Args:
         database: Where it is read.
         session: Of the moment; None where there is none.
         scans: Bounds how many slices of records are read at a time.
         until: When it has to have ended, on the clock of `monotonic`.
-        on_progress: Is told before and after each slice of records. What it raises ends the reading.
+        on_progress: Called before and after each slice of records. What it raises ends the reading.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RowReader:
         return found[0] if found else {}
 
     async def report_progress(self, *, read: int = 0, of: int = 0) -> None:
-        """Tell that more was read, or is to be."""
+        """Report that more was read, or is to be."""
         self._progress = Progress(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
 

@@ -29,7 +29,7 @@ def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to:
     """Ask for the groups that have a series, and for all of it as one.
 
     Args:
-        query: What series are asked for.
+        query: What series are requested.
         conditions: What the calls must match beside their time, see `storage.queries.filters.interceptions`.
         visible_to: The user whose calls alone count; None are all.
     """

@@ -37,7 +37,7 @@ class Spending:
         """Yield the rows in order of time and values, some at a time.
 
         Raises:
-            NotRecordedError: The records of some days are gone, and the rollups do not have the answer.
+            NotRecordedError: The records of some days are gone, and the rollups do not have the result.
             DatabaseUnavailableError: The database is unavailable.
             DatabaseRefusalError: It takes too long.
         """
@@ -61,7 +61,7 @@ class Spending:
                 rows = await cursor.to_list(ROWS_AT_ONCE)
 
     async def _source(self, query: SpendQuery) -> Breakdown | None:
-        """The rollups that have the answer; None if only the records do."""
+        """The rollups that have the result; None if only the records do."""
         breakdown = query.breakdown
         if not await self._database.is_replicated():  # there are no rollups
             return None

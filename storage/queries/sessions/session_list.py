@@ -79,7 +79,7 @@ _PAGING = {
 # all other conditions, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
-# The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
+# The index of the first field that is requested: the one that leaves the fewest documents to look at comes first.
 _INDEX_OF = {
     "session_ids": SESSIONS_BY_NAME,
     "initiator_id": SESSIONS_BY_INITIATOR,

@@ -51,12 +51,12 @@ READ_PER_SECOND: Final = 20_000
 
 
 class GroupedHandler(ProgressHandler):
-    """Answers with groups: owners, auditors and readers of all calls, members of their own."""
+    """Responds with groups: owners, auditors and readers of all calls, members of their own."""
 
     read_per_second = READ_PER_SECOND
 
     async def write_groups(self, values: Mapping[str, str]) -> None:
-        """Answer with the groups.
+        """Respond with the groups.
 
         Raises:
             ValidationProblem: a parameter cannot be used, or it would take too long.

@@ -70,7 +70,7 @@ class StatisticsHandler(GroupedHandler):
     """The statistics: of owners, auditors and readers over all calls, of members over their own."""
 
     async def respond(self) -> None:
-        """Answer a series, or one for each group; or groups, where a parameter needs them.
+        """Respond with a series, or one for each group; or groups, where a parameter needs them.
 
         Raises:
             ValidationProblem: a parameter cannot be used.

@@ -167,7 +167,7 @@ class SocketCall:
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """The model that was requested."""
         return self._start.model
 
     def observe(self, message: bytes, status: int | None = None) -> Generator[None, None, None]:

@@ -47,7 +47,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NO_GROUP,
         }
         | ALWAYS,
@@ -82,7 +82,7 @@ PATHS: dict[str, Described] = {
         ),
         responses={
             "200": response("The page.", {JSON: body(FoundTokenList, page=FoundTokenList(1, [_FOUND]))}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
     ),

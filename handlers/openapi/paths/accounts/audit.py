@@ -48,7 +48,7 @@ PATHS: dict[str, Described] = {
         ),
         responses={
             "200": response("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
-            "403": problem("A member asks.", NOT_YOURS),
+            "403": problem("The caller is a member.", NOT_YOURS),
         }
         | ALWAYS,
     )

@@ -21,7 +21,7 @@ _NOBODY = problem("There is no such group or user.", 'There is no user named "gr
 _TAKEN = problem("The name is taken.", 'A group named "research" exists already.')
 _CHANGED = problem("It was changed at the same time.", f"T{CHANGED.format('research')[1:]}.")
 _ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
-_NOT_MEMBERS = {"403": problem("A member asks.", NOT_YOURS_TO_SEE)}
+_NOT_MEMBERS = {"403": problem("The caller is a member.", NOT_YOURS_TO_SEE)}
 
 _HAS_POLICY = problem("It has a policy.", 'The group "research" has a policy: remove that first.')
 

@@ -127,7 +127,7 @@ def _path(
         parameters=parameters,
         responses={
             "200": response("The policy.", {JSON: policy_body}, _ETAG),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | missing
         | unreadable
@@ -171,7 +171,7 @@ PATHS: dict[str, Described] = {
         parameters=(LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(PolicyList, page=PolicyList(1, [_LISTED]))}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
     ),

@@ -72,7 +72,7 @@ PATHS: dict[str, Described] = {
         parameters=(LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
     )
@@ -138,7 +138,7 @@ PATHS: dict[str, Described] = {
     },
     "/api/v2/aibridge/users/me": get(
         "getMe",
-        "Who is asking",
+        "The caller",
         "The user whose token it is, and which tokens they may create.",
         tag=TAG,
         responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})} | ALWAYS,

@@ -56,7 +56,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         responses={
             "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _ETAG),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
     )

@@ -44,7 +44,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         responses={
             "200": response("The jobs.", {JSON: body(RecostList, jobs=RecostList([_JOB]))}),
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
     )
@@ -76,7 +76,7 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={
             "200": _EXAMPLE,
-            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": problem("There is none.", sentence(UNKNOWN)),
         }
         | ALWAYS,

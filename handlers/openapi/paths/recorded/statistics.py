@@ -126,7 +126,7 @@ IN_HOURS = (
 """The time range of what is told by hours."""
 
 SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
-"""The bodies of an answer, of which it has one."""
+"""The bodies of a response, of which it has one."""
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/stats": get(

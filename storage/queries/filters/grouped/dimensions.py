@@ -56,7 +56,7 @@ class By(NamedTuple):
     tag: str = ""
 
     def __str__(self) -> str:
-        """As it is asked for."""
+        """As it is requested."""
         return f"{self.dimension}.{self.tag}" if self.tag else self.dimension.value
 
     @property

@@ -13,10 +13,10 @@ from storage.queries.filters.grouped.dimensions import By, Order, Subject
 from storage.queries.filters.selection import ENDED, Selection
 
 MAX_GROUPS: Final = 1_000
-"""Most groups of one answer."""
+"""Most groups of one result."""
 
 MAX_POINTS: Final = 20_000
-"""Most buckets of all groups of one answer."""
+"""Most buckets of all groups of one result."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class GroupQuery:
         order: What groups are sorted by.
         limit: How many groups.
         offset: How many to leave out.
-        compare: Whether the time range before is asked for too.
+        compare: Whether the time range before is requested too.
         visible_to: The user whose calls alone count; None are all.
         in_full: Whether it is for series: buckets have the histograms that these show, and the time range before has buckets,
             but no groups. What the prompt cache lost is left out.

@@ -37,7 +37,7 @@ class NoFinderError(Exception):
 
 
 class TooManyPointsError(Exception):
-    """More buckets of groups are asked for than `storage.queries.filters.grouped.grouping.MAX_POINTS`."""
+    """More buckets of groups are requested than `storage.queries.filters.grouped.grouping.MAX_POINTS`."""
 
 
 class Found(Struct):
@@ -55,7 +55,7 @@ class GroupResult(Struct):
 
     Attributes:
         count: How many groups there are.
-        groups: Those that were asked for, in their order.
+        groups: Those that were requested, in their order.
         total: All of it as one, each document once.
         uncounted: Calls that are in no figure yet.
         recorded_since: Where records that would be needed are gone: since when all are there.

@@ -216,7 +216,7 @@ def _of_end(values: dict[str, Any], selection: Selection) -> dict[str, Any]:
 
 
 def _of_tool(values: dict[str, Any], query: GroupQuery) -> dict[str, Any] | None:
-    """A call is in the rollups of each of its tools: one is asked for, or groups are made of all."""
+    """A call is in the rollups of each of its tools: one is requested, or groups are made of all."""
     is_by = any(one.dimension is Dimension.TOOL for one in query.by)
     if "tool" not in values:
         return values if is_by else None
@@ -227,7 +227,7 @@ def _of_tool(values: dict[str, Any], query: GroupQuery) -> dict[str, Any] | None
 def _of_tag(
     values: dict[str, Any], tags: dict[str, Any], query: GroupQuery, breakdown: Breakdown
 ) -> dict[str, Any] | None:
-    """A call is in the rollups of each of its tags: values of one are asked for, or groups are made of one."""
+    """A call is in the rollups of each of its tags: values of one are requested, or groups are made of one."""
     names = {one.tag for one in query.by if one.dimension is Dimension.TAG} | {
         name.removeprefix(_TAGS) for name in tags
     }
@@ -252,7 +252,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def buckets_of(query: GroupQuery, breakdown: Breakdown) -> list[Bucket]:
-    """The buckets of rollups that are whole in those that are asked for, longest first."""
+    """The buckets of rollups that are whole in those that are requested, longest first."""
     kept = {*BUCKETS[breakdown]} | ({Bucket.HOUR} if breakdown is Breakdown.COMBINATION else set())
     there = [one for one in _BY_LENGTH if one in kept]
     match query.period:

@@ -1,4 +1,4 @@
-"""What is asked of the cost of calls, and the rows that answer it. Pure."""
+"""What is queried of the cost of calls, and the rows of the result. Pure."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class ColumnCache:
 
         Args:
             query: The query.
-            plan: The rollups with the answer.
+            plan: The rollups that have the result.
             versions: Of its ranges.
             options: Of an aggregation, to read one snapshot; empty if that is not possible.
         """
