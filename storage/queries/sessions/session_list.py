@@ -12,26 +12,9 @@ from uuid import UUID
 from pymongo.errors import AutoReconnect
 
 from intercept.records import Status
+from storage.mongo import indexes
 from storage.mongo.database import Collection
-from storage.mongo.indexes import (
-    BY_ID,
-    SESSIONS_BY_ACTIVITY,
-    SESSIONS_BY_CALLS,
-    SESSIONS_BY_CLIENT,
-    SESSIONS_BY_COST,
-    SESSIONS_BY_FAILURES,
-    SESSIONS_BY_INITIATOR,
-    SESSIONS_BY_LOSS,
-    SESSIONS_BY_MODEL,
-    SESSIONS_BY_NAME,
-    SESSIONS_BY_PROVIDER,
-    SESSIONS_BY_PROVIDER_NAME,
-    SESSIONS_BY_TIME,
-    SESSIONS_OF_SEVERAL,
-    SESSIONS_OF_SEVERAL_BY_MODEL,
-    SESSIONS_WITH_FAILURES,
-    Keys,
-)
+from storage.mongo.indexes import BY_ID, Keys
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import Paging
@@ -81,25 +64,28 @@ _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": dateti
 
 # The index of the first field that is requested: the one that leaves the fewest documents to look at comes first.
 _INDEX_OF = {
-    "session_ids": SESSIONS_BY_NAME,
-    "initiator_id": SESSIONS_BY_INITIATOR,
-    "models": SESSIONS_BY_MODEL,
-    "provider_names": SESSIONS_BY_PROVIDER_NAME,
-    "client": SESSIONS_BY_CLIENT,
-    "providers": SESSIONS_BY_PROVIDER,
+    "session_ids": indexes.SESSIONS_BY_NAME,
+    "initiator_id": indexes.SESSIONS_BY_INITIATOR,
+    "models": indexes.SESSIONS_BY_MODEL,
+    "provider_names": indexes.SESSIONS_BY_PROVIDER_NAME,
+    "client": indexes.SESSIONS_BY_CLIENT,
+    "providers": indexes.SESSIONS_BY_PROVIDER,
 }
-_OF_SEVERAL_BY = {SESSIONS_BY_MODEL: SESSIONS_OF_SEVERAL_BY_MODEL, SESSIONS_BY_TIME: SESSIONS_OF_SEVERAL}
+_OF_SEVERAL_BY = {
+    indexes.SESSIONS_BY_MODEL: indexes.SESSIONS_OF_SEVERAL_BY_MODEL,
+    indexes.SESSIONS_BY_TIME: indexes.SESSIONS_OF_SEVERAL,
+}
 """Indexes that have sessions with more than one call alone, in place of those that have all."""
 
-_OF_ALL = frozenset({SESSIONS_BY_TIME, SESSIONS_OF_SEVERAL})
+_OF_ALL = frozenset({indexes.SESSIONS_BY_TIME, indexes.SESSIONS_OF_SEVERAL})
 _SEVERAL_ALONE = frozenset(_OF_SEVERAL_BY.values())
 # Of orders that have an index of their own.
 _ORDERED = {
-    Order.LAST_ACTIVE: SESSIONS_BY_ACTIVITY,
-    Order.COST: SESSIONS_BY_COST,
-    Order.LOST: SESSIONS_BY_LOSS,
-    Order.FAILED: SESSIONS_BY_FAILURES,
-    Order.CALLS: SESSIONS_BY_CALLS,
+    Order.LAST_ACTIVE: indexes.SESSIONS_BY_ACTIVITY,
+    Order.COST: indexes.SESSIONS_BY_COST,
+    Order.LOST: indexes.SESSIONS_BY_LOSS,
+    Order.FAILED: indexes.SESSIONS_BY_FAILURES,
+    Order.CALLS: indexes.SESSIONS_BY_CALLS,
 }
 
 
@@ -211,6 +197,6 @@ def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
     single = [{field: value} for condition in conditions for field, value in condition.items()]
     if OF_STATUS[Status.FAILED] in single and fields.isdisjoint(_INDEX_OF):
-        return SESSIONS_WITH_FAILURES
-    index = next((index for field, index in _INDEX_OF.items() if field in fields), SESSIONS_BY_TIME)
+        return indexes.SESSIONS_WITH_FAILURES
+    index = next((index for field, index in _INDEX_OF.items() if field in fields), indexes.SESSIONS_BY_TIME)
     return _OF_SEVERAL_BY.get(index, index) if OF_SEVERAL in single else index
