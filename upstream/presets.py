@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from intercept.apis import Dialect
 from upstream.credentials.access import Credential
-from upstream.routes import (
+from upstream.route_tables import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -21,8 +21,8 @@ from upstream.routes import (
     OPENAI_ROUTES,
     RERANK_ROUTE,
     VERTEX_ROUTES,
-    Route,
 )
+from upstream.routes import Route
 
 
 class ProviderType(StrEnum):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from intercept.apis import Dialect
-from upstream.routes import (
+from upstream.route_tables import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -11,10 +11,8 @@ from upstream.routes import (
     COPILOT_ROUTES,
     MANTLE_ROUTES,
     OPENAI_ROUTES,
-    Audience,
-    Route,
-    find_routes,
 )
+from upstream.routes import Audience, Route, find_routes
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile%2Fus.anthropic.claude-sonnet-4-5-20250929-v1:0"
 DEPLOYMENT = "/openai/deployments/my-gpt"

@@ -1,0 +1,170 @@
+"""The routes of each kind of provider: a few are recorded, a few pass through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from intercept import catalog
+from intercept.apis import Api, Dialect
+from upstream.routes import POST, READ, Audience, Route
+
+
+def _recorded(api: Api) -> Route:
+    return Route(api.path, api.dialect, POST, api)
+
+
+def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = Dialect.OPENAI) -> Route:
+    return Route(pattern, dialect, methods, audience=audience)
+
+
+BATCH_RESULTS = "/v1/messages/batches/{id}/results"
+"""The route whose response tells what the requests of a batch of Anthropic's used."""
+_OF_AZURE = "/openai"
+_AS_OPENAI = ("/v1", _OF_AZURE)
+BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
+"""The routes whose responses name the files that a batch of OpenAI's has put out."""
+FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
+"""The routes whose responses may be the output of such a batch."""
+
+
+def _own_batch(rest: str, *methods: str) -> Route:
+    return _own(f"/v1/messages/batches/{{id}}{rest}", Audience.OWN_RESPONSE, *methods, dialect=Dialect.ANTHROPIC)
+
+
+# What takes no conversation, and works on files: of OpenAI, and below a deployment of Azure.
+_MEDIA = (
+    catalog.IMAGES,
+    catalog.IMAGE_EDITS,
+    catalog.IMAGE_VARIATIONS,
+    catalog.TRANSCRIPTIONS,
+    catalog.TRANSLATIONS,
+    catalog.SPEECH,
+)
+
+
+OPENAI_ROUTES = (
+    _recorded(catalog.CHAT_COMPLETIONS),
+    _recorded(catalog.RESPONSES),
+    Route("/v1/responses/compact", Dialect.OPENAI, POST, catalog.RESPONSES),
+    Route("/v1/responses/input_tokens", Dialect.OPENAI, POST),
+    _own("/v1/responses/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
+    _own("/v1/responses/{id}/cancel", Audience.OWN_RESPONSE, *POST),
+    _own("/v1/responses/{id}/input_items", Audience.OWN_RESPONSE, *READ),
+    _own("/v1/conversations", Audience.OWN_KEY, *POST),
+    _own("/v1/conversations/{id}", Audience.OWN_KEY, *READ, "POST", "DELETE"),
+    _own("/v1/conversations/{id}/items", Audience.OWN_KEY, *READ, "POST"),
+    _own("/v1/conversations/{id}/items/*", Audience.OWN_KEY, *READ, "DELETE"),
+    Route("/v1/models", Dialect.OPENAI, READ),
+    Route("/v1/models/*", Dialect.OPENAI, READ),
+    _recorded(catalog.EMBEDDINGS),
+    _recorded(catalog.COMPLETIONS),
+    _recorded(catalog.MODERATIONS),
+    *map(_recorded, _MEDIA),
+    _recorded(catalog.FILES),
+    _own(catalog.FILES.path, Audience.OWN_KEY, *READ),
+    _own("/v1/files/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
+    _own("/v1/files/{id}/content", Audience.OWN_RESPONSE, *READ),
+    _recorded(catalog.UPLOADS),
+    _own("/v1/uploads/{id}/parts", Audience.OWN_RESPONSE, *POST),
+    replace(_recorded(catalog.UPLOAD_COMPLETIONS), audience=Audience.OWN_RESPONSE),
+    _own("/v1/uploads/{id}/cancel", Audience.OWN_RESPONSE, *POST),
+    _recorded(catalog.BATCHES),
+    _own(catalog.BATCHES.path, Audience.OWN_KEY, *READ),
+    _own("/v1/batches/{id}", Audience.OWN_RESPONSE, *READ),
+    _own("/v1/batches/{id}/cancel", Audience.OWN_RESPONSE, *POST),
+)
+RERANK_ROUTE = _recorded(catalog.RERANK)  # not OpenAI's, but of servers that have its other APIs
+MESSAGES_ROUTE = _recorded(catalog.MESSAGES)
+ANTHROPIC_ROUTES = (
+    MESSAGES_ROUTE,
+    _recorded(catalog.MESSAGES_COUNT_TOKENS),
+    _recorded(catalog.MESSAGE_BATCHES),
+    _own(catalog.MESSAGE_BATCHES.path, Audience.OWN_KEY, *READ, dialect=Dialect.ANTHROPIC),
+    _own_batch("", *READ, "DELETE"),
+    _own_batch("/cancel", *POST),
+    _own_batch("/results", *READ),
+    Route("/v1/models", Dialect.ANTHROPIC, READ),
+    Route("/v1/models/*", Dialect.ANTHROPIC, READ),
+    Route("/api/event_logging/*", Dialect.ANTHROPIC, POST),
+)
+
+# Below `/openai/v1` Azure is as OpenAI; a client may leave the first segment to the bridge.
+AZURE_ROUTES = (
+    *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
+    Route("/openai/deployments/{deployment}/chat/completions", Dialect.OPENAI, POST, catalog.CHAT_COMPLETIONS),
+    Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST, catalog.EMBEDDINGS),
+    Route("/openai/deployments/{deployment}/completions", Dialect.OPENAI, POST, catalog.COMPLETIONS),
+    *(
+        replace(_recorded(api), pattern=api.path.replace("/v1/", "/openai/deployments/{deployment}/"))
+        for api in _MEDIA
+        if api is not catalog.IMAGE_VARIATIONS
+    ),
+    *(
+        replace(route, pattern=route.pattern.replace("/v1", _OF_AZURE, 1))
+        for route in OPENAI_ROUTES
+        if route.pattern.startswith(("/v1/responses", "/v1/models", "/v1/files", "/v1/batches"))
+    ),
+)
+COPILOT_ROUTES = (
+    Route("/chat/completions", Dialect.OPENAI, POST, catalog.CHAT_COMPLETIONS, prefix="/v1"),
+    Route("/responses", Dialect.OPENAI, POST, catalog.RESPONSES, prefix="/v1"),
+    Route("/embeddings", Dialect.OPENAI, POST, catalog.EMBEDDINGS, prefix="/v1"),
+    Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
+    Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
+    MESSAGES_ROUTE,
+    _recorded(catalog.MESSAGES_COUNT_TOKENS),
+)
+CHATGPT_ROUTES = tuple(
+    route for route in OPENAI_ROUTES if route.pattern in ("/v1/responses", "/v1/responses/compact", "/v1/models")
+)
+_GEMINI = "/{version}/models"
+GEMINI_ROUTES = (
+    _recorded(catalog.GENERATE_CONTENT),
+    Route(_GEMINI + "/{model}:streamGenerateContent", Dialect.GEMINI, POST, catalog.GENERATE_CONTENT, streams=True),
+    _recorded(catalog.COUNT_TOKENS),
+    _recorded(catalog.EMBED_CONTENT),
+    Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, catalog.EMBED_CONTENT),
+    _recorded(catalog.PREDICT),
+    Route(_GEMINI, Dialect.GEMINI, READ),
+    Route(_GEMINI + "/*", Dialect.GEMINI, READ),
+)
+
+
+def _on_vertex(publisher: str, method: str, dialect: Dialect, api: Api | None, *, streams: bool = False) -> Route:
+    pattern = f"/projects/{{project}}/locations/{{location}}/publishers/{publisher}/models/{method}"
+    return Route(pattern, dialect, POST, api, prefix="/{version}", streams=streams)
+
+
+_OF_VERTEX = (
+    _on_vertex("google", "{model}:generateContent", Dialect.GEMINI, catalog.GENERATE_CONTENT),
+    _on_vertex("google", "{model}:streamGenerateContent", Dialect.GEMINI, catalog.GENERATE_CONTENT, streams=True),
+    _on_vertex("google", "{model}:countTokens", Dialect.GEMINI, catalog.COUNT_TOKENS),
+    _on_vertex("google", "{model}:embedContent", Dialect.GEMINI, catalog.EMBED_CONTENT),
+    _on_vertex("google", "{model}:batchEmbedContents", Dialect.GEMINI, catalog.EMBED_CONTENT),
+    _on_vertex("google", "{model}:predict", Dialect.GEMINI, catalog.PREDICT),
+)
+EXPRESS_ROUTES = tuple(
+    replace(route, pattern=route.pattern.removeprefix("/projects/{project}/locations/{location}"))
+    for route in _OF_VERTEX
+)
+"""Those of Vertex AI in express mode, where the key stands for the project."""
+VERTEX_ROUTES = (
+    *_OF_VERTEX,
+    *EXPRESS_ROUTES,
+    _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES_COUNT_TOKENS),
+    _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES),
+    _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, catalog.MESSAGES, streams=True),
+)
+# A model may be an ARN, with encoded slashes.
+BEDROCK_ROUTES = (
+    _recorded(catalog.INVOKE),
+    Route("/model/{model}/invoke-with-response-stream", Dialect.BEDROCK, POST, catalog.INVOKE, streams=True),
+    _recorded(catalog.CONVERSE),
+    Route("/model/{model}/converse-stream", Dialect.BEDROCK, POST, catalog.CONVERSE, streams=True),
+    Route("/model/{model}/count-tokens", Dialect.BEDROCK, POST, catalog.MESSAGES_COUNT_TOKENS),
+)
+# Mantle has the APIs of both vendors, each below its name; a client may leave that segment to the bridge.
+MANTLE_ROUTES = (
+    *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
+    *(replace(route, prefix="/anthropic") for route in ANTHROPIC_ROUTES if route.pattern.startswith("/v1/messages")),
+)
