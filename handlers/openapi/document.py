@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -53,61 +54,33 @@ SECURITY_SCHEMES = {
     **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
 }
 
-TAGS = {
-    "interceptions": "What was recorded.",
-    "sessions": "Calls that belong together.",
-    "names": "Which models, clients, providers and tags there are.",
-    "providers": "Where calls go.",
-    "refusals": "Calls that the bridge refused.",
-    "statistics": "Statistics.",
-    "limits": "How much of the limits is used.",
-    "policies": "Which models users may call, and how much.",
-    "prices": "Own prices, spend, and comparison with bills.",
-    "webhooks": "Webhooks that receive alerts.",
-    "users": "Users, groups, tokens and sign-in.",
-    "groups": "Groups of users.",
-    "views": "Saved views of the dashboard.",
-    "audit": "Who changed what.",
-    "examples": "An invented company, to try out the dashboard.",
-    "data plane": "Calls to providers, for AI clients.",
-    "operation": "Health and metrics, for operators; without a token.",
-    "dashboard": "A web page.",
+# By tag: what it is of, and the modules that describe it.
+TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
+    "interceptions": ("What was recorded.", (interceptions,)),
+    "sessions": ("Calls that belong together.", (sessions,)),
+    "names": ("Which models, clients, providers and tags there are.", (facets,)),
+    "providers": ("Where calls go.", (providers,)),
+    "refusals": ("Calls that the bridge refused.", (refused,)),
+    "statistics": ("Statistics.", (statistics,)),
+    "limits": ("How much of the limits is used.", (limits, usage)),
+    "policies": ("Which models users may call, and how much.", (policies,)),
+    "prices": ("Own prices, spend, and comparison with bills.", (prices, recosts, spend, reconciliation)),
+    "webhooks": ("Webhooks that receive alerts.", (webhooks,)),
+    "users": ("Users, groups, tokens and sign-in.", (users, tokens, sign_ins, devices, all_tokens)),
+    "groups": ("Groups of users.", (groups,)),
+    "views": ("Saved views of the dashboard.", (views,)),
+    "audit": ("Who changed what.", (audit,)),
+    "examples": ("An invented company, to try out the dashboard.", (examples,)),
+    "data plane": ("Calls to providers, for AI clients.", (calls,)),
+    "operation": ("Health and metrics, for operators; without a token.", (probes,)),
+    "dashboard": ("A web page.", (dashboard,)),
 }
+METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
 
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
 
 Every operation needs a token of the bridge, unless it says otherwise. An owner and an auditor see everything that was
 recorded, a reader its figures without prompts and other texts, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
-
-
-PARTS = (
-    interceptions,
-    sessions,
-    facets,
-    providers,
-    refused,
-    statistics,
-    limits,
-    usage,
-    policies,
-    prices,
-    recosts,
-    spend,
-    reconciliation,
-    webhooks,
-    users,
-    tokens,
-    sign_ins,
-    devices,
-    groups,
-    all_tokens,
-    views,
-    audit,
-    examples,
-    calls,
-    probes,
-    dashboard,
-)
 
 
 def openapi_document(version: str) -> Described:
@@ -122,8 +95,13 @@ def openapi_document(version: str) -> Described:
         },
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in SECURITY_SCHEMES],
-        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
-        "paths": {path: item for part in PARTS for path, item in part.PATHS.items()},
+        "tags": [{"name": name, "description": description} for name, (description, _) in TAGS.items()],
+        "paths": {
+            path: _tagged(item, tag)
+            for tag, (_, parts) in TAGS.items()
+            for part in parts
+            for path, item in part.PATHS.items()
+        },
         "components": {
             "responses": errors.RESPONSES | refusals.RESPONSES,
             "parameters": calls.PARAMETERS,
@@ -136,6 +114,11 @@ def openapi_document(version: str) -> Described:
     document["components"]["schemas"] = dict(sorted(named.items()))
     plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))
     return plain
+
+
+def _tagged(item: Described, tag: str) -> Described:
+    """The item of a path, with the tag in each operation that has no other."""
+    return {key: {"tags": [tag]} | value if key in METHODS else value for key, value in item.items()}
 
 
 def _types(value: Any) -> Iterator[Any]:

@@ -67,7 +67,6 @@ def change(
     summary: str,
     description: str,
     *,
-    tag: str,
     responses: Mapping[str, Described],
     parameters: tuple[Described, ...] = (),
     request: Described | None = None,
@@ -75,7 +74,6 @@ def change(
     """An operation that changes something, with what its body is, if it has one."""
     described: Described = {
         "operationId": operation_id,
-        "tags": [tag],
         "summary": summary,
         "description": description,
         "parameters": list(parameters),
@@ -89,14 +87,12 @@ def get(
     summary: str,
     description: str,
     *,
-    tag: str,
     responses: Mapping[str, Described],
     parameters: tuple[Described, ...] = (),
     public: bool = False,
 ) -> Described:
     """A resource that is read: GET, and HEAD, which has the same responses without their bodies."""
     common: Described = {
-        "tags": [tag],
         "summary": summary,
         "parameters": list(parameters),
         "responses": dict(sorted(responses.items())),

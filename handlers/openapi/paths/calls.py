@@ -21,7 +21,6 @@ from intercept.formats.form_data import FORM_DATA
 from upstream.presets import ALL_ROUTES
 from upstream.routes import Audience, Route
 
-TAG = "data plane"
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
 # Everything that takes a token, but for the cookie.
 SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "SessionToken", "BearerToken")] + [
@@ -95,7 +94,6 @@ def _recorded(route: Route, kind: str) -> Described:
     responses["200"] = response("The provider's response, each piece as soon as it arrives.", streams, recorded)
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
-        "tags": [TAG],
         "summary": "A recorded call",
         "description": "Nothing goes to the provider before the record is acknowledged.",
         "security": SECURITY,
@@ -108,7 +106,6 @@ def _recorded(route: Route, kind: str) -> Described:
 def _passed_on(kind: str, route: Route) -> Described:
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_ALL} | {"default": _OWN}
     operation: Described = {
-        "tags": [TAG],
         "summary": "Passed on, not recorded",
         "description": _FOR_WHOM[route.audience],
         "security": SECURITY,
@@ -119,7 +116,6 @@ def _passed_on(kind: str, route: Route) -> Described:
 
 
 _SOCKET: Described = {
-    "tags": [TAG],
     "summary": "A WebSocket for responses, each of which is recorded",
     "description": "Of the types `openai` and `azure`, unless a setting is off. Others refuse it.",
     "security": SECURITY,
@@ -146,7 +142,6 @@ def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
 _ROOT = {
     "parameters": [{"$ref": "#/components/parameters/Provider"}],
     "head": {
-        "tags": [TAG],
         "summary": "Whether the bridge answers",
         "description": "Without a token; counted by the client's address.",
         "security": [],

@@ -6,7 +6,6 @@ from handlers.openapi.errors import problem
 from handlers.openapi.operations import Described, get, header, in_path, response
 from handlers.openapi.paths.probes import IF_NONE_MATCH
 
-TAG = "dashboard"
 _TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}
 _HTML = {"text/html": {"schema": str}}
 _UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
@@ -20,7 +19,6 @@ PATHS: dict[str, Described] = {
         "getDashboard",
         "The dashboard",
         "What it shows comes from the operations above.",
-        tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
         responses=_PAGE,
@@ -29,7 +27,6 @@ PATHS: dict[str, Described] = {
         "getDocs",
         "This description as a page",
         "Each operation with its fields and examples, to try in a browser that has signed in.",
-        tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
         responses=_PAGE,
@@ -38,7 +35,6 @@ PATHS: dict[str, Described] = {
         "getDashboardFile",
         "A file of the dashboard",
         "Scripts, styles, pictures. Pages name them with an edition before the path, which changes with any file.",
-        tag=TAG,
         public=True,
         parameters=(in_path("file", str, "Its path; it may have slashes, and an edition before it."), IF_NONE_MATCH),
         responses={

@@ -19,7 +19,6 @@ _EXAMPLE = ExampleData(
 )
 _REQUESTED = response("The change is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
 _NOT_OWNER = problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)
-_TAG = "examples"
 
 
 PATHS: dict[str, Described] = {
@@ -28,7 +27,6 @@ PATHS: dict[str, Described] = {
         "Whether there is an invented company",
         "Its people, groups, calls and refusals are shown among all others while it is there. Its users are called like "
         "`ada@example.com`, and all its ids begin with `6578616d-706c-8`.",
-        tag=_TAG,
         responses={"200": response("Its state.", {JSON: body(ExampleData, company=_EXAMPLE)})} | ALWAYS,
     )
     | {
@@ -37,7 +35,6 @@ PATHS: dict[str, Described] = {
             "Fill in an invented company",
             "Two months of calls of 25 people. For owners. A server on the database does it, within a minute or two. Nothing "
             "goes to a provider, and nothing counts for budgets, limits, metrics or alerts of anybody else.",
-            tag=_TAG,
             responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", sentence(THERE))} | CHANGE,
         ),
         "delete": change(
@@ -45,7 +42,6 @@ PATHS: dict[str, Described] = {
             "Remove the invented company",
             "All of it: people, groups, policies, calls, sessions, refusals, totals and the search index. What is not of it "
             "stays exactly as it is. For owners.",
-            tag=_TAG,
             responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", sentence(NOT_THERE))}
             | CHANGE,
         ),

@@ -96,7 +96,6 @@ PATHS: dict[str, Described] = {
         "getLimits",
         "How much of each limit is used",
         "By user, and when more is available. For owners, auditors and readers.",
-        tag="limits",
         responses={
             "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
             "403": problem("The caller is a member.", NOT_YOURS),
@@ -110,7 +109,6 @@ PATHS: dict[str, Described] = {
             "Replays the calls of a time range through proposed limits and rules. Windows are empty at its begin, and a refused "
             "call counts nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of "
             "all, members for their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
-            tag="limits",
             request=body(
                 WhatIfBody,
                 rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),

@@ -7,7 +7,6 @@ from typing import Any
 from handlers.openapi.operations import JSON, Described, body, get, header, header_parameter, response
 from resources.probes import Health, Readiness
 
-TAG = "operation"
 IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier response.")
 
 
@@ -20,7 +19,6 @@ PATHS: dict[str, Described] = {
         "getHealth",
         "Whether the process is alive",
         "For liveness probes.",
-        tag=TAG,
         public=True,
         responses={"200": response("It is.", {JSON: body(Health, alive=Health("ok"))})},
     ),
@@ -28,7 +26,6 @@ PATHS: dict[str, Described] = {
         "getReadiness",
         "Whether calls are accepted",
         "For readiness probes and load balancers.",
-        tag=TAG,
         public=True,
         responses={
             "200": response("They are.", {JSON: body(Readiness, ready=_READY)}),
@@ -41,7 +38,6 @@ PATHS: dict[str, Described] = {
         "getMetrics",
         "Every metric",
         "For Prometheus, in its text format. Names users' ids, models and tools.",
-        tag=TAG,
         public=True,
         responses={"200": response("All of them.", {"text/plain": body(str, metric=_METRIC)})},
     ),
@@ -49,7 +45,6 @@ PATHS: dict[str, Described] = {
         "getDescription",
         "This description",
         "The description of all routes.",
-        tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
         responses={

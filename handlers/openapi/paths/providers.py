@@ -26,8 +26,6 @@ from storage.queries.performance import MAX_CALLS
 from upstream.presets import ProviderType
 from upstream.providers import Availability, Source
 
-TAG = "providers"
-
 _CONFIGURED = [
     ConfiguredProvider(
         "openai",
@@ -101,11 +99,11 @@ _READ_ONLY = problem(
 )
 
 ADD: Described = {
-    "post": change(
+    "post": {"tags": ["providers"]}
+    | change(
         "addProvider",
         "Add a provider",
         "For owners. All servers on the database serve it within 2 s. Keys need `encryption-keys`.",
-        tag=TAG,
         request=body(
             NewProvider, east=NewProvider("openai-east", ProviderType.OPENAI, keys=["sk-proj-abcdefghijklmnop"])
         ),
@@ -127,7 +125,6 @@ PATHS: dict[str, Described] = {
         "`key` where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients "
         "with a key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the "
         "one that answers.",
-        tag=TAG,
         responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})}
         | ALWAYS,
     ),
@@ -136,7 +133,6 @@ PATHS: dict[str, Described] = {
         "How providers fare",
         f"For owners and auditors, by the latest calls of a time range that have ended, at most {MAX_CALLS}, of all users and "
         "providers together. What no call tells is null.",
-        tag=TAG,
         parameters=IN_HOURS,
         responses={
             "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
@@ -148,7 +144,6 @@ PATHS: dict[str, Described] = {
         "getProvider",
         "The settings of a provider",
         "For owners and auditors. Keys appear as hints only.",
-        tag=TAG,
         parameters=(NAME,),
         responses={
             "200": response("The provider.", {JSON: body(DetailedProvider, provider=_EAST)}),
@@ -163,7 +158,6 @@ PATHS: dict[str, Described] = {
             "Change a provider of the database",
             "For owners. What is not given stays as it is, calls that are under way too. With another address, type, "
             "credential or region the keys have to be given again.",
-            tag=TAG,
             parameters=(NAME,),
             request=body(ProviderChange, disabled=ProviderChange(disabled=True)),
             responses={
@@ -178,7 +172,6 @@ PATHS: dict[str, Described] = {
             "removeProvider",
             "Remove a provider of the database, and its keys",
             "For owners. Running calls continue; records stay.",
-            tag=TAG,
             parameters=(NAME,),
             responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY}
             | _ONLY_OWNERS
@@ -190,7 +183,6 @@ PATHS: dict[str, Described] = {
             "checkProvider",
             "Check a provider",
             "For owners. Requests its list of models with each of its keys, which costs nothing.",
-            tag=TAG,
             parameters=(NAME,),
             responses={
                 "200": response("What it said.", {JSON: body(ProviderCheck, well=_CHECK)}),
@@ -207,7 +199,6 @@ PATHS: dict[str, Described] = {
         f"provider, speed and share of 429, by those calls of the time range that are among its latest {MAX_CALLS} of all "
         "providers together; and what all its calls of the time range add up to. `up` is what became of the latest request "
         "of these.",
-        tag=TAG,
         parameters=(NAME, *IN_HOURS),
         responses={
             "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),

@@ -14,7 +14,6 @@ from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, query, response
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
 from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
-from handlers.openapi.paths.accounts.users import TAG
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import (
     CreatedToken,
@@ -43,7 +42,6 @@ PATHS: dict[str, Described] = {
         "listServiceTokens",
         "The tokens of a group",
         "Newest first, with expired and revoked ones. For owners and auditors.",
-        tag=TAG,
         parameters=(NAME, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
@@ -57,7 +55,6 @@ PATHS: dict[str, Described] = {
             "createServiceToken",
             "Create a token of a group",
             "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
-            tag=TAG,
             parameters=(NAME,),
             request=body(NewToken, ci=NewToken("ci", "90d")),
             responses={
@@ -72,7 +69,6 @@ PATHS: dict[str, Described] = {
         "searchTokens",
         "Tokens of all users",
         "Newest first, with expired and revoked ones. For owners and auditors.",
-        tag=TAG,
         parameters=(
             query(
                 "q", _TEXT, "The id of a token, or a part of its name or of the name of its user or group, in any case."
@@ -91,7 +87,6 @@ PATHS: dict[str, Described] = {
             "lookUpToken",
             "Find the user or group of a token",
             "For owners. The token is in the body alone, and is neither kept nor logged.",
-            tag=TAG,
             request=body(TokenText, token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
             responses={
                 "200": response("The token.", {JSON: body(FoundToken, found=_FOUND)}),
@@ -106,7 +101,6 @@ PATHS: dict[str, Described] = {
             "revokeAnyToken",
             "Revoke a token",
             "Users revoke their own tokens, owners any token.",
-            tag=TAG,
             parameters=(_ID,),
             responses={
                 "204": {"description": "The token is revoked, by this request or before."},
@@ -122,7 +116,6 @@ PATHS: dict[str, Described] = {
             "Replace a token",
             "Creates a token of the same user or group, with the same name. The old one works on for a while. Everybody "
             "their own, unless `token-creation` leaves it to owners; owners any token.",
-            tag=TAG,
             parameters=(_ID,),
             request=body(Replacement, overlap=Replacement("24h", "90d")),
             responses={

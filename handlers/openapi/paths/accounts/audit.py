@@ -32,7 +32,6 @@ PATHS: dict[str, Described] = {
         "listAudit",
         "Changes to users and tokens, sign-ins and refused accesses",
         "Newest first. For owners and auditors.",
-        tag="audit",
         parameters=(
             LIMIT,
             query("after_id", UUID, "Start after this one: the last of the previous page."),

@@ -8,7 +8,6 @@ from handlers.api.sign_in.sign_in import MAX_BODY_BYTES
 from handlers.base import TOO_MANY_FAILURES
 from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response, shared
-from handlers.openapi.paths.accounts.users import TAG
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.devices import (
@@ -45,7 +44,6 @@ def _operation(
     return {
         "post": {
             "operationId": operation_id,
-            "tags": [TAG],
             "summary": summary,
             "description": description,
             "security": [],
@@ -101,7 +99,6 @@ PATHS: dict[str, Described] = {
             "lookUpDevice",
             "Find the program of a code",
             "For its user, before they allow it.",
-            tag=TAG,
             request=body(DeviceLookup, code=DeviceLookup("WDJB-MJHT")),
             responses={
                 "200": response("The program.", {JSON: body(Device, device=_DEVICE)}),
@@ -116,7 +113,6 @@ PATHS: dict[str, Described] = {
             "answerDevice",
             "Allow or deny a program a token",
             "For its user. The token belongs to this user; it is created when the program fetches it.",
-            tag=TAG,
             request=body(DeviceAnswer, allow=DeviceAnswer("WDJB-MJHT", "allow")),
             responses={
                 "204": {"description": "It is answered."},

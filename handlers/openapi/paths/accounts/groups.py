@@ -10,8 +10,6 @@ from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
 from storage.accounts.groups import BUILT_IN, CHANGED, MAX_GROUPS_OF_USER, TOO_MANY
 
-TAG = "groups"
-
 _GROUP = Group(RESEARCH.id, RESEARCH.name, "Research", "2026-11-25T08:00:00.000Z", 1)
 _VERSION = {"ETag": header(str, ETAG, '"5b0e6c2f9a1d4e37"')}
 NAME = in_path("group", str, "The name of the group, in any case, or its id.")
@@ -30,7 +28,6 @@ PATHS: dict[str, Described] = {
         "listGroups",
         "The groups of users",
         "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
-        tag=TAG,
         parameters=(LIMIT, OFFSET),
         responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})}
         | _NOT_MEMBERS
@@ -41,7 +38,6 @@ PATHS: dict[str, Described] = {
             "addGroup",
             "Add a group",
             "For owners.",
-            tag=TAG,
             request=body(NewGroup, research=NewGroup("research", "Research")),
             responses={"201": response("The group.", {JSON: body(Group, added=_GROUP)}, _VERSION), "409": _TAKEN}
             | _ONLY_OWNERS
@@ -52,7 +48,6 @@ PATHS: dict[str, Described] = {
         "getGroup",
         "A group",
         "For owners, auditors and readers.",
-        tag=TAG,
         parameters=(NAME,),
         responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
         | _NOT_MEMBERS
@@ -63,7 +58,6 @@ PATHS: dict[str, Described] = {
             "changeGroup",
             "Change a group",
             "For owners. Fields that are not given stay unchanged.",
-            tag=TAG,
             parameters=(NAME, IF_MATCH),
             request=body(GroupChange, name=GroupChange(display_name="Research")),
             responses={
@@ -79,7 +73,6 @@ PATHS: dict[str, Described] = {
             "removeGroup",
             "Remove a group",
             "For owners. Its members stay users, and calls stay recorded with it.",
-            tag=TAG,
             parameters=(NAME, IF_MATCH),
             responses={
                 "204": {"description": "The group is gone."},
@@ -95,7 +88,6 @@ PATHS: dict[str, Described] = {
         "listMembers",
         "The members of a group",
         "By username. For owners, auditors and readers.",
-        tag=TAG,
         parameters=(NAME, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(MemberList, page=MemberList(1, [GRACE]))}),
@@ -109,7 +101,6 @@ PATHS: dict[str, Described] = {
             "addMember",
             "Add a user to a group",
             "For owners. No body is needed.",
-            tag=TAG,
             parameters=(NAME, _USER),
             responses={
                 "204": {"description": "The user is in the group, by this request or before."},
@@ -125,7 +116,6 @@ PATHS: dict[str, Described] = {
             "removeMember",
             "Remove a user from a group",
             "For owners.",
-            tag=TAG,
             parameters=(NAME, _USER),
             responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS | CHANGE,
         ),

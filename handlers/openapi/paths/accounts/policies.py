@@ -45,8 +45,6 @@ from resources.accounts.policies import (
     RecordingRule,
 )
 
-TAG = "policies"
-
 _SHARED = SharedPolicy(
     models=Models(allow=["claude-*"]),
     limits=SharedLimits(
@@ -123,7 +121,6 @@ def _path(
         f"get{name}Policy",
         f"The policy of {of}",
         "`{}` where there is none. For owners and auditors.",
-        tag=TAG,
         parameters=parameters,
         responses={
             "200": response("The policy.", {JSON: policy_body}, _ETAG),
@@ -137,7 +134,6 @@ def _path(
             f"set{name}Policy",
             f"Replace the policy of {of}",
             "For owners. It acts on every server within 2 s.",
-            tag=TAG,
             parameters=(*parameters, IF_MATCH),
             request=policy_body,
             responses=changed,
@@ -146,7 +142,6 @@ def _path(
             f"change{name}Policy",
             f"Change the policy of {of}",
             "For owners. A JSON merge patch (RFC 7396): fields that are not given stay, fields that are null are removed, at any depth.",
-            tag=TAG,
             parameters=(*parameters, IF_MATCH),
             request={"schema": dict[str, Any], "examples": {"models": {"value": {"models": {"deny": ["*-preview"]}}}}},
             responses=changed | unreadable,
@@ -155,7 +150,6 @@ def _path(
             f"remove{name}Policy",
             f"Remove the policy of {of}",
             "For owners.",
-            tag=TAG,
             parameters=(*parameters, IF_MATCH),
             responses={"204": {"description": "The policy is removed."}} | _ONLY_OWNERS | _STALE | missing | CHANGE,
         ),
@@ -167,7 +161,6 @@ PATHS: dict[str, Described] = {
         "listPolicies",
         "All policies",
         "For owners and auditors.",
-        tag=TAG,
         parameters=(LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(PolicyList, page=PolicyList(1, [_LISTED]))}),
@@ -195,7 +188,6 @@ PATHS: dict[str, Described] = {
         "explainPolicy",
         "The limits and rules of a user",
         "Every rule, its source, how much is used, and when more is available. Members may request `me`.",
-        tag=TAG,
         parameters=(
             in_path("name", str, "The username, in any case, or `me`."),
             query("model", str, "Whether this model may be used."),

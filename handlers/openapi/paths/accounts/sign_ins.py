@@ -7,7 +7,7 @@ from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, query, response
-from handlers.openapi.paths.accounts.users import NAME, NOBODY, TAG
+from handlers.openapi.paths.accounts.users import NAME, NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.sign_ins import OpenIDSignIn, SignInSession, SignInSessionList, SignInWays
 from storage.accounts.sign_in.sessions import Method
@@ -35,7 +35,6 @@ PATHS: dict[str, Described] = {
         "getSignIn",
         "The ways to sign in",
         "For the page.",
-        tag=TAG,
         public=True,
         responses={
             "200": response(
@@ -46,7 +45,6 @@ PATHS: dict[str, Described] = {
     BEGIN: {
         "get": {
             "operationId": "beginSignIn",
-            "tags": [TAG],
             "summary": "Sign in at the OpenID provider",
             "description": "For browsers. Redirects to the provider, or back to the page if the provider is unavailable.",
             "security": [],
@@ -63,7 +61,6 @@ PATHS: dict[str, Described] = {
     CALLBACK: {
         "get": {
             "operationId": "endSignInElsewhere",
-            "tags": [TAG],
             "summary": "Finish a sign-in at the OpenID provider",
             "description": "For browsers. Redirects to the dashboard, with a session or with a word for the reason why there is none.",
             "security": [],
@@ -86,7 +83,6 @@ PATHS: dict[str, Described] = {
         "listSignIns",
         "The sessions of a user",
         "The last used session first. Users see their own; owners and auditors see those of all.",
-        tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
@@ -100,7 +96,6 @@ PATHS: dict[str, Described] = {
             "endSignIn",
             "End a session",
             "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
-            tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The id of the session.")),
             responses={
                 "204": {"description": "The session is ended."},

@@ -7,7 +7,7 @@ from msgspec import structs
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
-from handlers.openapi.paths.accounts.users import NAME, NOBODY, TAG
+from handlers.openapi.paths.accounts.users import NAME, NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.identities import TOO_MANY_TOKENS
@@ -34,7 +34,6 @@ PATHS: dict[str, Described] = {
         "listTokens",
         "The tokens of a user",
         "Newest first, with expired and revoked ones. Users see their own; owners and auditors see those of all.",
-        tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
@@ -48,7 +47,6 @@ PATHS: dict[str, Described] = {
             "createToken",
             "Create a token",
             "Users create their own, unless `token-creation` leaves it to owners; owners create them for all.",
-            tag=TAG,
             parameters=(_WHOSE,),
             request=body(NewToken, laptop=NewToken("laptop", "90d")),
             responses={
@@ -66,7 +64,6 @@ PATHS: dict[str, Described] = {
             "revokeToken",
             "Revoke a token",
             "Members revoke their own tokens, owners any token. It stops working within seconds.",
-            tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
             responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN | CHANGE,
         )

@@ -61,7 +61,6 @@ PATHS: dict[str, Described] = {
         "What is used, what is left and when there will be more; their active tokens; and of a time range, what their calls "
         "add up to and what was refused. Everybody may ask for `me`; owners, auditors and readers for all, readers without "
         "tokens.",
-        tag="limits",
         parameters=(in_path("name", str, "The username, in any case, or `me`."), *IN_HOURS),
         responses={
             "200": response("The usage.", {JSON: body(UserUsage, usage=_USAGE)}),

@@ -32,9 +32,6 @@ from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, 
 from storage.accounts.user_accounts import CHANGED, LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import Role
 
-TAG = "users"
-
-
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z", "")
 _REQUESTING = Me(**structs.asdict(_ME), tokens=TokenRules(True, None, None))
 GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at, "4711")
@@ -68,7 +65,6 @@ PATHS: dict[str, Described] = {
         "listUsers",
         "Who may call",
         "By username. For owners, auditors and readers.",
-        tag=TAG,
         parameters=(LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
@@ -81,7 +77,6 @@ PATHS: dict[str, Described] = {
             "addUser",
             "Add a user",
             "For owners. Users sign in with a token.",
-            tag=TAG,
             request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
             responses={
                 "201": response("The user.", {JSON: body(User, added=GRACE)}, _VERSION),
@@ -95,7 +90,6 @@ PATHS: dict[str, Described] = {
         "getUser",
         "A user",
         "Users see themselves; owners, auditors and readers see all.",
-        tag=TAG,
         parameters=(NAME,),
         responses={
             "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
@@ -109,7 +103,6 @@ PATHS: dict[str, Described] = {
             "changeUser",
             "Change a user",
             "For owners. Fields that are not given stay unchanged.",
-            tag=TAG,
             parameters=(NAME, IF_MATCH),
             request=body(UserChange, role=UserChange(Role.AUDITOR)),
             responses={
@@ -125,7 +118,6 @@ PATHS: dict[str, Described] = {
             "removeUser",
             "Remove a user and revoke their tokens",
             "For owners. Calls of the user stay recorded.",
-            tag=TAG,
             parameters=(NAME,),
             responses={
                 "204": {"description": "The user is gone."},
@@ -140,13 +132,11 @@ PATHS: dict[str, Described] = {
         "getMe",
         "The caller",
         "The user whose token it is, and which tokens they may create.",
-        tag=TAG,
         responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})} | ALWAYS,
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {
             "operationId": "signIn",
-            "tags": [TAG],
             "summary": "Sign in with a token",
             "description": "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
             "security": [],
@@ -180,7 +170,6 @@ PATHS: dict[str, Described] = {
         },
         "delete": {
             "operationId": "signOut",
-            "tags": [TAG],
             "summary": "Sign out",
             "description": "The session is ended and its cookie cleared; the token stays valid.",
             "security": [],

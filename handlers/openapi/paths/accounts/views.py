@@ -25,8 +25,6 @@ from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChan
 from storage.accounts.views.documents import Page
 from storage.accounts.views.views import CHANGED, TAKEN, TOO_MANY, UNKNOWN
 
-TAG = "views"
-
 _ID = "2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21"
 _VIEW = SavedView(
     id=UUID(_ID),
@@ -53,7 +51,6 @@ PATHS: dict[str, Described] = {
         "listViews",
         "Saved views",
         "The caller's own, and those that others share, by name.",
-        tag=TAG,
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
         responses={"200": response("The page.", {JSON: body(SavedViewList, page=SavedViewList(1, [_VIEW]))})} | ALWAYS,
     )
@@ -62,7 +59,6 @@ PATHS: dict[str, Described] = {
             "saveView",
             "Save a view",
             "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
-            tag=TAG,
             request=body(NewView, view=_NEW),
             responses={
                 "201": response(
@@ -79,7 +75,6 @@ PATHS: dict[str, Described] = {
         "getView",
         "A saved view",
         "The caller's own, or a shared one.",
-        tag=TAG,
         parameters=(_PARAMETER,),
         responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE | ALWAYS,
     )
@@ -88,7 +83,6 @@ PATHS: dict[str, Described] = {
             "changeView",
             "Change a saved view",
             "For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.",
-            tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             request=body(ViewChange, shared=ViewChange(shared=False)),
             responses={
@@ -104,7 +98,6 @@ PATHS: dict[str, Described] = {
             "removeView",
             "Remove a saved view",
             "For the user who saved it; owners may remove shared ones.",
-            tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE | CHANGE,
         ),

@@ -35,8 +35,6 @@ from storage.alerts.documents import AlertType, DeliveryState
 from storage.alerts.outbox import DELIVERIES_KEPT, MAX_LISTED
 from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN
 
-TAG = "webhooks"
-
 _ID = "7b0f6f0e-52a1-4c37-8b7f-3d2a3d0f9a55"
 _WEBHOOK = Webhook(
     id=UUID(_ID),
@@ -72,7 +70,6 @@ PATHS: dict[str, Described] = {
         "listWebhooks",
         "Webhooks, which receive alerts",
         "Each with the result of its last delivery. For owners.",
-        tag=TAG,
         responses={"200": response("All of them.", {JSON: body(WebhookList, webhooks=WebhookList([_WEBHOOK]))})}
         | _NOT_OWNER
         | ALWAYS,
@@ -82,7 +79,6 @@ PATHS: dict[str, Described] = {
             "addWebhook",
             "Add a webhook",
             "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
-            tag=TAG,
             request=body(NewWebhook, webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
             responses={
                 "201": response(
@@ -100,7 +96,6 @@ PATHS: dict[str, Described] = {
         "getWebhook",
         "A webhook",
         "For owners.",
-        tag=TAG,
         parameters=(_PARAMETER,),
         responses={"200": response("The webhook.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
         | _NOT_OWNER
@@ -112,7 +107,6 @@ PATHS: dict[str, Described] = {
             "changeWebhook",
             "Change a webhook",
             "For owners. Fields that are not given stay unchanged.",
-            tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             request=body(WebhookChange, off=WebhookChange(disabled=True)),
             responses={"200": response("The webhook after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
@@ -125,7 +119,6 @@ PATHS: dict[str, Described] = {
             "removeWebhook",
             "Remove a webhook",
             "For owners. Its waiting deliveries are removed too.",
-            tag=TAG,
             parameters=(_PARAMETER, IF_MATCH),
             responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE | CHANGE,
         ),
@@ -134,7 +127,6 @@ PATHS: dict[str, Described] = {
         "listDeliveries",
         "The last deliveries of a webhook",
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
-        tag=TAG,
         parameters=(_PARAMETER,),
         responses={"200": response("The deliveries.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
         | _NOT_OWNER
@@ -146,7 +138,6 @@ PATHS: dict[str, Described] = {
             "testWebhook",
             "Send a test",
             "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
-            tag=TAG,
             parameters=(_PARAMETER,),
             responses={
                 "202": response(

@@ -16,8 +16,6 @@ from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
 from storage.prices.store import CHANGED
 
-TAG = "prices"
-
 _SENT = PriceListBody(
     [
         PriceBody(
@@ -53,7 +51,6 @@ PATHS: dict[str, Described] = {
         "listPrices",
         "Own prices",
         "They come before list prices. For owners and auditors.",
-        tag=TAG,
         responses={
             "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _ETAG),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
@@ -66,7 +63,6 @@ PATHS: dict[str, Described] = {
             "Replace all own prices",
             "For owners. Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps "
             "its cost.",
-            tag=TAG,
             parameters=(IF_MATCH,),
             request=body(PriceListBody, prices=_SENT),
             responses={

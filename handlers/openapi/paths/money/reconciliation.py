@@ -8,7 +8,6 @@ from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, RECONCIL
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response
-from handlers.openapi.paths.money.prices import TAG
 from limits.protection.user_shares import MAX_EXPORTS
 from resources.money.reconciliation import Figures, Reconciled, Reconciliation, Verdict
 from resources.money.reconciliation_body import ReconciliationBody
@@ -30,7 +29,6 @@ PATHS: dict[str, Described] = {
             "Compare records with what a provider reports and bills",
             "A row for each day and model. The provider's reports are read while the request waits, with the admin key of the "
             "settings. Nothing is changed. For owners and auditors.",
-            tag=TAG,
             request=body(ReconciliationBody, november=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01")),
             responses=CHANGE_WITH_BODY
             | {

@@ -7,7 +7,6 @@ from uuid import UUID
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
-from handlers.openapi.paths.money.prices import TAG
 from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recost_documents import RecostState
@@ -41,7 +40,6 @@ PATHS: dict[str, Described] = {
         "listRecosts",
         "Jobs that price past calls again",
         "The newest 100. For owners and auditors.",
-        tag=TAG,
         responses={
             "200": response("The jobs.", {JSON: body(RecostList, jobs=RecostList([_JOB]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
@@ -54,7 +52,6 @@ PATHS: dict[str, Described] = {
             "Price past calls again",
             "At the prices that hold now. For owners. The servers on the database do it, one job at a time. Totals and "
             "sessions follow exactly; each call keeps its earlier costs.",
-            tag=TAG,
             request=body(RecostBody, november=RecostBody("2026-11-01", "2026-12-01")),
             responses={
                 "202": response(
@@ -72,7 +69,6 @@ PATHS: dict[str, Described] = {
         "getRecost",
         "The progress of a job",
         "For owners and auditors.",
-        tag=TAG,
         parameters=(_PARAMETER,),
         responses={
             "200": _EXAMPLE,
@@ -86,7 +82,6 @@ PATHS: dict[str, Described] = {
             "cancelRecost",
             "Cancel a job",
             "For owners. Calls that were priced again keep their new cost, and the job stays listed.",
-            tag=TAG,
             parameters=(_PARAMETER,),
             responses={
                 "200": _EXAMPLE,

@@ -8,7 +8,6 @@ from handlers.api.money.spend import TOO_SLOW
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
 from handlers.openapi.operations import Described, get, header, query, response
-from handlers.openapi.paths.money.prices import TAG
 from limits.protection.user_shares import MAX_EXPORTS
 from storage.queries.filters.grouped.spending import Dimension
 
@@ -19,7 +18,6 @@ PATHS: dict[str, Described] = {
         "exportSpend",
         "Export what calls cost",
         "A row for each period and each combination of `group_by`. Each call is in one row. Members see their own calls.",
-        tag=TAG,
         parameters=(
             query("from", str, "The first day in UTC; without it the first one of this month.", example="2026-11-01"),
             query(

@@ -7,7 +7,6 @@ from handlers.openapi.operations import JSON, Described, body, get, query, respo
 from handlers.openapi.paths.providers import ADD
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 
-TAG = "names"
 PREFIX = query("q", str, "Only those that begin with it; case matters.", example="gpt")
 
 
@@ -16,7 +15,6 @@ def _names(operation_id: str, what: str, *examples: str) -> Described:
         operation_id,
         f"The {what} that occur",
         "Each once, sorted; only from calls that the caller may see.",
-        tag=TAG,
         parameters=(PREFIX, LIMIT, OFFSET),
         responses={"200": response("The names.", {JSON: body(list[str], names=list(examples))})} | ALWAYS,
     )

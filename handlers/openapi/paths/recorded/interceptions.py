@@ -58,13 +58,11 @@ LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Continue after the event with
 _BUSY = {"Retry-After": RETRY_AFTER}
 _EVENT = f"event: interception\nid: 8265D3\ndata: {msgspec.json.encode(EXAMPLE).decode()}\n\n"
 
-TAG = "interceptions"
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/interceptions": get(
         "listInterceptions",
         "What was recorded",
         "Newest first. Calls in flight are left out unless the search has a `status`.",
-        tag=TAG,
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
         responses={"200": response("A page.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})}
         | WORDS
@@ -74,7 +72,6 @@ PATHS: dict[str, Described] = {
         "getInterception",
         "One interception",
         "Calls in flight have one too.",
-        tag=TAG,
         parameters=(in_path("id", UUID, "The id of the interception."),),
         responses={
             "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
@@ -86,7 +83,6 @@ PATHS: dict[str, Described] = {
         "exportInterceptions",
         "Export all that match",
         "Newest first. To continue an interrupted export, pass the last received id as `after_id`.",
-        tag=TAG,
         parameters=(FORMAT, SEARCH, AFTER, ROWS),
         responses=ALWAYS
         | WORDS
@@ -113,7 +109,6 @@ PATHS: dict[str, Described] = {
         "Live events: interceptions as they start and end",
         "Server-sent events: `interception` with one as its data, when it starts and when it ends; `reset` when the events "
         "since `Last-Event-ID` are not known any more.",
-        tag=TAG,
         parameters=(SEARCH, LAST_EVENT_ID),
         responses=ALWAYS
         | WORDS

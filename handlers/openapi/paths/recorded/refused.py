@@ -84,7 +84,6 @@ PATHS: dict[str, Described] = {
         "Failed calls by provider, model, status, type and message, and refusals by provider, model, status and rule; the most "
         "frequent first. Refusals are left out where the search asks for what they do not have. With "
         "`Accept: application/x-ndjson` lines of progress come before the result, where there is much to read.",
-        tag="refusals",
         parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
         responses={
             "200": response(
@@ -102,7 +101,6 @@ PATHS: dict[str, Described] = {
         "listRefusals",
         "Refused calls",
         "Newest first. Equal refusals within a minute are one row; the statistics count each of them.",
-        tag="refusals",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
         responses={"200": response("A page.", {JSON: body(RefusalList, page=RefusalList(1, [REFUSAL]))})} | ALWAYS,
     ),

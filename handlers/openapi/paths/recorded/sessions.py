@@ -19,9 +19,6 @@ from resources.recorded.sessions import Retries, Session, SessionDetail, Session
 from resources.recorded.timelines import Timeline, TimelineCall, ToolCall, ToolFigures
 from storage.queries.sessions.session_list import Order
 
-TAG = "sessions"
-
-
 _TOKENS = TokenCounts(13, 89, 13, 0)
 _SESSION = Session(
     id=UUID("e7f1a8b2-5b0e-5a35-9d43-3c8f5d0b7a11"),
@@ -109,7 +106,6 @@ PATHS: dict[str, Described] = {
         "listSessions",
         "Sessions: calls that belong together",
         "Newest first, or in another order.",
-        tag=TAG,
         parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
         responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
         | WORDS
@@ -119,7 +115,6 @@ PATHS: dict[str, Described] = {
         "getSession",
         "One session, with its threads",
         "A session appears when its first call has ended.",
-        tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
         responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
         | ALWAYS
@@ -129,7 +124,6 @@ PATHS: dict[str, Described] = {
         "getTimeline",
         "The timeline of a session",
         "Its calls, the tools of its agents and their results, loops, and refusals in this time.",
-        tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."),),
         responses={"200": response("The time axis.", {JSON: body(Timeline, timeline=_TIMELINE)})}
         | ALWAYS

@@ -136,7 +136,6 @@ PATHS: dict[str, Described] = {
         "any of `of`, `q`, `order_by`, `limit`, `offset`, `tz`, `compare`, `format`, a bucket `week`, `month` or `all`, or a "
         "`group_by` that series do not have, the answer is `groups`: every group there is, page by page. With "
         "`format=series` it is series, which take `q` and `compare` too.",
-        tag="statistics",
         parameters=(
             query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
             query("to", Timestamp, "Until before then, made later to a whole bucket; without it now."),
