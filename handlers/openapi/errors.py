@@ -11,7 +11,7 @@ from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
-from handlers.openapi.operations import JSON, Described, body, header, response, shared
+from handlers.openapi.operations import JSON, Described, body, header, response
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.protection.user_shares import DEFAULT_REQUESTS
@@ -68,33 +68,10 @@ RESPONSES = {
     ),
 }
 
-# What every change may answer instead, and every one with a body.
-CHANGE = {
-    "401": shared("Unauthorized"),
-    "429": shared("TooManyRequests"),
-    "500": shared("InternalError"),
-    "503": shared("Unavailable"),
-}
-CHANGE_WITH_BODY = CHANGE | {
-    "400": shared("InvalidBody"),
-    "408": shared("LateBody"),
-    "413": shared("BodyTooLarge"),
-    "415": shared("BodyNotJSON"),
-}
-
 # What a search for words may answer instead.
 WORDS = {
     "403": problem("Words without a key search texts, which a reader does not see.", NOT_FOR_READERS),
     "501": problem(
         "Words are searched for, and the MongoDB is a single server, without an index of them.", UNSUPPORTED
     ),
-}
-
-# What every resource of the control plane may answer instead.
-ALWAYS = {
-    "400": shared("InvalidQuery"),
-    "401": shared("Unauthorized"),
-    "429": shared("TooManyRequests"),
-    "500": shared("InternalError"),
-    "503": shared("Unavailable"),
 }

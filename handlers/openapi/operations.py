@@ -62,6 +62,29 @@ def shared(name: str) -> Described:
     return {"$ref": f"#/components/responses/{name}"}
 
 
+# What every resource of the control plane may respond with instead.
+ALWAYS = {
+    "400": shared("InvalidQuery"),
+    "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}
+# What every change may respond with instead, and every one with a body.
+CHANGE = {
+    "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}
+CHANGE_WITH_BODY = CHANGE | {
+    "400": shared("InvalidBody"),
+    "408": shared("LateBody"),
+    "413": shared("BodyTooLarge"),
+    "415": shared("BodyNotJSON"),
+}
+
+
 def change(
     operation_id: str,
     summary: str,
@@ -71,13 +94,13 @@ def change(
     parameters: tuple[Described, ...] = (),
     request: Described | None = None,
 ) -> Described:
-    """An operation that changes something, with what its body is, if it has one."""
+    """An operation that changes something, with what its body is, if it has one; `responses` besides `CHANGE`."""
     described: Described = {
         "operationId": operation_id,
         "summary": summary,
         "description": description,
         "parameters": list(parameters),
-        "responses": dict(sorted(responses.items())),
+        "responses": dict(sorted(((CHANGE_WITH_BODY if request else CHANGE) | dict(responses)).items())),
     }
     return described | {"requestBody": {"required": True, "content": {JSON: request}}} if request else described
 
@@ -91,11 +114,11 @@ def get(
     parameters: tuple[Described, ...] = (),
     public: bool = False,
 ) -> Described:
-    """A resource that is read: GET, and HEAD, which has the same responses without their bodies."""
+    """A resource that is read: GET, and HEAD, which has the same responses without their bodies; `responses` besides `ALWAYS`, unless it is public."""
     common: Described = {
         "summary": summary,
         "parameters": list(parameters),
-        "responses": dict(sorted(responses.items())),
+        "responses": dict(sorted((({} if public else ALWAYS) | dict(responses)).items())),
     }
     if public:
         common["security"] = []

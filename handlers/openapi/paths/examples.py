@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.api.examples import NOT_YOURS_TO_CHANGE
-from handlers.openapi.errors import ALWAYS, CHANGE, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
 from handlers.problems import sentence
 from resources.examples import ExampleData
@@ -27,7 +27,7 @@ PATHS: dict[str, Described] = {
         "Whether there is an invented company",
         "Its people, groups, calls and refusals are shown among all others while it is there. Its users are called like "
         "`ada@example.com`, and all its ids begin with `6578616d-706c-8`.",
-        responses={"200": response("Its state.", {JSON: body(ExampleData, company=_EXAMPLE)})} | ALWAYS,
+        responses={"200": response("Its state.", {JSON: body(ExampleData, company=_EXAMPLE)})},
     )
     | {
         "post": change(
@@ -35,15 +35,14 @@ PATHS: dict[str, Described] = {
             "Fill in an invented company",
             "Two months of calls of 25 people. For owners. A server on the database does it, within a minute or two. Nothing "
             "goes to a provider, and nothing counts for budgets, limits, metrics or alerts of anybody else.",
-            responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", sentence(THERE))} | CHANGE,
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "409": problem("It is there.", sentence(THERE))},
         ),
         "delete": change(
             "removeExamples",
             "Remove the invented company",
             "All of it: people, groups, policies, calls, sessions, refusals, totals and the search index. What is not of it "
             "stays exactly as it is. For owners.",
-            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", sentence(NOT_THERE))}
-            | CHANGE,
+            responses={"202": _REQUESTED, "403": _NOT_OWNER, "404": problem("There is none.", sentence(NOT_THERE))},
         ),
     }
 }

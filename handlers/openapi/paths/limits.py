@@ -8,7 +8,7 @@ import msgspec
 
 from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.watched import LINES, TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, RETRY_AFTER, WORDS, problem
+from handlers.openapi.errors import RETRY_AFTER, WORDS, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, response
 from limits.policies.policy import Limits, Models, Rate, SharedLimits
 from resources import limits as resources
@@ -99,8 +99,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
             "403": problem("The caller is a member.", NOT_YOURS),
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/limits/what-if": {
         "post": change(
@@ -114,8 +113,7 @@ PATHS: dict[str, Described] = {
                 rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),
                 models=WhatIfBody("2026-11-16", models=Models(allow=["claude-*"]), to="2026-11-23", q="invoice"),
             ),
-            responses=CHANGE_WITH_BODY
-            | WORDS
+            responses=WORDS
             | {
                 "200": response(
                     "What would have been refused.",

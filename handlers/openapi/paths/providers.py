@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
 from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from limits.protection.circuit_breaker import State as CircuitState
@@ -111,8 +111,7 @@ ADD: Described = {
             "201": response("The provider.", {JSON: body(DetailedProvider, added=_EAST)}),
             "409": problem("The name is taken.", "A provider named openai-east exists already."),
         }
-        | _ONLY_OWNERS
-        | CHANGE_WITH_BODY,
+        | _ONLY_OWNERS,
     )
 }
 """Beside the names of providers, which `facets` has."""
@@ -125,8 +124,7 @@ PATHS: dict[str, Described] = {
         "`key` where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients "
         "with a key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the "
         "one that answers.",
-        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})}
-        | ALWAYS,
+        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})},
     ),
     "/api/v2/aibridge/providers/performance": get(
         "listProviderPerformance",
@@ -137,8 +135,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
             "403": problem("The caller is a member.", NOT_YOURS),
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/providers/{name}": get(
         "getProvider",
@@ -149,8 +146,7 @@ PATHS: dict[str, Described] = {
             "200": response("The provider.", {JSON: body(DetailedProvider, provider=_EAST)}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NONE,
-        }
-        | ALWAYS,
+        },
     )
     | {
         "patch": change(
@@ -165,17 +161,14 @@ PATHS: dict[str, Described] = {
                 "404": NONE,
                 "409": _READ_ONLY,
             }
-            | _ONLY_OWNERS
-            | CHANGE_WITH_BODY,
+            | _ONLY_OWNERS,
         ),
         "delete": change(
             "removeProvider",
             "Remove a provider of the database, and its keys",
             "For owners. Running calls continue; records stay.",
             parameters=(NAME,),
-            responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY}
-            | _ONLY_OWNERS
-            | CHANGE,
+            responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY} | _ONLY_OWNERS,
         ),
     },
     "/api/v2/aibridge/providers/{name}/check": {
@@ -188,8 +181,7 @@ PATHS: dict[str, Described] = {
                 "200": response("What it said.", {JSON: body(ProviderCheck, well=_CHECK)}),
                 "404": problem("There is no such provider.", "There is no provider named openai-east."),
             }
-            | _ONLY_OWNERS
-            | CHANGE,
+            | _ONLY_OWNERS,
         )
     },
     "/api/v2/aibridge/providers/{name}/usage": get(
@@ -204,7 +196,6 @@ PATHS: dict[str, Described] = {
             "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),
             "403": problem("The caller is a member.", NOT_YOURS),
             "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
-        }
-        | ALWAYS,
+        },
     ),
 }

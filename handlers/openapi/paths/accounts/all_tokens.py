@@ -10,7 +10,7 @@ from msgspec import Meta, structs
 from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, query, response
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
 from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
@@ -47,8 +47,7 @@ PATHS: dict[str, Described] = {
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NO_GROUP,
-        }
-        | ALWAYS,
+        },
     )
     | {
         "post": change(
@@ -61,8 +60,7 @@ PATHS: dict[str, Described] = {
                 "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
                 "403": problem("Only owners may do this.", ONLY_OWNERS),
                 "404": NO_GROUP,
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
     "/api/v2/aibridge/tokens": get(
@@ -79,8 +77,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The page.", {JSON: body(FoundTokenList, page=FoundTokenList(1, [_FOUND]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/tokens/lookup": {
         "post": change(
@@ -92,8 +89,7 @@ PATHS: dict[str, Described] = {
                 "200": response("The token.", {JSON: body(FoundToken, found=_FOUND)}),
                 "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
                 "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
     "/api/v2/aibridge/tokens/{id}": {
@@ -106,8 +102,7 @@ PATHS: dict[str, Described] = {
                 "204": {"description": "The token is revoked, by this request or before."},
                 "403": _SERVICE,
                 "404": _NO_TOKEN,
-            }
-            | CHANGE,
+            },
         )
     },
     "/api/v2/aibridge/tokens/{id}/replace": {
@@ -126,8 +121,7 @@ PATHS: dict[str, Described] = {
                     "The token is not valid any more, or the user has too many.",
                     'The token "d3W24SnZZB" is not valid any more: create another one.',
                 ),
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
 }

@@ -6,7 +6,7 @@ from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
 from handlers.api.sign_in.sign_in import MAX_BODY_BYTES
 from handlers.base import TOO_MANY_FAILURES
-from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.errors import RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response, shared
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
@@ -104,8 +104,7 @@ PATHS: dict[str, Described] = {
                 "200": response("The program.", {JSON: body(Device, device=_DEVICE)}),
                 "403": _MAY_NOT,
                 "404": _NO_CODE,
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
     "/api/v2/aibridge/device/answer": {
@@ -118,8 +117,7 @@ PATHS: dict[str, Described] = {
                 "204": {"description": "It is answered."},
                 "403": _MAY_NOT,
                 "404": _NO_CODE,
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
 }

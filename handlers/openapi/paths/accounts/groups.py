@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, in_path, response
 from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -29,9 +29,7 @@ PATHS: dict[str, Described] = {
         "The groups of users",
         "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})}
-        | _NOT_MEMBERS
-        | ALWAYS,
+        responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})} | _NOT_MEMBERS,
     )
     | {
         "post": change(
@@ -40,8 +38,7 @@ PATHS: dict[str, Described] = {
             "For owners.",
             request=body(NewGroup, research=NewGroup("research", "Research")),
             responses={"201": response("The group.", {JSON: body(Group, added=_GROUP)}, _VERSION), "409": _TAKEN}
-            | _ONLY_OWNERS
-            | CHANGE_WITH_BODY,
+            | _ONLY_OWNERS,
         )
     },
     "/api/v2/aibridge/groups/{group}": get(
@@ -50,8 +47,7 @@ PATHS: dict[str, Described] = {
         "For owners, auditors and readers.",
         parameters=(NAME,),
         responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
-        | _NOT_MEMBERS
-        | ALWAYS,
+        | _NOT_MEMBERS,
     )
     | {
         "patch": change(
@@ -66,8 +62,7 @@ PATHS: dict[str, Described] = {
                 "409": _TAKEN,
                 "412": _CHANGED,
             }
-            | _ONLY_OWNERS
-            | CHANGE_WITH_BODY,
+            | _ONLY_OWNERS,
         ),
         "delete": change(
             "removeGroup",
@@ -80,8 +75,7 @@ PATHS: dict[str, Described] = {
                 "409": _HAS_POLICY,
                 "412": _CHANGED,
             }
-            | _ONLY_OWNERS
-            | CHANGE,
+            | _ONLY_OWNERS,
         ),
     },
     "/api/v2/aibridge/groups/{group}/members": get(
@@ -93,8 +87,7 @@ PATHS: dict[str, Described] = {
             "200": response("The page.", {JSON: body(MemberList, page=MemberList(1, [GRACE]))}),
             "404": NO_GROUP,
         }
-        | _NOT_MEMBERS
-        | ALWAYS,
+        | _NOT_MEMBERS,
     ),
     "/api/v2/aibridge/groups/{group}/members/{user}": {
         "put": change(
@@ -109,15 +102,14 @@ PATHS: dict[str, Described] = {
                     "The user is in the maximum number of groups.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
                 ),
             }
-            | _ONLY_OWNERS
-            | CHANGE,
+            | _ONLY_OWNERS,
         ),
         "delete": change(
             "removeMember",
             "Remove a user from a group",
             "For owners.",
             parameters=(NAME, _USER),
-            responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS | CHANGE,
+            responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS,
         ),
     },
 }

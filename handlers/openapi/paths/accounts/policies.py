@@ -13,7 +13,7 @@ from handlers.api.accounts.policies import (
     NOT_YOURS_TO_SEE,
     NOTE_HEADER,
 )
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import (
     ETAG,
     IF_MATCH,
@@ -116,7 +116,7 @@ def _path(
     unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
     policy_body = body(kind, policy=example)
     responses = {"200": response("The policy after the change.", {JSON: policy_body}, _NOTED)}
-    changed = responses | _ONLY_OWNERS | _STALE | missing | CHANGE_WITH_BODY | _TOO_LARGE
+    changed = responses | _ONLY_OWNERS | _STALE | missing | _TOO_LARGE
     return get(
         f"get{name}Policy",
         f"The policy of {of}",
@@ -127,8 +127,7 @@ def _path(
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | missing
-        | unreadable
-        | ALWAYS,
+        | unreadable,
     ) | {
         "put": change(
             f"set{name}Policy",
@@ -151,7 +150,7 @@ def _path(
             f"Remove the policy of {of}",
             "For owners.",
             parameters=(*parameters, IF_MATCH),
-            responses={"204": {"description": "The policy is removed."}} | _ONLY_OWNERS | _STALE | missing | CHANGE,
+            responses={"204": {"description": "The policy is removed."}} | _ONLY_OWNERS | _STALE | missing,
         ),
     }
 
@@ -165,8 +164,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The page.", {JSON: body(PolicyList, page=PolicyList(1, [_LISTED]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", SharedPolicy, _SHARED),
     "/api/v2/aibridge/policies/groups/{group}": _path(
@@ -198,7 +196,6 @@ PATHS: dict[str, Described] = {
             "200": response("What holds.", {JSON: body(Explanation, explanation=EXPLANATION)}),
             "403": problem("Members may only request themselves.", explanation.NOT_YOURS_TO_SEE),
             "404": problem("There is no such user.", 'There is no user named "grace".'),
-        }
-        | ALWAYS,
+        },
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
-from handlers.openapi.errors import ALWAYS, CHANGE, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, query, response
 from handlers.openapi.paths.accounts.users import NAME, NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -88,8 +88,7 @@ PATHS: dict[str, Described] = {
             "200": response("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
             "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/users/{name}/sessions/{id}": {
         "delete": change(
@@ -101,8 +100,7 @@ PATHS: dict[str, Described] = {
                 "204": {"description": "The session is ended."},
                 "403": problem("It is the session of another user.", NOT_YOURS_TO_END),
                 "404": problem("There is no such session.", "There is no such session; it may have ended."),
-            }
-            | CHANGE,
+            },
         )
     },
 }

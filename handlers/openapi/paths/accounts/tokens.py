@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
 from handlers.openapi.paths.accounts.users import NAME, NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -39,8 +39,7 @@ PATHS: dict[str, Described] = {
             "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
             "403": problem("Members may only request their own tokens.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
-        }
-        | ALWAYS,
+        },
     )
     | {
         "post": change(
@@ -55,8 +54,7 @@ PATHS: dict[str, Described] = {
                     "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
                 ),
             }
-            | _OWN
-            | CHANGE_WITH_BODY,
+            | _OWN,
         )
     },
     "/api/v2/aibridge/users/{name}/tokens/{id}": {
@@ -65,7 +63,7 @@ PATHS: dict[str, Described] = {
             "Revoke a token",
             "Members revoke their own tokens, owners any token. It stops working within seconds.",
             parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
-            responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN | CHANGE,
+            responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN,
         )
     },
 }

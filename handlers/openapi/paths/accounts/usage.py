@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
-from handlers.openapi.errors import ALWAYS, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, get, in_path, response
 from handlers.openapi.paths.accounts.policies import EXPLANATION
 from handlers.openapi.paths.recorded.refused import REFUSAL
@@ -66,7 +66,6 @@ PATHS: dict[str, Described] = {
             "200": response("The usage.", {JSON: body(UserUsage, usage=_USAGE)}),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": problem("There is no such user.", 'There is no user named "grace".'),
-        }
-        | ALWAYS,
+        },
     ),
 }

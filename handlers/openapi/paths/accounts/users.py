@@ -10,7 +10,7 @@ from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
-from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.errors import CHALLENGE, RETRY_AFTER, problem
 from handlers.openapi.operations import (
     ETAG,
     IF_MATCH,
@@ -69,8 +69,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | ALWAYS,
+        },
     )
     | {
         "post": change(
@@ -82,8 +81,7 @@ PATHS: dict[str, Described] = {
                 "201": response("The user.", {JSON: body(User, added=GRACE)}, _VERSION),
                 "409": problem("The username is taken.", 'A user named "grace" exists already.'),
             }
-            | _ONLY_OWNERS
-            | CHANGE_WITH_BODY,
+            | _ONLY_OWNERS,
         )
     },
     "/api/v2/aibridge/users/{name}": get(
@@ -95,8 +93,7 @@ PATHS: dict[str, Described] = {
             "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
-        }
-        | ALWAYS,
+        },
     )
     | {
         "patch": change(
@@ -111,8 +108,7 @@ PATHS: dict[str, Described] = {
                 "409": problem("The last owner would be gone.", _LAST),
                 "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
             }
-            | _ONLY_OWNERS
-            | CHANGE_WITH_BODY,
+            | _ONLY_OWNERS,
         ),
         "delete": change(
             "removeUser",
@@ -124,15 +120,14 @@ PATHS: dict[str, Described] = {
                 "404": NOBODY,
                 "409": problem("Owners cannot remove themselves.", sentence(NOT_ONESELF)),
             }
-            | _ONLY_OWNERS
-            | CHANGE,
+            | _ONLY_OWNERS,
         ),
     },
     "/api/v2/aibridge/users/me": get(
         "getMe",
         "The caller",
         "The user whose token it is, and which tokens they may create.",
-        responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})} | ALWAYS,
+        responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})},
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {

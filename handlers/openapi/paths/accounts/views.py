@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import (
     ETAG,
     IF_MATCH,
@@ -52,7 +52,7 @@ PATHS: dict[str, Described] = {
         "Saved views",
         "The caller's own, and those that others share, by name.",
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
-        responses={"200": response("The page.", {JSON: body(SavedViewList, page=SavedViewList(1, [_VIEW]))})} | ALWAYS,
+        responses={"200": response("The page.", {JSON: body(SavedViewList, page=SavedViewList(1, [_VIEW]))})},
     )
     | {
         "post": change(
@@ -67,8 +67,7 @@ PATHS: dict[str, Described] = {
                     {"Location": header(str, "Where it is.", f"/api/v2/aibridge/views/{_ID}")} | _VERSION,
                 ),
                 "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
     "/api/v2/aibridge/views/{id}": get(
@@ -76,7 +75,7 @@ PATHS: dict[str, Described] = {
         "A saved view",
         "The caller's own, or a shared one.",
         parameters=(_PARAMETER,),
-        responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE | ALWAYS,
+        responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE,
     )
     | {
         "patch": change(
@@ -91,15 +90,14 @@ PATHS: dict[str, Described] = {
             }
             | _NOT_YOURS
             | _NONE
-            | _STALE
-            | CHANGE_WITH_BODY,
+            | _STALE,
         ),
         "delete": change(
             "removeView",
             "Remove a saved view",
             "For the user who saved it; owners may remove shared ones.",
             parameters=(_PARAMETER, IF_MATCH),
-            responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE | CHANGE,
+            responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE,
         ),
     },
 }

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import structs
 
 from handlers.api.alerts.webhooks import NOT_YOURS
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import (
     ETAG,
     IF_MATCH,
@@ -71,8 +71,7 @@ PATHS: dict[str, Described] = {
         "Webhooks, which receive alerts",
         "Each with the result of its last delivery. For owners.",
         responses={"200": response("All of them.", {JSON: body(WebhookList, webhooks=WebhookList([_WEBHOOK]))})}
-        | _NOT_OWNER
-        | ALWAYS,
+        | _NOT_OWNER,
     )
     | {
         "post": change(
@@ -88,8 +87,7 @@ PATHS: dict[str, Described] = {
                 ),
                 "409": problem("There are too many.", sentence(TOO_MANY)),
             }
-            | _NOT_OWNER
-            | CHANGE_WITH_BODY,
+            | _NOT_OWNER,
         )
     },
     "/api/v2/aibridge/webhooks/{id}": get(
@@ -99,8 +97,7 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={"200": response("The webhook.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
         | _NOT_OWNER
-        | _NONE
-        | ALWAYS,
+        | _NONE,
     )
     | {
         "patch": change(
@@ -112,15 +109,14 @@ PATHS: dict[str, Described] = {
             responses={"200": response("The webhook after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
             | _NOT_OWNER
             | _NONE
-            | _STALE
-            | CHANGE_WITH_BODY,
+            | _STALE,
         ),
         "delete": change(
             "removeWebhook",
             "Remove a webhook",
             "For owners. Its waiting deliveries are removed too.",
             parameters=(_PARAMETER, IF_MATCH),
-            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE | CHANGE,
+            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE,
         ),
     },
     "/api/v2/aibridge/webhooks/{id}/deliveries": get(
@@ -130,8 +126,7 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={"200": response("The deliveries.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
         | _NOT_OWNER
-        | _NONE
-        | ALWAYS,
+        | _NONE,
     ),
     "/api/v2/aibridge/webhooks/{id}/test": {
         "post": change(
@@ -146,8 +141,7 @@ PATHS: dict[str, Described] = {
                 )
             }
             | _NOT_OWNER
-            | _NONE
-            | CHANGE,
+            | _NONE,
         )
     },
 }

@@ -10,7 +10,7 @@ from handlers.api.money.prices import (
     NOT_YOURS_TO_CHANGE,
     NOT_YOURS_TO_SEE,
 )
-from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, response
 from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
@@ -54,8 +54,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _ETAG),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | ALWAYS,
+        },
     )
     | {
         "put": change(
@@ -70,7 +69,6 @@ PATHS: dict[str, Described] = {
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "412": problem("They have another version.", sentence(CHANGED)),
             }
-            | CHANGE_WITH_BODY
             | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES))},
         )
     },

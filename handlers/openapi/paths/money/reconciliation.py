@@ -6,7 +6,7 @@ from datetime import date
 
 from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, RECONCILE_SECONDS, TOO_SLOW
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.errors import RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Described, body, change, response
 from limits.protection.user_shares import MAX_EXPORTS
 from resources.money.reconciliation import Figures, Reconciled, Reconciliation, Verdict
@@ -30,8 +30,7 @@ PATHS: dict[str, Described] = {
             "A row for each day and model. The provider's reports are read while the request waits, with the admin key of the "
             "settings. Nothing is changed. For owners and auditors.",
             request=body(ReconciliationBody, november=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01")),
-            responses=CHANGE_WITH_BODY
-            | {
+            responses={
                 "200": response(
                     "What came out.",
                     {

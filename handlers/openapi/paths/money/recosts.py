@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.errors import problem
 from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
 from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
@@ -43,8 +43,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The jobs.", {JSON: body(RecostList, jobs=RecostList([_JOB]))}),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | ALWAYS,
+        },
     )
     | {
         "post": change(
@@ -61,8 +60,7 @@ PATHS: dict[str, Described] = {
                 ),
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
-            }
-            | CHANGE_WITH_BODY,
+            },
         )
     },
     "/api/v2/aibridge/prices/recosts/{id}": get(
@@ -74,8 +72,7 @@ PATHS: dict[str, Described] = {
             "200": _EXAMPLE,
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": problem("There is none.", sentence(UNKNOWN)),
-        }
-        | ALWAYS,
+        },
     )
     | {
         "delete": change(
@@ -88,8 +85,7 @@ PATHS: dict[str, Described] = {
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "404": problem("There is none.", sentence(UNKNOWN)),
                 "409": problem("It has ended.", sentence(ENDED)),
-            }
-            | CHANGE,
+            },
         )
     },
 }

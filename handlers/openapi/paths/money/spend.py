@@ -6,7 +6,7 @@ from typing import Literal
 
 from handlers.api.money.spend import TOO_SLOW
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
+from handlers.openapi.errors import RETRY_AFTER, problem
 from handlers.openapi.operations import Described, get, header, query, response
 from limits.protection.user_shares import MAX_EXPORTS
 from storage.queries.filters.grouped.spending import Dimension
@@ -37,8 +37,7 @@ PATHS: dict[str, Described] = {
                 default="csv",
             ),
         ),
-        responses=ALWAYS
-        | {
+        responses={
             "200": response(
                 "A download. If something fails half way, the connection is closed early.",
                 {"text/csv": {"schema": str}},

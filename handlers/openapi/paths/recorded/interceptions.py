@@ -16,7 +16,7 @@ from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORT
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import ALWAYS, RETRY_AFTER, WORDS, problem
+from handlers.openapi.errors import RETRY_AFTER, WORDS, problem
 from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (
     JSON,
@@ -65,8 +65,7 @@ PATHS: dict[str, Described] = {
         "Newest first. Calls in flight are left out unless the search has a `status`.",
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
         responses={"200": response("A page.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})}
-        | WORDS
-        | ALWAYS,
+        | WORDS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
         "getInterception",
@@ -76,16 +75,14 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
             "404": problem("There is no such interception that the caller may see.", UNKNOWN_INTERCEPTION),
-        }
-        | ALWAYS,
+        },
     ),
     "/api/v2/aibridge/interceptions/export": get(
         "exportInterceptions",
         "Export all that match",
         "Newest first. To continue an interrupted export, pass the last received id as `after_id`.",
         parameters=(FORMAT, SEARCH, AFTER, ROWS),
-        responses=ALWAYS
-        | WORDS
+        responses=WORDS
         | {
             "200": response(
                 "A download. If something fails half way, the connection is closed early.",
@@ -110,8 +107,7 @@ PATHS: dict[str, Described] = {
         "Server-sent events: `interception` with one as its data, when it starts and when it ends; `reset` when the events "
         "since `Last-Event-ID` are not known any more.",
         parameters=(SEARCH, LAST_EVENT_ID),
-        responses=ALWAYS
-        | WORDS
+        responses=WORDS
         | {
             "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
             "429": problem(

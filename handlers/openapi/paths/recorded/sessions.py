@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
-from handlers.openapi.errors import ALWAYS, WORDS, problem
+from handlers.openapi.errors import WORDS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -107,9 +107,7 @@ PATHS: dict[str, Described] = {
         "Sessions: calls that belong together",
         "Newest first, or in another order.",
         parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
-        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
-        | WORDS
-        | ALWAYS,
+        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})} | WORDS,
     ),
     "/api/v2/aibridge/sessions/{id}": get(
         "getSession",
@@ -117,7 +115,6 @@ PATHS: dict[str, Described] = {
         "A session appears when its first call has ended.",
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
         responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
-        | ALWAYS
         | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
     "/api/v2/aibridge/sessions/{id}/timeline": get(
@@ -126,7 +123,6 @@ PATHS: dict[str, Described] = {
         "Its calls, the tools of its agents and their results, loops, and refusals in this time.",
         parameters=(in_path("id", UUID, "The id of the session."),),
         responses={"200": response("The time axis.", {JSON: body(Timeline, timeline=_TIMELINE)})}
-        | ALWAYS
         | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
 }

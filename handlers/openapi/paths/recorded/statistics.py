@@ -11,7 +11,7 @@ from msgspec import Meta, structs
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.api.recorded.watched import LINES
-from handlers.openapi.errors import ALWAYS, WORDS
+from handlers.openapi.errors import WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, get, query, response
 from intercept.refusals import Rule
@@ -211,7 +211,6 @@ PATHS: dict[str, Described] = {
                 },
             )
         }
-        | WORDS
-        | ALWAYS,
+        | WORDS,
     ),
 }
