@@ -62,15 +62,7 @@ def shared(name: str) -> Described:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-# What every resource of the control plane may respond with instead.
-ALWAYS = {
-    "400": shared("InvalidQuery"),
-    "401": shared("Unauthorized"),
-    "429": shared("TooManyRequests"),
-    "500": shared("InternalError"),
-    "503": shared("Unavailable"),
-}
-# What every change may respond with instead, and every one with a body.
+# The errors of every change, of those with a body, and of every resource that is read.
 CHANGE = {
     "401": shared("Unauthorized"),
     "429": shared("TooManyRequests"),
@@ -83,6 +75,7 @@ CHANGE_WITH_BODY = CHANGE | {
     "413": shared("BodyTooLarge"),
     "415": shared("BodyNotJSON"),
 }
+ALWAYS = CHANGE | {"400": shared("InvalidQuery")}
 
 
 def change(
@@ -94,7 +87,7 @@ def change(
     parameters: tuple[Described, ...] = (),
     request: Described | None = None,
 ) -> Described:
-    """An operation that changes something, with what its body is, if it has one; `responses` besides `CHANGE`."""
+    """An operation that changes something. `responses` are those besides `CHANGE`, or `CHANGE_WITH_BODY`."""
     described: Described = {
         "operationId": operation_id,
         "summary": summary,
@@ -114,7 +107,7 @@ def get(
     parameters: tuple[Described, ...] = (),
     public: bool = False,
 ) -> Described:
-    """A resource that is read: GET, and HEAD, which has the same responses without their bodies; `responses` besides `ALWAYS`, unless it is public."""
+    """A resource that is read: GET, and HEAD. `responses` are those besides `ALWAYS`, which public ones do not have."""
     common: Described = {
         "summary": summary,
         "parameters": list(parameters),
