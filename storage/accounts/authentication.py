@@ -118,7 +118,7 @@ class Authentication:
         """
         credential = _Credential.read(text, kind)
         if (memory := self._remembered(credential.key)) is None:
-            # Of those that come together, one asks the database.
+            # Of several at the same time, one reads the database.
             async with self._locks.setdefault(credential.key, asyncio.Lock()):
                 if (memory := self._remembered(credential.key)) is None:
                     return await self._verified_now(credential)

@@ -238,7 +238,7 @@ class ExactlyOnceJob(ABC):
     async def _try_to_transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
         """Do a change as this run, in one transaction; return what it returns, None if another server has this run.
 
-        Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run.
+        Repeat where MongoDB requests it, as it may just after an index was made; not where another server has the run.
 
         Raises:
             TooSlowError: It is too much for MongoDB's cache.

@@ -65,8 +65,8 @@ class Performance(Struct):
     """The totals of the calls to one provider. Times are in milliseconds, of each call where it is known.
 
     Attributes:
-        calls: Which it answered, or was asked last.
-        requests: How often it was asked, also for calls that another provider answered.
+        calls: Which it answered, or that tried it last.
+        requests: How many requests it got, also for calls that another provider answered.
         rate_limited: How many of these it answered with 429.
         models: How many of its calls each model had.
         bridge_ms: From the start of a call to the last request to the provider.
@@ -146,7 +146,7 @@ class ModelUse(Struct):
 
 
 def add_calls_of(provider: str, found: dict[str, ModelUse], calls: Mapping[str, Any]) -> None:
-    """Add calls that have ended, and went alike, to what is found of each model of one provider, if that one was asked."""
+    """Add calls that have ended, and went alike, to what is found of each model of one provider, if that one was tried."""
     of, number = calls["_id"], calls["calls"]
     requests = [status for name, status in _requests(of) if name == provider]
     is_last = of["provider_name"] == provider

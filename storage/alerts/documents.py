@@ -23,7 +23,7 @@ MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
 
 SECRET_BYTES: Final = 32
-"""Of a secret; the specification asks for 24 to 64."""
+"""Of a secret; the specification wants 24 to 64."""
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 

@@ -3,7 +3,7 @@
 List prices are from a table that comes with the library genai-prices. The table is never fetched, so a price is as new as the installed version, which is recorded beside it. What the table does
 not have has no price, which is not a price of zero.
 
-A list price is not an invoice. What token counts do not tell is not priced: discounts, batches and service tiers, tools
+A list price is not an invoice. What token counts do not show is not priced: discounts, batches and service tiers, tools
 that the provider runs, images and sound (their tokens are priced as text), and how long a cache keeps what is written to
 it (the shorter time is assumed). What is billed by time, by image or by search has no price.
 """

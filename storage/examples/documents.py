@@ -44,7 +44,7 @@ class Examples(Struct, frozen=True, kw_only=True):
         total: How many days it has, the present one included.
         days: How many of them are recorded.
         calls: How many calls these have.
-        requested_at: When it was asked to be filled; None where it is not there.
+        requested_at: When filling it was requested; None where it is not there.
         requested_by: By whom; None is the command line.
     """
 

@@ -99,7 +99,7 @@ USES: Final = {
     "support": ((ANTHROPIC_SDK, 0.7), (OPENAI_SDK, 0.3)),
 }
 DELEGATE: Final = "Task"
-"""The tool that asks another agent."""
+"""The tool that starts another agent."""
 
 AGENT_IDS: Final = tuple(f"{number * 0x9E3779B1 % 2**32:08x}" for number in range(1, 17))
 """The ids that other agents have, of which each session has some: so it is known which there may be when they are removed."""
@@ -108,7 +108,7 @@ _READS: Final = ("Read", "Grep", "Glob")
 
 
 def of_subagent(kind: Kind) -> Kind:
-    """Return how another agent works that is asked by one of this kind: it looks at things, with small models too."""
+    """Return how another agent works that one of this kind starts: it looks at things, with small models too."""
     models = {**kind.models, "claude-haiku-4-5": 1.0}
     return kind._replace(models=models, steps=(5, 14), tools={name: kind.tools[name] for name in _READS})
 

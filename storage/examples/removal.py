@@ -79,7 +79,7 @@ class Removal:
         return bool(changed.modified_count)
 
     async def _delete_calls(self) -> bool:
-        """Delete some calls, with what only they tell of totals: so all of them have to be counted before."""
+        """Delete some calls, with what only they have of totals: so all of them have to be counted before."""
         interceptions = with_plain_ids(self._database.interceptions)
         async with self._database.within(STEP_SECONDS, _TAKE):
             uncounted = {"uncounted": {"$exists": True}, "_id": _binary_range()}

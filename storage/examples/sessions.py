@@ -35,7 +35,7 @@ BREAKS: Final = 0.03
 """The share of calls whose beginning is another one than before, so that the prompt cache is of no use."""
 
 DELEGATES: Final = 0.25
-"""How often another agent is asked, against each other tool."""
+"""How often another agent is started, against each other tool."""
 
 _LIFETIME: Final = timedelta(minutes=5)
 
@@ -123,7 +123,7 @@ class Session:
         yield from self._delegated()
 
     def _delegated(self) -> Iterator[Call]:
-        """What other agents do that were just asked to, side by side; this one goes on when they have ended."""
+        """What other agents do that were just started, side by side; this one goes on when they have ended."""
         random = self._random
         given = [one.input for one in self._pending[1] if one.tool == DELEGATE] if self._pending else []
         calls: list[Call] = []

@@ -70,7 +70,7 @@ class ExampleStore:
             return read_examples(await self._database.examples.find_one({"_id": ID}))
 
     async def fill(self, *, seed: int = SEED, author: Author = COMMAND_LINE) -> Examples:
-        """Ask for it.
+        """Request it.
 
         Raises:
             IdentityConflictError: It exists already, a user has the name of an invented one, or totals are not

@@ -84,8 +84,8 @@ async def _batch(database: Database, session: Session | None) -> bool:
 async def delete_counted(database: Database, ids: Sequence[Any], session: Session | None) -> None:
     """Delete calls, and take them out of the totals by how they ended, what they called and their tags.
 
-    These have not all a user, so only the calls tell what they added. One that waits to be counted stays: it may have been priced
-    again meanwhile, and then it tells what it costs now.
+    These have not all a user, so only the calls have what they added. One that waits to be counted stays: it may have been priced
+    again meanwhile, and then it has what it costs now.
     """
     await _hold(database, session)
     details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))

@@ -1,4 +1,4 @@
-"""The interceptions that start and end, as MongoDB's change stream tells of them: batch by batch, from any position.
+"""The interceptions that start and end, as MongoDB's change stream reports them: batch by batch, from any position.
 
 Made of commands rather than of the driver's own class: that takes an executor's thread for every single event (80 us of
 CPU instead of 18), and says only after its first wait where it stands.

@@ -1,7 +1,7 @@
 """Live events of interceptions, for all listeners.
 
 All listeners of a process share one change stream, opened for the first and closed after the last: each stream that waits
-takes a thread of the driver's. Who resumes behind a position is first told what it missed from a short stream of its own,
+takes a thread of the driver's. Who resumes behind a position is first sent what it missed from a short stream of its own,
 up to where the shared one stands, and joins that in the same event loop iteration: nothing is lost or sent twice.
 
 While the database is unavailable listeners wait with it; the shared stream goes on where it was.
@@ -56,7 +56,7 @@ class Live:
     Args:
         database: Where interceptions are.
         identities: Whose they are.
-        to_json: Makes of a document, with the users that are known, what listeners are told; without texts if the last
+        to_json: Makes of a document, with the users that are known, what listeners are sent; without texts if the last
             argument is false.
         pause: Waits for seconds.
         clock: Seconds that never go back.

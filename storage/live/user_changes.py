@@ -1,6 +1,6 @@
 """Has a process know within 2 s what others changed of users: their groups, their role, that they were removed.
 
-Verified tokens are remembered with their user. A change stream tells whose are to be verified again. While there is none,
+Verified tokens are remembered with their user. A change stream says whose have to be verified again. While there is none,
 tokens are verified as often as it takes.
 """
 

@@ -50,7 +50,7 @@ SLACK_SECONDS = 0.5
 """How much longer than its bound a response is waited for: the driver's bound begins only when a thread is free."""
 
 QUERY_SECONDS = 8.0
-"""How long the database may take for all that one list, name or sum of the API asks."""
+"""How long the database may take for one list, name or sum of the API."""
 
 CHANGE_TRIES = 5
 """How often a change is begun at most while others are in its way."""
@@ -213,7 +213,7 @@ class Database:
             may_be_slow: Whether the operations alone may take so long. Then a probe says whether no answer in time is a loss.
 
         Raises:
-            DatabaseUnavailableError: No answer, or one that asks to try later.
+            DatabaseUnavailableError: No response, or one that says to try later.
             DatabaseRefusalError: What else the driver raises, if `what` is given.
         """
         bound = asyncio.timeout(None if seconds is None else seconds + SLACK_SECONDS)
@@ -243,7 +243,7 @@ class Database:
             await self.health.check()
 
     def query(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
-        """Bound all that one response of the API asks, by `QUERY_SECONDS` or by `seconds`; see `within`.
+        """Bound all queries of one response of the API, by `QUERY_SECONDS` or by `seconds`; see `within`.
 
         Raises:
             DatabaseUnavailableError: The database is known to be unavailable.

@@ -27,7 +27,7 @@ LOG_FILE_BYTES = 1 << 20
 """Size at which the log file is rotated; one old file is kept, so both have at most twice this."""
 
 LINES_KEPT = 500
-"""Log lines kept in memory to tell why a mongod ended. A start writes about 230."""
+"""Log lines kept in memory to say why a mongod ended. A start writes about 230."""
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -81,7 +81,7 @@ class Mongod:
             text=True,
             errors="replace",
         )
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        assert self._process.stdout is not None  # noqa: S101 - requested above
         self._log = threading.Thread(
             target=_keep_log, args=(self._process.stdout, self._lines, log_file), name="mongod-log", daemon=True
         )

@@ -76,7 +76,7 @@ class RowLayout:
     def rows_of(self, reply: RawBSONDocument) -> list[tuple[Any, ...]]:
         """The values of all documents of a reply to `find`, which has them in one batch.
 
-        The driver would make an object of each, though nobody asks for it: that takes longer than all of this.
+        The driver would make an object of each, though nobody needs it: that takes longer than all of this.
 
         Raises:
             ValueError: One of them is laid out differently, or they are not all there.

@@ -1,6 +1,6 @@
 """Own prices in a process: a change by any server takes effect within `POLL_SECONDS` and the time of a query.
 
-Each process asks for the version of one document once a second. A change stream would take a thread of the driver's in
+Each process reads the version of one document once a second. A change stream would take a thread of the driver's in
 each, for a document that changes some times a year.
 """
 

@@ -1,6 +1,6 @@
 """Follows the providers of the database: each process knows a change within `POLL_SECONDS` and the time of a query.
 
-It asks, on every kind of MongoDB alike: a change stream would take a thread of the driver's in each process, for a
+It polls, on every kind of MongoDB alike: a change stream would take a thread of the driver's in each process, for a
 collection of a few documents that changes once a month.
 """
 

@@ -50,7 +50,7 @@ class IndexRanges:
 
 
 class Counts:
-    """The counts of a database's interceptions, in one snapshot of it; without one, only `number` can tell.
+    """The counts of a database's interceptions, in one snapshot of it; without one, only `number` is known.
 
     Whatever the driver raises passes.
     """
@@ -69,7 +69,7 @@ class Counts:
         )
 
     async def ranges(self, selection: Selection) -> TimeRanges | None:
-        """Count by the rollups, by time range; None if they cannot tell."""
+        """Count by the rollups, by time range; None if they do not know."""
         if selection.breakdown is None or await self._are_behind():
             return None
         oldest = await self._oldest()

@@ -96,7 +96,7 @@ class Interceptions:
     async def _counted_by_rollups(
         self, selection: Selection, session: Session, limit: int, cursor: Position | None, offset: int
     ) -> tuple[int, Rows] | None:
-        """Count by the rollups, and read where they say that the page is; None if they cannot tell."""
+        """Count by the rollups, and read where they say that the page is; None if they do not say."""
         counts = Counts(self._database, session)
         ranges = await counts.ranges(selection)
         if ranges is None:

@@ -16,7 +16,7 @@ MAX_CALLS = 5_000
 
 
 async def read_performance(database: Database, start: datetime, end: datetime) -> dict[str, Performance]:
-    """Add up the latest calls that have ended, at most `MAX_CALLS`, by the provider that was asked.
+    """Add up the latest calls that have ended, at most `MAX_CALLS`, by the provider that was tried.
 
     Args:
         database: Where they are recorded.

@@ -44,7 +44,7 @@ async def said_calls(
     """Find the calls that started in [start, end), the earliest day first.
 
     Raises:
-        NoFinderError: This MongoDB does not tell what there was at one moment.
+        NoFinderError: This MongoDB does not read as of one moment.
         DatabaseUnavailableError: The database is unavailable, or took longer than `SECONDS` for a day.
     """
     scans = asyncio.Semaphore(1)

@@ -53,7 +53,7 @@ class TooManyRollupsError(Exception):
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """What is asked: of the calls that started in [start, end), both whole buckets in UTC; with `compare` of the time before too."""
+    """A query for series: of the calls that started in [start, end), both whole buckets in UTC; with `compare` of the time before too."""
 
     start: datetime
     end: datetime

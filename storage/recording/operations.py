@@ -108,7 +108,7 @@ class Operation:
         return isinstance(other, Operation) and self.record == other.record
 
     def __hash__(self) -> int:
-        """Of what is quickly told."""
+        """Of the beginning of the record, which is quick."""
         return hash(self.record[:_HEAD_BYTES])
 
     @property

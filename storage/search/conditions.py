@@ -1,4 +1,4 @@
-"""What a search asks of the calls of a segment, and which of them are so. Pure.
+"""The conditions of a search on the calls of a segment, and which of them meet these. Pure.
 
 The calls of a segment that are so are a whole number with a byte for each call, 0 or 1: so they are combined all at once.
 """
@@ -32,7 +32,7 @@ class Values(Struct, frozen=True):
     negated: bool = False
 
     def parts(self, segment: Segment) -> Iterable[int]:
-        """The parts of a segment that tell it."""
+        """The parts of a segment that it needs."""
         return {segment.bucket(digest) for digest in self.digests}
 
     def calls(self, segment: Segment, parts: Mapping[int, bytes]) -> Calls:
@@ -54,7 +54,7 @@ class Figures(Struct, frozen=True):
     negated: bool = False
 
     def parts(self, _segment: Segment) -> Iterable[int]:
-        """The parts of a segment that tell it."""
+        """The parts of a segment that it needs."""
         return (_FIGURE_PARTS[self.name],)
 
     def calls(self, segment: Segment, parts: Mapping[int, bytes]) -> Calls:
@@ -84,7 +84,7 @@ def flags(calls: Calls, number: int) -> bytes:
 
 
 def is_indexed(search: Search) -> bool:
-    """Whether the index knows all that a search asks for, aside from times and the order of words."""
+    """Whether the index knows all conditions of a search, aside from times and the order of words."""
     statuses = {search.status} - {None} | {
         value for term in search.terms if term.key == "status" and not term.negated for value in term.values
     }
@@ -93,7 +93,7 @@ def is_indexed(search: Search) -> bool:
 
 
 def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID | None) -> list[Condition] | None:
-    """Return what a search asks for, aside from times and the order of words; None if nobody can be meant.
+    """Return the conditions of a search, aside from times and the order of words; None if nobody can be meant.
 
     Args:
         search: One that `can_answer` is true of, in which names are replaced by ids.
@@ -117,7 +117,7 @@ def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID
         found += _conditions(term)
     if search.texts is not None:
         found += [Values((word_digest(word),)) for phrase in search.texts.phrases for word in phrase]
-        # Of others only those of one word: where several follow one another, only the text tells.
+        # Of others only those of one word: where several follow one another, only the text shows it.
         found += [
             Values((word_digest(phrase[0]),), negated=True) for phrase in search.texts.without if len(phrase) == 1
         ]

@@ -33,7 +33,7 @@ ID_BYTES: Final = 16
 
 _DIGEST_BITS: Final = 64
 _BITS: Final = ((64, 0), (512, 3), (4_096, 5), (MAX_CALLS, 8))
-"""Up to so many calls, the buckets are told by so many bits."""
+"""Up to so many calls, the buckets are numbered by so many bits."""
 
 _POSITION_BYTES: Final = 2
 _GONE: Final = 0xFFFF
@@ -48,7 +48,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     Attributes:
         number: Its own, which no other one ever gets.
         calls: How many it has.
-        bits: Of a digest, those that tell its bucket.
+        bits: Of a digest, those that are its bucket.
         first: When the earliest of its calls started, in milliseconds.
         last: When the latest did.
         gone: Positions of calls that are in another segment now, or changed.

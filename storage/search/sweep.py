@@ -1,6 +1,6 @@
 """Finds calls that the search index does not have, from the newest to the oldest, and marks them for it.
 
-The first time it goes through all calls; its progress is told to who searches. Afterwards it goes once an hour through those that
+The first time it goes through all calls; searches show its progress. Afterwards it goes once an hour through those that
 started since, in case a server of an earlier version recorded some.
 """
 

@@ -1,6 +1,6 @@
 """Programs that get a token when a user allows it in a browser: the device authorization grant.
 
-Source: RFC 8628. A program shows a short user code, and asks again and again with a long device code; somebody who is
+Source: RFC 8628. A program shows a short user code, and polls with a long device code; somebody who is
 signed in enters the user code and allows it or not. Of both codes the database keeps a SHA-256, and of the token, which
 is made when the program fetches it, what is kept of every token.
 """

@@ -70,7 +70,7 @@ class SignIns:
         """Create a session for an authenticated user. Return its text, which cannot be read again.
 
         It ends with the token that they did it with, if there is one, at the latest. A user has at most `MAX_SESSIONS`.
-        `id_token` is kept until then, for the provider that is told of the end; a long one is not.
+        `id_token` is kept until then, for the provider, which is notified of the end; a long one is not.
         """
         text, now = new_token(), self._now()
         session_id, _, secret = text.partition("-")

@@ -21,7 +21,7 @@ from msgspec import Struct
 from storage.accounts.users import Identity, User
 
 FRESH_SECONDS = 5.0
-"""How long a verified token is believed without asking the database: the longest a revoked one still works."""
+"""How long a verified token is valid without reading the database: the longest a revoked one still works."""
 
 STALE_SECONDS = 3600.0
 """How long a verified token is believed while the database is unavailable."""

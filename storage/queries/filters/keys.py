@@ -96,7 +96,7 @@ class Conditions:
         self._expressions: list[dict[str, Any]] = []
 
     def add(self, term: Term) -> None:
-        """Add what a term asks for."""
+        """Add the condition of a term."""
         key = KEYS[term.key]
         if key.is_tag:
             self._add_tags(term)

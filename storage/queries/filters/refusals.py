@@ -82,7 +82,7 @@ _KINDS: Mapping[str, Kind] = {
 
 
 def conditions_of(search: Search, *, initiator_id: UUID | None) -> dict[str, Any] | None:
-    """Return the filter of the refusals that a search for calls means too; None if it asks for what refusals do not have.
+    """Return the filter of the refusals that a search for calls means too; None if it has terms that refusals do not have.
 
     A search for failed calls means refusals as well.
     """

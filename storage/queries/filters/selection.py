@@ -1,4 +1,4 @@
-"""Which interceptions are requested, and what of the database tells: the index, and the breakdown of rollups. Pure."""
+"""Which interceptions are requested, and what of the database has them: the index, and the breakdown of rollups. Pure."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Selection:
 
     @property
     def breakdown(self) -> Breakdown | None:
-        """The breakdown of rollups that tells how many they are, of the fewest rollups; None if none does."""
+        """The breakdown of rollups that knows how many they are, of the fewest rollups; None if none does."""
         if self.statuses is None or not set(self.statuses) <= set(ENDED):
             return None
         names = self.values.keys()

@@ -52,7 +52,7 @@ class CallFinder(Protocol):
 
 
 class FoundRecords(Records):
-    """The records of calls that were found. Their conditions are checked once more, so nothing that a filter tells is left to an index."""
+    """The records of calls that were found. Their conditions are checked once more, so nothing that a filter says is left to an index."""
 
     def __init__(self, query: GroupQuery, selection: Selection, ids: bytes) -> None:
         super().__init__(query, selection)

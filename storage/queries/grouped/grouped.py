@@ -57,7 +57,7 @@ class Grouped:
         seconds: float | None = None,
         finder: CallFinder | None = None,
     ) -> GroupResult:
-        """Read what is asked.
+        """Read the result of a query.
 
         Args:
             query: What is read.
@@ -68,7 +68,7 @@ class Grouped:
         Raises:
             UnsupportedOrderError: The subject does not have the order or the value that the query names.
             TooMuchError: It takes too long.
-            NoFinderError: This MongoDB does not tell what there was at one moment, which a finder needs.
+            NoFinderError: This MongoDB does not read as of one moment, which a finder needs.
             DatabaseUnavailableError: The database is unavailable.
         """
         if query.of is not Subject.CALLS and not other_source(query).can_sort_by(query.order):

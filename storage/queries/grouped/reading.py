@@ -157,7 +157,7 @@ class Reading:
         )
 
     def _ranking(self, query: GroupQuery) -> Source | None:
-        """Where groups over time are ranked: of the whole range as one, so that days tell it also in zones of other days."""
+        """Where groups over time are ranked: of the whole range as one, so that days have it also in zones of other days."""
         as_one = replace(query, period=Period.ALL)
         planned = None if query.period is Period.ALL else plan(as_one, self._since)
         return None if planned is None else Rollups(as_one, planned)

@@ -20,7 +20,7 @@ from storage.queries.grouped.slices import Slice, slices
 from storage.queries.grouped.sources import Source, Stages
 
 MAX_MS: Final = OPTIONS["socketTimeoutMS"] - 1_000
-"""How long MongoDB may take for one aggregation. It gives up before the driver does: else the driver would ask once more,
+"""How long MongoDB may take for one aggregation. It gives up before the driver does: else the driver would try once more,
 and then the database would count as lost for all calls."""
 
 _AT_ONCE: Final = 250
@@ -82,7 +82,7 @@ class RowReader:
         )
         try:
             reply = await send()
-        except AutoReconnect:  # the driver asks again by itself, but for a command
+        except AutoReconnect:  # the driver tries again by itself, but for a command
             reply = await send()
         if (at := reply["cursor"].get("atClusterTime")) is not None:
             self.options = {"readConcern": {"level": "snapshot", "atClusterTime": at}}

@@ -26,7 +26,7 @@ _DIMENSIONS: Final = MappingProxyType(
 
 
 def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
-    """Ask for the groups that have a series, and for all of it as one.
+    """Make the query for the groups that have a series, and that for all as one.
 
     Args:
         query: What series are requested.

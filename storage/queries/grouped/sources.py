@@ -187,7 +187,7 @@ class Rollups(Source):
 
     @property
     def untagged(self) -> tuple[GroupQuery, Rollups, Rollups] | None:
-        """Of groups by a tag: how to ask without it, where all calls are then, and where those are that have it.
+        """Of groups by a tag: the query without it, where all calls are then, and where those are that have it.
 
         What the one adds up to without the other is the group of calls that do not have the tag.
         """

@@ -1,4 +1,4 @@
-"""Asks after a start what people ask first, so that what groups added up to on days that are over is in memory by then."""
+"""Runs after a start the queries that people run first, so that the totals of past days are in memory by then."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MIN_CALLS: Final = 50_000
 """With fewer calls in these days nothing takes long."""
 
 SECONDS: Final = 5.0
-"""How long the database may take for one question."""
+"""How long the database may take for one query."""
 
 FIRST_SECONDS: Final = 3.0
-"""The pause before all questions: whoever opens the page at once after a start is answered first."""
+"""The pause before all queries: whoever opens the page at once after a start comes first."""
 
 PAUSE_SECONDS, BUSY_SECONDS = 0.5, 2.0
-"""The pause before each question, and how long to wait while calls are under way."""
+"""The pause before each query, and how long to wait while calls are under way."""
 
 MAX_WAITS: Final = 30
-"""How often it waits so at most: then it asks all the same."""
+"""How often it waits so at most: then it goes on all the same."""
 
 
 class WarmUp:
@@ -59,7 +59,7 @@ class WarmUp:
         self._pause = pause
 
     async def run(self) -> None:
-        """Ask one question after the other; give up where the database is unavailable or takes long."""
+        """Run one query after the other; give up where the database is unavailable or takes long."""
         await self._pause(FIRST_SECONDS)
         waits = 0
         try:
@@ -76,9 +76,9 @@ class WarmUp:
 
 
 def first_queries(now: datetime) -> Iterator[GroupQuery]:
-    """What *Explore* asks when it is opened: its table and its chart. Pure.
+    """The queries of *Explore* when it is opened: its table and its chart. Pure.
 
-    The first question comes again until columns of all days are read, of which one question reads only some.
+    The first query comes again until columns of all days are read, of which one query reads only some.
     """
     hour = Bucket.HOUR.floor(now)
     end = hour if hour == now else hour + timedelta(hours=1)

@@ -178,7 +178,7 @@ class SessionList:
         )
         try:
             found = await send()
-        except AutoReconnect:  # the driver asks again by itself, but for a command
+        except AutoReconnect:  # the driver tries again by itself, but for a command
             found = await send()
         counted: int = found["n"]
         return counted

@@ -32,7 +32,7 @@ PAGE_INTERCEPTIONS = 1_000
 
 _THREADS = Paging("thread", "started_at", ASCENDING)
 
-# Where a session has the values that terms of a search ask for.
+# Where a session has the values that terms of a search name.
 _SESSION_FIELDS = {
     "initiator": "initiator_id",
     "provider": "providers",
@@ -58,7 +58,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
     Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
 
     Raises:
-        InvalidSearchError: It asks for something that sessions do not have.
+        InvalidSearchError: It has a term that sessions do not have.
     """
     problems = []
     if search.status is not None and search.status not in OF_STATUS:
@@ -93,7 +93,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
 
 
 def call_search(search: Search) -> Search | None:
-    """Return what a search for sessions asks of a call of theirs, by words and by keys that only calls have; None if nothing."""
+    """Return the conditions of a search for sessions on their calls: words, and keys that only calls have; None if none."""
     terms = tuple(term for term in search.terms if term.key not in _SESSION_FIELDS)
     if not terms and search.texts is None:
         return None
@@ -151,7 +151,7 @@ class Sessions:
         """Read threads of a session, oldest first, and say whether there are more behind them.
 
         Args:
-            id_: The session; whoever asks may see it.
+            id_: The session; the caller may see it.
             limit: Most threads, at least 1. There are fewer when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`.
             after_id: Start behind the thread that begins with this interception.
 

@@ -49,7 +49,7 @@ class Timelines:
         self._interceptions = database.interceptions
 
     async def calls(self, id_: UUID) -> SessionCalls:
-        """Read the calls of a session; whoever asks may see it.
+        """Read the calls of a session; the caller may see it.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.

@@ -50,7 +50,7 @@ class Order(StrEnum):
 
 
 class By(NamedTuple):
-    """One dimension of a question; `tag` is the name of a tag where it is one."""
+    """One dimension of a query; `tag` is the name of a tag where it is one."""
 
     dimension: Dimension
     tag: str = ""

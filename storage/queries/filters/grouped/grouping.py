@@ -21,7 +21,7 @@ MAX_POINTS: Final = 20_000
 
 @dataclass(frozen=True)
 class GroupQuery:
-    """What is asked.
+    """A query for groups.
 
     Attributes:
         start: From then on, the start of a bucket.

@@ -15,7 +15,7 @@ Key: TypeAlias = tuple[Any, ...]
 
 
 class UnsupportedOrderError(ValueError):
-    """It cannot be told of what is asked about. Its text says what of it."""
+    """The database does not have it for this query. Its text says for what of it."""
 
 
 class TooMuchError(Exception):
@@ -33,7 +33,7 @@ class TooMuchError(Exception):
 
 
 class NoFinderError(Exception):
-    """Calls can be found one by one only where MongoDB tells what there was at one moment."""
+    """Calls can be found one by one only where MongoDB reads as of one moment."""
 
 
 class TooManyPointsError(Exception):

@@ -1,4 +1,4 @@
-"""Which rollups tell what is asked about groups. Pure: no I/O, no clock."""
+"""Which rollups have the result of a query for groups. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Since(NamedTuple):
 
 
 class RollupPlan(Struct, frozen=True):
-    """The rollups that tell it.
+    """The rollups that have the result.
 
     Attributes:
         breakdown: What these have in common.
         ranges: Their buckets.
-        values: What is asked of their dimensions.
+        values: The wanted values of their dimensions.
         fields: Where they have what groups are made by.
         rest: Of groups by a tag the rollups that have those calls too that do not have it; None where there is no such group.
     """
@@ -130,10 +130,10 @@ _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages
 
 
 def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noqa: B008 - it is frozen
-    """Choose the fewest rollups that tell it exactly; None where only the records do.
+    """Choose the fewest rollups that have the exact result; None where only the records do.
 
     Args:
-        query: What is asked of calls.
+        query: The query.
         since: Since when calls are in them.
     """
     selection = query.selection
@@ -160,7 +160,7 @@ def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noq
 def _with_rest(found: RollupPlan, query: GroupQuery, since: Since) -> RollupPlan | None:
     """Add where those calls are that do not have the tag by which groups are made."""
     rest = plan(replace(query, by=without_tag(query.by)), since)
-    # How slow these are is told by records alone: histograms are not subtracted where groups are ranked.
+    # How slow these are only records show: histograms are not subtracted where groups are ranked.
     return None if rest is None or query.order is Order.P95 else replace_struct(found, rest=rest)
 
 
@@ -183,7 +183,7 @@ def _field(breakdown: Breakdown, by: By) -> str | None:
 
 
 def _values(breakdown: Breakdown, selection: Selection, query: GroupQuery) -> dict[str, Any] | None:
-    """Return what rollups of a breakdown must have to be of these calls; None where they do not tell."""
+    """Return what rollups of a breakdown must have to be of these calls; None where they do not show it."""
     values = dict(selection.values)
     tags = {name: values.pop(name) for name in list(values) if name.startswith(_TAGS)}
     values = {_RECORDED_AS.get(name, name): value for name, value in values.items()}
@@ -199,7 +199,7 @@ def _values(breakdown: Breakdown, selection: Selection, query: GroupQuery) -> di
 
 
 def _of_end(values: dict[str, Any], selection: Selection) -> dict[str, Any]:
-    """Ask for a status by the end reasons that it has."""
+    """Replace a status by the end reasons that it has."""
     if set(selection.statuses or ()) == set(ENDED):
         return values
     wanted = values.get("end_reason", {})

@@ -67,7 +67,7 @@ class NotRecordedError(Exception):
 
 @dataclass(frozen=True)
 class SpendQuery:
-    """What is asked: of the calls that started in [start, end), whole days in UTC.
+    """A query for spend: of the calls that started in [start, end), whole days in UTC.
 
     Attributes:
         start: The first day.

@@ -46,7 +46,7 @@ class Versions:
         return found
 
     def of_all(self, one: TimeRange) -> bytes | None:
-        """One version for a whole range, told by its days; None if it has other buckets."""
+        """One version for a whole range, made of those of its days; None if it has other buckets."""
         if one.bucket not in BUCKETS:
             return None
         # Versions of two days differ: the rollups have their `at`.
