@@ -16,6 +16,9 @@ from pymongo import MongoClient, WriteConcern
 from storage.mongo import connection
 from storage.mongo.database import Database
 
+PROFILE = "system.profile"
+"""What a test leaves that had MongoDB write down its commands."""
+
 WAITING = 8
 """How many others are used before one is used again, so that what its last test left running cannot reach the next."""
 
@@ -52,6 +55,9 @@ class Databases:
         if len(self._waiting) >= WAITING:
             name = self._waiting.popleft()
             collections = self._collections(name)
+            if collections.pop(PROFILE, None):
+                self._client[name].command("profile", 0)
+                self._client[name].drop_collection(PROFILE)
             if _shape(collections) == self._fresh:
                 self._empty(name, self._filled(name, list(collections)))
                 return name

@@ -15,6 +15,7 @@ from storage.admission.ledger import MAX_SKEW_MS, Ledger, Member
 from storage.admission.ledger_documents import document_of, ledger_of, statement_of
 from storage.admission.ledger_store import LedgerStore
 from storage.admission.round import Change
+from tests.examples import examples
 from tests.storage.admission.cluster.model import added, rate, slots
 
 OWN = str(uuid4())
@@ -52,7 +53,7 @@ async def test_the_database_adds_what_there_is_room_for_and_nothing_else(databas
         done = await database.limit_ledgers.bulk_write([statement_of(change, OWN)])
         return done.bulk_api_result, await database.limit_ledgers.find_one({"_id": change.name})
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(75, 300), deadline=None)
     @given(
         st.sampled_from([rate(100, WINDOW_MS), slots(40), rate(UNLIMITED, WINDOW_MS)]),
         st.none() | ledgers,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
 from storage.aggregation.rollup_job import RollupJob
+from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -151,7 +152,7 @@ def operation(kind, call):
             return call.end(None, first_byte=None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=25))
 def test_rollups_are_the_sums_of_the_interceptions_in_any_order_of_events(io_loop, database, steps):
     async def happen():

@@ -17,6 +17,7 @@ from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
 from storage.queries.filters.interceptions import Search
 from storage.queries.interceptions import Interceptions
+from tests.examples import examples
 from tests.storage.queries.decoded import Decoded
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -92,7 +93,7 @@ async def agrees(database, search_filter, visible_to=None):
 
 
 @pytest.mark.parametrize("scanned", [0, counts_module.SCANNED_KEYS])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     calls=calls,
     how=st.lists(lives, min_size=16, max_size=16),

@@ -16,6 +16,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import statistics as statistics_module
 from storage.queries.statistics import Statistics, StatsQuery, TooManyRollupsError
+from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
@@ -245,9 +246,16 @@ calls = st.lists(
 ).map(lambda rows: [Call(number, *row) for number, row in enumerate(rows)])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(calls=calls, visible_to=st.sampled_from([None, ADA]), most=st.sampled_from([1, 2, 50]))
-def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, monkeypatch, calls, visible_to, most):
+@settings(max_examples=examples(20, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    calls=calls,
+    visible_to=st.sampled_from([None, ADA]),
+    most=st.sampled_from([1, 2, 50]),
+    bucket=st.sampled_from(Bucket),
+)
+def test_every_series_is_what_its_interceptions_add_up_to(
+    *, io_loop, database, monkeypatch, calls, visible_to, most, bucket
+):
     monkeypatch.setattr(statistics_module, "MAX_GROUPS", most)
     monkeypatch.setattr(statistics_module, "_AT_ONCE", 3)
 
@@ -256,23 +264,22 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
             await collection.delete_many({})
         await count(database, *calls, ends=[{"tokens": call.number, "took": call.number} for call in calls])
         documents = await database.interceptions.find().to_list(None)
-        for bucket in Bucket:
-            for group_by in (None, *GroupBy):
-                query = StatsQuery(DAYS.start, DAYS.end, bucket, group_by)
-                _, series = await Statistics(database).read(query, visible_to=visible_to)
-                named = {one.group for one in series if not one.other}
-                wanted = {}
-                for document in documents:
-                    if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
-                        for group in groups_of(document, group_by):
-                            if group in named or group_by is not GroupBy.GROUP:
-                                place = (group if group in named else None), bucket.floor(document["started_at"])
-                                add(wanted.setdefault(place, {}), shown(totals_of_call(document)))
-                assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
-                    place: nonzero(each) for place, each in wanted.items()
-                }
-                sizes = [one.total["interceptions"] for one in series if not one.other]
-                assert sizes == sorted(sizes, reverse=True)
+        for group_by in (None, *GroupBy):
+            query = StatsQuery(DAYS.start, DAYS.end, bucket, group_by)
+            _, series = await Statistics(database).read(query, visible_to=visible_to)
+            named = {one.group for one in series if not one.other}
+            wanted = {}
+            for document in documents:
+                if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
+                    for group in groups_of(document, group_by):
+                        if group in named or group_by is not GroupBy.GROUP:
+                            place = (group if group in named else None), bucket.floor(document["started_at"])
+                            add(wanted.setdefault(place, {}), shown(totals_of_call(document)))
+            assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
+                place: nonzero(each) for place, each in wanted.items()
+            }
+            sizes = [one.total["interceptions"] for one in series if not one.other]
+            assert sizes == sorted(sizes, reverse=True)
 
     io_loop.run_sync(compare, timeout=60)
 

@@ -19,6 +19,7 @@ from storage.queries.grouped.grouped import Grouped
 from storage.search import every as every_module
 from storage.search import reading as reading_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
+from tests.examples import examples
 from tests.storage.records import NOON
 from tests.storage.search.test_find import BOB_ID, asked, calls, index, kept_in_segments, made, people, says, searches
 
@@ -37,7 +38,7 @@ def numbers(answer):
     return {group.key: (group.total["interceptions"], group.total["input_tokens"]) for group in answer.groups}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(calls, min_size=1, max_size=12),
     cut=st.integers(0, 12),

@@ -32,6 +32,7 @@ from storage.search.find import Found, SearchIndex, SearchUnsupportedError, is_f
 from storage.search.job import SearchJob
 from storage.search.reading import Progress, Query
 from storage.search.sweep import Step, Sweep
+from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 from tests.storage.search_checks import has_indexed_all
 
@@ -316,7 +317,7 @@ searches = st.builds(
 people = st.none() | st.sampled_from([ADA.id, BOB_ID])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30, 120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(calls, min_size=1, max_size=12),
     cut=st.integers(0, 12),

@@ -16,6 +16,7 @@ from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_documents import MAX_PROMPT
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.indexes import BY_FINGERPRINT
+from tests.examples import examples
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
 from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
@@ -339,7 +340,7 @@ def change(kind, call):
             return call.end(None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=30))
 def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(io_loop, database, steps):
     async def happen():

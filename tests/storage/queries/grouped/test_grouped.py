@@ -32,6 +32,7 @@ from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped import slowest as slowest_module
 from storage.queries.grouped import totals as totals_module
 from storage.queries.grouped.grouped import Grouped
+from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
@@ -139,7 +140,7 @@ SEARCHES = [
 ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(30, 120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     calls=CALLS,
     names=DIMENSIONS,

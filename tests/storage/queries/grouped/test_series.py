@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.series import group_query_of, series_of
 from storage.queries.statistics import Statistics, StatsQuery
+from tests.examples import examples
 from tests.storage.queries.grouped.test_grouped import (
     ADA,
     BOB,
@@ -50,7 +52,7 @@ async def series_by_search(database, query, conditions=None, visible_to=None):
     return series_of(query, answer), answer
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(25, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     calls=CALLS,
     group_by=st.sampled_from([None, *GroupBy]),
@@ -92,17 +94,15 @@ def test_every_series_is_what_the_calls_found_add_up_to(
     io_loop.run_sync(compare, timeout=60)
 
 
-@pytest.mark.parametrize("group_by", [None, *GroupBy])
-@pytest.mark.parametrize("bucket", Bucket)
 @pytest.mark.gen_test
-async def test_without_a_search_they_are_the_series_of_all_calls(database, group_by, bucket):
+async def test_without_a_search_they_are_the_series_of_all_calls(database):
     calls = [
         Call(number, second=number * 977, model=f"m{number % 15:02}", initiator=(ADA, BOB)[number % 2])
         for number in range(40)
     ]
     await count(database, *calls, Call(50, second=-HOUR), Call(51, second=-DAY))
-    query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), bucket, group_by)
-    for visible_to in (None, BOB):
+    for bucket, group_by, visible_to in product(Bucket, (None, *GroupBy), (None, BOB)):
+        query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), bucket, group_by)
         _, counted = await Statistics(database).read(query, visible_to=visible_to)
         series, _ = await series_by_search(database, query, visible_to=visible_to)
         assert by_group(series) == by_group(counted)

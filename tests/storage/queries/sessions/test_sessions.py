@@ -245,7 +245,9 @@ async def profiled(database, collection, asking):
     await asking
     await database._database.command("profile", 0)
     wanted = {"ns": collection.full_name, "command.hint": {"$exists": True}}
-    return await database._database["system.profile"].find(wanted).to_list(None)
+    work = await database._database["system.profile"].find(wanted).to_list(None)
+    await database._database["system.profile"].drop()
+    return work
 
 
 @pytest.mark.gen_test
@@ -258,21 +260,20 @@ async def test_sessions_of_several_calls_are_found_by_an_index_of_their_own(data
     assert numbers(found) == (1, [uuid5(ADA.id, "a").int])
 
 
-@pytest.mark.parametrize(("terms", "visible_to", "index"), SHAPES)
 @pytest.mark.gen_test
-async def test_every_list_query_runs_on_its_index_without_sorting(database, grouped, terms, visible_to, index):
-    calls = [Call(number, initiator=BOB_ID) for number in range(1, 31)]
-    sessions = await grouped(*calls)
+async def test_every_list_query_runs_on_its_index_without_sorting(database, grouped):
+    sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
 
-    async def ask():
+    async def ask(terms, visible_to):
         for cursor in ({}, {"after_id": UUID(int=20)}, {"offset": 5}):
             await sessions.page(found_by(**terms), visible_to=visible_to, limit=10, **cursor)
 
-    queries = await profiled(database, database.sessions, ask())
-    assert len(queries) == 6  # a count and a page each
-    for query in queries:
-        assert query["planSummary"] in {f"IXSCAN {plan(index)}", f"COUNT_SCAN {plan(index)}"}
-        assert "hasSortStage" not in query
+    for terms, visible_to, index in SHAPES:
+        queries = await profiled(database, database.sessions, ask(terms, visible_to))
+        assert len(queries) == 6, terms  # a count and a page each
+        for query in queries:
+            assert query["planSummary"] in {f"IXSCAN {plan(index)}", f"COUNT_SCAN {plan(index)}"}, terms
+            assert "hasSortStage" not in query, terms
 
 
 @pytest.mark.parametrize(
@@ -343,7 +344,7 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
         assert numbers(await asked(model, limit, **cursor)) == (len(of[model]), of[model][first : first + limit])
         read = [one for one in queries if one["op"] == "query" or "aggregate" in one["command"]]
         assert read[-1]["planSummary"] == f"IXSCAN {plan(index)}"
-        assert index is SESSIONS_BY_MODEL or read[0]["docsExamined"] <= 8
+        assert index is SESSIONS_BY_MODEL or read[0]["docsExamined"] <= 8 + 2 * len(cursor.keys() & {"after_id"})
     await database.sessions.update_many({"models": "m0"}, {"$set": {"failures": 0}})
     assert numbers(await asked("m0", 3)) == (30, [45, 43, 42])
 
