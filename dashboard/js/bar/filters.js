@@ -15,7 +15,7 @@ const STATUSES = [
   ["in_flight", "In flight"],
 ];
 
-/** What to ask the API for an address: a range stays relative there, and means the moment at which it was opened. */
+/** The search of an address, as the API takes it: a range stays relative there, and means the moment at which it was opened. */
 export function useSearch(params, usual = "") {
   const { q = "", range, since, from, to, tz } = params;
   return useMemo(() => searchWithin(q, chosenRange(params, usual), Date.now()), [q, range, since, from, to, tz]);

@@ -1,4 +1,4 @@
-/** What completes the values of a search: names that occur, asked for once the box is used. */
+/** What completes the values of a search: names that occur, requested once the box is used. */
 
 import { useResource } from "../server/resource.js";
 import { seesEveryone } from "../frame/shell.js";

@@ -120,7 +120,7 @@ export function completions(q, known = {}) {
   return fitting.slice(0, MAX_COMPLETIONS).map((value) => ({ text: `${head}${key}:${COMPARED.test(value) ? value : quoted(value)}`, label: `${head}${key}:${value}` }));
 }
 
-/** Whether a search can ask for this value: the language has no way to write a double quote. */
+/** Whether a search can have this value: the language has no way to write a double quote. */
 export function isSearchable(value) {
   return Boolean(value) && !value.includes('"');
 }

@@ -1,4 +1,4 @@
-/** What has to be answered before anything else. */
+/** Dialogs, which come before anything else. */
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";

@@ -11,7 +11,7 @@ export function End({ pages, children }) {
   const latest = useRef();
   latest.current = pages.more;
   useEffect(() => {
-    // Several changes may be told at once, the oldest first.
+    // Several changes may come at once, the oldest first.
     const follow = (changes) => changes.at(-1).isIntersecting && latest.current();
     const observer = new IntersectionObserver(follow, { rootMargin: "600px" });
     observer.observe(mark.current);

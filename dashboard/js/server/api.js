@@ -153,5 +153,5 @@ async function read(response) {
 }
 
 const UNREACHABLE = "The server cannot be reached. Is it running, and are you online?";
-const BROKEN_OFF = "The answer was broken off. Try again.";
-const UNREADABLE = "The server's answer could not be read. A proxy in between may have answered instead.";
+const BROKEN_OFF = "The response was broken off. Try again.";
+const UNREADABLE = "The response of the server could not be read. It may be that of a proxy in between.";

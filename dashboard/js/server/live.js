@@ -13,7 +13,7 @@ const AGAIN_MS = 5000;
  * @param {(interception: Object) => void} onInterception called for each.
  * @param {() => void} onGap called when some may have been missed.
  * @returns {{state: "off" | "connecting" | "live" | "lost", reason: string | null}} `lost`: the server said no, and why;
- *   it is asked again a little later.
+ *   it is tried again a little later.
  */
 export function useLive(on, q, onInterception, onGap) {
   const [state, setState] = useState("off");

@@ -47,7 +47,7 @@ function List({ chosen, route, me, onMyself }) {
     go(href("users", "", kept));
     pages.reload();
   };
-  // The API has no way to ask for one user by name: the list is loaded until it has them.
+  // The API has no way to request one user by name: the list is loaded until it has them.
   useEffect(() => {
     if (chosen && !listed) pages.more();
   });

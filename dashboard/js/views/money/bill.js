@@ -116,7 +116,7 @@ function Row({ row: { day, model, recorded, reported, difference, verdict, reaso
 
 /** Tokens of a side; exports may have none. */
 function tokens({ tokens: count }) {
-  return count === null ? "not told" : whole(count);
+  return count === null ? "not reported" : whole(count);
 }
 
 /** A difference with its sign; empty without one. */
