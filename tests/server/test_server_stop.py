@@ -157,10 +157,14 @@ async def test_what_drain_timeout_or_a_kill_broke_off_the_next_server_shows_so(s
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_second_signal_ends_the_server_at_once(start, stream, token):
+async def test_sighup_changes_nothing_and_a_second_sigterm_ends_the_server_at_once(start, stream, token):
     server = start()
     client, answer = await stream(server)
     (mongod,) = server.children()
+    server.send(signal.SIGHUP)
+    await asyncio.to_thread(server.stderr.find, "INFO aibridge: SIGHUP has no effect on a server of one process$")
+    assert await server.get("/healthz") == (200, {"status": "ok"})
+    assert server.children() == [mongod]
     for _ in range(3):  # one signal that several senders passed on
         server.send(signal.SIGTERM)
     server.stderr.find("draining")

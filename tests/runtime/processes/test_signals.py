@@ -12,7 +12,7 @@ import pytest
 
 from runtime.processes import signals
 from runtime.processes.signals import renew_on_hangup, stop_signals
-from tests.server_process import ROOT, ServerProcess
+from tests.server_process import ROOT
 from tests.storage.conditions import until
 
 
@@ -56,20 +56,6 @@ async def test_sighup_renews_and_does_not_stop(exits):
     signal.raise_signal(signal.SIGHUP)
     await renewed.wait()
     assert not stopping.is_set()
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_sighup_changes_nothing_on_a_server_of_one_process(tmp_path):
-    server = ServerProcess("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path)
-    (mongod,) = await asyncio.to_thread(lambda: server.port and server.children())
-    server.send(signal.SIGHUP)
-    server.stderr.find("INFO aibridge: SIGHUP has no effect on a server of one process$")
-    assert await server.get("/healthz") == (200, {"status": "ok"})
-    assert server.children() == [mongod]
-    server.send(signal.SIGTERM)
-    assert await server.ended() == 0
-    server.kill()
-    await server.leave()
 
 
 def test_a_server_ends_in_order_with_the_terminal_it_was_started_from(tmp_path):
