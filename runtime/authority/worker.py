@@ -20,8 +20,6 @@ from limits.limiter import Limiter
 from runtime.authority.alone import Alone, Request, adoption_of, is_near
 from runtime.authority.messages import (
     ALIVE,
-    MAX_ITEMS,
-    Adoption,
     Charge,
     DecisionReply,
     FromWorker,
@@ -31,6 +29,7 @@ from runtime.authority.messages import (
     ToWorker,
     UsageRequest,
 )
+from runtime.authority.outgoing import Outgoing
 from runtime.authority.polls import Poll
 
 TICK_SECONDS = 0.25
@@ -96,14 +95,7 @@ class WorkerAuthority:
         # Decided alone: all that was admitted, and what the supervisor has yet to decide.
         self._alone: dict[int, Request] = {}
         self._late: dict[int, Request | None] = {}
-        # To be sent.
-        self._starts: dict[int, Start] = {}
-        self._charges: dict[int, Charge] = {}
-        self._ends: list[int] = []
-        self._adoptions: list[Adoption] = []
-        self._usage_requests: list[UsageRequest] = []
-        self._reports: list[Report] = []
-        self._restorations: list[Restoration] = []
+        self._outgoing = Outgoing()
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request; see `limits.authority.Authority`. Waits for `DECISION_TICKS` at most."""
@@ -119,7 +111,7 @@ class WorkerAuthority:
             return decision
         request.future = asyncio.get_running_loop().create_future()
         self._undecided[number] = request
-        self._starts[number] = Start(number, request.limits, reserve)
+        self._outgoing.starts[number] = Start(number, request.limits, reserve)
         self._wake()
         try:
             return await request.future
@@ -135,14 +127,14 @@ class WorkerAuthority:
         self._own.charge(request, amounts, reserve)
         if number in self._alone or number in self._late:
             return
-        if reserve is None and (before := self._charges.get(number)) is not None:
+        if reserve is None and (before := self._outgoing.charges.get(number)) is not None:
             reserve = before.reserve
-        self._charges[number] = Charge(number, amounts, reserve)
+        self._outgoing.charges[number] = Charge(number, amounts, reserve)
         self._wake_later()
 
     def end(self, number: int) -> None:
         """A request is over, decided or not. Again is harmless."""
-        if self._starts.pop(number, None) is not None:  # the supervisor does not know it
+        if self._outgoing.starts.pop(number, None) is not None:  # the supervisor does not know it
             del self._undecided[number]
             return
         was_undecided = self._undecided.pop(number, None) is not None
@@ -152,7 +144,7 @@ class WorkerAuthority:
             if number in self._alone or number in self._late:
                 return
         if was_undecided or request is not None:
-            self._ends.append(number)
+            self._outgoing.ends.append(number)
             if request is None or request.near or self._now_ns() - request.at_ns > HURRY_NS:
                 self._wake()
             else:
@@ -161,7 +153,7 @@ class WorkerAuthority:
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
         """Have at least this much of a budget used in a period; see `limits.authority.Authority`."""
         self._own.restore(limit, used, begin_ns)
-        self._restorations.append(Restoration(limit, used, begin_ns))
+        self._outgoing.restorations.append(Restoration(limit, used, begin_ns))
         self._wake_later()
 
     async def usage(self, most: int) -> Sequence[LimitState]:
@@ -188,40 +180,12 @@ class WorkerAuthority:
         waited = self._tick - min(one.tick for one in oldest)
         if min(waited, self._tick - self._heard) >= ANSWER_TICKS or waited >= DECISION_TICKS:
             self._stand_alone()
-        elif ALIVE not in self._usage_requests:
-            self._usage_requests.append(ALIVE)
+        elif ALIVE not in self._outgoing.usage_requests:
+            self._outgoing.usage_requests.append(ALIVE)
 
     def take_outgoing(self) -> FromWorker | None:
-        """Return the next message; None if there is none.
-
-        Nothing about a request is sent before the supervisor knows the request.
-        """
-        if self._starts and len(self._starts) <= MAX_ITEMS and not self._more():  # as nearly always
-            message = FromWorker(ends=self._ends, starts=list(self._starts.values()))
-            self._starts.clear()
-            self._ends = []
-            return message
-        if not self._starts and not self._ends and not self._more():
-            return None
-        adoptions, self._adoptions = self._adoptions[:MAX_ITEMS], self._adoptions[MAX_ITEMS:]
-        message = FromWorker(adoptions=adoptions)
-        if not self._adoptions:
-            message.charges = [self._charges.popitem()[1] for _ in range(min(len(self._charges), MAX_ITEMS))]
-        if not self._adoptions and not self._charges:
-            message.ends, self._ends = self._ends[:MAX_ITEMS], self._ends[MAX_ITEMS:]
-        message.starts = list(islice(self._starts.values(), MAX_ITEMS))
-        for start in message.starts:
-            del self._starts[start.number]
-        message.usage_requests, self._usage_requests = self._usage_requests, []
-        message.reports, self._reports = self._reports, []
-        message.restorations = self._restorations[:MAX_ITEMS]
-        self._restorations = self._restorations[MAX_ITEMS:]
-        return message
-
-    def _more(self) -> bool:
-        """Whether there is more to send than starts and ends."""
-        waiting = self._adoptions or self._charges or self._usage_requests or self._reports or self._restorations
-        return bool(waiting or len(self._ends) > MAX_ITEMS)
+        """Return the next message; None if there is none."""
+        return self._outgoing.take()
 
     def received(self, message: ToWorker) -> None:
         """Handle a message of the supervisor."""
@@ -239,7 +203,7 @@ class WorkerAuthority:
         for report in message.reports:
             self._reported(report)
         for number in message.wanted:
-            self._reports.append(Report(number, self.report()))
+            self._outgoing.reports.append(Report(number, self.report()))
             self._wake()
 
     def _decided(self, reply: DecisionReply) -> None:
@@ -263,14 +227,14 @@ class WorkerAuthority:
         admitted = reply.refused_by < 0
         if request is None:
             if admitted:
-                self._ends.append(reply.number)
+                self._outgoing.ends.append(reply.number)
         elif not admitted:
-            self._adoptions.append(adoption_of(reply.number, request))
+            self._outgoing.adoptions.append(adoption_of(reply.number, request))
         else:
             if request.charged != NOTHING:
-                self._charges[reply.number] = Charge(reply.number, request.charged, request.reserve)
+                self._outgoing.charges[reply.number] = Charge(reply.number, request.charged, request.reserve)
             if request.ended:
-                self._ends.append(reply.number)
+                self._outgoing.ends.append(reply.number)
         self._wake()
 
     def _reported(self, report: Report) -> None:
@@ -288,7 +252,7 @@ class WorkerAuthority:
         number = self._number
         poll = Poll(most, asyncio.get_running_loop().create_future(), self._tick)
         self._polls[number] = poll
-        self._usage_requests.append(UsageRequest(number, most))
+        self._outgoing.usage_requests.append(UsageRequest(number, most))
         self._wake()
         try:
             return await poll.future
@@ -313,12 +277,12 @@ class WorkerAuthority:
         _log.warning("limits are process-local: the supervisor does not answer")
         self._own.recall(self._running.values())
         undecided, self._undecided = self._undecided, {}
-        unsent, self._starts = self._starts, {}
+        unsent, self._outgoing.starts = self._outgoing.starts, {}
         for number, request in undecided.items():
             sent = number not in unsent
             if request.future is None or request.future.done():  # cancelled
                 if sent:
-                    self._ends.append(number)
+                    self._outgoing.ends.append(number)
                 continue
             decision = self._decide_alone(number, request)
             admitted = decision.ticket is not None
@@ -330,13 +294,13 @@ class WorkerAuthority:
         polls, self._polls = self._polls, {}
         for poll in polls.values():
             poll.resolve(self._own.usage(poll.most) if poll.most else [])
-        self._usage_requests = [ALIVE]  # its reply means that the supervisor is back
+        self._outgoing.usage_requests = [ALIVE]  # its reply means that the supervisor is back
         self._wake()
 
     def _return(self) -> None:
         """Report to the supervisor what was admitted without it."""
         self.unavailable = False
         _log.info("the supervisor answers: limits are shared again")
-        self._adoptions += [adoption_of(number, request) for number, request in self._alone.items()]
+        self._outgoing.adoptions += [adoption_of(number, request) for number, request in self._alone.items()]
         self._alone.clear()
         self._wake()
