@@ -19,6 +19,7 @@ from selenium.common.exceptions import (
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
@@ -156,6 +157,12 @@ class Page:
 
         self.until(clicked, f"{css} with {text!r} was to be clicked")
 
+    def overwrite(self, css: str, *keys: str) -> None:
+        """Type in a field in place of what is in it. `clear` tells the page nothing, which puts the text back where it draws."""
+        field = self.find(css)
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(*keys)
+
     def choose(self, label: str, option: str, within: str = "main") -> None:
         """Choose in a list, as soon as it has that."""
         script = """
@@ -220,7 +227,9 @@ class Page:
 
         def pointed() -> bool:
             over = self.find(css)
-            move = ActionChains(self.browser).move_to_element_with_offset(over, round(offset(over.size["width"])), 0)
+            move = ActionChains(self.browser, duration=0).move_to_element_with_offset(
+                over, round(offset(over.size["width"])), 0
+            )
             (move.click() if click else move).perform()
             return True
 
@@ -261,6 +270,15 @@ class Page:
         """What the console has since it was asked last."""
         entries: list[dict[str, str]] = self.browser.get_log("browser")
         return [entry["message"] for entry in entries if entry["level"] != "DEBUG"]
+
+    def axe_in_light_and_dark(self, source: str) -> list[str]:
+        """What axe finds in light, and what more in dark."""
+        self.prefer("light")
+        faults = self.axe(source)
+        self.prefer("dark")
+        faults += self.axe(source, COLOURS)
+        self.prefer("light")
+        return faults
 
     def axe(self, source: str, rules: Sequence[str] = ()) -> list[str]:
         """What axe finds serious or worse, each with the first element that has it; by these rules, or by all."""

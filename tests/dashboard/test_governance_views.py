@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
 from tests.dashboard.conftest import API
-from tests.dashboard.page import COLOURS, PHONE
+from tests.dashboard.page import PHONE
 from tests.polling import poll
 
 DESK = (1440, 900)
@@ -30,10 +30,7 @@ def is_for_everybody(page, axe):
     """Light and dark, on a desk and on a phone."""
     for size in (DESK, PHONE):
         page.resize(size)
-        assert page.axe(axe) == []
-        page.prefer("dark")
-        assert page.axe(axe, COLOURS) == []
-        page.prefer("light")
+        assert page.axe_in_light_and_dark(axe) == []
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
     page.resize(DESK)
 

@@ -166,10 +166,7 @@ def test_a_dialog_has_no_fault_of_accessibility_either(page, show, axe, dialog):
     page.find("dialog")
     for size in (WIDE, PHONE):
         page.resize(size)
-        page.prefer("light")
-        assert page.axe(axe) == []
-        page.prefer("dark")
-        assert page.axe(axe, COLOURS) == []
+        assert page.axe_in_light_and_dark(axe) == []
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
 
 

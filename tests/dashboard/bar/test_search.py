@@ -42,15 +42,17 @@ def test_a_leaked_token_is_found_by_pasting_it_and_revoked(page, site, axe):
     assert token[11:] not in page.find("body").get_attribute("innerHTML")
 
 
-@pytest.mark.parametrize("view", ["interceptions", "overview", "sessions"])
-def test_a_pasted_id_opens_its_call(page, site, view):
+def test_a_pasted_id_opens_its_call(page, site):
     _, token = site.user()
     id_ = site.call(token, "Hello")
     site.call(token, "Another")
     site.recorded(token, 2)
-    page.open(view, token)
-    page.find("#q").send_keys(f"{id_}\n")
-    page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
+    page.open("connect", token)
+    page.find(".who")
+    for view in ("interceptions", "overview", "sessions"):
+        page.go(view)
+        page.find(f"main.{view} #q").send_keys(f"{id_}\n")
+        page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
 
 
 def test_the_search_completes_names_that_occur(page, site):
@@ -61,8 +63,7 @@ def test_the_search_completes_names_that_occur(page, site):
     page.open("explore", owner)
     options = "return [...document.querySelectorAll('#completions option')].map((one) => one.value)"
     for typed, completed in ((f"initiator:{name[:-2]}", f"initiator:{name}"), ("tag:te", "tag:team=")):
-        page.find("#q").clear()
-        page.find("#q").send_keys(typed)
+        page.overwrite("#q", typed)
         page.until(
             lambda wanted=completed: wanted in page.browser.execute_script(options), f"{completed} was to be offered"
         )

@@ -36,9 +36,7 @@ def test_the_api_is_shown_and_can_be_asked(page, site, axe):
     page.until(lambda: len(page.all(".operation")) == 1, "one operation was to be left")
     page.click(".operation summary code", "/webhooks/")
     page.find(".operation .fields")
-    for scheme in ("light", "dark"):
-        page.prefer(scheme)
-        assert page.axe(axe) == []
+    assert page.axe_in_light_and_dark(axe) == []
     page.resize(PHONE)
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
 

@@ -49,9 +49,7 @@ def test_a_user_gets_another_name_and_role(page, site):
     name, token = site.user()
     open_user(page, owner, name)
     assert not page.find(".detail .primary", "Save").is_enabled()
-    field = page.find(".detail .form input")
-    field.clear()
-    field.send_keys("Ada L.")
+    page.overwrite(".detail .form input", "Ada L.")
     page.choose("Role", "Owner: sees everybody's and changes users", ".detail")
     page.click(".detail button", "Save")
     page.find("[role=status]", "Saved")
@@ -70,9 +68,7 @@ def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
     assert page.find("dialog [role=alert] li").text == (
         'username: the username "no spaces" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit'
     )
-    field = page.find("dialog input")
-    field.clear()
-    field.send_keys(taken, Keys.ENTER)
+    page.overwrite("dialog input", taken, Keys.ENTER)
     assert page.find("dialog [role=alert]", "exists").text == f'A user named "{taken}" exists already.'
 
 

@@ -6,7 +6,7 @@ from storage.accounts.identities import Role
 from tests.polling import poll
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def refused(site):
     """A member of whom three calls were refused within a minute; their name and token."""
     while True:

@@ -88,9 +88,7 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     assert sum(int(row["calls"]) for row in theirs) == 4
     assert [row["previous_calls"] for row in theirs] == ["0"] * len(theirs)
     assert not {"prompt", "user_prompts"} & set(rows[0])
-    for scheme in ("light", "dark"):
-        page.prefer(scheme)
-        assert page.axe(axe) == []
+    assert page.axe_in_light_and_dark(axe) == []
     page.open("explore", token)
     page.choose("Group by", "Tag user_id")
     page.find(".groups tbody td a", "u-42")

@@ -44,9 +44,9 @@ def session_of_claude_code(site, token, *, is_error=False):
     return session
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scene(site):
-    """A member with a session, as soon as it is whole."""
+    """A member with a session of several calls, as soon as it is whole."""
     name, token = site.user()
     session_of_claude_code(site, token, is_error=True)
     return name, token, whole(site, token)
@@ -106,9 +106,7 @@ def test_which_tools_an_agent_called_and_how_they_ended(page, axe, scene):
     page.find("input[type=search]").send_keys("main.py")
     page.find(".toolbar", "1 of 3 steps found")
     assert page.texts(".step .tool pre") == ['{ "path": "main.py" }']
-    for scheme in ("light", "dark"):
-        page.prefer(scheme)
-        assert page.axe(axe) == []
+    assert page.axe_in_light_and_dark(axe) == []
     page.click(".step details p a")
     assert page.find(".detail .user .text").text == "Use read_file"
 
@@ -182,9 +180,7 @@ def test_a_response_is_shown_folded_when_long_and_found_in_its_session(page, sit
     page.click(".step details p a")
     assert page.find(".detail .response h3").text == "Response cut"
     assert page.find(".detail .response .text").text == f"{text[:600]}…"
-    for scheme in ("light", "dark"):
-        page.prefer(scheme)
-        assert page.axe(axe) == []
+    assert page.axe_in_light_and_dark(axe) == []
     page.click(".response button", "Show all 1,420 characters")
     assert page.find(".detail .response .text").text == text
     page.find(".response button", "Show the beginning alone")

@@ -1,0 +1,33 @@
+"""`python server.py` that waits long for MongoDB, and counts, groups, indexes, sends and follows soon after a change.
+
+Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time.
+"""
+
+import runpy
+
+from runtime.alerts import sender
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.sessions.session_job import SessionJob
+from storage.examples import job as examples_job
+from storage.mongo import event_counts
+from storage.policies import followed
+from storage.providers import follower
+from storage.search.job import SearchJob
+from tests.mongodb.database_timeouts import lengthen_timeouts
+from tests.server_process import ROOT
+
+SECONDS = 0.25
+
+if __name__ == "__main__":
+    lengthen_timeouts(setattr)
+    for job in (RollupJob, SessionJob, SearchJob):
+        job.seconds = SECONDS
+    for module, name in (
+        (examples_job, "IDLE_SECONDS"),
+        (followed, "POLL_SECONDS"),
+        (follower, "POLL_SECONDS"),
+        (event_counts, "WRITE_SECONDS"),
+        (sender, "POLL_SECONDS"),
+    ):
+        setattr(module, name, SECONDS)
+    runpy.run_path(str(ROOT / "server.py"), run_name="__main__")
