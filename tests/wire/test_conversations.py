@@ -50,9 +50,18 @@ def test_a_response_reads_as_recorded_when_it_comes_whole(reader, body, reading)
     assert read(reader(), [body]) == reading
 
 
+def bytewise(body):
+    """Each byte by itself; the middle of a body of millions, where all is alike, a hundred at a time."""
+    first, last = min(len(body), SMALL // 2), max(SMALL // 2, len(body) - SMALL // 2)
+    yield from (body[at : at + 1] for at in range(first))
+    yield from (body[at : min(at + 100, last)] for at in range(first, last, 100))
+    yield from (body[at : at + 1] for at in range(last, len(body)))
+
+
 @pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
 def test_a_response_reads_as_recorded_when_it_comes_byte_by_byte(reader, body, reading):
-    assert read(reader(), (body[at : at + 1] for at in range(len(body)))) == reading
+    assert b"".join(bytewise(body)) == body
+    assert read(reader(), bytewise(body)) == reading
 
 
 @pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
