@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gc
 
+_was_enabled = gc.isenabled()
 gc.disable()
 
 
 def end() -> None:
-    """Resume garbage collection: all modules are loaded. No collection looks at what there is now, as it stays to the end."""
+    """Resume garbage collection, if there was any: all modules are loaded. What there is now stays, so none looks at it."""
     gc.freeze()
-    gc.enable()
+    if _was_enabled:
+        gc.enable()

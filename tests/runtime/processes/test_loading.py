@@ -12,13 +12,26 @@ import runtime.processes
 from tests.server_process import ROOT
 
 
-@pytest.mark.parametrize("program", ["server.py", "runtime/processes/worker.py"])
-def test_garbage_is_looked_for_once_all_is_loaded_and_not_in_what_is_loaded(program, monkeypatch):
+@pytest.fixture
+def done(monkeypatch):
+    """What was done about garbage."""
     done = []
     monkeypatch.setattr(gc, "disable", lambda: done.append("disable"))
     monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
     monkeypatch.setattr(gc, "enable", lambda: done.append("enable"))
+    return done
+
+
+@pytest.mark.parametrize("program", ["server.py", "runtime/processes/worker.py"])
+def test_garbage_is_looked_for_once_all_is_loaded_and_not_in_what_is_loaded(program, done, monkeypatch):
     monkeypatch.delitem(sys.modules, "runtime.processes.loading", raising=False)
     monkeypatch.delattr(runtime.processes, "loading", raising=False)
     runpy.run_path(str(ROOT / program), run_name="loaded")
     assert done == ["disable", "freeze", "enable"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_looked_for_afterwards_only_if_it_was_before(enabled, done, monkeypatch):
+    monkeypatch.setattr(gc, "isenabled", lambda: enabled)
+    runpy.run_path(str(ROOT / "runtime/processes/loading.py"))["end"]()
+    assert done == ["disable", "freeze", *["enable"] * enabled]
