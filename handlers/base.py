@@ -71,6 +71,12 @@ class BridgeHandler(RequestHandler):
     refused_token_id: str | None = None
     """The public part of a token that is known but no longer valid."""
 
+    def __init_subclass__(cls) -> None:
+        """Serve HEAD where GET is served, unless a class has a `head` of its own."""
+        super().__init_subclass__()
+        if "get" in vars(cls) and "head" not in vars(cls):
+            cls.head = cls.get
+
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
         self.bridge = bridge

@@ -201,8 +201,6 @@ class ControlHandler(IdentifiedHandler):
                 self.set_header("Content-Length", str(self._unsent))
             await self.send()
 
-    head = get
-
 
 class UnknownResourceHandler(BridgeHandler):
     """Whatever is not served."""

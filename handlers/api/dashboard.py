@@ -170,5 +170,3 @@ class DashboardHandler(BridgeHandler):
         if compressed:
             self.set_header("Content-Encoding", "gzip")
         self.write(file.compressed if compressed else file.plain)
-
-    head = get

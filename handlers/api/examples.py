@@ -32,8 +32,6 @@ class ExamplesHandler(ChangeHandler):
         with change_problems():
             self.write_json(ExampleData.of(await self._store.read()))
 
-    head = get
-
     async def post(self) -> None:
         """Request to fill it in: 202.
 

@@ -44,8 +44,6 @@ class OpenAPIHandler(BridgeHandler):
         self.set_header("Cache-Control", f"public, max-age={KEEP_SECONDS}")
         self.write(self._description.body)
 
-    head = get
-
     def compute_etag(self) -> str:
         """The tag of the document; Tornado answers 304 by it."""
         return self._description.tag

@@ -32,8 +32,6 @@ class HealthHandler(BridgeHandler):
         self.set_header("Content-Type", "application/json")
         self.write(msgspec.json.encode(Health("ok")))
 
-    head = get
-
 
 class ReadinessHandler(BridgeHandler):
     """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded."""
@@ -60,8 +58,6 @@ class ReadinessHandler(BridgeHandler):
         )
         self.write(msgspec.json.encode(readiness))
 
-    head = get
-
 
 class MetricsHandler(BridgeHandler):
     """`/metrics`: Prometheus text format."""
@@ -71,5 +67,3 @@ class MetricsHandler(BridgeHandler):
         content_type, body = self.bridge.metrics.exposition()
         self.set_header("Content-Type", content_type)
         self.write(body)
-
-    head = get

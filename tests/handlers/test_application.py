@@ -6,8 +6,10 @@ import json
 from ipaddress import ip_network
 
 import pytest
+from tornado.web import RequestHandler
 
 from handlers.application import CONTROL_RESOURCES
+from handlers.base import BridgeHandler
 from settings.kinds import RESERVED_NAMES
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -20,6 +22,20 @@ async def message(running, method, path):
     answer = await client.request(method, path, running.headers)
     client.close()
     return answer.status, json.loads(answer.body)["message"]
+
+
+def handler_classes(base=BridgeHandler):
+    for one in base.__subclasses__():
+        if one.__module__.startswith("handlers."):
+            yield from (one, *handler_classes(one))
+
+
+def test_head_is_served_where_get_is_except_for_a_sign_in_at_a_provider():
+    served = {one.__name__ for one in handler_classes() if one.get is not RequestHandler.get}
+    heads = {one.__name__ for one in handler_classes() if one.head is not RequestHandler.head}
+    assert served - heads == {"BeginHandler", "CallbackHandler"}
+    assert heads < served
+    assert "PolicyHandler" in heads
 
 
 def test_no_provider_can_be_called_like_a_resource():

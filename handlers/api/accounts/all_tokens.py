@@ -58,8 +58,6 @@ class AllTokensHandler(ChangeHandler):
             count, found = await self.bridge.tokens.search(text.strip(), limit=page.limit, offset=page.offset)
         self.write_json(FoundTokenList(count, [_found(one) for one in found]))
 
-    head = get
-
 
 class TokenLookupHandler(ChangeHandler):
     """Metadata of a token, by the token itself, which is only in the body."""
@@ -155,8 +153,6 @@ class ServiceTokensHandler(ChangeHandler):
             holder = SERVICE_PREFIX + group
             count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
-
-    head = get
 
     async def post(self, group: str) -> None:
         """Create a token of a group: 201, with the token itself, which appears only here.

@@ -51,8 +51,6 @@ class ExplanationHandler(OwnHandler):
             )
         )
 
-    head = get
-
     async def _token(self, user: User, token: str) -> str:
         if token and token not in {one.id for one in await self.bridge.identities.list_tokens(user.username)}:
             raise ValidationProblem(INVALID, validations=[("token", NO_TOKEN)])

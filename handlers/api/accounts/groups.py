@@ -58,8 +58,6 @@ class GroupsHandler(_GroupsHandler):
             count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
         self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
 
-    head = get
-
     async def post(self) -> None:
         """Add a group: 201.
 
@@ -88,8 +86,6 @@ class GroupHandler(_GroupsHandler):
         with change_problems():
             found, members = await self.bridge.groups.existing(group)
         self.show(found, members)
-
-    head = get
 
     async def patch(self, group: str) -> None:
         """Change a group; respond with the changed group.
@@ -132,8 +128,6 @@ class MembersHandler(_GroupsHandler):
         with change_problems():
             count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
         self.write_json(MemberList(count, [User.of(user) for user in members]))
-
-    head = get
 
 
 class MemberHandler(_GroupsHandler):

@@ -49,8 +49,6 @@ class PoliciesHandler(ChangeHandler):
             count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
         self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
 
-    head = get
-
 
 class PolicyHandler(ChangeHandler):
     """The policy of everyone, of a group, a user or a token."""
@@ -75,8 +73,6 @@ class PolicyHandler(ChangeHandler):
         with change_problems():
             kept = await store_of(self.bridge).get(self._level, reference)
         self._write(kept)
-
-    head = get
 
     async def put(self, reference: str = "") -> None:
         """Replace the policy, and respond with it.

@@ -63,8 +63,6 @@ class TokensHandler(OwnHandler):
             count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
-    head = get
-
     async def post(self, username: str) -> None:
         """Create a token: 201, with the token itself, which appears only here.
 

@@ -101,8 +101,6 @@ class UsageHandler(OwnHandler):
             )
         )
 
-    head = get
-
     async def _tokens(self, user: User) -> list[TokenDetails]:
         """The active tokens, those that were used last first; of many those among the newest."""
         now = self.bridge.now()

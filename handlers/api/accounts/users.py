@@ -56,8 +56,6 @@ class UsersHandler(ChangeHandler):
             count, people = await self.bridge.people.page(limit=page.limit, offset=page.offset)
         self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
 
-    head = get
-
     async def post(self) -> None:
         """Add a user: 201.
 
@@ -99,8 +97,6 @@ class UserHandler(ChangeHandler):
             person = await self.bridge.people.find(username)
         self.set_version(person.user.version)
         self.write_json(ListedUser.listed(person))
-
-    head = get
 
     async def patch(self, username: str) -> None:
         """Change a user; respond with the changed user.

@@ -57,8 +57,6 @@ class ViewsHandler(_ViewHandler):
             users = await self._views.owners(views)
         self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
 
-    head = get
-
     async def post(self) -> None:
         """Save one: 201.
 
@@ -96,8 +94,6 @@ class ViewHandler(_ViewHandler):
         with _problems():
             view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
         await self.show(view)
-
-    head = get
 
     async def patch(self, id_: str) -> None:
         """Change the given fields; respond with the result.

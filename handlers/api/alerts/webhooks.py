@@ -54,8 +54,6 @@ class WebhooksHandler(_WebhookHandler):
             webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
         self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
 
-    head = get
-
     async def post(self) -> None:
         """Add one: 201, with its secret, which is never shown again.
 
@@ -90,8 +88,6 @@ class WebhookHandler(_WebhookHandler):
         with change_problems():
             webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
-
-    head = get
 
     async def patch(self, id_: str) -> None:
         """Change the given fields; respond with the result.
@@ -137,8 +133,6 @@ class DeliveriesHandler(_WebhookHandler):
             webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
             deliveries = await self._outbox.latest(webhook.id)
         self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
-
-    head = get
 
 
 class WebhookTestHandler(_WebhookHandler):

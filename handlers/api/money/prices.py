@@ -40,8 +40,6 @@ class PricesHandler(ChangeHandler):
             kept = await self._store.read()
         self._write(kept)
 
-    head = get
-
     async def put(self) -> None:
         """Replace all prices, and respond with them. In this process they hold at once.
 

@@ -41,8 +41,6 @@ class RecostsHandler(_RecostHandler):
             jobs = await self._recosts.list_newest()
         self.write_json(RecostList([Recost.of(job) for job in jobs]))
 
-    head = get
-
     async def post(self) -> None:
         """Request a job: 202. The servers on the database do it, also when this one stops.
 
@@ -73,8 +71,6 @@ class RecostHandler(_RecostHandler):
         with change_problems():
             job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
-
-    head = get
 
     async def delete(self, id_: str) -> None:
         """Cancel it. What was priced again stays so, and the job stays listed.

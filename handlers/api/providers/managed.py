@@ -98,8 +98,6 @@ class ProvidersHandler(ProviderChangeHandler):
             names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everyone else user.id)
         self.write_json(names)
 
-    head = get
-
     async def post(self) -> None:
         """Add a provider: 201.
 
@@ -138,8 +136,6 @@ class ProviderHandler(ProviderChangeHandler):
         with provider_problems():
             stored = await self.bridge.managed.find(name)
         self.write_json(of_stored(self.bridge, stored))
-
-    head = get
 
     async def patch(self, name: str) -> None:
         """Change a provider; respond with the result.

@@ -34,8 +34,6 @@ class SignInsHandler(_SessionOwnHandler):
         current = self.identity.session_id
         self.write_json(SignInSessionList(count, [SignInSession.of(session, current) for session in sessions]))
 
-    head = get
-
 
 class SignInEndHandler(_SessionOwnHandler):
     """A session."""

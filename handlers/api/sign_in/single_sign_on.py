@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+from tornado.web import RequestHandler
 
 from handlers.api.sign_in.sign_in import COOKIE_ATTRIBUTES, HOST
 from handlers.base import BridgeHandler
@@ -53,8 +54,6 @@ class SignInWaysHandler(BridgeHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Type", "application/json")
         self.write(msgspec.json.encode(SignInWays(token=self.bridge.options.local_sign_in, openid=openid)))
-
-    head = get
 
 
 class _OpenIDHandler(BridgeHandler):
@@ -105,6 +104,8 @@ class _OpenIDHandler(BridgeHandler):
 class BeginHandler(_OpenIDHandler):
     """Sends a browser to the provider."""
 
+    head = RequestHandler.head  # a sign-in is more than a look
+
     async def get(self) -> None:
         """Respond with 303 to the provider, with the flow in a cookie.
 
@@ -132,6 +133,8 @@ class BeginHandler(_OpenIDHandler):
 
 class CallbackHandler(_OpenIDHandler):
     """Takes a browser back from the provider."""
+
+    head = RequestHandler.head  # a sign-in is more than a look
 
     async def get(self) -> None:
         """Sign in, and respond with 303 to the dashboard: to the requested view, or to the reason for no sign-in.
