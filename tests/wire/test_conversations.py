@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intercept.formats.streams.sse import Decoder
+from tests.examples import examples
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
 
@@ -65,7 +66,7 @@ def test_a_response_reads_as_recorded_when_it_comes_byte_by_byte(reader, body, r
 
 
 @pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
-@settings(max_examples=20)
+@settings(max_examples=examples(8, 40))
 @given(data=st.data())
 def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, data):
     cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))
