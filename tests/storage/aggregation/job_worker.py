@@ -1,11 +1,13 @@
-"""A process that does a task until it is killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`.
+"""Processes that do a task until they are killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`.
 
-It prints `added` after its first calls.
+For each line it reads, it begins such a process, which prints `added` and its id after its first calls, and when that has
+ended it prints `ended`. All is imported once, as that takes longer than such a process lives.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from storage.mongo.database import Database
@@ -23,13 +25,26 @@ async def run_job(task, uri, name):
     def on_added(number):
         nonlocal said
         if number and not said:
-            sys.stdout.write("added\n")
-            sys.stdout.flush()
+            say(f"added {os.getpid()}")
             said = True
 
     while True:
         await job.add_pending(on_added)
 
 
+def say(line):
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(task, uri, name):
+    for _ in sys.stdin:
+        process = os.fork()
+        if process == 0:
+            asyncio.run(run_job(task, uri, name))
+        os.waitpid(process, 0)
+        say("ended")
+
+
 if __name__ == "__main__":
-    asyncio.run(run_job(*sys.argv[1:]))
+    main(*sys.argv[1:])

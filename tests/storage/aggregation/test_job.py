@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from asyncio.subprocess import PIPE
 from functools import partial
 from random import Random
 
@@ -128,14 +130,18 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
     monkeypatch.setattr(task.kind, "batch", BATCH)
     where = private_mongodb.uri, database.rollups.database.name
     command = (sys.executable, "-m", "tests.storage.aggregation.job_worker", name, *where)
-    for first in range(0, 360, 120):
+    worker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    for first in range(0, 480, 120):
         await end(database, *map(task.call, range(first, first + 120)))
-        worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert await worker.stdout.readline() == b"added\n"
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wait(), random.uniform(0, 0.1))
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
+        worker.stdin.write(b"\n")
+        added, process = (await worker.stdout.readline()).split()
+        assert added == b"added"
+        ended = asyncio.create_task(worker.stdout.readline())
+        await asyncio.wait({ended}, timeout=random.uniform(0, 0.1))
+        os.kill(int(process), signal.SIGKILL)
+        assert await ended == b"ended\n"
+    worker.stdin.close()
+    await worker.wait()
     # So that there is a run, though the last one may have been stopped with nothing but its note left.
     await end(database, task.call(3_000))
     job = task.make_job(database)
