@@ -32,6 +32,7 @@ from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from tests.dashboard.held_provider import HeldProvider
 from tests.dashboard.page import Page, start_chromium
+from tests.mongodb.databases import Databases
 from tests.polling import poll
 from tests.server_process import PatientServerProcess
 
@@ -49,20 +50,24 @@ class Site:
 
     url: str
     run: Callable[..., Any]
-    uri: str
+    databases: Databases
     database: str
     link: str
+
+    def connect(self) -> Database:
+        """Its database, by connections that stay open."""
+        connected: Database = self.databases.connect(self.database)
+        return connected
 
     def user(self, *, role: Role = Role.MEMBER, name: str = "") -> tuple[str, str]:
         """Add a user; its name and a token of it."""
         name = name or f"user-{uuid4().hex[:10]}"
 
         async def add() -> str:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             identities = Identities(database, now=now, monotonic=lambda: 0.0)
             await identities.add_user(name, role=role)
             _, token = await identities.create_token(name)
-            database.close()
             return token
 
         return name, self.run(add())
@@ -71,11 +76,10 @@ class Site:
         """Add many members."""
 
         async def add() -> None:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             identities = Identities(database, now=now, monotonic=lambda: 0.0)
             for name in names:
                 await identities.add_user(name, role=Role.MEMBER)
-            database.close()
 
         self.run(add())
 
@@ -83,10 +87,9 @@ class Site:
         """Let the link be good for as long as the tests of a process may take."""
 
         async def keep() -> None:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             later = {"$set": {"expires_at": now() + timedelta(days=1)}}
             assert (await database.sign_in_codes.update_many({}, later)).matched_count == 1
-            database.close()
 
         self.run(keep())
 
@@ -94,9 +97,8 @@ class Site:
         """Change the record of a call, as if something else had been seen of it."""
 
         async def change() -> None:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             await database.interceptions.update_one({"_id": UUID(interception)}, {"$set": fields})
-            database.close()
 
         self.run(change())
 
@@ -105,13 +107,12 @@ class Site:
         id_ = uuid4()
 
         async def repeat() -> None:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             call = await database.interceptions.find_one({"_id": UUID(interception)})
             (said,) = call["user_prompts"]
             waiting = dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())
             earlier = {"_id": id_, "started_at": at, "user_prompts": [{**said, "prompt": prompt}], **waiting}
             await database.interceptions.insert_one({**call, **earlier})
-            database.close()
 
         self.run(repeat())
         return str(id_)
@@ -121,11 +122,10 @@ class Site:
         initiator = UUID(self.get(token, "users/me")["id"])
 
         async def repeat() -> None:
-            database = Database.connect(self.uri, self.database)
+            database = self.connect()
             cells = await database.rollups.find({"initiator_id": initiator, "bucket": Bucket.HOUR}).to_list(None)
             earlier = [{**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells]
             await database.rollups.insert_many(earlier)
-            database.close()
 
         self.run(repeat())
 
@@ -197,7 +197,11 @@ class PromptServerProcess(PatientServerProcess):
 
 @contextmanager
 def serving(
-    mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path, address: str = "127.0.0.1:0", **environment: str
+    databases: Databases,
+    run_apart: Callable[..., Any],
+    data_dir: Path,
+    address: str = "127.0.0.1:0",
+    **environment: str,
 ) -> Iterator[Site]:
     """A server with a database of its own."""
     name = f"test-{uuid4().hex}"
@@ -210,22 +214,24 @@ def serving(
         "rate-window": "1h",
     }
     arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
-    server = PromptServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, **environment)
+    server = PromptServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=databases.uri, **environment)
     try:
         server.stdout.find("what was recorded of them|to see the dashboard", START_SECONDS)
         link = re.search(r"http\S+/#/sign-in/\S+", "".join(server.stdout.so_far()))
-        yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name, link[0] if link else "")
+        yield Site(f"http://127.0.0.1:{server.port}", run_apart, databases, name, link[0] if link else "")
     finally:
         server.kill()
     assert " ERROR " not in server.stderr.all()
 
 
 @pytest.fixture(scope="session")
-def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    databases: Databases, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """The server."""
     key = b64encode(bytes(32)).decode()
     folder = tmp_path_factory.mktemp("site")
-    with serving(mongodb_uri, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
+    with serving(databases, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
         site.keep_link()
         yield site
 

@@ -100,7 +100,7 @@ class Page:
         """Go from one view to another, without the page being loaded again; come back when it knows."""
         script = """
             const [address, done] = arguments
-            if (location.hash === address) done()
+            if (location.hash === address) return done()
             addEventListener("hashchange", () => setTimeout(done), {once: true})
             location.hash = address"""
         self.browser.execute_async_script(script, f"#/{address}")

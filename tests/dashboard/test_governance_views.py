@@ -64,9 +64,9 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     assert "never expires" in page.find(".card", member[:10]).text
     page.find(".card", "What else holds")
     is_for_everybody(page, axe)
-    page.open("limits", member)
+    page.go("limits")
     page.find(".gauges li", "Calls in 1h")
-    page.open("usage/somebody", member)
+    page.go("usage/somebody")
     assert page.find(".empty").text.splitlines()[0] == "Not for your role"
     page.open("limits", owner)
     page.click(".gauge a", name)

@@ -50,7 +50,7 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         "errors",
         "usage",
     ):
-        page.open(address)
+        page.go(address)
         page.find("main h1")
         page.gone(".loading")
         assert page.all(RUN) == [], address

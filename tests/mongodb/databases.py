@@ -50,6 +50,11 @@ class Databases:
         self._waiting = deque()
         self._fresh = None
 
+    @property
+    def uri(self):
+        """Where the mongod answers."""
+        return self._uri
+
     def take(self):
         """Return the name of an empty database with its indexes."""
         if len(self._waiting) >= WAITING:

@@ -52,16 +52,17 @@ def list_models(site, token):
         return error.code
 
 
-def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(chromium, mongodb_uri, run_apart, tmp_path, provider):
+def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(chromium, databases, run_apart, tmp_path, provider):
     url = f"http://127.0.0.1:{provider.server_port}/v1/"
     settings = {"CODER_AIBRIDGE_OPENAI_BASE_URL": url, "CODER_AIBRIDGE_OPENAI_KEY": "sk-proj-0123456789-wxyz"}
-    with serving(mongodb_uri, run_apart, tmp_path, **settings) as site:
+    with serving(databases, run_apart, tmp_path, **settings) as site:
         page = Page(chromium, site.url)
         page.forget()
         _, token = site.user()
         assert [list_models(site, token) for _ in range(2)] == [401, 401]
+        page.open("overview", token)
         for view in ("overview", "interceptions", "connect"):
-            page.open(view, token)
+            page.go(view)
             said = page.find(".refused-key").text
             assert said.startswith("openai: key sk-p…wxyz refused (401) since ")
             assert said.endswith("; 2 calls. Setting: openai-key")

@@ -92,7 +92,7 @@ def test_a_user_is_removed_after_a_question(page, site):
     page.gone("dialog")
     page.until(lambda: not row_of(page, name), "they were to go")
     assert page.address == "users"
-    page.open(f"users/{name}")
+    page.go(f"users/{name}")
     assert page.find(".detail .empty h2").text == "There is no such user"
 
 
@@ -118,9 +118,9 @@ def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site)
 
 
 def test_the_last_owner_is_told_what_to_do_and_who_is_far_down_the_list_stays_on_show(
-    chromium, mongodb_uri, run_apart, tmp_path
+    chromium, databases, run_apart, tmp_path
 ):
-    with serving(mongodb_uri, run_apart, tmp_path) as full:
+    with serving(databases, run_apart, tmp_path) as full:
         name, owner = full.user(role=Role.OWNER)
         full.users(f"number-{number}" for number in range(205))
         full.user(name="zoe")
@@ -155,7 +155,7 @@ def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
     assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
     assert page.all("main form, main .danger, main .primary") == []
     assert page.texts(".toolbar button") == []
-    open_user(page, auditor, name)
+    page.go(f"users/{name}")
     page.shows(".detail .token button", ["Revoke"])
 
 
@@ -178,7 +178,7 @@ def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
     assert page.texts(".detail h3") == []
     assert page.texts(".toolbar a") == []
     assert "Providers" not in page.texts("nav[aria-label=Views] a")
-    open_user(page, reader, name)
+    page.go(f"users/{name}")
     page.shows(".detail h3", ["Tokens", "Signed in"])
 
 

@@ -24,27 +24,18 @@ def prompts(page):
     return page.texts("a.row .prompt")
 
 
-def test_the_list_has_what_one_asked_newest_first(page, site):
+def test_the_list_has_what_one_asked_newest_first_and_why_it_failed(page, site):
     _, token = site.user()
     site.call(token, "First question")
     site.call(token, "Second question", model="demo-error")
     site.recorded(token, 2)
     page.open("interceptions", token)
     page.shows("a.row .prompt", ["Second question", "First question"])
+    message = "529 Overloaded: the demo provider fails for this model, as you asked."
+    assert page.texts("a.row .problem") == [message]
     assert page.texts("a.row .state") == ["✕ upstream error", "✓ completed"]
     assert page.texts("a.row .model") == ["demo-error", "demo"]
     assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
-
-
-def test_a_failed_call_shows_status_and_message_in_its_row(page, site):
-    _, token = site.user()
-    site.call(token, "Fine")
-    site.call(token, "Not fine", model="demo-error")
-    site.recorded(token, 2)
-    page.open("interceptions", token)
-    message = "529 Overloaded: the demo provider fails for this model, as you asked."
-    page.shows("a.row .problem", [message])
-    page.find("a.row", "Fine")
 
 
 CUT = """
@@ -120,16 +111,6 @@ def test_last_24_hours_stays_relative_in_the_address(page, site):
     page.until(lambda: page.address == "interceptions", "the search was to be empty")
 
 
-def test_a_list_without_calls_keeps_its_header_and_has_no_empty_frame(page, site):
-    _, token = site.user()
-    site.call(token)
-    site.recorded(token, 1)
-    page.open("interceptions?q=model%3Anone", token)
-    page.find(".empty h2", "Nothing matches")
-    page.find(".row.head", "Prompt")
-    assert not page.find("main").find_element("css selector", ".rows").is_displayed()
-
-
 def test_a_search_is_typed_and_stands_in_the_address(page, site):
     _, token = site.user()
     for model in ("demo", "demo-error"):
@@ -142,6 +123,10 @@ def test_a_search_is_typed_and_stands_in_the_address(page, site):
     page.browser.back()
     page.shows("a.row .prompt", ["To demo-error", "To demo"])
     assert page.find("#q").get_attribute("value") == ""
+    page.go("interceptions?q=model%3Anone")
+    page.find(".empty h2", "Nothing matches")
+    page.find(".row.head", "Prompt")  # the header stays, and there is no empty frame
+    assert not page.find("main").find_element("css selector", ".rows").is_displayed()
 
 
 def test_a_token_that_is_pasted_into_the_search_does_not_get_into_the_address(page, site):
@@ -300,7 +285,7 @@ def test_a_call_over_a_websocket_leads_to_the_others_of_it(page, site):
     page.shows("a.row .prompt", ["Two", "One"])
 
 
-def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
+def test_what_a_call_cost_is_in_the_list_and_in_its_detail_with_an_id_to_copy(page, site):
     _, token = site.user()
     interception = site.call(token)
     site.recorded(token, 1)
@@ -310,38 +295,24 @@ def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
     page.click("a.row")
     page.find(".detail .figures")
     assert page.facts(within=".detail .figures")["Cost"] == "$0.0042"
-
-
-def test_an_id_is_copied(page, site):
-    _, token = site.user()
-    interception = site.call(token)
-    site.recorded(token, 1)
     grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
     page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
-    page.open(f"interceptions/{interception}", token)
     page.click(".detail button", "Copy")
     page.find(".detail button", "Copied")
     assert page.browser.execute_script("return navigator.clipboard.readText()") == interception
 
 
-def test_the_error_of_a_call_is_in_its_detail(page, site):
+def test_a_detail_has_the_error_of_its_call_and_whether_the_provider_was_asked(page, site):
     _, token = site.user()
     interception = site.call(token, model="demo-error")
     site.recorded(token, 1)
+    site.change(interception, upstream_asked_at=None)
     page.open(f"interceptions/{interception}", token)
     assert page.find(".detail .wrong").text.splitlines() == [
         "Error",
         "overloaded_error",
         "Overloaded: the demo provider fails for this model, as you asked.",
     ]
-
-
-def test_a_call_whose_provider_was_never_asked_says_so(page, site):
-    _, token = site.user()
-    interception = site.call(token, model="demo-error")
-    site.recorded(token, 1)
-    site.change(interception, upstream_asked_at=None)
-    page.open(f"interceptions/{interception}", token)
     page.find(".timing p", "No time for the provider request")
     assert page.texts(".timing dt") == ["Bridge and provider", "Answer", "In all"]
 
@@ -410,7 +381,7 @@ def test_what_looks_like_markup_stays_text(page, site):
         assert json.loads(page.find(".detail .tool pre", markup).text) == {markup: markup}
     page.until(lambda: set(MARKUP) < set(page.texts("select[aria-label=Model] option")), "they were to be choices")
     site.counted(token, len(MARKUP))
-    page.open("overview?by=model")
+    page.go("overview?by=model")
     page.find(".breakdown")
     assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)
     assert page.all(RUN) == []

@@ -11,7 +11,6 @@ import pytest
 from bson import ObjectId
 
 from storage.accounts.identities import Role
-from storage.mongo.database import Database
 from tests.polling import poll
 
 TAGS = {"user_id": "u-42"}
@@ -31,11 +30,10 @@ def company(site):
     days = (now - now.replace(day=1)).days + 15
 
     async def repeat():
-        database = Database.connect(site.uri, site.database)
+        database = site.connect()
         cells = await database.rollups.find({"bucket": {"$in": ["hour", "day"]}}).to_list(None)
         before = timedelta(days=days)
         await database.rollups.insert_many({**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells)
-        database.close()
 
     site.run(repeat())
     return owner, name, token

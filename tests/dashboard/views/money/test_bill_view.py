@@ -19,14 +19,14 @@ HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0", "$0.01", "+$0.01",
 
 
 @pytest.fixture
-def billed(chromium, mongodb_uri, run_apart, tmp_path, stand_in):  # noqa: F811 - the fixture
+def billed(chromium, databases, run_apart, tmp_path, stand_in):  # noqa: F811 - the fixture
     """A server that may read the stand-in's reports, and its page."""
     environment = {
         "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_URL": stand_in.url,
         "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
         "CODER_AIBRIDGE_ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
     }
-    with serving(mongodb_uri, run_apart, tmp_path, **environment) as site:
+    with serving(databases, run_apart, tmp_path, **environment) as site:
         page = Page(chromium, site.url)
         page.forget()
         yield site, page, stand_in

@@ -125,7 +125,7 @@ def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     assert page.find(".empty h2").text == "No sessions of several calls"
     page.click(".empty button")
     page.find(".empty h2", "No sessions yet")
-    page.open("sessions?q=model%3Ax&single=show")
+    page.go("sessions?q=model%3Ax&single=show")
     page.find(".empty h2", "Nothing matches")
 
 

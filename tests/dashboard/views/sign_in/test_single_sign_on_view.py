@@ -11,7 +11,7 @@ GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Ho
 
 
 @pytest.fixture(scope="module")
-def provider_and_site(mongodb_uri, run_apart, tmp_path_factory):
+def provider_and_site(databases, run_apart, tmp_path_factory):
     """The provider has to know where the bridge is, so the port of the bridge is chosen first."""
     (port,) = free_ports(1)
     provider = OpenIDProviderProcess([f"http://127.0.0.1:{port}{CALLBACK}"], {"grace": GRACE})
@@ -25,7 +25,7 @@ def provider_and_site(mongodb_uri, run_apart, tmp_path_factory):
         }
         environment = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
         folder = tmp_path_factory.mktemp("site")
-        with serving(mongodb_uri, run_apart, folder, address=f"127.0.0.1:{port}", **environment) as site:
+        with serving(databases, run_apart, folder, address=f"127.0.0.1:{port}", **environment) as site:
             yield provider, site
     finally:
         provider.close()

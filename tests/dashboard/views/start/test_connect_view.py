@@ -25,10 +25,9 @@ def snippets(page):
 def test_the_snippets_are_those_of_the_documents_with_this_servers_address(connect, site):
     documents = document("README.md").replace("http://127.0.0.1:4001", site.url)
     documents += document("docs/using.md").replace("https://aibridge.example.com", site.url)
-    _, token = site.user()
     for client, provider in (("claude-code", "anthropic"), ("codex", "openai")):
-        connect.open(f"connect?client={client}&provider={provider}", token)
-        connect.find(".snippet")
+        connect.go(f"connect?client={client}&provider={provider}")
+        connect.find(".snippet pre", f"{site.url}/api/v2/aibridge/{provider}")
         for snippet in snippets(connect):
             if "AIBRIDGE_TOKEN=" not in snippet:
                 assert snippet in documents
@@ -46,8 +45,8 @@ def test_the_providers_are_those_that_are_configured_with_their_state(connect, s
 
 
 def test_another_provider_is_chosen(connect, site):
-    connect.open("connect?client=codex&provider=openai", site.user()[1])
-    assert "/openai/v1" in connect.find(".snippet pre", "base_url").text
+    connect.go("connect?client=codex&provider=openai")
+    assert "base_url" in connect.find(".snippet pre", "/openai/v1").text
     connect.choose("Provider", "demo (needs no key)")
     assert connect.address == "connect?client=codex&provider=demo"
     config = tomllib.loads(connect.find(".snippet pre", "base_url").text)
@@ -55,9 +54,9 @@ def test_another_provider_is_chosen(connect, site):
     assert config["model"] == "demo"
 
 
-def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(chromium, mongodb_uri, run_apart, tmp_path):
+def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(chromium, databases, run_apart, tmp_path):
     keys = {"CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-x", "CODER_AIBRIDGE_OPENAI_KEY": "sk-x"}
-    with serving(mongodb_uri, run_apart, tmp_path, **keys) as site:
+    with serving(databases, run_apart, tmp_path, **keys) as site:
         page = Page(chromium, site.url)
         page.forget()
         page.open("connect?client=anthropic", site.user()[1])

@@ -8,7 +8,6 @@ import pytest
 
 from storage.accounts.identities import Role
 from storage.examples.documents import ID
-from storage.mongo.database import Database
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.polling import poll
 
@@ -34,17 +33,17 @@ def test_an_owner_fills_in_an_invented_company_and_removes_it(page, site, owner,
 
 def test_every_view_says_that_figures_are_invented(page, site, owner, axe):
     async def keep(document):
-        database = Database.connect(site.uri, site.database)
+        database = site.connect()
         await database.examples.delete_many({})
         if document:
             await database.examples.insert_one(document)
-        database.close()
 
     shown = {"_id": ID, "state": "filled", "seed": 1, "total": 61, "days": 61, "calls": 20_000, "requested_at": None}
     site.run(keep(shown | {"until": datetime.now(UTC), "requested_by": None}))
     try:
+        page.open("overview", owner)
         for view in ("overview", "users", "nowhere"):
-            page.open(view, owner)
+            page.go(view)
             page.find(".invented", "Figures of an invented company are shown.")
         is_for_everybody(page, axe)
         page.open("overview", site.user(role=Role.READER)[1])
