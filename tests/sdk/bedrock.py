@@ -103,7 +103,7 @@ class TlsFront:
         self._tasks.add(asyncio.current_task())
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
-            with suppress(ConnectionError, asyncio.CancelledError):
+            with suppress(OSError, asyncio.CancelledError):  # also what TLS says of data that came after the end
                 await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
         finally:
             for one in (inner_writer, writer):
