@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # The head of a request has to arrive within this time. A kept connection without a request is closed after it.
 HEAD_SECONDS = 120.0
-# How long TLS may take: its handshake, and the client's response when the server ends it.
+# How long TLS may take: its handshake, and the client's end when the server ends it.
 TLS_BOUNDS = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 5.0}
 # The body of a request has to arrive within this time, unless its handler or the setting says otherwise.
 BODY_SECONDS = 30.0

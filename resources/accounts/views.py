@@ -67,7 +67,8 @@ _Query = Annotated[
     dict[str, str],
     Meta(
         description="The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
-        "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage` and `providers` `of` is the user or the provider."
+        "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage`, `users`, `groups` "
+        "and `providers` `of` is the user, the group or the provider."
     ),
 ]
 _Shared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]

@@ -105,7 +105,7 @@ class SupervisorLink(asyncio.Protocol):
         return rest
 
     def _receive(self, desk: Desk, data: bytes) -> None:
-        self._flushing = True  # below, with all responses
+        self._flushing = True  # below, with all replies
         try:
             for payload in self._reader.feed(data):
                 desk.received(decode_from_worker(payload))

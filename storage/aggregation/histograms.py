@@ -1,6 +1,7 @@
 """Histograms of how long calls took. Pure: no I/O, no clock.
 
-A histogram is one number: digit by digit, of 32 bits each, it has the number of calls in each bucket (`bucket_index`). So
+A histogram is one number: digit by digit, of 32 bits each, it has the number of calls in each bucket. Bucket 0 has calls
+of up to 1 ms, bucket n those of up to `GROWTH`**n ms that are in none before, and `LAST_BUCKET` all longer ones. So
 histograms are added and subtracted like other numbers, and a whole one costs no more than one addition. It is right
 while no bucket has 4,294,967,296 calls or more.
 """

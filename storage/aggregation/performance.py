@@ -109,7 +109,7 @@ def add_calls(found: dict[str, Performance], calls: Mapping[str, Any]) -> None:
 class Health(Struct):
     """Whether a provider did its work: by requests that it answered, and those that it failed.
 
-    A response that began and broke off is failed, and so is a 5xx. Refusals (4xx) are responses. What a client or a server
+    A response that began and broke off is failed, and so is a 5xx. Refusals (4xx) count as answered. What a client or a server
     broke off says nothing.
 
     Attributes:

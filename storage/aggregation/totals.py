@@ -199,7 +199,7 @@ def _bounded(limit: int, value: Any) -> dict[str, Any]:
 
 
 def _bucket_index(took: Any) -> dict[str, Any]:
-    """Return `histograms.bucket_index` of a whole number as an expression; None where there is none."""
+    """Return the bucket of a whole number of milliseconds (`histograms`) as an expression; None where there is none."""
     power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
     key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_BUCKET]}}]}
     known = {"$cond": [{"$eq": ["$$took", None]}, None, key]}

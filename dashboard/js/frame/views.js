@@ -13,7 +13,7 @@ const LOADERS = {
   refusals: async () => (await import("../views/calls/refusals.js")).Refusals,
   errors: async () => (await import("../views/calls/errors.js")).Errors,
   sessions: async () => (await import("../views/sessions/sessions.js")).Sessions,
-  session: async () => (await import("../views/sessions/session.js")).Session,
+  "sessions/": async () => (await import("../views/sessions/session.js")).Session,
   limits: async () => (await import("../views/limits/limits.js")).Limits,
   providers: async () => (await import("../views/providers/providers.js")).Providers,
   users: async () => (await import("../views/accounts/users.js")).Users,
@@ -30,15 +30,18 @@ const LOADERS = {
   device: async () => (await import("../views/sign_in/device.js")).Device,
 };
 // Those that are something else for each id.
-const OF_AN_ID = ["session", "device"];
+const OF_AN_ID = ["sessions/", "device"];
 const LOAD_OTHERS_AFTER_MS = 3000;
 const loaded = new Map();
 
 /** Load all views, one after the other, when the first one has had the time that it needs: so each is there when somebody goes to it. */
 export function loadOthersLater() {
-  setTimeout(async () => {
-    for (const name of Object.keys(LOADERS)) await load(name).catch(() => {}); // whoever goes there tries again, and is told
-  }, LOAD_OTHERS_AFTER_MS);
+  setTimeout(() => loadAll().catch(() => {}), LOAD_OTHERS_AFTER_MS);
+}
+
+/** Throws at the first that cannot be loaded: a browser asks for a module only once, so the others are left to who needs them. */
+async function loadAll() {
+  for (const name of Object.keys(LOADERS)) await load(name);
 }
 
 /** The view that a route names: its component, or why it could not be loaded; neither while it is on its way. */
@@ -70,7 +73,7 @@ export function View({ view, route, user, onMyself }) {
 }
 
 function nameOf({ view, id }) {
-  return view === "sessions" && id ? "session" : view;
+  return view === "sessions" && id ? "sessions/" : view;
 }
 
 async function load(name) {

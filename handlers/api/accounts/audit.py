@@ -51,7 +51,7 @@ class AuditHandler(ControlHandler):
 
 
 def read_query(values: Mapping[str, str]) -> AuditQuery:
-    """Read which entries are query for; an empty value counts as not given.
+    """Read which entries are requested; an empty value counts as not given.
 
     Raises:
         ValidationProblem: with every parameter that is wrong.

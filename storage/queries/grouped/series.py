@@ -26,7 +26,7 @@ _DIMENSIONS: Final = MappingProxyType(
 
 
 def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
-    """Make the query for the groups that have a series, and that for all as one.
+    """Make the query for the groups that have a series, with the total of all.
 
     Args:
         query: What series are requested.

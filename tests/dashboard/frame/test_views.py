@@ -14,6 +14,14 @@ def test_a_view_is_loaded_before_somebody_goes_there(page, site):
     page.until(lambda: page.browser.execute_script(LOADED, module), "all views were waited for")
 
 
+def test_what_is_no_view_is_told_so(page, site):
+    _, token = site.user()
+    page.open("usage", token)
+    for address in ("session", "session/x", "nothing"):
+        page.go(address)
+        assert page.find("main.view .empty h2").text == "There is no such view"
+
+
 def test_a_view_that_cannot_be_loaded_says_so_and_is_loaded_again(page, site):
     _, token = site.user()
     page.browser.execute_cdp_cmd("Network.enable", {})

@@ -4,15 +4,15 @@ import { between, duration } from "../../text/format.js";
 
 /**
  * The phases of an interception, in order, each `{kind, text, ms}`; `ms` is null while one is under way. Where the record does
- * not say when the provider was requested, the bridge and the provider have one phase together.
+ * not say when the request was sent to the provider, the bridge and the provider have one phase together.
  */
-export function phasesOf({ started_at: started, upstream_asked_at: requested, first_byte_at: first, ended_at: ended }) {
+export function phasesOf({ started_at: started, upstream_asked_at: sent, first_byte_at: first, ended_at: ended }) {
   const silent = ended && !first;
   const responded = first ?? ended;
-  const before = requested
+  const before = sent
     ? [
-        { kind: "bridge", text: "Bridge", ms: between(started, requested) },
-        { kind: "provider", text: silent ? "Provider, no byte came" : "Waiting for the provider", ms: between(requested, responded) },
+        { kind: "bridge", text: "Bridge", ms: between(started, sent) },
+        { kind: "provider", text: silent ? "Provider, no byte came" : "Waiting for the provider", ms: between(sent, responded) },
       ]
     : [{ kind: "unknown", text: silent ? "No byte arrived" : "Bridge and provider", ms: between(started, responded) }];
   return first ? [...before, { kind: "answer", text: "Answer", ms: between(first, ended) }] : before;

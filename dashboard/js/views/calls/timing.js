@@ -6,7 +6,7 @@ import { connectingText, phasesOf } from "./phases.js";
 
 /** A bar of the parts with a known length, and the numbers of all. */
 export function Timing({ interception }) {
-  const { started_at: started, upstream_asked_at: asked, ended_at: ended, connecting } = interception;
+  const { started_at: started, upstream_asked_at: sent, ended_at: ended, connecting } = interception;
   const phases = phasesOf(interception);
   const known = phases.filter(({ ms }) => ms !== null);
   const sum = Math.max(1, known.reduce((total, { ms }) => total + ms, 0));
@@ -21,7 +21,7 @@ export function Timing({ interception }) {
         <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
       ${connecting && html`<p class="quiet">${connectingText(connecting)}</p>`}
-      ${ended && !asked && html`<p class="quiet">No time for the provider request: it was never sent, the server crashed, or an older version made this record.</p>`}
+      ${ended && !sent && html`<p class="quiet">No time for the provider request: it was never sent, the server crashed, or an older version made this record.</p>`}
     </div>
   `;
 }

@@ -15,7 +15,7 @@ Key: TypeAlias = tuple[Any, ...]
 
 
 class UnsupportedOrderError(ValueError):
-    """The database does not have it for this query. Its text says for what of it."""
+    """What is added up cannot be sorted by this. Its text names both."""
 
 
 class TooMuchError(Exception):
