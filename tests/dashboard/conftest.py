@@ -32,14 +32,15 @@ from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from tests.dashboard.held_provider import HeldProvider
 from tests.dashboard.page import Page, start_chromium
+from tests.mongodb.database_timeouts import lengthen_timeouts
 from tests.mongodb.databases import Databases
 from tests.polling import poll
 from tests.server_process import PatientServerProcess
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 AT_ONCE = 8
-# Views that ask again every few seconds do so sooner.
-SOON = "const every = setInterval; window.setInterval = (ask, pause) => every(ask, pause / 5)"
+# Views that ask again every few seconds do so sooner, but not before a busy server has answered.
+SOON = "const every = setInterval; window.setInterval = (ask, pause) => every(ask, Math.min(pause, Math.max(pause / 5, 1000)))"
 START_SECONDS = 150  # beside browsers of other tests
 API = "/api/v2/aibridge"
 
@@ -224,6 +225,14 @@ def serving(
     assert " ERROR " not in server.stderr.all()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Lengthen the timeouts of the database for what is made once for a module, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        lengthen_timeouts(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="session")
 def site(
     databases: Databases, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
@@ -267,7 +276,7 @@ def chromium() -> Iterator[Chrome]:
 @pytest.fixture
 def within_a_day() -> None:
     """Wait for midnight of UTC where it is near: else what a test did today may be of yesterday when its page is read."""
-    poll(lambda: (now() + timedelta(minutes=1)).date() == now().date())
+    poll(lambda: (now() + timedelta(minutes=3)).date() == now().date())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import re
 import resource
@@ -86,6 +87,7 @@ async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_wel
 
 
 def test_neither_the_server_nor_its_mongodb_leaves_a_core_dump(demo):
+    assert demo.port  # it serves
     for pid in (demo.pid, *demo.children()):
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"^Max core file size +0 +0 +bytes", limits, re.MULTILINE)
@@ -155,6 +157,7 @@ def test_a_port_that_is_taken_is_said_in_one_line_and_leaves_nothing_behind(demo
         "or CODER_AIBRIDGE_HTTP_ADDRESS"
     )
     assert not (tmp_path / "new").exists()
+    gc.collect()  # here, where it may complain
 
 
 def test_a_data_dir_in_use_is_said_in_one_line(demo, serving, data_dir):
@@ -244,6 +247,8 @@ def test_an_address_that_is_not_of_this_machine_is_refused_by_name():
         "cannot listen on 192.0.2.1:4001: cannot assign requested address; choose another with "
         "--aibridge-http-address or CODER_AIBRIDGE_HTTP_ADDRESS"
     )
+    del refusal
+    gc.collect()  # here, where it may complain
 
 
 @pytest.mark.parametrize(

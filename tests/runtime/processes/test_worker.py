@@ -165,10 +165,12 @@ async def test_a_restart_cuts_nothing_a_death_its_own_calls_and_a_second_signal_
     assert await server.metric("interceptions_inflight") == 0
 
     upstream.gate.clear()
-    await server.streams()
+    streams = await server.streams()
     children = server.children()
     server.send(signal.SIGTERM)
-    await asyncio.to_thread(server.stderr.find, "draining")
+    for pid, of_worker in streams.items():
+        drains = rf"INFO aibridge: worker {pid}: draining: {len(of_worker)} requests in progress$"
+        await asyncio.to_thread(server.stderr.find, drains)
     with pytest.raises(subprocess.TimeoutExpired):
         server.wait(0.6)
     server.send(signal.SIGTERM)

@@ -10,6 +10,7 @@ from intercept.recording import KINDS, Keep, Recording
 from intercept.records import Conversation, ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from intercept.restricted_texts import Texts
 from storage.recording import recorder as recorder_module
+from tests.storage.conditions import until
 from tests.storage.recording.test_recorder import opened, settled
 from tests.storage.records import ending, interception
 
@@ -69,15 +70,17 @@ async def test_the_end_brings_what_is_kept_of_each_text(database, tmp_path):
     assert texts_of(document) == ([f"{WORD} of [redacted]"] * 5, ["redacted"] * 4)
 
 
+@pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: records wait: ")
 @pytest.mark.parametrize("keep", [Keep.HASHED, Keep.NONE])
 @pytest.mark.gen_test
-async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, keep):
+async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, log_watch, keep):
     start, end = call(**dict.fromkeys(KINDS, keep))
     async with opened(unreachable, tmp_path, texts=Texts(b"secret")) as recorder:
         await recorder.start(start)
         recorder.end(start, end)
         await recorder._wait_for_texts(10)
         recorder._write_ends()
+        await until(lambda: log_watch.has("records wait"))
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"invalid" in written
     assert b"Bash" in written
