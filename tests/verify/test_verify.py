@@ -109,7 +109,9 @@ def demo(tmp_path_factory):
         *("serve", "--demo", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-rate-limit", "1000"),
         *("--aibridge-data-dir", data_dir),
     )
-    yield f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
+    url, token = f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
+    asyncio.run(call_twice(url, token))  # so that there is a list to page through
+    yield url, token
     server.kill()
     remove_sockets(data_dir)
 
@@ -130,7 +132,6 @@ def run(*arguments, **environ):
 
 def test_a_demo_server_passes_every_check(demo):
     url, token = demo
-    asyncio.run(call_twice(url, token))  # so that there is a list to page through
     code, out, err = run(url, "--json", AIBRIDGE_TOKEN=token)
     assert [(one["check"], one["outcome"], one["detail"]) for one in json.loads(out)] == [
         (sentence, "passed", "") for sentence in CHECKS
