@@ -68,7 +68,7 @@ class RefusedCall(NamedTuple):
         limit: The limit.
         maximum: Of the limit, in the unit of its kind.
         used: How much of it was used then.
-        wait_ns: The wait that its client would have been sent; None where no wait helps.
+        wait_ns: The wait that its refusal would have named; None where no wait helps.
         rule: The broken rule in words; empty for a limit, as the maximum and the use are 0 for a rule.
         model: The model that it names; empty where that was not read.
     """

@@ -14,16 +14,12 @@ SECONDS = 300
 Found = TypeVar("Found")
 
 
-def poll(condition: Callable[[], Found]) -> Found:
-    """Wait until a condition holds, and return what it says then. One that never does is a failure."""
+def poll(condition: Callable[[], Found], seconds: float = SECONDS) -> Found:
+    """Wait until a condition holds, and return what it says then. One that does not within so many seconds is a failure."""
     began = time.monotonic()
     while not (found := condition()):
         waited = time.monotonic() - began
-        assert waited < SECONDS, "it never came true"
-        time.sleep(pause(waited))
+        assert waited < seconds, "it never came true"
+        # A tenth of the wait so far, so that few looks are in a long one.
+        time.sleep(min(max(PAUSE_SECONDS, waited / 10), LONGEST_PAUSE_SECONDS))
     return found
-
-
-def pause(waited: float) -> float:
-    """How long to wait for the next look, in seconds: a tenth of the wait so far, so that few looks are in a long one."""
-    return min(max(PAUSE_SECONDS, waited / 10), LONGEST_PAUSE_SECONDS)

@@ -54,7 +54,7 @@ class CompiledPolicy:
         policy: What was given.
         allow: The models that it allows; None if it does not say.
         deny: The models that it denies; None if it denies none.
-        max_tokens: The most that a request may have; None is any number.
+        max_tokens: The most output tokens that a request may allow; None is any number.
     """
 
     __slots__ = ("_limits", "allow", "deny", "max_tokens", "policy", "source")

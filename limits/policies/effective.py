@@ -44,7 +44,7 @@ class Effective:
 
     Attributes:
         policies: What was given.
-        max_tokens: The most that a request may have, and who says so; None is any number.
+        max_tokens: The most output tokens that a request may allow, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
         denies_unpriced: Who forbids models without a known price; None if nobody does.
         recording: What is kept of texts in records; None if that is everything.

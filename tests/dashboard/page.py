@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.cookies import SimpleCookie
@@ -24,7 +23,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from handlers.identity.credentials import SESSION_COOKIE
-from tests.polling import pause
+from tests.polling import poll
 
 SECONDS = 60  # beside servers and browsers of other tests
 WIDE = (1280, 900)
@@ -122,14 +121,15 @@ class Page:
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for something. A page that is redrawn meanwhile, or has too few of something, is read again."""
-        began = time.monotonic()
-        while True:
+
+        def look() -> Any:
             with suppress(NoSuchElementException, StaleElementReferenceException, IndexError):
-                if found := condition():
-                    return found
-            waited = time.monotonic() - began
-            assert waited < SECONDS, f"{what}, but the page says: {self.text()}"
-            time.sleep(pause(waited))
+                return condition()
+
+        try:
+            return poll(look, SECONDS)
+        except AssertionError:
+            raise AssertionError(f"{what}, but the page says: {self.text()}") from None
 
     def all(self, css: str) -> list[WebElement]:
         return self.browser.find_elements(By.CSS_SELECTOR, css)

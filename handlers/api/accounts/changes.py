@@ -1,4 +1,4 @@
-"""Requests that change something: their bodies, and what cannot be done as a response.
+"""Requests that change something: their bodies, and the responses where it cannot be done.
 
 A cookie is no credential in a request of another site's page (`BridgeHandler.read_credentials`), and a body has to be
 declared as JSON, which no form can do.
