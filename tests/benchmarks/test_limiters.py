@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.limiters import LIMIT, LIMITERS, WINDOW, table, worst_window
-from tests.pages import page
+from tests.docs.pages import page
 
 times = st.lists(st.integers(0, 5 * WINDOW), max_size=50).map(sorted)
 

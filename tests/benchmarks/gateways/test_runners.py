@@ -18,7 +18,7 @@ from benchmarks.gateways.runners.runner import Setup
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
 from storage.recording import recorder
-from tests.pages import page
+from tests.docs.pages import page
 
 MALICIOUS = {"1.82.7", "1.82.8", "1.107.0"}
 AUTHORITY = Path("/certificates/authority.pem")

@@ -10,7 +10,7 @@ from benchmarks.reports.page import PICTURE, with_section
 from benchmarks.reports.results import Results
 from benchmarks.reports.tables import AS_IT_IS, LATENCY, THROUGHPUT, comparison, report, targets
 from benchmarks.reports.targets import TARGETS
-from tests.pages import page
+from tests.docs.pages import page
 
 
 @pytest.fixture

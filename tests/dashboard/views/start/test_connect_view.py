@@ -7,7 +7,7 @@ from intercept.records import TokenUsage
 from storage.costs.prices import Prices
 from tests.dashboard.conftest import serving
 from tests.dashboard.page import Page
-from tests.pages import page as document
+from tests.docs.pages import page as document
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from storage.alerts.documents import AlertType
 from storage.queries.filters.interceptions import SEARCH_KEYS
 from storage.queries.filters.refusals import RefusalSearch
 from storage.recording.documents import ending_fields, start_document
-from tests.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
+from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
 from upstream.presets import PRESETS, ProviderType
 from upstream.routes import Audience, Route

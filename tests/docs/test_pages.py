@@ -14,7 +14,7 @@ import server
 from intercept.records import TokenUsage
 from runtime import quickstart
 from storage.costs.prices import Prices
-from tests.pages import PAGES, ROOT, anchor, blocks, code, headings, page
+from tests.docs.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 
 each_page = pytest.mark.parametrize("name", PAGES)
 
