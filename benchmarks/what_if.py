@@ -23,7 +23,7 @@ from uuid import UUID
 
 from intercept.records import Status
 from limits.policies.policy import Limits, Rate, SharedLimits, SharedPolicy
-from limits.what_if import Replay
+from limits.what_if.replay import Replay
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.index_models import INDEXES

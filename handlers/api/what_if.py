@@ -18,8 +18,8 @@ from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.control import database_problems
 from handlers.problems import Problem
-from limits.past_calls import PastCall, RequestedModel
-from limits.what_if import Replay
+from limits.what_if.past_calls import PastCall, RequestedModel
+from limits.what_if.replay import Replay
 from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.queries.filters.grouped.groups import NoFinderError

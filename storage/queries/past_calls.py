@@ -25,7 +25,7 @@ from pymongo import ASCENDING
 from intercept.catalog import has_unread_models
 from intercept.records import CredentialKind
 from limits.charges import MAX_AMOUNT
-from limits.past_calls import PastCall, RequestedModel
+from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_ID, CHARGED, UNCHARGED, Keys
 from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout

@@ -11,7 +11,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from intercept.records import CredentialKind, Reading, TokenUsage
-from limits.past_calls import PastCall, RequestedModel
+from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.mongo.indexes import CHARGED
 from storage.queries import past_calls
 from storage.queries.filters.interceptions import Search

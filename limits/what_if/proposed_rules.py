@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from limits.past_calls import LimitName, RequestedModel
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
+from limits.what_if.past_calls import LimitName, RequestedModel
 
 MAX_KNOWN: Final = 4096
 """How many decisions are remembered: clients choose the names of models."""

@@ -20,12 +20,20 @@ from msgspec.structs import replace
 
 from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NEVER_NS, Limit, LimitState, Of
-from limits.past_calls import MAX_NAMED, LimitName, Outcome, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import SharedPolicy
 from limits.policies.sources import Level, Source
-from limits.proposed_rules import ProposedRules
+from limits.what_if.past_calls import (
+    MAX_NAMED,
+    LimitName,
+    Outcome,
+    PastCall,
+    RefusalTotals,
+    RefusedCall,
+    RequestedModel,
+)
+from limits.what_if.proposed_rules import ProposedRules
 
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""

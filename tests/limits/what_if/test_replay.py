@@ -12,12 +12,12 @@ from hypothesis import given, settings
 
 from limits.limit import NEVER_NS, Amounts, Of
 from limits.limiter import Limiter
-from limits.past_calls import LimitName, Outcome, PastCall, RefusalTotals, RefusedCall
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
 from limits.policies.sources import Level, Source
-from limits.what_if import Replay
+from limits.what_if.past_calls import LimitName, Outcome, PastCall, RefusalTotals, RefusedCall
+from limits.what_if.replay import Replay
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
 SECOND_NS, MILLISECOND_NS = 10**9, 10**6
@@ -186,7 +186,7 @@ def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, c
 @given(st.builds(SharedLimits, each_member=limits), past)
 def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, calls):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limits.what_if.MAX_TRIES", 10_000)
+        patch.setattr("limits.what_if.replay.MAX_TRIES", 10_000)
         replay = replayed(proposed, calls, retry=True)
     assert sum(one.never for one in replay.totals.values()) == 0
     once = replayed(proposed, calls)
@@ -246,7 +246,7 @@ def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
 
 
 def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
-    monkeypatch.setattr("limits.what_if.MAX_WAITING", 1)
+    monkeypatch.setattr("limits.what_if.replay.MAX_WAITING", 1)
     calls = [call(number, DAY + number, DAY + number) for number in range(110)]
     replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "1s"))), calls, retry=True)
     assert len(replay.first) == 100
@@ -255,7 +255,7 @@ def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
 
 
 def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
-    monkeypatch.setattr("limits.what_if.STEP", 10)
+    monkeypatch.setattr("limits.what_if.replay.STEP", 10)
     replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s")))), retry=True)
     assert sum(1 for _ in replay.decide([call(number, DAY, DAY) for number in range(20)])) == 2
     assert replay.calls == 20
@@ -272,7 +272,7 @@ def test_a_call_that_comes_late_is_decided_on_when_it_comes():
 
 
 def test_ends_between_two_calls_let_others_have_their_turn(monkeypatch):
-    monkeypatch.setattr("limits.what_if.STEP", 10)
+    monkeypatch.setattr("limits.what_if.replay.STEP", 10)
     replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(concurrency=100))))
     calls = [*(call(number, DAY, DAY + SECOND) for number in range(25)), call(25, DAY + 2 * SECOND, DAY + 2 * SECOND)]
     assert sum(1 for _ in replay.decide(calls)) == (25 + 25 + 1) // 10

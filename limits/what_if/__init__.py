@@ -1,0 +1,1 @@
+"""What a proposed policy would have done to past calls."""
