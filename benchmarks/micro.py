@@ -38,7 +38,6 @@ from intercept.secrets.known import KnownSecrets
 from limits.authority import LocalAuthority
 from limits.limit import Kind, Limit, Of, Period
 from limits.limiter import Limiter
-from limits.overload import OverloadProtection
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller
 from limits.policies.policy import (
@@ -53,6 +52,7 @@ from limits.policies.policy import (
 )
 from limits.policies.sources import Level, Source
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
+from limits.protection.overload import OverloadProtection
 from limits.request_limits import Client, LimitSettings
 from resources.recorded import interceptions as resources
 from storage.accounts.users import Role, User

@@ -24,10 +24,10 @@ from http1.errors import InvalidRequestError
 from intercept.records import Ending, Interception
 from intercept.refusals import Refusal
 from intercept.secrets.known import KnownSecrets
-from limits.mixin import client_key
-from limits.overload import OverloadProtection
 from limits.protection.circuit_breaker import CircuitBreakers
 from limits.protection.failures import Failures
+from limits.protection.mixin import client_key
+from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from storage.accounts.group_names import GroupNames

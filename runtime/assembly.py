@@ -16,8 +16,8 @@ from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.operation.loop_lag import LoopLag
 from handlers.timer import TimerFactory
-from limits.overload import OverloadProtection
 from limits.protection.failures import Failures
+from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority

@@ -203,7 +203,7 @@ ON_BOTH = (
     "tests/handlers/test_base.py",
     "tests/handlers/test_control.py",
     "tests/handlers/test_echoes.py",
-    "tests/limits/test_mixin.py",
+    "tests/limits/protection/test_mixin.py",
 )
 """What runs on either server whenever it runs: how requests are served and stopped, how responses go out, how clients leave, and
 early refusals. Tests of what a slow client may make the server hold do not: Tornado holds more."""

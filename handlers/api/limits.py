@@ -18,7 +18,7 @@ from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.overload import OverloadProtection, Usage
+from limits.protection.overload import OverloadProtection, Usage
 from limits.request_limits import LimitSettings
 from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS

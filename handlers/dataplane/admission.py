@@ -11,9 +11,9 @@ from intercept.apis import InvalidRequestError
 from intercept.callers.tags import read_tags
 from intercept.ids import format_id
 from intercept.refusals import Rule
-from limits.mixin import client_key
-from limits.overload import OverloadedError
 from limits.policies.effective import Effective
+from limits.protection.mixin import client_key
+from limits.protection.overload import OverloadedError
 from storage.accounts.identities import Identity
 from storage.policies.followed import PoliciesUnknownError
 

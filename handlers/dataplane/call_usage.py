@@ -13,8 +13,8 @@ from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
-from limits.overload import OverloadedError
 from limits.policies.effective import Effective
+from limits.protection.overload import OverloadedError
 from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'

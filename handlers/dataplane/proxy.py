@@ -32,9 +32,9 @@ from intercept.records import EndReason
 from intercept.refusals import Rule
 from limits.held import Held
 from limits.limit import LimitState
-from limits.mixin import OverloadProtectionMixin
-from limits.overload import OverloadedError, at_capacity
 from limits.policies.effective import Effective
+from limits.protection.mixin import OverloadProtectionMixin
+from limits.protection.overload import OverloadedError, at_capacity
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"

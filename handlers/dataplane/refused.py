@@ -12,9 +12,9 @@ from intercept.apis import Dialect
 from intercept.refusals import Refusal, Rule
 from limits.headers import dialect_headers
 from limits.limit import Decision, LimitState
-from limits.mixin import client_key
-from limits.overload import OverloadedError, refusal
 from limits.policies.effective import Effective
+from limits.protection.mixin import client_key
+from limits.protection.overload import OverloadedError, refusal
 from resources.errors import aws_error_type
 from storage.accounts.identities import Identity
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from uuid import UUID
 
 from handlers.operation.metrics import Metrics
-from limits.mixin import client_key
 from limits.protection.failures import Failures
+from limits.protection.mixin import client_key
 from limits.protection.throttle import Throttle
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.identities import Identity

@@ -30,7 +30,7 @@ from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
 from intercept.dialects.request_bodies import MAX_MODEL
-from limits.overload import (
+from limits.protection.overload import (
     AT_CAPACITY,
     BUDGET_EXCEEDED,
     OUT_OF_TOKENS,

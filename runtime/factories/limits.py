@@ -7,8 +7,8 @@ from uuid import UUID
 
 from handlers.operation.metrics import Metrics
 from limits.authority import Authority
-from limits.overload import OverloadProtection
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers
+from limits.protection.overload import OverloadProtection
 from limits.request_limits import LimitSettings
 from settings import LimitsScope, Settings
 from storage.admission.cluster import ClusterAuthority

@@ -18,7 +18,7 @@ from handlers.dataplane.services import ownership, passthrough, recorded
 from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelResponse, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
-from limits import overload
+from limits.protection import overload
 from resources.accounts.audit import Detail
 from resources.recorded.export_formats import COLUMNS
 from resources.recorded.groups import GroupTotals

@@ -18,7 +18,7 @@ from handlers.control import database_problems
 from handlers.problems import Problem
 from intercept.callers.clients import client_name
 from limits.headers import retry_headers
-from limits.mixin import client_key
+from limits.protection.mixin import client_key
 from resources.accounts.devices import (
     GRANT_TYPE,
     Device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem
-from limits.mixin import client_key
+from limits.protection.mixin import client_key
 
 
 class _Refusing:

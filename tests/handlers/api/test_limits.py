@@ -18,13 +18,13 @@ from handlers.application import BridgeApplication
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from http1.server import BridgeServer
 from intercept.times import format_time
-from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
+from limits.protection.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 from resources.limits import MAX_ACTIVE_REQUESTS
 from storage.accounts.identities import Role
 from storage.admission.cluster import ROUND_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.limits.overload_protection import protection
+from tests.limits.protection.overload_protection import protection
 from tests.storage.admission.cluster.servers import LONG_ROUND_SECONDS
 from version import VERSION
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from limits.overload import AT_CAPACITY, RATE_LIMITED
+from limits.protection.overload import AT_CAPACITY, RATE_LIMITED
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 

@@ -21,7 +21,7 @@ from intercept.dialects.openai.realtime import (
     read_server_event,
 )
 from intercept.records import SocketOrigin
-from limits.overload import OverloadedError
+from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 
 NO_EVENT = ClientEvent()

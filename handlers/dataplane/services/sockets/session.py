@@ -32,7 +32,7 @@ from intercept.dialects.openai.responses_socket import (
 )
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
-from limits.overload import OverloadedError
+from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 from upstream.client import UpstreamError, UpstreamTruncatedError
 

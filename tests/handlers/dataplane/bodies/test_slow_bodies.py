@@ -5,7 +5,7 @@ import json
 import pytest
 
 import limits.protection.arriving
-from limits.overload import AT_CAPACITY
+from limits.protection.overload import AT_CAPACITY
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 

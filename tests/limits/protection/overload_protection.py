@@ -4,7 +4,7 @@ import time
 
 from limits.authority import LocalAuthority
 from limits.limiter import Limiter
-from limits.overload import OverloadProtection
+from limits.protection.overload import OverloadProtection
 from limits.request_limits import LimitSettings
 
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tornado.web import Application, RequestHandler
 
 from intercept.refusals import Rule
-from limits.mixin import OverloadProtectionMixin, client_key
-from limits.overload import OverloadedError
+from limits.protection.mixin import OverloadProtectionMixin, client_key
+from limits.protection.overload import OverloadedError
 from tests.limits.clock import SECOND, Clock
-from tests.limits.overload_protection import protection
+from tests.limits.protection.overload_protection import protection
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."

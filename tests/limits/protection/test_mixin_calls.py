@@ -8,9 +8,9 @@ import pytest
 from tornado.web import Application, RequestHandler
 
 from limits.limit import Amounts
-from limits.mixin import OverloadProtectionMixin
-from limits.overload import OverloadedError
-from tests.limits.overload_protection import protection
+from limits.protection.mixin import OverloadProtectionMixin
+from limits.protection.overload import OverloadedError
+from tests.limits.protection.overload_protection import protection
 
 
 class CallHandler(OverloadProtectionMixin, RequestHandler):

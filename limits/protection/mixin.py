@@ -10,8 +10,8 @@ from tornado.web import RequestHandler
 from limits.headers import limit_headers
 from limits.held import Held
 from limits.limit import Amounts, LimitState
-from limits.overload import OverloadProtection
 from limits.policies.effective import Effective
+from limits.protection.overload import OverloadProtection
 from limits.request_limits import Client
 
 

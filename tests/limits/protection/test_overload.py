@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from intercept.refusals import Rule
 from limits.limit import NOTHING, Amounts, LimitState
-from limits.overload import OverloadedError
+from limits.protection.overload import OverloadedError
 from limits.request_limits import Client
 from tests.limits.at_once import at_once
 from tests.limits.clock import SECOND, Clock
-from tests.limits.overload_protection import protection
+from tests.limits.protection.overload_protection import protection
 
 CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE = "You've been rate limited. Please try again later."
