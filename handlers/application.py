@@ -76,7 +76,7 @@ from handlers.problems import Problem
 from intercept.apis import Dialect
 from limits.policies.sources import Level
 from storage.queries.facets import Facet
-from upstream.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
+from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.

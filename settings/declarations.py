@@ -55,8 +55,8 @@ from settings.sign_in_kinds import (
     SCOPES,
     SECRET,
 )
-from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
+from upstream.routes.extra_routes import ExtraRoute
 
 SERVER = "Server"
 SIGN_IN = "Sign-in"

@@ -20,8 +20,8 @@ import click
 from limits.kinds.calendar import time_zone
 from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.extra_routes import ALLOWED, parse_routes
 from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
+from upstream.routes.extra_routes import ALLOWED, parse_routes
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""

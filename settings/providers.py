@@ -25,8 +25,8 @@ from settings.kinds import (
 from settings.setting import declare
 from upstream.credentials.access import AUTHORIZED, Credential
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
+from upstream.routes.extra_routes import ExtraRoute
 
 PROVIDERS = "Providers"
 

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from intercept.apis import Dialect
 from upstream.credentials.access import Credential
-from upstream.route_tables import (
+from upstream.routes.route import Route
+from upstream.routes.route_tables import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -22,7 +23,6 @@ from upstream.route_tables import (
     RERANK_ROUTE,
     VERTEX_ROUTES,
 )
-from upstream.routes import Route
 
 
 class ProviderType(StrEnum):

@@ -10,8 +10,8 @@ from intercept.apis import Dialect
 from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
 from upstream.presets import PRESETS, Preset, ProviderType
-from upstream.route_tables import EXPRESS_ROUTES
-from upstream.routes import Route, find_routes, guess_dialect
+from upstream.routes.route import Route, find_routes, guess_dialect
+from upstream.routes.route_tables import EXPRESS_ROUTES
 
 OPENAI_PREFIX = "/v1"
 # Names of query parameters that are credentials (Google's, and Amazon's signatures): they never go upstream.

@@ -14,9 +14,9 @@ from intercept.apis import Api, Dialect
 from intercept.catalog import REALTIME, RESPONSES
 from intercept.refusals import Rule
 from intercept.secrets.scrub import scrub_quoted
-from upstream.paths import find_fault
 from upstream.providers import OPENAI_PREFIX, Availability, Provider
-from upstream.routes import Route, guess_dialect
+from upstream.routes.paths import find_fault
+from upstream.routes.route import Route, guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
 # `HEAD` on these checks that the bridge is there. Claude Code sends the second.

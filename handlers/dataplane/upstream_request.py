@@ -28,7 +28,7 @@ from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
 from upstream.providers import Provider, Source, without_credentials
-from upstream.routes import Route
+from upstream.routes.route import Route
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from storage.recording.documents import ending_fields, start_document
 from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
 from upstream.presets import PRESETS, ProviderType
-from upstream.routes import Audience, Route
+from upstream.routes.route import Audience, Route
 
 API, ARCHITECTURE, CONFIGURATION, RECORDING = (
     f"docs/{name}.md" for name in ("api", "architecture", "configuration", "recording")

@@ -13,7 +13,7 @@ from handlers.dataplane.upstream_request import Destination, UpstreamRequest, ch
 from handlers.problems import Problem
 from intercept.refusals import Rule
 from upstream.client import UpstreamError, UpstreamResponse
-from upstream.routes import Audience
+from upstream.routes.route import Audience
 
 OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user could read what others store."
 

@@ -30,7 +30,7 @@ from limits.protection.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
 from upstream.providers import Provider
-from upstream.routes import Audience
+from upstream.routes.route import Audience
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
 # What a long stream has used so far is written down this often, for the case that the server dies.

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from intercept.apis import Dialect
-from upstream.extra_routes import parse_routes
+from upstream.routes.extra_routes import parse_routes
 
 OBJECT = b'{"results":[],"usage":{"total_tokens":5}}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(OBJECT), OBJECT)

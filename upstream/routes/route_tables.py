@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from intercept import catalog
 from intercept.apis import Api, Dialect
-from upstream.routes import POST, READ, Audience, Route
+from upstream.routes.route import POST, READ, Audience, Route
 
 
 def _recorded(api: Api) -> Route:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from intercept.apis import Dialect
-from upstream.route_tables import (
+from upstream.routes.route import Audience, Route, find_routes
+from upstream.routes.route_tables import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -12,7 +13,6 @@ from upstream.route_tables import (
     MANTLE_ROUTES,
     OPENAI_ROUTES,
 )
-from upstream.routes import Audience, Route, find_routes
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile%2Fus.anthropic.claude-sonnet-4-5-20250929-v1:0"
 DEPLOYMENT = "/openai/deployments/my-gpt"

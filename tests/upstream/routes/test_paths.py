@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from upstream.paths import find_fault
+from upstream.routes.paths import find_fault
 
 
 @pytest.mark.parametrize(

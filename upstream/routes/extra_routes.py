@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from intercept.apis import Api, Dialect
 from intercept.catalog import BY_NAME
-from upstream.routes import Route
+from upstream.routes.route import Route
 
 _SEGMENT: Final = r"[A-Za-z0-9._~:@-]+|\{(?:id|model|deployment)\}"
 _ROUTE: Final = re.compile(

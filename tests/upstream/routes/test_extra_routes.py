@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 
 from intercept.apis import Dialect
 from intercept.catalog import CHAT_COMPLETIONS, RERANK
-from upstream.extra_routes import ExtraRoute, parse_routes
 from upstream.presets import ProviderType
 from upstream.providers import Provider
-from upstream.routes import Audience
+from upstream.routes.extra_routes import ExtraRoute, parse_routes
+from upstream.routes.route import Audience
 
 
 def test_routes_are_read_one_after_the_other():

@@ -1,0 +1,1 @@
+"""Which paths of each kind of provider are served, and how."""
