@@ -64,9 +64,9 @@ from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
+from upstream.providers.table import Routing
 from upstream.reports.reader import ReportReader
-from upstream.table import Routing
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider

@@ -15,8 +15,8 @@ from handlers.operation.metrics import Metrics
 from intercept.times import format_time
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
-from upstream.providers import Provider, Source
-from upstream.table import Routing
+from upstream.providers.provider import Provider, Source
+from upstream.providers.table import Routing
 
 MAX_REPORTED_KEYS = 100
 """Refused keys that a process reports to the others."""

@@ -30,7 +30,7 @@ from resources.provider_fields import (
 from settings.kinds import NO_PROXY
 from storage.providers.documents import SECRETS, GivenKey, NewKey, ProviderSpec
 from upstream.credentials.access import Credential
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 
 
 class ProviderChange(Body):

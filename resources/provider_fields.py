@@ -12,8 +12,8 @@ from settings.kinds import AWS_ACCESS_KEY, BASE_URL, PROJECT, PROVIDER_NAME, PRO
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey
 from upstream.connections.network import make_tls_of_texts
 from upstream.credentials.access import Credential
-from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
-from upstream.presets import ProviderType
+from upstream.providers.fallback import MAX_FALLBACKS, MAX_WEIGHT
+from upstream.providers.presets import ProviderType
 
 MAX_KEY = 600
 """Characters of a key."""

@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 
 from limits.protection.circuit_breaker import State as CircuitState
 from resources.fields import Count, Time
-from upstream.presets import ProviderType
-from upstream.providers import Availability, Source
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Availability, Source
 
 
 class KeyState(StrEnum):

@@ -74,9 +74,9 @@ from storage.search.find import SearchIndex
 from storage.search.job import SearchJob
 from storage.search.sweep import Sweep
 from upstream.client import UpstreamClient
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
+from upstream.providers.table import Routing
 from upstream.reports.reader import ReportReader
-from upstream.table import Routing
 
 DEVICE_STARTS = 20
 """Programs at one address that may request a code within a minute."""

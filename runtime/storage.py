@@ -27,7 +27,7 @@ from storage.recording.outbox.segments import SpoolOpenError
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.spool_folders import SpoolFolders
 from storage.recording.recorder import Recorder, RecordPolicy
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 from version import VERSION
 
 # How long a stopping server lets its recorder write what it still holds.

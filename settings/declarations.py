@@ -55,7 +55,7 @@ from settings.sign_in_kinds import (
     SCOPES,
     SECRET,
 )
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 from upstream.routes.extra_routes import ExtraRoute
 
 SERVER = "Server"

@@ -20,7 +20,7 @@ import click
 from limits.kinds.calendar import time_zone
 from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
+from upstream.providers.fallback import MAX_FALLBACKS, MAX_WEIGHT
 from upstream.routes.extra_routes import ALLOWED, parse_routes
 
 NO_PROXY = "none"

@@ -15,8 +15,8 @@ from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
 from upstream.credentials.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
 from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.entra import EntraApplication
-from upstream.fallback import find_fault
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.fallback import find_fault
+from upstream.providers.presets import PRESETS, ProviderType
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"
 

@@ -25,7 +25,7 @@ from settings.kinds import (
 from settings.setting import declare
 from upstream.credentials.access import AUTHORIZED, Credential
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 from upstream.routes.extra_routes import ExtraRoute
 
 PROVIDERS = "Providers"

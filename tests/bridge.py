@@ -27,7 +27,7 @@ from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 
 def pytest_configure(config):

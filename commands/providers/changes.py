@@ -22,7 +22,7 @@ from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer
 from upstream.credentials.access import Credential
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 
 FILE_FIELDS = {
     "ca_file": "File with additional certificate authorities, in PEM.",

@@ -12,8 +12,8 @@ from settings import Settings, settings_of
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from upstream.client import UpstreamClient
-from upstream.provider_check import CheckResult, check_provider
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
+from upstream.providers.provider_check import CheckResult, check_provider
 
 Make = Callable[[Settings, StoredProvider, tuple[str, ...]], Provider]
 

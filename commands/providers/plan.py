@@ -16,8 +16,8 @@ from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider
 from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider
 from storage.providers.sealing import Sealer, SealError
-from upstream.fallback import find_fault
-from upstream.presets import ProviderType
+from upstream.providers.fallback import find_fault
+from upstream.providers.presets import ProviderType
 
 
 class PlannedFile(Struct, frozen=True):

@@ -26,7 +26,7 @@ from storage.providers.documents import (
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import credential_hint
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub
 from limits.protection.circuit_breaker import CircuitOpenError
 from upstream.client import UpstreamError, UpstreamResponse
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 
 logger = logging.getLogger(__name__)
 

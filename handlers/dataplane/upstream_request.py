@@ -27,7 +27,7 @@ from upstream.credentials.access import Authorizer, credential_header, credentia
 from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
-from upstream.providers import Provider, Source, without_credentials
+from upstream.providers.provider import Provider, Source, without_credentials
 from upstream.routes.route import Route
 
 logger = logging.getLogger(__name__)

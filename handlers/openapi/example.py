@@ -9,7 +9,7 @@ from resources.fields import Initiator
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import Connecting, Cost, Metadata, PromptMetadata, TokenUsage, UsageMetadata, UserPrompt
 from resources.recorded.prompt_cache import CallCache
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 _ID = UUID("3dc9afb2-d8d4-49f1-9cf7-ad523218a70b")
 _RESPONSE = "msg_7b2a0da7e76e0902612f7bdd"

@@ -39,7 +39,7 @@ from limits.protection.overload import (
     USER_RATE_LIMITED,
 )
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
-from upstream.providers import Availability
+from upstream.providers.provider import Availability
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 

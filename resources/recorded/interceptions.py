@@ -39,7 +39,7 @@ from resources.recorded.parts import (
 )
 from resources.recorded.prompt_cache import CallCache
 from storage.accounts.users import User
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 
 class Interception(Struct):

@@ -16,7 +16,7 @@ from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.groups import GroupTotals
 from storage.aggregation.performance import Health, ModelUse, Performance
 from storage.queries.filters.grouped.dimensions import Subject
-from upstream.providers import Availability
+from upstream.providers.provider import Availability
 
 MAX_MODELS = 50
 """Models that are named, those with most calls."""

@@ -21,8 +21,8 @@ from upstream.credentials.aws_credentials import (
 )
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.credentials.sigv4 import Scope
-from upstream.presets import PRESETS, ProviderType
-from upstream.providers import Provider
+from upstream.providers.presets import PRESETS, ProviderType
+from upstream.providers.provider import Provider
 
 
 def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:

@@ -81,7 +81,7 @@ class ProviderSpec(Struct, frozen=True):
 
     Attributes:
         name: In the path of calls.
-        type: See `upstream.presets`.
+        type: See `upstream.providers.presets`.
         base_url: Ends in a slash.
         credential: How its key is sent.
         region: Of its cloud.

@@ -14,7 +14,7 @@ from tests.event_streams import chunk
 from tests.sdk.bedrock import event_stream
 from tests.sdk.wiring import stream, typed_events
 from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 BEDROCK_MODEL = "us.anthropic.claude-opus-4-8"
 VERTEX_MODEL = "claude-opus-4-8"

@@ -8,7 +8,7 @@ import pytest
 from settings import ProviderSettings
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 MODEL = "gemini-3-pro"
 SETTINGS = {

@@ -10,7 +10,7 @@ import pytest
 from settings import ProviderSettings
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, PROMPT, program
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 PROGRAM = Path(__file__).parent / "programs/vercel_ai.mjs"
 ARGUMENTS = {"path": "made.txt"}

@@ -35,7 +35,7 @@ from storage.queries.filters.refusals import RefusalSearch
 from storage.recording.documents import ending_fields, start_document
 from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 from upstream.routes.route import Audience, Route
 
 API, ARCHITECTURE, CONFIGURATION, RECORDING = (

@@ -22,9 +22,9 @@ from tests.handlers.dataplane.fallback.test_key_failover import KEYS, OK, UNAUTH
 from tests.handlers.operation.test_metrics import samples
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyRefusal
-from upstream.presets import ProviderType
-from upstream.providers import Provider
-from upstream.table import Routing
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
+from upstream.providers.table import Routing
 
 REFUSED = r"provider key refused: provider=anthropic key=sk-f\.\.\.6789 status=401; look at the setting anthropic-key"
 CONFIGURED = "/api/v2/aibridge/providers/configured"

@@ -8,7 +8,7 @@ from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider, ProviderChange, check_provider
 from resources.provider_fields import MAX_KEY
 from storage.providers.documents import MAX_KEYS, KeptKey, NewKey, ProviderSpec
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),

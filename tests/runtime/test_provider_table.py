@@ -13,9 +13,9 @@ from settings import Settings
 from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider, StoredSecret
 from storage.providers.sealing import Sealer
 from upstream.credentials.access import Credential
-from upstream.presets import ProviderType
-from upstream.providers import Availability, Provider, Source
-from upstream.table import Routing
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Availability, Provider, Source
+from upstream.providers.table import Routing
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SEALER = Sealer([bytes(range(32))])

@@ -7,8 +7,8 @@ from openai import AsyncOpenAI
 from tests.sdk.wiring import Wiring
 from tests.upstream.throwaway_ca import authority, server_tls  # noqa: F401 - fixtures
 from upstream.demo import DemoProvider
-from upstream.presets import ProviderType
-from upstream.providers import Provider
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
 from upstream.credentials.access import Credential
 from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 pytestmark = [
     pytest.mark.bridge(

@@ -32,8 +32,8 @@ from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
 from upstream.credentials.keys import KeyPool
 from upstream.credentials.sigv4 import Scope
-from upstream.presets import ProviderType
-from upstream.providers import Provider
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
 
 INSTALL = "install what finds them (pip install -r requirements-aws.lock)"
 TOKENS = [tokens(30, 9, read=4, write=2)]

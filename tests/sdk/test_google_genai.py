@@ -10,7 +10,7 @@ from google.genai import errors, types
 from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_generate_content import CHUNKS, ERROR, WHOLE
 from tests.sdk.wiring import stream, whole
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 pytestmark = [
     pytest.mark.bridge(

@@ -11,7 +11,7 @@ from settings import (
     TokenCreation,
     declared,
 )
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from settings import Address, LimitsScope, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
 from upstream.credentials.access import Credential
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 TYPES = " or ".join(kind for kind in ProviderType if kind is not ProviderType.DEMO)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, ProviderChangeHandler
 from handlers.problems import Problem
 from resources.providers import KeyCheck, ProviderCheck
-from upstream.provider_check import CheckResult, check_provider
+from upstream.providers.provider_check import CheckResult, check_provider
 
 UNKNOWN = "There is no provider named {}."
 

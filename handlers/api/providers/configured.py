@@ -10,7 +10,7 @@ from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyPool, KeyRefusal
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 
 
 class ConfiguredProvidersHandler(ControlHandler):

@@ -10,8 +10,8 @@ from resources.providers import DetailedKey, DetailedProvider, KeyCondition, Key
 from storage.providers.documents import StoredKey, StoredProvider
 from storage.providers.sealing import SealError
 from upstream.credentials.access import Credential, credential_hint
-from upstream.presets import PRESETS, ProviderType
-from upstream.providers import Availability, Provider, Source
+from upstream.providers.presets import PRESETS, ProviderType
+from upstream.providers.provider import Availability, Provider, Source
 
 
 def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:

@@ -22,9 +22,9 @@ from storage.providers.documents import (
     UnknownProviderError,
 )
 from storage.queries.facets import Facet
-from upstream.fallback import find_fault
-from upstream.presets import ProviderType
-from upstream.providers import Source
+from upstream.providers.fallback import find_fault
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Source
 
 MAX_PROVIDER_BYTES = 64 * 1024
 """The largest body of a change: certificates may be in it."""

@@ -13,8 +13,8 @@ from intercept.callers.clients import client_name, session_id
 from intercept.formats.request_encoding import IDENTITY
 from intercept.ids import format_id
 from intercept.provider_state import is_tied
-from upstream.fallback import find_order
-from upstream.providers import Availability
+from upstream.providers.fallback import find_order
+from upstream.providers.provider import Availability
 
 
 async def find_destinations(

@@ -29,7 +29,7 @@ from limits.protection.circuit_breaker import CircuitOpenError
 from limits.protection.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 from upstream.routes.route import Audience
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."

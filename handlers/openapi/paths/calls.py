@@ -18,7 +18,7 @@ from intercept.apis import EVENT_STREAM, Dialect
 from intercept.catalog import BY_PATH, REALTIME, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
-from upstream.presets import ALL_ROUTES
+from upstream.providers.presets import ALL_ROUTES
 from upstream.routes.route import Audience, Route
 
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")

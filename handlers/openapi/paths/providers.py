@@ -23,8 +23,8 @@ from resources.providers import (
 )
 from resources.recorded.performance import ModelPerformance, ProviderPerformance, ProviderUsage, Up, Wait
 from storage.queries.performance import MAX_CALLS
-from upstream.presets import ProviderType
-from upstream.providers import Availability, Source
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Availability, Source
 
 _CONFIGURED = [
     ConfiguredProvider(

@@ -26,7 +26,7 @@ from tests.sdk.wiring import LAST_CHUNK, chunk, whole
 from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.sigv4 import Scope
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(
     max_concurrency=1,

@@ -14,7 +14,7 @@ from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane.addresses import ROOTS
 from handlers.openapi.handler import KEEP_SECONDS
 from tests.handlers.contract import CONTROL, Contract, pointed
-from upstream.presets import ALL_ROUTES
+from upstream.providers.presets import ALL_ROUTES
 from version import VERSION
 
 PATH = "/openapi.json"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from runtime.factories.edge import known_secrets
 from settings import ProviderSettings, Settings
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 
 def test_the_secrets_of_an_access_key_are_known():

@@ -9,7 +9,7 @@ from runtime.factories.providers import make_provider
 from settings import ProviderSettings
 from upstream.credentials.access import Credential
 from upstream.credentials.sigv4 import AwsKeys
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 
 @pytest.mark.parametrize(

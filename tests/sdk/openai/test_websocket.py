@@ -9,7 +9,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 from settings import ProviderSettings
 from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, SocketProvider, event, events
 from tests.intercept.dialects.openai.test_realtime import USAGE as REALTIME_USAGE
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from intercept.apis import Dialect
 from intercept.catalog import CHAT_COMPLETIONS, RERANK
-from upstream.presets import ProviderType
-from upstream.providers import Provider
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
 from upstream.routes.extra_routes import ExtraRoute, parse_routes
 from upstream.routes.route import Audience
 

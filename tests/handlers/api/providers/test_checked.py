@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.handlers.api.providers.test_managed import ENCRYPTION_KEY, KEYS, east, send
-from upstream import provider_check
+from upstream.providers import provider_check
 
 sealed = pytest.mark.bridge(encryption_keys=(ENCRYPTION_KEY,))
 

@@ -16,7 +16,7 @@ from storage.costs.own_prices import OwnPrice
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.handlers.dataplane.test_policies import hold
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"

@@ -8,7 +8,7 @@ import pytest
 from settings import ProviderSettings
 from tests.fake_upstream import CLOSE
 from tests.intercept.dialects.gemini.test_generate_content import ARRAY, TOKENS
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 KEY = "AIza-of-the-bridge"
 pytestmark = pytest.mark.bridge(

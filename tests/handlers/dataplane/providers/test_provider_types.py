@@ -10,7 +10,7 @@ import pytest
 from settings import ProviderSettings
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 from upstream.credentials.access import Credential
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 
 KEY = "sk-of-the-bridge"
 BRIDGE = "/api/v2/aibridge"

@@ -8,7 +8,7 @@ import pytest
 from settings import ProviderSettings
 from tests.handlers.conversations import MESSAGES
 from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(
     further_providers=(ProviderSettings("vertex", ProviderType.VERTEX, "", project="mine", region="us-central1"),)

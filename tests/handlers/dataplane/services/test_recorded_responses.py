@@ -25,7 +25,7 @@ from tests.sdk.bedrock import KEYS
 from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.sigv4 import Scope
-from upstream.presets import ProviderType
+from upstream.providers.presets import ProviderType
 
 BRIDGE = "/api/v2/aibridge"
 LIST = f"{BRIDGE}/interceptions"

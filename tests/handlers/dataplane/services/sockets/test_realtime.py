@@ -17,7 +17,7 @@ from handlers.problems import Problem
 from intercept.records import EndReason
 from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, event
 from tests.intercept.dialects.openai.test_realtime import USAGE
-from upstream.providers import Availability
+from upstream.providers.provider import Availability
 
 PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
 SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})

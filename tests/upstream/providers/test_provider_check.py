@@ -8,11 +8,11 @@ import pytest
 
 from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
-from upstream import provider_check
 from upstream.client import CredentialError
-from upstream.presets import ProviderType
-from upstream.provider_check import MAX_LIST_BYTES, CheckResult, check_provider
-from upstream.providers import Provider
+from upstream.providers import provider_check
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
+from upstream.providers.provider_check import MAX_LIST_BYTES, CheckResult, check_provider
 
 KEYS = ("sk-east-key-number-one-1111", "sk-east-key-number-two-2222")
 HINTS = ("sk-e...1111", "sk-e...2222")

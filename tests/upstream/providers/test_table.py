@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from upstream.presets import ProviderType
-from upstream.providers import Provider, Source
-from upstream.table import Routing
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider, Source
+from upstream.providers.table import Routing
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FIXED = Provider("openai", ProviderType.OPENAI, "https://api.openai.com/v1/", ("sk-fixed",), "openai-key")

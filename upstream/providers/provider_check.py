@@ -13,7 +13,7 @@ from intercept.dialects.gemini.refusals import read_refusal
 from upstream.client import UpstreamClient, UpstreamError, UpstreamResponse
 from upstream.credentials.access import credential_header, credential_hint
 from upstream.headers import Headers
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 
 CHECK_SECONDS = 10.0
 """How long a provider may take to answer."""

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from math import log
 from typing import Final
 
-from upstream.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 
 MAX_FALLBACKS: Final = 5
 """Other providers that one may name."""

@@ -6,8 +6,8 @@ import pytest
 
 from intercept.apis import Dialect
 from upstream.credentials.access import Credential, credential_header, credential_hint
-from upstream.presets import ProviderType
-from upstream.providers import Provider, without_credentials
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider, without_credentials
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.fallback import MAX_WEIGHT, find_fault, find_order
-from upstream.presets import ProviderType
+from upstream.providers.fallback import MAX_WEIGHT, find_fault, find_order
+from upstream.providers.presets import ProviderType
 
 NAMES = st.lists(st.text("abc-", min_size=1, max_size=8), min_size=1, max_size=6, unique=True)
 WEIGHTS = NAMES.flatmap(lambda names: st.fixed_dictionaries({name: st.integers(0, MAX_WEIGHT) for name in names}))

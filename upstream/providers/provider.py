@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from intercept.apis import Dialect
 from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
-from upstream.presets import PRESETS, Preset, ProviderType
+from upstream.providers.presets import PRESETS, Preset, ProviderType
 from upstream.routes.route import Route, find_routes, guess_dialect
 from upstream.routes.route_tables import EXPRESS_ROUTES
 
@@ -52,7 +52,7 @@ class Provider:
     beside those of the type, where none of these has the path and the method. `credential` is what it expects, None
     for what its type does. `project` and `region` are the only ones that its paths may name; empty allows any.
     `fallback` are the names of others that are asked when it cannot answer, and `weight` its share of the load among itself
-    and those, see `upstream.fallback`.
+    and those, see `upstream.providers.fallback`.
     """
 
     name: str

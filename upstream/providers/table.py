@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from upstream.credentials.keys import KeyPool
-from upstream.providers import Provider
+from upstream.providers.provider import Provider
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Which providers there are, of which types, and which of them a call is for."""
