@@ -26,7 +26,7 @@ import click
 from benchmarks.gateways.measurements import MEASUREMENTS, Figures, Measurement
 from benchmarks.gateways.measurer import Measurer
 from benchmarks.gateways.runners import Runner, UnavailableError, all_runners
-from benchmarks.gateways.runners.bridge import BridgeWithout, embedded_mongodb
+from benchmarks.gateways.runners.bridge import BridgeBeside, BridgeWithout, embedded_mongodb
 from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.chart import svg
@@ -94,6 +94,7 @@ class Comparison:
         only: Collection[str] = (),
         rows: Collection[str] = (),
         without: Collection[str] = (),
+        beside: Collection[Path] = (),
     ) -> None:
         self.results = Results(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), machine=machine(), cores=os.cpu_count() or 1
@@ -103,6 +104,7 @@ class Comparison:
         self._folder = folder
         self._only = only
         self._without = without
+        self._beside = beside
         self._measurements = [one for one in MEASUREMENTS if not rows or any(row in one.name for row in rows)]
         self._with_memory = scale == 1 and not rows
         self._cores = Cores(os.sched_getaffinity(0))
@@ -116,11 +118,10 @@ class Comparison:
         with ExitStack() as stack:
             mongodb = stack.enter_context(embedded_mongodb(self._folder / "mongodb"))
             upstreams = self._start_upstreams(stack)
-            runners = [*all_runners(mongodb), *(BridgeWithout(mongodb, trick) for trick in self._without)]
-            wanted = [
-                one for one in runners if not self._only or one.name in self._only or isinstance(one, BridgeWithout)
-            ]
-            there = [runner for runner in wanted if self._is_there(runner)]
+            known = [one for one in all_runners(mongodb) if not self._only or one.name in self._only]
+            without = [BridgeWithout(mongodb, trick) for trick in self._without]
+            beside = [BridgeBeside(mongodb, folder) for folder in self._beside]
+            there = [runner for runner in (*known, *without, *beside) if self._is_there(runner)]
             for number in range(1, self._rounds + 1):
                 for runner in there:
                     print(f"round {number} of {self._rounds}: {runner.name}", flush=True)
@@ -191,7 +192,21 @@ def write_page() -> None:
 @click.option("--only", multiple=True, help="A gateway to measure; may be given several times.")
 @click.option("--row", "rows", multiple=True, help="Part of the name of what to measure; may be given several times.")
 @click.option("--without", multiple=True, type=click.Choice(list(TRICKS)), help="Measure the bridge without it, too.")
-def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ...], without: tuple[str, ...]) -> None:
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout of the bridge: measure its server, too.",
+)
+def main(
+    *,
+    quick: bool,
+    rounds: int,
+    only: tuple[str, ...],
+    rows: tuple[str, ...],
+    without: tuple[str, ...],
+    beside: tuple[Path, ...],
+) -> None:
     """Compare the bridge with other gateways and with none."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="aibridge-gateways-") as folder:
@@ -202,11 +217,12 @@ def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ..
             only=only,
             rows=rows,
             without=without,
+            beside=beside,
         )
         comparison.run()
     results = comparison.results
     print("\n" + report([results]))
-    if quick or only or rows or without:
+    if quick or only or rows or without or beside:
         print("\nNothing was written: that takes a whole run.")
         return
     results.save(RESULTS)

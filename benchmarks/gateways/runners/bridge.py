@@ -46,6 +46,8 @@ class Bridge(Runner):
     workers = 1
     launcher: Sequence[str] = ("server.py",)
     """What the interpreter runs."""
+    folder = ROOT
+    """Where it runs it."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
         self._mongodb = mongodb
@@ -77,10 +79,10 @@ class Bridge(Runner):
         server = [sys.executable, *self.launcher]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
             created = subprocess.run(
-                [*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+                [*server, *words], cwd=self.folder, env=environ, check=True, capture_output=True, text=True
             )
         self._token = created.stdout.split()[-1]
-        return Program(server, environ, ROOT)
+        return Program(server, environ, self.folder)
 
     def at_rest(self) -> bool:
         """Whether every call has ended, is counted and has its session."""
@@ -104,6 +106,15 @@ class BridgeWithout(Bridge):
         super().__init__(mongodb)
         self.name = f"{Bridge.name} without {trick}"
         self.launcher = ("-m", "benchmarks.gateways.without", trick)
+
+
+class BridgeBeside(Bridge):
+    """The server of another checkout, run by the same interpreter with the same packages."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None, folder: Path) -> None:
+        super().__init__(mongodb)
+        self.name = f"{Bridge.name} of {folder.resolve().name}"
+        self.folder = folder.resolve()
 
 
 class TwoWorkers(Bridge):

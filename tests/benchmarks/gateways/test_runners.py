@@ -9,7 +9,7 @@ import yaml
 from benchmarks.gateways.measurements import MEASUREMENTS
 from benchmarks.gateways.runners import all_runners
 from benchmarks.gateways.runners import litellm as litellm_runner
-from benchmarks.gateways.runners.bridge import BridgeWithout
+from benchmarks.gateways.runners.bridge import BridgeBeside, BridgeWithout
 from benchmarks.gateways.runners.envoy import Envoy
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
 from benchmarks.gateways.runners.litellm import LiteLLM
@@ -98,6 +98,11 @@ def test_a_bridge_without_a_trick_is_told_from_the_bridge():
     runners = [BridgeWithout(None, trick) for trick in TRICKS]
     assert [runner.name for runner in runners] == [f"AI Bridge without {trick}" for trick in TRICKS]
     assert [runner.launcher for runner in runners] == [("-m", "benchmarks.gateways.without", trick) for trick in TRICKS]
+
+
+def test_the_server_of_another_checkout_is_run_there(tmp_path):
+    runner = BridgeBeside(None, tmp_path / "." / "before")
+    assert (runner.name, runner.folder, runner.launcher) == ("AI Bridge of before", tmp_path / "before", ("server.py",))
 
 
 def test_without_waiting_each_end_is_written_at_once(monkeypatch):
