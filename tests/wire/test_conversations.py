@@ -1,11 +1,11 @@
 import json
 from collections import Counter
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intercept.formats.streams.sse import Decoder
+from tests.cases import for_each
 from tests.examples import examples
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
@@ -17,15 +17,25 @@ NOTE = (
     '"usage":{"prompt_tokens":9},"error":{"message":"x"},"tool_calls":[{}],"finish_reason":"stop"\n\ndata: [DONE]\n\n'
 )
 HALF = "\ud83d"
-RESPONSES = [
-    pytest.param(reader, body, conversation.record.reading, id=f"{conversation.api.name}-{conversation.name}-{kind}")
+RESPONSES = {
+    f"{conversation.api.name}-{conversation.name}-{kind}": (reader, body, conversation.record.reading)
     for conversation in CONVERSATIONS
     for kind, reader, body in (
         ("stream", conversation.api.stream_reader, conversation.stream),
         ("body", conversation.api.body_reader, conversation.body),
     )
     if body is not None
-]
+}
+
+
+def each_response(*, stream=False, below=float("inf"), without=b"\0"):
+    """Let a test read every response, or the streams, or what is small or has no such byte, as it was recorded."""
+    chosen = {
+        name: case
+        for name, case in RESPONSES.items()
+        if (name.endswith("stream") or not stream) and len(case[1]) < below and without not in case[1]
+    }
+    return for_each(("reader", "body", "reading"), chosen.values(), ids=chosen)
 
 
 def read(reader, chunks):
@@ -39,14 +49,12 @@ def test_every_api_has_at_least_fifteen_conversations():
     assert {name for name, count in counted.items() if count >= 15} == {"chat_completions", "messages", "responses"}
 
 
-@pytest.mark.parametrize(
-    "conversation", [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in CONVERSATIONS]
-)
+@for_each("conversation", CONVERSATIONS, ids=lambda each: f"{each.api.name}-{each.name}")
 def test_a_request_is_summed_up_as_recorded(conversation):
     assert plain(conversation.api.parse_request(conversation.request)) == conversation.record.request
 
 
-@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
+@each_response()
 def test_a_response_reads_as_recorded_when_it_comes_whole(reader, body, reading):
     assert read(reader(), [body]) == reading
 
@@ -59,21 +67,21 @@ def bytewise(body):
     yield from (body[at : at + 1] for at in range(last, len(body)))
 
 
-@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
+@each_response()
 def test_a_response_reads_as_recorded_when_it_comes_byte_by_byte(reader, body, reading):
     assert b"".join(bytewise(body)) == body
     assert read(reader(), bytewise(body)) == reading
 
 
-@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
 @settings(max_examples=examples(8, 40))
-@given(data=st.data())
-def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, data):
-    cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))
+@given(places=st.sets(st.integers(0, 2**22), max_size=12))
+@each_response()
+def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, places):
+    cuts = sorted(place % (len(body) + 1) for place in places)
     assert read(reader(), (body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True))) == reading
 
 
-@pytest.mark.parametrize(("reader", "body", "reading"), [case for case in RESPONSES if len(case.values[1]) < SMALL])
+@each_response(below=SMALL)
 def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading):
     asked = reader()
     for at in range(0, len(body), 7):
@@ -82,12 +90,9 @@ def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading)
     assert asked.result() == reading
 
 
-@pytest.mark.parametrize(
-    ("reader", "body", "reading"),
-    [case for case in RESPONSES if case.id.endswith("stream") and b"\r" not in case.values[1]],
-)
-@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b": a comment\n\n"], ids=["bare", "BOM", "comment"])
+@each_response(stream=True, without=b"\r")
+@for_each("line_end", [b"\r\n", b"\r"])
+@for_each("start", [b"", b"\xef\xbb\xbf", b": a comment\n\n"])
 def test_a_stream_reads_the_same_with_every_line_end_and_beginning(reader, body, reading, line_end, start):
     assert read(reader(), [(start + body).replace(b"\n", line_end)]) == reading
 
@@ -109,11 +114,8 @@ def escaped(name):
     return '"' + "".join(rf"\u{ord(character):04x}" for character in name) + '"'
 
 
-@pytest.mark.parametrize(
-    ("reader", "body", "reading"),
-    [case for case in RESPONSES if case.id.endswith("stream") and len(case.values[1]) < SMALL],
-)
-@pytest.mark.parametrize(
+@each_response(stream=True, below=SMALL)
+@for_each(
     "spelling",
     [
         ("", json.dumps, {}),

@@ -10,6 +10,7 @@ from intercept.dialects.gemini.generate_content import body_reader, stream_reade
 from intercept.formats.error_body import error_reader
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from intercept.records import UsageSource as Source
+from tests.cases import for_each
 
 USAGE = {
     "promptTokenCount": 29,
@@ -127,7 +128,7 @@ def test_a_body_reads_the_same_cut_at_every_byte():
         assert not read(body_reader, BODY[:at]).complete
 
 
-@pytest.mark.parametrize("end", range(len(ARRAY) - 2))
+@for_each("end", range(len(ARRAY) - 2))
 def test_an_array_that_is_cut_is_not_complete(end):
     told = read(body_reader, ARRAY[:end])
     assert (told.complete, told.open_ended) == (False, False)
