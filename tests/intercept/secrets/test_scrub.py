@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.secrets.scrub import is_credential_name, scrub, scrub_value
+from tests.cases import for_each
+from tests.processor import is_linear
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -183,18 +184,7 @@ HOSTILE = [
 ]
 
 
-def seconds(text):
-    """The least processor time of five, so that what else the machine does is not measured."""
-    took = []
-    for _ in range(5):
-        before = time.thread_time()
-        scrub(text)
-        took.append(time.thread_time() - before)
-    return min(took)
-
-
 @pytest.mark.timed
-@pytest.mark.parametrize("unit", HOSTILE)
+@for_each("unit", HOSTILE)
 def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
-    short, long = (unit * (size // len(unit)) for size in (1 << 14, 1 << 16))
-    assert seconds(long) < 8 * max(seconds(short), 0.0005)
+    assert is_linear(lambda size: scrub(unit * (size // len(unit))), 1 << 14)
