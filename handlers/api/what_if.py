@@ -23,7 +23,7 @@ from limits.what_if.replay import Replay
 from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.queries.filters.grouped.groups import NoFinderError
-from storage.queries.grouped.found import CallFinder
+from storage.queries.grouped.sources.found import CallFinder
 from storage.queries.past_calls import PastCalls
 from storage.queries.said_calls import said_calls
 

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.groups import NoFinderError
-from storage.queries.grouped.found import ID_BYTES, CallFinder
 from storage.queries.grouped.grouped import ignore_progress
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources.found import ID_BYTES, CallFinder
 
 SECONDS: Final = 60.0
 """How long the calls of a day may take to be found. Where the order of words matters, their texts are read."""

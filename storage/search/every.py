@@ -9,8 +9,8 @@ from uuid import UUID
 
 from storage.mongo.database import Database, Session
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
-from storage.queries.grouped.found import FoundCalls
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources.found import FoundCalls
 from storage.search.conditions import flags
 from storage.search.documents import part_id
 from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
@@ -18,7 +18,7 @@ from storage.search.segments import ID_BYTES, IDS
 
 
 class Every:
-    """Finds every call that matches, see `storage.queries.grouped.found.CallFinder`.
+    """Finds every call that matches, see `storage.queries.grouped.sources.found.CallFinder`.
 
     Args:
         database: Where calls and their index are.

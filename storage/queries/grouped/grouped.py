@@ -14,11 +14,11 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import GroupResult, TooMuchError, UnsupportedOrderError
-from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import MAX_MS, OnProgress, Progress, RowReader
+from storage.queries.grouped.sources.found import CallFinder
 
 SECONDS: Final = 20.0
 """How long the database may take for one result."""

@@ -22,7 +22,8 @@ from storage.queries.grouped.memory.group_cache import GroupCache
 from storage.queries.grouped.memory.totals_cache import parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.sources import Rollups, Source
+from storage.queries.grouped.sources.rollups import Rollups
+from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import key_of
 
 MAX_RANKED: Final = 500_000

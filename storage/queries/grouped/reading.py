@@ -23,16 +23,17 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
 from storage.queries.filters.grouped.rollup_plan import RollupPlan, Since, plan
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.found import CallFinder, FoundCalls, FoundRecords
 from storage.queries.grouped.memory.column_cache import ColumnCache
 from storage.queries.grouped.memory.totals_cache import TotalsCache
 from storage.queries.grouped.memory.versions import Versions, days_of, read_versions
-from storage.queries.grouped.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.ratios import MAX_RANKED, SUMMED, Ratios
-from storage.queries.grouped.records import Records
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.slowest import Slowest
-from storage.queries.grouped.sources import Rollups, Source
+from storage.queries.grouped.sources.found import CallFinder, FoundCalls, FoundRecords
+from storage.queries.grouped.sources.other_sources import Losses, Sessions, of_refusals
+from storage.queries.grouped.sources.records import Records
+from storage.queries.grouped.sources.rollups import Rollups
+from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import check_points, key_of, sum_of, without
 from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side

@@ -17,7 +17,7 @@ from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.groups import Key, TooMuchError
 from storage.queries.grouped.slices import Slice, slices
-from storage.queries.grouped.sources import Source, Stages
+from storage.queries.grouped.sources.source import Source, Stages
 
 MAX_MS: Final = OPTIONS["socketTimeoutMS"] - 1_000
 """How long MongoDB may take for one aggregation. It gives up before the driver does: else the driver would try once more,

@@ -11,7 +11,7 @@ from storage.aggregation.rollup import NO_GROUP, Totals
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key, TooManyPointsError
-from storage.queries.grouped.sources import ENDS
+from storage.queries.grouped.sources.source import ENDS
 
 
 def id_of(query: GroupQuery) -> dict[str, Any]:

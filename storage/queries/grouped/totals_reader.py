@@ -16,7 +16,8 @@ from storage.queries.grouped.memory.digests import digest_of
 from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
 from storage.queries.grouped.memory.versions import Versions
 from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.sources import Rollups, Source
+from storage.queries.grouped.sources.rollups import Rollups
+from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import add, id_of, key_of, totals
 from storage.queries.side_by_side import side_by_side
 

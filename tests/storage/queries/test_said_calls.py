@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from storage.queries.filters.grouped.groups import NoFinderError
-from storage.queries.grouped.found import FoundCalls
+from storage.queries.grouped.sources.found import FoundCalls
 from storage.queries.said_calls import SaidOfDay, said_calls
 from tests.storage.records import NOON
 

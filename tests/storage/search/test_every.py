@@ -14,8 +14,8 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import NoFinderError
-from storage.queries.grouped import found as found_module
 from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.sources import found as found_module
 from storage.search import every as every_module
 from storage.search import reading as reading_module
 from storage.search.find import SearchIndex, SearchUnsupportedError

@@ -38,8 +38,8 @@ from storage.queries.filters.grouped.groups import (
 )
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.row_reader import OnProgress
+from storage.queries.grouped.sources.found import CallFinder
 from storage.search.reading import MAX_CHECKED
 from storage.search.sessions import MAX_CALLS
 

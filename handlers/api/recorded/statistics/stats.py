@@ -32,9 +32,9 @@ from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.grouped.found import CallFinder
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.series import group_query_of, series_of
+from storage.queries.grouped.sources.found import CallFinder
 from storage.queries.refusals import RefusalTotals
 from storage.queries.side_by_side import side_by_side
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError

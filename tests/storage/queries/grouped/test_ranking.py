@@ -14,8 +14,8 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.grouped import sources
 from storage.queries.grouped.grouped import Grouped
+from storage.queries.grouped.sources import rollups
 from storage.queries.statistics import Statistics, StatsQuery
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -126,7 +126,7 @@ async def test_of_two_dimensions_the_pairs_of_the_page_alone_are_read(database, 
     query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), by=by, limit=2)
     returned, answers = [], []
     for most in (50, 0):
-        monkeypatch.setattr(sources, "MAX_PAIRED", most)
+        monkeypatch.setattr(rollups, "MAX_PAIRED", most)
         async with profiled(database) as found:
             answers.append(await Grouped(database).read(query))
         returned.append(max(one["nreturned"] for one in found if any("$group" in part for part in stages(one))))

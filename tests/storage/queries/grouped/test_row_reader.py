@@ -13,8 +13,8 @@ from storage.mongo.indexes import BY_ID
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped import row_reader
 from storage.queries.grouped.grouped import ignore_progress
-from storage.queries.grouped.other_sources import Sessions
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources.other_sources import Sessions
 from tests.storage.rollup_checks import MIDNIGHT
 
 MAX_TIME_EXPIRED = 50

@@ -25,8 +25,8 @@ from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.grouped.rollup_plan import buckets_of
 from storage.queries.filters.selection import is_one_of
 from storage.queries.filters.time_ranges import split
-from storage.queries.grouped.records import LOSS, Records
-from storage.queries.grouped.sources import ALL_TOKENS, Source, Stages
+from storage.queries.grouped.sources.records import LOSS, Records
+from storage.queries.grouped.sources.source import ALL_TOKENS, Source, Stages
 
 
 class RefusalTotals(Source):

@@ -16,7 +16,7 @@ from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import Selection
-from storage.queries.grouped.sources import ALL_TOKENS, ENDS, SUMS, Source, Stages
+from storage.queries.grouped.sources.source import ALL_TOKENS, ENDS, SUMS, Source, Stages
 
 LOSS: Final = ("lost_tokens", "lost")
 _COMPLETED: Final = {"$eq": ["$end_reason", EndReason.COMPLETED.value]}

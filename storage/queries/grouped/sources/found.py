@@ -13,8 +13,8 @@ from storage.mongo.indexes import BY_ID, Keys
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import Selection
-from storage.queries.grouped.records import Records
 from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources.records import Records
 
 ID_BYTES: Final = 16
 
