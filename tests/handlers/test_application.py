@@ -42,63 +42,60 @@ def test_no_provider_can_be_called_like_a_resource():
     assert set(RESERVED_NAMES) >= CONTROL_RESOURCES
 
 
-@pytest.mark.parametrize("name", sorted(CONTROL_RESOURCES - {"interceptions"}))
 @pytest.mark.gen_test
-async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(running, name):
-    for path in (f"{CONTROL}/{name}/v1/models", f"{CONTROL}/{name}/"):
-        assert await message(running, "GET", path) == (404, f"not found: GET {path}")
-    status, text = await message(running, "GET", f"{EXPERIMENTAL}/{name}/v1/models")
-    assert (status, text) == (
-        404,
-        "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
-    )
-
-
-@pytest.mark.parametrize("prefix", [CONTROL, EXPERIMENTAL])
-@pytest.mark.gen_test
-async def test_what_only_looks_like_a_route_is_none(running, prefix):
-    for provider, path in (
-        ("openai", "/v1/chat%2Fcompletions"),
-        ("openai", "/V1/models"),
-        ("openai", "/v1/threads"),
-        ("anthropic", "/v1/chat/completions"),
-        ("anthropic", "/"),
-    ):
-        assert await message(running, "POST", f"{prefix}/{provider}{path}") == (
+async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(running):
+    for name in sorted(CONTROL_RESOURCES - {"interceptions"}):
+        for path in (f"{CONTROL}/{name}/v1/models", f"{CONTROL}/{name}/"):
+            assert await message(running, "GET", path) == (404, f"not found: GET {path}")
+        assert await message(running, "GET", f"{EXPERIMENTAL}/{name}/v1/models") == (
             404,
-            f"route not supported: POST {path}",
-        )
-    assert await message(running, "GET", f"{prefix}//v1/models") == (
-        404,
-        "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
-    )
-    assert running.upstream.requests == []
+            "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
+        ), name
 
 
-@pytest.mark.parametrize(
-    ("path", "fault"),
-    [
-        ("/v1/chat/completions/", "an empty segment"),
-        ("//v1/chat/completions", "an empty segment"),
-        ("/v1/models/..;/x", "characters that are not allowed there"),
-        ("/v1/models/x#y", "characters that are not allowed there"),
-        ("/v1/models/%2e%2e;", "characters that are not allowed there"),
-        ("/v1/models/%00", "percent-encoded characters that are not allowed there"),
-        ("/v1/models/..%252ffiles", "percent-encoded characters that are not allowed there"),
-        ("/v1/models/%2e%2e/files", "an encoded segment that is empty, `.` or `..`"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_path_that_might_mean_another_one_is_refused(running, path, fault):
-    for provider in ("openai", "anthropic"):
-        answered = await message(running, "GET", f"{CONTROL}/{provider}{path}")
-        assert answered == (400, f"The path cannot be served: it has {fault}.")
+async def test_what_only_looks_like_a_route_is_none(running):
+    for prefix in (CONTROL, EXPERIMENTAL):
+        for provider, path in (
+            ("openai", "/v1/chat%2Fcompletions"),
+            ("openai", "/V1/models"),
+            ("openai", "/v1/threads"),
+            ("anthropic", "/v1/chat/completions"),
+            ("anthropic", "/"),
+        ):
+            assert await message(running, "POST", f"{prefix}/{provider}{path}") == (
+                404,
+                f"route not supported: POST {path}",
+            ), prefix
+        assert await message(running, "GET", f"{prefix}//v1/models") == (
+            404,
+            "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
+        ), prefix
     assert running.upstream.requests == []
 
 
-@pytest.mark.parametrize(
-    ("path", "method", "allowed"),
-    [
+@pytest.mark.gen_test
+async def test_a_path_that_might_mean_another_one_is_refused(running):
+    faults = {
+        "/v1/chat/completions/": "an empty segment",
+        "//v1/chat/completions": "an empty segment",
+        "/v1/models/..;/x": "characters that are not allowed there",
+        "/v1/models/x#y": "characters that are not allowed there",
+        "/v1/models/%2e%2e;": "characters that are not allowed there",
+        "/v1/models/%00": "percent-encoded characters that are not allowed there",
+        "/v1/models/..%252ffiles": "percent-encoded characters that are not allowed there",
+        "/v1/models/%2e%2e/files": "an encoded segment that is empty, `.` or `..`",
+    }
+    for provider in ("openai", "anthropic"):
+        answered = {path: await message(running, "GET", f"{CONTROL}/{provider}{path}") for path in faults}
+        assert answered == {path: (400, f"The path cannot be served: it has {it}.") for path, it in faults.items()}
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_known_path_with_another_method_is_told_which_ones_it_has(running):
+    client = await running.client()
+    for path, method, allowed in (
         ("/openai/v1/chat/completions", "GET", "POST"),
         ("/openai/v1/responses", "DELETE", "POST"),
         ("/openai/v1/models/ft:gpt-4o:org", "DELETE", "GET, HEAD"),
@@ -106,52 +103,47 @@ async def test_a_path_that_might_mean_another_one_is_refused(running, path, faul
         ("/openai/v1/responses/compact", "PUT", "POST, GET, HEAD, DELETE"),
         ("/anthropic/v1/messages", "PUT", "POST"),
         ("/anthropic/v1/messages/count_tokens", "OPTIONS", "POST"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_known_path_with_another_method_is_told_which_ones_it_has(running, path, method, allowed):
-    client = await running.client()
-    answer = await client.request(method, CONTROL + path, running.headers)
-    text = f"{method} is not allowed at {path[path.index('/v1') :]}; use {allowed}."
-    assert (answer.status, json.loads(answer.body)["message"]) == (405, text)
-    assert (answer.header("Allow"), answer.header("x-should-retry")) == (allowed, "false")
+    ):
+        answer = await client.request(method, CONTROL + path, running.headers)
+        text = f"{method} is not allowed at {path[path.index('/v1') :]}; use {allowed}."
+        assert (answer.status, json.loads(answer.body)["message"]) == (405, text)
+        assert (answer.header("Allow"), answer.header("x-should-retry")) == (allowed, "false"), path
     assert running.upstream.requests == []
 
 
 BASE = f"http://bridge{CONTROL}"
 
 
-@pytest.mark.parametrize(
-    ("path", "base_url"),
-    [
-        ("/v1/messages", "/anthropic"),
-        ("/v1/chat/completions", "/openai/v1"),
-        ("/openai/v1/responses", "/openai/v1"),
-        ("/anthropic/v1/messages", "/anthropic"),
-        ("/chat/completions", "/openai/v1"),
-        ("/responses", "/openai/v1"),
-        ("/messages", "/anthropic"),
-        ("/v1beta/models/gemini-3:generateContent", "/PROVIDER"),
-        ("/own-server/v1/models", "/own-server/v1"),
-        (f"{CONTROL}/openai/chat/completions", "/openai/v1"),
-        (f"{CONTROL}/openai/models", "/openai/v1"),
-        (f"{CONTROL}/openai/v1/v1/responses", "/openai/v1"),
-        (f"{CONTROL}/anthropic/messages", "/anthropic"),
-        (f"{CONTROL}/anthropic/v1/v1/messages", "/anthropic"),
-        (f"{CONTROL}/v1/chat/completions", "/openai/v1"),
-        (f"{CONTROL}/v1/messages", "/anthropic"),
-        (f"{CONTROL}/messages", "/anthropic"),
-        (f"{CONTROL}/chat/completions", "/openai/v1"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_wrong_base_url_is_answered_with_the_right_one(running, path, base_url):
-    client = await running.client()
-    answer = await client.request("POST", path, running.headers, b"x" * 2_000_000)
-    error = json.loads(answer.body)
-    assert (answer.status, error["message"].rpartition("; ")[2]) == (404, f"set the base URL to {BASE}{base_url}")
-    assert ("type" in error) == ("anthropic" in base_url)
-    assert answer.header("x-should-retry") == "false"
+async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
+    right = {
+        "/v1/messages": "/anthropic",
+        "/v1/chat/completions": "/openai/v1",
+        "/openai/v1/responses": "/openai/v1",
+        "/anthropic/v1/messages": "/anthropic",
+        "/chat/completions": "/openai/v1",
+        "/responses": "/openai/v1",
+        "/messages": "/anthropic",
+        "/v1beta/models/gemini-3:generateContent": "/PROVIDER",
+        "/own-server/v1/models": "/own-server/v1",
+        f"{CONTROL}/openai/chat/completions": "/openai/v1",
+        f"{CONTROL}/openai/models": "/openai/v1",
+        f"{CONTROL}/openai/v1/v1/responses": "/openai/v1",
+        f"{CONTROL}/anthropic/messages": "/anthropic",
+        f"{CONTROL}/anthropic/v1/v1/messages": "/anthropic",
+        f"{CONTROL}/v1/chat/completions": "/openai/v1",
+        f"{CONTROL}/v1/messages": "/anthropic",
+        f"{CONTROL}/messages": "/anthropic",
+        f"{CONTROL}/chat/completions": "/openai/v1",
+    }
+    for path, base_url in right.items():
+        client = await running.client()
+        answer = await client.request("POST", path, running.headers, b"x" * 2_000_000)
+        error = json.loads(answer.body)
+        told = (answer.status, error["message"].rpartition("; ")[2])
+        assert told == (404, f"set the base URL to {BASE}{base_url}"), path
+        assert ("type" in error) == ("anthropic" in base_url), path
+        assert answer.header("x-should-retry") == "false", path
 
 
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])

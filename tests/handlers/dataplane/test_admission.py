@@ -28,30 +28,26 @@ async def refused(running, path, headers, body=b"{}", method="POST"):
     return answer
 
 
-@pytest.mark.parametrize(
-    ("headers", "message"),
-    [
-        ({}, NO_TOKEN),
-        ({"Authorization": "Basic abc"}, NO_TOKEN),
-        ({"Authorization": "Bearer nonsense"}, BAD_TOKEN),
-        ({"X-Api-Key": UNKNOWN}, BAD_TOKEN),
-        ({"Api-Key": UNKNOWN}, BAD_TOKEN),
-        ({"X-Goog-Api-Key": UNKNOWN}, BAD_TOKEN),
-        ({"Cookie": f"aibridge_session={UNKNOWN}"}, NO_TOKEN),
-    ],
-    ids=["none", "basic", "malformed", "unknown", "azure", "google", "cookie"],
-)
 @pytest.mark.gen_test
-async def test_without_a_valid_token_nobody_gets_in(running, headers, message):
-    answer = await refused(running, running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
-    error = json.loads(answer.body)
-    assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer")
-    assert error == {
-        "type": "error",
-        "error": {"type": "authentication_error", "message": message},
-        "message": message,
-        "request_id": answer.header("Request-Id"),
-    }
+async def test_without_a_valid_token_nobody_gets_in(running):
+    for case, (headers, message) in {
+        "none": ({}, NO_TOKEN),
+        "basic": ({"Authorization": "Basic abc"}, NO_TOKEN),
+        "malformed": ({"Authorization": "Bearer nonsense"}, BAD_TOKEN),
+        "unknown": ({"X-Api-Key": UNKNOWN}, BAD_TOKEN),
+        "azure": ({"Api-Key": UNKNOWN}, BAD_TOKEN),
+        "google": ({"X-Goog-Api-Key": UNKNOWN}, BAD_TOKEN),
+        "cookie": ({"Cookie": f"aibridge_session={UNKNOWN}"}, NO_TOKEN),
+    }.items():
+        answer = await refused(running, running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+        error = json.loads(answer.body)
+        assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer"), case
+        assert error == {
+            "type": "error",
+            "error": {"type": "authentication_error", "message": message},
+            "message": message,
+            "request_id": answer.header("Request-Id"),
+        }, case
 
 
 @pytest.mark.gen_test
@@ -60,23 +56,19 @@ async def test_a_token_in_the_query_is_no_token(running):
     assert answer.status == 401
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("X-Coder-AI-Governance-Token", "Coder-Session-Token", "Authorization"),
-        *("X-Api-Key", "Api-Key", "X-Goog-Api-Key"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_the_token_is_taken_from_each_of_its_places(running, name):
+async def test_the_token_is_taken_from_each_of_its_places(running):
     running.upstream.play(OK)
-    value = {"Authorization": f"Bearer {running.token}"}
     client = await running.client()
-    headers = {name: value.get(name, running.token)}
-    answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-    assert answer.status == 200
-    assert not any(running.token in value for _, value in running.upstream.requests[0].headers)
-    await running.ended(1)
+    value = {"Authorization": f"Bearer {running.token}"}
+    names = ("X-Coder-AI-Governance-Token", "Coder-Session-Token", "Authorization")
+    names += ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
+    for name in names:
+        headers = {name: value.get(name, running.token)}
+        answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        assert answer.status == 200, name
+        assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
+    await running.ended(len(names))
 
 
 @pytest.mark.gen_test
@@ -170,9 +162,9 @@ async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
     await running.ended(1)
 
 
-@pytest.mark.parametrize(
-    ("path", "method", "message"),
-    [
+@pytest.mark.gen_test
+async def test_what_is_not_served_is_named(running):
+    for path, method, message in (
         ("/api/v2/aibridge/openai/v1/threads", "GET", "route not supported: GET /v1/threads"),
         ("/api/v2/aibridge/openai/v1/messages", "POST", "route not supported: POST /v1/messages"),
         ("/api/v2/aibridge/openai/v1/audio/x", "GET", "route not supported: GET /v1/audio/x"),
@@ -182,12 +174,9 @@ async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
             "GET",
             "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
         ),
-    ],
-)
-@pytest.mark.gen_test
-async def test_what_is_not_served_is_named(running, path, method, message):
-    answer = await refused(running, path, running.headers, method=method, body=b"")
-    assert (answer.status, json.loads(answer.body)["message"]) == (404, message)
+    ):
+        answer = await refused(running, path, running.headers, method=method, body=b"")
+        assert (answer.status, json.loads(answer.body)["message"]) == (404, message), path
 
 
 @pytest.mark.gen_test
@@ -208,29 +197,25 @@ async def test_the_root_of_a_provider_answers_head_without_credentials(running):
         assert (answer.status, answer.header("Content-Length")) == (200, "0")
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"", "request body is not valid JSON"),
-        (b"{", "request body is not valid JSON"),
-        (b"[1]", "request body"),
-        (b"{}", "model is required"),
-        (b'{"model":""}', "model"),
-        (b'{"model":7}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
-        (
-            b'{"model":"m","stream":"yes"}',
-            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
-        ),
-        (b'\xff\xfe{"model":"m"}', "request body is not valid UTF-8"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running, body, message):
-    answer = await refused(running, running.path(CHAT), running.headers, body)
-    error = json.loads(answer.body)
-    assert (answer.status, error["error"]["type"]) == (400, "invalid_request_error")
-    assert error["message"].startswith(message)
-    assert running.token not in error["message"]
+async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
+    for body, message in {
+        b"": "request body is not valid JSON",
+        b"{": "request body is not valid JSON",
+        b"[1]": "request body",
+        b"{}": "model is required",
+        b'{"model":""}': "model",
+        b'{"model":7}': "request body is not usable: Expected `str`, got `int` - at `$.model`",
+        b'{"model":"m","stream":"yes"}': (
+            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`"
+        ),
+        b'\xff\xfe{"model":"m"}': "request body is not valid UTF-8",
+    }.items():
+        answer = await refused(running, running.path(CHAT), running.headers, body)
+        error = json.loads(answer.body)
+        assert (answer.status, error["error"]["type"]) == (400, "invalid_request_error"), body
+        assert error["message"].startswith(message), body
+        assert running.token not in error["message"], body
 
 
 @pytest.mark.gen_test
@@ -244,24 +229,22 @@ async def test_a_compressed_request_is_refused_by_name(running):
 
 
 @pytest.mark.bridge(max_body_bytes=1000)
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.gen_test
-async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(running, chunked):
-    client = await running.client()
+async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(running):
     body = b"x" * 3_000_000
-    if chunked:
-        head = "Transfer-Encoding: chunked\r\n\r\n"
-        sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    else:
-        head, sent = f"Content-Length: {len(body)}\r\n\r\n", body
-    start = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {running.token}\r\n{head}"
-    await client.send_raw(start.encode() + sent)
-    answer = await client.rest(await client.head())
-    assert (answer.status, json.loads(answer.body)["message"]) == (
-        413,
-        "The request body is larger than the allowed 1000 bytes.",
-    )
-    assert await client.at_end() == b""
+    for case, (head, sent) in {
+        "length": (f"Content-Length: {len(body)}\r\n\r\n", body),
+        "chunked": ("Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
+    }.items():
+        client = await running.client()
+        start = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {running.token}\r\n{head}"
+        await client.send_raw(start.encode() + sent)
+        answer = await client.rest(await client.head())
+        assert (answer.status, json.loads(answer.body)["message"]) == (
+            413,
+            "The request body is larger than the allowed 1000 bytes.",
+        ), case
+        assert await client.at_end() == b"", case
     assert running.upstream.requests == []
 
 

@@ -20,15 +20,16 @@ def headers_named(answer, *names):
     return sorted((name, value) for name, value in answer.headers if name.lower() in {one.lower() for one in names})
 
 
-@pytest.mark.parametrize("site", ["same-origin", "none"])
 @pytest.mark.gen_test
-async def test_no_cookie_is_a_credential_on_the_data_plane(running, site):
-    headers = await running.signed_in() | {"Sec-Fetch-Site": site}
-    assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200
+async def test_no_cookie_is_a_credential_on_the_data_plane(running):
+    cookie = await running.signed_in()
     client = await running.client()
-    for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
-        answer = await client.request(method, path, headers)
-        assert (answer.status, headers_named(answer, *dict(NO_PAGE))) == (401, NO_PAGE)
+    for site in ("same-origin", "none"):
+        headers = cookie | {"Sec-Fetch-Site": site}
+        assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200, site
+        for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
+            answer = await client.request(method, path, headers)
+            assert (answer.status, headers_named(answer, *dict(NO_PAGE))) == (401, NO_PAGE), (site, path)
     assert running.upstream.requests == []
 
 
@@ -94,63 +95,59 @@ async def test_where_a_request_came_from_does_not_go_to_a_vendor(running):
     assert [name for name, value in running.upstream.requests[0].headers if "192.0.2.7" in value] == []
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"X-Api-Key": "{}", "Api-Key": "{}"},
-        {"Authorization": "Bearer {}", "X-Goog-Api-Key": "{}"},
-        {"Authorization": "Bearer {}", "Api-Key": "{}"},
-        {"X-Goog-Api-Key": "{}"},
-        {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
-        {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
-    ],
-    ids=["foundry", "gemini", "continue", "google", "anywhere", "own key"],
-)
 @pytest.mark.gen_test
-async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here(running, headers):
+async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here(running):
+    running.upstream.play(OK)
+    cases = {
+        "foundry": {"X-Api-Key": "{}", "Api-Key": "{}"},
+        "gemini": {"Authorization": "Bearer {}", "X-Goog-Api-Key": "{}"},
+        "continue": {"Authorization": "Bearer {}", "Api-Key": "{}"},
+        "google": {"X-Goog-Api-Key": "{}"},
+        "anywhere": {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
+        "own key": {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
+    }
+    client = await running.client()
+    for case, headers in cases.items():
+        sent = {name: value.format(running.token) for name, value in headers.items()}
+        answer = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
+        assert answer.status == 200, case
+        assert [name for name, value in running.upstream.requests[-1].headers if running.token in value] == [], case
+    await running.ended(len(cases))
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running):
     running.upstream.play(OK)
     client = await running.client()
-    sent = {name: value.format(running.token) for name, value in headers.items()}
-    answer = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
-    assert answer.status == 200
-    assert [name for name, value in running.upstream.requests[0].headers if running.token in value] == []
-    await running.ended(1)
+    for hyphen in ("%2D", "%2d", "%252D"):
+        page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
+        await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+        sent = running.upstream.requests[-1]
+        got = (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent"))
+        assert got == ([], [], ["50%"]), hyphen
 
 
-@pytest.mark.parametrize("hyphen", ["%2D", "%2d", "%252D"])
 @pytest.mark.gen_test
-async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running, hyphen):
-    running.upstream.play(OK)
-    page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
+async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(running):
     client = await running.client()
-    await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
-    sent = running.upstream.requests[0]
-    assert (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent")) == ([], [], ["50%"])
-
-
-@pytest.mark.parametrize("target", ["?key={}", "?a=1&access_token=Bearer%20{}", "/{}"], ids=["key", "bearer", "path"])
-@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "encoded"])
-@pytest.mark.gen_test
-async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(running, target, encoded):
-    token = running.token.replace("-", "%2D") if encoded else running.token
-    client = await running.client()
-    answer = await client.request("GET", MODELS + target.format(token), running.headers)
     message = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
-    assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
-    answer = await client.request("GET", f"/api/v2/aibridge/openai/v1/files/{token}", running.headers)
-    assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
+    for case, token in {"plain": running.token, "encoded": running.token.replace("-", "%2D")}.items():
+        places = ("?key={}", "?a=1&access_token=Bearer%20{}", "/{}")
+        for place in (*(MODELS + one for one in places), "/api/v2/aibridge/openai/v1/files/{}"):
+            answer = await client.request("GET", place.format(token), running.headers)
+            assert (answer.status, json.loads(answer.body)["message"]) == (400, message), (case, place)
     assert running.upstream.requests == []
 
 
-@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"])
-@pytest.mark.parametrize("path", [MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"])
 @pytest.mark.gen_test
-async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(running, name, path):
+async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(running):
     key = "sk-ant-api03-0123456789abcdef"
     client = await running.client()
-    answer = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
-    assert (answer.status, json.loads(answer.body)["message"]) == (401, PROVIDER_KEY)
-    assert key[7:] not in repr(answer)
+    for name in ("Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"):
+        for path in (MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"):
+            answer = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+            assert (answer.status, json.loads(answer.body)["message"]) == (401, PROVIDER_KEY), (name, path)
+            assert key[7:] not in repr(answer), (name, path)
 
 
 @pytest.mark.gen_test

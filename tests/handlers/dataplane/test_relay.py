@@ -8,6 +8,7 @@ import re
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import product
 
 import pytest
 
@@ -30,40 +31,41 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-@pytest.mark.parametrize("size", [1, 7, 100, 10**6], ids=["byte-by-byte", "sevens", "hundreds", "whole"])
-@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
 @pytest.mark.gen_test
-async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running, conversation, size):
-    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, cut(conversation.stream, size)), LAST)
+async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running):
     client = await running.client()
-    body = conversation.request_body(stream=True)
-    for number in range(3):
+    cases = [(conversation, size) for conversation in ALL for size in (1, 7, 100, 10**6) for _ in range(3)]
+    for number, (conversation, size) in enumerate(cases):
+        case, body = (conversation.path, size), conversation.request_body(stream=True)
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, cut(conversation.stream, size)), LAST]]
         answer = await client.request("POST", running.path(conversation), running.headers, body)
-        assert (answer.status, answer.body, answer.whole) == (200, conversation.stream, True)
-        assert running.upstream.requests[number].body == body
+        assert (answer.status, answer.body, answer.whole) == (200, conversation.stream, True), case
+        assert running.upstream.requests[number].body == body, case
     assert len(running.upstream.connections) == 1
-    for recorded in await running.ended(3):
-        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", True)
-        assert running.tokens(recorded) == conversation.tokens
-        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == ["Hello"]
+    for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
+        case = (conversation.path, size)
+        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", True), case
+        assert running.tokens(recorded) == conversation.tokens, case
+        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == ["Hello"], case
 
 
-@pytest.mark.parametrize("size", [1, 100, 10**6], ids=["byte-by-byte", "hundreds", "whole"])
-@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
 @pytest.mark.gen_test
-async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running, conversation, size):
-    length = str(len(conversation.body))
-    running.upstream.play(JSON + f"Content-Length: {length}\r\n\r\n".encode(), *cut(conversation.body, size))
+async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running):
     client = await running.client()
-    for _ in range(2):
+    cases = [(conversation, size) for conversation in ALL for size in (1, 100, 10**6) for _ in range(2)]
+    for conversation, size in cases:
+        case, length = (conversation.path, size), str(len(conversation.body))
+        head = JSON + f"Content-Length: {length}\r\n\r\n".encode()
+        running.upstream.scripts = [[head, *cut(conversation.body, size)]]
         answer = await client.request(
             "POST", running.path(conversation), running.headers, conversation.request_body(stream=False)
         )
-        assert (answer.status, answer.body, answer.header("Content-Length")) == (200, conversation.body, length)
-        assert answer.header("Transfer-Encoding") is None
-    for recorded in await running.ended(2):
-        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", False)
-        assert running.tokens(recorded) == conversation.tokens
+        got = (answer.status, answer.body, answer.header("Content-Length"), answer.header("Transfer-Encoding"))
+        assert got == (200, conversation.body, length, None), case
+    for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
+        case = (conversation.path, size)
+        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", False), case
+        assert running.tokens(recorded) == conversation.tokens, case
 
 
 @pytest.mark.gen_test
@@ -175,45 +177,41 @@ async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(ru
     await running.ended(2)
 
 
-@pytest.mark.parametrize(
-    "status", [400, pytest.param(401, marks=pytest.mark.expects_log("provider key refused")), 429, 500, 529]
-)
+@pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, status):
+async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running):
     body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    running.upstream.play(
-        b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s"
-        % (status, len(body), body)
-    )
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (answer.status, answer.body, answer.header("Retry-After")) == (status, body, "7")
-    (recorded,) = await running.ended(1)
-    assert (recorded["status"], recorded["end_reason"], recorded["upstream_status"]) == (
-        "failed",
-        "upstream_error",
-        status,
-    )
-    assert recorded["error"] == {"type": "overloaded_error", "message": "Overloaded"}
-    assert recorded["token_usages"] == []
+    for number, status in enumerate((400, 401, 429, 500, 529), start=1):
+        head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
+        running.upstream.scripts = [[head % (status, len(body)) + body]]
+        request = MESSAGES.request_body(stream=True)
+        answer = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        assert (answer.status, answer.body, answer.header("Retry-After")) == (status, body, "7"), status
+        recorded, *_ = await running.ended(number)
+        end = (recorded["status"], recorded["end_reason"], recorded["upstream_status"])
+        assert end == ("failed", "upstream_error", status), status
+        assert recorded["error"] == {"type": "overloaded_error", "message": "Overloaded"}, status
+        assert recorded["token_usages"] == [], status
 
 
-@pytest.mark.parametrize("end", [CLOSE, RESET])
-@pytest.mark.parametrize("framing", [CHUNKED, b"Content-Length: 99999\r\n\r\n"], ids=["chunked", "length"])
 @pytest.mark.gen_test
-async def test_a_body_that_was_cut_never_looks_complete(running, framing, end):
+async def test_a_body_that_was_cut_never_looks_complete(running):
     part = MESSAGES.stream[:200]
-    gate = asyncio.Event()
-    running.upstream.play(EVENT_STREAM + framing, chunk(part) if framing is CHUNKED else part, gate, end)
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    await client.piece(answer)
-    gate.set()
-    await client.rest(answer)
-    assert (answer.body, answer.whole) == (part, False)
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "upstream_truncated"
+    cases = list(product((CHUNKED, b"Content-Length: 99999\r\n\r\n"), (CLOSE, RESET)))
+    for number, (framing, end) in enumerate(cases, start=1):
+        gate = asyncio.Event()
+        piece = chunk(part) if framing is CHUNKED else part
+        running.upstream.scripts = [[EVENT_STREAM + framing, piece, gate, end]]
+        client = await running.client()
+        await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+        answer = await client.head()
+        await client.piece(answer)
+        gate.set()
+        await client.rest(answer)
+        assert (answer.body, answer.whole) == (part, False), (framing, end)
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "upstream_truncated", (framing, end)
 
 
 @pytest.mark.gen_test
@@ -292,38 +290,40 @@ async def test_a_stream_that_stalls_inside_an_event_is_broken_off_without_a_word
     await running.ended(1)
 
 
-@pytest.mark.parametrize("events", [0, 1, 3])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_what_was_seen(running, events):
-    parts = [part + b"\n\n" for part in MESSAGES.stream.split(b"\n\n")[:events]]
-    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    while answer.body != b"".join(parts):
-        await client.piece(answer)
-    client.close()
-    await (await running.upstream.request()).closed.wait()
-    (recorded,) = await running.ended(1)
-    assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
-    assert [usage["output_tokens"] for usage in recorded["token_usages"]] == ([1] if events else [])
-    assert (recorded["first_byte_at"] is None) == (events == 0)
-    assert running.bridge.lifecycle.in_flight == 0
+async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_what_was_seen(running):
+    for number, events in enumerate((0, 1, 3)):
+        parts = [part + b"\n\n" for part in MESSAGES.stream.split(b"\n\n")[:events]]
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
+        client = await running.client()
+        await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+        answer = await client.head()
+        while answer.body != b"".join(parts):
+            await client.piece(answer)
+        client.close()
+        await (await running.upstream.request(number)).closed.wait()
+        recorded, *_ = await running.ended(number + 1)
+        assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected"), events
+        assert [usage["output_tokens"] for usage in recorded["token_usages"]] == ([1] if events else []), events
+        assert (recorded["first_byte_at"] is None) == (events == 0), events
+        assert running.bridge.lifecycle.in_flight == 0, events
 
 
-@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset])
-@pytest.mark.parametrize("more", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nHost: bridge\r\n\r\n"])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running, more, leave):
+async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running):
     running.upstream.play(asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    request = await running.upstream.request()
-    await client.send_raw(more)
-    leave(client)
-    await request.closed.wait()
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["upstream_status"]) == ("client_disconnected", None)
+    further = (b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nHost: bridge\r\n\r\n")
+    cases = list(product((RawClient.close, RawClient.reset), further))
+    for number, (leave, more) in enumerate(cases):
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        request = await running.upstream.request(number)
+        await client.send_raw(more)
+        leave(client)
+        await request.closed.wait()
+        recorded, *_ = await running.ended(number + 1)
+        end = (recorded["end_reason"], recorded["upstream_status"])
+        assert end == ("client_disconnected", None), (leave.__name__, more)
 
 
 @pytest.mark.gen_test
@@ -350,21 +350,21 @@ async def test_a_client_that_does_not_read_slows_its_upstream(running):
     assert len((await client.rest(answer)).body) == total
 
 
-@pytest.mark.parametrize(
-    ("method", "route", "status"),
-    [("GET", "/v1/models", 200), ("POST", "/v1/responses/input_tokens", 400), ("DELETE", "/v1/responses/resp_1", 200)],
-)
 @pytest.mark.gen_test
-async def test_a_passthrough_route_is_relayed_and_not_recorded(running, method, route, status):
-    running.upstream.play(
-        b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{'a':1}" % status
-    )
+async def test_a_passthrough_route_is_relayed_and_not_recorded(running):
     client = await running.client()
-    answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.own_key)
-    assert (answer.status, answer.body) == (status, b"{'a':1}")
-    assert answer.header("X-AI-Bridge-Interception-Id") is None
-    assert running.upstream.requests[0].target == f"{route}?limit=1"
-    assert await running.bridge.database.interceptions.count_documents({}) == 0
+    for method, route, status in (
+        ("GET", "/v1/models", 200),
+        ("POST", "/v1/responses/input_tokens", 400),
+        ("DELETE", "/v1/responses/resp_1", 200),
+    ):
+        head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n"
+        running.upstream.scripts = [[head % status + b"{'a':1}"]]
+        answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.own_key)
+        assert (answer.status, answer.body) == (status, b"{'a':1}"), route
+        assert answer.header("X-AI-Bridge-Interception-Id") is None, route
+        assert running.upstream.requests[-1].target == f"{route}?limit=1"
+        assert await running.bridge.database.interceptions.count_documents({}) == 0, route
 
 
 @pytest.mark.gen_test
@@ -399,20 +399,20 @@ async def test_a_credential_that_a_provider_repeats_is_relayed_but_not_recorded(
     assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."
 
 
-@pytest.mark.parametrize("events", [3, 4], ids=["before the usage", "after the usage"])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(running, events):
-    parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
-    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    answer = await client.head()
-    while answer.body != b"".join(parts):
-        await client.piece(answer)
-    client.close()
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "client_disconnected"
-    assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3)
+async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(running):
+    for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
+        parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        answer = await client.head()
+        while answer.body != b"".join(parts):
+            await client.piece(answer)
+        client.close()
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "client_disconnected", case
+        assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
 
 
 @pytest.mark.gen_test
@@ -426,17 +426,18 @@ async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
 
 
-@pytest.mark.parametrize("header", [b"Content-Length: 99999", b"Content-Encoding: br\r\nConnection: close"])
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
-async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_without_a_word(running, header):
+async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_without_a_word(running):
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
-    running.upstream.play(EVENT_STREAM + header + b"\r\n\r\n" + first, asyncio.Event())
-    client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (answer.body, answer.whole) == (first, False)
-    await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    await running.ended(1)
+    for number, header in enumerate((b"Content-Length: 99999", b"Content-Encoding: br\r\nConnection: close"), start=1):
+        running.upstream.scripts = [[EVENT_STREAM + header + b"\r\n\r\n" + first, asyncio.Event()]]
+        client = await running.client()
+        body = MESSAGES.request_body(stream=True)
+        answer = await client.request("POST", running.path(MESSAGES), running.headers, body)
+        assert (answer.body, answer.whole) == (first, False), header
+        await until(lambda: running.bridge.lifecycle.in_flight == 0)
+        await running.ended(number)
 
 
 @pytest.mark.gen_test

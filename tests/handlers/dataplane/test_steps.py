@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
+from itertools import count, product
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +23,8 @@ ANSWERS = {
     False: (JSON % len(MESSAGES.body) + MESSAGES.body, MESSAGES.body),
     True: (STREAM % (len(MESSAGES.stream), MESSAGES.stream), MESSAGES.stream),
 }
+CASES = list(product((BEFORE_START, BEFORE_UPSTREAM, BEFORE_SETTLING, BEFORE_END), ANSWERS))
+"""Each step, without and with streaming."""
 
 
 @pytest.mark.parametrize(("in_flight", "waits"), [(1, False), (MANY_REQUESTS - 1, False), (MANY_REQUESTS, True)])
@@ -33,11 +35,6 @@ async def test_only_one_of_many_waits_for_the_others(in_flight, waits):
     await asyncio.sleep(0)
     assert task.done() is not waits
     await task
-
-
-@pytest.fixture(params=[BEFORE_START, BEFORE_UPSTREAM, BEFORE_SETTLING, BEFORE_END])
-def step(request):
-    return request.param
 
 
 @pytest.fixture
@@ -57,37 +54,41 @@ def stop_at(monkeypatch):
     return stop_at
 
 
-@pytest.fixture(params=ANSWERS, ids=["blocking", "streaming"])
-def streaming(request):
-    return request.param
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_at_a_step_has_what_it_had_been_sent(running, stop_at):
+    calls = 0
+    for step, streaming in CASES:
+        before = len(running.upstream.requests)
+        running.upstream.scripts = [[ANSWERS[streaming][0]]]
+        stop_at(step, lambda handler: handler.cycle.abort())
+        client = await running.client()
+        await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=streaming))
+        await client.at_end()
+        await until(lambda: running.bridge.lifecycle.in_flight == 0)
+        calls += step > BEFORE_START
+        recorded = (await running.ended(calls))[: step > BEFORE_START]
+        expected = "client_disconnected" if step == BEFORE_UPSTREAM else "completed"
+        assert [one["end_reason"] for one in recorded] == [expected] * len(recorded), (step, streaming)
+        assert len(running.upstream.requests) - before == (step > BEFORE_UPSTREAM), (step, streaming)
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_at_a_step_has_what_it_had_been_sent(running, stop_at, step, streaming):
-    running.upstream.play(ANSWERS[streaming][0])
-    stop_at(step, lambda handler: handler.cycle.abort())
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=streaming))
-    await client.at_end()
-    await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    recorded = await running.ended(0 if step == BEFORE_START else 1)
-    expected = "client_disconnected" if step == BEFORE_UPSTREAM else "completed"
-    assert [one["end_reason"] for one in recorded] == [expected] * len(recorded)
-    assert len(running.upstream.requests) == (step > BEFORE_UPSTREAM)
-
-
-@pytest.mark.gen_test
-async def test_a_server_that_stops_at_a_step_says_so_or_has_answered(running, stop_at, step, streaming):
-    answer, body = ANSWERS[streaming]
-    running.upstream.play(answer)
-    stop_at(step, lambda handler: handler.stop(EndReason.SERVER_SHUTDOWN))
-    client = await running.client()
-    got = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=streaming))
-    recorded = await running.ended(0 if step == BEFORE_START else 1)
-    if step > BEFORE_UPSTREAM:
-        assert (got.status, bytes(got.body), got.whole) == (200, body, True)
-    else:
-        assert (got.status, SHUTTING_DOWN in got.body.decode()) == (503, True)
-    expected = "server_shutdown" if step == BEFORE_UPSTREAM else "completed"
-    assert [one["end_reason"] for one in recorded] == [expected] * len(recorded)
-    assert len(running.upstream.requests) == (step > BEFORE_UPSTREAM)
+async def test_a_server_that_stops_at_a_step_says_so_or_has_answered(running, stop_at):
+    calls = 0
+    for step, streaming in CASES:
+        before = len(running.upstream.requests)
+        answer, body = ANSWERS[streaming]
+        running.upstream.scripts = [[answer]]
+        stop_at(step, lambda handler: handler.stop(EndReason.SERVER_SHUTDOWN))
+        client = await running.client()
+        request = MESSAGES.request_body(stream=streaming)
+        got = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        calls += step > BEFORE_START
+        recorded = (await running.ended(calls))[: step > BEFORE_START]
+        if step > BEFORE_UPSTREAM:
+            assert (got.status, bytes(got.body), got.whole) == (200, body, True), (step, streaming)
+        else:
+            assert (got.status, SHUTTING_DOWN in got.body.decode()) == (503, True), (step, streaming)
+        expected = "server_shutdown" if step == BEFORE_UPSTREAM else "completed"
+        assert [one["end_reason"] for one in recorded] == [expected] * len(recorded), (step, streaming)
+        assert len(running.upstream.requests) - before == (step > BEFORE_UPSTREAM), (step, streaming)
