@@ -77,9 +77,9 @@ async def check_free(running):
     assert (served.status, json.loads(served.body)) == (200, json.loads(MESSAGES.body))
 
 
-async def find_end(running):
-    """Why the call ended, after the slot was found free: it is the one before the last."""
-    _, recorded = await running.ended(2)
+async def find_end(running, calls=1):
+    """Why the last of so many calls ended, after each of which the slot was found free: it is the one before the last."""
+    _, recorded, *_ = await running.ended(2 * calls)
     return recorded["end_reason"], recorded["error"] and recorded["error"]["type"]
 
 
@@ -97,71 +97,68 @@ async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
     assert await find_end(bridge) == ("upstream_unreachable", "upstream_unreachable")
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("InvalidSignatureException", "Credential should be scoped to a valid region, not 'eu-nowhere-1'."),
-        ("ExpiredTokenException", "The security token included in the request is expired"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge, kind, said):
-    bridge.upstream.play(*answer({"message": said}, 403, **{"x-amzn-ErrorType": kind}))
-    answered = await call(bridge, CONVERSE)
-    assert (answered.status, answered.header("x-amzn-ErrorType")) == (403, kind)
-    assert json.loads(answered.body) == {"message": said}
-    await check_free(bridge)
-    assert await find_end(bridge) == ("upstream_error", kind)
+async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge):
+    for calls, (kind, said) in enumerate(
+        (
+            ("InvalidSignatureException", "Credential should be scoped to a valid region, not 'eu-nowhere-1'."),
+            ("ExpiredTokenException", "The security token included in the request is expired"),
+        ),
+        start=1,
+    ):
+        bridge.upstream.scripts[:] = [answer({"message": said}, 403, **{"x-amzn-ErrorType": kind})]
+        answered = await call(bridge, CONVERSE)
+        assert (answered.status, answered.header("x-amzn-ErrorType")) == (403, kind)
+        assert json.loads(answered.body) == {"message": said}, kind
+        await check_free(bridge)
+        assert await find_end(bridge, calls) == ("upstream_error", kind)
 
 
-@pytest.mark.parametrize(
-    ("path", "headers", "status"),
-    [
-        (f"{BRIDGE}/bedrock/model/../model/m/converse", {}, 400),
-        (f"{BRIDGE}/bedrock/model/m%2f..%2f..%2fsecrets/converse", {}, 400),
-        (f"{BRIDGE}/bedrock/secrets", {}, 404),
-        (CONVERSE, {"Authorization": "AWS4-HMAC-SHA256 Credential=A/20260301/us-east-1/bedrock/aws4_request"}, 401),
-    ],
-    ids=["dots", "encoded dots", "another route", "a signature for the bridge"],
-)
 @pytest.mark.gen_test
-async def test_what_leads_nowhere_is_refused_in_the_dialect_and_asks_nobody(bridge, path, headers, status):
-    answered = await call(bridge, path, **headers)
-    told = json.loads(answered.body)
-    assert (answered.status, told["__type"]) == (status, answered.header("x-amzn-ErrorType"))
-    assert told["message"]
-    assert bridge.upstream.requests == []
-    await check_free(bridge)
-    await bridge.ended(1)
+async def test_what_leads_nowhere_is_refused_in_the_dialect_and_asks_nobody(bridge):
+    signature = "AWS4-HMAC-SHA256 Credential=A/20260301/us-east-1/bedrock/aws4_request"
+    for case, (path, headers, status) in {
+        "dots": (f"{BRIDGE}/bedrock/model/../model/m/converse", {}, 400),
+        "encoded dots": (f"{BRIDGE}/bedrock/model/m%2f..%2f..%2fsecrets/converse", {}, 400),
+        "another route": (f"{BRIDGE}/bedrock/secrets", {}, 404),
+        "a signature for the bridge": (CONVERSE, {"Authorization": signature}, 401),
+    }.items():
+        bridge.upstream.requests.clear()
+        answered = await call(bridge, path, **headers)
+        told = json.loads(answered.body)
+        assert (answered.status, told["__type"]) == (status, answered.header("x-amzn-ErrorType")), case
+        assert told["message"], case
+        assert bridge.upstream.requests == [], case
+        await check_free(bridge)
+    await bridge.ended(4)
 
 
 def flipped(at):
     return EVENTS[:at] + bytes([EVENTS[at] ^ 1]) + EVENTS[at + 1 :]
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        flipped(2),
-        flipped(9),
-        flipped(len(EVENTS) // 2),
-        flipped(len(EVENTS) - 1),
-        MESSAGE_EVENTS[0] + b"\r\n\r\n" + b"".join(MESSAGE_EVENTS[1:]),
-        message(b"", b"{}", total=15),
-        message(b"", b"{}", total=2**32 - 1),
-        message(b"", b"{}", headers_length=2**31),
-        message(b"\xff" * 40, b"{}"),
-        b"no event stream at all, but a page of text",
-    ],
-    ids=["length", "prelude", "payload", "checksum", "between", "short", "huge", "headers", "header", "text"],
-)
 @pytest.mark.gen_test
-async def test_broken_frames_pass_unchanged_and_are_recorded_as_broken(bridge, sent):
-    bridge.upstream.play(*event_stream([sent]))
-    answered = await call(bridge, STREAM)
-    assert (answered.status, bytes(answered.body), answered.whole) == (200, sent, True)
-    await check_free(bridge)
-    assert await find_end(bridge) == ("upstream_stream_error", "broken_event_stream")
+async def test_broken_frames_pass_unchanged_and_are_recorded_as_broken(bridge):
+    for calls, (case, sent) in enumerate(
+        {
+            "length": flipped(2),
+            "prelude": flipped(9),
+            "payload": flipped(len(EVENTS) // 2),
+            "checksum": flipped(len(EVENTS) - 1),
+            "between": MESSAGE_EVENTS[0] + b"\r\n\r\n" + b"".join(MESSAGE_EVENTS[1:]),
+            "short": message(b"", b"{}", total=15),
+            "huge": message(b"", b"{}", total=2**32 - 1),
+            "headers": message(b"", b"{}", headers_length=2**31),
+            "header": message(b"\xff" * 40, b"{}"),
+            "text": b"no event stream at all, but a page of text",
+        }.items(),
+        start=1,
+    ):
+        bridge.upstream.scripts[:] = [event_stream([sent])]
+        answered = await call(bridge, STREAM)
+        assert (answered.status, bytes(answered.body), answered.whole) == (200, sent, True), case
+        await check_free(bridge)
+        assert await find_end(bridge, calls) == ("upstream_stream_error", "broken_event_stream"), case
 
 
 @pytest.mark.gen_test
@@ -196,40 +193,37 @@ def masked(head):
 
 
 @pytest.mark.bridge(max_body_bytes=100_000)
-@pytest.mark.parametrize(
-    ("frames", "code"),
-    [
-        (masked(b"\x81\xff" + struct.pack(">Q", 2**62)), 1009),
-        (masked(b"\x81\xff" + struct.pack(">Q", 100_001)), 1009),
-        (masked(b"\x01\xfe" + struct.pack(">H", 60_000)) + bytes(60_000), None),
-        (b"\x81\x02{}", 1002),
-        (masked(b"\x83\x80"), 1002),
-        (masked(b"\x89\xfe" + struct.pack(">H", 200)) + bytes(200), 1002),
-        (masked(b"\x81\x82") + b"\xff\xfe", 1007),
-    ],
-    ids=["endless", "too large", "unfinished", "unmasked", "opcode", "large ping", "not UTF-8"],
-)
 @pytest.mark.gen_test
-async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge, frames, code):
+async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge):
     accept = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
-    gate = asyncio.Event()
-    client = await bridge.client()
-    opening = asyncio.ensure_future(client.request("GET", SOCKET, bridge.headers | HANDSHAKE))
-    bridge.upstream.scripts[:] = [[gate]]
-    request = await bridge.upstream.request()
-    (key,) = request.header("Sec-WebSocket-Key")
-    connection = bridge.upstream.connections[0]
-    connection.transport.write(accept + accept_key(key).encode() + b"\r\n\r\n")
-    await opening
-    await client.send_raw(frames)
-    if code is None:
-        client.close()
-    else:
-        closing = await client.at_end()
-        assert (closing[0], struct.unpack(">H", closing[2:4])) == (0x88, (code,))
-    await request.closed.wait()
-    await check_free(bridge)
-    await bridge.ended(1)
+    for calls, (case, (frames, code)) in enumerate(
+        {
+            "endless": (masked(b"\x81\xff" + struct.pack(">Q", 2**62)), 1009),
+            "too large": (masked(b"\x81\xff" + struct.pack(">Q", 100_001)), 1009),
+            "unfinished": (masked(b"\x01\xfe" + struct.pack(">H", 60_000)) + bytes(60_000), None),
+            "unmasked": (b"\x81\x02{}", 1002),
+            "opcode": (masked(b"\x83\x80"), 1002),
+            "large ping": (masked(b"\x89\xfe" + struct.pack(">H", 200)) + bytes(200), 1002),
+            "not UTF-8": (masked(b"\x81\x82") + b"\xff\xfe", 1007),
+        }.items()
+    ):
+        client = await bridge.client()
+        opening = asyncio.ensure_future(client.request("GET", SOCKET, bridge.headers | HANDSHAKE))
+        bridge.upstream.scripts[:] = [[asyncio.Event()]]
+        request = await bridge.upstream.request(2 * calls)
+        (key,) = request.header("Sec-WebSocket-Key")
+        connection = bridge.upstream.connections[-1]
+        connection.transport.write(accept + accept_key(key).encode() + b"\r\n\r\n")
+        await opening
+        await client.send_raw(frames)
+        if code is None:
+            client.close()
+        else:
+            closing = await client.at_end()
+            assert (closing[0], struct.unpack(">H", closing[2:4])) == (0x88, (code,)), case
+        await request.closed.wait()
+        await check_free(bridge)
+        await bridge.ended(calls + 1)
 
 
 @pytest.mark.parametrize("leaves_at", ["head", "handshake"])

@@ -137,9 +137,12 @@ async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(runni
     )
 
 
-@pytest.mark.parametrize(
-    ("change", "field", "said"),
-    [
+@pytest.mark.gen_test
+async def test_what_cannot_stand_in_for_a_provider_is_refused(running):
+    await send(running, "POST", "", east(running))
+    names = "must be an array of the names of at most 5 providers, each once"
+    number = "must be a whole number from 0 to 1000"
+    for change, field, said in (
         ({"fallback": ["nobody"]}, "fallback", "there is no provider named nobody; there are "),
         ({"fallback": ["east"]}, "fallback", "east cannot stand in for itself"),
         (
@@ -147,32 +150,24 @@ async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(runni
             "fallback",
             "anthropic is of the type anthropic, which has no route of the type openai",
         ),
-        ({"fallback": "west"}, "fallback", "must be an array of the names of at most 5 providers, each once"),
-        (
-            {"fallback": ["openai", "openai"]},
-            "fallback",
-            "must be an array of the names of at most 5 providers, each once",
-        ),
-        ({"fallback": [7]}, "fallback", "must be an array of the names of at most 5 providers, each once"),
+        ({"fallback": "west"}, "fallback", names),
+        ({"fallback": ["openai", "openai"]}, "fallback", names),
+        ({"fallback": [7]}, "fallback", names),
         ({"fallback": ["A"]}, "fallback", "must be lower-case letters"),
-        ({"weight": 1001}, "weight", "must be a whole number from 0 to 1000"),
-        ({"weight": True}, "weight", "must be a whole number from 0 to 1000"),
-        ({"weight": 0.5}, "weight", "must be a whole number from 0 to 1000"),
+        ({"weight": 1001}, "weight", number),
+        ({"weight": True}, "weight", number),
+        ({"weight": 0.5}, "weight", number),
         ({"type": "anthropic", "fallback": ["openai"]}, "fallback", "openai is of the type openai, which has no route"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_what_cannot_stand_in_for_a_provider_is_refused(running, change, field, said):
-    await send(running, "POST", "", east(running))
-    for method, path, body in (("PATCH", "/east", change), ("POST", "", east(running) | {"name": "south"} | change)):
-        if body.get("fallback") == ["east"] and method == "POST":
-            continue
-        status, refused = await send(running, method, path, body)
-        assert status == 400
-        (problem,) = refused["validations"]
-        assert problem["field"] == field
-        assert problem["detail"].startswith(said)
-    assert (await running.get(f"{PROVIDERS}/east"))[1]["fallback"] == []
+    ):
+        for method, path, body in (("PATCH", "/east", change), ("POST", "", east(running, name="south") | change)):
+            if body.get("fallback") == ["east"] and method == "POST":
+                continue
+            status, refused = await send(running, method, path, body)
+            assert status == 400, (method, change)
+            (problem,) = refused["validations"]
+            assert problem["field"] == field, (method, change)
+            assert problem["detail"].startswith(said), (method, change)
+        assert (await running.get(f"{PROVIDERS}/east"))[1]["fallback"] == [], change
 
 
 @pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named west")
@@ -371,9 +366,10 @@ async def test_each_change_is_audited_by_the_names_of_its_fields(running):
     assert {one["actor"]["username"] for one in entries} == {"ada"}
 
 
-@pytest.mark.parametrize(
-    ("body", "problems"),
-    [
+@sealed
+@pytest.mark.gen_test
+async def test_what_cannot_be_a_provider_is_refused_with_the_field_that_is_wrong(running):
+    for body, problems in (
         ({"name": "East", "type": "openai"}, ["name"]),
         ({"name": "configured", "type": "openai"}, ["name"]),
         ({"name": "east", "type": "demo"}, ["type"]),
@@ -392,13 +388,9 @@ async def test_each_change_is_audited_by_the_names_of_its_fields(running):
         ({"name": "east", "type": "vertex", "keys": ["express-key"]}, ["region"]),
         ({"name": "east", "type": "copilot", "keys": ["ghu_1234567890"]}, ["keys"]),
         ({"name": "east", "type": "openai", "credential": "none", "keys": ["sk-1"]}, ["keys"]),
-    ],
-)
-@sealed
-@pytest.mark.gen_test
-async def test_what_cannot_be_a_provider_is_refused_with_the_field_that_is_wrong(running, body, problems):
-    status, refused = await send(running, "POST", "", body)
-    assert (status, [one["field"] for one in refused["validations"]]) == (400, problems)
+    ):
+        status, refused = await send(running, "POST", "", body)
+        assert (status, [one["field"] for one in refused["validations"]]) == (400, problems), body
 
 
 @sealed

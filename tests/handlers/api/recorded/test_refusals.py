@@ -64,9 +64,14 @@ def metric(running):
     }
 
 
-@pytest.mark.parametrize(
-    ("rule", "status", "change"),
-    [
+@pytest.mark.bridge(max_body_bytes=4_000)
+@pytest.mark.gen_test
+async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running):
+    contract, user = Contract(), running.identity.user
+    initiator = {"id": str(user.id), "username": "ada", "name": user.display_name}
+    response = f"{CONTROL}/openai/v1/responses/resp_1"
+    counts, metrics = {}, {}
+    for rule, status, change in (
         (Rule.NO_TOKEN, 401, {"headers": {}}),
         (Rule.INVALID_TOKEN, 401, {"headers": UNKNOWN}),
         (Rule.PROVIDER_KEY_AS_TOKEN, 401, {"headers": {"X-Api-Key": "sk-ant-1234"}}),
@@ -77,31 +82,26 @@ def metric(running):
         (Rule.ODD_PATH, 400, {"path": f"{CONTROL}/openai/v1//models"}),
         (Rule.WRONG_METHOD, 405, {"method": "DELETE"}),
         (Rule.OWN_KEY_NEEDED, 403, {"path": f"{CONTROL}/openai/v1/conversations"}),
-        (Rule.NOT_YOUR_RESPONSE, 404, {"path": f"{CONTROL}/openai/v1/responses/resp_1", "method": "GET", "body": b""}),
+        (Rule.NOT_YOUR_RESPONSE, 404, {"path": response, "method": "GET", "body": b""}),
         (Rule.INVALID_TAGS, 400, {"headers": {"X-AIBridge-Tags": "project"}}),
         (Rule.BODY_TOO_LARGE, 413, {"body": b"{" + b" " * 5_000 + b"}"}),
         (Rule.UNUSABLE_BODY, 400, {"body": b"{}"}),
-    ],
-)
-@pytest.mark.bridge(max_body_bytes=4_000)
-@pytest.mark.gen_test
-async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running, rule, status, change):
-    assert await call(running, **change) == status
-    page = await listed(running)
-    (row,) = page["results"]
-    assert (page["count"], tuple(row), row["rule"], row["status"], row["more"]) == (1, KEYS, rule, status, 0)
-    refusals = await counted(running)
-    assert (refusals["total"], refusals["rules"]) == (1, {rule: 1})
-    assert metric(running) == {(rule, str(status)): 1}
-    contract = Contract()
-    contract.validate(page, {"$ref": "#/components/schemas/RefusalList"})
-    contract.validate(refusals, {"$ref": "#/components/schemas/RefusedCalls"})
-    known = rule not in {Rule.NO_TOKEN, Rule.INVALID_TOKEN, Rule.PROVIDER_KEY_AS_TOKEN, Rule.WRONG_BASE_URL}
-    user = running.identity.user
-    initiator = {"id": str(user.id), "username": "ada", "name": user.display_name}
-    assert row["initiator"] == (initiator if known else None)
-    assert row["api_key_id"] == (running.identity.token_id if known else None)
-    assert row["client_ip"] == (None if known else "127.0.0.1")
+    ):
+        assert await call(running, **change) == status, rule
+        counts[rule], metrics[rule, str(status)] = 1, 1
+        page = await listed(running)
+        row, *_ = page["results"]
+        got = (page["count"], tuple(row), row["rule"], row["status"], row["more"])
+        assert got == (len(counts), KEYS, rule, status, 0)
+        refusals = await counted(running)
+        assert (refusals["total"], refusals["rules"]) == (len(counts), counts)
+        assert metric(running) == metrics
+        contract.validate(page, {"$ref": "#/components/schemas/RefusalList"})
+        contract.validate(refusals, {"$ref": "#/components/schemas/RefusedCalls"})
+        known = rule not in {Rule.NO_TOKEN, Rule.INVALID_TOKEN, Rule.PROVIDER_KEY_AS_TOKEN, Rule.WRONG_BASE_URL}
+        assert row["initiator"] == (initiator if known else None), rule
+        assert row["api_key_id"] == (running.identity.token_id if known else None), rule
+        assert row["client_ip"] == (None if known else "127.0.0.1"), rule
     assert await running.bridge.database.interceptions.count_documents({}) == 0
 
 

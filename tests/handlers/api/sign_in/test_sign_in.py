@@ -70,11 +70,11 @@ async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
     assert (await sign_in(running, session)).status == 401
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.gen_test
-async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running, scheme):
-    answer = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
-    assert answer.header("Set-Cookie") == (SET if scheme == "http" else SET_BY_TLS).format(session_in(answer)[1])
+async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running):
+    for scheme, cookie in (("http", SET), ("https", SET_BY_TLS)):
+        answer = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
+        assert answer.header("Set-Cookie") == cookie.format(session_in(answer)[1])
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
@@ -89,25 +89,25 @@ async def test_over_tls_no_cookie_counts_that_another_host_could_have_set(runnin
     assert (await running.get(LIST, {"Cookie": f"aibridge_session={session}"}))[0] == 200
 
 
-@pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 204)])
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
 @pytest.mark.gen_test
-async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(running, scheme, status):
-    headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
-    assert (await sign_in(running, running.token, headers)).status == status
+async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(running):
+    for scheme, status in (("http", 403), ("https", 204)):
+        headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
+        assert (await sign_in(running, running.token, headers)).status == status
 
 
-@pytest.mark.parametrize("token", [UNKNOWN, "", "nonsense", "a" * 1000])
 @pytest.mark.gen_test
-async def test_a_token_that_is_none_sets_no_cookie(running, token):
-    answer = await sign_in(running, token)
-    assert message(answer) == (401, UNRECOGNISED)
-    assert answer.header("Set-Cookie") is None
+async def test_a_token_that_is_none_sets_no_cookie(running):
+    for token in (UNKNOWN, "", "nonsense", "a" * 1000):
+        answer = await sign_in(running, token)
+        assert (*message(answer), answer.header("Set-Cookie")) == (401, UNRECOGNISED, None), token
 
 
-@pytest.mark.parametrize(
-    ("headers", "body", "status"),
-    [
+@pytest.mark.gen_test
+async def test_what_a_form_of_another_site_could_send_is_not_taken(running):
+    client = await running.client()
+    for headers, body, status in (
         ({}, b'{"token": "x"}', 415),
         ({"Content-Type": "text/plain"}, b'{"token": "x"}', 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=x", 415),
@@ -117,12 +117,9 @@ async def test_a_token_that_is_none_sets_no_cookie(running, token):
         (JSON, b'{"token": 1}', 400),
         (JSON, b'{"token": null}', 400),
         (JSON, b'{"x": ' + b"[" * 4000, 400),
-    ],
-)
-@pytest.mark.gen_test
-async def test_what_a_form_of_another_site_could_send_is_not_taken(running, headers, body, status):
-    client = await running.client()
-    assert message(await client.request("POST", PATH, headers, body)) == (status, NOT_JSON)
+    ):
+        answer = await client.request("POST", PATH, headers, body)
+        assert message(answer) == (status, NOT_JSON), (headers, body)
 
 
 @pytest.mark.gen_test
@@ -131,12 +128,11 @@ async def test_the_media_type_may_have_parameters(running):
     assert answer.status == 204
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
 @pytest.mark.gen_test
-async def test_another_sites_page_can_sign_nobody_in_or_out(running, headers):
-    for answer in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
-        assert message(answer) == (403, FOREIGN)
-        assert answer.header("Set-Cookie") is None
+async def test_another_sites_page_can_sign_nobody_in_or_out(running):
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        for answer in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
+            assert (*message(answer), answer.header("Set-Cookie")) == (403, FOREIGN, None), headers
 
 
 @pytest.mark.gen_test
@@ -220,11 +216,12 @@ class TestWithoutTheDatabase:
             private_mongodb.thaw()
 
 
-@pytest.mark.parametrize("site", ["same-site", "cross-site"])
 @pytest.mark.gen_test
-async def test_a_cookie_lets_no_other_sites_page_in(running, site):
+async def test_a_cookie_lets_no_other_sites_page_in(running):
     """Pages on other ports of a host are of the same site: their requests have the cookie, `SameSite` or not."""
-    assert (await running.get(LIST, await running.signed_in() | {"Sec-Fetch-Site": site}))[0] == 401
+    cookie = await running.signed_in()
+    for site in ("same-site", "cross-site"):
+        assert (await running.get(LIST, cookie | {"Sec-Fetch-Site": site}))[0] == 401, site
 
 
 async def sign_in_with_code(running, code, headers=JSON):
@@ -258,11 +255,11 @@ async def test_codes_are_not_guessed_for_long(running):
     assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
 
 
-@pytest.mark.parametrize("body", [b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'])
 @pytest.mark.gen_test
-async def test_one_signs_in_with_a_token_or_with_a_code(running, body):
+async def test_one_signs_in_with_a_token_or_with_a_code(running):
     client = await running.client()
-    assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON)
+    for body in (b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'):
+        assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON), body
 
 
 class TestWithoutLocalSignIn:
