@@ -105,10 +105,10 @@ async def test_on_the_control_plane_it_is_a_500_that_gives_nothing_away(running,
     assert SECRET not in logged(caplog)
 
 
-@pytest.mark.parametrize("target", ["/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/b?q=%ff", "*", "/" + "x" * 60_000])
 @pytest.mark.gen_test
-async def test_a_target_that_no_one_should_send_is_answered(running, target):
-    for path in (target, f"/api/v2/aibridge/interceptions{target}", f"/api/v2/aibridge/openai{target}"):
-        client = await running.client()
-        answer = await client.request("GET", path, running.headers)
-        assert answer.status in {400, 404}, path
+async def test_a_target_that_no_one_should_send_is_answered(running):
+    for target in ("/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/b?q=%ff", "*", "/" + "x" * 60_000):
+        for path in (target, f"/api/v2/aibridge/interceptions{target}", f"/api/v2/aibridge/openai{target}"):
+            client = await running.client()
+            answer = await client.request("GET", path, running.headers)
+            assert answer.status in {400, 404}, path[:100]

@@ -147,9 +147,9 @@ def test_no_request_to_the_control_plane_is_a_500(running, io_loop, let_in):
     ask()
 
 
-@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a:99999", "\xff", "null", ""])
 @pytest.mark.gen_test
-async def test_an_origin_that_cannot_be_read_is_foreign(running, origin):
+async def test_an_origin_that_cannot_be_read_is_foreign(running):
     client = await running.client()
-    answer = await client.request("POST", "/api/v2/aibridge/users/me/session", {"Origin": origin})
-    assert (answer.status, answer.body) == (403, b'{"message":"%b"}' % FOREIGN.encode())
+    for origin in ("http://[", "http://[::1", "http://a:99999", "\xff", "null", ""):
+        answer = await client.request("POST", "/api/v2/aibridge/users/me/session", {"Origin": origin})
+        assert (answer.status, answer.body) == (403, b'{"message":"%b"}' % FOREIGN.encode()), origin

@@ -179,10 +179,10 @@ async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(ru
 
 @pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running):
+async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, log_watch):
     body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
     client = await running.client()
-    for number, status in enumerate((400, 401, 429, 500, 529), start=1):
+    for number, status in enumerate((400, 429, 500, 529, 401), start=1):
         head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
         running.upstream.scripts = [[head % (status, len(body)) + body]]
         request = MESSAGES.request_body(stream=True)
@@ -193,6 +193,7 @@ async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running):
         assert end == ("failed", "upstream_error", status), status
         assert recorded["error"] == {"type": "overloaded_error", "message": "Overloaded"}, status
         assert recorded["token_usages"] == [], status
+        assert len(log_watch.lines) == (status == 401), status
 
 
 @pytest.mark.gen_test

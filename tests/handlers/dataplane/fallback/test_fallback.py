@@ -66,7 +66,7 @@ def upstreams(running, others):
 
 def play(upstreams, *answers):
     for upstream, steps in zip(upstreams, answers, strict=False):
-        upstream.play(*(steps if isinstance(steps, tuple) else (steps,)))
+        upstream.scripts = [steps if isinstance(steps, tuple) else (steps,)]
 
 
 async def ask(running, body=REQUEST, headers=None, path=PATH):
@@ -83,18 +83,18 @@ def tries(one):
     return [(each["provider_name"], each["status"], each["error"] and each["error"]["type"]) for each in one["tries"]]
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
 @pytest.mark.gen_test
-async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams, status):
-    play(upstreams, answer(status), OK)
-    answered = await ask(running)
-    assert (answered.status, answered.body) == (200, MESSAGES.body)
-    assert answered.header("X-AI-Bridge-Provider") == "spare"
-    one = await recorded(running)
-    assert (one["provider_name"], one["requested_provider_name"]) == ("spare", "anthropic")
-    assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789")
-    assert tries(one) == [("anthropic", status, None), ("spare", 200, None)]
-    assert one["tries"][0]["credential_hint"] == "sk...89"
+async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
+    for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
+        play(upstreams, answer(status), OK)
+        answered = await ask(running)
+        assert (answered.status, answered.body) == (200, MESSAGES.body), status
+        assert answered.header("X-AI-Bridge-Provider") == "spare", status
+        one, *_ = await running.ended(calls)
+        assert (one["provider_name"], one["requested_provider_name"]) == ("spare", "anthropic"), status
+        assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789"), status
+        assert tries(one) == [("anthropic", status, None), ("spare", 200, None)]
+        assert one["tries"][0]["credential_hint"] == "sk...89", status
 
 
 @pytest.mark.gen_test
@@ -112,13 +112,14 @@ async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstr
     await running.ended(1)
 
 
-@pytest.mark.parametrize("failure", [RESET, CLOSE, b"nonsense\r\n\r\n"], ids=["reset", "closed", "not HTTP"])
 @pytest.mark.gen_test
-async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams, failure):
-    play(upstreams, failure, OK)
-    assert (await ask(running)).status == 200
-    one = await recorded(running)
-    assert tries(one) == [("anthropic", None, "upstream_unreachable"), ("spare", 200, None)]
+async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams):
+    cases = {"reset": RESET, "closed": CLOSE, "not HTTP": b"nonsense\r\n\r\n"}
+    for calls, (case, failure) in enumerate(cases.items(), start=1):
+        play(upstreams, failure, OK)
+        assert (await ask(running)).status == 200, case
+        one, *_ = await running.ended(calls)
+        assert tries(one) == [("anthropic", None, "upstream_unreachable"), ("spare", 200, None)], case
 
 
 @pytest.mark.bridge(anthropic_base_url="http://127.0.0.1:9/")
@@ -130,26 +131,32 @@ async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running,
     assert tries(await recorded(running)) == [unreachable, unreachable, ("spare", 200, None)]
 
 
-@pytest.mark.parametrize("status", [400, pytest.param(401, marks=pytest.mark.expects_log("provider key refused")), 404])
+@pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, status):
-    play(upstreams, answer(status, '{"first":1}'), OK)
-    answered = await ask(running)
-    assert (answered.status, answered.body, answered.header("X-AI-Bridge-Provider")) == (status, b'{"first":1}', None)
-    assert (await recorded(running))["tries"] == []
-    assert not upstreams[1].requests
+async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, log_watch):
+    for calls, status in enumerate((400, 404, 401), start=1):
+        play(upstreams, answer(status, '{"first":1}'), OK)
+        answered = await ask(running)
+        got = (answered.status, answered.body, answered.header("X-AI-Bridge-Provider"))
+        assert got == (status, b'{"first":1}', None)
+        one, *_ = await running.ended(calls)
+        assert one["tries"] == [], status
+        assert not upstreams[1].requests, status
+        assert len(log_watch.lines) == (status == 401), status
 
 
-@pytest.mark.parametrize("later", [answer(404), answer(503), LIMITED, RESET, answer(400)])
 @pytest.mark.gen_test
-async def test_without_a_success_the_first_answer_stands(running, upstreams, later):
-    play(upstreams, LIMITED, later, answer(500))
-    answered = await ask(running)
-    assert (answered.status, answered.body, answered.header("Retry-After")) == (429, b'{"first":1}', "7")
-    assert answered.header("X-AI-Bridge-Provider") is None
-    one = await recorded(running)
-    assert (one["provider_name"], one["upstream_status"], one["credential_hint"]) == ("anthropic", 429, "sk...89")
-    assert len(one["tries"]) == 3
+async def test_without_a_success_the_first_answer_stands(running, upstreams):
+    for calls, later in enumerate((answer(404), answer(503), LIMITED, RESET, answer(400)), start=1):
+        play(upstreams, LIMITED, later, answer(500))
+        answered = await ask(running)
+        first = (answered.status, answered.body, answered.header("Retry-After"))
+        assert first == (429, b'{"first":1}', "7"), later
+        assert answered.header("X-AI-Bridge-Provider") is None, later
+        one, *_ = await running.ended(calls)
+        refused = (one["provider_name"], one["upstream_status"], one["credential_hint"])
+        assert refused == ("anthropic", 429, "sk...89"), later
+        assert len(one["tries"]) == 3, later
 
 
 @pytest.mark.gen_test

@@ -7,6 +7,7 @@ import json
 import socket
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
@@ -103,26 +104,22 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed,
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.parametrize("end", [RESET, CLOSE])
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
+@pytest.mark.gen_test
+async def test_a_request_that_reached_a_provider_is_not_sent_again(running):
+    routes = (
         ("POST", "/api/v2/aibridge/openai/v1/chat/completions"),
         ("GET", "/api/v2/aibridge/openai/v1/models"),
         ("DELETE", "/api/v2/aibridge/openai/v1/responses/resp_1"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_request_that_reached_a_provider_is_not_sent_again(running, method, path, end):
-    for script in ([end], [ANSWER], [end]):
-        running.upstream.scripts = [script]
-        answer = await ask(running, method, path)
-        assert answer.status == (200 if script == [ANSWER] else 502)
-    assert len(running.upstream.requests) == 3
-    assert len(running.upstream.connections) == 2
-    assert retries(running) == {}
-    if method == "POST":
-        await running.ended(3)
+    )
+    for number, ((method, path), end) in enumerate(product(routes, (RESET, CLOSE)), start=1):
+        for script in ([end], [ANSWER], [end]):
+            running.upstream.scripts = [script]
+            answer = await ask(running, method, path)
+            assert answer.status == (200 if script == [ANSWER] else 502), (path, end)
+        assert len(running.upstream.requests) == 3 * number, (path, end)
+        assert len(running.upstream.connections) == 2 * number, (path, end)
+        assert retries(running) == {}, (path, end)
+    await running.ended(6)
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
