@@ -106,9 +106,10 @@ async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(ask):
     assert (status, "encryption-keys" in told["detail"]) == (400, True)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+@SEALED
+@pytest.mark.gen_test
+async def test_an_address_that_is_not_safe_is_refused(ask):
+    for url in (
         "http://hooks.example.com/",
         "http://10.0.0.1/",
         "https://ada:secret@hooks.example.com/",
@@ -121,13 +122,9 @@ async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(ask):
         "https://[::1/",
         "http://127.0.0.1\\@hooks.example.com/",
         "",
-    ],
-)
-@SEALED
-@pytest.mark.gen_test
-async def test_an_address_that_is_not_safe_is_refused(ask, url):
-    status, told = await ask("POST", WEBHOOKS, {"url": url})
-    assert (status, told["validations"]) == (400, [{"field": "url", "detail": NOT_A_URL}])
+    ):
+        status, told = await ask("POST", WEBHOOKS, {"url": url})
+        assert (status, told["validations"]) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
 
 
 @SEALED

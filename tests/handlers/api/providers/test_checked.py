@@ -49,9 +49,10 @@ async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
     assert sent == [("GET", "/v1/models", [f"Bearer {key}"]) for key in KEYS]
 
 
-@pytest.mark.parametrize(
-    ("answer", "ok", "message"),
-    [
+@pytest.mark.gen_test
+async def test_what_a_provider_answers_is_said_in_words(running):
+    await send(running, "POST", "", east(running))
+    for answer, ok, message in (
         (MODELS, True, "reached; it lists 2 models"),
         (response(200, b"[]"), True, "reached; it lists 0 models"),
         (response(200, b'{"a":1}'), True, "reached"),
@@ -70,28 +71,22 @@ async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
         ),
         (response(429), True, "reached; a rate limit of the provider holds the key back (429)"),
         (response(500), False, "the provider answers 500 to the question for its models"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_what_a_provider_answers_is_said_in_words(running, answer, ok, message):
-    await send(running, "POST", "", east(running))
-    running.upstream.play(answer)
-    status, checked = await check(running)
-    assert (status, checked["ok"], [one["message"] for one in checked["results"]]) == (200, ok, [message])
+    ):
+        running.upstream.scripts = [[answer]]
+        status, checked = await check(running)
+        said = (status, checked["ok"], [one["message"] for one in checked["results"]])
+        assert said == (200, ok, [message]), answer
 
 
-@pytest.mark.parametrize(
-    ("base_url", "message"),
-    [
-        ("http://nobody.invalid/v1", "no connection to the provider: its name is not found"),
-        ("http://127.0.0.1:1/v1", "no connection to the provider: it refused the connection"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_why_a_provider_is_not_reached_is_said_in_words(running, base_url, message):
-    await send(running, "POST", "", {"name": "east", "type": "openai", "base_url": base_url})
-    _, checked = await check(running)
-    assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}
+async def test_why_a_provider_is_not_reached_is_said_in_words(running):
+    for name, base_url, message in (
+        ("east", "http://nobody.invalid/v1", "no connection to the provider: its name is not found"),
+        ("west", "http://127.0.0.1:1/v1", "no connection to the provider: it refused the connection"),
+    ):
+        await send(running, "POST", "", {"name": name, "type": "openai", "base_url": base_url})
+        _, checked = await check(running, name)
+        assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}, base_url
 
 
 @pytest.mark.gen_test

@@ -89,9 +89,10 @@ async def test_an_access_key_of_aws_signs(running):
     await running.ended(1)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field", "said"),
-    [
+@sealed
+@pytest.mark.gen_test
+async def test_what_cannot_be_used_is_refused_in_its_own_name(running):
+    for fields, field, said in (
         ({"proxy_url": "http://u:p@proxy.example:1"}, "proxy_url", "must have no user and no password in it"),
         ({"proxy_url": "socks5://x:1"}, "proxy_url", "must be http://HOST:PORT"),
         ({"proxy_credentials": "ada:x"}, "proxy_credentials", "are for a proxy_url, and there is none"),
@@ -102,13 +103,9 @@ async def test_an_access_key_of_aws_signs(running):
         ({"client_certificate": "nothing"}, "client_certificate", "must be a certificate with its key in PEM"),
         ({"aws_access_key": "short"}, "aws_access_key", "must be "),
         ({"aws_access_key": AWS}, "aws_access_key", "is for requests that are signed: those of the types bedrock"),
-    ],
-)
-@sealed
-@pytest.mark.gen_test
-async def test_what_cannot_be_used_is_refused_in_its_own_name(running, fields, field, said):
-    status, refused = await send(running, "POST", name="east", type="openai", **fields)
-    assert status == 400
-    (problem,) = refused["validations"]
-    assert problem["field"] == field
-    assert problem["detail"].startswith(said)
+    ):
+        status, refused = await send(running, "POST", name="east", type="openai", **fields)
+        assert status == 400, fields
+        (problem,) = refused["validations"]
+        assert problem["field"] == field, fields
+        assert problem["detail"].startswith(said), fields

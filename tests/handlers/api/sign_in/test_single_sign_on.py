@@ -188,15 +188,15 @@ async def test_over_tls_every_cookie_is_one_that_no_other_host_can_set(browser, 
     assert list(browser.cookies) == ["__Host-aibridge_session"]
 
 
-@pytest.mark.parametrize(
-    "view", ["//evil.example", "\\evil", "x\r\nSet-Cookie:a=b", "é", "a" * 513, "<script>", "https://evil.example/#"]
-)
 @pytest.mark.gen_test
-async def test_whatever_view_is_wanted_the_browser_stays_on_this_server(browser, person, view):
-    answer = await browser.sign_in(person(), "?" + urlencode({"view": view}))
-    assert answer.status == 303
-    assert answer.header("Location").startswith("/#/")
-    assert len(answer.header("Location")) < 600
+async def test_whatever_view_is_wanted_the_browser_stays_on_this_server(browser, person):
+    somebody = person()
+    evil = ("//evil.example", "\\evil", "x\r\nSet-Cookie:a=b", "é", "a" * 513, "<script>", "https://evil.example/#")
+    for view in evil:
+        answer = await browser.sign_in(somebody, "?" + urlencode({"view": view}))
+        assert answer.status == 303, view
+        assert answer.header("Location").startswith("/#/"), view
+        assert len(answer.header("Location")) < 600, view
 
 
 @pytest.mark.gen_test
@@ -220,24 +220,22 @@ async def test_an_answer_is_good_once_and_in_one_browser(browser, running, perso
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
+@pytest.mark.gen_test
+async def test_an_answer_that_was_changed_signs_nobody_in(browser, running, person):
+    somebody = person()
+    for change, why in (
         (("state=", "state=x"), "ended"),
         (("code=", "code=x"), "provider"),
         (("code=", "kode="), "provider"),
         (("iss=http", "iss=https"), "provider"),
         (("iss=", "is="), "provider"),
         (("state=", "code=2&state="), "ended"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_an_answer_that_was_changed_signs_nobody_in(browser, running, person, change, why):
-    back = urlsplit(browser.provider.sign_in(await browser.begin(), person()))
-    assert change[0] in back.query
-    answer = await browser.get(f"{back.path}?{back.query.replace(*change)}")
-    assert where(answer) == (303, f"/#/sign-in-refused/{why}")
-    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
+    ):
+        back = urlsplit(browser.provider.sign_in(await browser.begin(), somebody))
+        assert change[0] in back.query
+        answer = await browser.get(f"{back.path}?{back.query.replace(*change)}")
+        assert where(answer) == (303, f"/#/sign-in-refused/{why}"), change
+        assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0, change
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -275,19 +273,16 @@ async def test_a_removed_user_whom_an_owner_adds_again_gets_in_again(browser, ru
     assert where(await browser.sign_in(login)) == (303, "/#/")
 
 
-@pytest.mark.parametrize(
-    ("claims", "why"),
-    [
+@pytest.mark.gen_test
+async def test_a_name_that_cannot_be_one_is_refused(browser, person):
+    for claims, why in (
         ({"email": "a b@example.com"}, "name_not_allowed"),
         ({"email": "me"}, "name_not_allowed"),
         ({"email": ""}, "not_allowed"),
         ({"email_verified": False}, "not_allowed"),
         ({"email_verified": "false"}, "not_allowed"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_name_that_cannot_be_one_is_refused(browser, running, person, claims, why):
-    assert where(await browser.sign_in(person(**claims))) == (303, f"/#/sign-in-refused/{why}")
+    ):
+        assert where(await browser.sign_in(person(**claims))) == (303, f"/#/sign-in-refused/{why}"), claims
 
 
 @pytest.mark.bridge(oidc_allowed_domains=("example.com",))

@@ -45,30 +45,30 @@ def credentials(request):
     return [(name, value) for name in CREDENTIALS for value in request.header(name)]
 
 
-@pytest.mark.parametrize(
-    ("path", "conversation", "target", "credential"),
-    [
-        ("/azure/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
-        ("/azure/openai/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
-        (f"/azure{CLASSIC}", CHAT, CLASSIC, ("Api-Key", KEY)),
-        ("/foundry/v1/messages?beta=true", MESSAGES, "/v1/messages?beta=true", ("X-Api-Key", KEY)),
-        ("/openrouter/v1/messages", MESSAGES, "/messages", ("Authorization", f"Bearer {KEY}")),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(
-    types, path, conversation, target, credential
-):
+async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types):
     types.upstream.play(OK)
     client = await types.client()
-    sent = conversation.request_body(stream=False)
     token = {"Api-Key": types.token, "X-Goog-Api-Key": types.token, "Content-Type": "application/json"}
-    answer = await client.request("POST", BRIDGE + path, token, sent)
-    (request,) = types.upstream.requests
-    assert (answer.status, request.target, request.body) == (200, "/base" + target, sent)
-    assert credentials(request) == [credential]
-    (recorded,) = await types.ended(1)
-    assert (recorded["provider"], recorded["model"]) == (path.split("/")[1], json.loads(sent)["model"])
+    for calls, (path, conversation, target, credential) in enumerate(
+        (
+            ("/azure/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
+            ("/azure/openai/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
+            (f"/azure{CLASSIC}", CHAT, CLASSIC, ("Api-Key", KEY)),
+            ("/foundry/v1/messages?beta=true", MESSAGES, "/v1/messages?beta=true", ("X-Api-Key", KEY)),
+            ("/openrouter/v1/messages", MESSAGES, "/messages", ("Authorization", f"Bearer {KEY}")),
+        ),
+        start=1,
+    ):
+        sent = conversation.request_body(stream=False)
+        answer = await client.request("POST", BRIDGE + path, token, sent)
+        assert len(types.upstream.requests) == calls, path
+        request = types.upstream.requests[-1]
+        assert (answer.status, request.target, request.body) == (200, "/base" + target, sent), path
+        assert credentials(request) == [credential], path
+        recorded, *_ = await types.ended(calls)
+        named = (recorded["provider"], recorded["model"])
+        assert named == (path.split("/")[1], json.loads(sent)["model"]), path
 
 
 @pytest.mark.gen_test
@@ -127,17 +127,20 @@ async def test_a_token_in_the_query_is_refused_and_another_credential_there_stay
     assert (refused.status, answer.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        *(("/copilot/responses", 426), ("/bedrock-mantle/openai/v1/responses", 426), ("/vllm/v1/realtime", 426)),
-        *(("/azure/openai/v1/chat/completions", 405), ("/azure/openai/v1/nothing/realtime", 404)),
-        ("/azure/openai/v1/../v1/responses", 400),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_path_without_websockets_refuses_them_and_other_paths_are_unchanged(types, path, status):
-    client = await types.client()
-    answer = await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})
-    assert answer.status == status
+async def test_a_path_without_websockets_refuses_them_and_other_paths_are_unchanged(types):
+    statuses = {
+        "/copilot/responses": 426,
+        "/bedrock-mantle/openai/v1/responses": 426,
+        "/vllm/v1/realtime": 426,
+        "/azure/openai/v1/chat/completions": 405,
+        "/azure/openai/v1/nothing/realtime": 404,
+        "/azure/openai/v1/../v1/responses": 400,
+    }
+
+    async def ask(path):
+        client = await types.client()
+        return (await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})).status
+
+    assert {path: await ask(path) for path in statuses} == statuses
     assert types.upstream.requests == []

@@ -40,21 +40,23 @@ async def call(running, path, body=BODY, headers=None):
     return await client.request("POST", f"/api/v2/aibridge/vertex{path}", headers or running.headers, body)
 
 
-@pytest.mark.parametrize(("version", "sent"), [("", "/v1"), ("/v1", "/v1"), ("/v1beta1", "/v1beta1")])
 @pytest.mark.gen_test
-async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_with(vertex, version, sent):
+async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_with(vertex):
     vertex.upstream.play(OK)
     billed = vertex.headers | {"X-Goog-User-Project": "somebody-pays"}
-    answer = await call(vertex, version + GEMINI, headers=billed)
-    (request,) = vertex.upstream.requests
-    assert (answer.status, request.target, request.body) == (200, sent + GEMINI, BODY)
-    assert (request.header("Authorization"), request.header("X-Goog-User-Project")) == (["Bearer ya29.token"], [])
-    (recorded,) = await vertex.ended(1)
-    assert (recorded["provider"], recorded["model"], recorded["credential_kind"]) == (
-        "vertex",
-        "gemini-3",
-        "centralized",
-    )
+    for calls, (version, sent) in enumerate({"": "/v1", "/v1": "/v1", "/v1beta1": "/v1beta1"}.items(), start=1):
+        answer = await call(vertex, version + GEMINI, headers=billed)
+        assert len(vertex.upstream.requests) == calls, version
+        request = vertex.upstream.requests[-1]
+        assert (answer.status, request.target, request.body) == (200, sent + GEMINI, BODY), version
+        credential = (request.header("Authorization"), request.header("X-Goog-User-Project"))
+        assert credential == (["Bearer ya29.token"], []), version
+        recorded, *_ = await vertex.ended(calls)
+        assert (recorded["provider"], recorded["model"], recorded["credential_kind"]) == (
+            "vertex",
+            "gemini-3",
+            "centralized",
+        ), version
 
 
 @pytest.mark.parametrize(("method", "streaming"), [("rawPredict", False), ("streamRawPredict", True)])
@@ -82,24 +84,18 @@ async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
     assert (answer.status, recorded["model"], recorded["end_reason"]) == (200, "claude", "completed")
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "message"),
-    [
+@pytest.mark.gen_test
+async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(vertex):
+    words = {404: "NOT_FOUND", 400: "INVALID_ARGUMENT"}
+    place = "route not supported: the provider vertex serves the location us-central1 only."
+    for path, status, message in (
         (
             GEMINI.replace("mine", "another"),
             404,
             "route not supported: the provider vertex serves the project mine only.",
         ),
-        (
-            GEMINI.replace("us-central1", "eu-west1"),
-            404,
-            "route not supported: the provider vertex serves the location us-central1 only.",
-        ),
-        (
-            GEMINI.replace("us-central1", "%65u"),
-            404,
-            "route not supported: the provider vertex serves the location us-central1 only.",
-        ),
+        (GEMINI.replace("us-central1", "eu-west1"), 404, place),
+        (GEMINI.replace("us-central1", "%65u"), 404, place),
         (
             "/v1/publishers/google/models/gemini-3:generateContent",
             404,
@@ -115,14 +111,10 @@ async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
             400,
             "The path cannot be served: it has an encoded segment that is empty, `.` or `..`.",
         ),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(vertex, path, status, message):
-    answer = await call(vertex, path)
-    error = json.loads(answer.body)["error"]
-    words = {404: "NOT_FOUND", 400: "INVALID_ARGUMENT"}
-    assert (answer.status, error["status"], error["message"]) == (status, words[status], message)
+    ):
+        answer = await call(vertex, path)
+        error = json.loads(answer.body)["error"]
+        assert (answer.status, error["status"], error["message"]) == (status, words[status], message), path
     assert vertex.upstream.requests == []
 
 
