@@ -10,9 +10,9 @@ import pytest
 
 from tests.faults.audit import COMPLETED, Audit, usage
 from tests.faults.calls import STREAM_HEAD, Call, chunk
+from tests.faults.database.outages import frozen, killed
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, Deployment, all_written, metric, spooled
 from tests.faults.load import CLIENTS, PACE_SECONDS
-from tests.faults.outages import frozen, killed
 from tests.faults.waiting import until
 
 SEED = 20_240_229

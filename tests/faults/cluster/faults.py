@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tests.faults.cluster.network import Host
 from tests.faults.cluster.servers import Server
-from tests.faults.replica_set import ReplicaSet
+from tests.faults.database.replica_set import ReplicaSet
 
 # A server that is paused is heard of in time; to one that hangs the others leave its share.
 PAUSE_SECONDS = 2.0

@@ -21,8 +21,8 @@ from tests.faults.cluster.network import Host, Network, clock
 from tests.faults.cluster.servers import RATE, USER_MAX_CONCURRENCY, WINDOW_SECONDS, Server
 from tests.faults.cluster.traffic import GREEDY, SLOW_SECONDS, STEADY, TimedProvider, Traffic, group_of
 from tests.faults.cluster.windows import Count, Span, admitted, at_once, exceeding, most_admitted
+from tests.faults.database.replica_set import Member, ReplicaSet, free_addresses
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT
-from tests.faults.replica_set import Member, ReplicaSet, free_addresses
 from tests.faults.waiting import until
 
 SERVERS = MEMBERS = 3

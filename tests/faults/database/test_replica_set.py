@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.audit import Audit
+from tests.faults.database.replica_set import ReplicaSet
 from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is
-from tests.faults.replica_set import ReplicaSet
 
 RECOVERY_SECONDS = 60
 MAX_WAIT_SECONDS = 6

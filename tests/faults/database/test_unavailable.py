@@ -8,8 +8,8 @@ import os
 import pytest
 
 from tests.faults.audit import Audit
+from tests.faults.database.outages import frozen, killed
 from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is, ready, spooled
-from tests.faults.outages import frozen, killed
 from version import VERSION
 
 OUTAGE_SECONDS = float(os.environ.get("FAULTS_OUTAGE_SECONDS", "20"))

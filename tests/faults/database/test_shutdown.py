@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from tests.faults.audit import COMPLETED, Audit
+from tests.faults.database.outages import frozen
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, all_written, spooled
-from tests.faults.outages import frozen
 
 DRAIN_SECONDS = 1
 # What an absent database may add to that: nobody cancels what a thread waits for, which is at most ten seconds.

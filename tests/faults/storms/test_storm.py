@@ -14,7 +14,7 @@ from random import Random, SystemRandom
 import pytest
 
 from tests.faults.sabotage import marks
-from tests.faults.storm import Storm, StormProvider, fate
+from tests.faults.storms.storm import Storm, StormProvider, fate
 from tests.faults.waiting import until
 from tests.server_process import ROOT
 
