@@ -202,7 +202,7 @@ ON_BOTH = (
     *(f"tests/handlers/dataplane/services/test_{name}.py" for name in ("passthrough", "recorded")),
     "tests/handlers/test_base.py",
     "tests/handlers/test_control.py",
-    "tests/handlers/test_echoes.py",
+    "tests/handlers/hostile/test_echoes.py",
     "tests/limits/protection/test_mixin.py",
 )
 """What runs on either server whenever it runs: how requests are served and stopped, how responses go out, how clients leave, and
@@ -220,7 +220,7 @@ NOT_ON_TORNADO = {
     "tests/handlers/api/accounts/test_changes.py::test_a_body_that_is_far_too_large_is_not_read": OWN_REFUSALS,
     **dict.fromkeys(
         (
-            f"tests/handlers/test_unwanted_bodies.py::{name}"
+            f"tests/handlers/hostile/test_unwanted_bodies.py::{name}"
             for name in (
                 "test_a_body_of_more_than_a_few_kilobytes_is_refused_where_none_is_wanted",
                 "test_a_body_that_never_comes_is_waited_for_as_long_as_the_setting_says",
