@@ -26,6 +26,7 @@ from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database
 from tests.fake_upstream import FakeUpstream
+from tests.owner import Owner
 from tests.raw_client import RawClient
 from upstream.providers.presets import ProviderType
 
@@ -166,8 +167,14 @@ def bridge_parts():
     return {}
 
 
+@pytest.fixture(scope="session")
+def owner():
+    """The owner of each bridge."""
+    return Owner()
+
+
 @pytest.fixture
-def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
+def running(io_loop, database, owner, bridge_settings, bridge_parts, tmp_path):
     """A running bridge, as the server assembles it. Asks for the HTTP server itself, so that a test need not.
 
     What serving needs runs beside it, as in the server: recording on the default path, and the heartbeat. The upkeep does
@@ -181,9 +188,8 @@ def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
         stack.push_async_callback(upstream.stop)
         bridge = await assemble_bridge(stack, database, upstream.url, tmp_path / "data", bridge_settings)
         bridge = replace(bridge, **bridge_parts)
-        user = await bridge.identities.add_user("ada", role=Role.OWNER)
-        token, secret = await bridge.identities.create_token("ada")
-        return Running(bridge, upstream, secret, Identity(user=user, token_id=token.id))
+        identity, token = await owner.add_to(database, bridge.identities)
+        return Running(bridge, upstream, token, identity)
 
     async def stop() -> None:
         for client in bridge.clients:
