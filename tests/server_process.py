@@ -206,4 +206,4 @@ def await_end(pid: int) -> None:
 class PatientServerProcess(ServerProcess):
     """One that waits long for MongoDB."""
 
-    program = ("-m", "tests.patient_server")
+    program = ("-m", "tests.server.patient_server")

@@ -5,7 +5,7 @@ from contextlib import contextmanager, redirect_stderr
 import pytest
 
 from terminal import StatusLine
-from tests.on_terminal import everything
+from tests.server.on_terminal import everything
 
 
 @contextmanager

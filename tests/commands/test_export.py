@@ -21,7 +21,7 @@ from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import ending_fields, start_document
 from terminal import StatusLine
 from tests.command_line import refused
-from tests.on_terminal import on_terminal
+from tests.server.on_terminal import on_terminal
 from tests.server_process import ROOT, SECONDS
 from tests.storage.records import INSTANCE, NOON, ending, interception
 

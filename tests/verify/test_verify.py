@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from tests.on_terminal import on_terminal
+from tests.server.on_terminal import on_terminal
 from tests.server_process import ServerProcess, remove_sockets
 from tests.verify.tampering import Fault, replacing, tampering
 from verify import relay_checks

@@ -13,7 +13,7 @@ from intercept.apis import Dialect
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
-from tests.loops import Loop
+from tests.upstream.connections.timer_loop import Loop
 
 pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))
 PING = PINGS[Dialect.ANTHROPIC]

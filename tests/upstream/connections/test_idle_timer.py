@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bridge import until
-from tests.loops import Loop
+from tests.upstream.connections.timer_loop import Loop
 from upstream.connections.idle_timer import IdleTimer
 
 
