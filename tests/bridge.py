@@ -174,7 +174,7 @@ def owner():
 
 
 @pytest.fixture
-def running(io_loop, database, owner, bridge_settings, bridge_parts, tmp_path):
+def running(io_loop, database, owner, *, bridge_settings, bridge_parts, tmp_path):
     """A running bridge, as the server assembles it. Asks for the HTTP server itself, so that a test need not.
 
     What serving needs runs beside it, as in the server: recording on the default path, and the heartbeat. The upkeep does
