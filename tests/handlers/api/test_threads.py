@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -81,19 +82,21 @@ async def threads_of(running):
     return {document["_id"]: (document["parent_id"], document["root_id"]) async for document in linked}
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "body"])
-@pytest.mark.parametrize(("path", "speak"), APIS, ids=[speak.__name__ for _, speak in APIS])
 @pytest.mark.gen_test
-async def test_the_calls_of_an_agent_are_one_thread(running, call, path, speak, stream):
-    asked = await call(path, speak, stream=stream, issued=("call_1", "call_2"))
-    answered = await call(path, speak, stream=stream, answered=("call_1", "call_2"), issued=("call_3",))
-    finished = await call(path, speak, stream=stream, answered=("call_3",))
-    asked_anew = await call(path, speak, stream=stream)
-    assert await Threads(running.bridge.database, now=now).link_pending() == 2
-    assert await threads_of(running) == {answered: (asked, asked), finished: (answered, asked)}
-    recorded = {UUID(interception["id"]): interception for interception in await running.ended(4)}
-    assert list(recorded) == [asked_anew, finished, answered, asked]
-    assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}
+async def test_the_calls_of_an_agent_are_one_thread(running, call):
+    expected = {}
+    for number, ((path, speak), stream) in enumerate(product(APIS, (True, False)), start=1):
+        case, ids = (speak.__name__, stream), [f"call_{number}_{one}" for one in range(3)]
+        asked = await call(path, speak, stream=stream, issued=ids[:2])
+        answered = await call(path, speak, stream=stream, answered=ids[:2], issued=ids[2:])
+        finished = await call(path, speak, stream=stream, answered=ids[2:])
+        asked_anew = await call(path, speak, stream=stream)
+        assert await Threads(running.bridge.database, now=now).link_pending() == 2, case
+        expected |= {answered: (asked, asked), finished: (answered, asked)}
+        assert await threads_of(running) == expected, case
+        recorded = {UUID(interception["id"]): interception for interception in await running.ended(4 * number)}
+        assert list(recorded)[:4] == [asked_anew, finished, answered, asked], case
+        assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}, case
 
 
 @pytest.mark.gen_test

@@ -69,25 +69,27 @@ def twice(text):
     return quote("".join(f"%{ord(character):02X}" for character in text))
 
 
-@pytest.mark.parametrize("secret", SECRETS, ids=["token", "key", "web-token"])
 @pytest.mark.gen_test
-async def test_no_answer_and_no_line_of_the_log_has_what_looks_like_a_credential(running, caplog, secret):
+async def test_no_answer_and_no_line_of_the_log_has_what_looks_like_a_credential(running, caplog):
     caplog.set_level(logging.INFO)
-    encoded = [once(secret), "".join(f"%{ord(character):02x}" for character in secret), twice(secret)]
-    for text in encoded:
-        for path in GETS:
+    for secret, core in SECRETS.items():
+        encoded = [once(secret), "".join(f"%{ord(character):02x}" for character in secret), twice(secret)]
+        for text in encoded:
+            for path in GETS:
+                client = await running.client()
+                answer = await client.request("GET", path.format(control=CONTROL, secret=text), running.headers)
+                client.close()
+                assert answer.status in {400, 404, 405}, (secret, path)
+                says_nothing_of(secret, answer, path)
+        for method, path, body in CHANGES:
             client = await running.client()
-            answer = await client.request("GET", path.format(control=CONTROL, secret=text), running.headers)
-            assert answer.status in {400, 404, 405}, path
+            sent = b"" if body is None else json.dumps(body).replace("{secret}", secret).encode()
+            target = f"{CONTROL}/{path.format(secret=secret)}"
+            answer = await client.request(method, target, running.headers, sent)
+            client.close()
+            assert answer.status in {400, 401, 404, 405}, (secret, path)
             says_nothing_of(secret, answer, path)
-    for method, path, body in CHANGES:
-        client = await running.client()
-        sent = b"" if body is None else json.dumps(body).replace("{secret}", secret).encode()
-        target = f"{CONTROL}/{path.format(secret=secret)}"
-        answer = await client.request(method, target, running.headers, sent)
-        assert answer.status in {400, 401, 404, 405}, path
-        says_nothing_of(secret, answer, path)
-    assert SECRETS[secret] not in caplog.text
+        assert core not in caplog.text, secret
 
 
 def says_nothing_of(secret, answer, path):

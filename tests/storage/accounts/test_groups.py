@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 import pytest
 from hypothesis import given
@@ -73,21 +72,19 @@ async def test_of_groups_with_one_name_that_are_added_at_once_one_is_added(group
     assert (await groups.page(limit=0, offset=0))[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("", "it has 1 to 128 characters"),
-        ("a b", "it has 1 to 128 characters"),
-        ("x" * 129, "it has 1 to 128 characters"),
-        ("Everyone", "that group is built in, and has all users"),
-        ("5696ce06-dafb-46d9-abac-4ba68b2ecaee", "it means the group with that id"),
-        ("abcdefghij-0123456789abcdefghijkl", "it looks like a token or a key"),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_group_with_a_bad_name_is_not_added(groups, name, why):
-    with pytest.raises(IdentityError, match=re.escape(why)):
-        await groups.add(name)
+async def test_a_group_with_a_bad_name_is_not_added(groups):
+    for name, why in {
+        "": "it has 1 to 128 characters",
+        "a b": "it has 1 to 128 characters",
+        "x" * 129: "it has 1 to 128 characters",
+        "Everyone": "that group is built in, and has all users",
+        "5696ce06-dafb-46d9-abac-4ba68b2ecaee": "it means the group with that id",
+        "abcdefghij-0123456789abcdefghijkl": "it looks like a token or a key",
+    }.items():
+        with pytest.raises(IdentityError) as caught:
+            await groups.add(name)
+        assert why in str(caught.value), name
     assert await groups.page(limit=0, offset=0) == (0, [])
 
 

@@ -156,11 +156,14 @@ async def test_the_largest_documents_are_told(calls, opened):
     assert shown(await read(stream, 2)) == [(1, None), (1, "completed")]
 
 
-@pytest.mark.parametrize("text", ["", "8", "82AB", "82ab" * 40, "82 00", "{}", "82" * 600, "ü", "$gt", "FF" * 40])
 @pytest.mark.gen_test
-async def test_what_is_no_position_is_refused(opened, text):
-    with pytest.raises(InvalidPositionError):
-        await (await opened(text)).read(1)
+async def test_what_is_no_position_is_refused(opened):
+    read = []
+    for text in ("", "8", "82AB", "82ab" * 40, "82 00", "{}", "82" * 600, "ü", "$gt", "FF" * 40):
+        with suppress(InvalidPositionError):
+            await (await opened(text)).read(1)
+            read.append(text)
+    assert read == []
 
 
 @pytest.mark.gen_test

@@ -61,24 +61,22 @@ async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
     assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
 
 
-@pytest.mark.parametrize(
-    ("prefix", "found"),
-    [
-        ("gpt", ["gpt-5", "gpt-5-mini"]),
-        ("gpt-5-", ["gpt-5-mini"]),
-        ("G", ["GPT"]),
-        ("ü", ["ünï"]),
-        ("$gpt.*", ["$gpt.*"]),
-        (".*", []),
-        ("^", []),
-        ("\x00", []),
-        ("gpt-5\U0010ffff", []),
-    ],
-)
 @pytest.mark.gen_test
-async def test_a_prefix_is_taken_as_it_is_written(database, prefix, found):
+async def test_a_prefix_is_taken_as_it_is_written(database):
     names = await record(database, counted=4)
-    assert await names.find(Facet.MODEL, prefix, visible_to=None) == found
+    expected = {
+        "gpt": ["gpt-5", "gpt-5-mini"],
+        "gpt-5-": ["gpt-5-mini"],
+        "G": ["GPT"],
+        "ü": ["ünï"],
+        "$gpt.*": ["$gpt.*"],
+        ".*": [],
+        "^": [],
+        "\x00": [],
+        "gpt-5\U0010ffff": [],
+    }
+    found = {prefix: await names.find(Facet.MODEL, prefix, visible_to=None) for prefix in expected}
+    assert found == expected
 
 
 @pytest.mark.gen_test

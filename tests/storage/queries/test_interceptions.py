@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -219,73 +220,67 @@ async def profiled(database, asking):
     return work, answer
 
 
-@pytest.mark.parametrize("scanned", [counts.SCANNED_KEYS, 0])
 @pytest.mark.gen_test
-async def test_every_query_runs_on_an_index_without_sorting(database, monkeypatch, scanned):
-    monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
+async def test_every_query_runs_on_an_index_without_sorting(database, monkeypatch):
     interceptions = await many(database)
-    for search, visible_to, index in SHAPES:
+    for scanned, (search, visible_to, index) in product((counts.SCANNED_KEYS, 0), SHAPES):
+        monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
         search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
-        narrows = search.status or search_filter.keys() - {"started_at", "status"}
+        narrows, case = search.status or search_filter.keys() - {"started_at", "status"}, (scanned, search)
         for cursor in ({}, {"after_id": UUID(int=90)}, {"offset": 5}):
             page = interceptions.page(search_filter, visible_to=visible_to, limit=5, **cursor)
             work, (_, documents) = await profiled(database, page)
             for query in work:
-                assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), search
-                assert not query.get("hasSortStage"), search
+                assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), case
+                assert not query.get("hasSortStage"), case
             lists = [query for query in work if query["command"].get("limit") == 5]
-            assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}, search
+            assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}, case
             for query in lists:
                 used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
                 assert used == {plan(index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION)}
                 read_in = len(query["command"]["filter"].get("$or", [index]))
-                assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}, search
+                assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}, case
 
 
-@pytest.mark.parametrize(
-    ("search", "visible_to", "keys"),
-    [
+@pytest.mark.gen_test
+async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(database):
+    interceptions = await many(database)
+    for search, visible_to, keys in (
         (Search(), None, 40),
         (Search(status=Status.FAILED), None, 40),
         (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
         (Search(model="gpt-5"), None, 40),
         (Search(model="gpt-5", client="Codex"), ADA.id, 40),
         (Search(), ADA.id, 40),
-    ],
-)
+    ):
+        search_filter, case = search.filter(initiator_id=None), (search, visible_to)
+        work, (count, _) = await profiled(database, interceptions.page(search_filter, visible_to=visible_to, limit=1))
+        assert count == len([each async for each in database.interceptions.find(search_filter)]), case
+        assert sum(query["keysExamined"] for query in work) <= keys, case
+        counting = [query for query in work if query["ns"] == database.interceptions.full_name][:-1]
+        assert max(query["docsExamined"] for query in counting) <= 3, case
+
+
 @pytest.mark.gen_test
-async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(
-    database, search, visible_to, keys
-):
+async def test_a_page_far_down_looks_at_little_more_than_it_returns(database):
     interceptions = await many(database)
-    search_filter = search.filter(initiator_id=None)
-    work, (count, _) = await profiled(database, interceptions.page(search_filter, visible_to=visible_to, limit=1))
-    assert count == len([each async for each in database.interceptions.find(search_filter)])
-    assert sum(query["keysExamined"] for query in work) <= keys
-    counting = [query for query in work if query["ns"] == database.interceptions.full_name][:-1]
-    assert max(query["docsExamined"] for query in counting) <= 3
+    for cursor in ({"after_id": UUID(int=20)}, {"offset": 80}):
+        work, page = await profiled(database, interceptions.page(EVERYTHING, visible_to=None, limit=10, **cursor))
+        assert numbers(page) == (100, list(range(19, 9, -1))), cursor
+        assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True), cursor
+        assert work[-1]["keysExamined"] <= 10 + 24, cursor  # within a day, what is before the page is skipped
 
 
-@pytest.mark.parametrize("cursor", [{"after_id": UUID(int=20)}, {"offset": 80}])
 @pytest.mark.gen_test
-async def test_a_page_far_down_looks_at_little_more_than_it_returns(database, cursor):
-    interceptions = await many(database)
-    work, page = await profiled(database, interceptions.page(EVERYTHING, visible_to=None, limit=10, **cursor))
-    assert numbers(page) == (100, list(range(19, 9, -1)))
-    assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True)
-    assert work[-1]["keysExamined"] <= 10 + 24  # within a day, what is before the page is skipped
-
-
-@pytest.mark.parametrize("visible_to", [None, ADA.id])
-@pytest.mark.gen_test
-async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(database, monkeypatch, visible_to):
+async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(database, monkeypatch):
     monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
     interceptions = await many(database)
-    page = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
-    work, page = await profiled(database, page)
-    assert numbers(page) == (1, [50])
-    assert work[-1]["command"]["limit"] == 10
-    assert work[-1]["keysExamined"] <= 3
+    for visible_to in (None, ADA.id):
+        asked = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
+        work, page = await profiled(database, asked)
+        assert numbers(page) == (1, [50]), visible_to
+        assert work[-1]["command"]["limit"] == 10, visible_to
+        assert work[-1]["keysExamined"] <= 3, visible_to
 
 
 @pytest.mark.gen_test

@@ -188,18 +188,16 @@ async def test_who_is_no_owner_changes_no_group(running, change, role):
     assert (await running.get(f"{GROUPS}/research"))[1]["members"] == 0
 
 
-@pytest.mark.parametrize(
-    ("path", "methods"),
-    [
-        ("", {"GET", "HEAD", "POST"}),
-        ("/research", {"GET", "HEAD", "PATCH", "DELETE"}),
-        ("/research/members", {"GET", "HEAD"}),
-        ("/research/members/ada", {"PUT", "DELETE"}),
-    ],
-)
 @pytest.mark.gen_test
-async def test_other_methods_are_refused_and_those_that_are_served_are_named(running, path, methods):
-    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
-        client = await running.client()
-        answer = await client.request(method, GROUPS + path, running.headers)
-        assert (answer.status, set(answer.header("Allow").split(", "))) == (405, methods)
+async def test_other_methods_are_refused_and_those_that_are_served_are_named(running):
+    for path, methods in {
+        "": {"GET", "HEAD", "POST"},
+        "/research": {"GET", "HEAD", "PATCH", "DELETE"},
+        "/research/members": {"GET", "HEAD"},
+        "/research/members/ada": {"PUT", "DELETE"},
+    }.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
+            client = await running.client()
+            answer = await client.request(method, GROUPS + path, running.headers)
+            named = (answer.status, set(answer.header("Allow").split(", ")))
+            assert named == (405, methods), (method, path)

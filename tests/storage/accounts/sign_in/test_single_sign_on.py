@@ -70,10 +70,16 @@ async def test_the_same_subject_of_another_issuer_is_somebody_else(make):
     assert second.display_name == "hopper"
 
 
-@pytest.mark.parametrize("username", ["", "a b", "me", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b", "x" * 129, "groups/x"])
 @pytest.mark.gen_test
-async def test_a_name_that_is_not_allowed_is_refused(make, username):
-    await refusal(make().admit(claimed(username=username)), Refused.NAME_NOT_ALLOWED)
+async def test_a_name_that_is_not_allowed_is_refused(make):
+    why = {}
+    for username in ("", "a b", "me", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b", "x" * 129, "groups/x"):
+        why[username] = None
+        try:
+            await make().admit(claimed(username=username))
+        except PersonRefusedError as error:
+            why[username] = error.why
+    assert why == dict.fromkeys(why, Refused.NAME_NOT_ALLOWED)
 
 
 @pytest.mark.gen_test

@@ -90,33 +90,30 @@ async def test_pages_by_cursor_and_by_offset_are_the_same_list(grouped):
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize("visible_to", [None, ADA.id])
-@pytest.mark.parametrize(
-    "case",
-    [
+async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped):
+    sessions = await grouped(*map(Call, (1, 2, 3, 4)))
+    for order, field, values, expected in (
         (Order.STARTED, "x", (0, 0, 0, 0), [4, 3, 2, 1]),
         (Order.LAST_ACTIVE, "last_active_at", (NOON, NOON + timedelta(1), NOON, NOON - timedelta(1)), [2, 3, 1, 4]),
         (Order.COST, "cost", (Decimal128("0.5"), Decimal128("10"), Decimal128("0"), Decimal128("9")), [2, 4, 1, 3]),
         (Order.LOST, "lost", (Decimal128("1"), None, Decimal128("2"), None), [3, 1, 4, 2]),
         (Order.FAILED, "failures", (0, 3, 1, 3), [4, 2, 3, 1]),
         (Order.CALLS, "interceptions", (5, 7, 6, 1), [2, 3, 1, 4]),
-    ],
-)
-async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped, case, visible_to):
-    order, field, values, expected = case
-    sessions = await grouped(*map(Call, (1, 2, 3, 4)))
-    for number, value in enumerate(values, 1):
-        change = {"$set": {field: value}} if value is not None else {"$unset": {field: ""}}
-        await database.sessions.update_one({"_id": UUID(int=number)}, change)
-    assert numbers(await sessions.page({}, visible_to=visible_to, limit=10, order=order)) == (4, expected)
-    walked, last = [], None
-    while True:
-        page = numbers(await sessions.page({}, visible_to=visible_to, limit=1, after_id=last, order=order))
-        if not page[1]:
-            break
-        walked += page[1]
-        last = UUID(int=walked[-1])
-    assert walked == expected
+    ):
+        for number, value in enumerate(values, 1):
+            change = {"$set": {field: value}} if value is not None else {"$unset": {field: ""}}
+            await database.sessions.update_one({"_id": UUID(int=number)}, change)
+        for visible_to in (None, ADA.id):
+            asked, case = {"visible_to": visible_to, "order": order}, (order, visible_to)
+            assert numbers(await sessions.page({}, limit=10, **asked)) == (4, expected), case
+            walked, last = [], None
+            while True:
+                page = numbers(await sessions.page({}, limit=1, after_id=last, **asked))
+                if not page[1]:
+                    break
+                walked += page[1]
+                last = UUID(int=walked[-1])
+            assert walked == expected, case
 
 
 @pytest.mark.gen_test
@@ -276,46 +273,45 @@ async def test_every_list_query_runs_on_its_index_without_sorting(database, grou
             assert "hasSortStage" not in query, terms
 
 
-@pytest.mark.parametrize(
-    ("terms", "visible_to"), [({}, None), ({"model": "gpt-5"}, None), ({"client": "Codex"}, BOB_ID), ({}, BOB_ID)]
-)
 @pytest.mark.gen_test
-async def test_counting_looks_at_no_document(database, grouped, terms, visible_to):
+async def test_counting_looks_at_no_document(database, grouped):
     sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
-    queries = await profiled(
-        database, database.sessions, sessions.page(found_by(**terms), visible_to=visible_to, limit=1)
-    )
-    (count,) = [query for query in queries if query["op"] == "command"]
-    assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}
+    for terms, visible_to in (({}, None), ({"model": "gpt-5"}, None), ({"client": "Codex"}, BOB_ID), ({}, BOB_ID)):
+        asking = sessions.page(found_by(**terms), visible_to=visible_to, limit=1)
+        queries = await profiled(database, database.sessions, asking)
+        (count,) = [query for query in queries if query["op"] == "command"]
+        assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}, (terms, visible_to)
 
 
-@pytest.mark.parametrize("order", list(Order))
 @pytest.mark.gen_test
-async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(database, grouped, order):
+async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(database, grouped):
     sessions = await grouped(
         *(Call(number, f"s{number % 3}", model=f"m{number % 3 % 2}") for number in range(1, 13)),
         *(Call(number, model="m0") for number in range(13, 31)),
     )
-    asking = sessions.page({"models": "m0", **OF_SEVERAL}, visible_to=None, limit=5, order=order)
-    queries = await profiled(database, database.sessions, asking)
-    (count,) = [query for query in queries if "count" in query["command"]]
-    assert count["planSummary"] == f"IXSCAN {plan(SESSIONS_OF_SEVERAL_BY_MODEL)}"
-    assert (count["docsExamined"], count["keysExamined"]) in {(0, 2), (0, 3)}
-    for model, names in (("m0", ("s0", "s2")), ("m1", ("s1",)), ({"$in": ["m0", "m1"]}, ("s0", "s1", "s2"))):
-        number, rows = await sessions.page({"models": model, **OF_SEVERAL}, visible_to=None, limit=5, order=order)
-        assert (number, {row["_id"] for row in rows}) == (len(names), {uuid5(ADA.id, name) for name in names})
+    for order in Order:
+        asking = sessions.page({"models": "m0", **OF_SEVERAL}, visible_to=None, limit=5, order=order)
+        queries = await profiled(database, database.sessions, asking)
+        (count,) = [query for query in queries if "count" in query["command"]]
+        assert count["planSummary"] == f"IXSCAN {plan(SESSIONS_OF_SEVERAL_BY_MODEL)}", order
+        assert (count["docsExamined"], count["keysExamined"]) in {(0, 2), (0, 3)}, order
+        for model, names in (("m0", ("s0", "s2")), ("m1", ("s1",)), ({"$in": ["m0", "m1"]}, ("s0", "s1", "s2"))):
+            number, rows = await sessions.page({"models": model, **OF_SEVERAL}, visible_to=None, limit=5, order=order)
+            found = (number, {row["_id"] for row in rows})
+            assert found == (len(names), {uuid5(ADA.id, name) for name in names}), (order, model)
 
 
-@pytest.mark.parametrize(("q", "visible_to"), [({"client": "Codex"}, None), ({"client": "Codex"}, ADA.id)])
 @pytest.mark.gen_test
-async def test_counting_those_of_several_calls_seeks_none_of_the_others(database, grouped, q, visible_to):
+async def test_counting_those_of_several_calls_seeks_none_of_the_others(database, grouped):
     sessions = await grouped(*(Call(number, "a" if number < 3 else None) for number in range(1, 31)))
-    asking = sessions.page({**q, **OF_SEVERAL}, visible_to=visible_to, limit=1)
-    queries = await profiled(database, database.sessions, asking)
-    (count,) = [query for query in queries if "aggregate" in query["command"]]
-    assert (count["docsExamined"], count["keysExamined"]) in {(0, 29), (0, 30)}
-    count, _ = await sessions.page({**q, **OF_SEVERAL}, visible_to=visible_to, limit=1)
-    assert count == 1
+    asked = {"client": "Codex", **OF_SEVERAL}
+    for visible_to in (None, ADA.id):
+        asking = sessions.page(asked, visible_to=visible_to, limit=1)
+        queries = await profiled(database, database.sessions, asking)
+        (count,) = [query for query in queries if "aggregate" in query["command"]]
+        assert (count["docsExamined"], count["keysExamined"]) in {(0, 29), (0, 30)}, visible_to
+        count, _ = await sessions.page(asked, visible_to=visible_to, limit=1)
+        assert count == 1, visible_to
 
 
 @pytest.mark.gen_test
