@@ -50,62 +50,62 @@ def test_elsewhere_is_no_room(headers, is_event_stream):
     assert not gaps.has_room
 
 
+async def new_clock(running):
+    """Lets time pass: a stream that is sent pings."""
+    running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(FIRST), asyncio.Event()]]
+    client, answer = await ask(running, MESSAGES)
+    assert await client.piece(answer) == FIRST
+
+    async def pings(number):
+        for _ in range(number):
+            assert await client.piece(answer) == PING
+
+    return pings
+
+
 @pytest.fixture
 def clock(io_loop, running):
-    """Lets time pass: a stream that is sent pings."""
-    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(FIRST), asyncio.Event())
+    return io_loop.run_sync(lambda: new_clock(running))
 
-    async def start():
+
+@pytest.mark.gen_test
+async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_without_them(running):
+    for calls, conversation in enumerate(ALL, start=1):
+        case, gate = conversation.path, asyncio.Event()
+        first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
+        rest = chunk(conversation.stream[len(first) :])
+        running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(first), gate, rest, LAST]]
+        client, answer = await ask(running, conversation)
+        ping = PING if conversation is MESSAGES else b": ping\n\n"
+        assert [await client.piece(answer) for _ in range(3)] == [first, ping, ping], case
+        gate.set()
+        await client.rest(answer)
+        assert answer.whole, case
+        assert re.sub(re.escape(ping), b"", answer.body) == conversation.stream, case
+        recorded, *_ = await running.ended(calls)
+        assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens), case
+
+
+@pytest.mark.gen_test
+async def test_where_a_ping_would_spoil_the_answer_there_is_none(running):
+    whole = [chunk(REST), LAST]
+    text = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+    for case, (head, begun, rest) in {
+        "before the first event": (EVENT_STREAM + CHUNKED, [], [chunk(MESSAGES.stream), LAST]),
+        "inside an event": (EVENT_STREAM + CHUNKED, [chunk(FIRST[:-1])], [chunk(FIRST[-1:] + REST), LAST]),
+        "of a known length": (EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(MESSAGES.stream), [FIRST], [REST]),
+        "compressed": (EVENT_STREAM + b"Content-Encoding: br\r\n" + CHUNKED, [chunk(FIRST)], whole),
+        "no event stream": (text + CHUNKED, [chunk(FIRST)], whole),
+    }.items():
+        clock, gate = await new_clock(running), asyncio.Event()
+        running.upstream.scripts[:] = [[head, *begun, gate, *rest]]
         client, answer = await ask(running, MESSAGES)
-        assert await client.piece(answer) == FIRST
-
-        async def pings(number):
-            for _ in range(number):
-                assert await client.piece(answer) == PING
-
-        return pings
-
-    return io_loop.run_sync(start)
-
-
-@pytest.mark.parametrize("conversation", ALL, ids=lambda one: one.path)
-@pytest.mark.gen_test
-async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_without_them(running, conversation):
-    first, gate = conversation.stream[: conversation.stream.index(b"\n\n") + 2], asyncio.Event()
-    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), gate, chunk(conversation.stream[len(first) :]), LAST)
-    client, answer = await ask(running, conversation)
-    ping = PING if conversation is MESSAGES else b": ping\n\n"
-    assert [await client.piece(answer) for _ in range(3)] == [first, ping, ping]
-    gate.set()
-    await client.rest(answer)
-    assert answer.whole
-    assert re.sub(re.escape(ping), b"", answer.body) == conversation.stream
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens)
-
-
-@pytest.mark.parametrize(
-    ("head", "begun", "rest"),
-    [
-        (EVENT_STREAM + CHUNKED, [], [chunk(MESSAGES.stream), LAST]),
-        (EVENT_STREAM + CHUNKED, [chunk(FIRST[:-1])], [chunk(FIRST[-1:] + REST), LAST]),
-        (EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(MESSAGES.stream), [FIRST], [REST]),
-        (EVENT_STREAM + b"Content-Encoding: br\r\n" + CHUNKED, [chunk(FIRST)], [chunk(REST), LAST]),
-        (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + CHUNKED, [chunk(FIRST)], [chunk(REST), LAST]),
-    ],
-    ids=["before the first event", "inside an event", "of a known length", "compressed", "no event stream"],
-)
-@pytest.mark.gen_test
-async def test_where_a_ping_would_spoil_the_answer_there_is_none(running, clock, head, begun, rest):
-    gate = asyncio.Event()
-    running.upstream.scripts[:] = [[head, *begun, gate, *rest]]
-    client, answer = await ask(running, MESSAGES)
-    if begun:
-        await client.piece(answer)
-    await clock(3)
-    gate.set()
-    await client.rest(answer)
-    assert (answer.whole, answer.body) == (True, MESSAGES.stream)
+        if begun:
+            await client.piece(answer)
+        await clock(3)
+        gate.set()
+        await client.rest(answer)
+        assert (answer.whole, answer.body) == (True, MESSAGES.stream), case
 
 
 @pytest.mark.gen_test

@@ -78,21 +78,18 @@ async def test_each_level_has_policies_of_its_own_found_by_name_and_id(store):
         assert store.told[-1] == found
 
 
-@pytest.mark.parametrize(
-    ("level", "reference", "why"),
-    [
+@pytest.mark.gen_test
+async def test_of_whom_there_is_not_there_is_no_policy(store, database):
+    for level, reference, why in (
         (Level.GROUP, "nobody", 'there is no group named "nobody"'),
         (Level.GROUP, "everyone", '"everyone" is built in and has all users: it is no group to be listed or changed'),
         (Level.USER, "nobody", 'there is no user named "nobody"'),
         (Level.TOKEN, "nobody", 'no token with the id "nobody" (the part before the hyphen)'),
-    ],
-)
-@pytest.mark.gen_test
-async def test_of_whom_there_is_not_there_is_no_policy(store, database, level, reference, why):
-    for ask in (store.get(level, reference), store.change(level, reference, lambda policy: policy)):
-        with pytest.raises(UnknownIdentityError) as caught:
-            await ask
-        assert str(caught.value) == why
+    ):
+        for ask in (store.get(level, reference), store.change(level, reference, lambda policy: policy)):
+            with pytest.raises(UnknownIdentityError) as caught:
+                await ask
+            assert str(caught.value) == why
     assert store.told == []
     assert await database.policies.count_documents({}) == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -77,20 +78,20 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("make", "fields", "code"), BAD.values(), ids=BAD.keys())
-@pytest.mark.parametrize("position", [0, 3, 6])
 @pytest.mark.gen_test
-async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(database, make, fields, code, position):
+async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(database):
     await validated(database)
-    made = [start(number) for number in range(10, 17)]
-    assert await write_batch(database, made, seconds=10) == []
-    operations = [make(number + (10 if make is amended else 0)) for number in range(7)]
-    operations[position] = bad = make(operations[position].id.int, **fields)
-    assert await write_batch(database, operations, seconds=10) == [(bad, code)]
-    written = {operation.id.int for operation in operations if operation is not bad}
-    assert await ids(database, {} if make is start else {"tokens": 5}) == written | (
-        {operation.id.int for operation in made} if make is start else set()
-    )
+    for (case, (make, fields, code)), position in product(BAD.items(), (0, 3, 6)):
+        await database.interceptions.delete_many({})
+        made = [start(number) for number in range(10, 17)]
+        assert await write_batch(database, made, seconds=10) == [], case
+        operations = [make(number + (10 if make is amended else 0)) for number in range(7)]
+        operations[position] = bad = make(operations[position].id.int, **fields)
+        assert await write_batch(database, operations, seconds=10) == [(bad, code)], (case, position)
+        written = {operation.id.int for operation in operations if operation is not bad}
+        assert await ids(database, {} if make is start else {"tokens": 5}) == written | (
+            {operation.id.int for operation in made} if make is start else set()
+        ), (case, position)
 
 
 @pytest.mark.gen_test
