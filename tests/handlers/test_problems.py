@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from handlers.problems import Problem, problem_body, problem_event
 from intercept.apis import Dialect
 from intercept.refusals import Rule
+from tests.cases import for_each
 
 M = "You've been rate limited. Please try again later."
 
@@ -27,7 +26,7 @@ def test_an_openai_error_has_the_shape_its_clients_read():
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "anthropic", "openai"),
     [
         (400, "invalid_request_error", ("invalid_request_error", None)),

@@ -6,12 +6,13 @@ import pytest
 
 from handlers.api.pagination import Page, parse_page, single_values
 from handlers.problems import ValidationProblem
+from tests.cases import for_each
 
 ID = "6f0e3d2c-1b4a-4c59-8e7f-001122334455"
 INVALID = "Query parameters have invalid values."
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "page"),
     [
         ({}, Page()),
@@ -26,7 +27,7 @@ def test_a_page_is_read(values, page):
     assert parse_page(values) == page
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "-1", "1.5", "ten", "1e2", " 5", "٣", "9" * 5000])
+@for_each("limit", ["0", "1001", "-1", "1.5", "ten", "1e2", " 5", "٣", "9" * 5000])
 def test_a_limit_out_of_range_is_refused(limit):
     with pytest.raises(ValidationProblem) as refused:
         parse_page({"limit": limit})
@@ -36,7 +37,7 @@ def test_a_limit_out_of_range_is_refused(limit):
     )
 
 
-@pytest.mark.parametrize("offset", ["-1", "x", "2147483648"])
+@for_each("offset", ["-1", "x", "2147483648"])
 def test_an_offset_out_of_range_is_refused(offset):
     with pytest.raises(ValidationProblem) as refused:
         parse_page({"offset": offset})

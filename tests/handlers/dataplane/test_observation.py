@@ -15,6 +15,7 @@ from intercept.dialects.anthropic.messages import parse_request
 from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitOpenError
+from tests.cases import for_each
 from tests.handlers.conversations import MESSAGES
 from upstream.client import UpstreamTimeoutError, UpstreamTruncatedError, UpstreamUnreachableError
 
@@ -114,7 +115,7 @@ def test_the_end_record_says_what_was_seen_and_when():
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("headers", "request_id"),
     [
         ({}, None),
@@ -129,7 +130,7 @@ def test_the_upstreams_request_id_is_taken_from_either_header(headers, request_i
     assert observation.ending(None).upstream_request_id == request_id
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "reason"),
     [
         (UpstreamUnreachableError("no connection"), EndReason.UPSTREAM_UNREACHABLE),
@@ -240,8 +241,8 @@ def test_a_body_in_an_unknown_encoding_is_as_complete_as_its_connection():
         assert observation.ending(None).end_reason is reason
 
 
-@pytest.mark.parametrize("status", [302, 400, 429, 503, 529])
-@pytest.mark.parametrize("streaming", [True, False])
+@for_each("status", [302, 400, 429, 503, 529])
+@for_each("streaming", [True, False])
 def test_the_body_of_an_error_is_read_as_one_whatever_the_api(status, streaming):
     observation = observe()
     observation.head(Head(status, streaming=streaming))

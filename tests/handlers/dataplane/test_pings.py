@@ -11,6 +11,7 @@ import pytest
 from handlers.dataplane.pings import PINGS, EventGaps, Pings
 from intercept.apis import Dialect
 from tests.bridge import until
+from tests.cases import for_each
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
 from tests.upstream.connections.timer_loop import Loop
@@ -29,7 +30,7 @@ async def ask(running, conversation, receive_buffer=None):
     return client, await client.head()
 
 
-@pytest.mark.parametrize("piece", [b"data: 1\n\n", b"data: 1\r\n\r\n", b"data: 1\r\r"])
+@for_each("piece", [b"data: 1\n\n", b"data: 1\r\n\r\n", b"data: 1\r\r"])
 def test_between_two_events_of_an_open_stream_is_room_for_another(piece):
     gaps = EventGaps()
     gaps.passed(piece)
@@ -40,9 +41,7 @@ def test_between_two_events_of_an_open_stream_is_room_for_another(piece):
     assert not gaps.has_room
 
 
-@pytest.mark.parametrize(
-    ("headers", "is_event_stream"), [(("Content-Length",), True), (("Content-Encoding",), True), ((), False)]
-)
+@for_each(("headers", "is_event_stream"), [(("Content-Length",), True), (("Content-Encoding",), True), ((), False)])
 def test_elsewhere_is_no_room(headers, is_event_stream):
     gaps = EventGaps()
     gaps.begin(headers, is_event_stream=is_event_stream)

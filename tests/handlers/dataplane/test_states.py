@@ -16,6 +16,7 @@ from handlers.dataplane.states import (
     State,
     next_state,
 )
+from tests.cases import for_each
 
 
 @given(st.lists(st.sampled_from(Event), max_size=20))
@@ -33,7 +34,7 @@ def test_no_request_leaves_the_table_and_over_is_final(events):
     assert state in TRANSITIONS
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.OVER])
+@for_each("state", [state for state in State if state is not State.OVER])
 def test_every_request_can_end(state):
     reached = {state}
     while more := {to for one in reached for to in TRANSITIONS[one].values()} - reached:
@@ -41,13 +42,13 @@ def test_every_request_can_end(state):
     assert State.OVER in reached
 
 
-@pytest.mark.parametrize("state", State)
+@for_each("state", State)
 def test_every_request_can_be_stopped_at_any_time(state):
     assert set(STOPS.values()) <= set(TRANSITIONS[state])
 
 
-@pytest.mark.parametrize("first", STOPS)
-@pytest.mark.parametrize("second", STOPS.values())
+@for_each("first", STOPS)
+@for_each("second", STOPS.values())
 def test_whoever_stops_a_request_first_decides_why_it_ended(first, second):
     state = next_state(State.SERVING, STOPS[first])
     assert (STOPPED[state], STOPPED[next_state(state, second)]) == (first, first)

@@ -14,11 +14,12 @@ from handlers.identity.credentials import (
     secrets_of,
     upstream_protocols,
 )
+from tests.cases import for_each
 
 OURS = "abcdefghij-0123456789abcdefghijkl"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("headers", "cookie", "token", "own_key"),
     [
         ({}, None, None, None),
@@ -70,7 +71,7 @@ def test_a_token_of_ours_does_not_pass_in_a_header_that_was_sent_twice():
     assert read_credentials(headers, None) == Credentials("g", None)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("target", "hides"),
     [
         (f"key={OURS}", True),
@@ -93,7 +94,7 @@ def test_keys_of_vendors_are_told_from_tokens():
     assert [key for key in [*keys, OURS, "", "skip", "nonsense"] if looks_like_provider_key(key)] == keys
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("query", "key"),
     [("", ""), ("alt=sse", ""), ("alt=sse&key=a%2Db&key=c", "a-b"), ("%6bey=+x+", "x"), ("keys=a&monkey=b", "")],
 )

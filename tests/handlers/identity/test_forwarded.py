@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-import pytest
-
 from handlers.identity.forwarded import client_address, client_scheme
+from tests.cases import for_each
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("peer", "forwarded_for", "trusted", "address"),
     [
         ("203.0.113.9", "", TRUSTED, "203.0.113.9"),
@@ -28,7 +27,7 @@ def test_the_address_is_the_nearest_that_is_not_a_trusted_proxy(peer, forwarded_
     assert client_address(peer, forwarded_for, trusted) == address
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("peer", "forwarded_proto", "trusted", "scheme"),
     [
         ("10.0.0.1", "https", TRUSTED, "https"),

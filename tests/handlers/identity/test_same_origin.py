@@ -1,10 +1,10 @@
-import pytest
 from tornado.httputil import HTTPHeaders
 
 from handlers.identity.same_origin import is_foreign
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("headers", "scheme", "foreign"),
     [
         ({}, "http", False),

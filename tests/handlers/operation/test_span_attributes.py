@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import pytest
 from hypothesis import given
 
 from handlers.lifecycle import ActiveRequest
 from handlers.operation.span_attributes import of_call, of_request
 from intercept.records import EndReason, Reading, TokenUsage
+from tests.cases import for_each
 from tests.storage import records
 from tests.storage.records import NOON, ending, interception
 
@@ -44,7 +44,7 @@ def test_a_request_is_described_as_far_as_it_is_known():
     assert of_request(503, nothing) == {"http.response.status_code": 503, "error.type": "503"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("usages", "said"),
     [
         ((), {}),

@@ -16,6 +16,7 @@ from storage.accounts.users import (
     read_token,
     read_user,
 )
+from tests.cases import for_each
 from tests.storage.records import ADA, NOON
 
 
@@ -29,7 +30,7 @@ def test_what_each_role_sees():
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     "username",
     ["a", "Ada", "ada-lovelace-2", "0", "a" * MAX_USERNAME, "me-2", "Ada.L_2+x@example-1.com", "a--b", "-a", "a."],
 )
@@ -37,7 +38,7 @@ def test_mail_addresses_and_the_like_are_usernames(username):
     assert checked_username(username) == username
 
 
-@pytest.mark.parametrize(
+@for_each(
     "username",
     [
         "",
@@ -64,7 +65,7 @@ def test_other_usernames_are_refused(username):
     )
 
 
-@pytest.mark.parametrize("username", ["me", "Me", "ME"])
+@for_each("username", ["me", "Me", "ME"])
 def test_nobody_is_called_me(username):
     with pytest.raises(IdentityError) as caught:
         checked_username(username)
@@ -97,12 +98,12 @@ def test_a_username_is_safe_wherever_it_is_shown(text):
     assert re.fullmatch(r"[a-zA-Z0-9._+@-]{1,128}", username)
 
 
-@pytest.mark.parametrize("name", ["", "Ada Lovelace", "\u00c4da", "a" * MAX_NAME])
+@for_each("name", ["", "Ada Lovelace", "\u00c4da", "a" * MAX_NAME])
 def test_a_name_is_any_printable_text(name):
     assert checked_name("display name", name) == name
 
 
-@pytest.mark.parametrize("name", ["a" * (MAX_NAME + 1), "a\nb", "\x1b[31m"])
+@for_each("name", ["a" * (MAX_NAME + 1), "a\nb", "\x1b[31m"])
 def test_other_names_are_refused(name):
     with pytest.raises(
         IdentityError, match=r"^the display name is not allowed: it has up to 128 printable characters$"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from storage.admission.database_clock import DatabaseTime
+from tests.cases import for_each
 from tests.storage.admission.cluster.model import Register, Server, rate, slots
 
 WINDOW_MS = 1_000
 
 
-@pytest.mark.parametrize("took_ms", [0, 1, 90])
+@for_each("took_ms", [0, 1, 90])
 def test_what_is_admitted_without_a_look_at_the_time_counts_until_a_window_later(took_ms):
     register = Register([0, 0])
     one, other = Server(0, register), Server(1, register)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec import structs
 
+from tests.cases import for_each
 from tests.storage.admission.cluster.model import Register, Server, rate, slots
 
 WINDOW_MS = 60_000
@@ -14,8 +14,8 @@ def shadow(limit):
     return structs.replace(limit, shadow=True)
 
 
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize(
+@for_each("turned", [False, True])
+@for_each(
     ("limits", "admitted", "noted"),
     [
         ([rate(5, WINDOW_MS), rate(100, WINDOW_MS)], 5, 0),

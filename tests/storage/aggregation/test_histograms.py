@@ -15,12 +15,13 @@ from storage.aggregation.histograms import (
     quantiles,
     unpack,
 )
+from tests.cases import for_each
 from tests.storage.rollup_checks import bucket_index
 
 histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("milliseconds", "bucket"),
     [(-5, 0), (0, 0), (1, 0), (1.1, 1), (1.11, 2), (2, 8), (1_000, 73), (60_000, 116), (10**8, 194), (10**12, 200)],
 )
@@ -32,7 +33,7 @@ def test_a_histogram_goes_on_for_two_days():
     assert math.floor(GROWTH**LAST_BUCKET / 3_600_000) == 52
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("buckets", "packed"),
     [
         ([], b"\x00"),

@@ -2,7 +2,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-import pytest
 from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from storage.aggregation.rollup import (
     rollups_of,
     totals_of,
 )
+from tests.cases import for_each
 
 MINUTE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 ADA, BOB = UUID(int=1), UUID(int=2)
@@ -42,7 +42,7 @@ def with_tokens(minutes):
     return [(of_token(key.values[0], str(key.values[0]), groups[key.values[4]], key.at), part) for key, part in minutes]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("bucket", "floor"),
     [
         (Bucket.MINUTE, datetime(2026, 3, 1, 23, 59, tzinfo=UTC)),

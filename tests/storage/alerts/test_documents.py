@@ -4,8 +4,6 @@ import hashlib
 import hmac
 from base64 import b64decode, b64encode
 
-import pytest
-
 from storage.alerts.documents import (
     FIRST_RETRY_SECONDS,
     MAX_ATTEMPTS,
@@ -15,6 +13,7 @@ from storage.alerts.documents import (
     retry_seconds,
     signed_headers,
 )
+from tests.cases import for_each
 
 # The example of the specification of Standard Webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -42,7 +41,7 @@ def test_the_id_of_a_message_follows_from_what_happened():
     assert len(event_id_of("x")) == len("msg_") + 32
 
 
-@pytest.mark.parametrize(("attempts", "seconds"), [(1, 10), (2, 40), (3, 160), (6, 10_240), (7, 21_600), (18, 21_600)])
+@for_each(("attempts", "seconds"), [(1, 10), (2, 40), (3, 160), (6, 10_240), (7, 21_600), (18, 21_600)])
 def test_each_wait_is_longer_than_the_one_before_up_to_six_hours(attempts, seconds):
     assert retry_seconds(attempts) == seconds
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from intercept.records import TokenUsage
 from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _Count, _price
+from tests.cases import for_each
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 10**6
@@ -58,7 +59,7 @@ def usage(plain=None, output=None, read=None, written=None):
 
 
 # The prices are those that the vendors publish, in US dollars for a million tokens.
-@pytest.mark.parametrize(
+@for_each(
     ("provider", "model", "used", "usd"),
     [
         ("openai", "gpt-4o", usage(plain=MILLION), "2.50"),
@@ -107,7 +108,7 @@ def test_a_call_that_used_nothing_costs_nothing(prices):
     assert prices.cost("openai", "gpt-4o", [usage(0, 0, 0, 0)], AUTUMN)[:2] == (Decimal(0), TABLE)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("provider", "model"),
     [
         ("openai", "gpt-unheard-of"),
@@ -124,7 +125,7 @@ def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
     assert prices.cost(provider, model, [usage(1, 1, 1, 1)], AUTUMN) is None
 
 
-@pytest.mark.parametrize("model", ["demo", "gpt-4o", "demo-cut"])
+@for_each("model", ["demo", "gpt-4o", "demo-cut"])
 def test_every_model_of_the_demo_has_prices_that_say_they_are_made_up(prices, model):
     used = usage(plain=MILLION, output=MILLION, read=MILLION, written=MILLION)
     assert prices.cost("demo", model, [used], AUTUMN)[:2] == (Decimal("6.35"), "demo, made up")

@@ -25,6 +25,7 @@ from storage.mongo import database as database_module
 from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.index_models import INDEXES
+from tests.cases import for_each
 from tests.storage.outages import freeze
 
 DAY = timedelta(days=1)
@@ -178,7 +179,7 @@ async def test_without_the_database_preparing_fails_with_one_clean_sentence(unre
     assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "uri",
     [
         "http://ada:s3cret@localhost",
@@ -200,7 +201,7 @@ def test_what_is_no_uri_is_refused_without_being_quoted(uri):
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("options", "text"),
     [
         ("tls=s3cret", "has an option that cannot be used: The value of tls must be 'true' or 'false'"),
@@ -230,7 +231,7 @@ def test_what_is_no_name_of_a_database_is_named():
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "text"),
     [
         (AutoReconnect("connection closed"), "connection closed"),
@@ -254,7 +255,7 @@ def test_what_the_driver_raises_while_the_database_is_unavailable_is_unavailable
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize(
+@for_each(
     "error",
     [
         DuplicateKeyError("twice", 11000),

@@ -6,6 +6,7 @@ import pytest
 
 from storage.mongo import mongod as mongod_module
 from storage.mongo.mongod import Mongod, arguments, find_program
+from tests.cases import for_each
 
 LOADER = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
 FATAL = '{"t":{"$date":"x"},"s":"F","c":"CONTROL","msg":"Wrong mongod version","attr":{"error":"UPGRADE PROBLEM"}}'
@@ -83,7 +84,7 @@ def test_paths_are_arguments_of_their_own(tmp_path):
     assert given[:4] == ["--dbpath", str(tmp_path / "a b"), "--bind_ip", str(tmp_path / "c.sock")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("lines", "meaning"),
     [
         ([LOADER], LOADER),

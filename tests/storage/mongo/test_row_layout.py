@@ -12,6 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 
 from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
+from tests.cases import for_each
 
 FORMATS = {"at": LONG, "_id": ID, "packed": BINARY + "qq?", "flag": FLAG}
 SAMPLE = {"at": Int64(), "_id": SAMPLE_ID, "packed": b"\0" * 17, "flag": False}
@@ -48,7 +49,7 @@ def test_rows_are_the_values_of_the_documents(sent):
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "other",
     [
         {"at": 1.5, "_id": SAMPLE_ID, "packed": b"\0" * 17, "flag": False},
@@ -68,7 +69,7 @@ def reply(batch, cursor_id=0, name="firstBatch"):
     return RawBSONDocument(as_sent({"cursor": {name: batch, "id": Int64(cursor_id), "ns": "a.b"}, "ok": 1.0}))
 
 
-@pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 99, 100, 101, 1234])
+@for_each("number", [0, 1, 9, 10, 11, 99, 100, 101, 1234])
 def test_all_documents_of_a_reply_are_read(number):
     sent = [{**SAMPLE, "at": Int64(at), "_id": UUID(int=at)} for at in range(number)]
     expected = [(at, UUID(int=at).bytes, 0, 0, False, False) for at in range(number)]

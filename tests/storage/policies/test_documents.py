@@ -18,6 +18,7 @@ from storage.policies.documents import (
     path_of,
     read_document,
 )
+from tests.cases import for_each
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PATHS = [
@@ -28,13 +29,13 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize(("level", "key", "path"), PATHS)
+@for_each(("level", "key", "path"), PATHS)
 def test_a_path_says_the_level_and_whose_the_policy_is(level, key, path):
     assert path_of(level, key) == path
     assert level_of(path) == (level, key)
 
 
-@pytest.mark.parametrize("path", ["", "/", "nobody", "nobody/1", "everyone/", "everyone/1", "groups", "users/", "/ada"])
+@for_each("path", ["", "/", "nobody", "nobody/1", "everyone/", "everyone/1", "groups", "users/", "/ada"])
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(ValueError, match="is not the path of a policy") as caught:
         level_of(path)
@@ -78,7 +79,7 @@ def test_a_document_with_an_unknown_field_is_no_policy():
     )
 
 
-@pytest.mark.parametrize("policy", [None, [], "x"])
+@for_each("policy", [None, [], "x"])
 def test_a_document_whose_policy_is_no_object_is_no_policy(policy):
     document = document_of(KeptPolicy(Source(Level.EVERYONE), SharedPolicy(), "v"))
     with pytest.raises(InvalidPolicyError) as caught:
@@ -86,7 +87,7 @@ def test_a_document_whose_policy_is_no_object_is_no_policy(policy):
     assert (caught.value.field, caught.value.rule) == ("", "must be a JSON object")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("micro_dollars", "usd"),
     [
         (0, "0.00"),

@@ -17,6 +17,7 @@ from storage.providers.documents import (
     changed_fields,
     merge_keys,
 )
+from tests.cases import for_each
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = ProviderSpec("east", "openai", "https://east.example/v1/")
@@ -69,7 +70,7 @@ def test_a_provider_that_is_read_again_is_the_same():
     assert StoredProvider.of(provider.document | {"of_a_later_version": 1}) == provider
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("change", "names"),
     [
         ({}, []),

@@ -12,6 +12,7 @@ from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.row_reader import Progress
+from tests.cases import for_each
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
@@ -149,7 +150,7 @@ async def test_of_too_many_different_messages_the_rarest_are_left_out(database, 
     assert ([one.kind.template for one in found], is_cut) == (["often"], True)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("search", "expected"),
     [
         (Search(), {"at": {}}),

@@ -16,6 +16,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import statistics as statistics_module
 from storage.queries.statistics import Statistics, StatsQuery, TooManyRollupsError
+from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
@@ -136,7 +137,7 @@ async def test_a_rollup_that_has_expired_before_others_of_its_time_is_no_error(d
     assert numbers(series) == [("model-1", False, {"0:00:00": 2})]
 
 
-@pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
+@for_each(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
 def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
     assert StatsQuery(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).max_groups == groups
 

@@ -32,6 +32,7 @@ from storage.costs.prices import Cost
 from storage.recording import documents, parts
 from storage.recording import truncation as fitting
 from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
+from tests.cases import for_each
 from tests.storage import records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
 
@@ -315,7 +316,7 @@ def test_an_answer_to_a_tool_call_is_marked_as_unlinked():
     assert document["unlinked"] == {"due": NOON, "tries": 0}
 
 
-@pytest.mark.parametrize("answered", [None, "", "x" * (documents.MAX_ID + 1)], ids=["none", "empty", "absurd"])
+@for_each("answered", [None, "", "x" * (documents.MAX_ID + 1)], ids=["none", "empty", "absurd"])
 def test_without_an_id_that_can_be_found_there_is_nothing_to_link(answered):
     document = start_document(interception(answered_tool_call_id=answered), instance_id=INSTANCE, new_id=counting_ids())
     assert "unlinked" not in document
@@ -370,7 +371,7 @@ def deep(levels):
     return {"a": deep(levels - 1)} if levels else {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "usage",
     [deep(parts.USAGE_DEPTH + 1), deep(900), {"a": "x" * parts.USAGE_BYTES}, {"a": "\ud800"}],
     ids=["too deep", "far too deep", "too large", "half a character"],
@@ -465,7 +466,7 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
     assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("rules", "days"),
     [
         ({"retention": 9, "responses_retention": 2}, (9, 2)),

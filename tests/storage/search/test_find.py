@@ -32,6 +32,7 @@ from storage.search.find import Found, SearchIndex, SearchUnsupportedError, is_f
 from storage.search.job import SearchJob
 from storage.search.reading import Progress, Query
 from storage.search.sweep import Step, Sweep
+from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 from tests.storage.search_checks import has_indexed_all
@@ -210,7 +211,7 @@ async def test_on_a_mongodb_that_is_no_replica_set_there_is_no_index(single_serv
         await SearchIndex(single_server).page(asked(texts=says("word")), limit=1)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("search", "expected"),
     [
         (Search(), False),

@@ -13,6 +13,7 @@ from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
+from tests.cases import for_each
 
 VIEWS = "/api/v2/aibridge/views"
 QUERY = {"q": "model:gpt-5 token:abcdefghij", "range": "last-month", "by": "user,model"}
@@ -119,17 +120,17 @@ def problems(**fields):
     return {}
 
 
-@pytest.mark.parametrize("name", ["x", "Ünïcode 💶", "n" * MAX_VIEW_NAME])
+@for_each("name", ["x", "Ünïcode 💶", "n" * MAX_VIEW_NAME])
 def test_a_name_of_printable_characters_is_allowed(name):
     assert problems(name=name) == {}
 
 
-@pytest.mark.parametrize("name", [" x", "x ", "a\nb", "n" * (MAX_VIEW_NAME + 1), "\u202e", " "])
+@for_each("name", [" x", "x ", "a\nb", "n" * (MAX_VIEW_NAME + 1), "\u202e", " "])
 def test_another_name_is_refused(name):
     assert problems(name=name) == {"name": NOT_A_NAME}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "query",
     [
         {"Q": "x"},
@@ -151,7 +152,7 @@ def test_a_query_may_be_as_long_as_is_said():
     assert problems(query={"q": "x" * (MAX_VIEW_QUERY - 1)}) == {}
 
 
-@pytest.mark.parametrize("secret", [KEY, TOKEN, f"token:{TOKEN}", f"words {KEY}"])
+@for_each("secret", [KEY, TOKEN, f"token:{TOKEN}", f"words {KEY}"])
 def test_what_looks_like_a_token_or_a_key_is_not_saved(secret):
     assert problems(query={"q": secret}) == {"query": SECRET}
     assert problems(query={"by": secret}) == {"query": SECRET}

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from storage.accounts.identities import Identity
 from storage.accounts.tokens import text as tokens
 from storage.accounts.tokens.text import Memory, VerifiedTokens, digest, has_ended, is_secret, new_token, split_token
+from tests.cases import for_each
 from tests.storage.records import ADA, NOON
 
 IDENTITY = Identity(user=ADA, token_id="abcdefghij")
@@ -26,7 +27,7 @@ def test_no_two_tokens_are_the_same():
     assert len({new_token() for _ in range(1000)}) == 1000
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "",

@@ -18,6 +18,7 @@ from storage.aggregation.sessions.prompt_cache import (
     saved_usd,
 )
 from storage.mongo.codec import binary
+from tests.cases import for_each
 from tests.storage.records import NOON
 
 RATES = {"input": Decimal128("0.000003"), "read": Decimal128("0.000001"), "written": Decimal128("0.000004")}
@@ -64,7 +65,7 @@ def test_a_call_that_reads_what_the_one_before_had_cached_lost_nothing():
     assert losses(FIRST, call(2, 60, blocks("abcd", tools="tu"), read=1000, written=50)) == {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("now", "where"),
     [
         (blocks("abcd", tools="xu"), {"cause": "changed", "kind": "tools", "index": 0}),
@@ -81,7 +82,7 @@ def test_a_call_that_did_not_lost_it_and_where_is_said(now, where):
     assert lost == {id_of(2): {"lost_tokens": 1000, "lost": usd, "since": id_of(1)} | where}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("long_lived", "after", "cause"),
     [
         (False, LIFETIME, "evicted"),
@@ -96,7 +97,7 @@ def test_without_a_change_the_lifetime_says_whether_it_expired(long_lived, after
     assert losses(first, late)[id_of(2)]["cause"] == cause
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("read", "written", "fresh", "tokens", "usd"),
     [
         (0, 0, 1200, 1000, "0.002"),  # paid as input

@@ -1,10 +1,10 @@
 from datetime import timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.aggregation.sessions.retries import MAX_PAUSE, find_retries
+from tests.cases import for_each
 from tests.storage.records import NOON
 
 
@@ -37,7 +37,7 @@ def test_it_does_not_matter_in_which_order_they_are_found():
     assert links(call(3, is_failed=False), call(1), call(2)) == {2: (1, 1), 3: (2, 2)}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "second",
     [
         call(2, fingerprint=b"other"),

@@ -5,7 +5,6 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 import bson
-import pytest
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from resources.recorded.sessions import Session
 from storage.aggregation.sessions.session_documents import MAX_NAMES, session_of, share, with_calls
 from storage.mongo.codec import binary
+from tests.cases import for_each
 from tests.storage.records import ADA, NOON, as_json
 
 SESSION = binary(uuid5(ADA.id, "session-1"))
@@ -59,7 +59,7 @@ def call(number=1, **changes):
     return fields | changes
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changes", "session"),
     [
         ({}, SESSION),
@@ -79,7 +79,7 @@ def test_a_session_that_is_known_stays():
     assert session_of(call(session_id=id_of(9), root_id=id_of(5))) == id_of(9)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changes", "differing"),
     [
         ({}, {}),
@@ -200,7 +200,7 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changes", "differing"),
     [
         ({}, {}),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from intercept.records import Status
 from storage.queries.filters.interceptions import SEARCH_KEYS, InvalidSearchError, Search, parse_search
 from storage.queries.filters.texts import TextQuery, words_of
+from tests.cases import for_each
 
 ALLOWED = f"allowed are {', '.join(SEARCH_KEYS)}"
 ENDED = {"status": {"$in": ["completed", "failed"]}}
@@ -20,7 +21,7 @@ def problems(q):
     return [tuple(validation) for validation in caught.value.validations]
 
 
-@pytest.mark.parametrize("q", ["", " ", "   "])
+@for_each("q", ["", " ", "   "])
 def test_an_empty_search_finds_everything_that_has_ended(q):
     assert parse_search(q) == Search()
     assert Search().filter(initiator_id=None) == ENDED
@@ -87,7 +88,7 @@ def test_a_search_for_an_initiator_that_was_not_found_is_refused():
         Search(initiator="ada").filter(initiator_id=None)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "texts"),
     [
         ("ada", TextQuery((("ada",),))),
@@ -104,14 +105,14 @@ def test_bare_words_are_searched_for_in_texts(q, texts):
     assert parse_search(q) == Search(texts=texts)
 
 
-@pytest.mark.parametrize("q", ['""', "--", "!?", "model:m !!"])
+@for_each("q", ['""', "--", "!?", "model:m !!"])
 def test_a_bare_word_without_letters_and_digits_is_refused(q):
     ((field, detail),) = problems(q)
     assert field == "q"
     assert detail.endswith("has no letter and no digit to search for")
 
 
-@pytest.mark.parametrize("q", ["MODEL:x", "Model:x", "mOdEl:x", 'MO"DEL":x'])
+@for_each("q", ["MODEL:x", "Model:x", "mOdEl:x", 'MO"DEL":x'])
 def test_keys_are_read_in_any_case(q):
     assert parse_search(q) == Search(model="x")
 
@@ -121,7 +122,7 @@ def test_a_key_that_is_given_in_two_cases_is_given_twice():
         parse_search("model:x MODEL:y")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "6f0e3d2c-1b4a-4c59-8e7f-001122334455",
@@ -143,7 +144,7 @@ def test_a_bare_id_finds_its_call(text):
     assert parse_search(f"initiator:ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("req_ada", "message", "msg", "msg_7a", "gen-7", "reqs_0123456789", "Maximilian-Mustermann1"),
@@ -154,7 +155,7 @@ def test_a_word_that_only_begins_like_an_id_is_searched_for_in_texts(name):
     assert parse_search(name) == Search(texts=TextQuery((tuple(words_of(name)),)))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "model"),
     [('model:"a b"', "a b"), ('model:"a:b"', "a:b"), ('mo"de"l:x', "x"), ('model:a" "b', "a b"), ("model:$ne", "$ne")],
 )
@@ -162,7 +163,7 @@ def test_quotes_keep_spaces_and_colons(q, model):
     assert parse_search(q) == Search(model=model)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "after", "before"),
     [
         ("2026-01-01T00:00:00.0001Z", 1, 0),
@@ -177,7 +178,7 @@ def test_times_between_milliseconds_leave_out_what_is_outside(text, after, befor
     assert parse_search(f'started_before:"{text}"').started_before == second + timedelta(milliseconds=before)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "2026-01-01",
@@ -206,7 +207,7 @@ def test_before_must_come_after_after(hour):
     assert problems(q) == [("started_before", 'Query param "started_before" must be after "started_after"')]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "expected"),
     [
         ("Modell:x", [("modell", f'"modell" is not a valid query param: {ALLOWED}')]),

@@ -12,6 +12,7 @@ from storage.queries.filters.interceptions import InvalidSearchError, Search, pa
 from storage.queries.filters.keys import KEYS, Term
 from storage.queries.filters.kinds import Comparison, StatusClass
 from storage.recording.figures import compared
+from tests.cases import for_each
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, 1500, tzinfo=UTC)
 ENDED = {"status": {"$in": ["completed", "failed"]}}
@@ -33,7 +34,7 @@ def found_by(*terms, **fields):
     return Search(terms=terms, **fields).filter(initiator_id=None)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "term"),
     [
         ("model:a,b", Term("model", ("a", "b"))),
@@ -69,7 +70,7 @@ def test_a_comparison_may_be_given_twice_for_a_range():
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "expected"),
     [
         ("cost:much", ("cost", 'has invalid value "much": it is a comparison with US dollars like >1 or <=0.05')),

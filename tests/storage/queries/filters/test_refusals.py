@@ -7,6 +7,7 @@ import pytest
 
 from storage.queries.filters.interceptions import InvalidSearchError, Validation
 from storage.queries.filters.refusals import RefusalSearch, parse_refusal_search
+from tests.cases import for_each
 
 ADA = UUID(int=1)
 
@@ -32,7 +33,7 @@ def test_a_bare_id_is_the_initiator():
     assert parse_refusal_search(str(ADA)) == RefusalSearch(initiator=str(ADA))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "conditions"),
     [
         ("", {}),
@@ -54,7 +55,7 @@ def test_what_is_no_switch_is_said_with_what_one_is():
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "field"),
     [
         ("rule:nobody", "rule"),

@@ -8,6 +8,7 @@ from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_S
 from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
+from tests.cases import for_each
 from tests.storage.records import ADA, INSTANCE, NOON
 
 HOURS_TOO, DAYS_ALONE = [Bucket.DAY, Bucket.HOUR], [Bucket.DAY]
@@ -17,7 +18,7 @@ def selected(search, visible_to=None):
     return Selection.of(search.filter(initiator_id=ADA.id if search.initiator else None), visible_to)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("search", "visible_to", "breakdown", "count_field", "buckets", "indexes"),
     [
         (Search(), None, Breakdown.ALL, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
@@ -84,7 +85,7 @@ def test_who_may_see_their_own_alone_has_none_of_another_user():
     assert selected(Search(initiator="ada"), ADA.id) == selected(Search(), ADA.id)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("search", "narrows"),
     [
         (Search(), False),

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.queries.filters.texts import CONTEXT, MAX_MATCHES, Match, TextQuery, texts_of, words_of
+from tests.cases import for_each
 
 
 def document(*prompts, recording=None, error=None, response=None):
@@ -16,7 +17,7 @@ def document(*prompts, recording=None, error=None, response=None):
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "words"),
     [
         ("Hello, World!", ["hello", "world"]),

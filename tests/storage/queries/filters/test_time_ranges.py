@@ -14,6 +14,7 @@ from storage.queries.filters.time_ranges import (
     ceiling,
     split,
 )
+from tests.cases import for_each
 from tests.storage.records import times
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ HOURS = TimeRanges(
 )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("offset", "limit", "location"),
     [
         (0, 1, PageLocation(at(3), at(4), 0, 10)),
@@ -88,7 +89,7 @@ def test_a_page_by_offset_is_looked_for_where_it_is_for_sure(offset, limit, loca
     assert (HOURS.total, HOURS.at_offset(offset, limit)) == (18, location)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("behind", "limit", "location"),
     [
         (at(9), 1, PageLocation(at(3), at(4), 0, 10)),

@@ -1,8 +1,8 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.queries.filters.words import MAX_VALUES, MAX_WORDS, Word, read_words
+from tests.cases import for_each
 
 
 def read(q):
@@ -10,7 +10,7 @@ def read(q):
     return read_words(q, problems), [tuple(problem) for problem in problems]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "words"),
     [
         ("", []),
@@ -34,7 +34,7 @@ def test_words_are_split_at_what_is_outside_of_quotes(q, words):
     assert read(q) == (words, [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("q", "problem"),
     [
         ("model:a,,b", ("model", "Query element model:a,,b has an empty value beside a ','")),

@@ -1,10 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.queries.grouped.slices import SLICE_CALLS, Slice, cut
+from tests.cases import for_each
 
 START = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 END = START + timedelta(hours=10)
@@ -14,7 +14,7 @@ def hour(number):
     return START + timedelta(hours=number, minutes=-30)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("hours", "slices"),
     [
         ([], [(START, END, 0)]),

@@ -4,12 +4,12 @@ from io import BytesIO
 from struct import Struct
 from zlib import crc32
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording.outbox import segment as segments
 from storage.recording.outbox.segment import BEGINNING, FRAME_BYTES, Boundary, Segment, frame, read_frames
+from tests.cases import for_each
 
 RECORDS = st.lists(st.binary(max_size=40), max_size=8)
 
@@ -159,7 +159,7 @@ def test_a_file_with_an_unreadable_part_is_set_aside(tmp_path, expected_logs):
     assert (tmp_path / "1.damaged").read_bytes() == frame(b"a") + b"torn"
 
 
-@pytest.mark.parametrize("size", [0, 1, 7])
+@for_each("size", [0, 1, 7])
 def test_a_file_shorter_than_a_frame_has_no_records(tmp_path, size):
     path = tmp_path / "1.journal"
     path.write_bytes(b"\x00" * size)

@@ -35,6 +35,7 @@ from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchEr
 from storage.queries.grouped import slices
 from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
 from storage.queries.grouped.row_reader import Progress
+from tests.cases import for_each
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
@@ -87,7 +88,7 @@ def test_a_question_is_read_in_the_zone_it_names():
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "field", "detail"),
     [
         ({"of": "money"}, "of", "must be one of calls, refusals, sessions"),
@@ -118,7 +119,7 @@ def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
 
 
-@pytest.mark.parametrize("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
+@for_each("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
 def test_a_dimension_that_there_is_not_is_refused(group_by):
     with pytest.raises(ValidationProblem) as refused:
         parse_group_request({"group_by": group_by}, NOW)

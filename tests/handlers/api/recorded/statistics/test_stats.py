@@ -19,6 +19,7 @@ from storage.aggregation.rollup import Bucket, GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries import statistics
 from storage.queries.statistics import StatsQuery
+from tests.cases import for_each
 from tests.handlers.api.calls import record
 from tests.storage.rollup_checks import MIDNIGHT
 
@@ -32,7 +33,7 @@ def at(day, hour=0, minute=0):
     return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "query"),
     [
         ({}, StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR)),
@@ -57,7 +58,7 @@ def test_times_become_whole_buckets(values, query):
     assert parse_query(values, NOW) == query
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "problems"),
     [
         (

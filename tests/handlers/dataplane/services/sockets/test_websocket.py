@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol
 
 from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket, accept_key, is_key, new_key
+from tests.cases import for_each
 
 LIMIT = 1000
 
@@ -35,7 +35,7 @@ def test_fragments_are_joined_and_pings_between_them_are_answered():
     assert server.drain_output() == frames((Opcode.PONG, b"hi"), mask=False)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("sent", "code"),
     [
         (frames((Opcode.BINARY, b"x")), 1003),
@@ -99,7 +99,7 @@ def test_the_accept_key_is_that_of_the_standard():
     assert accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455 section 1.3
 
 
-@pytest.mark.parametrize("text", ["", "x", "dGhlIHNhbXBsZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "!" * 24])
+@for_each("text", ["", "x", "dGhlIHNhbXBsZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "!" * 24])
 def test_a_key_is_sixteen_bytes_in_base64(text):
     assert not is_key(text)
     assert is_key(new_key())

@@ -18,6 +18,7 @@ from storage.queries.filters.grouped.calendar import (
     starts,
     time_of,
 )
+from tests.cases import for_each
 
 BERLIN, NEW_YORK, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata")
 # Changes by half an hour; at midnight, forward and back; a day that was left out.
@@ -31,7 +32,7 @@ def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("period", "zone", "at", "start", "end"),
     [
         (Period.DAY, BERLIN, "2026-03-29T12:00", "2026-03-28T23:00", "2026-03-29T22:00"),
@@ -98,7 +99,7 @@ def test_a_label_of_a_bucket_is_read_as_its_start(period, at, zone):
     assert time_of(period, local, zone) == start
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("zone", "start", "end", "before"),
     [
         (UTC, "2026-03-01T00:00", "2026-04-01T00:00", "2026-02-01T00:00"),
