@@ -24,9 +24,9 @@ from tornado.ioloop import IOLoop
 
 from http1.server import BridgeServer
 from storage.mongo.embedded import EmbeddedMongoDB
+from tests.http1.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 from tests.mongodb.databases import Databases
 from tests.mongodb.memory import data_folder
-from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
 pytest_plugins = [
     "tests.bridge",
@@ -60,7 +60,9 @@ SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--server", choices=SERVERS, default="http1", help="what serves; see tests/tornado_server.py")
+    parser.addoption(
+        "--server", choices=SERVERS, default="http1", help="what serves; see tests/http1/tornado_server.py"
+    )
 
 
 def pytest_generate_tests(metafunc):

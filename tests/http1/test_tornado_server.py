@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH
+from tests.http1.tornado_server import NOT_ON_TORNADO, ON_BOTH
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_test_that_is_listed_for_tornados_server_exists():
