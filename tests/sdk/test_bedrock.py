@@ -12,8 +12,8 @@ from anthropic import AsyncAnthropicBedrock
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.event_streams import chunk as bedrock_chunk
-from tests.event_streams import event, exception
+from tests.intercept.formats.streams.event_streams import chunk as bedrock_chunk
+from tests.intercept.formats.streams.event_streams import event, exception
 from tests.sdk.bedrock import (
     ARN,
     CLAUDE_EVENTS,

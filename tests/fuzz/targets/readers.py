@@ -13,8 +13,8 @@ from intercept.dialects.texts import MAX_RESPONSE
 from intercept.formats.content_encoding import InflatingReader, decoded
 from intercept.formats.error_body import error_reader
 from intercept.records import Reading
-from tests.event_streams import chunk, event, exception
 from tests.fuzz.targets import cut, single_bytes
+from tests.intercept.formats.streams.event_streams import chunk, event, exception
 from tests.intercept.malformed_responses import is_storable
 from tests.wire.conversations import conversations
 

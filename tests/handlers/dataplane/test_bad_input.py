@@ -17,10 +17,10 @@ from websockets.utils import accept_key
 from limits.protection.user_shares import MAX_SOCKETS
 from settings import ProviderSettings
 from tests.bridge import until
-from tests.event_streams import event, message
 from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import MESSAGES
 from tests.intercept.dialects.gemini.test_generate_content import ARRAY
+from tests.intercept.formats.streams.event_streams import event, message
 from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, answer, event_stream
 from tests.sdk.wiring import LAST_CHUNK, chunk, whole
 from upstream.credentials.aws import AwsAuthorizer

@@ -15,7 +15,7 @@ from intercept.dialects.openai.chat_completions import MAX_CONTENT_PARTS
 from intercept.formats import json_text
 from intercept.formats.content_encoding import decoded
 from intercept.records import ModelResponse
-from tests.event_streams import chunk, event
+from tests.intercept.formats.streams.event_streams import chunk, event
 
 JSON = "application/json"
 

@@ -8,8 +8,8 @@ from msgspec import to_builtins
 from intercept.dialects.bedrock.converse import body_reader, event_stream_reader
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
-from tests.event_streams import error, event, exception
 from tests.intercept import malformed_responses
+from tests.intercept.formats.streams.event_streams import error, event, exception
 
 NAMES = (
     "contentBlockIndex start delta usage error toolUse toolUseId name type input reasoningContent reasoningText text"

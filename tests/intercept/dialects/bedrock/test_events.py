@@ -7,8 +7,8 @@ from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents, unwrap_chunk
 from intercept.formats.streams.event_stream import MAX_PAYLOAD_BYTES as LARGEST
 from intercept.formats.streams.sse import Event
-from tests import event_streams
 from tests.intercept.dialects.test_readers import PIECE_BYTES, holds_up
+from tests.intercept.formats.streams import event_streams
 
 
 def error_event(kind, message):

@@ -10,8 +10,8 @@ from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
 from intercept.formats.streams.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
-from tests.event_streams import chunk, exception
 from tests.intercept import malformed_responses
+from tests.intercept.formats.streams.event_streams import chunk, exception
 from tests.wire.conversations import conversations
 
 NAMES = (

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercept.formats.streams.event_stream import MAX_HEADERS, MAX_PAYLOAD_BYTES, Message, MessageDecoder
-from tests.event_streams import header, message
+from tests.intercept.formats.streams.event_streams import header, message
 
 TEXTS = st.text(max_size=8)
 HEADERS = st.dictionaries(
