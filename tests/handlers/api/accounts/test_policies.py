@@ -109,19 +109,16 @@ async def test_money_is_kept_in_micro_dollars_and_told_as_text(running, ask):
     assert await running.get(path) == (200, {"limits": {"budget": {"usd": "0.25", "period": "day"}}})
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("groups/nobody", 'There is no group named "nobody".'),
-        ("users/nobody", 'There is no user named "nobody".'),
-        ("tokens/abcdefghij", 'No token with the id "abcdefghij" (the part before the hyphen).'),
-    ],
-)
 @pytest.mark.gen_test
-async def test_what_there_is_not_has_no_policy(ask, path, message):
-    for method, body in (("GET", None), ("PUT", OWN), ("PATCH", OWN), ("DELETE", None)):
-        answer = await ask(method, f"{POLICIES}/{path}", body if "groups" not in path else {})
-        assert (answer.status, json.loads(answer.body)) == (404, {"message": message})
+async def test_what_there_is_not_has_no_policy(ask):
+    for path, message in {
+        "groups/nobody": 'There is no group named "nobody".',
+        "users/nobody": 'There is no user named "nobody".',
+        "tokens/abcdefghij": 'No token with the id "abcdefghij" (the part before the hyphen).',
+    }.items():
+        for method, body in (("GET", None), ("PUT", OWN), ("PATCH", OWN), ("DELETE", None)):
+            answer = await ask(method, f"{POLICIES}/{path}", body if "groups" not in path else {})
+            assert (answer.status, json.loads(answer.body)) == (404, {"message": message}), method
 
 
 @pytest.mark.gen_test

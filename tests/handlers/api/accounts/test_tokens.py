@@ -41,25 +41,26 @@ def shown(token):
     }
 
 
-@pytest.mark.parametrize("role", list(Role))
 @pytest.mark.gen_test
-async def test_everybody_has_their_own_tokens_in_hand(running, change, role):
-    own = await running.user("grace", role)
-    created = []
-    for name in ("me", "grace"):
-        status, token = await change("POST", f"/users/{name}/tokens", {"name": "laptop"}, own)
-        assert status == 201
-        assert (await running.get(f"{USERS}/me", {"X-Api-Key": token.pop("token")}))[1]["username"] == "grace"
-        created.append(token)
-    kept = [shown(token) for token in reversed(await running.bridge.identities.list_tokens("grace"))]
-    assert [token["id"] for token in kept[:2]] == [token["id"] for token in reversed(created)]
-    for name in ("me", "grace"):
-        assert await running.get(f"{USERS}/{name}/tokens", own) == (200, {"count": 3, "results": kept})
-    assert await running.get(f"{USERS}/me/tokens?limit=1&offset=1", own) == (200, {"count": 3, "results": kept[1:2]})
-    for token in created:
-        assert await change("DELETE", f"/users/me/tokens/{token['id']}", headers=own) == (204, None)
-    _, listed = await running.get(f"{USERS}/me/tokens", own)
-    assert [token["revoked_at"] is None for token in listed["results"]] == [False, False, True]
+async def test_everybody_has_their_own_tokens_in_hand(running, change):
+    for role in Role:
+        username, own, created = role.value, await running.user(role.value, role), []
+        for name in ("me", username):
+            status, token = await change("POST", f"/users/{name}/tokens", {"name": "laptop"}, own)
+            assert status == 201, role
+            shown_with = {"X-Api-Key": token.pop("token")}
+            assert (await running.get(f"{USERS}/me", shown_with))[1]["username"] == username
+            created.append(token)
+        kept = [shown(token) for token in reversed(await running.bridge.identities.list_tokens(username))]
+        assert [token["id"] for token in kept[:2]] == [token["id"] for token in reversed(created)], role
+        for name in ("me", username):
+            assert await running.get(f"{USERS}/{name}/tokens", own) == (200, {"count": 3, "results": kept}), role
+        second = (200, {"count": 3, "results": kept[1:2]})
+        assert await running.get(f"{USERS}/me/tokens?limit=1&offset=1", own) == second, role
+        for token in created:
+            assert await change("DELETE", f"/users/me/tokens/{token['id']}", headers=own) == (204, None), role
+        _, listed = await running.get(f"{USERS}/me/tokens", own)
+        assert [token["revoked_at"] is None for token in listed["results"]] == [False, False, True], role
 
 
 @pytest.mark.gen_test
@@ -114,18 +115,18 @@ async def test_a_token_is_revoked_below_its_own_user_only(running, change):
     assert (await running.get(f"{USERS}/me"))[0] == 200
 
 
-@pytest.mark.parametrize("role", [Role.AUDITOR, Role.MEMBER])
 @pytest.mark.gen_test
-async def test_who_is_no_owner_changes_no_token_of_others(running, change, role):
-    headers, token_id = await running.user("grace", role), running.identity.token_id
-    refused = (403, {"message": NOT_YOURS_TO_CHANGE})
-    for name in ("ada", "nobody"):  # who may not see users is not told who there is
-        assert await change("POST", f"/users/{name}/tokens", {}, headers) == refused
-        assert await change("DELETE", f"/users/{name}/tokens/{token_id}", None, headers) == refused
-        if role is Role.MEMBER:
-            assert await running.get(f"{USERS}/{name}/tokens", headers) == (403, {"message": NOT_YOURS_TO_SEE})
-    if role is Role.AUDITOR:
-        assert await running.get(f"{USERS}/ada/tokens", headers) == await running.get(f"{USERS}/me/tokens")
+async def test_who_is_no_owner_changes_no_token_of_others(running, change):
+    token_id, refused = running.identity.token_id, (403, {"message": NOT_YOURS_TO_CHANGE})
+    for role in (Role.AUDITOR, Role.MEMBER):
+        headers = await running.user(role.value, role)
+        for name in ("ada", "nobody"):  # who may not see users is not told who there is
+            assert await change("POST", f"/users/{name}/tokens", {}, headers) == refused, role
+            assert await change("DELETE", f"/users/{name}/tokens/{token_id}", None, headers) == refused, role
+            if role is Role.MEMBER:
+                assert await running.get(f"{USERS}/{name}/tokens", headers) == (403, {"message": NOT_YOURS_TO_SEE})
+        if role is Role.AUDITOR:
+            assert await running.get(f"{USERS}/ada/tokens", headers) == await running.get(f"{USERS}/me/tokens")
     (token,) = await running.bridge.identities.list_tokens("ada")
     assert token.revoked_at is None
 
@@ -239,13 +240,14 @@ async def test_owners_may_have_and_create_more(running, change):
 
 
 @pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
-@pytest.mark.parametrize("role", list(Role))
 @pytest.mark.gen_test
-async def test_creating_tokens_may_be_left_to_owners(running, change, role):
-    own = await running.user("grace", role)
-    status, answer = await change("POST", "/users/me/tokens", {}, own)
-    assert (status, answer.get("message")) == ((201, None) if role is Role.OWNER else (403, OWNERS_CREATE))
-    assert (await change("DELETE", f"/users/me/tokens/{id_of(own)}", headers=own))[0] == 204
+async def test_creating_tokens_may_be_left_to_owners(running, change):
+    for role in Role:
+        own = await running.user(role.value, role)
+        status, answer = await change("POST", "/users/me/tokens", {}, own)
+        expected = (201, None) if role is Role.OWNER else (403, OWNERS_CREATE)
+        assert (status, answer.get("message")) == expected, role
+        assert (await change("DELETE", f"/users/me/tokens/{id_of(own)}", headers=own))[0] == 204, role
 
 
 @pytest.mark.parametrize("username", ["ada", "grace"])

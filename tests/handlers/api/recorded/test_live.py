@@ -193,23 +193,20 @@ async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends
     assert len(await all_.heard(4)) == 4
 
 
-@pytest.mark.parametrize(
-    ("query", "headers", "status", "message"),
-    [
-        ("?q=colour:red", {}, 400, "Invalid interception search query."),
-        ("?limit=1", {}, 400, "Query parameters have invalid values."),
-        ("", {"Last-Event-ID": "7"}, 400, "Last-Event-ID is not the id of an event of this server."),
-        ("", {"Last-Event-ID": "82" * 40}, 400, "Last-Event-ID is not the id of an event of this server."),
-    ],
-)
 @pytest.mark.gen_test
-async def test_what_cannot_be_listened_to_is_refused(running, query, headers, status, message):
+async def test_what_cannot_be_listened_to_is_refused(running):
     client = await running.client()
-    answer = await client.request("GET", PATH + query, running.headers | headers)
-    assert (answer.status, answer.header("Content-Type")) == (status, "application/json")
-    assert json.loads(answer.body)["message"] == message
-    assert running.bridge.live._listeners == set()
-    assert running.bridge.lifecycle.in_flight == 0
+    for query, headers, message in (
+        ("?q=colour:red", {}, "Invalid interception search query."),
+        ("?limit=1", {}, "Query parameters have invalid values."),
+        ("", {"Last-Event-ID": "7"}, "Last-Event-ID is not the id of an event of this server."),
+        ("", {"Last-Event-ID": "82" * 40}, "Last-Event-ID is not the id of an event of this server."),
+    ):
+        answer, case = await client.request("GET", PATH + query, running.headers | headers), (query, headers)
+        assert (answer.status, answer.header("Content-Type")) == (400, "application/json"), case
+        assert json.loads(answer.body)["message"] == message, case
+        assert running.bridge.live._listeners == set(), case
+        assert running.bridge.lifecycle.in_flight == 0, case
 
 
 @pytest.mark.gen_test
