@@ -58,14 +58,14 @@ def test_a_person_uses_few_models_and_clients_as_a_rule_and_now_and_then_another
 
 def test_every_kind_of_request_is_measured(tmp_path):
     unprofiled = "^groups of |^view: |search"  # what adds groups up and goes through words scans and sorts
-    few = ("--records", "1000", "--requests", "1", "--warm-up", "0", "--no-profile-of", unprofiled)
+    few = ("--records", "250", "--requests", "1", "--warm-up", "0", "--no-profile-of", unprofiled)
     command = [sys.executable, "-m", "benchmarks.api", *few, "--data-dir", tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^\| (.+?) \| [\d.]+ \|", done.stdout, flags=re.MULTILINE)
-    assert rows == [shape.name for shape in shapes(1_000)]
-    assert re.search(r"^export ndjson: 1,000 lines, ", done.stdout, flags=re.MULTILINE)
-    assert re.search(r"^export csv: 1,001 lines, ", done.stdout, flags=re.MULTILINE)
+    assert rows == [shape.name for shape in shapes(250)]
+    assert re.search(r"^export ndjson: 250 lines, ", done.stdout, flags=re.MULTILINE)
+    assert re.search(r"^export csv: 251 lines, ", done.stdout, flags=re.MULTILINE)
     # What a small database shows too: nothing else is.
     profiled = re.findall(r"^\| (.+?) \| .* \| [\d,]+ \| [\d,]+ \| (yes|no) \| [^|]* \|$", done.stdout, re.MULTILINE)
     assert profiled == [(row, "no") for row in rows if not re.search(unprofiled, row)]
@@ -93,16 +93,16 @@ async def test_filling_can_be_stopped_and_goes_on_where_it_was(
 
     monkeypatch.setattr(api_database, "_insert", stopped)
     with pytest.raises(KeyboardInterrupt):
-        await api_database.fill(mongodb_uri, 600)
+        await api_database.fill(mongodb_uri, 250)
     users = await database.users.count_documents({})
     monkeypatch.setattr(api_database, "_insert", insert)
-    await api_database.fill(mongodb_uri, 600)
-    assert await database.interceptions.count_documents({}) == 600
+    await api_database.fill(mongodb_uri, 250)
+    assert await database.interceptions.count_documents({}) == 250
     assert await database.users.count_documents({}) == users
     marked = {"$or": [{"uncounted": {"$exists": True}}, {"ungrouped": {"$exists": True}}]}
     assert await database.interceptions.count_documents(marked) == 0
     shown = capsys.readouterr().out
     for what in ("recorded", "counted", "grouped"):
-        assert re.search(rf"{what} 600 of 600 in \d+ s, 0 s left", shown)
-    await api_database.fill(mongodb_uri, 600)
+        assert re.search(rf"{what} 250 of 250 in \d+ s, 0 s left", shown)
+    await api_database.fill(mongodb_uri, 250)
     assert capsys.readouterr().out == ""
