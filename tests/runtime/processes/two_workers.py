@@ -15,6 +15,7 @@ from storage.mongo.database import Database
 from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
+from tests.polling import PAUSE_SECONDS
 from tests.server_process import ROOT, ServerProcess, command_line
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
@@ -87,10 +88,9 @@ class TwoWorkers(ServerProcess):
         answer = await self.call(client, stream=True)
         assert await client.piece(answer) == FIRST
         id_ = UUID(answer.header("X-AI-Bridge-Interception-Id"))
-        while not (records := await self.recorded(_id=id_)):  # noqa: ASYNC110 - a start waits a moment
-            await asyncio.sleep(0.01)
-        (record,) = records
         with self.database() as database:
+            while not (record := await database.interceptions.find_one({"_id": id_})):  # noqa: ASYNC110 - a start waits a moment
+                await asyncio.sleep(PAUSE_SECONDS)
             instance = await database.instances.find_one({"_id": record["instance_id"]})
         return client, answer, instance["pid"]
 
@@ -120,7 +120,7 @@ class TwoWorkers(ServerProcess):
         """Wait until as many interceptions have ended so."""
         with self.database() as database:
             while await database.interceptions.count_documents({"end_reason": reason}) < number:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def metric(self, name):
         """The sum of a metric over its labels."""
