@@ -30,6 +30,7 @@ async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, 
         *("--model", MODEL, "--yolo", "--skip-trust"),
         GOOGLE_GEMINI_BASE_URL=f"{url}/gemini",
         GEMINI_API_KEY=running.token,
+        GEMINI_CLI_NO_RELAUNCH="true",  # it would start itself again, with more memory
     )
     assert (output, client.made) == (f"{ANSWER}\n", "by the tool\n")
     first, second = running.upstream.requests

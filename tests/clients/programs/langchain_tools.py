@@ -4,10 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
+
+# Either takes a second or two of the processor to load.
+if sys.argv[1] == "openai":
+    from langchain_openai import ChatOpenAI as Model
+else:
+    from langchain_anthropic import ChatAnthropic as Model
 
 
 @tool
@@ -17,8 +21,7 @@ def make(path: str) -> str:
     return "it is made"
 
 
-MODEL = {"openai": ChatOpenAI, "anthropic": ChatAnthropic}[sys.argv[1]]
-model = MODEL(model="a-model", base_url=os.environ["BASE_URL"], api_key=os.environ["TOKEN"], max_retries=0)
+model = Model(model="a-model", base_url=os.environ["BASE_URL"], api_key=os.environ["TOKEN"], max_retries=0)
 messages = [HumanMessage(os.environ["PROMPT"])]
 
 
