@@ -124,7 +124,7 @@ async def test_an_address_that_is_not_safe_is_refused(ask):
         "",
     ):
         status, told = await ask("POST", WEBHOOKS, {"url": url})
-        assert (status, told["validations"]) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
+        assert (status, told.get("validations")) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
 
 
 @SEALED

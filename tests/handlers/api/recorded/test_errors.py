@@ -104,4 +104,5 @@ async def test_bad_parameters_are_named(running):
         ("limits=1", "limits"),
     ):
         status, answer = await running.get(f"{ERRORS}?{query}")
-        assert (status, answer["validations"][0]["field"]) == (400, field), query
+        named = [one["field"] for one in answer.get("validations", [])]
+        assert (status, named[:1]) == (400, [field]), query
