@@ -36,19 +36,18 @@ async def test_an_added_route_is_passed_on_and_others_are_not(running):
 
 
 @pytest.mark.usefixtures("routes")
-@pytest.mark.parametrize(
-    ("path", "body", "model"),
-    [("/v1/score", {"model": "m", "query": "q"}, "m"), ("/v1/run/org%2Fm", {"text": "q"}, "org/m")],
-)
 @pytest.mark.gen_test
-async def test_an_added_route_is_recorded_like_the_api_that_it_names(running, path, body, model):
+async def test_an_added_route_is_recorded_like_the_api_that_it_names(running):
     running.upstream.play(ANSWER)
     client = await running.client()
-    sent = json.dumps(body).encode()
-    answer = await client.request("POST", OPENAI + path, running.headers, sent)
-    assert (answer.status, bytes(answer.body)) == (200, OBJECT)
-    (request,) = running.upstream.requests
-    assert (request.target, request.body) == (path, sent)
-    (recorded,) = await running.ended(1)
-    assert (recorded["model"], recorded["end_reason"]) == (model, "completed")
-    assert [one["input_tokens"] for one in recorded["token_usages"]] == [5]
+    for calls, (path, body, model) in enumerate(
+        (("/v1/score", {"model": "m", "query": "q"}, "m"), ("/v1/run/org%2Fm", {"text": "q"}, "org/m")), start=1
+    ):
+        sent = json.dumps(body).encode()
+        answer = await client.request("POST", OPENAI + path, running.headers, sent)
+        assert (answer.status, bytes(answer.body), len(running.upstream.requests)) == (200, OBJECT, calls), path
+        request = running.upstream.requests[-1]
+        assert (request.target, request.body) == (path, sent)
+        recorded, *_ = await running.ended(calls)
+        assert (recorded["model"], recorded["end_reason"]) == (model, "completed"), path
+        assert [one["input_tokens"] for one in recorded["token_usages"]] == [5], path

@@ -59,21 +59,20 @@ async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_w
         ), version
 
 
-@pytest.mark.parametrize(("method", "streaming"), [("rawPredict", False), ("streamRawPredict", True)])
 @pytest.mark.gen_test
-async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex, method, streaming):
-    events = MESSAGES.stream if streaming else b""
-    vertex.upstream.play(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(events) + events
-        if streaming
-        else OK
-    )
+async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.stream)
     message = {"messages": [{"role": "user", "content": "Hello"}], "anthropic_version": "vertex-2023-10-16"}
-    answer = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
-    (recorded,) = await vertex.ended(1)
-    assert (answer.status, recorded["model"], recorded["streaming"]) == (200, "claude-sonnet-4@20250514", streaming)
-    assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"]
-    assert recorded["end_reason"] == "completed"
+    for calls, (method, answered, streaming) in enumerate(
+        (("rawPredict", OK, False), ("streamRawPredict", head + MESSAGES.stream, True)), start=1
+    ):
+        vertex.upstream.scripts = [[answered]]
+        answer = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
+        recorded, *_ = await vertex.ended(calls)
+        got = (answer.status, recorded["model"], recorded["streaming"])
+        assert got == (200, "claude-sonnet-4@20250514", streaming), method
+        assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"], method
+        assert recorded["end_reason"] == "completed", method
 
 
 @pytest.mark.gen_test

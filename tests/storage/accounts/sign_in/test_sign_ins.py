@@ -149,10 +149,10 @@ async def test_a_verification_under_way_does_not_bring_back_what_was_ended_meanw
     assert not await is_let_in(server, session)
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "abcdefghij-0123456789abcdefghijkl"])
 @pytest.mark.gen_test
-async def test_whoever_has_no_session_may_sign_out(server, text):
-    await server[1].sign_out(text)
+async def test_whoever_has_no_session_may_sign_out(server):
+    for text in ("", "nonsense", "abcdefghij-0123456789abcdefghijkl"):
+        await server[1].sign_out(text)
 
 
 @pytest.mark.gen_test
