@@ -136,6 +136,8 @@ async def test_a_call_is_a_span_with_its_phases_inside(running, collector):
         for random in RANDOM:  # or a few letters would be found there in the long run
             span.ClearField(random)
     said = json.dumps(resource).encode() + b"".join(span.SerializeToString() for span in spans)
+    for id_ in (str(running.identity.user.id), recorded["id"]):  # the digits of one may well spell `ada`
+        said = said.replace(id_.encode(), b"")
     for secret in (running.token, "sk-", "Hello", "ada"):
         assert secret.encode() not in said
     assert answer.status == 200
