@@ -22,12 +22,13 @@ def certificate(authority, tmp_path):  # noqa: F811 - the fixture
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, mongodb_uri, database_name):
+    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
     processes = []
 
     def start(*flags):
         data = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "data"]
-        processes.append(ServerProcess("serve", "--demo", *data, *flags))
+        processes.append(ServerProcess("serve", "--demo", *data, *flags, **where))
         return processes[-1]
 
     yield start

@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
 
 from tests.server.on_terminal import on_terminal
-from tests.server_process import ServerProcess, remove_sockets
+from tests.server_process import ServerProcess
 from tests.verify.tampering import Fault, replacing, tampering
 from verify import relay_checks
 from verify.checks import CHECKS
@@ -103,17 +104,17 @@ def test_the_provider_notices_who_leaves_while_it_waits_to_go_on():
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("data")
+def demo(tmp_path_factory, mongodb_uri):
     server = ServerProcess(
         *("serve", "--demo", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-rate-limit", "1000"),
-        *("--aibridge-data-dir", data_dir),
+        *("--aibridge-data-dir", tmp_path_factory.mktemp("data")),
+        CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
+        CODER_AIBRIDGE_MONGODB_DATABASE=f"test-{uuid4().hex}",
     )
     url, token = f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
     asyncio.run(call_twice(url, token))  # so that there is a list to page through
     yield url, token
     server.kill()
-    remove_sockets(data_dir)
 
 
 async def call_twice(url, token):
