@@ -2,7 +2,6 @@ import gc
 import gzip
 import time
 import tracemalloc
-from functools import partial
 from itertools import chain, cycle, repeat
 
 import pytest
@@ -16,6 +15,7 @@ from intercept.formats.json_text import read_object
 from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from intercept.formats.weight import LIGHT_VALUES
 from intercept.records import Reading
+from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 from tests.wire.conversations import conversations
 
@@ -92,13 +92,14 @@ HOSTILE = {
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@for_each("data", HOSTILE.values(), ids=HOSTILE)
+@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, data):
+    told = []
     for new_reader, text in ((api.stream_reader, b"data: " + data + b"\n\n"), (api.body_reader, data)):
-        assert is_within(0.1, lambda new_reader=new_reader, text=text: seconds_of(partial(read, new_reader(), text)))
-    assert read(api.stream_reader(), b"data: " + data + b"\n\n").truncated
-    assert read(api.body_reader(), data) == Reading(open_ended=True, truncated=True)
+        assert is_within(0.1, lambda new=new_reader, text=text: seconds_of(lambda: told.append(read(new(), text))))
+    assert told[0].truncated
+    assert told[-1] == Reading(open_ended=True, truncated=True)
 
 
 def read(reader, text):
@@ -164,7 +165,16 @@ PIECES = {
     "choices": b'data:{"choices":[0,0]}\n\n',
     "usages": b'data:{"type":"message_delta","usage":{"input_tokens":1}}\n\n',
 }
+NO_EVENTS = {"blank lines", "carriage returns", "comments", "events without data"}
 PIECES = {name: (data * PIECE_BYTES)[:PIECE_BYTES] for name, data in PIECES.items()}
+
+
+def each_case(names, of_any_api):
+    """Let a test read all cases as one API, and those that are of any API as that one alone."""
+    cases = [
+        (api, name) for api in BY_PATH.values() for name in names if api is CHAT_COMPLETIONS or name not in of_any_api
+    ]
+    return for_each(("api", "name"), cases, ids=[f"{api.name}: {name}" for api, name in cases])
 
 
 def holds_up(new_reader, pieces, seconds):
@@ -183,7 +193,6 @@ def longest_step(reader, pieces):
         return result
 
     gc.collect()
-
     for piece in pieces:
         timed(reader.feed, piece)
         while reader.behind and timed(reader.step):
@@ -195,41 +204,45 @@ def longest_step(reader, pieces):
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("name", PIECES)
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@each_case(PIECES, of_any_api=NO_EVENTS)
 def test_no_piece_of_a_stream_is_read_for_long(api, name):
     assert not holds_up(api.stream_reader, [PIECES[name]], STEP_SECONDS)
+
+
+@pytest.mark.timed
+@for_each("name", PIECES)
+def test_no_packed_piece_of_a_stream_is_read_for_long(name):
     packed = gzip.compress(PIECES[name] + PIECES[name][::-1])
     padded = [packed + bytes(len(PIECES[name]) // MAX_RATIO)]
-    assert not holds_up(lambda: decoded(api.stream_reader(), "gzip"), padded, STEP_SECONDS)
+    assert not holds_up(lambda: decoded(CHAT_COMPLETIONS.stream_reader(), "gzip"), padded, STEP_SECONDS)
 
 
 def test_thousands_of_gzip_members_in_a_piece_are_not_read_for_long():
     for member in (gzip.compress(b""), gzip.compress(b"data:x\n\n")):
         pieces = [member * (PIECE_BYTES // len(member))]
-        new_reader = BY_PATH["/v1/chat/completions"].stream_reader
-        assert not holds_up(lambda new=new_reader: decoded(new(), "gzip"), pieces, STEP_SECONDS)
+        assert not holds_up(lambda: decoded(CHAT_COMPLETIONS.stream_reader(), "gzip"), pieces, STEP_SECONDS)
 
 
+LARGE_SECONDS = 0.04
+"""Twice what decoding the largest text takes, which is one step."""
 LARGE = {
-    "text": b"x" * (MAX_BODY_BYTES - 1000),
-    "text cut in a pair": b"x" * (MAX_BODY_BYTES - 1000) + rb"\ud83d",
-    "text behind an escape": rb"\n" + b"x" * (MAX_BODY_BYTES - 1000),
-    "an image beside an escape": rb'\ud83d","image":"' + b"x" * (MAX_BODY_BYTES - 1000),
-    "characters of three bytes": "€".encode() * (MAX_BODY_BYTES // 3 - 1000),
-    "bytes that are no text": b"\xff" * (MAX_BODY_BYTES - 1000),
-    "bytes that are no text, in less": b"\xff" * (4 * 2**20 - 70_000),
-    "halves of pairs": (b"x" * 64 + rb"\ud83d") * (4 * 2**20 // 70 - 1000),
+    "text": lambda: b"x" * (MAX_BODY_BYTES - 1000),
+    "text cut in a pair": lambda: b"x" * (MAX_BODY_BYTES - 1000) + rb"\ud83d",
+    "text behind an escape": lambda: rb"\n" + b"x" * (MAX_BODY_BYTES - 1000),
+    "an image beside an escape": lambda: rb'\ud83d","image":"' + b"x" * (MAX_BODY_BYTES - 1000),
+    "characters of three bytes": lambda: "€".encode() * (MAX_BODY_BYTES // 3 - 1000),
+    "bytes that are no text": lambda: b"\xff" * (MAX_BODY_BYTES - 1000),
+    "bytes that are no text, in less": lambda: b"\xff" * (4 * 2**20 - 70_000),
+    "halves of pairs": lambda: (b"x" * 64 + rb"\ud83d") * (4 * 2**20 // 70 - 1000),
 }
 
 
-@pytest.mark.parametrize("name", LARGE)
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@each_case(LARGE, of_any_api=LARGE.keys() - {"text", "bytes that are no text, in less"})
 def test_no_large_event_or_body_is_read_for_long(api, name):
-    data = b'{"id":"' + LARGE[name] + b'"}'
+    data = b'{"id":"' + LARGE[name]() + b'"}'
     pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
-    assert not holds_up(api.body_reader, pieces, 0.02)
-    assert not holds_up(api.stream_reader, [b"data: ", *pieces, b"\n\n"], 0.02)
+    assert not holds_up(api.body_reader, pieces, LARGE_SECONDS)
+    assert not holds_up(api.stream_reader, [b"data: ", *pieces, b"\n\n"], LARGE_SECONDS)
 
 
 def repeated(item, times):
@@ -240,6 +253,8 @@ MOST = LIGHT_VALUES - 100
 LONG_NUMBER = b"1.2345678901234567e-300"
 NUMBERS = repeated(LONG_NUMBER, MOST)
 TOOL_CALL = b'{"id":%b,"function":{"name":%b,"arguments":%b}}'
+FULL_SECONDS = 0.03
+"""Twice what the dearest of them takes, which is read at once."""
 FULL = {
     **{
         f"numbers for {name}": b'{"type":"message_start","%b":%b}' % (name.encode(), NUMBERS)
@@ -271,12 +286,12 @@ FULL = {
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("name", FULL)
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@for_each("name", FULL)
+@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
     data = FULL[name]
-    assert not holds_up(api.body_reader, [data], 0.02)
-    assert not holds_up(api.stream_reader, [b"data: ", data, b"\n\n"], 0.02)
+    assert not holds_up(api.body_reader, [data], FULL_SECONDS)
+    assert not holds_up(api.stream_reader, [b"data: ", data, b"\n\n"], FULL_SECONDS)
 
 
 TEXTS = {
@@ -288,10 +303,10 @@ TEXTS = {
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("name", TEXTS)
+@for_each("name", TEXTS)
 def test_no_text_that_is_kept_is_read_for_long(name):
     api, data = TEXTS[name]
-    assert not holds_up(lambda: api.reader_for("application/json", keep_text=True), [data], 0.03)
+    assert not holds_up(lambda: api.reader_for("application/json", keep_text=True), [data], LARGE_SECONDS)
 
 
 def test_a_large_body_cut_in_a_pair_is_read_to_its_end():

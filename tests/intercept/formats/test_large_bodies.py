@@ -1,9 +1,10 @@
 import json
 import time
 import tracemalloc
+from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.openai.stream_usage import with_usage
 from intercept.dialects.prompts import MAX_PROMPT
+from intercept.formats import large_bodies
 from intercept.formats.large_bodies import MAX_DEPTH, MAX_SPACE, MAX_TEXT, WINDOW_BYTES, abridged
 from intercept.formats.steps import finish
 from intercept.formats.weight import (
@@ -22,12 +24,12 @@ from intercept.formats.weight import (
     LIGHT_SURROGATES,
     is_light,
 )
+from tests.cases import for_each
 from tests.intercept.malformed_responses import json_values
 from tests.intercept.summaries import plain
 from tests.processor import is_within
 from tests.wire.conversations import conversations
 
-CONVERSATIONS = [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in conversations()]
 NAMES = "model stream messages input metadata user_id role content type text tool_call_id tool_use_id call_id tools x"
 BEDROCKS = "toolResult toolUseId prompt inputText"
 TEXTS = "user tool system developer text tool_result function_call_output input_text"
@@ -40,28 +42,28 @@ HOSTILE = {
     "characters of every width": TURNS + b'[{"role":"user","content":"' + "é東🚀".encode() * (MIB // 3) + b'"}]}',
     "numbers": b'{"model":"m","x":[' + b"0," * 2 * MIB + b"0]}",
     "numbers for messages": TURNS + b"[" + b"0," * 2 * MIB + b"0]}",
-    "objects for messages": TURNS + b"[" + b"{}," * MIB + b"{}]}",
+    "objects for messages": TURNS + b"[" + b"{}," * (MIB // 2) + b"{}]}",
     "strings for messages": TURNS + b"[" + b'"",' * MIB + b'""]}',
-    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 100_000 + b"{}]}",
-    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 100_000 + b"{}]}]}",
+    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 40_000 + b"{}]}",
+    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 40_000 + b"{}]}]}",
     "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}}',
     "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}',
-    "the same key": b'{"model":"m",' + b'"role":0,' * (MIB // 9) + b'"role":0}',
-    "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (MIB // 9) + b'"k":0}',
-    "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (MIB // 15) + b"0]}",
+    "the same key": b'{"model":"m",' + b'"role":0,' * (MIB // 36) + b'"role":0}',
+    "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (MIB // 36) + b'"k":0}',
+    "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (MIB // 150) + b"0]}",
     "great depth": b'{"model":"m","x":' + b"[" * 3 * MIB + b"}",
-    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 1_000 + b"0]}",
+    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 100 + b"0]}",
     "white space": b'{"model":"m",' + (b" " * (MAX_SPACE - 1) + b'"k":0,') * 8 + b'"k":0}',
     "no end of white space": b'{"model":"m",' + b" " * 3 * (MIB // 3) + b'"k":0}',
     "a long number": b'{"model":"m","x":' + b"1" * 3 * MIB + b"}",
     "a long key": b'{"model":"m","' + b"k" * 3 * MIB + b'":0}',
     "arrays of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 60
+    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 10
     + b"0]}]}",
     "parts of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 1000
+    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 200
     + b"0]}]}",
     "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * MIB + b'"},') * 5 + b"0]}",
     "every name with escapes": TURNS
@@ -118,8 +120,8 @@ AT_ONCE = {
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("body", AT_ONCE.values(), ids=AT_ONCE)
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@for_each("body", AT_ONCE.values(), ids=AT_ONCE)
+@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_body_that_is_read_at_once_holds_anybody_up(api, body):
     if api is RESPONSES:
         body = body.replace(b'"messages":', b'"input":').replace(b'"type":"text"', b'"type":"input_text"')
@@ -132,7 +134,7 @@ def test_no_body_that_is_read_at_once_holds_anybody_up(api, body):
                 with_usage(body, summary.stream_options)
         return time.thread_time() - began
 
-    assert is_within(0.02, seconds)
+    assert is_within(0.03, seconds)  # twice what the dearest takes
 
 
 def outcome(read, body):
@@ -142,11 +144,7 @@ def outcome(read, body):
         return "refused"
 
 
-def read_abridged(api):
-    return lambda body: api.parse_request(finish(abridged(body)))
-
-
-@pytest.mark.parametrize("conversation", CONVERSATIONS)
+@for_each("conversation", conversations(), ids=lambda each: f"{each.api.name}-{each.name}")
 def test_an_abridged_request_is_summed_up_like_the_whole_one(conversation):
     summary = conversation.api.parse_request(finish(abridged(conversation.request)))
     assert plain(summary) == conversation.record.request
@@ -156,34 +154,34 @@ def test_an_abridged_request_is_summed_up_like_the_whole_one(conversation):
     assert summary.user_prompt == conversation.record.request.user_prompt
 
 
-@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
-@settings(max_examples=50)
-@given(data=st.data())
-def test_any_request_abridged_is_read_or_refused_like_the_whole_one(api, data):
-    members = st.dictionaries(st.sampled_from(NAMES.split()), json_values(NAMES, TEXTS), max_size=6)
-    value = data.draw(members | st.builds(lambda some: {"model": "m", **some}, members))
+PARSERS = {api.name: api.parse_request for api in BY_PATH.values()}
+PARSERS["bedrock"] = partial(bedrock_requests.parse_request, model="m")
+VALUES = json_values(f"{NAMES} {BEDROCKS}", TEXTS)
+MEMBERS = st.dictionaries(st.sampled_from(f"{NAMES} {BEDROCKS}".split()), VALUES, max_size=6)
+PARTS = st.lists(st.fixed_dictionaries({"toolResult": VALUES}) | VALUES, max_size=3)
+MESSAGES_OF_USERS = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": PARTS}))
+
+
+@given(
+    value=st.one_of(
+        MEMBERS,
+        MEMBERS.map(lambda some: {"model": "m", **some}),
+        st.builds(lambda some, said: some | {"messages": said}, MEMBERS, MESSAGES_OF_USERS),
+    ),
+    data=st.data(),
+)
+def test_any_request_abridged_is_read_or_refused_like_the_whole_one(value, data):
     body = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
     if data.draw(st.booleans()):
         at = data.draw(st.integers(0, len(body)))
         body = body[:at] + data.draw(st.binary(max_size=3)) + body[data.draw(st.integers(at, len(body))) :]
-    assert outcome(read_abridged(api), body) == outcome(api.parse_request, body)
-
-
-@settings(max_examples=100)
-@given(data=st.data())
-def test_any_request_to_bedrock_abridged_is_read_or_refused_like_the_whole_one(data):
-    names = f"{NAMES} {BEDROCKS}"
-    members = st.dictionaries(st.sampled_from(names.split()), json_values(names, TEXTS), max_size=6)
-    part = st.fixed_dictionaries({"toolResult": json_values(names, TEXTS)}) | json_values(names, TEXTS)
-    messages = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": st.lists(part, max_size=3)}))
-    value = data.draw(members | st.builds(lambda some, said: some | {"messages": said}, members, messages))
-    body = json.dumps(value).encode()
-    whole = outcome(lambda each: bedrock_requests.parse_request(each, "m"), body)
-    assert outcome(lambda each: bedrock_requests.parse_request(finish(abridged(each)), "m"), body) == whole
+    whole = {name: outcome(parse, body) for name, parse in PARSERS.items()}
+    abridged_ = {name: outcome(lambda b, p=parse: p(finish(abridged(b))), body) for name, parse in PARSERS.items()}
+    assert abridged_ == whole
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+@for_each("body", HOSTILE.values(), ids=HOSTILE)
 def test_no_large_body_holds_anybody_up(body):
     def longest():
         longest, kept = longest_step(body)
@@ -230,8 +228,8 @@ def test_a_body_as_large_as_any_costs_no_more_in_a_piece():
     assert summary.user_prompt.truncated
 
 
-@pytest.mark.parametrize("text", ["🚀" * MAX_PROMPT, "é" * (MAX_PROMPT + 1), "\n\ud83d" * MAX_PROMPT, "x🚀" * 9000])
-@pytest.mark.parametrize("ascii_only", [True, False])
+@for_each("text", ["🚀" * MAX_PROMPT, "é" * (MAX_PROMPT + 1), "\n\ud83d" * MAX_PROMPT, "x🚀" * 9000])
+@for_each("ascii_only", [True, False])
 def test_a_long_prompt_is_cut_between_characters_like_a_short_one(text, ascii_only):
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}, ensure_ascii=ascii_only)
     body = body.encode("utf-8", "replace")
@@ -252,7 +250,7 @@ def test_a_text_before_many_images_is_found():
     assert MESSAGES.parse_request(finish(abridged(body.encode()))).user_prompt.prompt == "Look"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "message"),
     [
         (b"[" * (MAX_DEPTH + 2), "request body is nested too deeply"),
@@ -275,3 +273,9 @@ def test_what_cannot_be_abridged_is_refused_with_a_reason(body, message):
     with pytest.raises(InvalidRequestError) as raised:
         finish(abridged(body))
     assert str(raised.value) == message
+
+
+def test_a_body_of_too_many_values_is_refused(monkeypatch):
+    monkeypatch.setattr(large_bodies, "MAX_STEPS", 2000)
+    with pytest.raises(InvalidRequestError, match="request body has too many values"):
+        finish(abridged(TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 4 + b"0]}"))
