@@ -29,6 +29,7 @@ def for_each(
         def run(*args: Any, **fixtures: Any) -> None:
             others = signature.bind(*args, **fixtures).arguments
             failures: list[BaseException] = []
+            failed = []
             for name, case in told:
                 values = zip(names, case if len(names) > 1 else [case], strict=True)
                 try:
@@ -36,8 +37,9 @@ def for_each(
                 except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - it is raised with the others
                     failure.add_note(f"case: {name[:200]}")
                     failures.append(failure)
+                    failed.append(name[:50])
             if failures:
-                raise BaseExceptionGroup(f"{len(failures)} of {len(told)} cases", failures)
+                raise BaseExceptionGroup(f"{len(failures)} of {len(told)} cases: {', '.join(failed)}", failures)
 
         run.__signature__ = signature  # type: ignore[attr-defined]
         return run

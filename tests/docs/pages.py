@@ -1,6 +1,7 @@
 """The Markdown pages of the repository, read as far as tests need it."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -9,10 +10,12 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROO
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@cache
 def page(name):
     return (ROOT / name).read_text()
 
 
+@cache
 def prose(name):
     """A page without its code blocks."""
     return _FENCE.sub("", page(name))
@@ -23,6 +26,7 @@ def blocks(name, language):
     return [code for marked, code in _FENCE.findall(page(name)) if marked == language]
 
 
+@cache
 def headings(name, level):
     return re.findall(rf"^{'#' * level} (.+)$", prose(name), re.MULTILINE)
 
@@ -53,6 +57,7 @@ def anchor(heading):
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
+@cache
 def code(name):
     """What stands in backticks in the prose of a page."""
     return re.findall(r"`([^`\n]+)`", prose(name))

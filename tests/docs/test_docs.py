@@ -33,6 +33,7 @@ from storage.alerts.documents import AlertType
 from storage.queries.filters.interceptions import SEARCH_KEYS
 from storage.queries.filters.refusals import RefusalSearch
 from storage.recording.documents import ending_fields, start_document
+from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
 from upstream.providers.presets import PRESETS, ProviderType
@@ -44,8 +45,8 @@ API, ARCHITECTURE, CONFIGURATION, RECORDING = (
 LIST = "`GET /api/v2/aibridge/interceptions`"
 SETTINGS = {setting.name: setting for setting in declared()}
 
-each_page = pytest.mark.parametrize("name", PAGES)
-each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+each_page = for_each("name", PAGES)
+each_setting = for_each("setting", SETTINGS.values(), ids=SETTINGS)
 
 
 def test_every_page_that_readers_are_promised_is_there():
@@ -258,7 +259,7 @@ def test_the_example_of_an_interception_has_its_keys(shown):
         assert [list(record) for record in example[kind]] == [list(record) for record in shown[kind]]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "message",
     [
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY, overload.USER_RATE_LIMITED),

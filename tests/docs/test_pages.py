@@ -14,9 +14,10 @@ import server
 from intercept.records import TokenUsage
 from runtime import quickstart
 from storage.costs.prices import Prices
+from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 
-each_page = pytest.mark.parametrize("name", PAGES)
+each_page = for_each("name", PAGES)
 
 
 @each_page
@@ -31,11 +32,13 @@ def test_every_link_leads_somewhere(name):
                 assert fragment in {anchor(heading) for level in (1, 2, 3, 4) for heading in headings(there, level)}
 
 
+TOP = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"data"}
+
+
 def looks_like_a_file(text):
-    top = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"data"}
     return bool(
         re.fullmatch(r"[\w.-]+\.(py|md|txt)|pyproject\.toml", text)
-        or (re.fullmatch(r"[\w./-]+", text) and "/" in text and text.split("/")[0] in top)
+        or (re.fullmatch(r"[\w./-]+", text) and "/" in text and text.split("/")[0] in TOP)
     )
 
 

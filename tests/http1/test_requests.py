@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from http1.chunks import LINE_TOO_LARGE, TRAILERS
 from http1.errors import InvalidRequestError
 from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, TOO_LARGE, TOO_MANY_HEADERS, Requests
+from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
 HOST = b"Host: b\r\n"
@@ -174,7 +175,7 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
     assert request.headers.get_list("Host") == (["b", "c"] if host else [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("data", "reason", "status"),
     [
         (b"BREW / HTTP/1.1\r\n\r\n", "Invalid method encountered", 400),
@@ -228,7 +229,7 @@ def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason,
     assert (str(refusal.value), refusal.value.status) == (reason, status)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "reason"),
     [
         (b"x", "Invalid character in chunk size"),
@@ -244,7 +245,7 @@ def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason,
         (b"1\r\na\r\n0\r\nA: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n", TRAILERS),
     ],
 )
-@pytest.mark.parametrize("size", [1, 1000])
+@for_each("size", [1, 1000])
 def test_chunks_that_two_servers_might_read_differently_are_refused(body, reason, size):
     data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body
     with pytest.raises(InvalidRequestError, match=reason):

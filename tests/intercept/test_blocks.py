@@ -20,6 +20,7 @@ from intercept.blocks import (
     shared_messages,
     unpack,
 )
+from tests.cases import for_each
 
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 
@@ -215,7 +216,7 @@ def test_a_conversation_that_goes_on_differs_in_nothing_wherever_it_is_marked(re
     assert shared_messages(before, now) == len(set(before.messages))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("before", "now", "difference"),
     [
         ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, Change.CHANGED)),

@@ -4,6 +4,7 @@ import pytest
 
 from intercept.endings import end_reason, settled
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, UsageSource
+from tests.cases import for_each
 
 NOTHING = Reading()
 WHOLE = Reading(complete=True)
@@ -13,7 +14,7 @@ FAILED = Reading(complete=True, error=ProviderError(type="server_error", message
 LEFT = EndReason.CLIENT_DISCONNECTED
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "reading", "interruption", "undelivered", "reason"),
     [
         (200, WHOLE, None, False, EndReason.COMPLETED),

@@ -9,6 +9,7 @@ import pytest
 from intercept.catalog import BATCHES, CHAT_COMPLETIONS, EMBEDDINGS, FILES, GENERATE_CONTENT, MESSAGES, RESPONSES
 from intercept.formats.steps import finish
 from intercept.provider_state import is_tied
+from tests.cases import for_each
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 MESSAGE = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
@@ -21,7 +22,7 @@ def tied(api, request):
     return finish(is_tied(api, api.parse_request(body, "m"), body))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("api", "request_"),
     [
         (CHAT_COMPLETIONS, CHAT),
@@ -40,7 +41,7 @@ def test_what_names_nothing_that_is_kept_may_go_to_any_provider(api, request_):
     assert tied(api, request_) is False
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("api", "request_"),
     [
         (CHAT_COMPLETIONS, CHAT | {"store": True}),
@@ -72,7 +73,7 @@ def test_files_and_batches_stay_where_they_are_put(api):
     assert finish(is_tied(api, summary, b"{}")) is True
 
 
-@pytest.mark.parametrize("at", range(256 * 1024 - 24, 256 * 1024 + 4))
+@for_each("at", range(256 * 1024 - 24, 256 * 1024 + 4))
 def test_a_mark_is_found_wherever_a_step_ends(at):
     summary = CHAT_COMPLETIONS.parse_request(json.dumps(CHAT).encode())
     body = b"x" * at + b'"vector_store_ids" : [' + b"x" * 1000

@@ -17,6 +17,7 @@ from intercept.tokens import (
     provider_price,
     storable,
 )
+from tests.cases import for_each
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -37,7 +38,7 @@ def test_a_count_is_a_whole_number_that_fits_into_64_bits(value):
     assert count(value) == value
 
 
-@pytest.mark.parametrize("value", [-1, MAX_COUNT + 1, 1.0, True, False, "1", None, [], {}])
+@for_each("value", [-1, MAX_COUNT + 1, 1.0, True, False, "1", None, [], {}])
 def test_everything_else_was_not_reported(value):
     assert count(value) is None
 
@@ -56,7 +57,7 @@ def test_a_usage_object_is_kept_whole(usage):
     assert storable(usage) is usage
 
 
-@pytest.mark.parametrize(
+@for_each(
     "usage",
     [
         {"a": MAX_COUNT + 1},
@@ -179,7 +180,7 @@ def test_a_provider_says_what_it_takes_in_a_field_of_its_own(usage, price):
     assert provider_price(usage) == ProviderPrice(usd=Decimal(price[0]), source=price[1])
 
 
-@pytest.mark.parametrize("value", [None, True, "1", -1, -0.1, MAX_PRICE + 1, 10**400, [], {}, float("inf")])
+@for_each("value", [None, True, "1", -1, -0.1, MAX_PRICE + 1, 10**400, [], {}, float("inf")])
 def test_what_cannot_be_a_price_is_none(value):
     assert provider_price({"cost": value}) is None
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from intercept.apis import Dialect
 from settings import kinds
 from settings.kinds import Address, RecordPolicy, choice, scrub_uri
+from tests.cases import for_each
 from upstream.credentials.sigv4 import AwsKeys
 
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -19,7 +20,7 @@ def refuses(kind, text):
         kind.parse(text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "text", "value"),
     [
         (kinds.SWITCH, "true", True),
@@ -80,7 +81,7 @@ def test_a_text_is_read(kind, text, value):
     assert kind.parse(text) == value
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "text"),
     [
         (kinds.SWITCH, "maybe"),

@@ -4,13 +4,14 @@ import pytest
 
 from settings import sign_in_kinds as kinds
 from storage.accounts.users import Role
+from tests.cases import for_each
 
 
 def test_the_roles_that_claims_may_give_are_those_there_are():
     assert tuple(role.value for role in Role) == kinds.ROLES
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "text", "value"),
     [
         (kinds.ISSUER, "", ""),
@@ -33,7 +34,7 @@ def test_what_is_allowed_is_read(kind, text, value):
     assert kind.parse(text) == value
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "text"),
     [
         (kinds.ISSUER, "http://id.example"),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from intercept.callers.clients import MAX_SESSION_ID, UNKNOWN, client_name, session_id
+from tests.cases import for_each
 
 CLIENTS = {
     "Mux": {"User-Agent": "mux/0.9.1"},
@@ -81,7 +82,7 @@ SESSION_HEADERS = {
 }
 
 
-@pytest.mark.parametrize(("name", "headers"), CLIENTS.items(), ids=CLIENTS)
+@for_each(("name", "headers"), CLIENTS.items(), ids=CLIENTS)
 def test_a_client_is_known_by_what_it_sends(name, headers):
     assert client_name(HTTPHeaders(headers)) == name
 
@@ -95,7 +96,7 @@ def test_every_client_of_the_official_sdks_is_known(package):
     assert [name for name in clients if client_name(HTTPHeaders({"User-Agent": f"{name}/Python 1"})) == UNKNOWN] == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("headers", "name"),
     [
         ({}, "Unknown"),
@@ -152,7 +153,7 @@ def test_an_older_codex_wrote_its_header_with_an_underscore():
     assert session_id("Codex", HTTPHeaders({"session_id": "old", "session-id": "new"}), None) == "new"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("hint", "session"),
     [
         ("user_7f_account__session_0a1b", "0a1b"),

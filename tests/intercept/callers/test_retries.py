@@ -1,12 +1,12 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from intercept.callers.retries import retry_count
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("headers", "count"),
     [
         ({}, 0),

@@ -2,19 +2,18 @@
 
 import json
 
-import pytest
-
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import contents as gemini
 from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
+from tests.cases import for_each
 
 TEXT = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("parse", "body", "most"),
     [
         (chat_completions.parse_request, {"max_tokens": 9}, 9),

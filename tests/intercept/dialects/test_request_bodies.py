@@ -15,6 +15,7 @@ from intercept.dialects.request_bodies import (
     tool_call_id,
 )
 from intercept.items import Items
+from tests.cases import for_each
 
 
 class Body(RequestBody):
@@ -44,7 +45,7 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
     assert (request.model, request.stream) == (model, stream)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "message"),
     [
         (b"", "request body is not valid JSON: Input data was truncated"),

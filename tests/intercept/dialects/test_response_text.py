@@ -15,6 +15,7 @@ from intercept.dialects.openai.chat_completions import MAX_CONTENT_PARTS
 from intercept.formats import json_text
 from intercept.formats.content_encoding import decoded
 from intercept.records import ModelResponse
+from tests.cases import for_each
 from tests.intercept.formats.streams.event_streams import chunk, event
 
 JSON = "application/json"
@@ -196,7 +197,7 @@ def reading(api, content_type, pieces, keep_text=True, encoding=""):
     return reader.result()
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_the_text_is_kept_beside_what_is_recorded_anyway(name):
     api, content_type, body = ALL[name]
     kept, without = (reading(api, content_type, [body], keep_text=keep) for keep in (True, False))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.form_data import MAX_FIELD, MAX_PARTS, FormFields, is_form, read_fields
+from tests.cases import for_each
 
 DISPOSITION = b"Content-Disposition: form-data;"
 TYPE = 'multipart/form-data; boundary="b"'
@@ -37,7 +38,7 @@ def test_what_looks_like_a_field_within_a_file_is_none():
     assert read_fields(form(part(b"file", inner), part(b"model", b"m")), TYPE, ("model",)) == {"model": "m"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "content_type"),
     [
         (form(part(b"model", b"a"), part(b"model", b"b")), TYPE),

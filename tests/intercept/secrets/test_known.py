@@ -36,7 +36,7 @@ SPELLINGS = [
 ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "hidden"),
     [
         ("", ""),

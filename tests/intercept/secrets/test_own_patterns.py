@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from intercept.secrets import own_patterns
 from intercept.secrets.own_patterns import MAX_LENGTH, STEP, InvalidPatternError, OwnPattern, own_pattern
+from tests.cases import for_each
 from tests.processor import TRIES, seconds_of
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("pattern", "text", "left"),
     [
         (r"\bEMP-\d{5}\b", "EMP-12345, XEMP-12345 and EMP-123456", "#, XEMP-12345 and EMP-123456"),
@@ -28,7 +29,7 @@ def test_what_a_pattern_means_is_replaced(pattern, text, left):
     assert own_pattern(pattern).replace(text, "#") == left
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("pattern", "wrong"),
     [
         ("", "must have 1 to 200 characters"),

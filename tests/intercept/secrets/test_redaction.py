@@ -1,12 +1,12 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.secrets.redaction import MAX_TEXT, redact
+from tests.cases import for_each
 from tests.processor import TRIES, seconds_of
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "left"),
     [
         ("write to ada.lovelace+x@mail.example.com.", "write to [redacted]."),
@@ -36,7 +36,7 @@ def test_redacting_twice_changes_nothing_more(text):
     assert redact(once) == once
 
 
-@pytest.mark.parametrize("piece", ["a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "-@.", "1-1 1"])
+@for_each("piece", ["a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "-@.", "1-1 1"])
 def test_a_hostile_text_takes_time_by_its_length(piece):
     def seconds(length):
         text = (piece * length)[:length]

@@ -15,7 +15,7 @@ TOKEN = "abcdefghij-0123456789abcdefghijkl"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "scrubbed"),
     [
         (f"token {TOKEN} used", "token [scrubbed] used"),
@@ -55,7 +55,7 @@ def test_a_credential_is_taken_out_and_nothing_else(text, scrubbed):
     assert scrub(text) == scrubbed
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "Hello, world. The quick brown fox: jumps.",

@@ -132,7 +132,7 @@ def test_csv_is_that_of_rfc_4180():
     assert rest == ""
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "cell"),
     [
         ("=1+1", "'=1+1"),

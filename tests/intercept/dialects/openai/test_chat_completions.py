@@ -9,6 +9,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import MAX_NAME, MAX_PARTS, MAX_TOOL_INPUT
 from intercept.dialects.openai.chat_completions import body_reader, parse_request, stream_reader
 from intercept.records import Reading, TokenUsage, ToolUsage, UserPrompt
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
@@ -35,7 +36,7 @@ def tool_delta(index, arguments=None, **fields):
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("messages", "prompt"),
     [
         ([{"role": "user", "content": "Hi"}], "Hi"),

@@ -9,6 +9,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
@@ -35,7 +36,7 @@ def call(number, **fields):
     return {"type": "function_call", "call_id": f"call_{number}", "name": "f", "arguments": "{}", **fields}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("told", "prompt"),
     [
         ("Hi", "Hi"),

@@ -22,6 +22,7 @@ from intercept.dialects.openai.stream_usage import (
     with_usage,
 )
 from intercept.formats.weight import LIGHT_MAX_BYTES
+from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
 MEMBERS = Decoder(dict[str, Raw])
@@ -37,7 +38,7 @@ def requests_usage(options: bytes | None) -> bool:
     return options is not None and json.loads(options)["include_usage"] is True
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "changed"),
     [
         (b'{"model":"a","stream":true}', b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}'),
@@ -255,8 +256,8 @@ HOSTILE = {
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("end", [b"", b"x", b"\n\n", b"\r\rx"])
-@pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
+@for_each("end", [b"", b"x", b"\n\n", b"\r\rx"])
+@for_each("piece", HOSTILE.values(), ids=HOSTILE)
 def test_no_piece_of_a_stream_is_looked_at_for_long(piece: bytes, end: bytes) -> None:
     assert is_within(0.01, lambda: seconds_of(partial(UsageChunkFilter().feed, piece + end)))
 

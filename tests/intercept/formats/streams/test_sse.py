@@ -3,6 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercept.formats.streams.sse import Decoder, Event, UnfinishedEvent
+from tests.cases import for_each
 
 LINE_ENDS = ["\n", "\r", "\r\n"]
 PIECES = st.sampled_from(
@@ -56,7 +57,7 @@ def test_a_blank_line_ends_an_event_whatever_ends_the_lines(end):
     assert decode(stream) == [Event(b"one"), Event(b"two", "named")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("stream", "events"),
     [
         (b"", []),
