@@ -32,15 +32,6 @@ ledgers = st.builds(
 )
 
 
-@pytest.fixture
-def database(io_loop, database):
-    """One that keeps what has expired: by these times all has, and MongoDB would remove it now and then."""
-    never = {"keyPattern": {"expires_at": 1}, "expireAfterSeconds": 2**31 - 1}
-    ledgers = database.limit_ledgers
-    io_loop.run_sync(lambda: ledgers.database.command("collMod", ledgers.name, index=never))
-    return database
-
-
 def adding(limit, room, count, held, *, number=5, report=0, now=NOW):
     ledger = Ledger("a", [(now, count)] if count else [], {OWN: Member(held, report, number, now)})
     return Change(name_of(limit), None, f"{OWN}.{number}", ledger, limit, room)
