@@ -101,18 +101,18 @@ class Running:
         """Sign a browser in; the headers of its requests."""
         client = await self.client()
         body = json.dumps({"token": token or self.token}).encode()
-        answer = await client.request(
+        response = await client.request(
             "POST", "/api/v2/aibridge/users/me/session", {"Content-Type": "application/json"}, body
         )
-        assert answer.status == 204, answer
-        return {"Cookie": (answer.header("Set-Cookie") or "").partition(";")[0], "Sec-Fetch-Site": "same-origin"}
+        assert response.status == 204, response
+        return {"Cookie": (response.header("Set-Cookie") or "").partition(";")[0], "Sec-Fetch-Site": "same-origin"}
 
     async def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Ask the control plane."""
         client = await self.client()
-        answer = await client.request("GET", path, self.headers if headers is None else headers)
+        response = await client.request("GET", path, self.headers if headers is None else headers)
         client.close()
-        return answer.status, json.loads(answer.body)
+        return response.status, json.loads(response.body)
 
     async def ended(self, number: int, query: str = "") -> list[dict[str, Any]]:
         """The interceptions, once that many have ended; newest first, as the API lists them."""

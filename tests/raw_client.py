@@ -51,35 +51,35 @@ class RawClient:
         headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:] if line)]
         return Answer(int(head[0].split(" ")[1]), headers)
 
-    async def piece(self, answer: Answer) -> bytes:
+    async def piece(self, response: Answer) -> bytes:
         """The next piece of the body as it was framed; b"" at its end. A chunked body comes chunk by chunk."""
         try:
-            if answer.header("Transfer-Encoding") == "chunked":
+            if response.header("Transfer-Encoding") == "chunked":
                 size = int(await self._reader.readuntil(b"\r\n"), 16)
                 piece = (await self._reader.readexactly(size + 2))[:-2]
             else:
-                left = int(answer.header("Content-Length") or 0) - len(answer.body)
+                left = int(response.header("Content-Length") or 0) - len(response.body)
                 piece = await self._reader.read(left) if left else b""
                 if left and not piece:
                     return b""
         except (asyncio.IncompleteReadError, ConnectionError):
             return b""
-        answer.body += piece
+        response.body += piece
         if piece:
-            answer.pieces.append(piece)
+            response.pieces.append(piece)
         else:
-            answer.whole = True
+            response.whole = True
         return piece
 
-    async def rest(self, answer: Answer) -> Answer:
-        while await self.piece(answer):
+    async def rest(self, response: Answer) -> Answer:
+        while await self.piece(response):
             pass
-        return answer
+        return response
 
     async def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
         await self.send(method, path, headers, body)
-        answer = await self.head()
-        return answer if method == "HEAD" else await self.rest(answer)
+        response = await self.head()
+        return response if method == "HEAD" else await self.rest(response)
 
     async def at_end(self) -> bytes:
         """Whatever comes until the connection ends."""

@@ -156,9 +156,9 @@ class ServerProcess:
     async def get(self, path: str, token: str = "") -> tuple[int, Any]:
         """Ask once, on a connection of its own."""
         client = await self.client()
-        answer = await client.request("GET", path, {"Authorization": f"Bearer {token}"} if token else {})
+        response = await client.request("GET", path, {"Authorization": f"Bearer {token}"} if token else {})
         await client.closed()
-        return answer.status, json.loads(answer.body)
+        return response.status, json.loads(response.body)
 
     async def interceptions(self, token: str, number: int) -> list[dict[str, Any]]:
         """The interceptions, once that many have ended."""

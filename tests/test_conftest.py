@@ -70,9 +70,9 @@ def outcome(tmp_path, test):
 
 def test_an_undeclared_warning_fails_the_test_that_logged_it(tmp_path):
     test = "import logging\ndef test_it(): logging.getLogger('x').warning('oh')\ndef test_other(): pass"
-    told = outcome(tmp_path, test)
-    assert told[0] == "logged and not declared: WARNING x: oh"
-    assert [line.split(" - ")[0].split("::")[-1] for line in told[1:]] == ["test_it"]
+    result = outcome(tmp_path, test)
+    assert result[0] == "logged and not declared: WARNING x: oh"
+    assert [line.split(" - ")[0].split("::")[-1] for line in result[1:]] == ["test_it"]
 
 
 def test_a_task_that_fails_unseen_fails_its_test(tmp_path):

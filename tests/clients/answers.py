@@ -122,5 +122,5 @@ def gemini(tool: str, arguments: dict[str, object]) -> list[list[Step]]:
 
 def _gemini(part: dict[str, object]) -> list[Step]:
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
-    answer = {"candidates": [candidate], "usageMetadata": GEMINI_USAGE, "modelVersion": "m", "responseId": "r"}
-    return stream([b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"])
+    response = {"candidates": [candidate], "usageMetadata": GEMINI_USAGE, "modelVersion": "m", "responseId": "r"}
+    return stream([b"data: " + json.dumps(response).encode() + b"\r\n\r\n"])

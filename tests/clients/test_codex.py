@@ -94,20 +94,20 @@ class TestOverAWebSocket:
     async def test_a_turn_with_a_tool_goes_through_and_is_recorded(self, running, client, codex, provider):
         running_codex = asyncio.ensure_future(codex(websocket=True))
         upstream = await provider.connections.get()
-        asked = []
+        requested = []
         for events in (WARM_UP, TOOL, END):
-            asked.append(json.loads(await provider.received.get()))
+            requested.append(json.loads(await provider.received.get()))
             for event in events:
                 await upstream.send(json.dumps(event))
         assert await running_codex == f"{ANSWER}\n"
         assert client.made == "by the tool\n"
-        assert [(one["type"], one.get("generate", True)) for one in asked] == [
+        assert [(one["type"], one.get("generate", True)) for one in requested] == [
             ("response.create", False),
             ("response.create", True),
             ("response.create", True),
         ]
         assert provider.requests[0].headers["Authorization"] == "Bearer sk-openai-provider-key"
-        result = asked[2]["input"][-1]
+        result = requested[2]["input"][-1]
         assert (result["type"], result["call_id"]) == ("function_call_output", "call_1")
         assert RESULT in result["output"]
         ended, began, warm_up = await running.ended(3)

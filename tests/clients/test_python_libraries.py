@@ -78,15 +78,15 @@ class TestOverAWebSocket:
         program = PROGRAMS / "openai_agent.py"
         turn = asyncio.ensure_future(client.run(python(), program, BASE_URL=f"{url}/openai/v1", **environ))
         upstream = await provider.connections.get()
-        asked = []
+        requested = []
         for events in answers.response_events("make", ARGUMENTS):
-            asked.append(json.loads(await provider.received.get()))
+            requested.append(json.loads(await provider.received.get()))
             for event in events:
                 await upstream.send(json.dumps(event))
         assert await turn == ANSWER
         assert client.made == "by the tool\n"
-        assert [one["type"] for one in asked] == ["response.create"] * 2
-        assert asked[1]["input"][-1]["call_id"] == "call_1"
+        assert [one["type"] for one in requested] == ["response.create"] * 2
+        assert requested[1]["input"][-1]["call_id"] == "call_1"
         (handshake,) = provider.requests
         assert handshake.headers["Authorization"] == "Bearer sk-openai-provider-key"
         await check_turn("OpenAI Agents SDK (Python)", "make", ARGUMENTS, key=OPENAI_KEY)

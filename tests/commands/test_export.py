@@ -245,7 +245,7 @@ def test_an_interrupted_file_is_not_there(file):
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "result"),
     [
         (True, f"Interceptions written: 1. To continue after them: --after-id {UUID(int=450)}\n"),
         (False, "Nothing was written.\n"),
@@ -253,7 +253,7 @@ def test_an_interrupted_file_is_not_there(file):
 )
 @pytest.mark.usefixtures("three_pages")
 @pytest.mark.gen_test
-async def test_a_database_that_goes_away_half_way_is_told_of(database, capsys, kept, told):
+async def test_a_database_that_goes_away_half_way_is_told_of(database, capsys, kept, result):
     async def pages():
         yield [await database.interceptions.find_one({"_id": UUID(int=450)})]
         raise DatabaseUnavailableError("MongoDB is unavailable")
@@ -261,7 +261,7 @@ async def test_a_database_that_goes_away_half_way_is_told_of(database, capsys, k
     identities, out = Identities(database, now=None, monotonic=None), io.BytesIO()
     with pytest.raises(DatabaseUnavailableError):
         await export(pages(), identities, FORMATS["ndjson"], out, StatusLine(), kept=kept)
-    assert capsys.readouterr() == ("", told)
+    assert capsys.readouterr() == ("", result)
     assert numbers(out.getvalue()) == [450]
 
 

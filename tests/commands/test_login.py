@@ -31,8 +31,8 @@ class Bridge:
             def do_POST(self):
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 bridge.forms.append({name: value for name, (value,) in form.items()})
-                answers = bridge.answers[self.path.rpartition("/")[2]]
-                status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+                responses = bridge.answers[self.path.rpartition("/")[2]]
+                status, body = responses.pop(0) if len(responses) > 1 else responses[0]
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 if status == 302:
@@ -123,7 +123,7 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("responses", "said"),
     [
         (
             {"token": [(400, {"error": "access_denied", "error_description": "too many"})]},
@@ -140,8 +140,8 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
         ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is not valid"),
     ],
 )
-def test_what_goes_wrong_is_said(bridge, run, tmp_path, answers, said):
-    bridge.answers |= answers
+def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
+    bridge.answers |= responses
     result = run(bridge.url, "--no-browser")
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr

@@ -136,12 +136,12 @@ class Site:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         request = Request(f"{self.url}{API}/demo/v1/messages", json.dumps(body).encode(), headers)
         try:
-            with urlopen(request) as answer:
-                answer.read()
+            with urlopen(request) as response:
+                response.read()
         except HTTPError as error:
-            answer = error
+            response = error
             error.close()
-        return answer.headers["X-AI-Bridge-Interception-Id"]
+        return response.headers["X-AI-Bridge-Interception-Id"]
 
     def ask(self, token: str, provider: str, prompt: str) -> None:
         """Make a call to a provider that is like OpenAI, and wait for its answer."""
@@ -149,8 +149,8 @@ class Site:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         with urlopen(
             Request(f"{self.url}{API}/{provider}/v1/chat/completions", json.dumps(body).encode(), headers)
-        ) as answer:
-            answer.read()
+        ) as response:
+            response.read()
 
     def calls(self, token: str, number: int) -> None:
         """Make so many at once; their prompts are their numbers."""
@@ -171,15 +171,15 @@ class Site:
         request = Request(
             f"{self.url}{API}/{path}?{urlencode(parameters)}", headers={"Authorization": f"Bearer {token}"}
         )
-        with urlopen(request) as answer:
-            return json.load(answer)
+        with urlopen(request) as response:
+            return json.load(response)
 
     def send(self, token: str, method: str, path: str, **fields: str) -> Any:
         """Change something by the API."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         body = json.dumps(fields).encode() if fields else None
-        with urlopen(Request(f"{self.url}{API}/{path}", body, headers, method=method)) as answer:
-            return json.loads(answer.read() or b"null")
+        with urlopen(Request(f"{self.url}{API}/{path}", body, headers, method=method)) as response:
+            return json.loads(response.read() or b"null")
 
     def recorded(self, token: str, number: int) -> None:
         """Wait until so many calls of a member have ended."""

@@ -113,8 +113,8 @@ class Page:
         headers = {"Content-Type": "application/json", "User-Agent": "test"}
         body = json.dumps({"token": token}).encode()
         try:
-            with urlopen(Request(f"{self.url}/api/v2/aibridge/users/me/session", body, headers)) as answer:
-                return SimpleCookie(answer.headers["Set-Cookie"])[SESSION_COOKIE].value
+            with urlopen(Request(f"{self.url}/api/v2/aibridge/users/me/session", body, headers)) as response:
+                return SimpleCookie(response.headers["Set-Cookie"])[SESSION_COOKIE].value
         except HTTPError as error:
             error.close()
             return token  # of a session that is over

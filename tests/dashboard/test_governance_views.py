@@ -22,8 +22,8 @@ DESK = (1440, 900)
 
 def put(site, token, path, body):
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    with urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers, method="PUT")) as answer:
-        return json.loads(answer.read() or b"null")
+    with urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers, method="PUT")) as response:
+        return json.loads(response.read() or b"null")
 
 
 def is_for_everybody(page, axe):
@@ -224,8 +224,8 @@ def test_each_group_has_what_its_calls_add_up_to(page, site):
     site.send(owner, "POST", "groups", name=group)
     site.send(owner, "PUT", f"groups/{group}/members/{name}")
     # Who is in a group is known to the server a moment later.
-    asked = {"group_by": "group", "bucket": "all", "q": f"group:{group}"}
-    poll(lambda: site.call(token) and site.get(owner, "stats", **asked)["total"]["interceptions"])
+    requested = {"group_by": "group", "bucket": "all", "q": f"group:{group}"}
+    poll(lambda: site.call(token) and site.get(owner, "stats", **requested)["total"]["interceptions"])
     page.open("groups?range=24h", owner)
     page.click(f"li:has(> .group-row[data-name='{group}']) .row-figures a", " tokens")
     page.find(".groups tbody td", "demo")

@@ -15,8 +15,8 @@ RUN = "main script, iframe, main img, main svg:not([aria-hidden], .histogram), m
 def send(site, token, path, body, **headers):
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} | headers
     try:
-        with urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers)) as answer:
-            answer.read()
+        with urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers)) as response:
+            response.read()
     except HTTPError as error:
         error.close()
 

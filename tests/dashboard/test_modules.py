@@ -70,12 +70,12 @@ def node():
         ["node", HERE / "bar/query_lines.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
 
-        def ask(question):
+        def send(question):
             process.stdin.write(json.dumps(question) + "\n")
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
-        yield ask
+        yield send
         process.stdin.close()
 
 

@@ -166,15 +166,17 @@ def test_the_grafana_dashboard_asks_for_what_there_is_and_its_panels_do_not_over
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]
     assert len(set(cells)) == len(cells)
-    asked = {name for panel in panels for target in panel.get("targets", []) for name in METRIC.findall(target["expr"])}
-    assert asked <= exposed()
+    requested = {
+        name for panel in panels for target in panel.get("targets", []) for name in METRIC.findall(target["expr"])
+    }
+    assert requested <= exposed()
     for expression in (target["expr"] for panel in panels for target in panel.get("targets", [])):
         used = {one.strip() for labels in re.findall(r"by \(([^)]*)\)", expression) for one in labels.split(",")}
         used |= set(re.findall(r"[{,]\s*(\w+)\s*(?:=~|!~|!=|=)", expression))
         known = set.union(*map(labels_of, METRIC.findall(expression)))
         assert used <= known, expression
     # What it shows is all there is, aside from what only a detail of something shown would add.
-    unseen = {re.sub("_(sum|count|bucket)$", "_bucket", name) for name in exposed() - asked} - asked
+    unseen = {re.sub("_(sum|count|bucket)$", "_bucket", name) for name in exposed() - requested} - requested
     assert {name.removeprefix(PREFIX) for name in unseen} == {
         "circuit_breaker_trips_total",
         "passthrough_total",

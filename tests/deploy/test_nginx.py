@@ -79,11 +79,11 @@ def nginx(running, serve, tls, tmp_path):
     process.wait()
 
 
-async def ask(connect, path, headers=None, method="GET"):
+async def send(connect, path, headers=None, method="GET"):
     client = await connect()
-    answer = await client.request(method, path, headers or {})
+    response = await client.request(method, path, headers or {})
     await client.closed()
-    return answer
+    return response
 
 
 @pytest.mark.gen_test
@@ -92,8 +92,8 @@ async def test_what_asks_for_no_token_is_kept_inside_however_it_is_written(runni
         inside = await (await running.client()).request("GET", path, {})
         assert inside.status == 200
         for spelling in (path, f"{path}?x", f"{path}/", f"/{path}", f"/x/..{path}", path.replace("e", "%65")):
-            assert (await ask(nginx, spelling)).status == 404, spelling
-    assert (await ask(nginx, "/healthz")).status == 200
+            assert (await send(nginx, spelling)).status == 404, spelling
+    assert (await send(nginx, "/healthz")).status == 200
 
 
 @pytest.mark.gen_test
@@ -103,24 +103,24 @@ async def test_a_stream_arrives_unchanged_and_is_counted_by_its_address(running,
     running.upstream.play(head + MESSAGES.stream[:100], gate, MESSAGES.stream[100:])
     clients = [await nginx(), await nginx()]
     body = MESSAGES.request_body(stream=True)
-    answers = []
+    responses = []
     for client in clients:
         await client.send("POST", running.path(MESSAGES), running.headers, body)
-        answers.append(await client.head())
-    assert (await ask(nginx, "/healthz")).status == 429
+        responses.append(await client.head())
+    assert (await send(nginx, "/healthz")).status == 429
     gate.set()
-    for client, answer in zip(clients, answers, strict=True):
-        await client.rest(answer)
+    for client, response in zip(clients, responses, strict=True):
+        await client.rest(response)
         await client.closed()
-        assert bytes(answer.body) == MESSAGES.stream
-    assert (await ask(nginx, "/healthz")).status == 200
+        assert bytes(response.body) == MESSAGES.stream
+    assert (await send(nginx, "/healthz")).status == 200
     await running.ended(2)
 
 
 @pytest.mark.gen_test
 async def test_heads_and_bodies_are_bounded(nginx):
-    assert (await ask(nginx, "/healthz", {"X": "x" * 20_000})).status == 400
-    assert (await ask(nginx, "/healthz", {f"X-{number}": "x" * 9_000 for number in range(9)})).status == 400
+    assert (await send(nginx, "/healthz", {"X": "x" * 20_000})).status == 400
+    assert (await send(nginx, "/healthz", {f"X-{number}": "x" * 9_000 for number in range(9)})).status == 400
     client = await nginx()
     await client.send_raw(b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (66 << 20))
     assert (await client.head()).status == 413

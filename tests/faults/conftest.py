@@ -98,8 +98,8 @@ def deployment(io_loop, request, tmp_path, mongod, provider):
 @pytest.fixture
 def tell(request):
     """Takes what a test measured; it is shown at the end of the run."""
-    told = request.config.stash[FIGURES]
-    return lambda text: told.append(f"{request.node.name}: {text}")
+    result = request.config.stash[FIGURES]
+    return lambda text: result.append(f"{request.node.name}: {text}")
 
 
 @pytest.fixture

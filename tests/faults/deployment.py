@@ -72,9 +72,9 @@ async def ready(server: ServerProcess) -> tuple[int, dict[str, str]]:
 async def metric(server: ServerProcess, name: str) -> float:
     """A metric without labels."""
     client = await server.client()
-    answer = await client.request("GET", "/metrics", {})
+    response = await client.request("GET", "/metrics", {})
     await client.closed()
-    (value,) = re.findall(rf"^coder_aibridged_{name} (\S+)$", answer.body.decode(), re.MULTILINE)
+    (value,) = re.findall(rf"^coder_aibridged_{name} (\S+)$", response.body.decode(), re.MULTILINE)
     return float(value)
 
 

@@ -139,8 +139,8 @@ async def test_a_long_stream_keeps_the_usage_of_its_last_checkpoint(provider, de
     server = await deployment.start()
     client = await server.client()
     await client.send("POST", call.path, {"X-Api-Key": token}, call.request)
-    answer = await client.head()
-    reading = asyncio.create_task(client.rest(answer))
+    response = await client.head()
+    reading = asyncio.create_task(client.rest(response))
 
     async def checkpointed():
         return any("checkpointed_at" in document for document in records.of(call))
@@ -151,11 +151,11 @@ async def test_a_long_stream_keeps_the_usage_of_its_last_checkpoint(provider, de
     server.send(signal.SIGKILL)
     await server.ended()
     await reading
-    assert not answer.whole
+    assert not response.whole
     await deployment.start()
     document = await records.ended(call)
     assert (document["status"], document["end_reason"]) == ("failed", "server_crashed")
-    assert str(document["_id"]) == answer.header("X-AI-Bridge-Interception-Id")
+    assert str(document["_id"]) == response.header("X-AI-Bridge-Interception-Id")
     assert document["ended_at"] >= document["checkpointed_at"] > document["started_at"]
     assert usage(document) == {
         "input_tokens": 5,

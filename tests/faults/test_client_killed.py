@@ -93,10 +93,10 @@ class Bystander:
 
     async def _is_free(self):
         call, client = next(self._probes), await self._server.client()
-        answer = await client.request("POST", call.path, self._headers, call.request)
+        response = await client.request("POST", call.path, self._headers, call.request)
         await client.closed()
-        assert answer.status in {200, CAPACITY}
-        return answer.status != CAPACITY
+        assert response.status in {200, CAPACITY}
+        return response.status != CAPACITY
 
     @property
     def _server(self):
@@ -119,13 +119,13 @@ async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(stor
     for events, call in calls.items():
         sent = call.events[:events]
         client = await bystander.begin(call, STREAM_HEAD + b"".join(map(chunk, sent)), asyncio.Event())
-        answer = await client.head()
-        while len(answer.body) < len(b"".join(sent)):
-            assert await client.piece(answer)
-        assert answer.body == b"".join(sent)
+        response = await client.head()
+        while len(response.body) < len(b"".join(sent)):
+            assert await client.piece(response)
+        assert response.body == b"".join(sent)
         await bystander.watch(die, client)
         document = await scenario.records.ended(call)
-        assert str(document["_id"]) == answer.header("X-AI-Bridge-Interception-Id")
+        assert str(document["_id"]) == response.header("X-AI-Bridge-Interception-Id")
         found[events] = (document["status"], document["end_reason"]), usage(document)
     assert found == {events: (end, tokens(calls[events])) for events, (end, tokens) in ends.items()}
 

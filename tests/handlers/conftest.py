@@ -19,11 +19,11 @@ def call(running):
         )
         body = json.dumps(conversation.request | extra).encode()
         client = await running.client()
-        answer = await client.request("POST", running.path(conversation), headers or running.headers, body)
+        response = await client.request("POST", running.path(conversation), headers or running.headers, body)
         client.close()
-        assert answer.status == 200
+        assert response.status == 200
         assert await running.bridge.recorder.flush(5)
-        return answer.header("X-AI-Bridge-Interception-Id")
+        return response.header("X-AI-Bridge-Interception-Id")
 
     return call
 
@@ -36,9 +36,9 @@ def change(running):
         client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = (running.headers if headers is None else headers) | {"Content-Type": "application/json"}
-        answer = await client.request(method, f"/api/v2/aibridge{path}", sent, data)
+        response = await client.request(method, f"/api/v2/aibridge{path}", sent, data)
         client.close()
-        return answer.status, json.loads(answer.body) if answer.body else None
+        return response.status, json.loads(response.body) if response.body else None
 
     return change
 

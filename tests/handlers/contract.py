@@ -66,31 +66,31 @@ class Contract:
 
     def find(self, method, target):
         """The operation of a request; of several paths that fit, the one with fewest parameters."""
-        asked = urlsplit(target).path
+        requested = urlsplit(target).path
         fitting = [
             (path.count("{"), path, operation)
             for served, path, operation, _ in self.operations()
-            if served == method and re.fullmatch(template(path, rest="rest|file"), asked)
+            if served == method and re.fullmatch(template(path, rest="rest|file"), requested)
         ]
-        assert fitting, f"{method} {asked} is not described"
+        assert fitting, f"{method} {requested} is not described"
         return min(fitting, key=lambda one: one[0])[1:]
 
-    def check(self, method, target, answer):
+    def check(self, method, target, response):
         """Compare an answer with what is promised of it: status, media type, headers and body."""
         path, operation = self.find(method, target)
-        responses, status = operation["responses"], str(answer.status)
+        responses, status = operation["responses"], str(response.status)
         assert status in responses or "default" in responses, f"{method} {path} is not said to answer {status}"
         promised = pointed(self.document, responses.get(status) or responses["default"])
-        self.seen.add((method, path, answer.status))
+        self.seen.add((method, path, response.status))
         for name, header in promised.get("headers", {}).items():
-            self.check_header(name, pointed(self.document, header)["schema"], answer.header(name))
+            self.check_header(name, pointed(self.document, header)["schema"], response.header(name))
         if method == "HEAD" or "content" not in promised:
-            assert not answer.body
+            assert not response.body
         elif "*/*" not in promised["content"]:
-            media_type = answer.header("Content-Type").partition(";")[0]
+            media_type = response.header("Content-Type").partition(";")[0]
             assert media_type in promised["content"], f"{method} {path} {status}: {media_type} is not described"
             if media_type == "application/json":
-                self.validate(json.loads(answer.body), of_the_bridge(promised["content"][media_type]["schema"]))
+                self.validate(json.loads(response.body), of_the_bridge(promised["content"][media_type]["schema"]))
 
     def check_header(self, name, schema, value):
         if value is not None:

@@ -19,9 +19,9 @@ EXPERIMENTAL = "/api/experimental/aibridge"
 
 async def message(running, method, path):
     client = await running.client()
-    answer = await client.request(method, path, running.headers)
+    response = await client.request(method, path, running.headers)
     client.close()
-    return answer.status, json.loads(answer.body)["message"]
+    return response.status, json.loads(response.body)["message"]
 
 
 def handler_classes(base=BridgeHandler):
@@ -104,10 +104,10 @@ async def test_a_known_path_with_another_method_is_told_which_ones_it_has(runnin
         ("/anthropic/v1/messages", "PUT", "POST"),
         ("/anthropic/v1/messages/count_tokens", "OPTIONS", "POST"),
     ):
-        answer = await client.request(method, CONTROL + path, running.headers)
+        response = await client.request(method, CONTROL + path, running.headers)
         text = f"{method} is not allowed at {path[path.index('/v1') :]}; use {allowed}."
-        assert (answer.status, json.loads(answer.body)["message"]) == (405, text)
-        assert (answer.header("Allow"), answer.header("x-should-retry")) == (allowed, "false"), path
+        assert (response.status, json.loads(response.body)["message"]) == (405, text)
+        assert (response.header("Allow"), response.header("x-should-retry")) == (allowed, "false"), path
     assert running.upstream.requests == []
 
 
@@ -138,30 +138,30 @@ async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
     }
     for path, base_url in right.items():
         client = await running.client()
-        answer = await client.request("POST", path, running.headers, b"x" * 2_000_000)
-        error = json.loads(answer.body)
-        told = (answer.status, error["message"].rpartition("; ")[2])
-        assert told == (404, f"set the base URL to {BASE}{base_url}"), path
+        response = await client.request("POST", path, running.headers, b"x" * 2_000_000)
+        error = json.loads(response.body)
+        result = (response.status, error["message"].rpartition("; ")[2])
+        assert result == (404, f"set the base URL to {BASE}{base_url}"), path
         assert ("type" in error) == ("anthropic" in base_url), path
-        assert answer.header("x-should-retry") == "false", path
+        assert response.header("x-should-retry") == "false", path
 
 
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
 @pytest.mark.gen_test
 async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(running):
     client = await running.client()
-    answer = await client.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
-    assert json.loads(answer.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")
+    response = await client.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
+    assert json.loads(response.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")
 
 
 @pytest.mark.gen_test
 async def test_the_right_base_url_at_the_root_needs_no_token_and_takes_no_slot(running):
     client = await running.client()
-    answer = await client.request("GET", "/v1/models", {})
-    assert (answer.status, running.bridge.overload.holding) == (404, 0)
+    response = await client.request("GET", "/v1/models", {})
+    assert (response.status, running.bridge.overload.holding) == (404, 0)
     for path in ("/v1x", "/nowhere/v1/models", "/dashboard/v1", "/"):
-        answer = await client.request("GET", path, running.headers)
-        assert b"base URL" not in answer.body
+        response = await client.request("GET", path, running.headers)
+        assert b"base URL" not in response.body
 
 
 @pytest.mark.gen_test
@@ -169,19 +169,19 @@ async def test_an_unknown_route_is_refused_in_the_dialect_of_its_provider(runnin
     client = await running.client()
     for provider in ("anthropic", "no-key", "openai", "keyless"):
         for path in ("/v1/threads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
-            answer = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
-            error = json.loads(answer.body)
+            response = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
+            error = json.loads(response.body)
             anthropic = provider in {"anthropic", "no-key"}
-            assert (answer.status, error.get("type")) == (404, "error" if anthropic else None)
-            assert answer.header("Request-Id" if anthropic else "X-Request-Id")
+            assert (response.status, error.get("type")) == (404, "error" if anthropic else None)
+            assert response.header("Request-Id" if anthropic else "X-Request-Id")
 
 
 @pytest.mark.gen_test
 async def test_who_asks_whether_anybody_is_there_needs_no_token(running):
     client = await running.client()
     for path in ("/anthropic/api/hello", "/anthropic/", "/openai/api/hello"):
-        answer = await client.request("HEAD", CONTROL + path, {})
-        assert (answer.status, answer.header("Content-Length")) == (200, "0")
+        response = await client.request("HEAD", CONTROL + path, {})
+        assert (response.status, response.header("Content-Length")) == (200, "0")
     assert (await client.request("GET", f"{CONTROL}/anthropic/api/hello", {})).status == 401
 
 
@@ -199,14 +199,14 @@ async def test_every_provider_answers_below_its_own_name(running):
     running.upstream.play(JSON)
     client = await running.client()
     for provider, target in (("openai", "/v1/models"), ("keyless", "/v1/models"), ("anthropic", "/v1/models")):
-        answer = await client.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
-        assert (answer.status, running.upstream.requests[-1].target) == (200, target)
+        response = await client.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
+        assert (response.status, running.upstream.requests[-1].target) == (200, target)
 
 
 @pytest.mark.gen_test
 async def test_nothing_says_which_software_answers(running):
     client = await running.client()
     for path in ("/healthz", "/nowhere", f"{CONTROL}/interceptions", f"{CONTROL}/openai/v1/nowhere"):
-        answer = await client.request("GET", path, {})
-        assert answer.header("Server") is None
-        assert b"ornado" not in answer.body
+        response = await client.request("GET", path, {})
+        assert response.header("Server") is None
+        assert b"ornado" not in response.body

@@ -48,25 +48,25 @@ async def test_before_the_first_byte_an_error_is_a_500_logged_once_without_secre
     monkeypatch.setattr(UpstreamClient, "open", fail)
     client = await running.client()
     path = running.path(conversation)
-    answer = await client.request(
+    response = await client.request(
         "POST", f"{path}?key={SECRET}", running.headers, conversation.request_body(stream=True)
     )
-    body = json.loads(answer.body)
-    assert (answer.status, body["error"], body["message"]) == (500, error, "Internal Server Error")
+    body = json.loads(response.body)
+    assert (response.status, body["error"], body["message"]) == (500, error, "Internal Server Error")
     line, *traceback = logged(caplog).splitlines()
-    request_id = answer.header("Request-Id") or answer.header("X-Request-Id")
+    request_id = response.header("Request-Id") or response.header("X-Request-Id")
     assert line == f"ERROR handlers.base: unexpected error: request_id={request_id} path={path}"
     assert traceback[0] == "Traceback (most recent call last):"
     assert "UnforeseenError: while X-Api-Key: " in traceback[-1]
     assert SECRET not in "".join(traceback)
     assert running.token not in caplog.text
     (recorded,) = await running.ended(1)
-    assert (recorded["id"], recorded["status"]) == (answer.header("X-AI-Bridge-Interception-Id"), "failed")
+    assert (recorded["id"], recorded["status"]) == (response.header("X-AI-Bridge-Interception-Id"), "failed")
     assert SECRET not in json.dumps(recorded)
     monkeypatch.undo()
     running.upstream.play(OK)
-    answer = await client.request("POST", path, running.headers, conversation.request_body(stream=False))
-    assert answer.status == 200
+    response = await client.request("POST", path, running.headers, conversation.request_body(stream=False))
+    assert response.status == 200
     await running.ended(2)
 
 
@@ -110,5 +110,5 @@ async def test_a_target_that_no_one_should_send_is_answered(running):
     for target in ("/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/b?q=%ff", "*", "/" + "x" * 60_000):
         for path in (target, f"/api/v2/aibridge/interceptions{target}", f"/api/v2/aibridge/openai{target}"):
             client = await running.client()
-            answer = await client.request("GET", path, running.headers)
-            assert answer.status in {400, 404}, path[:100]
+            response = await client.request("GET", path, running.headers)
+            assert response.status in {400, 404}, path[:100]

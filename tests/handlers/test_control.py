@@ -16,13 +16,13 @@ LIST = "/api/v2/aibridge/interceptions"
 async def test_an_answer_is_for_one_caller_and_is_not_to_be_kept(running):
     client = await running.client()
     for headers, status in ((running.headers, 200), ({}, 401)):
-        answer = await client.request("GET", LIST, headers)
-        assert (answer.status, answer.header("Cache-Control"), answer.header("Etag")) == (
+        response = await client.request("GET", LIST, headers)
+        assert (response.status, response.header("Cache-Control"), response.header("Etag")) == (
             status,
             "no-store" if status == 200 else None,
             None,
         )
-        assert answer.header("Content-Type") == "application/json"
+        assert response.header("Content-Type") == "application/json"
 
 
 @pytest.mark.gen_test
@@ -40,8 +40,8 @@ async def test_a_method_that_is_not_served_is_refused_and_those_that_are_named(r
     client = await running.client()
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
         for path, headers in ((LIST, running.headers), ("/healthz", {}), ("/readyz", {}), ("/metrics", {})):
-            answer = await client.request(method, path, headers, b"{}")
-            assert (answer.status, answer.header("Allow"), json.loads(answer.body)) == (
+            response = await client.request(method, path, headers, b"{}")
+            assert (response.status, response.header("Allow"), json.loads(response.body)) == (
                 405,
                 "GET, HEAD",
                 {"message": "Method Not Allowed"},
@@ -62,8 +62,8 @@ async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(runni
 
     monkeypatch.setattr(running.bridge.interceptions, "page", away)
     client = await running.client()
-    answer = await client.request("GET", LIST, running.headers)
-    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (
+    response = await client.request("GET", LIST, running.headers)
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
         503,
         "1",
         {"message": "The database cannot be reached at the moment. Please try again later."},

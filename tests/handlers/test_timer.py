@@ -35,13 +35,13 @@ class Clock:
         return self.seconds
 
 
-def told(answer):
+def summary(response):
     """The milliseconds in the header of an answer, by name in their order."""
-    parts = [re.fullmatch(r"(\w+);dur=(\d+\.\d{3})", part) for part in answer.header("Server-Timing").split(", ")]
+    parts = [re.fullmatch(r"(\w+);dur=(\d+\.\d{3})", part) for part in response.header("Server-Timing").split(", ")]
     return {part[1]: float(part[2]) for part in parts}
 
 
-async def ask(running, method="POST", path=None, headers=None, body=None):
+async def send(running, method="POST", path=None, headers=None, body=None):
     client = await running.client()
     body = CHAT.request_body(stream=False) if body is None and method == "POST" else body or b""
     return await client.request(method, path or running.path(CHAT), headers or running.headers, body)
@@ -93,15 +93,15 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
     sent = clock()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     await running.upstream.request()
-    asked = clock()
+    requested = clock()
     await running.get("/api/v2/aibridge/interceptions")
-    at_least = (clock() - asked) * 1000
+    at_least = (clock() - requested) * 1000
     head.set()
-    answer = await client.head()
+    response = await client.head()
     answered = clock()
     rest.set()
-    await client.rest(answer)
-    times = told(answer)
+    await client.rest(response)
+    times = summary(response)
     assert list(times) == ["auth", "admission", "record", "upstream", "dns", "connect"]
     assert times["upstream"] > max(at_least, times["dns"] + times["connect"])
     assert sum(list(times.values())[:4]) <= (answered - sent) * 1000
@@ -116,8 +116,8 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
 @pytest.mark.gen_test
 async def test_a_connection_that_was_there_takes_no_time_to_make(running):
     running.upstream.play(OK)
-    await ask(running)
-    assert list(told(await ask(running))) == ["auth", "admission", "record", "upstream"]
+    await send(running)
+    assert list(summary(await send(running))) == ["auth", "admission", "record", "upstream"]
     last, first = await running.ended(2)
     assert last["connecting"] is None
     assert first["connecting"] is not None
@@ -134,9 +134,9 @@ def test_several_connections_of_a_call_are_told_together():
 async def test_a_call_that_is_passed_on_waits_for_no_record(running):
     running.upstream.play(OK)
     connecting = ["dns", "connect"]
-    assert list(told(await ask(running, "GET", MODELS))) == ["auth", "admission", "upstream", *connecting]
-    assert list(told(await ask(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
-    assert (await ask(running, "GET", "/api/v2/aibridge/interceptions")).header("Server-Timing") is None
+    assert list(summary(await send(running, "GET", MODELS))) == ["auth", "admission", "upstream", *connecting]
+    assert list(summary(await send(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
+    assert (await send(running, "GET", "/api/v2/aibridge/interceptions")).header("Server-Timing") is None
 
 
 @pytest.mark.bridge(max_body_bytes=1000, rate_limit=9, rate_window=timedelta(hours=1))
@@ -152,13 +152,13 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
         (502, [*admitted, "record", "upstream"], {}),
     ]:
         running.upstream.scripts[:] = [(RESET,)]
-        answer = await ask(running, **request)
-        assert (answer.status, list(told(answer))) == (status, names)
+        response = await send(running, **request)
+        assert (response.status, list(summary(response))) == (status, names)
     (recorded,) = await running.ended(1)
     assert recorded["upstream_asked_at"] is not None
     assert heads(running) == {}
     running.bridge.lifecycle.draining = True
-    assert list(told(await ask(running))) == ["admission"]
+    assert list(summary(await send(running))) == ["admission"]
     running.bridge.lifecycle.draining = False
 
 
@@ -168,9 +168,9 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
 @pytest.mark.gen_test
 async def test_a_provider_that_was_not_asked_took_no_time(running):
     running.upstream.play(RESET)
-    await ask(running)
-    answer = await ask(running)
-    assert (answer.status, list(told(answer))) == (503, ["auth", "admission", "record"])
+    await send(running)
+    response = await send(running)
+    assert (response.status, list(summary(response))) == (503, ["auth", "admission", "record"])
     rejected, failed = await running.ended(2)
     assert (rejected["end_reason"], rejected["upstream_asked_at"]) == ("circuit_open", None)
     assert failed["started_at"] <= failed["upstream_asked_at"] <= failed["ended_at"]
@@ -183,16 +183,16 @@ async def test_both_tries_count_as_the_providers_time_and_the_last_is_recorded(r
     running.upstream.play(first, LIMITED)
     running.upstream.play(second, OK)
     clock = asyncio.get_running_loop().time
-    asking = asyncio.create_task(ask(running, path=running.path(MESSAGES), body=MESSAGES.request_body(stream=False)))
+    asking = asyncio.create_task(send(running, path=running.path(MESSAGES), body=MESSAGES.request_body(stream=False)))
     at_least, answered_at = 0, []
     for number, gate in enumerate((first, second)):
         await running.upstream.request(number)
-        asked = clock()
+        requested = clock()
         await running.get("/api/v2/aibridge/interceptions")
-        at_least += (clock() - asked) * 1000
+        at_least += (clock() - requested) * 1000
         answered_at.append(format_time(running.bridge.now()))
         gate.set()
-    assert told(await asking)["upstream"] > at_least
+    assert summary(await asking)["upstream"] > at_least
     (recorded,) = await running.ended(1)
     assert answered_at[0] <= recorded["upstream_asked_at"] <= answered_at[1]
     assert heads(running) == {"anthropic": 2}
@@ -208,11 +208,11 @@ async def test_the_pause_before_a_second_try_is_not_the_providers_time(running, 
         monkeypatch.setitem(running.bridge.providers, "openai", provider)
         clock = asyncio.get_running_loop().time
         began = clock()
-        answer = await ask(running)
+        response = await send(running)
         took = (clock() - began) * 1000
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    assert (response.status, json.loads(response.body)["message"]) == (
         502,
         "openai: no connection to the provider: it refused the connection.",
     )
-    assert sum(told(answer).values()) <= took - 50
+    assert sum(summary(response).values()) <= took - 50
     await running.ended(1)

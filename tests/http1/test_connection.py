@@ -141,7 +141,7 @@ def connect(http_server, http_port, io_loop):
         client.close()
 
 
-def told(answer):
+def summary(answer):
     body = json.loads(answer.body)
     return answer.status, body["method"], body["uri"], body["body"]
 
@@ -158,7 +158,7 @@ async def test_requests_sent_without_waiting_are_answered_one_behind_the_other(c
     assert stage.notes == ["begun"]
     stage.gate.set()
     for number in range(50):
-        assert told(await client.rest(await client.head())) == (200, "GET", f"/{number}", "")
+        assert summary(await client.rest(await client.head())) == (200, "GET", f"/{number}", "")
 
 
 @pytest.mark.gen_test
@@ -202,7 +202,7 @@ async def test_who_asks_whether_to_send_a_body_is_told_to_go_on(connect, stage):
     await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert (await client.head()).status == 100
     await client.send_raw(b"hi")
-    assert told(await client.rest(await client.head())) == (200, "POST", "/", "hi")
+    assert summary(await client.rest(await client.head())) == (200, "POST", "/", "hi")
 
 
 @pytest.mark.gen_test
@@ -266,7 +266,7 @@ async def test_a_client_that_leaves_early_is_noticed_and_the_next_is_served(conn
     stage.gate.set()
     other = await connect()
     await other.send_raw(GET % 2)
-    assert told(await other.rest(await other.head())) == (200, "GET", "/2", "")
+    assert summary(await other.rest(await other.head())) == (200, "GET", "/2", "")
 
 
 @pytest.mark.gen_test
@@ -278,7 +278,7 @@ async def test_what_the_client_does_not_take_is_waited_for_and_comes_in_order(co
     answer = await client.rest(answer)
     assert (answer.whole, answer.body, stage.notes[:3]) == (True, LARGE * 3, ["taken", "taken", "taken"])
     stage.gate.set()
-    assert told(await client.rest(await client.head())) == (200, "GET", "/7", "")
+    assert summary(await client.rest(await client.head())) == (200, "GET", "/7", "")
 
 
 @pytest.mark.gen_test
@@ -305,7 +305,7 @@ async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complet
 
 
 @pytest.mark.parametrize(
-    ("asked", "answered"),
+    ("requested", "answered"),
     [
         ("GET / HTTP/1.1\r\nHost: b", None),
         ("GET / HTTP/1.1\r\nHost: b\r\nConnection: close", "close"),
@@ -314,11 +314,11 @@ async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complet
     ],
 )
 @pytest.mark.gen_test
-async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, stage, asked, answered):
+async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, stage, requested, answered):
     stage.gate.set()
     client = await connect()
     for _ in range(1 if answered == "close" else 2):
-        await client.send_raw(f"{asked}\r\n\r\n".encode())
+        await client.send_raw(f"{requested}\r\n\r\n".encode())
         answer = await client.rest(await client.head())
         assert (answer.status, answer.header("Connection")) == (200, answered)
     if answered == "close":
@@ -351,7 +351,7 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
     stage.gate.set()
     client = await connect()
     await client.send_raw(GET % 1 + data)
-    assert told(await client.rest(await client.head())) == (200, "GET", "/1", "")
+    assert summary(await client.rest(await client.head())) == (200, "GET", "/1", "")
     answer = await client.rest(await client.head())
     assert (answer.status, answer.header("Connection")) == (status, "close")
     assert datetime.now(UTC) - parsedate_to_datetime(answer.header("Date")) < timedelta(minutes=1)
@@ -375,7 +375,7 @@ async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(
         stage.gate.set()
         client = await connect()
         await client.send_raw(GET % 2)
-        assert told(await client.rest(await client.head())) == (200, "GET", "/2", "")
+        assert summary(await client.rest(await client.head())) == (200, "GET", "/2", "")
         client.close()
         await until(lambda: not http_server.connections)
         await until(lambda: not held())
@@ -392,5 +392,5 @@ async def test_a_client_that_is_gone_before_it_was_accepted_leaves_nothing(http_
         gone.close()
     client = await connect()
     await client.send_raw(GET % 1)
-    assert told(await client.rest(await client.head())) == (200, "GET", "/1", "")
+    assert summary(await client.rest(await client.head())) == (200, "GET", "/1", "")
     await until(lambda: len(http_server.connections) + http_server._arriving == 1)

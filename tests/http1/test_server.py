@@ -49,9 +49,13 @@ async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(runni
     silent, slow = await running.client(), await running.client()
     await slow.send_raw(b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\nX-Slow")
     assert await silent.at_end() == b""
-    answer = await slow.rest(await slow.head())
+    response = await slow.rest(await slow.head())
     message = "The request cannot be read: its head did not come whole within 0.1 seconds."
-    assert (answer.status, answer.header("Connection"), json.loads(answer.body)) == (408, "close", {"message": message})
+    assert (response.status, response.header("Connection"), json.loads(response.body)) == (
+        408,
+        "close",
+        {"message": message},
+    )
     assert (await slow.at_end(), refusals) == (b"", [(Rule.LATE_HEAD, "127.0.0.1")])
 
 
@@ -136,9 +140,9 @@ async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_
     for number, client in enumerate(clients):
         await client.send_raw(b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"x" * 30_000)
         await until(lambda number=number: server.options.heads.total > min(number + 1, 3) * 30_000 or number == 3)
-    answer = await clients[0].rest(await clients[0].head())
+    response = await clients[0].rest(await clients[0].head())
     message = "The request cannot be read: too many requests are begun and not whole."
-    assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
+    assert (response.status, json.loads(response.body)) == (503, {"message": message})
     assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
     await clients[1].send_raw(b"\r\n\r\n")
     assert (await clients[1].head()).status == 200
@@ -170,12 +174,12 @@ async def test_a_server_that_retires_answers_one_more_request_on_each_connection
     server = serve_with(max_connections=9)
     first, second = await running.client(), await running.client()
     for client in (first, second):
-        answer = await client.request("GET", "/healthz", {})
-        assert (answer.status, answer.header("Connection")) == (200, None)
+        response = await client.request("GET", "/healthz", {})
+        assert (response.status, response.header("Connection")) == (200, None)
     retiring = asyncio.create_task(server.retire(60))
     for client in (first, second):
-        answer = await client.request("GET", "/healthz", {})
-        assert (answer.status, answer.header("Connection"), await client.at_end()) == (200, "close", b"")
+        response = await client.request("GET", "/healthz", {})
+        assert (response.status, response.header("Connection"), await client.at_end()) == (200, "close", b"")
     assert await retiring == 0
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", running.port)
@@ -190,13 +194,13 @@ async def test_a_request_under_way_outlasts_the_connections_that_only_wait(runni
     waiting, new, busy = [await running.client() for _ in range(3)]
     await waiting.request("GET", "/healthz", {})
     await busy.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await busy.head()
+    response = await busy.head()
     retiring = asyncio.create_task(server.retire(60))
     for client in (waiting, new):
         assert await client.at_end() == b""
     assert not retiring.done()
     gate.set()
-    assert (await busy.rest(answer)).whole
+    assert (await busy.rest(response)).whole
     # Its client was not told that it will be closed, so it is given the same time for one more request.
     assert await busy.at_end() == b""
     assert await retiring == 0
@@ -209,10 +213,10 @@ async def test_a_server_retires_no_longer_than_it_may(running, serve_with):
     server = serve_with(max_connections=9)
     busy = await running.client()
     await busy.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await busy.head()
+    response = await busy.head()
     assert await server.retire(0.05) == 1
     gate.set()
-    assert (await busy.rest(answer)).whole
+    assert (await busy.rest(response)).whole
 
 
 @pytest.mark.gen_test

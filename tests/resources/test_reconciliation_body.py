@@ -51,6 +51,6 @@ def test_a_body_that_is_no_object_is_refused():
 
 def test_without_days_it_is_the_month_until_yesterday():
     body = OPENAI | {"names": ["a", "b", "a"], "from": ""}
-    asked = ReconciliationBody.read(json.dumps(body).encode(), NOW)
-    assert asked == ("openai", DAY, datetime(2026, 9, 3, tzinfo=UTC), ("a", "b"))
+    requested = ReconciliationBody.read(json.dumps(body).encode(), NOW)
+    assert requested == ("openai", DAY, datetime(2026, 9, 3, tzinfo=UTC), ("a", "b"))
     assert ReconciliationBody.read(b'{"provider": "openai"}', DAY)[1:3] == (datetime(2026, 8, 1, tzinfo=UTC), DAY)

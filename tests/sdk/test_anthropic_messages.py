@@ -244,9 +244,9 @@ async def test_many_results_are_recorded_though_their_client_leaves_at_once(runn
     head, body = _results(*names)
     running.upstream.play(head, body)
     path = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_2/results"
-    answer = await client.request("GET", path, running.own_key)
+    response = await client.request("GET", path, running.own_key)
     client.close()
-    assert answer.body == body
+    assert response.body == body
     assert len(await running.ended(250)) == 250
 
 

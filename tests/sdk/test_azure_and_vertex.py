@@ -74,8 +74,8 @@ async def test_azure_openai_calls_a_deployment(clouds):
     async with AsyncAzureOpenAI(
         azure_endpoint=address(clouds, "azure"), api_version="2024-10-21", api_key=clouds.token, max_retries=0
     ) as client:
-        answer = await client.chat.completions.create(model="my-gpt", messages=HELLO, stream=True)
-        texts = [choice.delta.content async for chunk in answer for choice in chunk.choices]
+        response = await client.chat.completions.create(model="my-gpt", messages=HELLO, stream=True)
+        texts = [choice.delta.content async for chunk in response for choice in chunk.choices]
     assert texts == ["Hi", None]
     target = "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21"
     assert sent(clouds) == (target, [("Api-Key", "azure-key")])

@@ -112,9 +112,9 @@ def read_events(stream):
 @pytest.mark.gen_test
 async def test_boto3_converses(running, runtime):
     running.upstream.play(*answer(CONVERSED))
-    told = await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
-    assert told["output"] == CONVERSED["output"]
-    assert told["ResponseMetadata"]["RequestId"] == "request-1"
+    result = await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    assert result["output"] == CONVERSED["output"]
+    assert result["ResponseMetadata"]["RequestId"] == "request-1"
     assert check_request(running, "converse") == {"messages": MESSAGES}
     (recorded,) = await running.ended(1)
     assert essence(recorded) == CONVERSE_RECORD
@@ -124,10 +124,10 @@ async def test_boto3_converses(running, runtime):
 @pytest.mark.gen_test
 async def test_boto3_converses_in_a_stream(running, runtime):
     running.upstream.play(*event_stream([event(*each) for each in CONVERSE_EVENTS]))
-    told = await runtime(
+    result = await runtime(
         "converse_stream", lambda answer: read_events(answer["stream"]), modelId=ARN, messages=MESSAGES
     )
-    assert told == [{kind: payload} for kind, payload in CONVERSE_EVENTS]
+    assert result == [{kind: payload} for kind, payload in CONVERSE_EVENTS]
     check_request(running, "converse-stream")
     (recorded,) = await running.ended(1)
     assert essence(recorded) == CONVERSE_RECORD | {"streaming": True}
@@ -138,8 +138,8 @@ async def test_boto3_invokes_claude(running, runtime):
     message = CLAUDE_EVENTS[0]["message"] | {"usage": {"input_tokens": 8, "output_tokens": 5}}
     running.upstream.play(*answer(message))
     body = json.dumps(CLAUDE_REQUEST).encode()
-    told = await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
-    assert json.loads(told) == message
+    result = await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
+    assert json.loads(result) == message
     assert check_request(running, "invoke") == CLAUDE_REQUEST
     assert running.upstream.requests[0].body == body
     (recorded,) = await running.ended(1)
@@ -160,13 +160,13 @@ async def test_boto3_invokes_another_model_whose_tokens_stand_in_the_head(runnin
 async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
     body = json.dumps(CLAUDE_REQUEST).encode()
-    told = await runtime(
+    result = await runtime(
         "invoke_model_with_response_stream",
         lambda answer: [json.loads(each["chunk"]["bytes"]) for each in answer["body"]],
         modelId=ARN,
         body=body,
     )
-    assert told == CLAUDE_EVENTS
+    assert result == CLAUDE_EVENTS
     check_request(running, "invoke-with-response-stream")
     (recorded,) = await running.ended(1)
     assert essence(recorded) == record_of(streaming=True, user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])

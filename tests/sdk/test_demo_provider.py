@@ -65,9 +65,9 @@ async def test_a_tool_loop_is_two_calls_of_which_only_the_first_has_a_prompt_and
     second = await anthropic.messages.create(model="demo", max_tokens=99, messages=turns, tools=tools)
     assert call.id in second.content[0].text
 
-    answered, asked = await running.ended(2)
-    assert essence(asked)["user_prompts"] == [WEATHER]
-    assert essence(asked)["tool_usages"] == [(call.id, "get_weather", '{"city": "demo"}')]
+    answered, requested = await running.ended(2)
+    assert essence(requested)["user_prompts"] == [WEATHER]
+    assert essence(requested)["tool_usages"] == [(call.id, "get_weather", '{"city": "demo"}')]
     assert essence(answered)["user_prompts"] == []
     assert essence(answered)["tool_usages"] == []
 

@@ -45,9 +45,9 @@ def sent(running):
 @pytest.mark.gen_test
 async def test_a_blocking_call_is_recorded_with_thoughts_calls_and_tokens(running, client):
     running.upstream.play(*whole(WHOLE))
-    answer = await client.models.generate_content(model="gemini-3-pro", contents="Hello")
-    assert answer.candidates[0].content.parts[1].text == "Grüße 🐢"
-    assert [call.name for call in answer.function_calls or ()] == ["weather", "now"]
+    response = await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    assert response.candidates[0].content.parts[1].text == "Grüße 🐢"
+    assert [call.name for call in response.function_calls or ()] == ["weather", "now"]
     target, credentials, body = sent(running)
     assert (target, credentials) == ("/v1/models/gemini-3-pro:generateContent", ["AIza-of-the-bridge"])
     assert body["contents"] == [{"parts": [{"text": "Hello"}], "role": "user"}]

@@ -25,8 +25,8 @@ async def message(client, questions):
         # The mark of a cache moves to the end of the conversation.
         block = {"type": "text", "text": question, "cache_control": {"type": "ephemeral"}}
         said = [*messages, {"role": "user", "content": [block]}]
-        answer = await client.messages.create(model="demo", max_tokens=99, system="Be brief.", messages=said)
-        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer.content}]
+        response = await client.messages.create(model="demo", max_tokens=99, system="Be brief.", messages=said)
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": response.content}]
 
 
 async def respond(client, questions):

@@ -48,9 +48,9 @@ class Wiring:
         return client
 
 
-def whole(answer: Mapping[str, Any], status: int = 200, **headers: str) -> list[Step]:
+def whole(response: Mapping[str, Any], status: int = 200, **headers: str) -> list[Step]:
     """Steps that answer with one JSON object; `_` in a header's name stands for `-`."""
-    body = json.dumps(answer).encode()
+    body = json.dumps(response).encode()
     return [_head(status, headers | {"Content-Type": "application/json", "Content-Length": str(len(body))}), body]
 
 

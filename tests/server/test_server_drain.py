@@ -80,15 +80,15 @@ async def begin(server, token, model):
     client = await server.client()
     body = json.dumps(MESSAGES.request | {"model": model, "stream": True}).encode()
     await client.send("POST", PATH, {"X-Api-Key": token}, body)
-    answer = await client.head()
-    assert await client.piece(answer) == FIRST
-    return client, answer
+    response = await client.head()
+    assert await client.piece(response) == FIRST
+    return client, response
 
 
 async def refused(server, token):
     client = await server.client()
-    answer = await client.request("POST", PATH, {"X-Api-Key": token}, MESSAGES.request_body(stream=True))
-    return answer.status, answer.header("Connection"), json.loads(answer.body)["message"], await client.at_end()
+    response = await client.request("POST", PATH, {"X-Api-Key": token}, MESSAGES.request_body(stream=True))
+    return response.status, response.header("Connection"), json.loads(response.body)["message"], await client.at_end()
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -100,18 +100,18 @@ async def test_fifty_streams_end_whole_in_time_or_are_told_why(server, upstream,
     assert (await server.get("/readyz"))[0] == 503
     assert await refused(server, token) == (503, "close", SHUTTING_DOWN, b"")
     upstream.gate.set()
-    for client, answer in ending:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
+    for client, response in ending:
+        await client.rest(response)
+        assert (bytes(response.body), response.whole) == (MESSAGES.stream, True)
     assert await refused(server, token) == (503, "close", SHUTTING_DOWN, b"")
-    for client, answer in endless:
-        await client.rest(answer)
-        error, end = bytes(answer.body).removeprefix(FIRST + b"event: error\ndata: ").split(b"\n", 1)
-        assert (json.loads(error)["error"]["message"], end, answer.whole) == (SHUTTING_DOWN, b"\n", False)
+    for client, response in endless:
+        await client.rest(response)
+        error, end = bytes(response.body).removeprefix(FIRST + b"event: error\ndata: ").split(b"\n", 1)
+        assert (json.loads(error)["error"]["message"], end, response.whole) == (SHUTTING_DOWN, b"\n", False)
     assert await server.ended() == 0
     recorded = {document["_id"]: document async for document in database.interceptions.find()}
     for reason, streams in {"completed": ending, "server_shutdown": endless}.items():
-        ids = [UUID(answer.header("X-AI-Bridge-Interception-Id")) for _, answer in streams]
+        ids = [UUID(response.header("X-AI-Bridge-Interception-Id")) for _, response in streams]
         assert Counter(recorded.pop(id_)["end_reason"] for id_ in ids) == {reason: STREAMS // 2}
     assert recorded == {}
     assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [

@@ -78,9 +78,9 @@ def stream(token):
         server.stdout.find("interceptions")
         client = await server.client()
         await client.send("POST", PATH, {"X-Api-Key": token()}, MESSAGES.request_body(stream=True))
-        answer = await client.head()
-        assert await client.piece(answer) == FIRST
-        return client, answer
+        response = await client.head()
+        assert await client.piece(response) == FIRST
+        return client, response
 
     return stream
 
@@ -88,7 +88,7 @@ def stream(token):
 @pytest.mark.gen_test(timeout=60)
 async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go(start, stream, gate, token, data_dir):
     server = start("--aibridge-drain-timeout", "1h")
-    client, answer = await stream(server)
+    client, response = await stream(server)
     waiting = await server.client()
     listening = await server.client()
     await listening.send("GET", "/api/v2/aibridge/interceptions/live", {"X-Api-Key": token()})
@@ -115,8 +115,8 @@ async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go
     await listening.rest(heard)  # who listens is let go at once: he would hold up the stop
     assert heard.whole
     gate.set()
-    await client.rest(answer)
-    assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
+    await client.rest(response)
+    assert (bytes(response.body), response.whole) == (MESSAGES.stream, True)
     assert await server.ended() == 0
     await_end(mongod)
     assert running_uri(data_dir) is None
@@ -128,11 +128,11 @@ async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go
 @pytest.mark.gen_test(timeout=120)
 async def test_what_drain_timeout_or_a_kill_broke_off_the_next_server_shows_so(start, stream, token):
     server = start("--aibridge-drain-timeout", "100ms")
-    client, answer = await stream(server)
+    client, response = await stream(server)
     server.send(signal.SIGINT)
-    await client.rest(answer)
-    assert answer.body.startswith(FIRST + b"event: error\n")
-    assert not answer.whole
+    await client.rest(response)
+    assert response.body.startswith(FIRST + b"event: error\n")
+    assert not response.whole
     assert await server.ended() == 0
     server.stderr.find("WARNING aibridge: drain-timeout is over: 1 requests were ended")
 
@@ -142,24 +142,24 @@ async def test_what_drain_timeout_or_a_kill_broke_off_the_next_server_shows_so(s
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_shutdown")
     assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"]
     await asyncio.to_thread(server.stdout.find, f"Token of user demo, kept in .*:  {first_token}$")
-    client, answer = await stream(server)
+    client, response = await stream(server)
     (mongod,) = server.children()
     server.send(signal.SIGKILL)
     assert await server.ended() == -signal.SIGKILL
 
     successor = start()
     await_end(mongod)
-    await client.rest(answer)
-    assert (bytes(answer.body), answer.whole) == (FIRST, False)
+    await client.rest(response)
+    assert (bytes(response.body), response.whole) == (FIRST, False)
     recorded, _ = await successor.interceptions(first_token, 2)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_crashed")
-    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id")
+    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id")
 
 
 @pytest.mark.gen_test(timeout=60)
 async def test_sighup_changes_nothing_and_a_second_sigterm_ends_the_server_at_once(start, stream, token):
     server = start()
-    client, answer = await stream(server)
+    client, response = await stream(server)
     (mongod,) = server.children()
     server.send(signal.SIGHUP)
     await asyncio.to_thread(server.stderr.find, "INFO aibridge: SIGHUP has no effect on a server of one process$")
@@ -174,5 +174,5 @@ async def test_sighup_changes_nothing_and_a_second_sigterm_ends_the_server_at_on
     assert await server.ended() == 1
     server.stderr.find("WARNING aibridge: second signal: exiting at once")
     await_end(mongod)
-    await client.rest(answer)
-    assert (bytes(answer.body), answer.whole) == (FIRST, False)
+    await client.rest(response)
+    assert (bytes(response.body), response.whole) == (FIRST, False)

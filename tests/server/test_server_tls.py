@@ -50,17 +50,17 @@ def trusting(authority):  # noqa: F811 - the fixture
 async def get(port, tls, path, *, method="GET", headers="", body=b""):
     """One request on a connection of its own: the status, the body, and what TLS agreed on."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-    told = writer.get_extra_info("ssl_object")
-    agreed = (told.selected_alpn_protocol(), told.version(), told.getpeercert(binary_form=True))
+    result = writer.get_extra_info("ssl_object")
+    agreed = (result.selected_alpn_protocol(), result.version(), result.getpeercert(binary_form=True))
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    answer = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = int(answer.lower().partition("content-length: ")[2].split()[0])
+    response = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = int(response.lower().partition("content-length: ")[2].split()[0])
     rest = await reader.readexactly(length)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
-    return int(answer.split()[1]), rest, agreed
+    return int(response.split()[1]), rest, agreed
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -72,8 +72,8 @@ async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_
     _, large, _ = await get(port, trusting, "/openapi.json")
     assert large.endswith(b"}")
     assert f"https://127.0.0.1:{port}/" in server.stdout.find(r"https://127\.0\.0\.1:\d+/\S*")[0]
-    status, answer, _ = await get(port, trusting, "/v1/chat/completions", method="POST", body=b"{}")
-    assert (status, f"https://127.0.0.1:{port}/api/v2/aibridge" in answer.decode()) == (404, True)
+    status, response, _ = await get(port, trusting, "/v1/chat/completions", method="POST", body=b"{}")
+    assert (status, f"https://127.0.0.1:{port}/api/v2/aibridge" in response.decode()) == (404, True)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"HTTP/1.1" not in await reader.read()

@@ -384,7 +384,7 @@ async def test_a_switch_of_protocols_is_no_answer(upstream, client):
 def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_open(
     *, io_loop, upstream, client, raw, cut, end, method
 ):
-    async def ask() -> None:
+    async def send() -> None:
         upstream.scripts = [[raw[:cut], raw[cut:], end]]
         try:
             response = await client.open(method, upstream.url, [], b"")
@@ -396,7 +396,7 @@ def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_o
             response.close()
         await until(lambda: not client._connections._open)
 
-    io_loop.run_sync(ask)
+    io_loop.run_sync(send)
 
 
 @pytest.mark.parametrize(

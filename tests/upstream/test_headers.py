@@ -128,7 +128,7 @@ def test_further_headers_stay_by_name_or_by_what_is_in_them():
 
 
 @pytest.mark.parametrize(
-    ("method", "length", "told"),
+    ("method", "length", "result"),
     [
         ("POST", 9, b"Content-Length: 9\r\n"),
         ("POST", 0, b"Content-Length: 0\r\n"),
@@ -137,11 +137,11 @@ def test_further_headers_stay_by_name_or_by_what_is_in_them():
         ("HEAD", 0, b""),
     ],
 )
-def test_a_head_is_what_was_given_with_host_before_and_length_behind(method, length, told):
+def test_a_head_is_what_was_given_with_host_before_and_length_behind(method, length, result):
     headers = [("B", "1"), ("A", "caf\xc3\xa9"), ("B", "2"), ("Empty", "")]
     assert request_head(method, "/v1/a%2Fb?q=\xfc", "[::1]:80", headers, length) == (
         method.encode() + b" /v1/a%2Fb?q=\xfc HTTP/1.1\r\nHost: [::1]:80\r\n"
-        b"B: 1\r\nA: caf\xc3\xa9\r\nB: 2\r\nEmpty: \r\n" + told + b"\r\n"
+        b"B: 1\r\nA: caf\xc3\xa9\r\nB: 2\r\nEmpty: \r\n" + result + b"\r\n"
     )
 
 

@@ -39,7 +39,7 @@ async def tampering(address: Address, fault: Fault):
         tasks.append(asyncio.current_task())
         there, here = await asyncio.open_connection(address.host, address.port)
         transports.extend((writer.transport, here.transport))
-        await asyncio.gather(requests(reader, here), answers(there, writer))
+        await asyncio.gather(requests(reader, here), responses(there, writer))
 
     async def requests(reader, here):
         with suppress(ConnectionError):
@@ -48,7 +48,7 @@ async def tampering(address: Address, fault: Fault):
         if not fault.stays:
             here.transport.abort()
 
-    async def answers(there, writer):
+    async def responses(there, writer):
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             if fault.holds:
                 writer.write(await there.readuntil(b"\r\n\r\n"))

@@ -83,11 +83,11 @@ def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, 
 
 @each_response(below=SMALL)
 def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading):
-    asked = reader()
+    requested = reader()
     for at in range(0, len(body), 7):
-        asked.feed(body[at : at + 7])
-        asked.result()
-    assert asked.result() == reading
+        requested.feed(body[at : at + 7])
+        requested.result()
+    assert requested.result() == reading
 
 
 @each_response(stream=True, without=b"\r")
@@ -131,10 +131,10 @@ def test_a_stream_reads_the_same_however_its_json_is_spelled(reader, body, readi
     chunks = []
     for event in Decoder().feed(body):
         try:
-            told = json.loads(event.data)
+            result = json.loads(event.data)
         except ValueError:
             data = event.data
         else:
-            data = spelled(told | more if isinstance(told, dict) else told, space, name).encode()
+            data = spelled(result | more if isinstance(result, dict) else result, space, name).encode()
         chunks.append(b"event: %b\ndata: %b\n\n" % (event.name.encode(), data))
     assert read(reader(), chunks) == reading

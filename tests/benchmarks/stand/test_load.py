@@ -110,7 +110,7 @@ def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 503"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", "closed before the response was whole"),
@@ -118,9 +118,9 @@ def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
         (b"", "closed before the response was whole"),
     ],
 )
-def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, answer, reason):
+def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, response, reason):
     log = tmp_path / "log"
-    script = WRONG.format(answer=answer)
+    script = WRONG.format(answer=response)
     process = Process([sys.executable, "-c", script], log=log, cores=os.sched_getaffinity(0))
     try:
         while not log.read_text().endswith("\n"):

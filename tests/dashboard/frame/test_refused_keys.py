@@ -45,8 +45,8 @@ def provider():
 def list_models(site, token):
     request = Request(f"{site.url}{API}/openai/v1/models", headers={"Authorization": f"Bearer {token}"})
     try:
-        with urlopen(request) as answer:
-            return json.load(answer)
+        with urlopen(request) as response:
+            return json.load(response)
     except HTTPError as error:
         error.close()
         return error.code

@@ -134,7 +134,7 @@ def _admits(address: str, command: dict[str, object]) -> bool:
 def _role(address: str) -> str:
     try:
         with _member(address, 1) as client:
-            answer = client.admin.command("hello")
+            response = client.admin.command("hello")
     except PyMongoError:
         return "unavailable"
-    return "primary" if answer["isWritablePrimary"] else "secondary" if answer["secondary"] else "starting"
+    return "primary" if response["isWritablePrimary"] else "secondary" if response["secondary"] else "starting"

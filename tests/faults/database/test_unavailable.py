@@ -85,11 +85,11 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
                 "version": VERSION,
             }
             assert await ready(server) == (503, away)
-            asked = scenario.provider.asked.total()
+            requested = scenario.provider.asked.total()
             during = len(load.seen)
             await load.more(CALLS)
             assert {seen.status for seen in load.seen[during:]} == {503}
-            assert scenario.provider.asked.total() == asked
+            assert scenario.provider.asked.total() == requested
         await database_is(server, "ok", RECOVERY_SECONDS)
         await load.more(CALLS)
     refused = [seen for seen in load.seen if not seen.served]

@@ -152,8 +152,8 @@ class Storm:
         head += f"Content-Length: {len(fate.body)}\r\n\r\n"
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await client.send_raw((head.encode() + fate.body)[: fate.sent])
-            answer = await client.head()
-            if interception_id := answer.header("X-AI-Bridge-Interception-Id"):
+            response = await client.head()
+            if interception_id := response.header("X-AI-Bridge-Interception-Id"):
                 self.begun.add(UUID(interception_id))
-            return (await client.rest(answer)).status
+            return (await client.rest(response)).status
         return None

@@ -79,9 +79,9 @@ class Worker:
 async def metric(server, name):
     """The sum of a metric over its labels."""
     client = await server.client()
-    answer = await client.request("GET", "/metrics", {})
+    response = await client.request("GET", "/metrics", {})
     await client.closed()
-    found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", answer.body.decode(), re.MULTILINE)
+    found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", response.body.decode(), re.MULTILINE)
     return sum(map(float, found))
 
 

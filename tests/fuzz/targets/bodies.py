@@ -73,9 +73,9 @@ def check(data: bytes) -> None:
     prompt = summary.user_prompt.prompt if summary.user_prompt else ""
     assert is_storable([summary.model, prompt, summary.answered_tool_call_id or "", summary.session_hint or ""])
     with suppress(RecursionError):
-        told = json.loads(body)
-        assert told["model"].encode("utf-16", "surrogatepass").decode("utf-16", "replace") == summary.model
-        assert bool(told.get("stream")) is summary.stream
+        result = json.loads(body)
+        assert result["model"].encode("utf-16", "surrogatepass").decode("utf-16", "replace") == summary.model
+        assert bool(result.get("stream")) is summary.stream
 
 
 def _outcome(api: Api, body: bytes, shortened: Callable[[bytes], bytes] = bytes) -> RequestSummary | None:

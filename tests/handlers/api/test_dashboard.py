@@ -45,19 +45,19 @@ async def fetch(running, path, **headers):
     return await client.request("GET", path, headers)
 
 
-def policy(answer):
-    directives = (directive.split() for directive in answer.header("Content-Security-Policy").split(";"))
+def policy(response):
+    directives = (directive.split() for directive in response.header("Content-Security-Policy").split(";"))
     return {name: values for name, *values in directives}
 
 
 @installed
 @pytest.mark.gen_test
 async def test_the_page_is_served_without_a_token_and_allows_only_its_own_scripts(running, edition, index):
-    answer = await fetch(running, "/")
+    response = await fetch(running, "/")
     digest = base64.b64encode(hashlib.sha256(with_edition(MAP, edition).encode()).digest()).decode()
-    assert (answer.status, answer.body.decode(), answer.header("Cache-Control")) == (200, index, "no-cache")
-    assert answer.header("Content-Type") == "text/html; charset=utf-8"
-    assert policy(answer) == {
+    assert (response.status, response.body.decode(), response.header("Cache-Control")) == (200, index, "no-cache")
+    assert response.header("Content-Type") == "text/html; charset=utf-8"
+    assert policy(response) == {
         "default-src": ["'none'"],
         "script-src": ["'self'", f"'sha256-{digest}'"],
         "style-src": ["'self'"],
@@ -69,21 +69,21 @@ async def test_the_page_is_served_without_a_token_and_allows_only_its_own_script
         "require-trusted-types-for": ["'script'"],
         "trusted-types": ["'none'"],
     }
-    assert answer.header("X-Content-Type-Options") == "nosniff"
-    assert answer.header("Referrer-Policy") == "no-referrer"
-    assert answer.header("Cross-Origin-Resource-Policy") == "same-origin"
+    assert response.header("X-Content-Type-Options") == "nosniff"
+    assert response.header("Referrer-Policy") == "no-referrer"
+    assert response.header("Cross-Origin-Resource-Policy") == "same-origin"
 
 
 @installed
 @pytest.mark.gen_test
 async def test_the_api_is_a_page_by_the_same_policy(running, edition):
-    answer, index = await fetch(running, "/docs"), await fetch(running, "/")
+    response, index = await fetch(running, "/docs"), await fetch(running, "/")
     source = with_edition((ROOT / DOCS).read_text(), edition)
     digest = base64.b64encode(
         hashlib.sha256(re.search(r'<script type="importmap">(.*?)</script>', source, re.DOTALL)[1].encode()).digest()
     ).decode()
-    assert (answer.status, answer.body.decode()) == (200, source)
-    assert policy(answer) == policy(index) | {"script-src": ["'self'", f"'sha256-{digest}'"]}
+    assert (response.status, response.body.decode()) == (200, source)
+    assert policy(response) == policy(index) | {"script-src": ["'self'", f"'sha256-{digest}'"]}
 
 
 @pytest.mark.gen_test
@@ -91,10 +91,10 @@ async def test_each_of_its_files_is_served(running):
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
     client = await running.client()
     for name in OWN:
-        answer = await client.request("GET", f"/dashboard/{name}", {})
-        assert (answer.status, bytes(answer.body)) == (200, (ROOT / name).read_bytes()), name
-        assert answer.header("Content-Type") == kinds[name.rpartition(".")[2]]
-        assert policy(answer)["script-src"] == ["'self'"]
+        response = await client.request("GET", f"/dashboard/{name}", {})
+        assert (response.status, bytes(response.body)) == (200, (ROOT / name).read_bytes()), name
+        assert response.header("Content-Type") == kinds[name.rpartition(".")[2]]
+        assert policy(response)["script-src"] == ["'self'"]
 
 
 @installed
@@ -158,9 +158,9 @@ ELSEWHERE = (
 async def test_nothing_else_of_the_folder_or_beside_it_is_served(running):
     client = await running.client()
     for name in ELSEWHERE:
-        answer = await client.request("GET", f"/dashboard/{name}", {})
-        assert answer.status == 404
-        assert json.loads(answer.body) == {"message": f"not found: GET /dashboard/{name}"}
+        response = await client.request("GET", f"/dashboard/{name}", {})
+        assert response.status == 404
+        assert json.loads(response.body) == {"message": f"not found: GET /dashboard/{name}"}
 
 
 @pytest.mark.gen_test
@@ -181,26 +181,27 @@ async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
     named = re.findall(r'"(?:\./)?dashboard/([^"]+)"', index)
     assert len(named) > len(OWN) / 2
     for name in named:
-        answer = await client.request("GET", f"/dashboard/{name}", {})
-        assert (answer.status, bytes(answer.body)) == (200, (ROOT / name.removeprefix(f"{edition}/")).read_bytes()), (
-            name
-        )
-        assert answer.header("Cache-Control") == "public, max-age=31536000, immutable"
+        response = await client.request("GET", f"/dashboard/{name}", {})
+        assert (response.status, bytes(response.body)) == (
+            200,
+            (ROOT / name.removeprefix(f"{edition}/")).read_bytes(),
+        ), name
+        assert response.header("Cache-Control") == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.gen_test
 async def test_a_file_of_another_edition_is_the_present_one_and_not_kept(running):
     for name in ("0123456789abcdef/js/main.js", "js/main.js"):
-        answer = await fetch(running, f"/dashboard/{name}")
-        assert (answer.status, bytes(answer.body)) == (200, (ROOT / "js/main.js").read_bytes())
-        assert answer.header("Cache-Control") == "no-cache"
+        response = await fetch(running, f"/dashboard/{name}")
+        assert (response.status, bytes(response.body)) == (200, (ROOT / "js/main.js").read_bytes())
+        assert response.header("Cache-Control") == "no-cache"
 
 
 @pytest.mark.gen_test
 async def test_who_takes_gzip_gets_it(running):
-    answer = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
-    assert (answer.header("Content-Encoding"), answer.header("Vary")) == ("gzip", "Accept-Encoding")
-    assert gzip.decompress(answer.body) == (ROOT / "js/app.js").read_bytes()
+    response = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
+    assert (response.header("Content-Encoding"), response.header("Vary")) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(response.body) == (ROOT / "js/app.js").read_bytes()
 
 
 @installed
@@ -214,9 +215,9 @@ async def test_what_stands_behind_the_address_changes_nothing(running, index):
 @pytest.mark.gen_test
 async def test_head_is_answered_and_nothing_can_be_sent(running):
     client = await running.client()
-    answer = await client.request("HEAD", "/dashboard/js/main.js", {})
-    assert answer.status == 200
-    assert answer.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
+    response = await client.request("HEAD", "/dashboard/js/main.js", {})
+    assert response.status == 200
+    assert response.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
     refused = await client.request("POST", "/", {})
     assert (refused.status, refused.header("Allow")) == (405, "GET, HEAD")
 

@@ -46,9 +46,9 @@ def unread(running, http_server):
         waiting = sum(not one.writer.drained for one in http_server.connections)
         client = await running.client(receive_buffer=4096)
         await client.send("GET", path, running.headers)
-        answer = await client.head()
+        response = await client.head()
         await until(lambda: sum(not one.writer.drained for one in http_server.connections) > waiting)
-        return client, answer
+        return client, response
 
     return unread
 
@@ -108,11 +108,11 @@ async def test_an_unread_answer_holds_its_share_until_it_is_taken(running, recor
     await record()
     larger = {"$set": {"user_agent": 10 * LARGE}}
     await running.bridge.database.interceptions.update_one({"_id": UUID(int=1)}, larger)
-    client, answer = await unread(path)
+    client, response = await unread(path)
     assert len(running.bridge.shares.requests) == 1
-    await client.rest(answer)
-    assert answer.whole
-    assert json.loads(answer.body)
+    await client.rest(response)
+    assert response.whole
+    assert json.loads(response.body)
     await until(lambda: len(running.bridge.shares.requests) == 0)
 
 
@@ -120,9 +120,9 @@ async def test_an_unread_answer_holds_its_share_until_it_is_taken(running, recor
 async def test_a_client_that_takes_nothing_of_a_page_is_cut(running, record, unread, monkeypatch):
     await record()
     monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
-    client, answer = await unread(LIST)
+    client, response = await unread(LIST)
     await until(lambda: len(running.bridge.shares.requests) == 0)
-    assert not (await client.rest(answer)).whole
+    assert not (await client.rest(response)).whole
 
 
 @pytest.mark.gen_test

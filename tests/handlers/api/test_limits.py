@@ -72,9 +72,9 @@ def two(io_loop, running, bridge_settings, round_seconds):
     io_loop.run_sync(close)
 
 
-def refused_with(answer, opening):
+def refused_with(response, opening):
     """Whether a limit refused the call, with this message and how much is used."""
-    status, said = message(answer)
+    status, said = message(response)
     return status == 429 and said.startswith(opening + " ")
 
 
@@ -85,8 +85,8 @@ async def call(bridge, conversation=CHAT, headers=None):
     return await client.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
 
 
-def message(answer):
-    return answer.status, json.loads(answer.body).get("message")
+def message(response):
+    return response.status, json.loads(response.body).get("message")
 
 
 async def hold(bridge, gate):
@@ -111,12 +111,12 @@ async def free(*bridges):
 async def test_two_bridges_share_the_rate_of_a_token(two, running):
     one, other = two
     running.upstream.play(OK)
-    told = [(await call(bridge)).header("X-RateLimit-Remaining") for bridge in (one, other, one)]
-    assert told == ["2", "1", "0"]
+    result = [(await call(bridge)).header("X-RateLimit-Remaining") for bridge in (one, other, one)]
+    assert result == ["2", "1", "0"]
     for bridge in two:
-        answer = await call(bridge)
-        assert refused_with(answer, RATE_LIMITED)
-        assert 98 < int(answer.header("retry-after-ms")) / 1000 <= int(answer.header("Retry-After")) <= 100
+        response = await call(bridge)
+        assert refused_with(response, RATE_LIMITED)
+        assert 98 < int(response.header("retry-after-ms")) / 1000 <= int(response.header("Retry-After")) <= 100
     assert (await call(other, headers=await running.user("grace"))).status == 200
     assert len(running.upstream.requests) == 4
 
@@ -143,10 +143,10 @@ async def one_user_has_three_requests(one, other, running):
     ]
     assert statuses == [200, 200, 200]
     for bridge in (one, other):
-        answer = await call(bridge, headers=tokens[3])
-        assert refused_with(answer, USER_RATE_LIMITED)
-        assert answer.header("X-RateLimit-Limit") == "3"
-        assert 98 < int(answer.header("retry-after-ms")) / 1000 <= 100
+        response = await call(bridge, headers=tokens[3])
+        assert refused_with(response, USER_RATE_LIMITED)
+        assert response.header("X-RateLimit-Limit") == "3"
+        assert 98 < int(response.header("retry-after-ms")) / 1000 <= 100
         await free(one, other)
     assert (await call(other, headers=await running.user("grace"))).status == 200
     assert len(running.upstream.requests) == 4
@@ -163,8 +163,8 @@ async def test_two_bridges_share_the_slots_of_the_server(two, running):
     one, other = two
     gate = asyncio.Event()
     client = await hold(one, gate)
-    answer = await call(other, MESSAGES)
-    assert (message(answer), answer.header("retry-after-ms")) == ((503, AT_CAPACITY), "1000")
+    response = await call(other, MESSAGES)
+    assert (message(response), response.header("retry-after-ms")) == ((503, AT_CAPACITY), "1000")
     gate.set()
     assert (await client.rest(await client.head())).body == b"{}"
     await free(one)
@@ -177,9 +177,9 @@ async def test_two_bridges_share_the_slots_of_a_user_and_a_refusal_consumes_noth
     one, other = two
     gate = asyncio.Event()
     client = await hold(one, gate)
-    answer = await call(other)
-    assert refused_with(answer, USER_AT_CAPACITY)
-    assert answer.header("X-RateLimit-Remaining") == "4"
+    response = await call(other)
+    assert refused_with(response, USER_AT_CAPACITY)
+    assert response.header("X-RateLimit-Remaining") == "4"
     gate.set()
     await client.rest(await client.head())
     await free(one)

@@ -62,9 +62,9 @@ async def with_secrets(running):
 
 
 async def found(running, q, headers=None, more=""):
-    status, answer = await running.get(f"{LIST}?q={quote(q)}{more}", headers)
-    assert status == 200, answer
-    return answer["count"], [UUID(shown["id"]).int for shown in answer["results"]]
+    status, response = await running.get(f"{LIST}?q={quote(q)}{more}", headers)
+    assert status == 200, response
+    return response["count"], [UUID(shown["id"]).int for shown in response["results"]]
 
 
 @pytest.mark.gen_test
@@ -102,8 +102,8 @@ async def test_nobody_finds_texts_of_calls_that_they_may_not_read(running):
     assert await found(running, "secret ada", grace) == (0, [])
     assert await found(running, "secret", auditor) == await found(running, "secret") == (2, [2, 1])
     assert await found(running, "secret initiator:grace", auditor) == (1, [2])
-    status, answer = await running.get(f"{LIST}?q=secret", reader)
-    assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+    status, response = await running.get(f"{LIST}?q=secret", reader)
+    assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     assert await found(running, "tool:Bash", reader) == (0, [])
     client = await running.client()
     for path in (f"{LIST}/export?q=secret", f"{LIST}/live?q=secret"):
@@ -161,26 +161,26 @@ async def test_an_export_has_what_a_search_for_words_finds(running):
         await record(running, number, "a secret" if number % 2 else "nothing")
     await index(running)
     client = await running.client()
-    answer = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
-    assert [UUID(json.loads(line)["id"]).int for line in answer.body.splitlines()] == [3, 1]
-    answer = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
-    assert len(answer.body.splitlines()) == 1
+    response = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
+    assert [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()] == [3, 1]
+    response = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
+    assert len(response.body.splitlines()) == 1
 
 
 @pytest.mark.gen_test
 async def test_words_beside_what_the_index_does_not_have_are_refused(running):
     detail = "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
     for q in (f"word {UUID(int=1)}", f"word status:{Status.IN_FLIGHT}"):
-        status, answer = await running.get(f"{LIST}?q={quote(q)}")
-        assert (status, answer.get("validations")) == (400, [{"field": "q", "detail": detail}]), q
+        status, response = await running.get(f"{LIST}?q={quote(q)}")
+        assert (status, response.get("validations")) == (400, [{"field": "q", "detail": detail}]), q
 
 
 @pytest.mark.gen_test
 async def test_what_looks_like_a_token_or_a_key_is_not_searched_for(running):
     for secret in (running.token, "sk-proj-0123456789abcdefghij"):
-        status, answer = await running.get(f"{LIST}?q=word%20{secret}")
-        assert (status, answer["validations"][0]["detail"][:29]) == (400, "looks like a token or a key, ")
-        assert secret not in json.dumps(answer)
+        status, response = await running.get(f"{LIST}?q=word%20{secret}")
+        assert (status, response["validations"][0]["detail"][:29]) == (400, "looks like a token or a key, ")
+        assert secret not in json.dumps(response)
 
 
 @pytest.mark.gen_test
@@ -191,9 +191,9 @@ async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(ru
     await record(running, 3, "My password is hunter2", client_session_id="s2", model="m1")
 
     async def sessions(q, headers=None):
-        status, answer = await running.get(f"/api/v2/aibridge/sessions?q={quote(q)}&order_by=calls", headers)
-        assert (status, answer["count_is_exact"], answer["count"]) == (200, True, len(answer["results"]))
-        return [session["client_session_id"] for session in answer["results"]], answer["indexing"]
+        status, response = await running.get(f"/api/v2/aibridge/sessions?q={quote(q)}&order_by=calls", headers)
+        assert (status, response["count_is_exact"], response["count"]) == (200, True, len(response["results"]))
+        return [session["client_session_id"] for session in response["results"]], response["indexing"]
 
     await SessionJob(running.bridge.database).add_pending()
     assert await sessions("password") == (["s1", "s2"], {"done": 0, "total": 0})
@@ -207,8 +207,8 @@ async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(ru
     assert (await sessions("password", grace))[0] == []
     assert (await sessions("tool:Bash", reader))[0] == ["s1"]
     for path in ("sessions?q=password", "stats?of=sessions&q=password"):
-        status, answer = await running.get(f"/api/v2/aibridge/{path}", reader)
-        assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+        status, response = await running.get(f"/api/v2/aibridge/{path}", reader)
+        assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     counted = await added_up(running, "password", more="&of=sessions&group_by=model")
     assert {one["group"]["model"]: one["total"]["sessions"] for one in counted["groups"]} == {"m1": 2, "m2": 1}
 
@@ -220,17 +220,17 @@ async def test_where_many_calls_match_their_sessions_are_those_of_the_latest(run
         await record(running, number, "a word", client_session_id=f"s{number}")
         await index(running)
     await SessionJob(running.bridge.database).add_pending()
-    _, answer = await running.get("/api/v2/aibridge/sessions?q=word")
-    assert (answer["count"], answer["count_is_exact"]) == (1, False)
-    status, answer = await running.get(f"{STATS}?of=sessions&q=word")
+    _, response = await running.get("/api/v2/aibridge/sessions?q=word")
+    assert (response["count"], response["count_is_exact"]) == (1, False)
+    status, response = await running.get(f"{STATS}?of=sessions&q=word")
     detail = "more than 10,000 calls match it, or 1,000 where words have to follow one another; ask for less"
-    assert (status, answer["validations"]) == (400, [{"field": "q", "detail": detail}])
+    assert (status, response["validations"]) == (400, [{"field": "q", "detail": detail}])
 
 
 async def added_up(running, q, headers=None, more="&group_by=model"):
-    status, answer = await running.get(f"{STATS}?q={quote(q)}{more}", headers)
-    assert status == 200, answer
-    return answer
+    status, response = await running.get(f"{STATS}?q={quote(q)}{more}", headers)
+    assert status == 200, response
+    return response
 
 
 @pytest.mark.gen_test
@@ -239,9 +239,9 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
     await record(running, 2, "Change my password", model="m2", tool='{"command": "passwd"}')
     await record(running, 3, "Say hello", model="m2")
     for _ in range(2):
-        answer = await added_up(running, "password")
-        groups = {one["group"]["model"]: one["total"]["interceptions"] for one in answer["groups"]}
-        assert (groups, answer["count"], answer["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 2, 2)
+        response = await added_up(running, "password")
+        groups = {one["group"]["model"]: one["total"]["interceptions"] for one in response["groups"]}
+        assert (groups, response["count"], response["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 2, 2)
         await index(running)
     assert "indexing" not in await added_up(running, "password")
     assert (await added_up(running, '"password is" model:m1,m2'))["total"]["interceptions"] == 1
@@ -273,8 +273,8 @@ async def test_nobody_counts_words_that_they_may_not_read(running):
     assert (await added_up(running, "ada", grace))["total"]["interceptions"] == 0
     assert (await added_up(running, "secret", auditor))["total"]["interceptions"] == 2
     for more in ("&group_by=model", "&format=series", "&format=csv"):
-        status, answer = await running.get(f"{STATS}?q=secret{more}", reader)
-        assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+        status, response = await running.get(f"{STATS}?q=secret{more}", reader)
+        assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     await running.bridge.access.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")
     searched = [one for one in trail["results"] if one["action"] == "calls.searched"]
@@ -289,9 +289,9 @@ async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, 
     await record(running, 4, "My password")
 
     async def errors(q):
-        status, answer = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}")
-        assert status == 200, answer
-        return answer["calls"], {one["message"] for one in answer["results"]}, answer["is_complete"]
+        status, response = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}")
+        assert status == 200, response
+        return response["calls"], {one["message"] for one in response["results"]}, response["is_complete"]
 
     for _ in range(2):
         assert await errors("password") == (2, {"overloaded", "the password is wrong"}, True)
@@ -315,11 +315,11 @@ async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
             (auditor, "secret", 2),
             (auditor, "secret initiator:grace", 1),
         ):
-            status, answer = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}", headers)
-            assert (status, answer["calls"]) == (200, calls), q
+            status, response = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}", headers)
+            assert (status, response["calls"]) == (200, calls), q
         for accept in ("application/json", "application/x-ndjson"):
-            status, answer = await running.get("/api/v2/aibridge/errors?q=secret", reader | {"Accept": accept})
-            assert (status, answer["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+            status, response = await running.get("/api/v2/aibridge/errors?q=secret", reader | {"Accept": accept})
+            assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
         await index(running)
     await running.bridge.access.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")

@@ -36,26 +36,26 @@ def gate(running, monkeypatch):
     """Holds back every page of the list until it is set; `waiting` says how many wait."""
     page, gate = running.bridge.interceptions.page, Gate()
 
-    async def held_back(*asked, **more):
+    async def held_back(*requested, **more):
         gate.waiting += 1
         await gate.wait()
-        return await page(*asked, **more)
+        return await page(*requested, **more)
 
     monkeypatch.setattr(running.bridge.interceptions, "page", held_back)
     return gate
 
 
-async def refused(client, answer):
+async def refused(client, response):
     """The refusal: its message, and how long to wait."""
-    await client.rest(answer)
-    assert (answer.status, answer.header("retry-after-ms")) == (429, "1000")
-    return json.loads(answer.body)["message"], answer.header("Retry-After")
+    await client.rest(response)
+    assert (response.status, response.header("retry-after-ms")) == (429, "1000")
+    return json.loads(response.body)["message"], response.header("Retry-After")
 
 
 @pytest.mark.gen_test
 async def test_a_sixth_live_tail_of_a_user_is_refused_and_closing_one_makes_room(running, begin):
     tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
-    assert [answer.status for _, answer in tails] == [200] * MAX_LIVE_TAILS
+    assert [response.status for _, response in tails] == [200] * MAX_LIVE_TAILS
     message = "You have 5 live tails open, the maximum for one user. Please close one of them first."
     assert await refused(*await begin(LIVE)) == (message, "1")
     assert (await begin(LIVE, await running.user("grace")))[1].status == 200
@@ -72,11 +72,11 @@ async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(ru
     for number in range(1, 9):
         await calls.start(number, user_agent="a" * (3 << 20))
         await calls.end(number)
-    first, answer = await begin(EXPORT)
+    first, response = await begin(EXPORT)
     message = "You have 1 export in progress, the maximum for one user. Please try again when it has ended."
     assert await refused(*await begin(EXPORT)) == (message, "1")
     assert (await begin(EXPORT, await running.user("grace")))[1].status == 200
-    await first.rest(answer)
+    await first.rest(response)
     assert (await begin(EXPORT))[1].status == 200
     assert running.bridge.overload.refusals.total == {"user_exports": 1}
 
@@ -100,7 +100,7 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
     asking.append(asyncio.ensure_future(begin(LIST, others)))
     await until(lambda: gate.waiting == allowed + 1)
     gate.set()
-    assert [answer.status for _, answer in await asyncio.gather(*asking)] == [200] * (allowed + 1)
+    assert [response.status for _, response in await asyncio.gather(*asking)] == [200] * (allowed + 1)
     assert (await running.get(LIST))[0] == 200
     assert len(running.bridge.shares.requests) == 0
 
@@ -123,7 +123,7 @@ async def test_a_dashboard_loads_beside_all_the_live_tails_of_its_user(running, 
     asking = [asyncio.ensure_future(begin(LIST)) for _ in range(DEFAULT_REQUESTS)]
     await until(lambda: gate.waiting == DEFAULT_REQUESTS)
     gate.set()
-    assert {answer.status for _, answer in await asyncio.gather(*asking)} == {200}
+    assert {response.status for _, response in await asyncio.gather(*asking)} == {200}
 
 
 @pytest.mark.parametrize("path", [LIST, LIVE, EXPORT])
@@ -131,10 +131,10 @@ async def test_a_dashboard_loads_beside_all_the_live_tails_of_its_user(running, 
 async def test_clients_that_leave_while_they_are_identified_use_up_no_share(running, http_server, monkeypatch, path):
     authenticate, gate, waiting = running.bridge.identities.authenticate, asyncio.Event(), []
 
-    async def held_back(*asked):
-        waiting.append(asked)
+    async def held_back(*requested):
+        waiting.append(requested)
         await gate.wait()
-        return await authenticate(*asked)
+        return await authenticate(*requested)
 
     monkeypatch.setattr(running.bridge.identities, "authenticate", held_back)
     clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]

@@ -20,20 +20,20 @@ async def call(running, tags, metadata=None):
     client = await running.client()
     body = json.dumps(CHAT.request | ({"metadata": metadata} if metadata else {})).encode()
     headers = running.headers | ({"X-AIBridge-Tags": tags} if tags else {})
-    answer = await client.request("POST", running.path(CHAT), headers, body)
+    response = await client.request("POST", running.path(CHAT), headers, body)
     client.close()
     assert await running.bridge.recorder.flush(5)
-    return answer
+    return response
 
 
 @pytest.mark.gen_test
 async def test_tags_are_recorded_found_and_told_apart_and_go_no_further(running):
-    answers = [
+    responses = [
         await call(running, "project=apollo,env=ci", {"project": "zeus", "team": "core"}),
         await call(running, "project=zeus"),
         await call(running, ""),
     ]
-    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [response.status for response in responses] == [200, 200, 200]
     assert all(
         not any(name.lower().startswith("x-aibridge") for name, _ in request.headers)
         for request in running.upstream.requests
@@ -53,8 +53,8 @@ async def test_tags_are_recorded_found_and_told_apart_and_go_no_further(running)
     assert await found("tag:project=apollo,project=zeus") == [second, first]
     assert await found("tag:env=ci,project=zeus") == [second, first]
     assert await found("-tag:project=apollo,env=ci") == [{}, second]
-    status, told = await running.get(f"{API}/interceptions?q=tag:project")
-    assert (status, told["validations"][0]["field"]) == (400, "tag")
+    status, result = await running.get(f"{API}/interceptions?q=tag:project")
+    assert (status, result["validations"][0]["field"]) == (400, "tag")
     await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     _, stats = await running.get(f"{API}/stats?group_by=tag.project")
     groups = {one["group"]["tag.project"]: one["total"]["interceptions"] for one in stats["groups"]}
@@ -63,8 +63,8 @@ async def test_tags_are_recorded_found_and_told_apart_and_go_no_further(running)
 
 @pytest.mark.gen_test
 async def test_a_header_that_is_no_list_of_tags_is_refused_before_anything_is_taken(running):
-    answer = await call(running, "project")
-    assert answer.status == 400
-    assert b"X-AIBridge-Tags: 'project' is no tag" in answer.body
+    response = await call(running, "project")
+    assert response.status == 400
+    assert b"X-AIBridge-Tags: 'project' is no tag" in response.body
     assert running.upstream.requests == []
     assert await running.bridge.database.interceptions.count_documents({}) == 0

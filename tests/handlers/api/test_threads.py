@@ -16,13 +16,13 @@ QUESTION = {"role": "user", "content": "What time is it?"}
 
 def chat_completions(answered, issued):
     """Make a request that answers some tool calls, and a response that issues some: as one body and as events."""
-    answers = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
+    responses = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
     function = {"name": "clock", "arguments": "{}"}
     calls = [{"index": n, "id": id_, "type": "function", "function": function} for n, id_ in enumerate(issued)]
     choice = {"index": 0, "finish_reason": "tool_calls" if issued else "stop"}
     body = {"id": "chatcmpl-1", "choices": [choice | {"message": {"role": "assistant", "tool_calls": calls}}]}
     events = [{"id": "chatcmpl-1", "choices": [choice | {"delta": {"role": "assistant", "tool_calls": calls}}]}]
-    return {"messages": [QUESTION, *answers]}, body, events
+    return {"messages": [QUESTION, *responses]}, body, events
 
 
 def responses(answered, issued):
@@ -38,12 +38,12 @@ def responses(answered, issued):
 
 def messages(answered, issued):
     results = [{"type": "tool_result", "tool_use_id": id_, "content": "noon"} for id_ in answered]
-    answers = [{"role": "user", "content": results}] if results else []
+    responses = [{"role": "user", "content": results}] if results else []
     calls = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issued]
     body = {"type": "message", "id": "msg_1", "role": "assistant", "content": calls}
     blocks = [{"type": "content_block_start", "index": n, "content_block": call} for n, call in enumerate(calls)]
     start = {"type": "message_start", "message": body | {"content": []}}
-    return {"max_tokens": 9, "messages": [QUESTION, *answers]}, body, [start, *blocks, {"type": "message_stop"}]
+    return {"max_tokens": 9, "messages": [QUESTION, *responses]}, body, [start, *blocks, {"type": "message_stop"}]
 
 
 APIS = [
@@ -67,11 +67,11 @@ def call(running):
         running.upstream.scripts = [[head.encode() + content]]
         client = await running.client()
         sent = json.dumps({"model": "m", "stream": stream} | request).encode()
-        answer = await client.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
+        response = await client.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
         client.close()
-        assert (answer.status, answer.body) == (200, content)
+        assert (response.status, response.body) == (200, content)
         assert await running.bridge.recorder.flush(5)
-        return UUID(answer.header("X-AI-Bridge-Interception-Id"))
+        return UUID(response.header("X-AI-Bridge-Interception-Id"))
 
     return call
 
@@ -87,15 +87,15 @@ async def test_the_calls_of_an_agent_are_one_thread(running, call):
     expected = {}
     for number, ((path, speak), stream) in enumerate(product(APIS, (True, False)), start=1):
         case, ids = (speak.__name__, stream), [f"call_{number}_{one}" for one in range(3)]
-        asked = await call(path, speak, stream=stream, issued=ids[:2])
+        requested = await call(path, speak, stream=stream, issued=ids[:2])
         answered = await call(path, speak, stream=stream, answered=ids[:2], issued=ids[2:])
         finished = await call(path, speak, stream=stream, answered=ids[2:])
         asked_anew = await call(path, speak, stream=stream)
         assert await Threads(running.bridge.database, now=now).link_pending() == 2, case
-        expected |= {answered: (asked, asked), finished: (answered, asked)}
+        expected |= {answered: (requested, requested), finished: (answered, requested)}
         assert await threads_of(running) == expected, case
         recorded = {UUID(interception["id"]): interception for interception in await running.ended(4 * number)}
-        assert list(recorded)[:4] == [asked_anew, finished, answered, asked], case
+        assert list(recorded)[:4] == [asked_anew, finished, answered, requested], case
         assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}, case
 
 

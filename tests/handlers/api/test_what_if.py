@@ -30,15 +30,15 @@ BOB = UUID("00000b0b-0000-4000-8000-000000000000")
 
 
 @pytest.fixture
-def ask(running):
-    async def ask(headers=None, **fields):
+def send(running):
+    async def send(headers=None, **fields):
         client = await running.client()
         body = {"from": format_time(NOON), "to": format_time(NOON + timedelta(days=1)), "limits": TWO_AN_HOUR, **fields}
         body = {name: value for name, value in body.items() if value is not None}
         json_headers = {"Content-Type": "application/json", **running.headers, **(headers or {})}
         return await client.request("POST", PATH, json_headers, json.dumps(body).encode())
 
-    return ask
+    return send
 
 
 async def record(running):
@@ -51,14 +51,14 @@ async def record(running):
 
 
 @pytest.mark.gen_test
-async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_would_wait(running, ask):
+async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_would_wait(running, send):
     await record(running)
     ada = running.identity.user
-    answer = await ask()
-    assert answer.status == 200, bytes(answer.body)
+    response = await send()
+    assert response.status == 200, bytes(response.body)
     user = {"id": str(ada.id), "username": ada.username, "name": ada.display_name}
     limit = {"part": "each_member", "kind": "rate"}
-    found = json.loads(answer.body)
+    found = json.loads(response.body)
     assert {name: value for name, value in found.items() if name != "first_refused"} == {
         "from": format_time(NOON),
         "to": format_time(NOON + timedelta(days=1)),
@@ -88,19 +88,19 @@ async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_
 
 
 @pytest.mark.gen_test
-async def test_progress_is_told_in_lines_page_by_page(running, ask, monkeypatch):
+async def test_progress_is_told_in_lines_page_by_page(running, send, monkeypatch):
     await record(running)
     monkeypatch.setattr(past_calls, "PAGE", 4)
-    answer = await ask({"Accept": "application/x-ndjson"}, q="initiator:me", retry=True)
-    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
-    *progress, last = map(json.loads, answer.body.splitlines())
+    response = await send({"Accept": "application/x-ndjson"}, q="initiator:me", retry=True)
+    assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["calls"], one["progress"]["share"]) for one in progress] == [(4, 0.0001), (5, 0.0001)]
     assert (last["result"]["calls"], last["result"]["refused"]) == (5, 3)
     assert last["result"]["by"][0]["never_admitted"] == 0
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_becomes_unavailable_is_the_last_line(running, ask, monkeypatch):
+async def test_a_database_that_becomes_unavailable_is_the_last_line(running, send, monkeypatch):
     await record(running)
     monkeypatch.setattr(past_calls, "PAGE", 4)
     pages = past_calls.PastCalls.pages
@@ -111,30 +111,30 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, ask
             raise DatabaseUnavailableError("gone")
 
     monkeypatch.setattr(past_calls.PastCalls, "pages", fails)
-    answer = await ask({"Accept": "application/x-ndjson"})
-    progress, error = map(json.loads, answer.body.splitlines())
-    assert (answer.status, progress["progress"]["calls"]) == (200, 4)
+    response = await send({"Accept": "application/x-ndjson"})
+    progress, error = map(json.loads, response.body.splitlines())
+    assert (response.status, progress["progress"]["calls"]) == (200, 4)
     assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
-    answer = await ask()
-    assert (answer.status, json.loads(answer.body)) == (503, {"message": DATABASE_UNAVAILABLE})
+    response = await send()
+    assert (response.status, json.loads(response.body)) == (503, {"message": DATABASE_UNAVAILABLE})
 
 
 @pytest.mark.gen_test
-async def test_a_member_asks_for_their_own_calls(running, ask):
+async def test_a_member_asks_for_their_own_calls(running, send):
     await record(running)
     member = await running.user("grace")
-    own = json.loads((await ask(member)).body)
+    own = json.loads((await send(member)).body)
     assert (own["calls"], own["refused"]) == (0, 0)
     reader = await running.user("rhea", Role.READER)
-    assert json.loads((await ask(reader)).body)["calls"] == 6
+    assert json.loads((await send(reader)).body)["calls"] == 6
 
 
 @pytest.mark.gen_test
-async def test_what_is_wrong_is_named(ask, running):
+async def test_what_is_wrong_is_named(send, running):
     async def problems(**fields):
-        answer = await ask(**fields)
-        assert answer.status == 400
-        return {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+        response = await send(**fields)
+        assert response.status == 400
+        return {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
 
     nothing = "must have a limit, in each_member or in together, where neither models nor byok is proposed"
     assert await problems(limits={}) == await problems(limits={"each_member": {}}) == {"limits": nothing}
@@ -155,33 +155,33 @@ async def test_what_is_wrong_is_named(ask, running):
     assert set(await problems(q="nothing:x")) == {"nothing"}
     client = await running.client()
     json_headers = running.headers | {"Content-Type": "application/json"}
-    answer = await client.request("POST", PATH, json_headers, b"{}")
-    fields = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+    response = await client.request("POST", PATH, json_headers, b"{}")
+    fields = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
     assert (await client.request("POST", PATH, json_headers, b"[")).status == 400
     assert (await client.request("GET", PATH, running.headers)).status == 405
 
 
 @pytest.mark.gen_test
-async def test_one_at_a_time_and_none_while_the_server_stops(running, ask):
+async def test_one_at_a_time_and_none_while_the_server_stops(running, send):
     share = running.bridge.shares.exports.acquire(str(running.identity.user.id))
-    answer = await ask()
-    assert (answer.status, json.loads(answer.body)) == (429, {"message": TOO_MANY_EXPORTS_OF_USER.format(1)})
+    response = await send()
+    assert (response.status, json.loads(response.body)) == (429, {"message": TOO_MANY_EXPORTS_OF_USER.format(1)})
     share.release()
-    assert (await ask()).status == 200
-    assert (await ask()).status == 200  # the share was given back
+    assert (await send()).status == 200
+    assert (await send()).status == 200  # the share was given back
     running.bridge.lifecycle.draining = True
-    assert json.loads((await ask()).body) == {"message": SHUTTING_DOWN}
+    assert json.loads((await send()).body) == {"message": SHUTTING_DOWN}
 
 
 @pytest.mark.gen_test
-async def test_a_call_of_a_model_that_is_not_allowed_is_refused_with_the_rule_and_counts_nowhere(running, ask):
+async def test_a_call_of_a_model_that_is_not_allowed_is_refused_with_the_rule_and_counts_nowhere(running, send):
     calls = Calls(running.bridge.database)
     for number, model in enumerate(("gpt-4", "gpt-5", "gpt-4", "gpt-5", "gpt-5"), 1):
         kind = CredentialKind.BYOK if number == 2 else CredentialKind.CENTRALIZED
         await calls.start(number, initiator_id=running.identity.user.id, model=model, credential_kind=kind)
         await calls.end(number, ended_at=NOON + timedelta(seconds=number + 1))
-    lines = await ask({"Accept": "application/x-ndjson"}, models={"allow": ["gpt-5"]}, limits=TWO_AN_HOUR)
+    lines = await send({"Accept": "application/x-ndjson"}, models={"allow": ["gpt-5"]}, limits=TWO_AN_HOUR)
     progress, last = map(json.loads, lines.body.splitlines())
     found = last["result"]
     assert (progress["progress"]["calls"], found["calls"], found["refused"]) == (5, 5, 3)
@@ -202,9 +202,9 @@ async def test_a_call_of_a_model_that_is_not_allowed_is_refused_with_the_rule_an
         "model": "gpt-4",
     }
     assert [UUID(one["id"]).int for one in found["first_refused"]] == [1, 3, 5]
-    own_keys = json.loads((await ask(limits=None, byok="deny")).body)
+    own_keys = json.loads((await send(limits=None, byok="deny")).body)
     assert [(one["limit"]["kind"], one["refused"]) for one in own_keys["by"]] == [("byok", 1)]
-    unpriced = json.loads((await ask(limits=None, models={"unpriced": "deny"}, q="model:gpt-5")).body)
+    unpriced = json.loads((await send(limits=None, models={"unpriced": "deny"}, q="model:gpt-5")).body)
     # Nobody knows prices of this provider, and of one call its user paid.
     assert (unpriced["calls"], unpriced["refused"]) == (3, 2)
 
@@ -220,34 +220,34 @@ async def record_saying(running):
 
 
 @pytest.mark.gen_test
-async def test_words_of_a_search_choose_the_calls(running, ask):
+async def test_words_of_a_search_choose_the_calls(running, send):
     hour = await record_saying(running)
     for is_indexed in (False, True):
         if is_indexed:
             await index(running)
-        found = json.loads((await ask(**hour, q="password")).body)
+        found = json.loads((await send(**hour, q="password")).body)
         assert (found["calls"], found["refused"], found["uncounted"]) == (3, 0, 0)
         assert found.get("indexing") == (None if is_indexed else {"done": 0, "total": 0})
-    found = json.loads((await ask(**hour, q="password initiator:me", limits=None, models={"deny": ["gpt-4"]})).body)
+    found = json.loads((await send(**hour, q="password initiator:me", limits=None, models={"deny": ["gpt-4"]})).body)
     assert (found["calls"], [UUID(one["id"]).int for one in found["first_refused"]]) == (2, [3])
-    assert json.loads((await ask(**hour, q='"password is" model:gpt-5')).body)["calls"] == 1
-    lines = (await ask({"Accept": "application/x-ndjson"}, **hour, q="-password")).body.splitlines()
+    assert json.loads((await send(**hour, q='"password is" model:gpt-5')).body)["calls"] == 1
+    lines = (await send({"Accept": "application/x-ndjson"}, **hour, q="-password")).body.splitlines()
     assert [json.loads(line).get("progress", {}).get("calls") for line in lines] == [1, None]
-    assert "uncounted" not in json.loads((await ask(**hour)).body)
+    assert "uncounted" not in json.loads((await send(**hour)).body)
 
 
 @pytest.mark.gen_test
-async def test_nobody_replays_words_that_they_may_not_read(running, ask):
+async def test_nobody_replays_words_that_they_may_not_read(running, send):
     hour = await record_saying(running)
     await index(running)
     member, reader = await running.user("grace"), await running.user("rhea", Role.READER)
-    assert json.loads((await ask(member, **hour, q="password")).body)["calls"] == 0
-    assert (await ask(reader, **hour, q="password")).status == 403
-    assert (await ask(reader, **hour, q="model:gpt-4")).status == 200
+    assert json.loads((await send(member, **hour, q="password")).body)["calls"] == 0
+    assert (await send(reader, **hour, q="password")).status == 403
+    assert (await send(reader, **hour, q="model:gpt-4")).status == 200
 
 
 @pytest.mark.gen_test
-async def test_without_an_index_words_are_not_supported(running, ask, monkeypatch):
+async def test_without_an_index_words_are_not_supported(running, send, monkeypatch):
     monkeypatch.setattr(running.bridge.database, "_is_replicated", False)
-    answer = await ask(q="password")
-    assert (answer.status, json.loads(answer.body)) == (501, {"message": UNSUPPORTED})
+    response = await send(q="password")
+    assert (response.status, json.loads(response.body)) == (501, {"message": UNSUPPORTED})

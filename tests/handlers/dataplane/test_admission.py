@@ -21,11 +21,11 @@ BAD_TOKEN = "The token is not valid: it is unknown, expired or revoked."
 async def refused(running, path, headers, body=b"{}", method="POST"):
     """The answer to a request that must not reach the upstream nor be recorded."""
     client = await running.client()
-    answer = await client.request(method, path, headers, body)
+    response = await client.request(method, path, headers, body)
     assert running.upstream.requests == []
     assert await running.bridge.database.interceptions.count_documents({}) == 0
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    return answer
+    return response
 
 
 @pytest.mark.gen_test
@@ -39,21 +39,21 @@ async def test_without_a_valid_token_nobody_gets_in(running):
         "google": ({"X-Goog-Api-Key": UNKNOWN}, BAD_TOKEN),
         "cookie": ({"Cookie": f"aibridge_session={UNKNOWN}"}, NO_TOKEN),
     }.items():
-        answer = await refused(running, running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
-        error = json.loads(answer.body)
-        assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer"), case
+        response = await refused(running, running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+        error = json.loads(response.body)
+        assert (response.status, response.header("WWW-Authenticate")) == (401, "Bearer"), case
         assert error == {
             "type": "error",
             "error": {"type": "authentication_error", "message": message},
             "message": message,
-            "request_id": answer.header("Request-Id"),
+            "request_id": response.header("Request-Id"),
         }, case
 
 
 @pytest.mark.gen_test
 async def test_a_token_in_the_query_is_no_token(running):
-    answer = await refused(running, running.path(CHAT) + f"?token={running.token}&key={running.token}", {})
-    assert answer.status == 401
+    response = await refused(running, running.path(CHAT) + f"?token={running.token}&key={running.token}", {})
+    assert response.status == 401
 
 
 @pytest.mark.gen_test
@@ -65,16 +65,16 @@ async def test_the_token_is_taken_from_each_of_its_places(running):
     names += ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
     for name in names:
         headers = {name: value.get(name, running.token)}
-        answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-        assert answer.status == 200, name
+        response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        assert response.status == 200, name
         assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
     await running.ended(len(names))
 
 
 @pytest.mark.gen_test
 async def test_who_is_signed_in_to_the_dashboard_makes_no_call_with_that(running):
-    answer = await refused(running, running.path(CHAT), await running.signed_in(), CHAT.request_body(stream=False))
-    assert answer.status == 401
+    response = await refused(running, running.path(CHAT), await running.signed_in(), CHAT.request_body(stream=False))
+    assert response.status == 401
 
 
 @pytest.mark.gen_test
@@ -103,8 +103,8 @@ async def test_the_providers_key_is_recorded_as_a_hint(running):
 @pytest.mark.gen_test
 async def test_where_own_keys_are_not_allowed_they_are_refused(running):
     headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
-    answer = await refused(running, running.path(MESSAGES), headers)
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    response = await refused(running, running.path(MESSAGES), headers)
+    assert (response.status, json.loads(response.body)["message"]) == (
         403,
         "Bring Your Own Key (BYOK) mode is not enabled.",
     )
@@ -113,8 +113,8 @@ async def test_where_own_keys_are_not_allowed_they_are_refused(running):
 @pytest.mark.gen_test
 async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     path = "/api/v2/aibridge/no-key/v1/messages"
-    answer = await refused(running, path, running.headers, MESSAGES.request_body(stream=False))
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    response = await refused(running, path, running.headers, MESSAGES.request_body(stream=False))
+    assert (response.status, json.loads(response.body)["message"]) == (
         400,
         (
             "The provider no-key has no API key: set provider-2-keys on the server, or send your own key, and the "
@@ -124,8 +124,8 @@ async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     running.upstream.play(OK)
     headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
     client = await running.client()
-    answer = await client.request("POST", path, headers, MESSAGES.request_body(stream=False))
-    assert (answer.status, running.upstream.requests[0].header("X-Api-Key")) == (200, ["sk-own"])
+    response = await client.request("POST", path, headers, MESSAGES.request_body(stream=False))
+    assert (response.status, running.upstream.requests[0].header("X-Api-Key")) == (200, ["sk-own"])
     await running.ended(1)
 
 
@@ -175,16 +175,16 @@ async def test_what_is_not_served_is_named(running):
             "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
         ),
     ):
-        answer = await refused(running, path, running.headers, method=method, body=b"")
-        assert (answer.status, json.loads(answer.body)["message"]) == (404, message), path
+        response = await refused(running, path, running.headers, method=method, body=b"")
+        assert (response.status, json.loads(response.body)["message"]) == (404, message), path
 
 
 @pytest.mark.gen_test
 @pytest.mark.bridge(responses_websocket=False)
 async def test_a_websocket_is_told_to_use_http_where_it_is_off(running):
     headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket"}
-    answer = await refused(running, "/api/v2/aibridge/openai/v1/responses", headers, method="GET", body=b"")
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    response = await refused(running, "/api/v2/aibridge/openai/v1/responses", headers, method="GET", body=b"")
+    assert (response.status, json.loads(response.body)["message"]) == (
         426,
         "WebSocket is not supported here: use HTTP streaming.",
     )
@@ -193,8 +193,8 @@ async def test_a_websocket_is_told_to_use_http_where_it_is_off(running):
 @pytest.mark.gen_test
 async def test_the_root_of_a_provider_answers_head_without_credentials(running):
     for path in ("/api/v2/aibridge/anthropic", "/api/v2/aibridge/anthropic/"):
-        answer = await refused(running, path, {}, method="HEAD", body=b"")
-        assert (answer.status, answer.header("Content-Length")) == (200, "0")
+        response = await refused(running, path, {}, method="HEAD", body=b"")
+        assert (response.status, response.header("Content-Length")) == (200, "0")
 
 
 @pytest.mark.gen_test
@@ -211,9 +211,9 @@ async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
         ),
         b'\xff\xfe{"model":"m"}': "request body is not valid UTF-8",
     }.items():
-        answer = await refused(running, running.path(CHAT), running.headers, body)
-        error = json.loads(answer.body)
-        assert (answer.status, error["error"]["type"]) == (400, "invalid_request_error"), body
+        response = await refused(running, running.path(CHAT), running.headers, body)
+        error = json.loads(response.body)
+        assert (response.status, error["error"]["type"]) == (400, "invalid_request_error"), body
         assert error["message"].startswith(message), body
         assert running.token not in error["message"], body
 
@@ -221,8 +221,8 @@ async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
 @pytest.mark.gen_test
 async def test_a_compressed_request_is_refused_by_name(running):
     headers = running.headers | {"Content-Encoding": "br"}
-    answer = await refused(running, running.path(CHAT), headers, b"\x28\xb5\x2f\xfd")
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    response = await refused(running, running.path(CHAT), headers, b"\x28\xb5\x2f\xfd")
+    assert (response.status, json.loads(response.body)["message"]) == (
         415,
         "Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",
     )
@@ -239,8 +239,8 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(
         client = await running.client()
         start = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {running.token}\r\n{head}"
         await client.send_raw(start.encode() + sent)
-        answer = await client.rest(await client.head())
-        assert (answer.status, json.loads(answer.body)["message"]) == (
+        response = await client.rest(await client.head())
+        assert (response.status, json.loads(response.body)["message"]) == (
             413,
             "The request body is larger than the allowed 1000 bytes.",
         ), case
@@ -253,13 +253,13 @@ async def test_a_refusal_is_read_by_a_client_that_is_still_sending(running):
     running.upstream.play(OK)
     for _ in range(3):
         client = await running.client()
-        answer = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"x" * 2_000_000)
-        assert (answer.status, answer.header("Connection"), await client.at_end()) == (401, "close", b"")
+        response = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"x" * 2_000_000)
+        assert (response.status, response.header("Connection"), await client.at_end()) == (401, "close", b"")
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")
-    assert (answer.status, answer.header("Connection")) == (401, None)
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    assert answer.status == 200
+    response = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")
+    assert (response.status, response.header("Connection")) == (401, None)
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    assert response.status == 200
     await running.ended(1)
 
 
@@ -273,14 +273,14 @@ async def test_at_capacity_a_request_is_refused_with_503_until_a_slot_is_free(ru
     await running.upstream.request()
     second = await running.client()
     for headers in (running.headers, {}):
-        answer = await second.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
-        error = json.loads(answer.body)
-        assert (answer.status, error["error"], error["message"]) == (
+        response = await second.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+        error = json.loads(response.body)
+        assert (response.status, error["error"], error["message"]) == (
             503,
             {"type": "overloaded_error", "message": AT_CAPACITY},
             AT_CAPACITY,
         )
-        assert answer.header("Retry-After") == "1"
+        assert response.header("Retry-After") == "1"
     gate.set()
     assert (await first.rest(await first.head())).body == b"{}"
     assert (
@@ -298,22 +298,24 @@ async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(ru
     body = CHAT.request_body(stream=False)
     remaining = []
     for _ in range(2):
-        answer = await client.request("POST", running.path(CHAT), running.headers, body)
-        remaining.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
+        response = await client.request("POST", running.path(CHAT), running.headers, body)
+        remaining.append(
+            (response.status, response.header("X-RateLimit-Limit"), response.header("X-RateLimit-Remaining"))
+        )
     assert remaining == [(200, "2", "1"), (200, "2", "0")]
-    answer = await client.request("GET", "/api/v2/aibridge/openai/v1/nowhere", running.headers)
-    assert (answer.status, answer.header("X-RateLimit-Remaining"), answer.header("x-should-retry")) == (
+    response = await client.request("GET", "/api/v2/aibridge/openai/v1/nowhere", running.headers)
+    assert (response.status, response.header("X-RateLimit-Remaining"), response.header("x-should-retry")) == (
         429,
         "0",
         "false",
     )
-    message = json.loads(answer.body)["message"]
+    message = json.loads(response.body)["message"]
     assert message.startswith(f"{RATE_LIMITED} This token has started 2 of 2 requests in 1m40s; the next request")
-    assert json.loads(answer.body) == {
+    assert json.loads(response.body) == {
         "error": {"message": message, "type": "rate_limit_exceeded", "param": None, "code": "rate_limit_exceeded"},
         "message": message,
     }
-    assert 98 < int(answer.header("retry-after-ms")) / 1000 <= int(answer.header("Retry-After")) <= 100
+    assert 98 < int(response.header("retry-after-ms")) / 1000 <= int(response.header("Retry-After")) <= 100
     other = await running.user("grace")
     assert (await client.request("POST", running.path(CHAT), other, body)).status == 200
     assert (await running.get("/api/v2/aibridge/interceptions"))[0] == 200
@@ -346,8 +348,8 @@ async def test_a_client_that_leaves_in_the_middle_of_its_request_frees_its_slot(
 async def test_while_draining_new_requests_are_refused_and_the_connection_closed(running):
     client = await running.client()
     running.bridge.lifecycle.draining = True
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (answer.status, answer.header("Connection"), json.loads(answer.body)["message"]) == (
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (response.status, response.header("Connection"), json.loads(response.body)["message"]) == (
         503,
         "close",
         "AI Bridge is shutting down. Please try again.",
@@ -363,12 +365,12 @@ async def test_a_stream_that_outlasts_the_drain_is_told_so_and_recorded(running)
     running.upstream.play(head + b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    assert await client.piece(answer) == first
+    response = await client.head()
+    assert await client.piece(response) == first
     assert await running.bridge.lifecycle.drain(0) == 1
-    await client.rest(answer)
-    assert b"AI Bridge is shutting down. Please try again." in answer.body
-    assert not answer.whole
+    await client.rest(response)
+    assert b"AI Bridge is shutting down. Please try again." in response.body
+    assert not response.whole
     await running.upstream.requests[0].closed.wait()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("server_shutdown", "partial")

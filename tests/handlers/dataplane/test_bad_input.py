@@ -90,9 +90,9 @@ async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
         providers["bedrock"], region="eu-nowhere-1", base_url="https://bedrock-runtime.eu-nowhere-1.invalid/"
     )
     answered = await call(bridge, CONVERSE)
-    told = json.loads(answered.body)
-    assert (answered.status, told["message"].partition(":")[0]) == (502, "bedrock")
-    assert answered.header("x-amzn-ErrorType") == told["__type"]
+    result = json.loads(answered.body)
+    assert (answered.status, result["message"].partition(":")[0]) == (502, "bedrock")
+    assert answered.header("x-amzn-ErrorType") == result["__type"]
     await check_free(bridge)
     assert await find_end(bridge) == ("upstream_unreachable", "upstream_unreachable")
 
@@ -125,9 +125,9 @@ async def test_what_leads_nowhere_is_refused_in_the_dialect_and_asks_nobody(brid
     }.items():
         bridge.upstream.requests.clear()
         answered = await call(bridge, path, **headers)
-        told = json.loads(answered.body)
-        assert (answered.status, told["__type"]) == (status, answered.header("x-amzn-ErrorType")), case
-        assert told["message"], case
+        result = json.loads(answered.body)
+        assert (answered.status, result["__type"]) == (status, answered.header("x-amzn-ErrorType")), case
+        assert result["message"], case
         assert bridge.upstream.requests == [], case
         await check_free(bridge)
     await bridge.ended(4)

@@ -16,8 +16,8 @@ MODELS = "/api/v2/aibridge/openai/v1/models"
 NO_PAGE = [("Content-Security-Policy", "sandbox; default-src 'none'"), ("X-Content-Type-Options", "nosniff")]
 
 
-def headers_named(answer, *names):
-    return sorted((name, value) for name, value in answer.headers if name.lower() in {one.lower() for one in names})
+def headers_named(response, *names):
+    return sorted((name, value) for name, value in response.headers if name.lower() in {one.lower() for one in names})
 
 
 @pytest.mark.gen_test
@@ -28,8 +28,8 @@ async def test_no_cookie_is_a_credential_on_the_data_plane(running):
         headers = cookie | {"Sec-Fetch-Site": site}
         assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200, site
         for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
-            answer = await client.request(method, path, headers)
-            assert (answer.status, headers_named(answer, *dict(NO_PAGE))) == (401, NO_PAGE), (site, path)
+            response = await client.request(method, path, headers)
+            assert (response.status, headers_named(response, *dict(NO_PAGE))) == (401, NO_PAGE), (site, path)
     assert running.upstream.requests == []
 
 
@@ -42,7 +42,7 @@ async def test_an_answer_of_a_provider_is_no_page_of_the_bridge(running):
     )
     running.upstream.play(HEAD + hostile + b"\r\n{}")
     client = await running.client()
-    answer = await client.request("GET", MODELS, running.headers)
+    response = await client.request("GET", MODELS, running.headers)
     ours = [
         "Content-Length",
         "Content-Security-Policy",
@@ -51,8 +51,8 @@ async def test_an_answer_of_a_provider_is_no_page_of_the_bridge(running):
         "Server-Timing",
         "X-Content-Type-Options",
     ]
-    assert sorted(name for name, _ in answer.headers) == ours
-    assert headers_named(answer, *dict(NO_PAGE)) == NO_PAGE
+    assert sorted(name for name, _ in response.headers) == ours
+    assert headers_named(response, *dict(NO_PAGE)) == NO_PAGE
 
 
 @pytest.mark.bridge(rate_limit=5)
@@ -61,10 +61,10 @@ async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
     theirs = b"X-AI-Bridge-Interception-Id: theirs\r\nX-RateLimit-Limit: 7\r\nX-RateLimit-Requests: 8\r\n"
     running.upstream.play(HEAD + theirs + b"\r\n{}")
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     (recorded,) = await running.ended(1)
     names = ("X-AI-Bridge-Interception-Id", "X-RateLimit-Limit", "X-RateLimit-Requests")
-    assert headers_named(answer, *names) == [
+    assert headers_named(response, *names) == [
         ("X-Ai-Bridge-Interception-Id", recorded["id"]),
         ("X-Ratelimit-Limit", "5"),
         ("X-Ratelimit-Requests", "8"),
@@ -109,8 +109,8 @@ async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here
     client = await running.client()
     for case, headers in cases.items():
         sent = {name: value.format(running.token) for name, value in headers.items()}
-        answer = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
-        assert answer.status == 200, case
+        response = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
+        assert response.status == 200, case
         assert [name for name, value in running.upstream.requests[-1].headers if running.token in value] == [], case
     await running.ended(len(cases))
 
@@ -134,8 +134,8 @@ async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(run
     for case, token in {"plain": running.token, "encoded": running.token.replace("-", "%2D")}.items():
         places = ("?key={}", "?a=1&access_token=Bearer%20{}", "/{}")
         for place in (*(MODELS + one for one in places), "/api/v2/aibridge/openai/v1/files/{}"):
-            answer = await client.request("GET", place.format(token), running.headers)
-            assert (answer.status, json.loads(answer.body)["message"]) == (400, message), (case, place)
+            response = await client.request("GET", place.format(token), running.headers)
+            assert (response.status, json.loads(response.body)["message"]) == (400, message), (case, place)
     assert running.upstream.requests == []
 
 
@@ -145,9 +145,9 @@ async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(ru
     client = await running.client()
     for name in ("Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"):
         for path in (MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"):
-            answer = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
-            assert (answer.status, json.loads(answer.body)["message"]) == (401, PROVIDER_KEY), (name, path)
-            assert key[7:] not in repr(answer), (name, path)
+            response = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+            assert (response.status, json.loads(response.body)["message"]) == (401, PROVIDER_KEY), (name, path)
+            assert key[7:] not in repr(response), (name, path)
 
 
 @pytest.mark.gen_test
@@ -165,13 +165,13 @@ async def test_what_no_repetition_mends_says_so_and_the_rest_does_not(running):
         ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
         ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
     ):
-        answer = await client.request(method, path, headers, body)
-        assert (answer.status, answer.header("x-should-retry")) == (status, "false"), path
-    answer = await client.request("GET", MODELS, own)
-    assert (answer.status, answer.header("x-should-retry")) == (401, None)
+        response = await client.request(method, path, headers, body)
+        assert (response.status, response.header("x-should-retry")) == (status, "false"), path
+    response = await client.request("GET", MODELS, own)
+    assert (response.status, response.header("x-should-retry")) == (401, None)
     running.bridge.lifecycle.draining = True
-    answer = await client.request("POST", messages, running.headers, b"{}")
-    assert (answer.status, answer.header("x-should-retry")) == (503, None)
+    response = await client.request("POST", messages, running.headers, b"{}")
+    assert (response.status, response.header("x-should-retry")) == (503, None)
 
 
 @pytest.mark.gen_test
@@ -180,10 +180,10 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
     provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")
     monkeypatch.setitem(running.bridge.providers, "openai", provider)
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     why = "no connection to the provider: its name "
-    assert answer.status == 502
-    assert json.loads(answer.body)["message"].startswith(f"openai: {why}")
+    assert response.status == 502
+    assert json.loads(response.body)["message"].startswith(f"openai: {why}")
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"].startswith(why)
     (line,) = [

@@ -16,7 +16,7 @@ HEAD = b"HTTP/1.1 %d X\r\nContent-Type: %s\r\nrequest-id: %s\r\nContent-Length: 
 EXPORT = "/api/v2/aibridge/interceptions/export?format="
 
 
-def answer(status, kind, body, request_id=b"r"):
+def response(status, kind, body, request_id=b"r"):
     return HEAD % (status, kind, request_id, len(body)) + body
 
 
@@ -64,8 +64,8 @@ def lines(caplog):
 @pytest.mark.gen_test
 async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running, lines):
     error = json.dumps({"type": "error", "error": {"type": KEY, "message": f"Wrong key {KEY}."}}).encode()
-    refused = answer(401, b"application/json", error, KEY.encode())
-    called = answer(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke", 'y=0123456789"}'))
+    refused = response(401, b"application/json", error, KEY.encode())
+    called = response(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke", 'y=0123456789"}'))
     running.upstream.play(refused)
     running.upstream.play(called)
     assert (await call(running, f"Is it {KEY}?")).body == error
@@ -85,7 +85,7 @@ async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running
 @pytest.mark.bridge(anthropic_key=(KEY,))
 @pytest.mark.gen_test
 async def test_a_key_that_a_stream_breaks_off_in_is_not_kept_up_to_there(running):
-    running.upstream.play(answer(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke")))
+    running.upstream.play(response(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke")))
     await call(running, "Hello")
     (recorded,) = await running.ended(1)
     assert recorded["tool_usages"][0]["input"] == '{"key": "[scrubbed]'
@@ -93,7 +93,7 @@ async def test_a_key_that_a_stream_breaks_off_in_is_not_kept_up_to_there(running
 
 @pytest.mark.gen_test
 async def test_neither_the_token_nor_an_own_key_of_a_request_is_kept(running):
-    running.upstream.play(answer(200, b"application/json", MESSAGES.body))
+    running.upstream.play(response(200, b"application/json", MESSAGES.body))
     headers = {
         "X-Coder-AI-Governance-Token": running.token,
         "X-Api-Key": OWN_KEY,
@@ -115,7 +115,7 @@ async def test_neither_the_token_nor_an_own_key_of_a_request_is_kept(running):
 async def test_a_token_of_somebody_else_is_not_kept_either(running):
     await running.user("eve")
     _, token = await running.bridge.identities.create_token("eve")
-    running.upstream.play(answer(200, b"application/json", MESSAGES.body))
+    running.upstream.play(response(200, b"application/json", MESSAGES.body))
     await call(running, f"I found {token}.")
     (recorded,) = await running.ended(1)
     assert recorded["user_prompts"][0]["prompt"] == f"I found {token.partition('-')[0]}-[scrubbed]."
@@ -124,7 +124,7 @@ async def test_a_token_of_somebody_else_is_not_kept_either(running):
 @pytest.mark.bridge(anthropic_key=(KEY,))
 @pytest.mark.gen_test
 async def test_an_export_hides_what_was_recorded_before_a_key_was_known(running):
-    running.upstream.play(answer(200, b"application/json", MESSAGES.body))
+    running.upstream.play(response(200, b"application/json", MESSAGES.body))
     await call(running, "Hello")
     await running.ended(1)
     await running.bridge.database.interceptions.update_one({}, {"$set": {"user_agent": KEY}})

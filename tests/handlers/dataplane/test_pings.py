@@ -22,7 +22,7 @@ FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]
 
 
-async def ask(running, conversation, receive_buffer=None):
+async def send(running, conversation, receive_buffer=None):
     """Begin a stream; its client, and the head of its answer."""
     client = await running.client(receive_buffer=receive_buffer)
     headers, body = running.headers, conversation.request_body(stream=True)
@@ -52,12 +52,12 @@ def test_elsewhere_is_no_room(headers, is_event_stream):
 async def new_clock(running):
     """Lets time pass: a stream that is sent pings."""
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(FIRST), asyncio.Event()]]
-    client, answer = await ask(running, MESSAGES)
-    assert await client.piece(answer) == FIRST
+    client, response = await send(running, MESSAGES)
+    assert await client.piece(response) == FIRST
 
     async def pings(number):
         for _ in range(number):
-            assert await client.piece(answer) == PING
+            assert await client.piece(response) == PING
 
     return pings
 
@@ -74,13 +74,13 @@ async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_wit
         first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
         rest = chunk(conversation.stream[len(first) :])
         running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(first), gate, rest, LAST]]
-        client, answer = await ask(running, conversation)
+        client, response = await send(running, conversation)
         ping = PING if conversation is MESSAGES else b": ping\n\n"
-        assert [await client.piece(answer) for _ in range(3)] == [first, ping, ping], case
+        assert [await client.piece(response) for _ in range(3)] == [first, ping, ping], case
         gate.set()
-        await client.rest(answer)
-        assert answer.whole, case
-        assert re.sub(re.escape(ping), b"", answer.body) == conversation.stream, case
+        await client.rest(response)
+        assert response.whole, case
+        assert re.sub(re.escape(ping), b"", response.body) == conversation.stream, case
         recorded, *_ = await running.ended(calls)
         assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens), case
 
@@ -98,38 +98,38 @@ async def test_where_a_ping_would_spoil_the_answer_there_is_none(running):
     }.items():
         clock, gate = await new_clock(running), asyncio.Event()
         running.upstream.scripts[:] = [[head, *begun, gate, *rest]]
-        client, answer = await ask(running, MESSAGES)
+        client, response = await send(running, MESSAGES)
         if begun:
-            await client.piece(answer)
+            await client.piece(response)
         await clock(3)
         gate.set()
-        await client.rest(answer)
-        assert (answer.whole, answer.body) == (True, MESSAGES.stream), case
+        await client.rest(response)
+        assert (response.whole, response.body) == (True, MESSAGES.stream), case
 
 
 @pytest.mark.gen_test
 async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, clock):
     gate, large = asyncio.Event(), b"data: %b\n\n" % (b"x" * 8_000_000)
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(large), gate, LAST]]
-    client, answer = await ask(running, CHAT, receive_buffer=4096)
+    client, response = await send(running, CHAT, receive_buffer=4096)
     await running.upstream.stalled()
     await clock(3)
     gate.set()
-    await client.rest(answer)
+    await client.rest(response)
     # One may come when all is taken, before the end.
-    assert (answer.whole, answer.body.removesuffix(PINGS[Dialect.OPENAI])) == (True, large)
+    assert (response.whole, response.body.removesuffix(PINGS[Dialect.OPENAI])) == (True, large)
 
 
 @pytest.mark.gen_test
 async def test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end(running, clock, http_server):
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event()]]
     others = set(http_server.connections)
-    client, answer = await ask(running, MESSAGES)
-    assert await client.piece(answer) == MESSAGES.stream
+    client, response = await send(running, MESSAGES)
+    assert await client.piece(response) == MESSAGES.stream
     (connection,) = http_server.connections - others
     connection.pause_writing()  # from now on nothing counts as taken
     await clock(3)
-    assert await client.piece(answer) == PING
+    assert await client.piece(response) == PING
     assert len(connection.writer._waiters) == 1
     client.close()
     await until(lambda: running.bridge.lifecycle.in_flight == 1)  # the clock

@@ -41,10 +41,10 @@ def own(running):
 async def refused(running, conversation, headers=None):
     """A refusal: nothing reached the provider, and nothing is held."""
     before = len(running.upstream.requests)
-    answer = await call(running, conversation, headers)
+    response = await call(running, conversation, headers)
     assert len(running.upstream.requests) == before
     assert running.bridge.overload.holding == 0
-    return answer
+    return response
 
 
 async def rows(running):
@@ -59,20 +59,20 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
     group = await running.bridge.groups.add("research")
     await running.bridge.groups.add_members("research", ["ada"])
     hold(running, SharedPolicy(models=Models(allow=["claude-*"])), research._replace(key=str(group.id)))
-    answer = await refused(running, CHAT)
+    response = await refused(running, CHAT)
     model = CHAT.request["model"]
     message = f'The model "{model}" of openai may not be used here: group research allows claude-*.'
-    assert (answer.status, answer.header("x-should-retry")) == (403, "false")
-    assert json.loads(answer.body) == {
+    assert (response.status, response.header("x-should-retry")) == (403, "false")
+    assert json.loads(response.body) == {
         "error": {"message": message, "type": "invalid_request_error", "param": None, "code": "permission_denied"},
         "message": message,
     }
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
     hold(running, Policy(models=Models(deny=["*OPUS*"])), own(running))
-    answer = await refused(running, OPUS)
-    error = json.loads(answer.body)["error"]
-    assert (answer.status, error["type"]) == (403, "permission_error")
+    response = await refused(running, OPUS)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["type"]) == (403, "permission_error")
     assert error["message"].endswith("may not be used here: user ada denies *OPUS*.")
     assert await rows(running) == [
         ("model_not_allowed", 403, "user ada", None),
@@ -97,9 +97,9 @@ async def test_a_batch_whose_models_nobody_reads_gets_round_no_policy_of_models(
         (Models(allow=["claude-*"]), "anthropic", "everyone allows claude-*"),
     ):
         hold(running, SharedPolicy(models=models))
-        answer = await refused(running, batch)
-        message = json.loads(answer.body)["error"]["message"]
-        assert (answer.status, message) == (403, said.format(provider, rule))
+        response = await refused(running, batch)
+        message = json.loads(response.body)["error"]["message"]
+        assert (response.status, message) == (403, said.format(provider, rule))
     assert (await rows(running))[0] == ("model_not_allowed", 403, "everyone", None)
     hold(running, SharedPolicy(models=Models(allow=["*"], deny=[ModelPattern("openai", "gpt-*")])))
     running.upstream.play(whole(batch))
@@ -120,8 +120,8 @@ async def test_a_file_is_no_model_and_may_be_sent_whatever_models_are_allowed(ru
 async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
     hold(running, SharedPolicy(max_tokens=1000))
     asking = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 1001})
-    answer = await refused(running, asking)
-    assert (answer.status, answer.header("x-should-retry"), json.loads(answer.body)["message"]) == (
+    response = await refused(running, asking)
+    assert (response.status, response.header("x-should-retry"), json.loads(response.body)["message"]) == (
         *(400, "false"),
         "The request asks for 1,001 tokens; everyone allows 1,000 at most.",
     )
@@ -136,8 +136,8 @@ async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
 @pytest.mark.gen_test
 async def test_an_own_key_that_a_policy_denies_is_refused(running):
     hold(running, SharedPolicy(byok="deny"))
-    answer = await refused(running, CHAT, running.own_key)
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    response = await refused(running, CHAT, running.own_key)
+    assert (response.status, json.loads(response.body)["message"]) == (
         403,
         "Bring Your Own Key (BYOK) is not allowed here: everyone denies byok.",
     )
@@ -148,11 +148,11 @@ async def test_an_own_key_that_a_policy_denies_is_refused(running):
 async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running):
     hold(running, SharedPolicy(limits=SharedLimits(together=Limits(rate=Rate(1, "1h")))))
     running.upstream.play(whole(CHAT))
-    answer = await call(running, CHAT)
-    assert (answer.status, answer.header("X-RateLimit-Remaining")) == (200, "0")
-    answer = await refused(running, CHAT)
-    assert (answer.status, answer.header("RateLimit-Policy")) == (429, '"policy_rate";q=1;w=3600')
-    assert json.loads(answer.body)["message"] == (
+    response = await call(running, CHAT)
+    assert (response.status, response.header("X-RateLimit-Remaining")) == (200, "0")
+    response = await refused(running, CHAT)
+    assert (response.status, response.header("RateLimit-Policy")) == (429, '"policy_rate";q=1;w=3600')
+    assert json.loads(response.body)["message"] == (
         "A limit of the policy of everyone is reached. "
         "Your group has started 1 of 1 requests in 1h0m0s; the next request may start in 1h0m0s."
     )
@@ -172,9 +172,9 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
     limits = effective.before_body(pays=False)
     states = await running.bridge.overload.states(limits)
     assert [(one.limit.kind.value, one.used) for one in states] == [("tokens", 10), ("budget", cost), ("budget", cost)]
-    answer = await refused(running, OPUS)
+    response = await refused(running, OPUS)
     message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
-    assert (answer.status, json.loads(answer.body)["error"]["message"]) == (403, message)
+    assert (response.status, json.loads(response.body)["error"]["message"]) == (403, message)
     assert await rows(running) == [("policy_budget", 403, "user ada", None)]
     assert [one.used for one in await running.bridge.overload.states(limits)] == [one.used for one in states]
     await running.ended(1)
@@ -210,8 +210,8 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     budget = Budget("0.05", "month", reserve=True)
     hold(running, Policy(limits=Limits(budget=budget)), own(running))
     asking = replace(OPUS, request=OPUS.request | {"max_tokens": 10_000})
-    answer = await refused(running, asking)
-    assert (answer.status, answer.header("x-should-retry")) == (403, "false")
+    response = await refused(running, asking)
+    assert (response.status, response.header("x-should-retry")) == (403, "false")
     modest = replace(OPUS, request=OPUS.request | {"max_tokens": 100})
     running.upstream.play(whole(modest))
     assert (await call(running, modest)).status == 200
@@ -226,8 +226,8 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
 @pytest.mark.gen_test
 async def test_before_the_policies_were_read_nothing_is_admitted(running, monkeypatch):
     monkeypatch.setattr(running.bridge.policies, "_reading", None)
-    answer = await refused(running, CHAT)
-    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)["message"]) == (
+    response = await refused(running, CHAT)
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)["message"]) == (
         *(503, "1"),
         "The policies cannot be read at the moment. Please try again later.",
     )
@@ -244,8 +244,8 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     running.upstream.play(whole(CHAT))
     sent = json.dumps(body).encode()
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, sent)
-    assert (answer.status, answer.body) == (200, CHAT.body)
+    response = await client.request("POST", running.path(CHAT), running.headers, sent)
+    assert (response.status, response.body) == (200, CHAT.body)
     assert running.upstream.requests[-1].body == sent
     await running.ended(1)
     assert await running.bridge.recorder.flush(5)
@@ -262,9 +262,9 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
 @pytest.mark.gen_test
 async def test_a_model_without_a_price_is_refused_where_the_bridge_would_pay(running):
     hold(running, SharedPolicy(models=Models(unpriced="deny")))
-    answer = await refused(running, CHAT)
+    response = await refused(running, CHAT)
     message = 'The model "m" of openai may not be used here: everyone denies models without a known price.'
-    assert (answer.status, json.loads(answer.body)["message"]) == (403, message)
+    assert (response.status, json.loads(response.body)["message"]) == (403, message)
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
     running.upstream.play(whole(CHAT))

@@ -38,8 +38,8 @@ async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(
     for number, (conversation, size) in enumerate(cases):
         case, body = (conversation.path, size), conversation.request_body(stream=True)
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, cut(conversation.stream, size)), LAST]]
-        answer = await client.request("POST", running.path(conversation), running.headers, body)
-        assert (answer.status, answer.body, answer.whole) == (200, conversation.stream, True), case
+        response = await client.request("POST", running.path(conversation), running.headers, body)
+        assert (response.status, response.body, response.whole) == (200, conversation.stream, True), case
         assert running.upstream.requests[number].body == body, case
     assert len(running.upstream.connections) == 1
     for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
@@ -57,10 +57,10 @@ async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(run
         case, length = (conversation.path, size), str(len(conversation.body))
         head = JSON + f"Content-Length: {length}\r\n\r\n".encode()
         running.upstream.scripts = [[head, *cut(conversation.body, size)]]
-        answer = await client.request(
+        response = await client.request(
             "POST", running.path(conversation), running.headers, conversation.request_body(stream=False)
         )
-        got = (answer.status, answer.body, answer.header("Content-Length"), answer.header("Transfer-Encoding"))
+        got = (response.status, response.body, response.header("Content-Length"), response.header("Transfer-Encoding"))
         assert got == (200, conversation.body, length, None), case
     for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
         case = (conversation.path, size)
@@ -77,11 +77,11 @@ async def test_each_event_arrives_before_the_next_one_is_sent(running):
         script = [step for event, gate in zip(events, gates, strict=True) for step in (chunk(event), gate)]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *script, LAST]]
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        answer = await client.head()
+        response = await client.head()
         for event, gate in zip(events, gates, strict=True):
-            assert await client.piece(answer) == event
+            assert await client.piece(response) == event
             gate.set()
-        assert (await client.rest(answer)).whole
+        assert (await client.rest(response)).whole
     await running.ended(2)
 
 
@@ -91,10 +91,10 @@ async def test_the_head_is_there_before_the_first_event(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, gate, chunk(b"data: [DONE]\n\n"), LAST)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    answer = await client.head()
-    assert answer.status == 200
+    response = await client.head()
+    assert response.status == 200
     gate.set()
-    assert (await client.rest(answer)).body == b"data: [DONE]\n\n"
+    assert (await client.rest(response)).body == b"data: [DONE]\n\n"
 
 
 @pytest.mark.gen_test
@@ -105,12 +105,12 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
     client = await running.client()
     for gate in gates:
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        answer = await client.head()
-        await client.piece(answer)
+        response = await client.head()
+        await client.piece(response)
         (connection,) = http_server.connections
         assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
         gate.set()
-        await client.rest(answer)
+        await client.rest(response)
 
 
 @pytest.mark.gen_test
@@ -122,12 +122,12 @@ async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
         LAST,
     )
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    _, timing = [value for name, value in answer.headers if name == "Server-Timing"]
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    _, timing = [value for name, value in response.headers if name == "Server-Timing"]
     (recorded,) = await running.ended(1)
     names = ("auth", "admission", "record", "upstream", "dns", "connect")
     assert re.fullmatch(", ".join(rf"{name};dur=[\d.]+" for name in names), timing)
-    assert sorted(answer.headers) == [
+    assert sorted(response.headers) == [
         ("Anthropic-Ratelimit-Requests-Remaining", "7"),
         ("Cache-Control", "no-cache, no-transform"),
         ("Content-Security-Policy", "sandbox; default-src 'none'"),
@@ -152,9 +152,9 @@ async def test_an_answer_that_has_no_date_gets_one(running):
     running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
     client = await running.client()
     for path, status in ((running.path(CHAT), 200), ("/api/v2/aibridge/unknown/v1/models", 404), ("/healthz", 405)):
-        answer = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
-        assert answer.status == status
-        age = datetime.now(UTC) - parsedate_to_datetime(answer.header("Date"))
+        response = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+        assert response.status == status
+        age = datetime.now(UTC) - parsedate_to_datetime(response.header("Date"))
         assert timedelta(0) <= age < timedelta(minutes=1)
 
 
@@ -186,8 +186,8 @@ async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, log_w
         head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
         running.upstream.scripts = [[head % (status, len(body)) + body]]
         request = MESSAGES.request_body(stream=True)
-        answer = await client.request("POST", running.path(MESSAGES), running.headers, request)
-        assert (answer.status, answer.body, answer.header("Retry-After")) == (status, body, "7"), status
+        response = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        assert (response.status, response.body, response.header("Retry-After")) == (status, body, "7"), status
         recorded, *_ = await running.ended(number)
         end = (recorded["status"], recorded["end_reason"], recorded["upstream_status"])
         assert end == ("failed", "upstream_error", status), status
@@ -206,11 +206,11 @@ async def test_a_body_that_was_cut_never_looks_complete(running):
         running.upstream.scripts = [[EVENT_STREAM + framing, piece, gate, end]]
         client = await running.client()
         await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-        answer = await client.head()
-        await client.piece(answer)
+        response = await client.head()
+        await client.piece(response)
         gate.set()
-        await client.rest(answer)
-        assert (answer.body, answer.whole) == (part, False), (framing, end)
+        await client.rest(response)
+        assert (response.body, response.whole) == (part, False), (framing, end)
         recorded, *_ = await running.ended(number)
         assert recorded["end_reason"] == "upstream_truncated", (framing, end)
 
@@ -220,8 +220,8 @@ async def test_a_stream_without_its_last_event_ends_cleanly_and_is_truncated(run
     part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (answer.body, answer.whole) == (part, True)
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (response.body, response.whole) == (part, True)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
     assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"]
@@ -233,8 +233,8 @@ async def test_an_http_1_0_client_sees_a_reset_where_the_body_was_cut(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, RESET)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True), version="1.0")
-    answer = await client.head()
-    assert answer.header("Transfer-Encoding") is None
+    response = await client.head()
+    assert response.header("Transfer-Encoding") is None
     gate.set()
     with pytest.raises(ConnectionResetError):
         await client.at_end()
@@ -245,14 +245,14 @@ async def test_an_http_1_0_client_sees_a_reset_where_the_body_was_cut(running):
 async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     running.upstream.play(RESET)
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
     message = "anthropic: the provider closed the connection before its response was complete."
-    assert answer.status == 502
-    error = json.loads(answer.body)
+    assert response.status == 502
+    error = json.loads(response.body)
     assert (error["error"], error["message"]) == ({"type": "api_error", "message": message}, message)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
-    assert answer.header("X-AI-Bridge-Interception-Id") == recorded["id"]
+    assert response.header("X-AI-Bridge-Interception-Id") == recorded["id"]
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
@@ -260,9 +260,9 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
 async def test_an_upstream_that_stays_silent_gives_504(running):
     running.upstream.play(asyncio.Event())
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
     message = "openai: the provider sent nothing for longer than the idle timeout."
-    assert (answer.status, json.loads(answer.body)["message"]) == (504, message)
+    assert (response.status, json.loads(response.body)["message"]) == (504, message)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_timeout"
 
@@ -273,9 +273,9 @@ async def test_a_stream_that_stalls_between_two_events_is_told_why_and_broken_of
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert answer.body.startswith(first + b'event: error\ndata: {"type":"error","error":{"type":"timeout_error"')
-    assert not answer.whole
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert response.body.startswith(first + b'event: error\ndata: {"type":"error","error":{"type":"timeout_error"')
+    assert not response.whole
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_timeout"
 
@@ -286,8 +286,8 @@ async def test_a_stream_that_stalls_inside_an_event_is_broken_off_without_a_word
     part = MESSAGES.stream[:50]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), asyncio.Event())
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (answer.body, answer.whole) == (part, False)
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (response.body, response.whole) == (part, False)
     await running.ended(1)
 
 
@@ -298,9 +298,9 @@ async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_wha
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
         client = await running.client()
         await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-        answer = await client.head()
-        while answer.body != b"".join(parts):
-            await client.piece(answer)
+        response = await client.head()
+        while response.body != b"".join(parts):
+            await client.piece(response)
         client.close()
         await (await running.upstream.request(number)).closed.wait()
         recorded, *_ = await running.ended(number + 1)
@@ -332,8 +332,8 @@ async def test_a_client_that_leaves_after_the_last_event_has_a_completed_call(ru
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    assert await client.piece(answer) == MESSAGES.stream
+    response = await client.head()
+    assert await client.piece(response) == MESSAGES.stream
     client.close()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
@@ -346,9 +346,9 @@ async def test_a_client_that_does_not_read_slows_its_upstream(running):
     running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n" % total, *[block for _ in range(total // len(block))])
     client = await running.client(receive_buffer=65536)
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await client.head()
+    response = await client.head()
     assert await running.upstream.stalled() < 24 * 1024 * 1024
-    assert len((await client.rest(answer)).body) == total
+    assert len((await client.rest(response)).body) == total
 
 
 @pytest.mark.gen_test
@@ -361,9 +361,9 @@ async def test_a_passthrough_route_is_relayed_and_not_recorded(running):
     ):
         head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n"
         running.upstream.scripts = [[head % status + b"{'a':1}"]]
-        answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.own_key)
-        assert (answer.status, answer.body) == (status, b"{'a':1}"), route
-        assert answer.header("X-AI-Bridge-Interception-Id") is None, route
+        response = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.own_key)
+        assert (response.status, response.body) == (status, b"{'a':1}"), route
+        assert response.header("X-AI-Bridge-Interception-Id") is None, route
         assert running.upstream.requests[-1].target == f"{route}?limit=1"
         assert await running.bridge.database.interceptions.count_documents({}) == 0, route
 
@@ -373,8 +373,8 @@ async def test_a_head_request_passes_through_without_a_body(running):
     running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
     client = await running.client()
     for _ in range(2):
-        answer = await client.request("HEAD", "/api/v2/aibridge/openai/v1/models", running.headers)
-        assert (answer.status, answer.header("Content-Length")) == (200, "1234")
+        response = await client.request("HEAD", "/api/v2/aibridge/openai/v1/models", running.headers)
+        assert (response.status, response.header("Content-Length")) == (200, "1234")
 
 
 @pytest.mark.gen_test
@@ -382,8 +382,8 @@ async def test_the_experimental_prefix_leads_to_the_same_place(running):
     running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
     client = await running.client()
     path = "/api/experimental/aibridge/openai/v1/chat/completions"
-    answer = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
-    assert answer.body == CHAT.body
+    response = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    assert response.body == CHAT.body
     await running.ended(1)
 
 
@@ -394,8 +394,8 @@ async def test_a_credential_that_a_provider_repeats_is_relayed_but_not_recorded(
     running.upstream.play(head + body)
     client = await running.client()
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
-    answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-    assert answer.body == body
+    response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    assert response.body == body
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."
 
@@ -407,9 +407,9 @@ async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(runn
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
         client = await running.client()
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        answer = await client.head()
-        while answer.body != b"".join(parts):
-            await client.piece(answer)
+        response = await client.head()
+        while response.body != b"".join(parts):
+            await client.piece(response)
         client.close()
         recorded, *_ = await running.ended(number)
         assert recorded["end_reason"] == "client_disconnected", case
@@ -421,8 +421,8 @@ async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running
     stream = CHAT.stream.removesuffix(b"data: [DONE]\n\n")
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(stream), LAST)
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    assert (answer.body, answer.whole) == (stream, True)
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    assert (response.body, response.whole) == (stream, True)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
 
@@ -435,8 +435,8 @@ async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_withou
         running.upstream.scripts = [[EVENT_STREAM + header + b"\r\n\r\n" + first, asyncio.Event()]]
         client = await running.client()
         body = MESSAGES.request_body(stream=True)
-        answer = await client.request("POST", running.path(MESSAGES), running.headers, body)
-        assert (answer.body, answer.whole) == (first, False), header
+        response = await client.request("POST", running.path(MESSAGES), running.headers, body)
+        assert (response.body, response.whole) == (first, False), header
         await until(lambda: running.bridge.lifecycle.in_flight == 0)
         await running.ended(number)
 
@@ -447,8 +447,8 @@ async def test_an_http_1_0_keep_alive_client_sees_the_close_end_a_stream(running
     client = await running.client()
     headers = running.headers | {"Connection": "keep-alive"}
     await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=True), version="1.0")
-    answer = await client.head()
-    assert (answer.header("Connection"), answer.header("Transfer-Encoding")) == ("close", None)
+    response = await client.head()
+    assert (response.header("Connection"), response.header("Transfer-Encoding")) == ("close", None)
     assert await client.at_end() == CHAT.stream
     await running.ended(1)
 
@@ -459,11 +459,11 @@ async def test_the_request_body_is_let_go_when_the_answer_begins(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, LAST)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    answer = await client.head()
+    response = await client.head()
     (handler,) = running.bridge.lifecycle._under_way
     assert handler.body == b""
     gate.set()
-    await client.rest(answer)
+    await client.rest(response)
     await running.ended(1)
 
 
@@ -472,24 +472,24 @@ async def test_a_length_that_no_content_has_is_not_relayed(running):
     running.upstream.play(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n")
     client = await running.client()
     for _ in range(2):
-        answer = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.own_key)
-        assert (answer.status, answer.header("Content-Length")) == (204, None)
+        response = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.own_key)
+        assert (response.status, response.header("Content-Length")) == (204, None)
         running.upstream.connections[-1].transport.abort()
 
 
 @pytest.mark.gen_test
 async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_call(running, monkeypatch):
-    identified, asked = asyncio.Event(), asyncio.Event()
+    identified, requested = asyncio.Event(), asyncio.Event()
 
     async def slowly(_token, *_kind):
-        asked.set()
+        requested.set()
         await identified.wait()
         return running.identity
 
     monkeypatch.setattr(running.bridge.identities, "authenticate", slowly)
     client = await running.client()
     await client.send("GET", "/api/v2/aibridge/openai/v1/models", running.headers)
-    await asked.wait()
+    await requested.wait()
     client.reset()
     (handler,) = running.bridge.lifecycle._under_way
     await until(lambda: handler.cycle.closed)

@@ -77,8 +77,8 @@ async def test_a_server_that_stops_at_a_step_says_so_or_has_answered(running, st
     calls = 0
     for step, streaming in CASES:
         before = len(running.upstream.requests)
-        answer, body = ANSWERS[streaming]
-        running.upstream.scripts = [[answer]]
+        response, body = ANSWERS[streaming]
+        running.upstream.scripts = [[response]]
         stop_at(step, lambda handler: handler.stop(EndReason.SERVER_SHUTDOWN))
         client = await running.client()
         request = MESSAGES.request_body(stream=streaming)

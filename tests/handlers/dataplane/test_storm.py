@@ -108,8 +108,8 @@ async def live(running, number, drawn):
 async def answered(client, request):
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         await client.send_raw(request)
-        answer = await client.rest(await client.head())
-        return answer.status
+        response = await client.rest(await client.head())
+        return response.status
     return None
 
 

@@ -44,8 +44,8 @@ async def call(running, conversation, headers=None, *, stream=False):
 
 async def states(running):
     """How much is used and reserved, by kind."""
-    told = await running.bridge.overload.authority.usage(9)
-    return {state.limit.kind: (state.used, state.reserved) for state in told}
+    result = await running.bridge.overload.authority.usage(9)
+    return {state.limit.kind: (state.used, state.reserved) for state in result}
 
 
 async def used(running, kind):
@@ -61,17 +61,17 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
     assert (await call(running, conversation, stream=stream)).status == 200
     charged = TOKENS_OF.get(conversation.path, 7)
     assert await used(running, Kind.TOKENS) == charged
-    answer = await call(running, conversation, stream=stream)
-    message = json.loads(answer.body)["message"]
-    assert (answer.status, message.partition(" You have used ")[::2]) == (
+    response = await call(running, conversation, stream=stream)
+    message = json.loads(response.body)["message"]
+    assert (response.status, message.partition(" You have used ")[::2]) == (
         429,
         (
             "Your calls have used all tokens of your user for now. Please try again later.",
             f"{charged} of 1 tokens in 1h0m0s; the next request may start in 1h0m0s.",
         ),
     )
-    assert answer.header("RateLimit-Policy") == '"user_tokens";q=1;qu="tokens";w=3600'
-    assert (answer.header("RateLimit") or "").startswith('"user_tokens";r=0;t=3')
+    assert response.header("RateLimit-Policy") == '"user_tokens";q=1;qu="tokens";w=3600'
+    assert (response.header("RateLimit") or "").startswith('"user_tokens";r=0;t=3')
     assert len(running.upstream.requests) == 1
     await running.ended(1)
 
@@ -80,8 +80,8 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
 @pytest.mark.gen_test
 async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(running):
     running.upstream.play(whole(CHAT))
-    answer = await call(running, CHAT)
-    assert answer.header("x-ratelimit-limit-tokens") is None
+    response = await call(running, CHAT)
+    assert response.header("x-ratelimit-limit-tokens") is None
     refused = await call(running, CHAT)
     names = [f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining")]
     assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
@@ -110,19 +110,19 @@ async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
 @pytest.mark.gen_test
 async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running):
     running.upstream.play(whole(OPUS))
-    answer = await call(running, OPUS)
-    assert (answer.status, *budget_told(answer)) == (200, "0.0001", "0.0001")
+    response = await call(running, OPUS)
+    assert (response.status, *budget_told(response)) == (200, "0.0001", "0.0001")
     assert await used(running, Kind.BUDGET) == cost_of_opus(running)
-    answer = await call(running, OPUS)
-    assert budget_told(answer) == ("0.0001", "0.00")
+    response = await call(running, OPUS)
+    assert budget_told(response) == ("0.0001", "0.00")
     message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
-    assert json.loads(answer.body) == {
+    assert json.loads(response.body) == {
         "type": "error",
         "error": {"type": "permission_error", "message": message},
         "message": message,
-        "request_id": answer.header("Request-Id"),
+        "request_id": response.header("Request-Id"),
     }
-    assert (answer.status, answer.header("x-should-retry"), answer.header("Retry-After")) == (403, "false", None)
+    assert (response.status, response.header("x-should-retry"), response.header("Retry-After")) == (403, "false", None)
     _, limits = await running.get("/api/v2/aibridge/limits")
     (key,) = limits["limits"][5]["keys"]
     assert (key["username"], key["remaining_usd"]) == ("ada", 0)
@@ -133,10 +133,10 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     await running.ended(2)
 
 
-def budget_told(answer):
+def budget_told(response):
     """The budget and what is left of it, once the end of the period is seen to be told."""
-    assert 0 < int(answer.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400
-    return answer.header("X-AI-Bridge-Budget-Limit"), answer.header("X-AI-Bridge-Budget-Remaining")
+    assert 0 < int(response.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400
+    return response.header("X-AI-Bridge-Budget-Limit"), response.header("X-AI-Bridge-Budget-Remaining")
 
 
 def cost_of_opus(running):
@@ -215,7 +215,7 @@ async def test_a_call_that_may_use_more_than_the_limit_is_told_that_no_wait_help
 async def test_what_a_provider_says_of_its_own_limits_is_not_replaced(running):
     theirs = b'RateLimit: "theirs";r=1;t=2\r\nx-ratelimit-remaining-tokens: 3\r\n'
     running.upstream.play(whole(CHAT, theirs))
-    answer = await call(running, CHAT)
-    told = [answer.header(name) for name in ("RateLimit", "RateLimit-Policy", "x-ratelimit-remaining-tokens")]
-    assert told == ['"theirs";r=1;t=2', None, "3"]
-    assert answer.header("X-RateLimit-Remaining") == "4"
+    response = await call(running, CHAT)
+    result = [response.header(name) for name in ("RateLimit", "RateLimit-Policy", "x-ratelimit-remaining-tokens")]
+    assert result == ['"theirs";r=1;t=2', None, "3"]
+    assert response.header("X-RateLimit-Remaining") == "4"

@@ -77,26 +77,26 @@ async def test_no_answer_and_no_line_of_the_log_has_what_looks_like_a_credential
         for text in encoded:
             for path in GETS:
                 client = await running.client()
-                answer = await client.request("GET", path.format(control=CONTROL, secret=text), running.headers)
+                response = await client.request("GET", path.format(control=CONTROL, secret=text), running.headers)
                 client.close()
-                assert answer.status in {400, 404, 405}, (secret, path)
-                says_nothing_of(secret, answer, path)
+                assert response.status in {400, 404, 405}, (secret, path)
+                says_nothing_of(secret, response, path)
         for method, path, body in CHANGES:
             client = await running.client()
             sent = b"" if body is None else json.dumps(body).replace("{secret}", secret).encode()
             target = f"{CONTROL}/{path.format(secret=secret)}"
-            answer = await client.request(method, target, running.headers, sent)
+            response = await client.request(method, target, running.headers, sent)
             client.close()
-            assert answer.status in {400, 401, 404, 405}, (secret, path)
-            says_nothing_of(secret, answer, path)
+            assert response.status in {400, 401, 404, 405}, (secret, path)
+            says_nothing_of(secret, response, path)
         assert core not in caplog.text, secret
 
 
-def says_nothing_of(secret, answer, path):
-    said = bytes(answer.body) + repr(answer.headers).encode()
+def says_nothing_of(secret, response, path):
+    said = bytes(response.body) + repr(response.headers).encode()
     for form in (SECRETS[secret], "".join(f"%{ord(one):02x}" for one in SECRETS[secret]), twice(SECRETS[secret])):
         assert form.encode() not in said, (path, said)
-    assert json.loads(answer.body)
+    assert json.loads(response.body)
 
 
 @pytest.mark.gen_test

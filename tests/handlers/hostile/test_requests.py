@@ -141,15 +141,15 @@ async def status_of(running, request):
 def test_no_request_to_the_control_plane_is_a_500(running, io_loop, let_in):
     @settings(max_examples=examples(200, 800), suppress_health_check=[HealthCheck.too_slow])
     @given(requests(let_in=let_in))
-    def ask(request):
+    def send(request):
         assert io_loop.run_sync(partial(status_of, running, request)) not in {500, 502}
 
-    ask()
+    send()
 
 
 @pytest.mark.gen_test
 async def test_an_origin_that_cannot_be_read_is_foreign(running):
     client = await running.client()
     for origin in ("http://[", "http://[::1", "http://a:99999", "\xff", "null", ""):
-        answer = await client.request("POST", "/api/v2/aibridge/users/me/session", {"Origin": origin})
-        assert (answer.status, answer.body) == (403, b'{"message":"%b"}' % FOREIGN.encode()), origin
+        response = await client.request("POST", "/api/v2/aibridge/users/me/session", {"Origin": origin})
+        assert (response.status, response.body) == (403, b'{"message":"%b"}' % FOREIGN.encode()), origin

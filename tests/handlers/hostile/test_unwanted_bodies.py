@@ -50,8 +50,8 @@ async def test_an_answer_that_needs_no_body_waits_for_none(running):
     for method, path, status in ANSWERED:
         client = await running.client()
         await client.send_raw(head(running, method, path, "Content-Length: 1"))
-        answer = await client.head()
-        assert (answer.status, answer.header("Connection")) == (status, "close"), (method, path)
+        response = await client.head()
+        assert (response.status, response.header("Connection")) == (status, "close"), (method, path)
 
 
 @pytest.mark.gen_test
@@ -65,17 +65,17 @@ async def test_a_body_of_more_than_a_few_kilobytes_is_refused_where_none_is_want
         }.items():
             client = await running.client()
             await client.send_raw(sent)
-            answer = await client.rest(await client.head())
-            assert (answer.status, json.loads(answer.body)) == (413, {"message": message}), (path, case)
-            assert answer.header("Connection") == "close", (path, case)
+            response = await client.rest(await client.head())
+            assert (response.status, json.loads(response.body)) == (413, {"message": message}), (path, case)
+            assert response.header("Connection") == "close", (path, case)
 
 
 @pytest.mark.gen_test
 async def test_a_small_body_that_nobody_wants_is_passed_over_and_the_connection_stays(running):
     client = await running.client()
     for _ in range(2):
-        answer = await client.request("GET", API + "users/me", running.headers, b"x" * MAX_UNWANTED_BYTES)
-        assert (answer.status, answer.header("Connection")) == (200, None)
+        response = await client.request("GET", API + "users/me", running.headers, b"x" * MAX_UNWANTED_BYTES)
+        assert (response.status, response.header("Connection")) == (200, None)
 
 
 @pytest.mark.gen_test
@@ -84,9 +84,9 @@ async def test_a_body_that_never_comes_is_waited_for_as_long_as_the_setting_says
     for method, path in (("POST", API + "users"), ("PATCH", API + "users/grace"), ("POST", API + "users/me/session")):
         client = await running.client()
         await client.send_raw(head(running, method, path, "Content-Type: application/json", "Content-Length: 1"))
-        answer = await client.rest(await client.head())
+        response = await client.rest(await client.head())
         message = "The request cannot be read: its body did not come whole within 0.05 seconds."
-        assert (answer.status, json.loads(answer.body)) == (408, {"message": message})
+        assert (response.status, json.loads(response.body)) == (408, {"message": message})
 
 
 @pytest.mark.gen_test

@@ -44,8 +44,8 @@ async def trail(running):
 
 async def post(running, path, headers, body):
     client = await running.client()
-    answer = await client.request("POST", path, headers, body)
-    return answer.status, json.loads(answer.body)["message"] if answer.body else None
+    response = await client.request("POST", path, headers, body)
+    return response.status, json.loads(response.body)["message"] if response.body else None
 
 
 async def call(running, headers):
@@ -109,8 +109,8 @@ async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_sa
         statuses.append((await call(running, bearer(guess(number + 1))))[0])
     assert statuses == [401] * 4 + [429] * 36
     assert len(looked_up) == 4
-    status, answer = await running.get(USERS, bearer(guess(99)))
-    assert (status, answer) == (429, {"message": TOO_MANY_FAILURES})
+    status, response = await running.get(USERS, bearer(guess(99)))
+    assert (status, response) == (429, {"message": TOO_MANY_FAILURES})
     assert samples(running.bridge.metrics, "authentication_failures_total") == {
         ("control", "unknown"): 2,
         ("data", "unknown"): 2,
@@ -141,8 +141,8 @@ async def test_requests_without_a_token_and_with_nonsense_are_told_so_however_ma
 async def test_who_has_failed_too_often_is_told_how_long_to_wait(running):
     await running.get(USERS, bearer(guess(1)))
     client = await running.client()
-    answer = await client.request("GET", USERS, bearer(guess(2)))
-    assert 0 < int(answer.header("retry-after-ms")) <= 60_000
+    response = await client.request("GET", USERS, bearer(guess(2)))
+    assert 0 < int(response.header("retry-after-ms")) <= 60_000
 
 
 @pytest.mark.bridge(authentication_failure_limit=2, trusted_proxies=[ip_network("127.0.0.0/8")])

@@ -90,8 +90,8 @@ def test_every_example_is_what_its_schema_allows():
 
 def test_every_answer_with_a_json_body_has_an_example():
     for method, path, operation, _ in OPERATIONS:
-        for status, answer in operation["responses"].items():
-            content = pointed(CONTRACT.document, answer).get("content", {}).get("application/json")
+        for status, response in operation["responses"].items():
+            content = pointed(CONTRACT.document, response).get("content", {}).get("application/json")
             if content and content["schema"] != {"type": "object"}:
                 assert content.get("examples"), (method, path, status)
 
@@ -122,14 +122,14 @@ def test_everything_but_what_is_public_asks_for_a_token():
 @pytest.mark.gen_test
 async def test_it_is_served_to_everybody_and_kept_until_it_changes(running):
     client = await running.client()
-    answer = await client.request("GET", PATH, {})
-    assert (answer.status, answer.header("Content-Type")) == (200, "application/json")
-    assert answer.header("Cache-Control") == f"public, max-age={KEEP_SECONDS}"
-    assert json.loads(answer.body) == CONTRACT.document
+    response = await client.request("GET", PATH, {})
+    assert (response.status, response.header("Content-Type")) == (200, "application/json")
+    assert response.header("Cache-Control") == f"public, max-age={KEEP_SECONDS}"
+    assert json.loads(response.body) == CONTRACT.document
     assert CONTRACT.document["info"]["version"] == VERSION
     head = await client.request("HEAD", PATH, {})
-    assert (head.status, head.header("Content-Length")) == (200, str(len(answer.body)))
-    tag = answer.header("Etag")
+    assert (head.status, head.header("Content-Length")) == (200, str(len(response.body)))
+    tag = response.header("Etag")
     unchanged = await client.request("GET", PATH, {"If-None-Match": tag})
     assert (unchanged.status, unchanged.header("Etag"), bytes(unchanged.body)) == (304, tag, b"")
     assert (await client.request("GET", PATH, {"If-None-Match": '"another"'})).status == 200

@@ -41,8 +41,8 @@ def queries():
     contract = Contract()
     for method, path, operation, parameters in contract.operations():
         if method == "GET" and "400" in operation["responses"] and "{provider}" not in path:
-            asked = [one for one in parameters if one["in"] == "query"]
-            yield path, {one["name"]: pointed(contract.document, one["schema"]) for one in asked}
+            requested = [one for one in parameters if one["in"] == "query"]
+            yield path, {one["name"]: pointed(contract.document, one["schema"]) for one in requested}
 
 
 @pytest.fixture
@@ -79,18 +79,18 @@ def here(running):
 async def test_a_query_takes_what_is_described_and_nothing_else(running, here, path, parameters):
     client, path = await running.client(), await here(path)
 
-    async def ask(query):
-        answer = await client.request("GET", f"{path}?{query}{BESIDE.get(query, '')}", running.headers)
-        return query, answer.status
+    async def send(query):
+        response = await client.request("GET", f"{path}?{query}{BESIDE.get(query, '')}", running.headers)
+        return query, response.status
 
-    assert await ask("nothing=1") == ("nothing=1", 400)
+    assert await send("nothing=1") == ("nothing=1", 400)
     for name, schema in parameters.items() if path != LIVE else ():
         allowed, refused = allowed_and_not(schema)
         for value in ("", *allowed):
-            assert await ask(query := f"{name}={quote(str(value))}") == (query, 200)
+            assert await send(query := f"{name}={quote(str(value))}") == (query, 200)
         for value in refused:
-            assert await ask(query := f"{name}={quote(str(value))}") == (query, 400)
-        assert await ask(query := f"{name}=&{name}=") == (query, 400)
+            assert await send(query := f"{name}={quote(str(value))}") == (query, 400)
+        assert await send(query := f"{name}=&{name}=") == (query, 400)
 
 
 @pytest.mark.gen_test

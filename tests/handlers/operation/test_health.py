@@ -56,8 +56,8 @@ async def test_a_draining_bridge_is_not_ready(running):
 @pytest.mark.gen_test
 async def test_the_metrics_are_shown_without_a_token(running):
     client = await running.client()
-    answer = await client.request("GET", "/metrics", {})
-    assert (answer.status, answer.body) == (200, running.bridge.metrics.exposition()[1])
+    response = await client.request("GET", "/metrics", {})
+    assert (response.status, response.body) == (200, running.bridge.metrics.exposition()[1])
 
 
 @pytest.mark.gen_test

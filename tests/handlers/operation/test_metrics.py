@@ -223,14 +223,14 @@ async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(ru
     running.upstream.play(OK % (2, b""), gate, b"{}")
     client, other = await running.client(), await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await client.head()
+    response = await client.head()
     models = "/api/v2/aibridge/openai/v1/models"
     assert (await other.request("GET", models, running.headers)).status == 503
     metrics = running.bridge.metrics
     assert samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 1}
     assert samples(metrics, "overload_rejections_total") == {("concurrency",): 1}
     gate.set()
-    await client.rest(answer)
+    await client.rest(response)
     await until(lambda: samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 0})
 
 
@@ -241,11 +241,11 @@ async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
     running.upstream.play(OK % (2, b""), gate, b"{}")
     client, other = await running.client(), await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await client.head()
+    response = await client.head()
     assert (await other.request("GET", "/api/v2/aibridge/openai/v1/models", running.headers)).status == 429
     assert samples(running.bridge.metrics, "overload_rejections_total") == {("user_concurrency",): 1}
     gate.set()
-    await client.rest(answer)
+    await client.rest(response)
 
 
 @pytest.mark.gen_test
@@ -256,9 +256,9 @@ async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
         body = json.dumps(CHAT.request | {"model": model}).encode()
         assert (await client.request("POST", running.path(CHAT), running.headers, body)).status == 200
     await running.ended(4)
-    answer = await client.request("GET", "/metrics", {})
-    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=1.0.0; charset=utf-8")
-    text = answer.body.decode()
+    response = await client.request("GET", "/metrics", {})
+    assert (response.status, response.header("Content-Type")) == (200, "text/plain; version=1.0.0; charset=utf-8")
+    text = response.body.decode()
     assert r'model="a\"b\\c\nd"' in text
     assert 'model="\N{SNOWMAN}"' in text
     assert running.token not in text

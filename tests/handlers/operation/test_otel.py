@@ -82,7 +82,7 @@ def shape(spans):
     return [(span.name, Span.SpanKind.Name(span.kind)[10:], names.get(span.parent_span_id)) for span in spans]
 
 
-async def ask(running, conversation=CHAT, headers=None, **extra):
+async def send(running, conversation=CHAT, headers=None, **extra):
     client = await running.client()
     body = json.dumps(conversation.request | extra).encode()
     return await client.request("POST", running.path(conversation), running.headers | (headers or {}), body)
@@ -91,7 +91,7 @@ async def ask(running, conversation=CHAT, headers=None, **extra):
 @pytest.mark.gen_test
 async def test_a_call_is_a_span_with_its_phases_inside(running, collector):
     running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
-    answer = await ask(
+    response = await send(
         running, MESSAGES, {"User-Agent": "claude-cli/2.1", "X-Claude-Code-Session-Id": "s1", "X-Secret": "sk-own"}
     )
     (recorded,) = await running.ended(1)
@@ -140,13 +140,13 @@ async def test_a_call_is_a_span_with_its_phases_inside(running, collector):
         said = said.replace(id_.encode(), b"")
     for secret in (running.token, "sk-", "Hello", "ada"):
         assert secret.encode() not in said
-    assert answer.status == 200
+    assert response.status == 200
 
 
 @pytest.mark.gen_test
 async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls(running, collector):
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    await ask(running, headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "theirs=1"})
+    await send(running, headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "theirs=1"})
     await running.ended(1)
     _, spans = await collector.told()
     assert {span.trace_id.hex() for span in spans} == {TRACE}
@@ -161,7 +161,7 @@ async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls
 @pytest.mark.gen_test
 async def test_what_is_no_context_begins_a_trace_and_does_not_go_upstream(running, collector, context):
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    await ask(running, headers={"traceparent": context})
+    await send(running, headers={"traceparent": context})
     await running.ended(1)
     _, spans = await collector.told()
     assert spans[0].parent_span_id == b""
@@ -172,7 +172,7 @@ async def test_what_is_no_context_begins_a_trace_and_does_not_go_upstream(runnin
 @pytest.mark.gen_test
 async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace_goes_on(running, collector):
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    await ask(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+    await send(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
     await running.ended(1)
     await collector.tracing.close()
     assert collector.requests == []
@@ -185,7 +185,7 @@ async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace
 async def test_each_try_has_a_span_of_its_own(running, collector):
     running.upstream.play(b"HTTP/1.1 429 X\r\nContent-Length: 2\r\n\r\n{}")
     running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
-    await ask(running, MESSAGES)
+    await send(running, MESSAGES)
     await running.ended(1)
     _, spans = await collector.told()
     assert [span.name for span in spans[1:]] == ["admission", "recording", "upstream", "upstream", "relay"]
@@ -197,7 +197,7 @@ async def test_each_try_has_a_span_of_its_own(running, collector):
 @pytest.mark.gen_test
 async def test_a_call_that_failed_says_why(running, collector):
     running.upstream.play(RESET)
-    assert [(await ask(running)).status for _ in range(2)] == [502, 503]
+    assert [(await send(running)).status for _ in range(2)] == [502, 503]
     await running.ended(2)
     _, spans = await collector.told()
     failed, rejected = [span for span in spans if span.name == "chat m"]
@@ -277,7 +277,7 @@ async def test_what_clients_and_providers_name_is_told_whatever_it_is(running, c
     body = CHAT.body.replace(b'"chatcmpl-1"', b'"\\udc00' + b"x" * 300 + b'"')
     running.upstream.play(HEAD % len(body) + body)
     headers = {"User-Agent": "codex_cli_rs/0.169", "Session_id": "s" * 10_000}
-    await ask(running, headers=headers, model="\N{SNOWMAN}" * 256)
+    await send(running, headers=headers, model="\N{SNOWMAN}" * 256)
     await running.ended(1)
     _, spans = await collector.told()
     said = attributes(spans[0])
@@ -295,7 +295,7 @@ async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(runni
     collector.scripts = [[BUSY]]
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
     for number in range(1, 4):
-        assert (await ask(running)).status == 200
+        assert (await send(running)).status == 200
         await running.ended(number)
         await asyncio.to_thread(collector.tracing._provider.force_flush)
     assert len(collector.requests) == 3
@@ -308,7 +308,7 @@ async def test_a_collector_that_does_not_answer_is_not_waited_for_at_the_end(run
     gate = asyncio.Event()
     collector.scripts = [[gate, TAKEN]]
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    await ask(running)
+    await send(running)
     await running.ended(1)
     await collector.tracing.close()
     (thread,) = [one for one in threading.enumerate() if one.name.startswith("OtelBatch")]
@@ -329,8 +329,8 @@ async def test_what_goes_wrong_with_a_trace_is_said_once_and_calls_go_on(running
     monkeypatch.setattr(collector.tracing, "_tracer", Broken())
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
     for number in range(1, 3):
-        answer = await ask(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-        assert (answer.status, answer.body) == (200, CHAT.body)
+        response = await send(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        assert (response.status, response.body) == (200, CHAT.body)
         await running.ended(number)
     assert running.upstream.requests[0].header("traceparent") == [f"00-{TRACE}-{PARENT}-01"]
 
@@ -356,7 +356,7 @@ class TestOff:
     @pytest.mark.gen_test
     async def test_without_traces_the_clients_headers_go_upstream_as_they_came(self, running):
         running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-        await ask(running, headers={"traceparent": "nonsense", "tracestate": "theirs=1"})
+        await send(running, headers={"traceparent": "nonsense", "tracestate": "theirs=1"})
         await running.ended(1)
         (received,) = running.upstream.requests
         assert (received.header("traceparent"), received.header("tracestate")) == (["nonsense"], ["theirs=1"])

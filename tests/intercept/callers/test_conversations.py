@@ -40,13 +40,13 @@ def read_chat(*items):
 @given(said=st.lists(st.tuples(words, words), min_size=1, max_size=5), system=st.booleans())
 def test_each_request_of_a_growing_conversation_continues_the_one_before(api, name, said, system):
     items, before = [SYSTEM] * system, None
-    for question, answer in said:
+    for question, response in said:
         items.append(user(question))
         now = read(api, name, items)
         assert now.continues == before
         assert len(now.key) == KEY_BYTES
         before = now.key
-        items.append(assistant(answer))
+        items.append(assistant(response))
 
 
 @pytest.mark.parametrize(("api", "name"), CASES)
@@ -103,9 +103,9 @@ def test_an_input_of_one_text_is_one_message():
 def test_answers_to_tool_calls_are_messages_too():
     called = {"role": "assistant", "tool_calls": [{"id": "c1"}, {"id": "c2"}]}
     results = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in ("c1", "c2")]
-    asked = read_chat(user("Time?"))
+    requested = read_chat(user("Time?"))
     answered = read_chat(user("Time?"), called, *results)
-    assert answered.continues == asked.key
+    assert answered.continues == requested.key
     assert read_chat(user("Time?"), called, *results, assistant("Noon."), user("Thanks")).continues == answered.key
     assert read_chat(user("Time?"), called, *reversed(results)).key != answered.key
 

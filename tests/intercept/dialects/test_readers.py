@@ -28,9 +28,9 @@ class Names(StreamReader):
 
 
 def take_id(body, draft):
-    told = read_object(body)
-    draft.identify(told.get("id"))
-    return bool(told)
+    result = read_object(body)
+    draft.identify(result.get("id"))
+    return bool(result)
 
 
 def test_a_stream_is_read_event_by_event():
@@ -95,11 +95,11 @@ HOSTILE = {
 @for_each("data", HOSTILE.values(), ids=HOSTILE)
 @for_each("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, data):
-    told = []
+    result = []
     for new_reader, text in ((api.stream_reader, b"data: " + data + b"\n\n"), (api.body_reader, data)):
-        assert is_within(0.1, lambda new=new_reader, text=text: seconds_of(lambda: told.append(read(new(), text))))
-    assert told[0].truncated
-    assert told[-1] == Reading(open_ended=True, truncated=True)
+        assert is_within(0.1, lambda new=new_reader, text=text: seconds_of(lambda: result.append(read(new(), text))))
+    assert result[0].truncated
+    assert result[-1] == Reading(open_ended=True, truncated=True)
 
 
 def read(reader, text):

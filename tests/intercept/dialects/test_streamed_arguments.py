@@ -16,7 +16,7 @@ def put_together(*pieces):
 
 
 @pytest.mark.parametrize(
-    ("pieces", "told"),
+    ("pieces", "result"),
     [
         ((), {}),
         ([("$.location", "Bos"), ("$.location", "ton"), ("$.unit", "")], {"location": "Boston", "unit": ""}),
@@ -26,9 +26,9 @@ def put_together(*pieces):
         ([("$.a", "text"), ("$.a.b", "within a text")], {"a": "text"}),
     ],
 )
-def test_pieces_make_one_object(pieces, told):
+def test_pieces_make_one_object(pieces, result):
     arguments = put_together(*pieces)
-    assert (json.loads(arguments.text()), arguments.truncated) == (told, False)
+    assert (json.loads(arguments.text()), arguments.truncated) == (result, False)
 
 
 @pytest.mark.parametrize("path", ["", "location", "$", "$x", "$.a[", "$.a[*]", "$" + ".a" * 17, "$." + "x" * 2000])

@@ -113,21 +113,21 @@ def fitting(value, wanted):
     """The same by way of the standard library: what of an object has the struct's types."""
     if not isinstance(value, dict):
         return None
-    told = wanted(**{name: value[name] for name in {"a", "b"} & value.keys() & set(wanted.__struct_fields__)})
+    result = wanted(**{name: value[name] for name in {"a", "b"} & value.keys() & set(wanted.__struct_fields__)})
     if wanted is Outer:
-        told.one = fitting(value.get("one"), Inner)
+        result.one = fitting(value.get("one"), Inner)
         many = value.get("many")
-        told.many = [each for item in many if (each := fitting(item, Inner))] if isinstance(many, list) else None
-    return told
+        result.many = [each for item in many if (each := fitting(item, Inner))] if isinstance(many, list) else None
+    return result
 
 
-def plain(told):
+def plain(result):
     """A struct as built-ins, where a piece of JSON is what it says, and no list is an empty one."""
-    if isinstance(told, Struct):
-        return {name: plain(value) or None for name, value in structs.asdict(told).items()}
-    if isinstance(told, list):
-        return [plain(item) for item in told]
-    return read(told, ANY) if isinstance(told, Raw) else told
+    if isinstance(result, Struct):
+        return {name: plain(value) or None for name, value in structs.asdict(result).items()}
+    if isinstance(result, list):
+        return [plain(item) for item in result]
+    return read(result, ANY) if isinstance(result, Raw) else result
 
 
 @given(
@@ -140,8 +140,8 @@ def plain(told):
 @example(value={"one": 5, "a": 1, "many": {"a": 1}}, spaces=(",", ":"))
 @example(value={"a": "\ud83d", "one": {"a": [1]}, "many": [{"b": {"c": 1}}]}, spaces=(",", ":"))
 def test_what_is_not_of_a_struct_s_type_is_left_out_and_the_rest_kept(value, spaces):
-    told = read_struct(json.dumps(value, separators=spaces).encode(), Decoder(Outer))
-    assert plain(told) == plain(fitting(json.loads(json.dumps(value).replace(r"\ud83d", r"\ufffd")), Outer))
+    result = read_struct(json.dumps(value, separators=spaces).encode(), Decoder(Outer))
+    assert plain(result) == plain(fitting(json.loads(json.dumps(value).replace(r"\ud83d", r"\ufffd")), Outer))
 
 
 def test_a_number_out_of_range_is_left_out_alone():
@@ -207,5 +207,5 @@ def test_what_is_not_as_it_should_be_is_looked_at_up_to_a_bound():
         groups: list[Group] | None = None
 
     groups = b",".join([b'{"items":[' + b"{}," * 99 + b"0]}"] * 900)
-    told = read_struct(b'{"groups":[' + groups + b"]}", Decoder(All))
-    assert 1000 < sum(1 + len(group.items) for group in told.groups) <= MAX_FITTED_VALUES
+    result = read_struct(b'{"groups":[' + groups + b"]}", Decoder(All))
+    assert 1000 < sum(1 + len(group.items) for group in result.groups) <= MAX_FITTED_VALUES

@@ -333,6 +333,6 @@ def test_a_call_satisfies_every_policy(policies, model):
         return
     allowed = all(naive_allows(policy.models, model) for policy in policies.values() if policy.models is not UNSET)
     assert (effective.refuse_model("p", model) is None) is allowed
-    asked = [policy.max_tokens for policy in policies.values() if policy.max_tokens is not UNSET]
-    assert (effective.max_tokens and effective.max_tokens[0]) == min(asked, default=None)
+    requested = [policy.max_tokens for policy in policies.values() if policy.max_tokens is not UNSET]
+    assert (effective.max_tokens and effective.max_tokens[0]) == min(requested, default=None)
     assert (effective.denies_own_key is not None) is any(policy.byok == "deny" for policy in policies.values())

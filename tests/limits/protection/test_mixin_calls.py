@@ -55,8 +55,8 @@ def app(overload):
 @pytest.mark.gen_test
 async def test_a_call_is_counted_charged_and_refused_by_what_its_user_has_left(http_client, base_url, overload):
     async def call(user, used):
-        answer = await http_client.fetch(f"{base_url}/?used={used}{user}", raise_error=False)
-        return answer.code, json.loads(answer.body)
+        response = await http_client.fetch(f"{base_url}/?used={used}{user}", raise_error=False)
+        return response.code, json.loads(response.body)
 
     assert await call("&user=ada", 50) == (200, {"charged": True, "holds": True})
     assert await call("&user=ada", 0) == (429, {"rule": "user_tokens", "holds": False})

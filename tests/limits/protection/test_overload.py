@@ -308,8 +308,8 @@ def test_what_is_used_is_told_by_limit_and_key_without_what_the_key_is_of(clock)
 
 
 def test_the_states_of_every_decision_are_told_whether_it_admits_or_refuses(clock):
-    overload, told = protection(rate_limit=1, now_ns=clock), []
-    overload.on_states = told.append
+    overload, result = protection(rate_limit=1, now_ns=clock), []
+    overload.on_states = result.append
     count(overload)
     refused(overload)
-    assert [[(state.limit.rule, state.used) for state in states] for states in told] == [[(Rule.RATE, 1)]] * 2
+    assert [[(state.limit.rule, state.used) for state in states] for states in result] == [[(Rule.RATE, 1)]] * 2

@@ -67,8 +67,8 @@ class ByLimiter:
             totals.refused += 1
             totals.never += 1
             helps = wait_ns != NEVER_NS
-            told = state.limit.maximum, state.used, wait_ns if helps else None
-            self.outcome.first.append(RefusedCall(UUID(bytes=one.id), one.started_ms, user, name, *told))
+            result = state.limit.maximum, state.used, wait_ns if helps else None
+            self.outcome.first.append(RefusedCall(UUID(bytes=one.id), one.started_ms, user, name, *result))
             if helps and self.retry:
                 self.later(self.at + wait_ns, 1, [one, totals, 1])
             elif helps:

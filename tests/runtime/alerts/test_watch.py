@@ -178,13 +178,13 @@ async def test_records_that_wait_for_long_are_told_with_the_most_that_waited(clo
     find = waiting_records(lambda: trouble[0], lambda: waiting[0], "one", clock)
     assert await find() == []
     clock.time, waiting[0] = NOON + 31 * SECOND, 9
-    told = {
+    result = {
         "server": "one",
         "problem": "the database is unavailable",
         "since": "2026-11-02T12:00:00.000Z",
         "records": 9,
     }
-    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", told)]
+    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", result)]
     trouble[0] = ""
     assert await find() == []
     trouble[0] = "again"
@@ -240,7 +240,7 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
 
 @pytest.mark.gen_test
 async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(database, clock, monkeypatch):
-    outbox, asked = Outbox(database, now=clock), []
+    outbox, requested = Outbox(database, now=clock), []
     found = [Alert(AlertType.JOB_FAILED, "job:1", {})]
 
     async def source():
@@ -252,7 +252,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     raise_alert = outbox.raise_alert
 
     async def counted(*arguments):
-        asked.append(arguments[1])
+        requested.append(arguments[1])
         return await raise_alert(*arguments)
 
     monkeypatch.setattr(outbox, "raise_alert", counted)
@@ -260,7 +260,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     with monkeypatch.context() as patch:
         patch.setattr(type(database.health), "available", False)
         await watch.check()
-    assert asked == []
+    assert requested == []
     found.append(Alert(AlertType.JOB_FAILED, "job:2", {}))
     with monkeypatch.context() as patch:
 
@@ -271,7 +271,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
         await watch.check()
     await watch.check()
     await watch.check()
-    assert asked == ["job:1", "job:2"]
+    assert requested == ["job:1", "job:2"]
     monkeypatch.setattr(watch_module, "MAX_RAISED", 1)
     found.append(Alert(AlertType.JOB_FAILED, "job:3", {}))
     await watch.check()

@@ -349,9 +349,9 @@ async def test_a_worker_that_has_yet_to_say_something_of_itself_is_not_asked_aga
     for _ in range(3):
         assert server.authority.reports() == []
         await asyncio.sleep(0)
-    asked = []
-    authority.report = lambda: asked.append(1) or b"here"
+    requested = []
+    authority.report = lambda: requested.append(1) or b"here"
     lower._transport.resume_reading()
     await authority.usage(1)
     await authority.usage(1)
-    assert (server.authority.reports(), len(asked)) == ([b"here"], 1)
+    assert (server.authority.reports(), len(requested)) == ([b"here"], 1)

@@ -20,19 +20,19 @@ async def begin(server):
 async def burst(server, number):
     """Begin so many streams at the same time: those that were admitted. The connections of the others are closed."""
     calls = await asyncio.gather(*(begin(server) for _ in range(number)))
-    statuses = [answer.status for _, answer in calls]
+    statuses = [response.status for _, response in calls]
     assert set(statuses) <= {200, 429, 503}, statuses
-    for client, answer in calls:
-        if answer.status != 200:
+    for client, response in calls:
+        if response.status != 200:
             await client.closed()
-    return [(client, answer) for client, answer in calls if answer.status == 200]
+    return [(client, response) for client, response in calls if response.status == 200]
 
 
 async def finish(upstream, calls):
     """Let streams go on, read them to their end, and close their connections: a worker that retires waits for these."""
     upstream.gate.set()
-    for client, answer in calls:
-        await client.rest(answer)
+    for client, response in calls:
+        await client.rest(response)
         await client.closed()
 
 
@@ -53,8 +53,8 @@ async def fill(server, number):
     """Begin a stream on each worker, and more until that many are under way: by worker."""
     streams = await server.streams()
     while sum(map(len, streams.values())) < number:
-        client, answer, pid = await server.stream()
-        streams[pid].append((client, answer))
+        client, response, pid = await server.stream()
+        streams[pid].append((client, response))
     return streams
 
 
@@ -69,9 +69,9 @@ async def replace_worker(server, upstream, streams):
     victim, survivor = streams
     assert await burst(server, 3) == []
     os.kill(victim, signal.SIGKILL)
-    for client, answer in streams[victim]:
-        await client.rest(answer)
-        assert not answer.whole
+    for client, response in streams[victim]:
+        await client.rest(response)
+        assert not response.whole
     killed = rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$"
     await asyncio.to_thread(server.stderr.find, killed)
     admitted = await burst(server, 20)

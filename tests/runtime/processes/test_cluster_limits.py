@@ -87,8 +87,8 @@ def another(server_with_mongodb, run, upstream, data_dir, flags):
 async def test_two_servers_share_one_limit_while_the_database_answers(server_with_mongodb, another, upstream):
     server = server_with_mongodb
     calls = [begin(one) for one in (server, another) * 30]
-    answers = await asyncio.gather(*calls)
-    admitted = [(client, answer) for client, answer in answers if answer.status == 200]
+    responses = await asyncio.gather(*calls)
+    admitted = [(client, response) for client, response in responses if response.status == 200]
     assert len(admitted) == 12
     for one in (server, another):
         shown = await until_limits(one, holding=12, refused=48)

@@ -37,13 +37,13 @@ def server(run, upstream, spare, data_dir, where):
     )
 
 
-async def ask(server, session):
+async def send(server, session):
     """Make a call of a session on a connection of its own; the name of the provider that answered."""
     client = await server.client()
     headers = {"X-Api-Key": server.token, "User-Agent": "claude-cli/2", "X-Claude-Code-Session-Id": session}
-    answer = await client.request("POST", PATH, headers, MESSAGES.request_body(stream=False))
-    assert (answer.status, answer.body) == (200, MESSAGES.body)
-    return answer.header("X-AI-Bridge-Provider") or "anthropic"
+    response = await client.request("POST", PATH, headers, MESSAGES.request_body(stream=False))
+    assert (response.status, response.body) == (200, MESSAGES.body)
+    return response.header("X-AI-Bridge-Provider") or "anthropic"
 
 
 async def ask_both(server, sessions):
@@ -51,7 +51,7 @@ async def ask_both(server, sessions):
     before, names = await server.recorded(), []
     served = Counter(one["instance_id"] for one in before)
     while len(Counter(one["instance_id"] for one in await server.recorded()) - served) < 2:
-        names += await asyncio.gather(*(ask(server, session) for session in sessions))
+        names += await asyncio.gather(*(send(server, session) for session in sessions))
         await server.ended_as("completed", len(before) + len(names))
     return names
 

@@ -47,11 +47,11 @@ class TestConcurrency:
         assert done
         os.kill(paused, signal.SIGCONT)
         begun = [one for of_worker in streams.values() for one in of_worker]
-        admitted = [(client, answer) for client, answer in await asyncio.gather(*calls) if answer.status == 200]
+        admitted = [(client, response) for client, response in await asyncio.gather(*calls) if response.status == 200]
         assert len(begun) + len(admitted) == 12
         assert alone(server) == []
         await finish(upstream, begun + admitted)
-        assert {bytes(answer.body) for _, answer in begun} == {MESSAGES.stream}
+        assert {bytes(response.body) for _, response in begun} == {MESSAGES.stream}
         await until_free(server)
         upstream.gate.clear()
 

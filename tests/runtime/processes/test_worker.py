@@ -42,9 +42,9 @@ def server_after_others(left_behind, server_with_mongodb):
 
 async def whole(calls):
     """Read streams to their end, which is that of the upstream's."""
-    for client, answer in calls:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
+    for client, response in calls:
+        await client.rest(response)
+        assert (bytes(response.body), response.whole) == (MESSAGES.stream, True)
         await client.closed()
 
 
@@ -108,11 +108,11 @@ class Load:
     async def keep_calling(self, *, kept):
         client = await self._server.client()
         while not self._stopping:
-            answer = await self._server.call(client)
-            await client.rest(answer)
-            assert (answer.status, bytes(answer.body)) == (200, MESSAGES.body)
+            response = await self._server.call(client)
+            await client.rest(response)
+            assert (response.status, bytes(response.body)) == (200, MESSAGES.body)
             self.calls += 1
-            if not kept or answer.header("Connection") == "close":
+            if not kept or response.header("Connection") == "close":
                 await client.closed()
                 client = await self._server.client()
 
@@ -148,9 +148,9 @@ async def test_a_restart_cuts_nothing_a_death_its_own_calls_and_a_second_signal_
     upstream.gate.clear()
     victim, survivor = streams = await server.streams()
     os.kill(victim, signal.SIGKILL)
-    for client, answer in streams[victim]:
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (FIRST, False)
+    for client, response in streams[victim]:
+        await client.rest(response)
+        assert (bytes(response.body), response.whole) == (FIRST, False)
     await server.ended_as("server_crashed", len(streams[victim]))
     upstream.gate.set()
     await whole(streams[survivor])
@@ -193,7 +193,7 @@ def test_workers_that_cannot_start_are_said_in_one_line(tmp_path, database, mong
 
 def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
     ours, theirs = socket.socketpair()
-    with ours, theirs, ours.makefile() as answers:
+    with ours, theirs, ours.makefile() as responses:
         handover = {"flags": {"rate-limit": "x"}, "sockets": [], "mongodb_uri": "", "demo_url": ""}
         ours.sendall(json.dumps(handover).encode() + b"\n")
         process = subprocess.run(
@@ -203,8 +203,8 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
             capture_output=True,
             check=False,
         )
-        answer = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
-        assert (process.returncode, answers.readline(), process.stdout, process.stderr) == (1, answer, b"", b"")
+        response = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
+        assert (process.returncode, responses.readline(), process.stdout, process.stderr) == (1, response, b"", b"")
 
 
 def test_a_shared_socket_yields_one_connection_per_turn():

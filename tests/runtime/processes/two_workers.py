@@ -85,24 +85,24 @@ class TwoWorkers(ServerProcess):
     async def stream(self):
         """Begin a stream and read its first event; the client, its answer so far, and the worker's process id."""
         client = await self.client()
-        answer = await self.call(client, stream=True)
-        assert await client.piece(answer) == FIRST
-        id_ = UUID(answer.header("X-AI-Bridge-Interception-Id"))
+        response = await self.call(client, stream=True)
+        assert await client.piece(response) == FIRST
+        id_ = UUID(response.header("X-AI-Bridge-Interception-Id"))
         with self.database() as database:
             while not (record := await database.interceptions.find_one({"_id": id_})):  # noqa: ASYNC110 - a start waits a moment
                 await asyncio.sleep(PAUSE_SECONDS)
             instance = await database.instances.find_one({"_id": record["instance_id"]})
-        return client, answer, instance["pid"]
+        return client, response, instance["pid"]
 
     async def streams(self):
         """Begin a stream on each worker, by worker: the first one is paused meanwhile, so that the other accepts the second."""
-        client, answer, first = await self.stream()
+        client, response, first = await self.stream()
         os.kill(first, signal.SIGSTOP)
         try:
             *rest, second = await self.stream()
         finally:
             os.kill(first, signal.SIGCONT)
-        return {first: [(client, answer)], second: [tuple(rest)]}
+        return {first: [(client, response)], second: [tuple(rest)]}
 
     @contextmanager
     def database(self):
@@ -125,7 +125,7 @@ class TwoWorkers(ServerProcess):
     async def metric(self, name):
         """The sum of a metric over its labels."""
         client = await self.client()
-        answer = await client.request("GET", "/metrics", {})
+        response = await client.request("GET", "/metrics", {})
         await client.closed()
-        found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", answer.body.decode(), re.MULTILINE)
+        found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", response.body.decode(), re.MULTILINE)
         return sum(map(float, found))

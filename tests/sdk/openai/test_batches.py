@@ -72,9 +72,9 @@ async def _make_batch(running, openai):
 async def _retrieve(running, openai, batch):
     """Ask for the batch; what the answer tells is noted when this returns."""
     await _play(running, *whole(batch))
-    told = await openai.batches.retrieve("batch_1")
+    result = await openai.batches.retrieve("batch_1")
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    return told
+    return result
 
 
 @pytest.mark.gen_test
@@ -101,7 +101,7 @@ async def test_a_user_reaches_no_file_and_no_batch_of_another(running, wiring, o
     await _play(running, *_output("a"))
     await openai.files.content("file-out")
     await running.ended(3)
-    asked = len(running.upstream.requests)
+    requested = len(running.upstream.requests)
     other = wiring.openai(api_key=(await running.user("grace"))["Authorization"].removeprefix("Bearer "))
     for refused in (
         other.files.retrieve("file-in"),
@@ -117,7 +117,7 @@ async def test_a_user_reaches_no_file_and_no_batch_of_another(running, wiring, o
     for listed in (openai.files.list(), openai.batches.list()):
         with pytest.raises(PermissionDeniedError):
             await listed
-    assert len(running.upstream.requests) == asked
+    assert len(running.upstream.requests) == requested
 
 
 @pytest.mark.gen_test

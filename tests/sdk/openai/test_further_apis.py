@@ -67,11 +67,11 @@ async def test_a_streamed_legacy_completion_is_as_asked_and_has_the_tokens_told(
         COMPLETION | {"choices": [COMPLETION["choices"][0] | {"text": text, "finish_reason": reason}], "usage": None}
         for text, reason in ((" Grü", None), ("ße", "stop"))
     ]
-    told = [*chunks, COMPLETION | {"choices": []}] if asks else chunks
-    running.upstream.play(*stream(data_events(told)))
+    result = [*chunks, COMPLETION | {"choices": []}] if asks else chunks
+    running.upstream.play(*stream(data_events(result)))
     options = {"stream_options": {"include_usage": True}} if asks else {}
     received = await openai.completions.create(model="m", prompt="Say hello", stream=True, **options)
-    assert [chunk.to_dict() async for chunk in received] == told
+    assert [chunk.to_dict() async for chunk in received] == result
     assert _sent(running)[2] == {"model": "m", "prompt": "Say hello", "stream": True, **options}
     (recorded,) = await running.ended(1)
     usages = [tokens(5, 7, read=None)] if asks else []
@@ -110,10 +110,10 @@ WORDS_USAGE = {
 
 @pytest.mark.gen_test
 async def test_an_image_is_recorded_with_the_tokens_behind_it(running, openai):
-    answer = {"created": 1790000000, "data": [{"b64_json": "QUJD" * 100_000}], "usage": IMAGE_USAGE}
-    running.upstream.play(*whole(answer))
+    response = {"created": 1790000000, "data": [{"b64_json": "QUJD" * 100_000}], "usage": IMAGE_USAGE}
+    running.upstream.play(*whole(response))
     images = await openai.images.generate(model="m", prompt="A turtle")
-    assert images.to_dict() == answer
+    assert images.to_dict() == response
     (recorded,) = await running.ended(1)
     assert essence(recorded) == record("openai", token_usages=[tokens(12, 272, read=None)])
     assert recorded["token_usages"][0]["metadata"]["usage"] == IMAGE_USAGE

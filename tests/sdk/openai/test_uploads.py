@@ -38,9 +38,9 @@ def no_wait(monkeypatch):
     monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 0)
 
 
-async def play(running, answer):
+async def play(running, response):
     running.upstream.scripts.clear()
-    running.upstream.play(*whole(answer))
+    running.upstream.play(*whole(response))
 
 
 async def begin(running, openai):
@@ -77,7 +77,7 @@ async def test_an_upload_can_be_cancelled(running, openai):
 @pytest.mark.gen_test
 async def test_an_upload_of_somebody_else_is_not_there(running, wiring, openai):
     await begin(running, openai)
-    asked = len(running.upstream.requests)
+    requested = len(running.upstream.requests)
     other = wiring.openai(api_key=(await running.user("grace"))["Authorization"].removeprefix("Bearer "))
     for refused in (
         other.uploads.parts.create("upload_1", data=DATA),
@@ -87,4 +87,4 @@ async def test_an_upload_of_somebody_else_is_not_there(running, wiring, openai):
     ):
         with pytest.raises(NotFoundError, match="No recorded response, batch or file of yours has this id"):
             await refused
-    assert len(running.upstream.requests) == asked
+    assert len(running.upstream.requests) == requested

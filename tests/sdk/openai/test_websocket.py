@@ -31,8 +31,8 @@ async def test_responses_over_one_websocket_of_the_sdk_are_recorded_one_by_one(r
         upstream = await provider.connections.get()
         for number in (1, 2):
             await connection.response.create(model="gpt-5", input=f"prompt {number}")
-            asked = json.loads(await provider.received.get())
-            assert (asked["type"], asked["input"]) == ("response.create", f"prompt {number}")
+            requested = json.loads(await provider.received.get())
+            assert (requested["type"], requested["input"]) == ("response.create", f"prompt {number}")
             for one in events(f"resp_{number}"):
                 await upstream.send(one)
             kinds = [(await connection.recv()).type for _ in range(3)]

@@ -588,8 +588,8 @@ async def test_of_those_who_replace_a_token_at_once_without_overlap_one_does(ide
 async def test_a_token_does_not_outlive_the_one_it_is_made_with(identities):
     ada = await identities.add_user("ada", role=Role.MEMBER)
     author = Author(ada, token_id="tokenOfAda", expires_at=NOON + 2 * HOUR)
-    for asked, given in ((None, 2 * HOUR), (HOUR, HOUR), (2 * HOUR, 2 * HOUR)):
-        token, _ = await identities.create_token("ada", expires_at=asked and NOON + asked, author=author)
+    for requested, given in ((None, 2 * HOUR), (HOUR, HOUR), (2 * HOUR, 2 * HOUR)):
+        token, _ = await identities.create_token("ada", expires_at=requested and NOON + requested, author=author)
         assert ends(token) == given
     for made_for in (HOUR, 3 * HOUR, None):
         old, _ = await identities.create_token("ada", expires_at=made_for and NOON + made_for)

@@ -16,28 +16,28 @@ def time_of(at, *, read_at, clock="a"):
 
 
 @given(
-    asked=st.integers(0, MAX_ROUND_TRIP_NS),
+    requested=st.integers(0, MAX_ROUND_TRIP_NS),
     answered=st.integers(0, MAX_ROUND_TRIP_NS),
     passed=st.integers(0, MAX_AGE_NS),
     pace=st.integers(-500, 500),
 )
-def test_the_time_is_known_to_as_long_as_the_answer_took(asked, answered, passed, pace):
+def test_the_time_is_known_to_as_long_as_the_answer_took(requested, answered, passed, pace):
     clock = Clock()
     began = clock()
     database = DatabaseClock(clock)
-    clock.advance(min(asked, MAX_ROUND_TRIP_NS - answered))
+    clock.advance(min(requested, MAX_ROUND_TRIP_NS - answered))
     read_time = time_of(began, read_at=clock())
     clock.advance(answered)
     database.note(read_time)
     clock.advance(passed)
     read = database.read()
-    since = clock() - began - min(asked, MAX_ROUND_TRIP_NS - answered)
+    since = clock() - began - min(requested, MAX_ROUND_TRIP_NS - answered)
     true = read_time.now * MS + since + since * pace // 1_000_000  # a clock that is slewed
     assert read.clock == "a"
     assert read.now * MS <= true + MS
     assert read.now * MS >= read_time.now * MS + passed - passed // 1_000 - MS
     assert read.at - began == (read.now - read_time.now) * MS
-    assert true < (read.now + read.late) * MS <= true + asked + answered + MAX_AGE_NS // 500 + 2 * MS
+    assert true < (read.now + read.late) * MS <= true + requested + answered + MAX_AGE_NS // 500 + 2 * MS
 
 
 def test_nothing_is_known_at_first_or_for_long():

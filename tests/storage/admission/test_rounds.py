@@ -22,8 +22,8 @@ def two_servers():
     return register, *servers
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_charge_before_a_round_is_planned_counts_once_if_its_answer_is_lost_too(told):
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_charge_before_a_round_is_planned_counts_once_if_its_answer_is_lost_too(is_answered):
     register, ada, bob = two_servers()
     for one in (ada, bob, ada):  # each changes what the other one remembers, and what it knows is too old
         one.start([TOKENS], lambda _: None)
@@ -34,7 +34,7 @@ def test_a_charge_before_a_round_is_planned_counts_once_if_its_answer_is_lost_to
     ada.permits.charge(ada.tickets[0][0], Amounts(300))
     ada.plan(begun)
     assert [change.room is not None for change in ada.flights[0][1]] == [True]
-    ada.finish(told=told)
+    ada.finish(answered=is_answered)
     ada.permits.tick()
     ada.run()
     assert register.ledgers[TOKENS_NAME][0].used == 300

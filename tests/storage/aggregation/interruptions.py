@@ -50,14 +50,14 @@ class _Collection:
         return _Collection(self._collection.with_options(**options), self._interrupted)
 
     def __getattr__(self, name):
-        ask = getattr(self._collection, name)
+        send = getattr(self._collection, name)
         if name in {"find", "aggregate"}:
-            return ask
+            return send
 
-        async def asked(*args, **options):
+        async def requested(*args, **options):
             self._interrupted.step(done=False)
-            answer = await ask(*args, **options)
+            response = await send(*args, **options)
             self._interrupted.step(done=True)
-            return answer
+            return response
 
-        return asked
+        return requested

@@ -42,9 +42,9 @@ def calls():
         yield Call(FIRST_EXAMPLE.int + number, second, groups=groups, tools=("Read",), tags=(("project", "x"),), **of)
 
 
-async def told(grouped):
-    answers = [await grouped.read(query) for query in QUERIES]
-    return [(one.count, [(of.key, of.total) for of in one.groups], one.total.total) for one in answers]
+async def summary(grouped):
+    responses = [await grouped.read(query) for query in QUERIES]
+    return [(one.count, [(of.key, of.total) for of in one.groups], one.total.total) for one in responses]
 
 
 @pytest.mark.parametrize("batch", [3, 1_000])
@@ -60,12 +60,12 @@ async def test_after_each_step_memory_has_what_the_database_has(database, monkey
     await write(database, *(call.start for call in made[1:]), *(call.end() for call in made[1:]))
     await job.add_pending()
     grouped = Grouped(database)
-    assert await told(grouped) == await told(Grouped(database))
+    assert await summary(grouped) == await summary(Grouped(database))
     for call in made[1:]:
         await database.together(partial(totals.delete_counted, database, [binary(call.id)]))
-        assert await told(grouped) == await told(Grouped(database))
+        assert await summary(grouped) == await summary(Grouped(database))
     while await totals.take_out(database):
-        assert await told(grouped) == await told(Grouped(database))
+        assert await summary(grouped) == await summary(Grouped(database))
     assert await read_rollups(database) == before
     users = (await grouped.read(QUERIES[0])).groups
     assert [one.key for one in users] == [(ADA.id,)]

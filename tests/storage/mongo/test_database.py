@@ -136,9 +136,9 @@ async def test_a_transaction_does_all_or_nothing(database):
 @pytest.mark.gen_test
 async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     kept = {timedelta(milliseconds=1): 1, timedelta(0): 1, timedelta(seconds=1.5): 2, timedelta.max: 2**31 - 1}
-    for asked, seconds in kept.items():
-        await database.prepare(retention=asked)
-        assert await retention(database) == ([("started_at", 1)], seconds), asked
+    for requested, seconds in kept.items():
+        await database.prepare(retention=requested)
+        assert await retention(database) == ([("started_at", 1)], seconds), requested
 
 
 @pytest.mark.gen_test

@@ -280,15 +280,15 @@ async def test_while_many_policies_are_read_others_run(database, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_what_this_process_changes_holds_at_once_here_if_the_policies_were_read(database):
-    told = []
-    policies = FollowedPolicies(database, now=now, on_change=lambda: told.append(held(policies)))
+    result = []
+    policies = FollowedPolicies(database, now=now, on_change=lambda: result.append(held(policies)))
     own = store(database, on_change=policies.put)
     await own.change(Level.EVERYONE, "", saying(5))
-    assert (held(policies), told) == (None, [])
+    assert (held(policies), result) == (None, [])
     await policies.read()
     await own.change(Level.EVERYONE, "", saying(6))
     await own.change(Level.EVERYONE, "", lambda _: SharedPolicy())
-    assert told == [[("everyone", 5)], [("everyone", 6)], []]
+    assert result == [[("everyone", 5)], [("everyone", 6)], []]
 
 
 @pytest.mark.gen_test

@@ -85,7 +85,7 @@ async def test_who_saw_another_version_changes_nothing(store, database):
 
 @pytest.mark.gen_test
 async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store):
-    told, looks = [], []
+    result, looks = [], []
 
     async def pause(seconds):
         looks.append(seconds)
@@ -94,15 +94,15 @@ async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store
         if len(looks) == 4:
             raise EnoughError
 
-    followed = FollowedPrices(store, told.append, pause=pause)
+    followed = FollowedPrices(store, result.append, pause=pause)
     assert followed.version == NO_VERSION
     with pytest.raises(EnoughError):
         await followed.run()
-    assert (told, followed.version) == ([(CLAUDE,)], await store.version())
+    assert (result, followed.version) == ([(CLAUDE,)], await store.version())
     followed.put(await store.read())
-    assert told == [(CLAUDE,)]
+    assert result == [(CLAUDE,)]
     await store.change(lambda _: [GPT])
-    assert (await followed.newest(), told[-1]) == (await store.version(), (GPT,))
+    assert (await followed.newest(), result[-1]) == (await store.version(), (GPT,))
 
 
 @pytest.mark.gen_test

@@ -16,15 +16,15 @@ WEST = StoredProvider(UUID(int=2), ProviderSpec("west", "openai"), (), AT, AT, 1
 class Source:
     """What the database says, one answer after the other; None is that it is unavailable."""
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
+    def __init__(self, *responses):
+        self.answers = list(responses)
         self.told = []
 
     async def read(self):
-        answer = self.answers.pop(0)
-        if answer is None:
+        response = self.answers.pop(0)
+        if response is None:
             raise DatabaseUnavailableError("gone")
-        return answer
+        return response
 
     def follower(self, **more):
         return ProviderFollower(self.read, self.told.append, **more)

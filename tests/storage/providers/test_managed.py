@@ -91,16 +91,16 @@ def audited(action, at, actor=COMMAND_LINE, client_ip=None, **detail):
     }
 
 
-async def refusal(asked):
+async def refusal(requested):
     """What is wrong, by field."""
     with pytest.raises(ProviderError) as refused:
-        await asked
+        await requested
     return refused.value.problems
 
 
-async def conflict(asked):
+async def conflict(requested):
     with pytest.raises(ProviderConflictError) as refused:
-        await asked
+        await requested
     return str(refused.value)
 
 
@@ -208,11 +208,11 @@ async def test_without_an_encryption_key_no_key_is_stored(database, clock):
 
 @pytest.mark.gen_test
 async def test_what_the_check_finds_is_refused_and_nothing_is_stored(managed, database):
-    asked = []
+    requested = []
 
     def check(spec, keys, secrets):
         assert not secrets
-        asked.append((spec, keys))
+        requested.append((spec, keys))
         return [("region", "is wrong"), ("keys", "are too short")]
 
     strict = ManagedProviders(database, managed.sealer, check=check, hint=credential_hint, now=lambda: LATER)
@@ -222,7 +222,7 @@ async def test_what_the_check_finds_is_refused_and_nothing_is_stored(managed, da
     assert str(refused.value) == "region: is wrong; keys: are too short"
     added = await managed.add(EAST, [FIRST])
     assert await refusal(strict.change("east", {"disabled": True})) == refused.value.problems
-    assert asked == [(EAST, 2), (structs.replace(EAST, disabled=True), 1)]
+    assert requested == [(EAST, 2), (structs.replace(EAST, disabled=True), 1)]
     assert await managed.list_all() == [added]
     assert await trail(database) == [audited("provider.added", NOON, provider="east")]
 
@@ -230,9 +230,9 @@ async def test_what_the_check_finds_is_refused_and_nothing_is_stored(managed, da
 @pytest.mark.gen_test
 async def test_what_is_not_there_is_neither_found_nor_changed_nor_removed(managed, database):
     west = await managed.add(WEST)
-    for asked in (managed.find("east"), managed.change("east", {"disabled": True}), managed.remove("east")):
+    for requested in (managed.find("east"), managed.change("east", {"disabled": True}), managed.remove("east")):
         with pytest.raises(UnknownProviderError) as refused:
-            await asked
+            await requested
         assert str(refused.value) == UNKNOWN
     assert await managed.list_all() == [west]
     assert await trail(database) == [audited("provider.added", NOON, provider="west")]
@@ -399,8 +399,8 @@ async def test_nothing_is_listed_while_the_database_is_known_to_be_away(managed,
 async def test_without_the_database_nothing_is_found_or_changed(unreachable, clock, monkeypatch):
     monkeypatch.setattr(managed_module, "ANSWER_SECONDS", 0.02)
     managed = manage(unreachable, clock, Sealer([OLD]))
-    asked = managed.find("east"), managed.add(EAST), managed.change("east", {}), managed.remove("east")
-    for one in asked:
+    requested = managed.find("east"), managed.add(EAST), managed.change("east", {}), managed.remove("east")
+    for one in requested:
         with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable"):
             await one
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable"):

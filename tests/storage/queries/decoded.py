@@ -10,6 +10,6 @@ class Decoded:
     def __getattr__(self, name):
         return getattr(self._lists, name)
 
-    async def page(self, *asked, **more):
-        count, rows = await self._lists.page(*asked, **more)
+    async def page(self, *requested, **more):
+        count, rows = await self._lists.page(*requested, **more)
         return count, list(rows)

@@ -101,10 +101,10 @@ async def agrees(database, search_filter, visible_to=None):
     replaced=st.sampled_from([None, "completed", "failed"]),
     counted_again=st.sampled_from([None, "whole", "stopped"]),
     gone=st.integers(0, 4),
-    asked=st.lists(st.tuples(searches, st.none() | initiators, st.none() | initiators), min_size=3, max_size=3),
+    requested=st.lists(st.tuples(searches, st.none() | initiators, st.none() | initiators), min_size=3, max_size=3),
 )
 def test_however_much_is_counted_each_count_and_page_is_right(
-    *, io_loop, database, monkeypatch, scanned, calls, how, counted, replaced, counted_again, gone, asked
+    *, io_loop, database, monkeypatch, scanned, calls, how, counted, replaced, counted_again, gone, requested
 ):
     monkeypatch.setattr(counts_module, "SCANNED_KEYS", scanned)
 
@@ -132,7 +132,7 @@ def test_however_much_is_counted_each_count_and_page_is_right(
             await write(database, *(call.end() for call in calls))
         oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
         await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
-        for search, initiator, visible_to in asked:
+        for search, initiator, visible_to in requested:
             search_filter = search.filter(initiator_id=initiator) | ({"initiator_id": initiator} if initiator else {})
             await agrees(database, search_filter, visible_to)
 

@@ -85,10 +85,10 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
         await fail(database, number, "too many", initiator_id=BOB_ID if number == 1 else ADA.id)
     await fail(database, 2 * DAY + 2, "other")
     await RollupJob(database, now=lambda: NOON).add_pending()
-    told = []
+    result = []
 
     async def tell(progress):
-        told.append(progress)
+        result.append(progress)
 
     kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "too many")
     last, later = 2 * DAY + 1, 2 * DAY + 2
@@ -101,7 +101,7 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
     three_days = Search(started_after=NOON, started_before=NOON + timedelta(days=3))
     assert await groups(database, three_days, on_progress=tell, seconds=60) == (expected, False)
     # Of each day; two of them are read at the same time.
-    assert (told[0], max(told), len(told)) == (Progress(0, 6), Progress(6, 6), 4)
+    assert (result[0], max(result), len(result)) == (Progress(0, 6), Progress(6, 6), 4)
     assert await groups(database, three_days) == (expected, False)
 
 

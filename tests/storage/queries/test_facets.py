@@ -94,8 +94,8 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
         await names.find(named, "", visible_to=None)
         await names.find(named, "", visible_to=ADA)
     await database._database.command("profile", 0)
-    asked = {"ns": database.rollups.full_name, "command.aggregate": "rollups"}
-    work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
+    requested = {"ns": database.rollups.full_name, "command.aggregate": "rollups"}
+    work = await database._database["system.profile"].find(requested).sort("ts", 1).to_list(None)
     plans = [(query["planSummary"].split(" ")[0], query["docsExamined"]) for query in work]
     assert plans == [("DISTINCT_SCAN", 0), ("IXSCAN", 0)] * 3 + [("DISTINCT_SCAN", 0), ("IXSCAN", 3)]
     assert [query["keysExamined"] for query in work[::2]] == [6, 2, 2, 3]

@@ -146,13 +146,13 @@ async def test_every_page_stands_in_an_index_in_its_order(database, small_pages,
     await ended(calls, *range(1, 9), model="m")
     await calls.start(9)
     profiled = database.interceptions.database
-    asked = {"op": "query", "ns": database.interceptions.full_name}
+    requested = {"op": "query", "ns": database.interceptions.full_name}
     for search in SEARCHES:
         search_filter = Search(**search).filter(initiator_id=ADA.id if "initiator" in search else None)
         await profiled.command({"profile": 2})
         pages = await numbers(recorded.pages(search_filter, visible_to=visible_to))
         await profiled.command({"profile": 0})
-        plans = await profiled["system.profile"].find(asked).to_list(None)
+        plans = await profiled["system.profile"].find(requested).to_list(None)
         await profiled["system.profile"].drop()
         assert len(plans) == len(pages) + 1, search
         assert all(plan["planSummary"].startswith("IXSCAN") and not plan.get("hasSortStage") for plan in plans), search

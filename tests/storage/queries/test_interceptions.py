@@ -210,14 +210,14 @@ async def many(database):
 async def profiled(database, asking):
     """What the database did while something was asked, and what that answered."""
     await database._database.command("profile", 2)
-    answer = await asking
+    response = await asking
     await database._database.command("profile", 0)
     names = [database.interceptions.full_name, database.rollups.full_name]
-    asked = {"ns": {"$in": names}, "command.find": {"$exists": True}}
-    asked = {"$or": [asked, {"ns": {"$in": names}, "command.aggregate": {"$exists": True}}]}
-    work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
+    requested = {"ns": {"$in": names}, "command.find": {"$exists": True}}
+    requested = {"$or": [requested, {"ns": {"$in": names}, "command.aggregate": {"$exists": True}}]}
+    work = await database._database["system.profile"].find(requested).sort("ts", 1).to_list(None)
     await database._database["system.profile"].drop()
-    return work, answer
+    return work, response
 
 
 @pytest.mark.gen_test
@@ -276,8 +276,8 @@ async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(datab
     monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
     interceptions = await many(database)
     for visible_to in (None, ADA.id):
-        asked = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
-        work, page = await profiled(database, asked)
+        requested = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
+        work, page = await profiled(database, requested)
         assert numbers(page) == (1, [50]), visible_to
         assert work[-1]["command"]["limit"] == 10, visible_to
         assert work[-1]["keysExamined"] <= 3, visible_to

@@ -171,8 +171,8 @@ async def test_they_come_oldest_first_page_by_page_without_those_under_way(datab
     await calls.start(9, started_at=NOON + timedelta(hours=1))
     await calls.end(9)
 
-    async def numbers(**asked):
-        return [UUID(bytes=one[1]).int for one in await read(database, **asked)]
+    async def numbers(**requested):
+        return [UUID(bytes=one[1]).int for one in await read(database, **requested)]
 
     assert await numbers() == [1, 2, 3, 4, 5, 7]
     assert await numbers(visible_to=BOB) == [3]

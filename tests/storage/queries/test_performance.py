@@ -15,10 +15,10 @@ from storage.queries.performance import read_performance, read_provider
 from tests.storage.records import NOON
 
 
-def call(number, *, asked=4, first=104, ended=2104, **more):
+def call(number, *, requested=4, first=104, ended=2104, **more):
     """A document as a whole stream leaves it, with times in milliseconds from its start."""
     at = NOON + timedelta(seconds=number)
-    times = {"upstream_asked_at": asked, "first_byte_at": first, "ended_at": ended}
+    times = {"upstream_asked_at": requested, "first_byte_at": first, "ended_at": ended}
     return {
         "_id": UUID(int=number),
         "started_at": at,
@@ -43,7 +43,7 @@ async def found(database, *documents, since=NOON, end=END):
 
 @pytest.mark.gen_test
 async def test_waits_rates_and_models_are_those_of_the_providers_calls(database):
-    slow = call(2, asked=10, first=1010, ended=3010, model="other")
+    slow = call(2, requested=10, first=1010, ended=3010, model="other")
     by_name = await found(database, call(1), slow, call(3), call(4, provider_name="west", first=None, token_usages=[]))
     assert by_name == {
         "east": Performance(
@@ -107,7 +107,7 @@ def test_of_a_provider_that_nobody_called_nothing_is_known():
 @pytest.mark.gen_test
 async def test_a_call_that_was_never_sent_has_no_waits_and_no_wait_is_negative(database):
     by_name = await found(
-        database, call(1, asked=None, first=None), call(2, asked=-3, first=-5, ended=-9, provider_name="west")
+        database, call(1, requested=None, first=None), call(2, requested=-3, first=-5, ended=-9, provider_name="west")
     )
     assert by_name == {
         "east": Performance(calls=1, requests=1, models={"m": 1}),

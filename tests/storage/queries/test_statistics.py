@@ -40,7 +40,7 @@ async def count(database, *calls, ends=None):
     await RollupJob(database, now=now).add_pending()
 
 
-def shown(totals):
+def as_json(totals):
     """What series show of totals."""
     return {name: total for name, total in totals.items() if name.partition(".")[0] in FIELDS}
 
@@ -149,8 +149,8 @@ async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch)
     await count(database, *calls)
     read = Statistics(database).read
     for bucket in Bucket:
-        asked = [StatsQuery(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
-        series = [(await read(query, visible_to=ADA))[1] for query in asked]
+        requested = [StatsQuery(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
+        series = [(await read(query, visible_to=ADA))[1] for query in requested]
         assert [[(one.group, one.other, one.total["interceptions"]) for one in each] for each in series] == [
             [(None, False, 12)],
             [("m1", False, 3), ("m3", False, 3), (None, True, 6)],
@@ -275,7 +275,7 @@ def test_every_series_is_what_its_interceptions_add_up_to(
                     for group in groups_of(document, group_by):
                         if group in named or group_by is not GroupBy.GROUP:
                             place = (group if group in named else None), bucket.floor(document["started_at"])
-                            add(wanted.setdefault(place, {}), shown(totals_of_call(document)))
+                            add(wanted.setdefault(place, {}), as_json(totals_of_call(document)))
             assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
                 place: nonzero(each) for place, each in wanted.items()
             }

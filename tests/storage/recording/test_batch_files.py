@@ -46,6 +46,9 @@ async def test_files_are_noted_for_nothing_but_a_batch_of_the_user(database):
 @pytest.mark.gen_test
 async def test_without_the_database_the_error_says_so(unreachable):
     files = BatchFiles(unreachable)
-    for asked in (files.note(ADA.id, OPENAI, "batch_1", ["file-1"]), files.find_batch(UUID(int=1), OPENAI, "file-1")):
+    for requested in (
+        files.note(ADA.id, OPENAI, "batch_1", ["file-1"]),
+        files.find_batch(UUID(int=1), OPENAI, "file-1"),
+    ):
         with pytest.raises(DatabaseUnavailableError):
-            await asked
+            await requested

@@ -30,12 +30,12 @@ AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))
 async def grouped(database, query, asked_for=AN_HOUR, on_progress=None):
     """What the calls add up to that a search finds."""
     asked_for = replace(asked_for, conditions=query.conditions, visible_to=query.visible_to)
-    told = {} if on_progress is None else {"on_progress": on_progress}
-    return await Grouped(database).read(asked_for, finder=SearchIndex(database).every(query), **told)
+    result = {} if on_progress is None else {"on_progress": on_progress}
+    return await Grouped(database).read(asked_for, finder=SearchIndex(database).every(query), **result)
 
 
-def numbers(answer):
-    return {group.key: (group.total["interceptions"], group.total["input_tokens"]) for group in answer.groups}
+def numbers(response):
+    return {group.key: (group.total["interceptions"], group.total["input_tokens"]) for group in response.groups}
 
 
 @settings(max_examples=examples(25, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,10 +61,10 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
                     key = (one["model"], one["initiator_id"])
                     expected[key] += 1
                     tokens[key] += one["token_usages"][0]["input_tokens"]
-            answer = await grouped(database, query, replace(AN_HOUR, by=(MODEL, USER)))
-            assert numbers(answer) == {key: (expected[key], tokens[key]) for key in expected}
-            assert (answer.count, answer.total.total.get("interceptions", 0)) == (len(expected), expected.total())
-            assert (answer.uncounted, answer.indexed) == (0, None)
+            response = await grouped(database, query, replace(AN_HOUR, by=(MODEL, USER)))
+            assert numbers(response) == {key: (expected[key], tokens[key]) for key in expected}
+            assert (response.count, response.total.total.get("interceptions", 0)) == (len(expected), expected.total())
+            assert (response.uncounted, response.indexed) == (0, None)
 
     io_loop.run_sync(check)
 
@@ -100,28 +100,28 @@ async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatc
     monkeypatch.setattr(found_module, "AT_ONCE", 2)
     documents = [made(number, prompt="b a" if number == 2 else "a b", initiator_id=BOB_ID) for number in range(1, 5)]
     await database.interceptions.insert_many(documents)
-    told = []
+    result = []
 
     async def on_progress(progress):
-        told.append(tuple(progress))
+        result.append(tuple(progress))
 
     await grouped(database, asked(texts=says("a")), replace(AN_HOUR, by=()), on_progress)
-    assert told == [(0, 4), (2, 4), (4, 4)]
-    told.clear()
+    assert result == [(0, 4), (2, 4), (4, 4)]
+    result.clear()
     await grouped(database, asked(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
     # The order of words is known of calls that wait, and read once more with those that are indexed.
-    assert told == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
+    assert result == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
 
 
 @pytest.mark.gen_test
 async def test_what_the_index_does_not_have_yet_is_told(database, monkeypatch):
     await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 5)])
     monkeypatch.setattr(reading_module, "MAX_WAITING", 3)
-    answer = await grouped(database, asked(texts=says("hello")))
-    assert (answer.total.total["interceptions"], answer.uncounted, answer.indexed) == (3, 1, (0, 0))
+    response = await grouped(database, asked(texts=says("hello")))
+    assert (response.total.total["interceptions"], response.uncounted, response.indexed) == (3, 1, (0, 0))
     await index(database)
-    answer = await grouped(database, asked(texts=says("hello")))
-    assert (answer.total.total["interceptions"], answer.uncounted, answer.indexed) == (4, 0, None)
+    response = await grouped(database, asked(texts=says("hello")))
+    assert (response.total.total["interceptions"], response.uncounted, response.indexed) == (4, 0, None)
 
 
 @pytest.mark.gen_test

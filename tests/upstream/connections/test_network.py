@@ -72,7 +72,7 @@ def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
     io_loop.run_sync(provider.stop)
 
 
-async def ask(client, url, network=DIRECT):
+async def send(client, url, network=DIRECT):
     response = await client.open("POST", f"{url}v1/x", [], b"{}", network=network)
     try:
         pieces = []
@@ -88,7 +88,7 @@ async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_prov
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port, "Basic dTpw"))
     for _ in range(2):
-        assert await ask(client, tls_provider.url, network) == (200, b"hi")
+        assert await send(client, tls_provider.url, network) == (200, b"hi")
     (head,) = proxy.heads
     authority = tls_provider.url.removeprefix("https://").rstrip("/")  # noqa: F811 - a name like the fixture's
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", "Proxy-Authorization: Basic dTpw"]
@@ -109,14 +109,14 @@ async def test_connections_through_a_proxy_and_without_are_kept_apart(client, pr
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port))
     for one in (network, DIRECT, network, DIRECT):
-        await ask(client, tls_provider.url, one)
+        await send(client, tls_provider.url, one)
     assert (len(proxy.heads), len(tls_provider.connections)) == (1, 2)
 
 
 @pytest.mark.gen_test
 async def test_a_provider_without_tls_is_reached_directly(client, proxy, provider):
     provider.play(HI)
-    assert await ask(client, provider.url, Network(Proxy("127.0.0.1", proxy.port))) == (200, b"hi")
+    assert await send(client, provider.url, Network(Proxy("127.0.0.1", proxy.port))) == (200, b"hi")
     assert proxy.heads == []
 
 
@@ -135,7 +135,7 @@ async def test_a_provider_without_tls_is_reached_directly(client, proxy, provide
 async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, answer, reason):
     proxy.answer = answer
     with pytest.raises(UpstreamNotReachedError) as error:
-        await ask(client, "https://provider.example/", Network(Proxy("127.0.0.1", proxy.port)))
+        await send(client, "https://provider.example/", Network(Proxy("127.0.0.1", proxy.port)))
     assert str(error.value) == f"no connection to the provider: {reason}"
 
 
@@ -143,8 +143,8 @@ async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, answ
 async def test_a_file_says_which_authority_is_trusted(client, tls_provider, authority, tmp_path):  # noqa: F811
     tls_provider.play(HI)
     with pytest.raises(UpstreamNotReachedError):
-        await ask(client, tls_provider.url)
-    assert await ask(client, tls_provider.url, Network(tls=make_tls(str(authority / "ca.pem")))) == (200, b"hi")
+        await send(client, tls_provider.url)
+    assert await send(client, tls_provider.url, Network(tls=make_tls(str(authority / "ca.pem")))) == (200, b"hi")
 
 
 def test_a_file_without_certificates_is_refused(tmp_path):

@@ -30,7 +30,7 @@ def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
     io_loop.run_sync(provider.stop)
 
 
-async def ask(client, url, body=b"{}"):
+async def send(client, url, body=b"{}"):
     """The body of an answer."""
     return await read_all(await client.open("POST", url, [], body))
 
@@ -41,13 +41,13 @@ async def test_of_kept_connections_the_one_used_last_is_used_first(provider, cli
     provider.scripts = [[gates[0], HI], [gates[1], HI], [HI]]
     asking = []
     for number in range(2):
-        asking.append(asyncio.create_task(ask(client, provider.url)))
+        asking.append(asyncio.create_task(send(client, provider.url)))
         await provider.request(number)
     for number in (1, 0):
         gates[number].set()
         await asking[number]
     for _ in range(3):
-        await ask(client, provider.url, b"again")
+        await send(client, provider.url, b"again")
     assert [connection._current.body for connection in provider.connections] == [b"again", b"{}"]
 
 
@@ -56,7 +56,7 @@ async def test_a_connection_that_is_not_needed_again_is_closed(provider, client)
     client._connections._keepalive = 0.05
     provider.play(HI)
     for round_ in (1, 2):
-        await ask(client, provider.url)
+        await send(client, provider.url)
         await provider.requests[-1].closed.wait()
         await until(lambda: not client._connections._open)
         assert (len(provider.connections), client._connections._sweeping) == (round_, None)
@@ -65,9 +65,9 @@ async def test_a_connection_that_is_not_needed_again_is_closed(provider, client)
 @pytest.mark.gen_test
 async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, client):
     provider.play(HI)
-    await ask(client, provider.url)
+    await send(client, provider.url)
     client._connections._keepalive = 0
-    await ask(client, provider.url)
+    await send(client, provider.url)
     await provider.requests[0].closed.wait()
     assert len(provider.connections) == 2
 
@@ -76,7 +76,7 @@ async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, cli
 async def test_connections_are_kept_apart_by_where_they_lead(provider, client):
     provider.play(HI)
     for name in ("127.0.0.1", "localhost", "127.0.0.1", "localhost"):
-        await ask(client, provider.url.replace("127.0.0.1", name))
+        await send(client, provider.url.replace("127.0.0.1", name))
     assert [request.header("Host")[0].partition(":")[0] for request in provider.requests] == [
         *("127.0.0.1", "localhost", "127.0.0.1", "localhost")
     ]
@@ -93,7 +93,7 @@ def accepting(io_loop):
 
 async def answered(listening, client, url):
     """Ask, answer by hand; the provider's side of the connection that is kept now."""
-    asking = asyncio.create_task(ask(client, url))
+    asking = asyncio.create_task(send(client, url))
     accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
     await asyncio.get_running_loop().sock_recv(accepted, 2**16)
     accepted.send(HI)
@@ -153,7 +153,7 @@ async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soo
             return [silent, *good]
 
         monkeypatch.setattr(client._connections._addresses, "find", find)
-        assert await ask(client, provider.url) == b"hi"
+        assert await send(client, provider.url) == b"hi"
 
 
 @pytest.mark.gen_test
@@ -162,7 +162,7 @@ async def test_tls_is_http_as_any_other(tls_provider, trusted):  # noqa: F811 - 
     tls_provider.play(HI)
     body = bytes(range(256)) * 4_000
     for _ in range(3):
-        assert await ask(client, tls_provider.url, body) == b"hi"
+        assert await send(client, tls_provider.url, body) == b"hi"
     assert [request.body == body for request in tls_provider.requests] == [True] * 3
     assert len(tls_provider.connections) == 1
     await client.close()
@@ -174,7 +174,7 @@ async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls): 
     server_tls.set_alpn_protocols(["h2", "http/1.1"])
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     tls_provider.play(HI)
-    await ask(client, tls_provider.url)
+    await send(client, tls_provider.url)
     negotiated = tls_provider.connections[0].transport.get_extra_info("ssl_object").selected_alpn_protocol()
     assert negotiated == "http/1.1"
     await client.close()

@@ -113,14 +113,16 @@ class TokenServer(BaseHTTPRequestHandler):
         granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer" in sent
         if "subject_token=platform.token" in sent:
             granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" in sent
-        status, told = (200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else (400, {"error": "no"})
-        self.answer(status, told)
+        status, result = (
+            (200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else (400, {"error": "no"})
+        )
+        self.answer(status, result)
 
     def do_GET(self):
         self.answer(403, {"error": "no project is told"})
 
-    def answer(self, status, told):
-        body = json.dumps(told).encode()
+    def answer(self, status, result):
+        body = json.dumps(result).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

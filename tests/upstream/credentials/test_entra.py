@@ -50,7 +50,7 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "said"),
     [
         (
             (401, b'{"error": "invalid_client", "error_description": "AADSTS1: Wrong.\\r\\nTrace ID: 1"}'),
@@ -66,8 +66,8 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
         ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
     ],
 )
-def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, answer, said):  # noqa: F811 - the fixture
-    entra.answer = answer
+def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):  # noqa: F811 - the fixture
+    entra.answer = response
     with pytest.raises(EntraError) as refused:
         EntraApplication.of(entra.environ()).fetch()
     assert said in str(refused.value)

@@ -110,10 +110,10 @@ def test_models_that_clients_make_up_do_not_fill_the_memory(pool):
 
 
 @given(st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from([200, 401, 429]), st.integers(0, 100)), max_size=30))
-def test_there_is_always_a_key_and_no_key_is_tried_twice(answers):
+def test_there_is_always_a_key_and_no_key_is_tried_twice(responses):
     clock = Clock()
     pool = KeyPool(("a", "b", "c"), clock, clock.wall)
-    for model, status, seconds in answers:
+    for model, status, seconds in responses:
         tried = []
         key = pool.pick(model)
         while key is not None:
@@ -128,7 +128,7 @@ def test_there_is_always_a_key_and_no_key_is_tried_twice(answers):
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "seconds", "told"),
+    ("milliseconds", "seconds", "result"),
     [
         ("", "", None),
         ("", "7", 7.0),
@@ -141,14 +141,14 @@ def test_there_is_always_a_key_and_no_key_is_tried_twice(answers):
         ("", "9" * 500, 999_999_999_999.0),
     ],
 )
-def test_what_the_provider_says_is_read(milliseconds, seconds, told):
-    assert retry_after_seconds(milliseconds, seconds, now=40.0) == told
+def test_what_the_provider_says_is_read(milliseconds, seconds, result):
+    assert retry_after_seconds(milliseconds, seconds, now=40.0) == result
 
 
 @given(st.text(), st.text())
 def test_any_text_is_read_or_not(milliseconds, seconds):
-    told = retry_after_seconds(milliseconds, seconds, now=0.0)
-    assert told is None or told >= 0
+    result = retry_after_seconds(milliseconds, seconds, now=0.0)
+    assert result is None or result >= 0
 
 
 refusals = st.builds(

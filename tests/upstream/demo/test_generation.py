@@ -38,45 +38,45 @@ schemas = st.recursive(
 )
 
 
-def ask(prompt="", **rest):
+def send(prompt="", **rest):
     return generate(GenerationRequest(model="demo", size=10, prompt=prompt, **rest))
 
 
 def test_the_prompt_is_quoted_between_a_greeting_and_what_to_do_next():
-    assert ask("Why is the sky blue?").text == f"{GREETING} You asked: “Why is the sky blue?”. {FAREWELL}"
+    assert send("Why is the sky blue?").text == f"{GREETING} You asked: “Why is the sky blue?”. {FAREWELL}"
 
 
 def test_without_a_prompt_nothing_is_quoted():
-    assert ask().text == f"{GREETING} {FAREWELL}"
+    assert send().text == f"{GREETING} {FAREWELL}"
 
 
 def test_a_long_prompt_is_quoted_up_to_the_limit():
-    assert ask("a" * QUOTE_LIMIT).text == f"{GREETING} You asked: “{'a' * QUOTE_LIMIT}”. {FAREWELL}"
-    assert ask("a" * (QUOTE_LIMIT + 1)).text == f"{GREETING} You asked: “{'a' * QUOTE_LIMIT}…”. {FAREWELL}"
+    assert send("a" * QUOTE_LIMIT).text == f"{GREETING} You asked: “{'a' * QUOTE_LIMIT}”. {FAREWELL}"
+    assert send("a" * (QUOTE_LIMIT + 1)).text == f"{GREETING} You asked: “{'a' * QUOTE_LIMIT}…”. {FAREWELL}"
 
 
 def test_braces_in_a_prompt_are_quoted_as_they_are():
-    assert ask("{0} {}").text == f"{GREETING} You asked: “{{0}} {{}}”. {FAREWELL}"
+    assert send("{0} {}").text == f"{GREETING} You asked: “{{0}} {{}}”. {FAREWELL}"
 
 
 def test_every_tool_named_in_the_prompt_is_called():
-    generation = ask("Use get_time, then get_weather!", tools={"get_weather": {}, "other": {}, "get_time": None})
+    generation = send("Use get_time, then get_weather!", tools={"get_weather": {}, "other": {}, "get_time": None})
     assert generation.tool_calls == (ToolCall("get_weather", "{}"), ToolCall("get_time", "{}"))
     assert generation.text == "You named get_weather and get_time, so here is how a model would call it."
 
 
 @pytest.mark.parametrize("tool", ["get", "weather", "", "get_weather(", "GET_WEATHER"])
 def test_a_tool_that_is_not_named_as_a_word_is_not_called(tool):
-    assert ask("get_weather of readers", tools={tool: {}}).tool_calls == ()
+    assert send("get_weather of readers", tools={tool: {}}).tool_calls == ()
 
 
 def test_arguments_are_made_up_from_the_schema():
     schema = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
-    assert ask("Call f.", tools={"f": schema}).tool_calls == (ToolCall("f", '{"city": "demo", "days": 1}'),)
+    assert send("Call f.", tools={"f": schema}).tool_calls == (ToolCall("f", '{"city": "demo", "days": 1}'),)
 
 
 def test_a_tool_result_is_acknowledged():
-    generation = ask(tool_result_id="call_7", tools={"call_7": {}})
+    generation = send(tool_result_id="call_7", tools={"call_7": {}})
     assert (
         generation.text == "Thank you, the result of tool call call_7 has arrived. A model would now put it into words."
     )
@@ -84,9 +84,9 @@ def test_a_tool_result_is_acknowledged():
 
 
 def test_a_thought_comes_only_where_it_is_wanted():
-    assert ask().thought == ""
+    assert send().thought == ""
     thought = "Someone wants to see a stream. I will say what this is, and quote the question back."
-    assert ask(wants_thought=True).thought == thought
+    assert send(wants_thought=True).thought == thought
 
 
 def test_tokens_are_a_quarter_of_the_characters_rounded_up():

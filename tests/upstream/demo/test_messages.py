@@ -31,20 +31,20 @@ def valid(parsed):
     return parsed
 
 
-def ask(client, **rest):
+def send(client, **rest):
     return client.messages.create(**{"model": "demo", "max_tokens": 2048, "messages": [USER]} | rest)
 
 
 @pytest.mark.gen_test
 async def test_the_prompt_before_claude_codes_own_last_message_is_repeated(anthropic):
     behind = {"role": "system", "content": "The tools have changed."}
-    message = await ask(anthropic, messages=[USER, behind])
+    message = await send(anthropic, messages=[USER, behind])
     assert message.content[0].text == generation(PROMPT).text
 
 
 @pytest.mark.gen_test
 async def test_a_blocking_message_is_what_the_sdk_expects(anthropic):
-    message = valid(await ask(anthropic, model="claude-any"))
+    message = valid(await send(anthropic, model="claude-any"))
     assert message.to_dict() == {
         "id": "msg_key0",
         "type": "message",
@@ -60,7 +60,7 @@ async def test_a_blocking_message_is_what_the_sdk_expects(anthropic):
 
 @pytest.mark.gen_test
 async def test_usage_counts_cached_input_apart(anthropic):
-    usage = (await ask(anthropic)).usage
+    usage = (await send(anthropic)).usage
     assert usage.input_tokens - usage.cache_read_input_tokens in {0, 1}
     assert usage.input_tokens > 10
     assert usage.cache_creation_input_tokens == 0
@@ -70,7 +70,7 @@ async def test_usage_counts_cached_input_apart(anthropic):
 
 @pytest.mark.gen_test
 async def test_a_stream_has_every_event_of_a_text_in_order(anthropic):
-    events = [valid(event) async for event in await ask(anthropic, stream=True)]
+    events = [valid(event) async for event in await send(anthropic, stream=True)]
     words = generation(PROMPT).text.count(" ") + 1
     assert [event.type for event in events] == [
         "message_start",
@@ -101,7 +101,7 @@ async def test_a_stream_names_its_events_and_pings(http):
 @pytest.mark.gen_test
 async def test_streamed_and_blocking_answers_are_the_same(anthropic):
     request = {"tools": TOOLS, "thinking": THINKING}
-    message = valid(await ask(anthropic, **request))
+    message = valid(await send(anthropic, **request))
     async with anthropic.messages.stream(model="demo", max_tokens=2048, messages=[USER], **request) as stream:
         streamed = await stream.get_final_message()
     assert streamed.stop_reason == message.stop_reason == "tool_use"
@@ -128,7 +128,7 @@ async def test_streamed_and_blocking_answers_are_the_same(anthropic):
     ],
 )
 async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinking, shown):
-    message = await ask(anthropic, thinking=thinking)
+    message = await send(anthropic, thinking=thinking)
     assert [block.type for block in message.content] == ["thinking", "text"] if shown else ["text"]
     if shown:
         assert message.content[0].thinking == generation(wants_thought=True).thought
@@ -137,10 +137,10 @@ async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinkin
 
 @pytest.mark.gen_test
 async def test_a_tool_result_leads_to_a_closing_text(anthropic):
-    first = await ask(anthropic, tools=TOOLS)
+    first = await send(anthropic, tools=TOOLS)
     results = [{"type": "tool_result", "tool_use_id": call_id, "content": "fine"} for call_id, _, _ in CALLS]
     messages = [USER, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
-    second = await ask(anthropic, tools=TOOLS, messages=messages)
+    second = await send(anthropic, tools=TOOLS, messages=messages)
     assert second.stop_reason == "end_turn"
     assert [block.text for block in second.content] == [generation(tool_result_id="toolu_key01").text]
 

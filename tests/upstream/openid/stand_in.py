@@ -68,9 +68,9 @@ class StandIn:
         self.authorization.append(headers.get("authorization", ""))
         if length := int(headers.get("content-length", 0)):
             self.forms.append(dict(parse_qsl((await reader.readexactly(length)).decode())))
-        answer = self.answers.get(path, (404, b""))
+        response = self.answers.get(path, (404, b""))
         if path == "/.well-known/openid-configuration" and path not in self.answers:
-            answer = (200, json.dumps(self.discovery).encode())
-        status, body = answer if isinstance(answer, tuple) else await answer()
+            response = (200, json.dumps(self.discovery).encode())
+        status, body = response if isinstance(response, tuple) else await response()
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
         writer.close()

@@ -60,7 +60,7 @@ def test_an_answer_to_this_sign_in_has_a_code(iss):
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         ({"code": "c"}, FlowEndedError),
         (ANSWER | {"state": "another"}, FlowEndedError),
@@ -74,9 +74,9 @@ def test_an_answer_to_this_sign_in_has_a_code(iss):
         ({"state": "another", "error": "access_denied"}, FlowEndedError),
     ],
 )
-def test_other_answers_are_refused(answer, error):
+def test_other_answers_are_refused(response, error):
     with pytest.raises(error) as caught:
-        FLOW.read_redirect(answer, ISSUER, names_issuer=False)
+        FLOW.read_redirect(response, ISSUER, names_issuer=False)
     assert type(caught.value) is error
 
 

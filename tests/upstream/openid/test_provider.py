@@ -206,7 +206,7 @@ async def test_a_token_without_a_signature_is_refused(make, stand_in):
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "why"),
+    ("response", "error", "why"),
     [
         (
             (400, b'{"error": "invalid_grant", "error_description": "hush"}'),
@@ -223,9 +223,9 @@ async def test_a_token_without_a_signature_is_refused(make, stand_in):
     ],
 )
 @pytest.mark.gen_test
-async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, answer, error, why):
+async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, response, error, why):
     def prepare():
-        stand_in.answers["/token"] = answer
+        stand_in.answers["/token"] = response
 
     assert why in await refusal(make(), stand_in, prepare, error)
 

@@ -74,7 +74,7 @@ def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path(
 
 
 def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
-    asked = [
+    requested = [
         ("bedrock", "/model/m/invoke"),
         ("bedrock", "/"),
         ("bedrock-mantle", "/v1/messages"),
@@ -82,7 +82,7 @@ def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
         ("bedrock-mantle", "/v1/models"),
         ("claude-aws", "/"),
     ]
-    dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in asked]
+    dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in requested]
     anthropic, openai = Dialect.ANTHROPIC, Dialect.OPENAI
     assert dialects == [Dialect.BEDROCK, Dialect.BEDROCK, anthropic, anthropic, openai, anthropic]
 

@@ -20,16 +20,16 @@ TYPE = ProviderType.OPENAI_COMPATIBLE
 NO_LIST = "what is there answers 200, but not with a list of models: check the base URL"
 
 
-def answer(status, body=b"{}"):
+def response(status, body=b"{}"):
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
 
 
 def models(count, member="data"):
-    return answer(200, json.dumps({member: [{"id": str(number)} for number in range(count)]}).encode())
+    return response(200, json.dumps({member: [{"id": str(number)} for number in range(count)]}).encode())
 
 
 def refused_by_google(reason):
-    return answer(400, json.dumps({"error": {"code": 400, "details": [{"reason": reason}]}}).encode())
+    return response(400, json.dumps({"error": {"code": 400, "details": [{"reason": reason}]}}).encode())
 
 
 class FixedAuthorizer:
@@ -68,7 +68,7 @@ def sent(provider):
 @pytest.mark.gen_test
 async def test_each_key_is_asked_with_in_turn(provider, client):
     provider.play(models(2))
-    provider.play(answer(401))
+    provider.play(response(401))
     assert await check(client, provider, path="v1/", keys=KEYS) == [
         CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2),
         CheckResult(HINTS[1], False, 401, "the provider refuses the key (401)"),
@@ -88,7 +88,7 @@ async def test_each_key_is_asked_with_in_turn(provider, client):
 )
 @pytest.mark.gen_test
 async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, more):
-    provider.play(answer(429))
+    provider.play(response(429))
     (result,) = await check(client, provider, ProviderType(type_), keys=KEYS[:1])
     assert (result.hint, result.is_well, result.status) == (HINTS[0], True, 429)
     assert sent(provider) == [("GET", target, [("Accept", "application/json"), *more], b"")]
@@ -109,14 +109,14 @@ async def test_an_authorizer_lets_the_question_have_its_credential(provider, cli
     authorizer = FixedAuthorizer()
     results = await check(client, provider, ProviderType.CLAUDE_AWS, authorizer=authorizer)
     assert results == [CheckResult("", True, 200, "reached; it lists 3 models", 3)]
-    asked = [("Accept", "application/json"), ("anthropic-version", "2023-06-01")]
-    assert authorizer.asked == [("GET", provider.url + "v1/models", asked, b"")]
-    assert sent(provider) == [("GET", "/v1/models", [*asked, ("Authorization", "Bearer fetched")], b"")]
+    requested = [("Accept", "application/json"), ("anthropic-version", "2023-06-01")]
+    assert authorizer.asked == [("GET", provider.url + "v1/models", requested, b"")]
+    assert sent(provider) == [("GET", "/v1/models", [*requested, ("Authorization", "Bearer fetched")], b"")]
 
 
 @pytest.mark.gen_test
 async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provider, client):
-    provider.play(answer(401))
+    provider.play(response(401))
     results = await check(client, provider, ProviderType.BEDROCK_MANTLE, authorizer=FixedAuthorizer())
     assert results == [CheckResult("", False, 401, "the provider refuses the key (401)")]
 
@@ -133,25 +133,25 @@ async def test_an_authorizer_without_credential_says_why(provider, client):
     [
         (models(2), CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2)),
         (models(3, "models"), CheckResult(HINTS[0], True, 200, "reached; it lists 3 models", 3)),
-        (answer(200, b"[]"), CheckResult(HINTS[0], True, 200, "reached; it lists 0 models", 0)),
-        (answer(200, b'{"a": 1}'), CheckResult(HINTS[0], True, 200, "reached")),
-        (answer(200, b"<html>"), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (answer(200, b""), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (answer(200, b"[" * 100_000), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (answer(200, b'{"data": ["caf\xe9"]}'), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (response(200, b"[]"), CheckResult(HINTS[0], True, 200, "reached; it lists 0 models", 0)),
+        (response(200, b'{"a": 1}'), CheckResult(HINTS[0], True, 200, "reached")),
+        (response(200, b"<html>"), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (response(200, b""), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (response(200, b"[" * 100_000), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (response(200, b'{"data": ["caf\xe9"]}'), CheckResult(HINTS[0], False, 200, NO_LIST)),
         (
-            answer(301),
+            response(301),
             CheckResult(HINTS[0], False, 301, "the provider redirects (301): give the base URL that it leads to"),
         ),
-        (answer(400), CheckResult(HINTS[0], False, 400, "the provider answers 400 to the question for its models")),
-        (answer(401), CheckResult(HINTS[0], False, 401, "the provider refuses the key (401)")),
-        (answer(403), CheckResult(HINTS[0], False, 403, "reached; the key may not list the models (403)")),
-        (answer(404), CheckResult(HINTS[0], False, 404, "nothing is found there (404): check the base URL")),
+        (response(400), CheckResult(HINTS[0], False, 400, "the provider answers 400 to the question for its models")),
+        (response(401), CheckResult(HINTS[0], False, 401, "the provider refuses the key (401)")),
+        (response(403), CheckResult(HINTS[0], False, 403, "reached; the key may not list the models (403)")),
+        (response(404), CheckResult(HINTS[0], False, 404, "nothing is found there (404): check the base URL")),
         (
-            answer(429),
+            response(429),
             CheckResult(HINTS[0], True, 429, "reached; a rate limit of the provider holds the key back (429)"),
         ),
-        (answer(500), CheckResult(HINTS[0], False, 500, "the provider answers 500 to the question for its models")),
+        (response(500), CheckResult(HINTS[0], False, 500, "the provider answers 500 to the question for its models")),
     ],
 )
 @pytest.mark.gen_test
@@ -162,7 +162,7 @@ async def test_what_a_provider_answers_is_said_in_words(provider, client, played
 
 @pytest.mark.gen_test
 async def test_where_nothing_is_found_the_usual_address_is_named(provider, client):
-    provider.play(answer(404))
+    provider.play(response(404))
     message = "nothing is found there (404): check the base URL, such as https://api.openai.com/v1/"
     assert await check(client, provider, ProviderType.OPENAI) == [CheckResult("", False, 404, message)]
 
@@ -177,7 +177,7 @@ async def test_where_nothing_is_found_the_usual_address_is_named(provider, clien
 )
 @pytest.mark.gen_test
 async def test_a_provider_that_wants_a_key_may_have_users_with_one(provider, client, type_, keyless, result):
-    provider.play(answer(401))
+    provider.play(response(401))
     assert await check(client, provider, ProviderType(type_), keyless=keyless) == [result]
 
 
@@ -207,7 +207,7 @@ async def test_google_refuses_a_key_in_the_body(provider, client, reason, messag
 )
 @pytest.mark.gen_test
 async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, client, status, is_well, message):
-    provider.play(answer(status))
+    provider.play(response(status))
     results = await check(client, provider, ProviderType.VERTEX, keys=KEYS[:1])
     assert results == [CheckResult(HINTS[0], is_well, status, message)]
     assert provider.requests[0].target == "/"
@@ -297,7 +297,7 @@ async def test_a_certificate_that_is_not_trusted_is_named(over_tls, client):
 @pytest.mark.gen_test
 async def test_a_provider_that_speaks_no_tls_is_named_for_it(client):
     async def refuse(reader, writer):
-        writer.write(answer(400))
+        writer.write(response(400))
         await writer.drain()
         writer.close()
 

@@ -10,16 +10,16 @@ def test_what_was_changed_is_told_newest_first(page, site):
     site.send(owner, "DELETE", f"users/{name}")
     page.open("audit", owner)
     page.find(".entry")
-    told = page.pairs(".entry", ".what", ":scope > :last-child")
+    result = page.pairs(".entry", ".what", ":scope > :last-child")
     # When the page's own sign-in is written, is not for this test to say.
-    changes = [what for what in told if name in what][:4]
+    changes = [what for what in result if name in what][:4]
     assert changes == [
         f"{boss} removed {name} and revoked 1 token",
         f"{boss} revoked {name}'s token “laptop” ({token['id']})",
         f"{boss} created {name}'s token “laptop” ({token['id']}), which never expires",
         f"{boss} changed {name}: from member to auditor",
     ]
-    assert told[changes[0]] == f"127.0.0.1 · token {owner[:10]}"
+    assert result[changes[0]] == f"127.0.0.1 · token {owner[:10]}"
     assert page.browser.title == "Audit trail · AI Bridge"
 
 

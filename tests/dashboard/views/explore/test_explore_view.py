@@ -46,8 +46,8 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     page.click("nav a", "Explore")
     page.find(".groups tbody tr")
     week = {"from": (datetime.now(UTC) - timedelta(days=7)).isoformat(), "bucket": "all"}
-    answer = site.get(owner, "stats", group_by="user,model", order_by="cost", limit=PAGE, **week)
-    rows = [(one["group"]["user"]["username"], one["group"]["model"]) for one in answer["groups"]]
+    response = site.get(owner, "stats", group_by="user,model", order_by="cost", limit=PAGE, **week)
+    rows = [(one["group"]["user"]["username"], one["group"]["model"]) for one in response["groups"]]
     cells = page.texts(".groups tbody td:nth-child(-n+2)")
     shown = list(zip(cells[::2], cells[1::2], strict=True))
     assert [row for row in shown if row[0] == name] == [row for row in rows if row[0] == name]
@@ -80,8 +80,8 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     page.until(lambda: "new" in page.texts(".groups td:nth-child(7)"), "nothing was to be before last month")
     page.until(lambda: "The bars are whole" not in page.text(), "a month has whole days")
     address = page.find("a", "CSV").get_attribute("href")
-    with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as answer:
-        rows = list(csv.DictReader(io.StringIO(answer.read().decode(), newline="")))
+    with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as response:
+        rows = list(csv.DictReader(io.StringIO(response.read().decode(), newline="")))
     theirs = [row for row in rows if row["user_username"] == name]  # others may have called two months ago
     assert sum(int(row["calls"]) for row in theirs) == 4
     assert [row["previous_calls"] for row in theirs] == ["0"] * len(theirs)
@@ -152,7 +152,7 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
     for heading, order in (("Cache", "cache"), ("Change", "change")):
         page.click(".groups th button", heading)
         page.find(".groups th[aria-sort=descending]", heading)
-        asked = {
+        requested = {
             "group_by": "model",
             "order_by": order,
             "compare": "previous",
@@ -160,7 +160,7 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
             "q": f"initiator:{name}",
         }
         start = (datetime.now(UTC) - timedelta(days=7)).isoformat()
-        found = site.get(owner, "stats", **asked, **{"from": start})["groups"]
+        found = site.get(owner, "stats", **requested, **{"from": start})["groups"]
         page.shows(".groups tbody td:first-child", [one["group"]["model"] for one in found])
     page.find(".speed svg.histogram rect")
     page.click("button", "Compare")
@@ -168,8 +168,8 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
     page.until(lambda: "Change" not in " ".join(page.texts(".groups thead th")), "nothing was to be compared")
     page.click(".groups tr:has(td > a[href*='demo-large']) .fares")
     page.find("details.model[open] summary", "demo-large")
-    told = {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"}
-    page.until(lambda: told <= page.facts().keys(), f"{told} were to be told")
+    result = {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"}
+    page.until(lambda: result <= page.facts().keys(), f"{result} were to be told")
     assert page.texts(".detail h2") == ["demo"]
     page.find(".detail svg.histogram")
     page.click(".detail a", "Calls of demo-large by user")

@@ -237,9 +237,9 @@ def _bars(page):
         const {name} = performance.getEntriesByType("resource")
             .findLast(({name}) => name.includes("format=series") && !name.includes("group_by"))
         return fetch(name).then((answer) => answer.json())"""
-    answer = page.browser.execute_script(script)
-    start = answer["from"]
-    counted = {point["at"]: point["interceptions"] for point in answer["series"][0]["points"]}
+    response = page.browser.execute_script(script)
+    start = response["from"]
+    counted = {point["at"]: point["interceptions"] for point in response["series"][0]["points"]}
     script = (
         "return [...Array(60).keys()].map((minute) => new Date(Date.parse(arguments[0]) + minute * 60e3).toISOString())"
     )

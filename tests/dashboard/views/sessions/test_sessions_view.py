@@ -15,7 +15,7 @@ def session_of_claude_code(site, token, *, is_error=False):
     session = str(uuid4())
     user_id = json.dumps({"session_id": session})
 
-    def ask(*messages):
+    def send(*messages):
         body = {
             "model": "demo",
             "max_tokens": 100,
@@ -30,17 +30,17 @@ def session_of_claude_code(site, token, *, is_error=False):
         }
         with urlopen(
             Request(f"{site.url}/api/v2/aibridge/demo/v1/messages", json.dumps(body).encode(), headers)
-        ) as answer:
-            return json.load(answer)
+        ) as response:
+            return json.load(response)
 
     prompt = {"role": "user", "content": "Use read_file"}
-    called = ask(prompt)
+    called = send(prompt)
     (tool_use,) = [block for block in called["content"] if block["type"] == "tool_use"]
     result = {"type": "tool_result", "tool_use_id": tool_use["id"], "content": "print()"} | (
         {"is_error": True} if is_error else {}
     )
-    ask(prompt, {"role": "assistant", "content": called["content"]}, {"role": "user", "content": [result]})
-    ask({"role": "user", "content": "Thank you"})
+    send(prompt, {"role": "assistant", "content": called["content"]}, {"role": "user", "content": [result]})
+    send({"role": "user", "content": "Thank you"})
     return session
 
 
@@ -134,7 +134,7 @@ def test_a_step_says_where_the_prompt_cache_broke_and_sessions_are_sorted_by_it(
     session = str(uuid4())
     beginning, long, short = ({"role": "user", "content": text} for text in ("Hello", "word " * 400, "word"))
 
-    def ask(clock, *messages):
+    def send(clock, *messages):
         body = {
             "model": "demo",
             "max_tokens": 100,
@@ -149,11 +149,11 @@ def test_a_step_says_where_the_prompt_cache_broke_and_sessions_are_sorted_by_it(
         }
         with urlopen(
             Request(f"{site.url}/api/v2/aibridge/demo/v1/messages", json.dumps(body).encode(), headers)
-        ) as answer:
-            answer.read()
+        ) as response:
+            response.read()
 
-    ask("9:01", beginning, long)
-    ask("9:02", beginning, short)
+    send("9:01", beginning, long)
+    send("9:02", beginning, short)
     poll(lambda: (listed := site.get(token, "sessions")["results"]) and listed[0]["cache"]["lost_tokens"])
     page.open("sessions?order=lost", token)
     page.find("a.session .cached", ", lost $0.")

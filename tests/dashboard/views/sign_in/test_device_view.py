@@ -12,16 +12,16 @@ from tests.dashboard.page import PHONE, WIDE
 
 def begin(site, name="login on laptop"):
     body = urlencode({"client_name": name}).encode()
-    with urlopen(Request(f"{site.url}{API}/device/code", body)) as answer:
-        return json.load(answer)
+    with urlopen(Request(f"{site.url}{API}/device/code", body)) as response:
+        return json.load(response)
 
 
 @pytest.fixture
 def fetch(site, page):
     def fetch(codes):
         form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": codes["device_code"]}
-        with urlopen(Request(f"{site.url}{API}/device/token", urlencode(form).encode())) as answer:
-            return json.load(answer)["access_token"]
+        with urlopen(Request(f"{site.url}{API}/device/token", urlencode(form).encode())) as response:
+            return json.load(response)["access_token"]
 
     return fetch
 

@@ -60,7 +60,7 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
 @pytest.mark.gen_test
 async def test_a_body_that_is_not_what_was_expected_changes_nothing(running):
     no_object = {"message": INVALID_BODY, "detail": NO_OBJECT}
-    for headers, body, status, answer in (
+    for headers, body, status, response in (
         ({"Content-Type": ""}, GRACE, 415, {"message": NOT_JSON}),
         ({"Content-Type": "text/plain"}, GRACE, 415, {"message": NOT_JSON}),
         ({"Content-Type": "application/x-www-form-urlencoded"}, b"username=x", 415, {"message": NOT_JSON}),
@@ -74,7 +74,7 @@ async def test_a_body_that_is_not_what_was_expected_changes_nothing(running):
     ):
         client = await running.client()
         given, case = await client.request("POST", PATH, running.headers | headers, body), (headers, body[:50])
-        assert (given.status, json.loads(given.body)) == (status, answer), case
+        assert (given.status, json.loads(given.body)) == (status, response), case
         assert await running.bridge.identities.find_user("grace") is None, case
 
 
@@ -91,8 +91,8 @@ async def test_a_body_that_is_far_too_large_is_not_read(running):
     headers = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
     length = f"Content-Length: {SWALLOWED_BYTES + 1}\r\n\r\n"
     await client.send_raw(f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\n{headers}{length}".encode())
-    answer = await client.rest(await client.head())
-    assert (answer.status, answer.whole) == (413, True)
+    response = await client.rest(await client.head())
+    assert (response.status, response.whole) == (413, True)
     assert await client.at_end() == b""
 
 
@@ -114,8 +114,8 @@ async def test_another_sites_page_changes_nothing_with_the_cookie(running):
             ("DELETE", f"{PATH}/me/tokens/{token_id}", b""),
         ):
             client = await running.client()
-            answer = await client.request(method, path, cookie | foreign, body)
-            refused = (answer.status, json.loads(answer.body))
+            response = await client.request(method, path, cookie | foreign, body)
+            refused = (response.status, json.loads(response.body))
             assert refused == (401, {"message": UNIDENTIFIED}), (foreign, method, path)
     (user,) = await running.bridge.identities.list_users()
     (token,) = await running.bridge.identities.list_tokens("ada")
@@ -142,9 +142,9 @@ class TestWithoutTheDatabase:
         try:
             for method, body, message in (("GET", b"", DATABASE_UNAVAILABLE), ("POST", GRACE, IDENTITIES_UNAVAILABLE)):
                 client = await running.client()
-                answer = await client.request(method, PATH, running.headers, body)
-                assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
-                assert answer.header("Retry-After") == "1"
+                response = await client.request(method, PATH, running.headers, body)
+                assert (response.status, json.loads(response.body)) == (503, {"message": message})
+                assert response.header("Retry-After") == "1"
             await until(lambda: log_watch.has("the database is unavailable"))
         finally:
             private_mongodb.thaw()

@@ -32,18 +32,18 @@ def shown_group(group, members=0):
 
 
 @pytest.fixture
-def ask(running):
+def send(running):
     """Ask for a change, with what else is in the head; returns the whole answer."""
 
-    async def ask(method, path, body=None, **headers):
+    async def send(method, path, body=None, **headers):
         client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        answer = await client.request(method, path, sent, data)
+        response = await client.request(method, path, sent, data)
         client.close()
-        return answer
+        return response
 
-    return ask
+    return send
 
 
 @pytest.mark.gen_test
@@ -151,20 +151,20 @@ async def test_an_owner_changes_and_removes_a_group(running, change):
 
 
 @pytest.mark.gen_test
-async def test_a_change_of_a_version_that_is_over_is_refused(running, ask):
-    first = (await ask("POST", GROUPS, {"name": "research"})).header("ETag")
+async def test_a_change_of_a_version_that_is_over_is_refused(running, send):
+    first = (await send("POST", GROUPS, {"name": "research"})).header("ETag")
     path = f"{GROUPS}/research"
-    assert (await ask("GET", path)).header("ETag") == first
-    second = await ask("PATCH", path, {"display_name": "R"}, **{"If-Match": first})
+    assert (await send("GET", path)).header("ETag") == first
+    second = await send("PATCH", path, {"display_name": "R"}, **{"If-Match": first})
     assert (second.status, second.header("ETag") != first) == (200, True)
     changed = {"message": 'The group "research" was changed meanwhile; read it again.'}
     for method, body in (("PATCH", {"display_name": "x"}), ("DELETE", None)):
         for tag in (first, f"W/{second.header('ETag')}", "x"):
-            answer = await ask(method, path, body, **{"If-Match": tag})
-            assert (answer.status, json.loads(answer.body)) == (412, changed)
+            response = await send(method, path, body, **{"If-Match": tag})
+            assert (response.status, json.loads(response.body)) == (412, changed)
     for tag in ("*", f'"x", {second.header("ETag")}'):
-        assert (await ask("PATCH", path, {"display_name": "R"}, **{"If-Match": tag})).status == 200
-    assert (await ask("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
+        assert (await send("PATCH", path, {"display_name": "R"}, **{"If-Match": tag})).status == 200
+    assert (await send("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
 
 
 @pytest.mark.gen_test
@@ -200,6 +200,6 @@ async def test_other_methods_are_refused_and_those_that_are_served_are_named(run
     }.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
             client = await running.client()
-            answer = await client.request(method, GROUPS + path, running.headers)
-            named = (answer.status, set(answer.header("Allow").split(", ")))
+            response = await client.request(method, GROUPS + path, running.headers)
+            named = (response.status, set(response.header("Allow").split(", ")))
             assert named == (405, methods), (method, path)

@@ -32,18 +32,18 @@ OWN = {"limits": {"concurrency": 4, "budget": BUDGET | {"reserve": True}}, "max_
 
 
 @pytest.fixture
-def ask(running):
+def send(running):
     """Ask for something, with what else is in the head; returns the whole answer."""
 
-    async def ask(method, path, body=None, **headers):
+    async def send(method, path, body=None, **headers):
         client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        answer = await client.request(method, path, sent, data)
+        response = await client.request(method, path, sent, data)
         client.close()
-        return answer
+        return response
 
-    return ask
+    return send
 
 
 @pytest.fixture
@@ -64,67 +64,67 @@ def paths(running, io_loop):
 
 
 @pytest.mark.gen_test
-async def test_a_policy_is_set_read_changed_and_removed_at_each_level(running, ask, paths):
+async def test_a_policy_is_set_read_changed_and_removed_at_each_level(running, send, paths):
     for path, policy in paths.items():
         assert await running.get(path) == (200, {})
-        answer = await ask("PUT", path, policy)
-        assert (answer.status, json.loads(answer.body)) == (200, policy)
-        assert answer.header("ETag") == (await ask("GET", path)).header("ETag")
+        response = await send("PUT", path, policy)
+        assert (response.status, json.loads(response.body)) == (200, policy)
+        assert response.header("ETag") == (await send("GET", path)).header("ETag")
         assert await running.get(path) == (200, policy)
-        answer = await ask("PATCH", path, {"max_tokens": 9, "byok": None, "models": {"deny": ["*-preview"]}})
+        response = await send("PATCH", path, {"max_tokens": 9, "byok": None, "models": {"deny": ["*-preview"]}})
         changed = {name: value for name, value in policy.items() if name != "byok"} | {"max_tokens": 9}
         changed["models"] = policy.get("models", {}) | {"deny": ["*-preview"]}
-        assert (answer.status, json.loads(answer.body)) == (200, changed)
+        assert (response.status, json.loads(response.body)) == (200, changed)
     status, listed = await running.get(POLICIES)
     assert (status, listed["count"]) == (200, 4)
     assert [(one["level"], one["name"]) for one in listed["results"]][:2] == [("everyone", ""), ("group", "research")]
     for path in paths:
-        assert (await ask("DELETE", path)).status == 204
-        assert (await ask("DELETE", path)).status == 204
+        assert (await send("DELETE", path)).status == 204
+        assert (await send("DELETE", path)).status == 204
         assert await running.get(path) == (200, {})
     assert await running.get(POLICIES) == (200, {"count": 0, "results": []})
     assert len(running.bridge.policies.book) == 0
 
 
 @pytest.mark.gen_test
-async def test_of_two_owners_who_change_the_same_policy_one_is_told_so(ask):
+async def test_of_two_owners_who_change_the_same_policy_one_is_told_so(send):
     path = f"{POLICIES}/everyone"
-    seen = (await ask("GET", path)).header("ETag")
-    first = await ask("PUT", path, SHARED, **{"If-Match": seen})
-    second = await ask("PATCH", path, {"max_tokens": 5}, **{"If-Match": seen})
+    seen = (await send("GET", path)).header("ETag")
+    first = await send("PUT", path, SHARED, **{"If-Match": seen})
+    second = await send("PATCH", path, {"max_tokens": 5}, **{"If-Match": seen})
     assert (first.status, second.status) == (200, 412)
     assert json.loads(second.body) == {"message": "The policy of everyone was changed meanwhile; read it again."}
-    assert (await ask("DELETE", path, **{"If-Match": seen})).status == 412
-    assert json.loads((await ask("GET", path)).body) == SHARED
-    assert (await ask("DELETE", path, **{"If-Match": first.header("ETag")})).status == 204
-    assert (await ask("PUT", path, SHARED, **{"If-Match": first.header("ETag")})).status == 412
+    assert (await send("DELETE", path, **{"If-Match": seen})).status == 412
+    assert json.loads((await send("GET", path)).body) == SHARED
+    assert (await send("DELETE", path, **{"If-Match": first.header("ETag")})).status == 204
+    assert (await send("PUT", path, SHARED, **{"If-Match": first.header("ETag")})).status == 412
 
 
 @pytest.mark.gen_test
-async def test_money_is_kept_in_micro_dollars_and_told_as_text(running, ask):
+async def test_money_is_kept_in_micro_dollars_and_told_as_text(running, send):
     path = f"{POLICIES}/users/ada"
-    await ask("PUT", path, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
+    await send("PUT", path, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
     document = await running.bridge.database.policies.find_one({})
     assert document["policy"] == {"limits": {"budget": {"micro_dollars": 250_000, "period": "day"}}}
     assert await running.get(path) == (200, {"limits": {"budget": {"usd": "0.25", "period": "day"}}})
 
 
 @pytest.mark.gen_test
-async def test_what_there_is_not_has_no_policy(ask):
+async def test_what_there_is_not_has_no_policy(send):
     for path, message in {
         "groups/nobody": 'There is no group named "nobody".',
         "users/nobody": 'There is no user named "nobody".',
         "tokens/abcdefghij": 'No token with the id "abcdefghij" (the part before the hyphen).',
     }.items():
         for method, body in (("GET", None), ("PUT", OWN), ("PATCH", OWN), ("DELETE", None)):
-            answer = await ask(method, f"{POLICIES}/{path}", body if "groups" not in path else {})
-            assert (answer.status, json.loads(answer.body)) == (404, {"message": message}), method
+            response = await send(method, f"{POLICIES}/{path}", body if "groups" not in path else {})
+            assert (response.status, json.loads(response.body)) == (404, {"message": message}), method
 
 
 @pytest.mark.gen_test
-async def test_what_is_wrong_is_named_and_nothing_is_changed(running, ask):
+async def test_what_is_wrong_is_named_and_nothing_is_changed(running, send):
     path = f"{POLICIES}/everyone"
-    await ask("PUT", path, SHARED)
+    await send("PUT", path, SHARED)
     for method, body, field, detail in (
         ("PUT", {"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording"),
         ("PUT", OWN, "limits.concurrency", "unknown field; allowed are each_member, together"),
@@ -132,27 +132,27 @@ async def test_what_is_wrong_is_named_and_nothing_is_changed(running, ask):
         ("PATCH", {"models": {"allow": []}}, "models.allow", 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'),
         ("PUT", {"models": {"deny": [{"provider": "opnai"}]}}, "models.deny[0].provider", "there is no provider of this name, so it would match nothing; there are anthropic, keyless, no-key, openai, own-server"),
     ):  # fmt: skip
-        answer = await ask(method, path, body)
-        assert (answer.status, json.loads(answer.body)) == (
+        response = await send(method, path, body)
+        assert (response.status, json.loads(response.body)) == (
             400,
             {"message": INVALID_BODY, "validations": [{"field": field, "detail": detail}]},
         )
-    answer = await ask("PUT", path, [1])
-    assert (answer.status, json.loads(answer.body)) == (
+    response = await send("PUT", path, [1])
+    assert (response.status, json.loads(response.body)) == (
         400,
         {"message": INVALID_BODY, "detail": "must be a JSON object"},
     )
-    assert (await ask("PUT", path, SHARED, **{"Content-Type": "text/plain"})).status == 415
-    answer = await ask("PUT", path, {"models": {"deny": ["a" * MAX_POLICY_BYTES]}})
-    assert (answer.status, json.loads(answer.body)) == (413, {"message": TOO_LARGE.format(MAX_POLICY_BYTES)})
+    assert (await send("PUT", path, SHARED, **{"Content-Type": "text/plain"})).status == 415
+    response = await send("PUT", path, {"models": {"deny": ["a" * MAX_POLICY_BYTES]}})
+    assert (response.status, json.loads(response.body)) == (413, {"message": TOO_LARGE.format(MAX_POLICY_BYTES)})
     assert await running.get(path) == (200, SHARED)
 
 
 @pytest.mark.gen_test
-async def test_a_limit_of_nothing_is_allowed_and_said_so(ask):
+async def test_a_limit_of_nothing_is_allowed_and_said_so(send):
     limits = {"budget": {"usd": 0, "period": "month"}, "concurrency": 0, "rate": {"requests": 0, "window": "1s"}}
-    answer = await ask("PUT", f"{POLICIES}/everyone", {"limits": {"together": limits}})
-    assert (answer.status, [value for name, value in answer.headers if name.lower() == NOTE_HEADER.lower()]) == (
+    response = await send("PUT", f"{POLICIES}/everyone", {"limits": {"together": limits}})
+    assert (response.status, [value for name, value in response.headers if name.lower() == NOTE_HEADER.lower()]) == (
         200,
         [
             f"limits.together.concurrency: {NOTHING_ADMITTED}",
@@ -163,25 +163,25 @@ async def test_a_limit_of_nothing_is_allowed_and_said_so(ask):
 
 
 @pytest.mark.gen_test
-async def test_owners_change_policies_and_auditors_see_them(running, ask):
+async def test_owners_change_policies_and_auditors_see_them(running, send):
     path, member = f"{POLICIES}/everyone", await running.user("bob")
     auditor = await running.user("eve", Role.AUDITOR)
     for method in ("PUT", "PATCH", "DELETE"):
         for headers in (member, auditor):
-            answer = await ask(method, path, {}, **headers)
-            assert (answer.status, json.loads(answer.body)) == (403, {"message": NOT_YOURS_TO_CHANGE})
-    for asked in (path, POLICIES):
-        answer = await ask("GET", asked, **member)
-        assert (answer.status, json.loads(answer.body)) == (403, {"message": NOT_YOURS_TO_SEE})
-        assert (await ask("GET", asked, **auditor)).status == 200
+            response = await send(method, path, {}, **headers)
+            assert (response.status, json.loads(response.body)) == (403, {"message": NOT_YOURS_TO_CHANGE})
+    for requested in (path, POLICIES):
+        response = await send("GET", requested, **member)
+        assert (response.status, json.loads(response.body)) == (403, {"message": NOT_YOURS_TO_SEE})
+        assert (await send("GET", requested, **auditor)).status == 200
 
 
 @pytest.mark.gen_test
-async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running, ask, paths):
+async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running, send, paths):
     for path in paths:
-        await ask("PATCH", path, {"max_tokens": 5})
-        await ask("PATCH", path, {"max_tokens": 5})
-    await ask("DELETE", next(iter(paths)))
+        await send("PATCH", path, {"max_tokens": 5})
+        await send("PATCH", path, {"max_tokens": 5})
+    await send("DELETE", next(iter(paths)))
     entries = await Audit(running.bridge.database).page(limit=5)
     token = next(path for path in paths if "tokens" in path).rpartition("/")[2]
     before, after = "{}", '{"max_tokens":5}'
@@ -208,25 +208,27 @@ def without_times(limits):
 
 @pytest.mark.bridge(user_rate_limit=7, rate_window=timedelta(minutes=1), user_budget_usd=Decimal(9), rate_limit=3)
 @pytest.mark.gen_test
-async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running, ask):
+async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running, send):
     await running.bridge.groups.add("research")
     await running.bridge.groups.add_members("research", ["ada"])
-    await ask("PUT", f"{POLICIES}/everyone", {"limits": {"each_member": {"budget": BUDGET}}, "max_tokens": 9000})
-    await ask("PUT", f"{POLICIES}/groups/research", SHARED)
-    await ask("PUT", f"{POLICIES}/users/ada", OWN)
-    status, told = await running.get("/api/v2/aibridge/users/me/policy?model=gpt-4o")
-    assert (status, told["user"]["username"], told["model"]) == (200, "ada", "gpt-4o")
+    await send("PUT", f"{POLICIES}/everyone", {"limits": {"each_member": {"budget": BUDGET}}, "max_tokens": 9000})
+    await send("PUT", f"{POLICIES}/groups/research", SHARED)
+    await send("PUT", f"{POLICIES}/users/ada", OWN)
+    status, result = await running.get("/api/v2/aibridge/users/me/policy?model=gpt-4o")
+    assert (status, result["user"]["username"], result["model"]) == (200, "ada", "gpt-4o")
     research = {"level": "group", "name": "research"}
     ada = {"level": "user", "name": "ada"}
-    assert told["policies"] == [{"level": "everyone", "name": ""}, research, ada]
-    assert told["decisions"][0] == {
+    assert result["policies"] == [{"level": "everyone", "name": ""}, research, ada]
+    assert result["decisions"][0] == {
         "provider": "anthropic",
         "allowed": False,
         "rule": "group research allows claude-*, gpt-5* of openai",
     }
-    assert (told["max_tokens"], told["own_key_denied_by"]) == ({"source": ada, "maximum": 4096}, research)
-    assert told["models"] == [{"source": research, "allow": SHARED["models"]["allow"], "deny": None, "unpriced": None}]
-    assert without_times(told["limits"]) == [
+    assert (result["max_tokens"], result["own_key_denied_by"]) == ({"source": ada, "maximum": 4096}, research)
+    assert result["models"] == [
+        {"source": research, "allow": SHARED["models"]["allow"], "deny": None, "unpriced": None}
+    ]
+    assert without_times(result["limits"]) == [
         ("settings", None, "rate", "user", 7, 0, 7),
         ("settings", None, "budget", "user", 9, 0, 9),
         ("everyone", "each_member", "budget", "user", 50, 0, 50),
@@ -235,28 +237,28 @@ async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running
         ("user", None, "concurrency", "user", 4, 0, 4),
         ("user", None, "budget", "user", 50, 0, 50),
     ]
-    assert [one["replaced_by"] for one in told["limits"]] == [None, None, ada, ada, None, None, None]
-    _, told = await running.get("/api/v2/aibridge/users/ada/policy?model=claude-opus&provider=anthropic")
-    assert told["decisions"] == [{"provider": "anthropic", "allowed": True, "rule": None}]
+    assert [one["replaced_by"] for one in result["limits"]] == [None, None, ada, ada, None, None, None]
+    _, result = await running.get("/api/v2/aibridge/users/ada/policy?model=claude-opus&provider=anthropic")
+    assert result["decisions"] == [{"provider": "anthropic", "allowed": True, "rule": None}]
 
 
 @pytest.mark.gen_test
-async def test_members_see_what_holds_for_themselves(running, ask):
+async def test_members_see_what_holds_for_themselves(running, send):
     member = await running.user("bob")
-    answer = await ask("GET", "/api/v2/aibridge/users/me/policy", **member)
-    assert (answer.status, json.loads(answer.body)["policies"]) == (200, [])
-    answer = await ask("GET", "/api/v2/aibridge/users/ada/policy", **member)
-    assert (answer.status, json.loads(answer.body)) == (403, {"message": explanation.NOT_YOURS_TO_SEE})
-    assert (await ask("GET", "/api/v2/aibridge/users/bob/policy")).status == 200
+    response = await send("GET", "/api/v2/aibridge/users/me/policy", **member)
+    assert (response.status, json.loads(response.body)["policies"]) == (200, [])
+    response = await send("GET", "/api/v2/aibridge/users/ada/policy", **member)
+    assert (response.status, json.loads(response.body)) == (403, {"message": explanation.NOT_YOURS_TO_SEE})
+    assert (await send("GET", "/api/v2/aibridge/users/bob/policy")).status == 200
 
 
 @pytest.mark.gen_test
-async def test_an_explanation_of_what_there_is_not_is_refused(running, ask):
-    for asked, field in (("provider=opnai", "provider"), ("token=abcdefghij", "token"), ("sort=x", "sort")):
-        answer = await ask("GET", f"/api/v2/aibridge/users/me/policy?{asked}")
-        assert (answer.status, json.loads(answer.body)["validations"][0]["field"]) == (400, field)
-    assert (await ask("GET", "/api/v2/aibridge/users/nobody/policy")).status == 404
+async def test_an_explanation_of_what_there_is_not_is_refused(running, send):
+    for requested, field in (("provider=opnai", "provider"), ("token=abcdefghij", "token"), ("sort=x", "sort")):
+        response = await send("GET", f"/api/v2/aibridge/users/me/policy?{requested}")
+        assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
+    assert (await send("GET", "/api/v2/aibridge/users/nobody/policy")).status == 404
     token = running.token.partition("-")[0]
-    await ask("PUT", f"{POLICIES}/tokens/{token}", {"max_tokens": 5})
-    _, told = await running.get(f"/api/v2/aibridge/users/me/policy?token={token}")
-    assert told["policies"] == [{"level": "token", "name": token}]
+    await send("PUT", f"{POLICIES}/tokens/{token}", {"max_tokens": 5})
+    _, result = await running.get(f"/api/v2/aibridge/users/me/policy?token={token}")
+    assert result["policies"] == [{"level": "token", "name": token}]

@@ -65,8 +65,8 @@ async def test_no_page_of_another_site_gets_in_by_the_header(running):
 async def test_a_header_that_comes_twice_or_empty_says_nothing(running):
     client = await running.client()
     await client.send_raw(f"GET {ME} HTTP/1.1\r\nHost: bridge\r\n{HEADER}: ada\r\n{HEADER}: grace\r\n\r\n".encode())
-    answer = await client.rest(await client.head())
-    assert answer.status == 401
+    response = await client.rest(await client.head())
+    assert response.status == 401
     assert (await running.get(ME, {HEADER: " "}))[0] == 401
 
 
@@ -101,8 +101,8 @@ async def test_calls_to_providers_need_a_token_and_the_header_does_not_reach_the
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.body)
     for name in (HEADER, HEADER.upper(), HEADER.replace("-", "_")):
         running.upstream.play(head + MESSAGES.body)
-        answer = await client.request("POST", running.path(MESSAGES), running.headers | {name: "ada"}, body)
-        assert answer.status == 200
+        response = await client.request("POST", running.path(MESSAGES), running.headers | {name: "ada"}, body)
+        assert response.status == 200
     seen = {name.lower() for request in running.upstream.requests for name, _ in request.headers}
     assert seen & {"remote-user", "remote_user"} == set()
 

@@ -81,8 +81,8 @@ async def test_everything_that_is_wrong_with_a_new_token_is_named(running, chang
     lifetime = "must be a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
     name = "the token's name is not allowed: it has up to 128 printable characters"
     for expires in ("0", "", "soon", "3651d", "-1d", "999999999d"):
-        status, answer = await change("POST", "/users/me/tokens", {"name": "x" * 129, "expires": expires})
-        assert (status, answer["validations"]) == (
+        status, response = await change("POST", "/users/me/tokens", {"name": "x" * 129, "expires": expires})
+        assert (status, response["validations"]) == (
             400,
             [{"field": "name", "detail": name}, {"field": "expires", "detail": lifetime}],
         )
@@ -244,9 +244,9 @@ async def test_owners_may_have_and_create_more(running, change):
 async def test_creating_tokens_may_be_left_to_owners(running, change):
     for role in Role:
         own = await running.user(role.value, role)
-        status, answer = await change("POST", "/users/me/tokens", {}, own)
+        status, response = await change("POST", "/users/me/tokens", {}, own)
         expected = (201, None) if role is Role.OWNER else (403, OWNERS_CREATE)
-        assert (status, answer.get("message")) == expected, role
+        assert (status, response.get("message")) == expected, role
         assert (await change("DELETE", f"/users/me/tokens/{id_of(own)}", headers=own))[0] == 204, role
 
 

@@ -105,8 +105,8 @@ async def test_a_time_range_that_there_is_not_is_refused_by_name(running):
         ("from=today", "from", 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'),
         ("tz=UTC", "tz", "unknown query parameter; allowed are from, to"),
     ):
-        status, told = await running.get(f"{API}/users/me/usage?{parameters}")
-        assert (status, told.get("validations")) == (400, [{"field": field, "detail": detail}]), parameters
+        status, result = await running.get(f"{API}/users/me/usage?{parameters}")
+        assert (status, result.get("validations")) == (400, [{"field": field, "detail": detail}]), parameters
 
 
 @pytest.mark.gen_test
@@ -139,5 +139,5 @@ async def test_a_service_token_sees_what_it_has_used_itself_and_what_holds_for_i
     assert (status, usage["user"]["username"], usage["spend_usd"]) == (200, "groups/research", 0)
     (shown,) = usage["tokens"]
     assert (shown["id"], rows(shown["limits"])) == (token.id, [("settings", "rate", "token", 7, 0)])
-    status, told = await running.get(f"{API}/users/me/policy", headers)
-    assert (status, told["user"]["username"]) == (200, "groups/research")
+    status, result = await running.get(f"{API}/users/me/policy", headers)
+    assert (status, result["user"]["username"]) == (200, "groups/research")

@@ -161,11 +161,11 @@ async def test_a_change_of_a_version_of_a_user_that_is_over_is_refused(running, 
     assert (await client.request("GET", f"{USERS}/grace", running.headers)).header("ETag") == first
     await change("PATCH", "/users/grace", {"display_name": "G"})
     client = await running.client()
-    answer = await client.request(
+    response = await client.request(
         "PATCH", f"{USERS}/grace", running.headers | JSON | {"If-Match": first}, b'{"role": "owner"}'
     )
     changed = {"message": 'The user "grace" was changed meanwhile; read it again.'}
-    assert (answer.status, json.loads(answer.body)) == (412, changed)
+    assert (response.status, json.loads(response.body)) == (412, changed)
     assert (await running.bridge.identities.find_user("grace")).role is Role.MEMBER
 
 
@@ -255,8 +255,8 @@ async def test_other_methods_are_refused_and_those_that_are_served_are_named(run
     }.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
             client = await running.client()
-            answer = await client.request(method, USERS + path, running.headers)
-            named = (answer.status, set(answer.header("Allow").split(", ")))
+            response = await client.request(method, USERS + path, running.headers)
+            named = (response.status, set(response.header("Allow").split(", ")))
             assert named == (405, methods), (method, path)
 
 

@@ -22,26 +22,26 @@ TOKEN = "abcdefghij-0123456789abcdefghijkl"
 
 
 @pytest.fixture
-def ask(running):
-    async def ask(method, path, body=None, headers=None, **more):
+def send(running):
+    async def send(method, path, body=None, headers=None, **more):
         client = await running.client()
         sent = (headers or running.headers) | {"Content-Type": "application/json"} | more
-        answer = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
         client.close()
-        return answer
+        return response
 
-    return ask
+    return send
 
 
-def told(answer):
-    return answer.status, json.loads(answer.body) if answer.body else None
+def summary(response):
+    return response.status, json.loads(response.body) if response.body else None
 
 
 @pytest.mark.gen_test
-async def test_a_view_is_saved_shown_changed_and_removed(running, ask):
+async def test_a_view_is_saved_shown_changed_and_removed(running, send):
     user = running.identity.user
-    added = await ask("POST", VIEWS, {"name": "Spend", "page": "explore", "query": QUERY | {"tz": ""}, "shared": True})
-    status, view = told(added)
+    added = await send("POST", VIEWS, {"name": "Spend", "page": "explore", "query": QUERY | {"tz": ""}, "shared": True})
+    status, view = summary(added)
     made = {name: view.pop(name) for name in ("id", "created_at", "changed_at")}
     assert (status, added.header("Location"), view) == (
         201,
@@ -56,60 +56,63 @@ async def test_a_view_is_saved_shown_changed_and_removed(running, ask):
     )
     assert made["created_at"] == made["changed_at"]
     path, view = f"{VIEWS}/{made['id']}", view | made
-    assert told(await ask("GET", VIEWS)) == (200, {"count": 1, "results": [view]})
-    assert told(await ask("GET", f"{VIEWS}?page=sessions")) == (200, {"count": 0, "results": []})
-    seen = await ask("GET", path)
-    assert (told(seen), seen.header("ETag")) == ((200, view), added.header("ETag"))
-    changed = await ask(
+    assert summary(await send("GET", VIEWS)) == (200, {"count": 1, "results": [view]})
+    assert summary(await send("GET", f"{VIEWS}?page=sessions")) == (200, {"count": 0, "results": []})
+    seen = await send("GET", path)
+    assert (summary(seen), seen.header("ETag")) == ((200, view), added.header("ETag"))
+    changed = await send(
         "PATCH", path, {"name": "All", "page": "errors", "query": {}}, **{"If-Match": seen.header("ETag")}
     )
     after = view | {"name": "All", "page": "errors", "query": {}, "changed_at": json.loads(changed.body)["changed_at"]}
-    assert told(changed) == (200, after)
+    assert summary(changed) == (200, after)
     stale = 412, {"message": "The view was changed meanwhile; read it again."}
-    assert told(await ask("PATCH", path, {"name": "x"}, **{"If-Match": seen.header("ETag")})) == stale
-    assert told(await ask("DELETE", path, **{"If-Match": seen.header("ETag")})) == stale
-    assert told(await ask("DELETE", path, **{"If-Match": changed.header("ETag")})) == (204, None)
+    assert summary(await send("PATCH", path, {"name": "x"}, **{"If-Match": seen.header("ETag")})) == stale
+    assert summary(await send("DELETE", path, **{"If-Match": seen.header("ETag")})) == stale
+    assert summary(await send("DELETE", path, **{"If-Match": changed.header("ETag")})) == (204, None)
     unknown = 404, {"message": "There is no view with this id that you may see."}
-    assert told(await ask("GET", path)) == told(await ask("PATCH", f"{VIEWS}/x", {})) == unknown
+    assert summary(await send("GET", path)) == summary(await send("PATCH", f"{VIEWS}/x", {})) == unknown
 
 
 @pytest.mark.gen_test
-async def test_others_see_a_shared_view_and_change_nothing_of_it(running, ask):
+async def test_others_see_a_shared_view_and_change_nothing_of_it(running, send):
     grace, rhea = await running.user("grace"), await running.user("rhea", Role.READER)
-    _, mine = told(await ask("POST", VIEWS, {"name": "mine", "page": "sessions"}, grace))
-    _, ours = told(await ask("POST", VIEWS, {"name": "ours", "page": "interceptions", "shared": True}, grace))
+    _, mine = summary(await send("POST", VIEWS, {"name": "mine", "page": "sessions"}, grace))
+    _, ours = summary(await send("POST", VIEWS, {"name": "ours", "page": "interceptions", "shared": True}, grace))
     assert (mine["shared"], mine["query"], ours["owner"]["username"]) == (False, {}, "grace")
     for headers in (rhea, running.headers):
-        assert told(await ask("GET", VIEWS, None, headers)) == (200, {"count": 1, "results": [ours]})
-    assert told(await ask("GET", VIEWS, None, grace)) == (200, {"count": 2, "results": [mine, ours]})
+        assert summary(await send("GET", VIEWS, None, headers)) == (200, {"count": 1, "results": [ours]})
+    assert summary(await send("GET", VIEWS, None, grace)) == (200, {"count": 2, "results": [mine, ours]})
     for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
-        assert told(await ask(method, f"{VIEWS}/{ours['id']}", body, rhea)) == (403, {"message": NOT_YOURS_TO_CHANGE})
-        assert (await ask(method, f"{VIEWS}/{mine['id']}", body)).status == 404
-    _, changed = told(await ask("PATCH", f"{VIEWS}/{ours['id']}", {"name": "theirs"}))
+        assert summary(await send(method, f"{VIEWS}/{ours['id']}", body, rhea)) == (
+            403,
+            {"message": NOT_YOURS_TO_CHANGE},
+        )
+        assert (await send(method, f"{VIEWS}/{mine['id']}", body)).status == 404
+    _, changed = summary(await send("PATCH", f"{VIEWS}/{ours['id']}", {"name": "theirs"}))
     assert (changed["name"], changed["owner"]) == ("theirs", ours["owner"])
-    assert (await ask("DELETE", f"{VIEWS}/{ours['id']}")).status == 204
+    assert (await send("DELETE", f"{VIEWS}/{ours['id']}")).status == 204
 
 
 @pytest.mark.gen_test
-async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, ask):
+async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, send):
     wrong = {"name": "", "page": "prices", "query": [], "shared": "yes", "user": "ada"}
-    status, answer = told(await ask("POST", VIEWS, wrong))
+    status, response = summary(await send("POST", VIEWS, wrong))
     assert status == 400
-    assert {one["field"]: one["detail"] for one in answer["validations"]} == {
+    assert {one["field"]: one["detail"] for one in response["validations"]} == {
         "name": NOT_A_NAME,
         "page": NOT_A_PAGE,
         "query": NOT_A_QUERY,
         "shared": NOT_A_SWITCH,
         "user": "unknown field; allowed are name, page, query, shared",
     }
-    _, answer = told(await ask("POST", VIEWS, {}))
-    assert [one["field"] for one in answer["validations"]] == ["name", "page"]
-    assert (await ask("GET", f"{VIEWS}?page=prices")).status == 400
+    _, response = summary(await send("POST", VIEWS, {}))
+    assert [one["field"] for one in response["validations"]] == ["name", "page"]
+    assert (await send("GET", f"{VIEWS}?page=prices")).status == 400
     saved = {"name": "week", "page": "errors"}
-    assert (await ask("POST", VIEWS, saved)).status == 201
+    assert (await send("POST", VIEWS, saved)).status == 201
     taken = f'A view of {running.identity.user.username} named "Week" exists already.'
-    assert told(await ask("POST", VIEWS, saved | {"name": "Week"})) == (409, {"message": taken})
-    assert json.loads((await ask("GET", VIEWS)).body)["count"] == 1
+    assert summary(await send("POST", VIEWS, saved | {"name": "Week"})) == (409, {"message": taken})
+    assert json.loads((await send("GET", VIEWS)).body)["count"] == 1
 
 
 def problems(**fields):

@@ -24,27 +24,27 @@ SEALED = pytest.mark.bridge(encryption_keys=(bytes(32),))
 
 
 @pytest.fixture
-def ask(running):
-    async def ask(method, path, body=None, **headers):
+def send(running):
+    async def send(method, path, body=None, **headers):
         client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        answer = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
         client.close()
-        return answer.status, json.loads(answer.body) if answer.body else None
+        return response.status, json.loads(response.body) if response.body else None
 
-    return ask
+    return send
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed(running, ask):
-    status, added = await ask("POST", WEBHOOKS, {"url": URL, "description": "On call"})
+async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed(running, send):
+    status, added = await send("POST", WEBHOOKS, {"url": URL, "description": "On call"})
     secret = added.pop("secret")
     assert (status, secret.startswith("whsec_"), added["types"]) == (201, True, list(AlertType))
     assert await running.get(WEBHOOKS) == (200, {"results": [added]})
-    status, changed = await ask("PATCH", f"{WEBHOOKS}/{added['id']}", {"types": ["job.failed"], "disabled": True})
+    status, changed = await send("PATCH", f"{WEBHOOKS}/{added['id']}", {"types": ["job.failed"], "disabled": True})
     assert (status, changed["types"], changed["disabled"], changed["url"]) == (200, ["job.failed"], True, URL)
-    assert await ask("DELETE", f"{WEBHOOKS}/{added['id']}") == (204, None)
+    assert await send("DELETE", f"{WEBHOOKS}/{added['id']}") == (204, None)
     assert await running.get(WEBHOOKS) == (200, {"results": []})
     unknown = {"message": "There is no webhook with this id."}
     for method, path, body in (
@@ -52,41 +52,41 @@ async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed
         ("DELETE", f"{WEBHOOKS}/x", None),
         ("POST", f"{WEBHOOKS}/{added['id']}/test", None),
     ):
-        assert await ask(method, path, body) == (404, unknown)
+        assert await send(method, path, body) == (404, unknown)
     _, trail = await running.get("/api/v2/aibridge/audit")
     assert secret not in json.dumps(trail)
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_of_two_owners_who_change_a_webhook_the_second_gets_412(running, ask):
-    _, added = await ask("POST", WEBHOOKS, {"url": URL})
+async def test_of_two_owners_who_change_a_webhook_the_second_gets_412(running, send):
+    _, added = await send("POST", WEBHOOKS, {"url": URL})
     path = f"{WEBHOOKS}/{added['id']}"
     client = await running.client()
     seen = await client.request("GET", path, running.headers)
     client.close()
     etag = seen.header("ETag")
     assert json.loads(seen.body)["url"] == URL
-    assert (await ask("PATCH", path, {"description": "first"}, **{"If-Match": etag}))[0] == 200
+    assert (await send("PATCH", path, {"description": "first"}, **{"If-Match": etag}))[0] == 200
     stale = 412, {"message": "The webhook was changed meanwhile; read it again."}
-    assert await ask("PATCH", path, {"description": "second"}, **{"If-Match": etag}) == stale
-    assert await ask("DELETE", path, **{"If-Match": etag}) == stale
-    _, found = await ask("GET", path)
+    assert await send("PATCH", path, {"description": "second"}, **{"If-Match": etag}) == stale
+    assert await send("DELETE", path, **{"If-Match": etag}) == stale
+    _, found = await send("GET", path)
     assert (found["description"], found["url"]) == ("first", URL)
-    assert await ask("DELETE", path, **{"If-Match": "*"}) == (204, None)
+    assert await send("DELETE", path, **{"If-Match": "*"}) == (204, None)
     unknown = {"message": "There is no webhook with this id."}
-    assert await ask("GET", path) == await ask("GET", f"{path}/deliveries") == (404, unknown)
+    assert await send("GET", path) == await send("GET", f"{path}/deliveries") == (404, unknown)
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_what_a_webhook_is_to_be_told_is_listed(ask):
-    _, added = await ask("POST", WEBHOOKS, {"url": URL})
+async def test_what_a_webhook_is_to_be_told_is_listed(send):
+    _, added = await send("POST", WEBHOOKS, {"url": URL})
     path = f"{WEBHOOKS}/{added['id']}"
-    assert await ask("GET", f"{path}/deliveries") == (200, {"results": []})
-    _, sent = await ask("POST", f"{path}/test")
-    status, told = await ask("GET", f"{path}/deliveries")
-    (one,) = told["results"]
+    assert await send("GET", f"{path}/deliveries") == (200, {"results": []})
+    _, sent = await send("POST", f"{path}/test")
+    status, result = await send("GET", f"{path}/deliveries")
+    (one,) = result["results"]
     raised = one.pop("raised_at")
     assert (status, raised) == (200, one.pop("next_at"))
     assert one == {
@@ -101,14 +101,14 @@ async def test_what_a_webhook_is_to_be_told_is_listed(ask):
 
 
 @pytest.mark.gen_test
-async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(ask):
-    status, told = await ask("POST", WEBHOOKS, {"url": URL})
-    assert (status, "encryption-keys" in told["detail"]) == (400, True)
+async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(send):
+    status, result = await send("POST", WEBHOOKS, {"url": URL})
+    assert (status, "encryption-keys" in result["detail"]) == (400, True)
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_an_address_that_is_not_safe_is_refused(ask):
+async def test_an_address_that_is_not_safe_is_refused(send):
     for url in (
         "http://hooks.example.com/",
         "http://10.0.0.1/",
@@ -123,44 +123,44 @@ async def test_an_address_that_is_not_safe_is_refused(ask):
         "http://127.0.0.1\\@hooks.example.com/",
         "",
     ):
-        status, told = await ask("POST", WEBHOOKS, {"url": url})
-        assert (status, told.get("validations")) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
+        status, result = await send("POST", WEBHOOKS, {"url": url})
+        assert (status, result.get("validations")) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(ask):
+async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(send):
     for url, shown in (
         ("http://localhost:1", "http://localhost:1/"),
         ("http://127.0.0.2:1/a?b", "http://127.0.0.2:1/a?b"),
         ("http://[::1]:1/", "http://[::1]:1/"),
     ):
-        status, added = await ask("POST", WEBHOOKS, {"url": url, "types": []})
+        status, added = await send("POST", WEBHOOKS, {"url": url, "types": []})
         assert (status, added["url"]) == (201, shown)
     wrong = {"url": 5, "description": "a\nb", "types": ["moon"], "disabled": 1}
-    _, told = await ask("PATCH", f"{WEBHOOKS}/{added['id']}", wrong)
-    assert {one["field"]: one["detail"] for one in told["validations"]} == {
+    _, result = await send("PATCH", f"{WEBHOOKS}/{added['id']}", wrong)
+    assert {one["field"]: one["detail"] for one in result["validations"]} == {
         "url": "must be text",
         "description": NOT_A_DESCRIPTION,
         "types": NOT_TYPES,
         "disabled": NOT_A_SWITCH,
     }
     for types in ("job.failed", ["job.failed", "job.failed"], [1], [{}]):
-        _, told = await ask("POST", WEBHOOKS, {"url": URL, "types": types})
-        assert told["validations"] == [{"field": "types", "detail": NOT_TYPES}]
+        _, result = await send("POST", WEBHOOKS, {"url": URL, "types": types})
+        assert result["validations"] == [{"field": "types", "detail": NOT_TYPES}]
 
 
 @SEALED
 @pytest.mark.gen_test
-async def test_owners_alone_see_and_change_webhooks(running, ask):
+async def test_owners_alone_see_and_change_webhooks(running, send):
     for who in (await running.user("eve", Role.AUDITOR), await running.user("bob")):
         assert await running.get(WEBHOOKS, who) == (403, {"message": NOT_YOURS})
-        assert await ask("POST", WEBHOOKS, {"url": URL}, **who) == (403, {"message": NOT_YOURS})
+        assert await send("POST", WEBHOOKS, {"url": URL}, **who) == (403, {"message": NOT_YOURS})
 
 
 @pytest.mark.bridge(encryption_keys=(bytes(32),), user_budget_usd=Decimal("0.0001"))
 @pytest.mark.gen_test
-async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, ask):
+async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send):
     messages, all_there = [], asyncio.Event()
 
     async def serve(reader, writer):
@@ -184,8 +184,8 @@ async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, ask):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        _, added = await ask("POST", WEBHOOKS, {"url": url, "types": ["budget.threshold"]})
-        _, sent = await ask("POST", f"{WEBHOOKS}/{added['id']}/test")
+        _, added = await send("POST", WEBHOOKS, {"url": url, "types": ["budget.threshold"]})
+        _, sent = await send("POST", f"{WEBHOOKS}/{added['id']}/test")
         running.upstream.play(whole(OPUS))
         assert (await call(running, OPUS)).status == 200
         await all_there.wait()

@@ -25,9 +25,9 @@ def put(running):
     async def put(body, **headers):
         client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        answer = await client.request("PUT", PRICES, sent, json.dumps(body).encode())
+        response = await client.request("PUT", PRICES, sent, json.dumps(body).encode())
         client.close()
-        return answer
+        return response
 
     return put
 
@@ -41,20 +41,20 @@ async def test_prices_are_set_and_shown_with_a_version(running, put):
         "cache_write": 5,
         "valid_from": "2026-02-03T04:05:06Z",
     }
-    answer = await put({"prices": [PRICE, cached]})
+    response = await put({"prices": [PRICE, cached]})
     shown = [
         SHOWN | {"model": "claude-*"},
         SHOWN
         | {"model": "claude-3", "cache_read": "0.000001", "cache_write": "5", "valid_from": "2026-02-03T04:05:06.000Z"},
     ]
-    assert (answer.status, json.loads(answer.body)["prices"]) == (200, shown)
-    assert (await running.get(PRICES))[1] == json.loads(answer.body)
+    assert (response.status, json.loads(response.body)["prices"]) == (200, shown)
+    assert (await running.get(PRICES))[1] == json.loads(response.body)
     stale = await put({"prices": []}, **{"If-Match": '"0"'})
     assert (stale.status, json.loads(stale.body)["message"]) == (
         412,
         "The prices were changed meanwhile; read them again.",
     )
-    assert (await put({"prices": []}, **{"If-Match": answer.header("ETag")})).status == 200
+    assert (await put({"prices": []}, **{"If-Match": response.header("ETag")})).status == 200
 
 
 @pytest.mark.gen_test
@@ -67,11 +67,11 @@ async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
         PRICE,
         PRICE | {"model": "CLAUDE-*"},
     ]
-    answer = await put({"prices": wrong, "more": 1})
-    told = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+    response = await put({"prices": wrong, "more": 1})
+    result = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     pattern = "must be 1 to 200 visible ASCII characters, such as claude-*; * stands for any text"
     allowed = "unknown field; allowed are provider, model, input, output, cache_read, cache_write, valid_from"
-    assert (answer.status, told) == (
+    assert (response.status, result) == (
         400,
         {
             "more": "unknown field; allowed are prices",
@@ -94,16 +94,16 @@ async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
         },
     )
     for body, detail in (({}, "is required"), ({"prices": 1}, NOT_A_LIST), ({"prices": [0] * 1_001}, TOO_MANY)):
-        answer = await put(body)
-        assert json.loads(answer.body)["validations"] == [{"field": "prices", "detail": detail}]
+        response = await put(body)
+        assert json.loads(response.body)["validations"] == [{"field": "prices", "detail": detail}]
     assert MAX_PRICES == 1_000
     assert (await running.get(PRICES))[1]["prices"] == []
 
 
 @pytest.mark.gen_test
 async def test_a_provider_that_there_is_not_is_noted(put):
-    answer = await put({"prices": [PRICE, PRICE | {"provider": "nobody"}]})
-    assert (answer.status, answer.header(NOTE_HEADER)) == (200, NO_PROVIDER.format(1))
+    response = await put({"prices": [PRICE, PRICE | {"provider": "nobody"}]})
+    assert (response.status, response.header(NOTE_HEADER)) == (200, NO_PROVIDER.format(1))
     assert (await put({"prices": [PRICE]})).header(NOTE_HEADER) is None
 
 
@@ -113,8 +113,8 @@ async def test_auditors_see_prices_and_owners_alone_change_them(running, put):
     assert (await running.get(PRICES, auditor))[0] == 200
     assert await running.get(PRICES, member) == (403, {"message": NOT_YOURS_TO_SEE})
     for headers in (auditor, member):
-        answer = await put({"prices": []}, **headers)
-        assert (answer.status, json.loads(answer.body)["message"]) == (403, NOT_YOURS_TO_CHANGE)
+        response = await put({"prices": []}, **headers)
+        assert (response.status, json.loads(response.body)["message"]) == (403, NOT_YOURS_TO_CHANGE)
 
 
 @pytest.mark.gen_test

@@ -43,12 +43,12 @@ def bridge_settings(bridge_settings, stand_in):  # noqa: F811 - the fixture
 def compare(running):
     """Ask for a comparison: status and answer."""
 
-    async def compare(asked=ASKED, headers=running.headers):
+    async def compare(requested=ASKED, headers=running.headers):
         client = await running.client()
         sent = headers | {"Content-Type": "application/json"}
-        answer = await client.request("POST", PATH, sent, json.dumps(asked).encode())
+        response = await client.request("POST", PATH, sent, json.dumps(requested).encode())
         client.close()
-        return answer.status, json.loads(answer.body)
+        return response.status, json.loads(response.body)
 
     return compare
 
@@ -140,8 +140,8 @@ async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, 
     stand_in.refusal = (401, {}, b"")
     where = stand_in.url.removeprefix("http://").rstrip("/")
     said = "it does not know the key; give an admin key in reconcile-anthropic-key"
-    answers = f"{where} answers 401 to /v1/organizations/analytics/usage"
-    assert await compare() == (502, {"message": f"{answers}: {said}"})
+    responses = f"{where} answers 401 to /v1/organizations/analytics/usage"
+    assert await compare() == (502, {"message": f"{responses}: {said}"})
     stand_in.refusal = (500, {}, b'{"error": {"message": "bad key %s"}}' % ANTHROPIC_KEY.encode())
     status, problem = await compare()
     assert (status, ANTHROPIC_KEY in str(problem)) == (502, False)

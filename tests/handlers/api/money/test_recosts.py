@@ -18,21 +18,21 @@ RECOSTS = "/api/v2/aibridge/prices/recosts"
 
 
 @pytest.fixture
-def ask(running):
-    async def ask(method, path, body=None, **headers):
+def send(running):
+    async def send(method, path, body=None, **headers):
         client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        answer = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
         client.close()
-        return answer.status, json.loads(answer.body), answer
+        return response.status, json.loads(response.body), response
 
-    return ask
+    return send
 
 
 @pytest.mark.gen_test
-async def test_a_job_is_requested_shown_and_cancelled(running, ask):
-    status, job, answer = await ask("POST", RECOSTS, {"from": "2026-11-01", "to": "2026-11-02T03:04:05Z"})
-    assert (status, answer.header("Location")) == (202, f"{RECOSTS}/{job['id']}")
+async def test_a_job_is_requested_shown_and_cancelled(running, send):
+    status, job, response = await send("POST", RECOSTS, {"from": "2026-11-01", "to": "2026-11-02T03:04:05Z"})
+    assert (status, response.header("Location")) == (202, f"{RECOSTS}/{job['id']}")
     expected = {
         "id": job["id"],
         "state": "waiting",
@@ -55,20 +55,20 @@ async def test_a_job_is_requested_shown_and_cancelled(running, ask):
     auditor = await running.user("eve", Role.AUDITOR)
     assert await running.get(RECOSTS, auditor) == (200, {"results": [expected]})
     assert await running.get(f"{RECOSTS}/{job['id']}", auditor) == (200, expected)
-    status, cancelled, _ = await ask("DELETE", f"{RECOSTS}/{job['id']}")
+    status, cancelled, _ = await send("DELETE", f"{RECOSTS}/{job['id']}")
     assert (status, cancelled) == (200, expected | {"state": "cancelled", "ended_at": cancelled["ended_at"]})
-    assert (await ask("DELETE", f"{RECOSTS}/{job['id']}"))[:2] == (
+    assert (await send("DELETE", f"{RECOSTS}/{job['id']}"))[:2] == (
         409,
         {"message": "This re-costing has ended already."},
     )
     _, trail = await running.get("/api/v2/aibridge/audit")
     detail = {"recost_id": job["id"], "start": expected["from"], "end": expected["to"]}
-    told = [(one["action"], one["detail"]) for one in trail["results"] if one["action"].startswith("recost.")]
-    assert sorted(told) == [("recost.cancelled", detail), ("recost.requested", detail)]
+    result = [(one["action"], one["detail"]) for one in trail["results"] if one["action"].startswith("recost.")]
+    assert sorted(result) == [("recost.cancelled", detail), ("recost.requested", detail)]
 
 
 @pytest.mark.gen_test
-async def test_what_is_no_range_is_named(running, ask):
+async def test_what_is_no_range_is_named(running, send):
     later = format_time(running.bridge.now() + timedelta(days=1))
     for body, problems in (
         ({}, {"from": "is required"}),
@@ -79,13 +79,13 @@ async def test_what_is_no_range_is_named(running, ask):
         ({"from": "2026-11-02", "to": "2026-11-02"}, {"to": NOT_AFTER}),
         ({"from": later}, {"to": NOT_AFTER}),
     ):
-        status, told, _ = await ask("POST", RECOSTS, body)
-        assert (status, {one["field"]: one["detail"] for one in told["validations"]}) == (400, problems)
-    assert (await ask("POST", RECOSTS, []))[:2] == (
+        status, result, _ = await send("POST", RECOSTS, body)
+        assert (status, {one["field"]: one["detail"] for one in result["validations"]}) == (400, problems)
+    assert (await send("POST", RECOSTS, []))[:2] == (
         400,
         {"message": "The request body has invalid values.", "detail": "It must be a JSON object."},
     )
-    assert (await ask("POST", RECOSTS, {"from": "2" * MAX_BODY_BYTES}))[:2] == (
+    assert (await send("POST", RECOSTS, {"from": "2" * MAX_BODY_BYTES}))[:2] == (
         413,
         {"message": f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes."},
     )
@@ -94,11 +94,11 @@ async def test_what_is_no_range_is_named(running, ask):
 
 
 @pytest.mark.gen_test
-async def test_members_see_nothing_and_owners_alone_request(running, ask):
+async def test_members_see_nothing_and_owners_alone_request(running, send):
     member, auditor = await running.user("bob"), await running.user("eve", Role.AUDITOR)
     assert await running.get(RECOSTS, member) == (403, {"message": NOT_YOURS_TO_SEE})
     for headers in (member, auditor):
-        assert (await ask("POST", RECOSTS, {"from": "2026-11-01"}, **headers))[:2] == (
+        assert (await send("POST", RECOSTS, {"from": "2026-11-01"}, **headers))[:2] == (
             403,
             {"message": NOT_YOURS_TO_CHANGE},
         )

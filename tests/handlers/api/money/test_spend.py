@@ -20,9 +20,9 @@ EXPORT = "/api/v2/aibridge/spend/export"
 def export(running):
     async def export(query="", headers=None):
         client = await running.client()
-        answer = await client.request("GET", EXPORT + query, headers or running.headers)
+        response = await client.request("GET", EXPORT + query, headers or running.headers)
         client.close()
-        return answer
+        return response
 
     return export
 
@@ -35,17 +35,17 @@ async def record(running):
     return recorded
 
 
-def table(answer):
-    assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
-    return list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+def table(response):
+    assert response.header("Content-Type") == "text/csv; charset=utf-8; header=present"
+    return list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))
 
 
 @pytest.mark.gen_test
 async def test_what_calls_cost_is_taken_away_by_whom_and_for_what(running, export):
     recorded = await record(running)
-    answer = await export("?group_by=user,model,group,token")
-    (row,) = table(answer)
-    assert answer.header("Content-Disposition") == 'attachment; filename="spend.csv"'
+    response = await export("?group_by=user,model,group,token")
+    (row,) = table(response)
+    assert response.header("Content-Disposition") == 'attachment; filename="spend.csv"'
     assert (row["username"], row["model"], row["groups"], row["calls"]) == ("ada", "claude-opus-4-1", "", "1")
     assert row["token_id"] == recorded["api_key_id"]
     assert float(row["cost_usd"]) == recorded["cost"]["usd"]
@@ -62,28 +62,28 @@ async def test_members_see_what_their_own_calls_cost(running, export):
 
 @pytest.mark.gen_test
 async def test_what_cannot_be_asked_is_named(running, export):
-    answer = await export("?from=x&to=2026-13-01&group_by=user,moon&span=year&format=xml")
-    told = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
-    assert (answer.status, told.keys()) == (400, {"from", "to", "group_by", "span", "format"})
-    assert told["group_by"] == f"has 'moon'; it may have {', '.join(Dimension)}, separated by commas"
+    response = await export("?from=x&to=2026-13-01&group_by=user,moon&span=year&format=xml")
+    result = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
+    assert (response.status, result.keys()) == (400, {"from", "to", "group_by", "span", "format"})
+    assert result["group_by"] == f"has 'moon'; it may have {', '.join(Dimension)}, separated by commas"
     for query, field in (("?from=2026-11-02&to=2026-11-02", "to"), ("?to=9999-12-31T23:59:59Z", "to")):
-        answer = await export(query)
-        assert (answer.status, json.loads(answer.body)["validations"][0]["field"]) == (400, field)
+        response = await export(query)
+        assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
 
 
 @pytest.mark.gen_test
 async def test_records_that_are_gone_are_told_before_anything_is_sent(running, export):
     await record(running)
     await running.bridge.database.interceptions.delete_many({})
-    answer = await export("?group_by=group,model")
-    (problem,) = json.loads(answer.body)["validations"]
-    assert (answer.status, problem["field"], problem["detail"].startswith(GONE[:15])) == (400, "from", True)
+    response = await export("?group_by=group,model")
+    (problem,) = json.loads(response.body)["validations"]
+    assert (response.status, problem["field"], problem["detail"].startswith(GONE[:15])) == (400, "from", True)
     assert len(table(await export("?group_by=user,model"))) == 1
 
 
 @pytest.mark.gen_test
 async def test_a_head_has_no_rows(running):
     client = await running.client()
-    answer = await client.request("HEAD", EXPORT, running.headers)
+    response = await client.request("HEAD", EXPORT, running.headers)
     client.close()
-    assert (answer.status, answer.body) == (200, b"")
+    assert (response.status, response.body) == (200, b"")

@@ -52,11 +52,11 @@ def second(io_loop, running, database, second_settings, tmp_path):
 async def send(running, method, path, body=None, headers=None):
     client = await running.client()
     content = b"" if body is None else json.dumps(body).encode()
-    answer = await client.request(
+    response = await client.request(
         method, PROVIDERS + path, {**(headers or running.headers), "Content-Type": "application/json"}, content
     )
     client.close()
-    return answer.status, json.loads(answer.body) if answer.body else None
+    return response.status, json.loads(response.body) if response.body else None
 
 
 def east(running, **more):
@@ -66,9 +66,9 @@ def east(running, **more):
 async def call(running, name="east"):
     client = await running.client()
     path = f"/api/v2/aibridge/{name}/v1/chat/completions"
-    answer = await client.request("POST", path, running.headers, CHAT)
+    response = await client.request("POST", path, running.headers, CHAT)
     client.close()
-    return answer.status, json.loads(answer.body)
+    return response.status, json.loads(response.body)
 
 
 def without_times(shown):
@@ -269,8 +269,8 @@ async def test_a_stream_under_way_goes_on_when_its_provider_is_removed(running):
     assert (status, refused["message"][:40]) == (404, "provider not found; configured providers")
     assert (await send(running, "GET", "/east"))[0] == 404
     gate.set()
-    answer = await calling
-    assert (answer.status, answer.body) == (200, ANSWER)
+    response = await calling
+    assert (response.status, response.body) == (200, ANSWER)
     (record,) = await running.ended(1)
     assert (record["provider_name"], record["end_reason"]) == ("east", "completed")
 
@@ -292,9 +292,9 @@ async def test_without_encryption_keys_no_key_is_stored_and_the_error_says_how(r
 async def test_a_provider_without_key_says_who_can_give_it_one(running):
     await send(running, "POST", "", {"name": "vendor", "type": "anthropic"})
     client = await running.client()
-    answer = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
-    assert answer.status == 400
-    assert json.loads(answer.body)["message"] == (
+    response = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
+    assert response.status == 400
+    assert json.loads(response.body)["message"] == (
         "The provider vendor has no API key: an owner of AI Bridge can give it one, or send your own key, and the token in "
         "X-Coder-AI-Governance-Token."
     )

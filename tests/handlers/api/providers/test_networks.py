@@ -23,16 +23,16 @@ KEY_ID = AWS.partition(":")[0]
 async def send(running, method, path="", **body):
     client = await running.client()
     headers = running.headers | {"Content-Type": "application/json"}
-    answer = await client.request(method, PROVIDERS + path, headers, json.dumps(body).encode())
+    response = await client.request(method, PROVIDERS + path, headers, json.dumps(body).encode())
     client.close()
-    return answer.status, json.loads(answer.body)
+    return response.status, json.loads(response.body)
 
 
 async def call(running):
     client = await running.client()
-    answer = await client.request("POST", "/api/v2/aibridge/east/v1/chat/completions", running.headers, CHAT)
+    response = await client.request("POST", "/api/v2/aibridge/east/v1/chat/completions", running.headers, CHAT)
     client.close()
-    return answer.status
+    return response.status
 
 
 @pytest.fixture

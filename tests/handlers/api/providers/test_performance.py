@@ -57,8 +57,8 @@ async def call(running, model, status):
     head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     running.upstream.scripts[:] = [(head % (status, len(body)) + body,)]
     client = await running.client()
-    asked = json.dumps(CHAT.request | {"model": model}).encode()
-    await client.request("POST", running.path(CHAT), running.headers, asked)
+    requested = json.dumps(CHAT.request | {"model": model}).encode()
+    await client.request("POST", running.path(CHAT), running.headers, requested)
 
 
 USAGE = "/api/v2/aibridge/providers/openai/usage"
@@ -118,10 +118,10 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model(running):
     assert (status, before["total"]["interceptions"], before["models"]) == (200, 0, [])
     assert (await running.get(f"{PATH}?{earlier}"))[1][0]["calls"] == 0
     for path in (PATH, USAGE):
-        status, told = await running.get(f"{path}?from=now&to=2026-01-01T00:00:00Z")
-        assert (status, [one["field"] for one in told["validations"]]) == (400, ["from"])
-        status, told = await running.get(f"{path}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
-        assert (status, told["validations"]) == (400, [{"field": "to", "detail": "must be after from"}])
+        status, result = await running.get(f"{path}?from=now&to=2026-01-01T00:00:00Z")
+        assert (status, [one["field"] for one in result["validations"]]) == (400, ["from"])
+        status, result = await running.get(f"{path}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
+        assert (status, result["validations"]) == (400, [{"field": "to", "detail": "must be after from"}])
 
 
 @pytest.mark.gen_test
@@ -131,8 +131,8 @@ async def test_a_range_that_takes_too_long_to_add_up_is_refused(running, monkeyp
 
     monkeypatch.setattr(Grouped, "read", fails)
     for path in (USAGE, "/api/v2/aibridge/users/me/usage"):
-        status, told = await running.get(path)
-        assert (status, told["validations"]) == (400, [{"field": "from", "detail": too_much(TooMuchError(3, 9.0))}])
+        status, result = await running.get(path)
+        assert (status, result["validations"]) == (400, [{"field": "from", "detail": too_much(TooMuchError(3, 9.0))}])
 
 
 @pytest.mark.gen_test

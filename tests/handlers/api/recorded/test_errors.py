@@ -25,9 +25,9 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     client = await running.client()
     assert (await client.request("POST", "/api/v2/aibridge/openai/v1/nowhere", running.headers, b"{}")).status == 404
     await running.bridge.refusal_recorder.flush()
-    status, answer = await running.get(ERRORS)
-    assert (status, answer["count"], answer["calls"], answer["is_complete"]) == (200, 2, 3, True)
-    failed, refused = answer["results"]
+    status, response = await running.get(ERRORS)
+    assert (status, response["count"], response["calls"], response["is_complete"]) == (200, 2, 3, True)
+    failed, refused = response["results"]
     assert {
         name: failed[name] for name in ("kind", "status", "template", "message", "calls", "users", "example_id", "new")
     } == {
@@ -47,13 +47,13 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
         "unknown_route",
         "The provider has no such route.",
     )
-    _, answer = await running.get(f"{ERRORS}?provider=openai-eu&limit=1")
-    assert (answer["count"], len(answer["results"])) == (1, 1)
-    _, answer = await running.get(f"{ERRORS}?q=tool:Bash")
-    assert (answer["count"], answer["results"]) == (0, [])
+    _, response = await running.get(f"{ERRORS}?provider=openai-eu&limit=1")
+    assert (response["count"], len(response["results"])) == (1, 1)
+    _, response = await running.get(f"{ERRORS}?q=tool:Bash")
+    assert (response["count"], response["results"]) == (0, [])
     before = format_time(now() - timedelta(hours=1))
-    _, answer = await running.get(f"{ERRORS}?to={before}")
-    assert answer["count"] == 0
+    _, response = await running.get(f"{ERRORS}?to={before}")
+    assert response["count"] == 0
 
 
 @pytest.mark.gen_test
@@ -66,9 +66,9 @@ async def test_progress_is_told_in_lines_before_the_same_answer(running, monkeyp
     await RollupJob(running.bridge.database, now=now).add_pending()
     client = await running.client()
     path = f"{ERRORS}?from=1970-01-01T00:00:00Z&to={format_time(now())}"
-    answer = await client.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
-    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
-    *progress, last = map(json.loads, answer.body.splitlines())
+    response = await client.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
+    assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 2), (1, 2), (2, 2)]
     assert (last["result"], last["result"]["calls"]) == ((await running.get(path))[1], 2)
 
@@ -103,6 +103,6 @@ async def test_bad_parameters_are_named(running):
         ("q=colour:red", "colour"),
         ("limits=1", "limits"),
     ):
-        status, answer = await running.get(f"{ERRORS}?{query}")
-        named = [one["field"] for one in answer.get("validations", [])]
+        status, response = await running.get(f"{ERRORS}?{query}")
+        named = [one["field"] for one in response.get("validations", [])]
         assert (status, named[:1]) == (400, [field]), query

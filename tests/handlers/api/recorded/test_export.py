@@ -53,45 +53,45 @@ async def recorded(calls, number, **changes):
         await calls.end(one)
 
 
-def numbers(answer):
+def numbers(response):
     """The numbers of the calls in an export of lines of JSON that is whole."""
-    assert (answer.status, answer.whole or not answer.body) == (200, True)
-    return [UUID(json.loads(line)["id"]).int for line in answer.body.splitlines()]
+    assert (response.status, response.whole or not response.body) == (200, True)
+    return [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()]
 
 
 @pytest.mark.gen_test
 async def test_an_export_is_what_the_list_shows(running, call, download):
     await call(CHAT)
     await call(MESSAGES)
-    answer = await download()
+    response = await download()
     headers = ("Content-Type", "Content-Disposition", "Cache-Control")
-    assert [answer.header(name) for name in headers] == [
+    assert [response.header(name) for name in headers] == [
         "application/x-ndjson",
         'attachment; filename="interceptions.ndjson"',
         "no-store",
     ]
-    assert [json.loads(line) for line in answer.body.splitlines()] == (await running.get(LIST))[1]["results"]
+    assert [json.loads(line) for line in response.body.splitlines()] == (await running.get(LIST))[1]["results"]
 
 
 @pytest.mark.gen_test
 async def test_csv_has_a_header_and_a_row_for_each(running, call, download):
     ids = [await call(CHAT), await call(MESSAGES)]
-    answer = await download("?format=csv")
-    assert [answer.header(name) for name in ("Content-Type", "Content-Disposition")] == [
+    response = await download("?format=csv")
+    assert [response.header(name) for name in ("Content-Type", "Content-Disposition")] == [
         "text/csv; charset=utf-8; header=present",
         'attachment; filename="interceptions.csv"',
     ]
-    header, *rows, rest = answer.body.decode().split("\r\n")
+    header, *rows, rest = response.body.decode().split("\r\n")
     assert (header, rest) == (",".join(f'"{name}"' for name in COLUMNS), "")
     assert [row.partition(",")[0] for row in rows] == [f'"{id_}"' for id_ in ids[::-1]]
 
 
 @pytest.mark.gen_test
 async def test_an_export_of_nothing_is_whole_and_empty(running, download):
-    answer = await download()
-    assert (answer.status, answer.header("Content-Length"), answer.body) == (200, "0", b"")
-    answer = await download("?format=csv")
-    assert (answer.status, answer.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
+    response = await download()
+    assert (response.status, response.header("Content-Length"), response.body) == (200, "0", b"")
+    response = await download("?format=csv")
+    assert (response.status, response.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
 
 
 @pytest.mark.gen_test
@@ -141,10 +141,10 @@ async def test_what_cannot_be_exported_is_refused_by_name(running):
 @pytest.mark.gen_test
 async def test_a_limit_is_a_whole_number(running):
     detail = "Pagination limit must be in range (0, 2147483647]"
-    answer = {"message": "Invalid pagination limit value.", "detail": detail}
+    response = {"message": "Invalid pagination limit value.", "detail": detail}
     limits = ("0", "-1", "x", "2147483648", "9" * 40)
     answered = {limit: await running.get(f"{PATH}?limit={limit}") for limit in limits}
-    assert answered == dict.fromkeys(limits, (400, answer))
+    assert answered == dict.fromkeys(limits, (400, response))
 
 
 @pytest.mark.gen_test
@@ -156,9 +156,9 @@ async def test_it_needs_a_token(running):
 async def test_the_head_alone_is_answered_without_reading_anything(running, calls, download, monkeypatch):
     await recorded(calls, 1)
     monkeypatch.setattr(reader_module, "MAX_EXPORTS_AT_A_TIME", 0)
-    answer = await download("?format=csv", method="HEAD")
-    assert (answer.status, answer.header("Content-Length")) == (200, None)
-    assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
+    response = await download("?format=csv", method="HEAD")
+    assert (response.status, response.header("Content-Length")) == (200, None)
+    assert response.header("Content-Type") == "text/csv; charset=utf-8; header=present"
     assert (await download("?format=xml", method="HEAD")).status == 400
 
 
@@ -169,9 +169,13 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
     for number, client in enumerate(clients):
         await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
         assert (await client.head()).status == 200
-    answer = await download()
+    response = await download()
     message = "The maximum number of exports is reached. Please try again later."
-    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "5", {"message": message})
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
+        503,
+        "5",
+        {"message": message},
+    )
     clients[0].close()
     clients[1].reset()
     await until(lambda: running.bridge.interception_reader._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
@@ -184,19 +188,19 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkey
     pages = []
     original = running.bridge.interception_reader._page
 
-    async def page(*asked):
-        pages.append(len(await original(*asked)))
-        return await original(*asked)
+    async def page(*requested):
+        pages.append(len(await original(*requested)))
+        return await original(*requested)
 
     monkeypatch.setattr(running.bridge.interception_reader, "_page", page)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
-    answer = await client.head()
+    response = await client.head()
     for _ in range(1000):
         await asyncio.sleep(0)
     assert len(pages) == 1
-    await client.rest(answer)
-    assert numbers(answer) == list(range(12, 0, -1))
+    await client.rest(response)
+    assert numbers(response) == list(range(12, 0, -1))
     assert pages[-1] == 0
     assert len(pages) > 2
 
@@ -207,9 +211,9 @@ async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls,
     await recorded(calls, 4, user_agent="a" * (3 << 20))
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
-    answer = await client.head()
+    response = await client.head()
     await until(lambda: running.bridge.interception_reader._exports == 0)
-    assert not (await client.rest(answer)).whole
+    assert not (await client.rest(response)).whole
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
@@ -218,22 +222,22 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
     await recorded(calls, 9)
     original, pages = running.bridge.interception_reader._page, []
 
-    async def page(*asked):
-        pages.append(asked)
+    async def page(*requested):
+        pages.append(requested)
         if len(pages) == 3:
             raise DatabaseUnavailableError("MongoDB is unavailable")
-        return await original(*asked)
+        return await original(*requested)
 
     running.bridge.interception_reader._page = page
     client = await running.client()
     await client.send("GET", PATH, running.headers, version=version)
-    answer = await client.head()
+    response = await client.head()
     if version == "1.1":
-        await client.rest(answer)
-        assert not answer.whole
-        assert len(answer.body.splitlines()) <= 6
+        await client.rest(response)
+        assert not response.whole
+        assert len(response.body.splitlines()) <= 6
     else:
-        assert answer.header("Connection") == "close"
+        assert response.header("Connection") == "close"
         with pytest.raises(ConnectionResetError):
             await client.at_end()
     assert running.bridge.interception_reader._exports == 0
@@ -246,9 +250,13 @@ async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(runni
 
     monkeypatch.setattr(running.bridge.interception_reader, "_page", away)
     client = await running.client()
-    answer = await client.request("GET", PATH, running.headers)
+    response = await client.request("GET", PATH, running.headers)
     message = "The database cannot be reached at the moment. Please try again later."
-    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "1", {"message": message})
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
+        503,
+        "1",
+        {"message": message},
+    )
 
 
 @pytest.mark.gen_test
@@ -256,8 +264,8 @@ async def test_a_client_of_http_1_0_finds_its_end_in_that_of_the_connection(runn
     await recorded(calls, 2)
     client = await running.client()
     await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
-    answer = await client.head()
-    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    response = await client.head()
+    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
     assert len((await client.at_end()).splitlines()) == 2
 
 
@@ -265,18 +273,18 @@ async def test_a_client_of_http_1_0_finds_its_end_in_that_of_the_connection(runn
 async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running, calls):
     await recorded(calls, 8, user_agent="a" * (3 << 20))
     clients = [await running.client(receive_buffer=4096) for _ in range(2)]
-    answers = []
+    responses = []
     for client, headers in zip(clients, (running.headers, await running.user("audrey", Role.AUDITOR)), strict=True):
         await client.send("GET", PATH, headers)
-        answers.append(await client.head())
+        responses.append(await client.head())
     draining = asyncio.create_task(running.bridge.lifecycle.drain(60))
-    await clients[0].rest(answers[0])
-    assert numbers(answers[0]) == list(range(8, 0, -1))
+    await clients[0].rest(responses[0])
+    assert numbers(responses[0]) == list(range(8, 0, -1))
     assert (draining.done(), (await running.get(PATH))[0]) == (False, 503)
     draining.cancel()
     assert await running.bridge.lifecycle.drain(0) == 1
-    await clients[1].rest(answers[1])
-    assert not answers[1].whole
+    await clients[1].rest(responses[1])
+    assert not responses[1].whole
     assert running.bridge.lifecycle.in_flight == 0
 
 
@@ -288,28 +296,28 @@ async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, 
     headers = await running.user("audrey", Role.AUDITOR)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, headers)
-    answer = await client.head()
+    response = await client.head()
     token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
     await getattr(running.bridge.identities, end)("audrey" if end == "remove_user" else token_id)
     await until(lambda: running.bridge.lifecycle.in_flight == 0)  # though the client takes nothing
-    await client.rest(answer)
-    assert not answer.whole
+    await client.rest(response)
+    assert not response.whole
 
 
 @pytest.mark.gen_test
 async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, calls):
     await recorded(calls, 1)
-    original, asked, gate = running.bridge.interception_reader._page, asyncio.Event(), asyncio.Event()
+    original, requested, gate = running.bridge.interception_reader._page, asyncio.Event(), asyncio.Event()
 
     async def page(*what):
-        asked.set()
+        requested.set()
         await gate.wait()
         return await original(*what)
 
     running.bridge.interception_reader._page = page
     client = await running.client()
     await client.send("GET", PATH, running.headers)
-    await asked.wait()
+    await requested.wait()
     draining = asyncio.create_task(running.bridge.lifecycle.drain(0))
     assert await client.at_end() == b""
     gate.set()

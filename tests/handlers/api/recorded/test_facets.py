@@ -64,6 +64,6 @@ async def test_what_cannot_be_asked_is_refused_by_name(running):
         assert (await running.get(f"{PREFIX}{resource}?q=a&q=b"))[0] == 400, resource
         assert (await running.get(PREFIX + resource, {}))[0] == 401, resource
         client = await running.client()
-        answer = await client.request("HEAD", PREFIX + resource, running.headers)
-        told = (answer.status, answer.body, answer.header("Content-Type"))
-        assert told == (200, b"", "application/json"), resource
+        response = await client.request("HEAD", PREFIX + resource, running.headers)
+        result = (response.status, response.body, response.header("Content-Type"))
+        assert result == (200, b"", "application/json"), resource

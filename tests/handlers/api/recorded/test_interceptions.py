@@ -53,9 +53,9 @@ FIELDS = {
 
 
 async def listed(running, query="", headers=None):
-    status, answer = await running.get(f"{LIST}?{query}", headers)
-    assert status == 200, answer
-    return answer["count"], [result["id"] for result in answer["results"]]
+    status, response = await running.get(f"{LIST}?{query}", headers)
+    assert status == 200, response
+    return response["count"], [result["id"] for result in response["results"]]
 
 
 @pytest.mark.gen_test
@@ -78,9 +78,9 @@ async def test_an_interception_is_listed_whole(running, call):
     said = {"Session-Id": "s1", "Agent-Id": "agent-2", "Request-Class": "subagent"}
     said = {f"X-Claude-Code-{name}": value for name, value in said.items()}
     id_ = await call(MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1"} | said)
-    status, answer = await running.get(LIST)
-    (result,) = answer["results"]
-    assert (status, answer["count"], set(result)) == (200, 1, FIELDS)
+    status, response = await running.get(LIST)
+    (result,) = response["results"]
+    assert (status, response["count"], set(result)) == (200, 1, FIELDS)
     user = running.identity.user
     assert (result["initiator"]["id"], result["initiator"]["username"]) == (str(user.id), "ada")
     (usage,), (prompt,) = result["token_usages"], result["user_prompts"]
@@ -176,23 +176,23 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     assert await listed(running, f"q=request_id:{other}", headers=member) == (0, [])
     assert (await listed(running, headers=auditor))[0] == 2
     assert await listed(running, "q=initiator:grace", headers=auditor) == (1, [own])
-    answers = [
+    responses = [
         await running.get(f"{LIST}?q=initiator:{name}", member)
         for name in ("ada", "nobody", str(running.identity.user.id), str(uuid4()))
     ]
-    for (status, answer), name in zip(answers, ("ada", "nobody"), strict=False):
+    for (status, response), name in zip(responses, ("ada", "nobody"), strict=False):
         detail = f'user "{name}" does not exist or is unavailable to you'
-        assert (status, answer) == (
+        assert (status, response) == (
             400,
             {
                 "message": "Invalid interception search query.",
                 "validations": [{"field": "initiator", "detail": detail}],
             },
         )
-    assert [status for status, _ in answers] == [400] * 4
-    status, answer = await running.get(f"{LIST}?after_id={other}", member)
-    assert (status, answer) == await running.get(f"{LIST}?after_id={other}".replace(other, other), member)
-    assert (status, answer["message"]) == (400, "Query parameters have invalid values.")
+    assert [status for status, _ in responses] == [400] * 4
+    status, response = await running.get(f"{LIST}?after_id={other}", member)
+    assert (status, response) == await running.get(f"{LIST}?after_id={other}".replace(other, other), member)
+    assert (status, response["message"]) == (400, "Query parameters have invalid values.")
 
 
 @pytest.mark.gen_test
@@ -214,15 +214,15 @@ async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(run
         ("token", named.id, f'token "{named.id}"'),
         ("group", "research", 'group "research"'),
     ):
-        status, answer = await running.get(f"{LIST}?q={key}:{value}", stranger)
+        status, response = await running.get(f"{LIST}?q={key}:{value}", stranger)
         detail = f"{what} does not exist or is unavailable to you"
-        assert (status, answer["validations"]) == (400, [{"field": key, "detail": detail}])
+        assert (status, response["validations"]) == (400, [{"field": key, "detail": detail}])
     await identities.create_token("grace", name="ci")
-    status, answer = await running.get(f"{LIST}?q=token:ci", running.headers)
-    assert (status, answer["validations"][0]["detail"][:40]) == (400, '2 tokens are named "ci"; give the id of ')
-    status, answer = await running.get(f"{LIST}?q=token:{secret}", running.headers)
+    status, response = await running.get(f"{LIST}?q=token:ci", running.headers)
+    assert (status, response["validations"][0]["detail"][:40]) == (400, '2 tokens are named "ci"; give the id of ')
+    status, response = await running.get(f"{LIST}?q=token:{secret}", running.headers)
     detail = "is the id of a token, the part before its hyphen, or its name; never the token itself"
-    assert (status, answer["validations"]) == (400, [{"field": "token", "detail": detail}])
+    assert (status, response["validations"]) == (400, [{"field": "token", "detail": detail}])
 
 
 @pytest.mark.gen_test
@@ -263,9 +263,9 @@ async def test_what_cannot_be_asked_is_refused_by_name(running):
 
 @pytest.mark.gen_test
 async def test_the_list_needs_a_token(running):
-    status, answer = await running.get(LIST, {})
+    status, response = await running.get(LIST, {})
     message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
-    assert (status, answer) == (401, {"message": message})
+    assert (status, response) == (401, {"message": message})
 
 
 @pytest.mark.gen_test
@@ -307,8 +307,8 @@ async def test_one_that_is_not_to_be_seen_is_as_unknown_as_one_that_is_not_there
     for headers in (member, auditor, running.headers):
         assert (await running.get(f"{LIST}/{own}", headers))[1]["id"] == own
     assert (await running.get(f"{LIST}/{other}", auditor))[1]["id"] == other
-    answers = [await running.get(f"{LIST}/{id_}", member) for id_ in (other, uuid4(), "x", "%20", "..%2f", own[:-1])]
-    assert answers == [(404, {"message": "There is no interception with this id that you may see."})] * 6
+    responses = [await running.get(f"{LIST}/{id_}", member) for id_ in (other, uuid4(), "x", "%20", "..%2f", own[:-1])]
+    assert responses == [(404, {"message": "There is no interception with this id that you may see."})] * 6
     assert (await running.get(f"{LIST}/{own}", {}))[0] == 401
 
 
@@ -316,8 +316,8 @@ async def test_one_that_is_not_to_be_seen_is_as_unknown_as_one_that_is_not_there
 async def test_one_takes_no_parameters(running, call):
     validation = {"field": "q", "detail": "unknown query parameter; allowed are none"}
     message = "Query parameters have invalid values."
-    answer = await running.get(f"{LIST}/{await call(CHAT)}?q=x")
-    assert answer == (400, {"message": message, "validations": [validation]})
+    response = await running.get(f"{LIST}/{await call(CHAT)}?q=x")
+    assert response == (400, {"message": message, "validations": [validation]})
 
 
 @pytest.mark.gen_test

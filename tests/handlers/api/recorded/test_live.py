@@ -28,8 +28,8 @@ RETRY, HEARTBEAT = ("retry", "2000"), ("", "heartbeat")
 class Source:
     """One who listens, and what it is told: fields of each block as they stand there."""
 
-    def __init__(self, client, answer):
-        self.client, self.answer = client, answer
+    def __init__(self, client, response):
+        self.client, self.answer = client, response
         self._read = 0
 
     async def block(self):
@@ -148,8 +148,8 @@ async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running,
 async def test_another_sites_page_gets_neither_in_nor_a_leave_to_read(running):
     client = await running.client()
     foreign = await running.signed_in() | {"Sec-Fetch-Site": "cross-site", "Origin": "https://x"}
-    answer = await client.request("GET", PATH, foreign)
-    assert (answer.status, answer.header("Access-Control-Allow-Origin")) == (401, None)
+    response = await client.request("GET", PATH, foreign)
+    assert (response.status, response.header("Access-Control-Allow-Origin")) == (401, None)
 
 
 @pytest.mark.gen_test
@@ -171,11 +171,11 @@ async def test_a_reader_is_told_of_all_calls_without_their_texts(running, listen
     reader = await running.user("rhea", Role.READER)
     sources = [await listen(headers=headers) for headers in (running.headers, reader)]
     await calls.start(1)
-    told = [(await source.event())[2]["user_prompts"][0] for source in sources]
-    assert [(one["prompt"], one["metadata"]) for one in told] == [("Say hello", {}), ("", {"withheld": True})]
+    result = [(await source.event())[2]["user_prompts"][0] for source in sources]
+    assert [(one["prompt"], one["metadata"]) for one in result] == [("Say hello", {}), ("", {"withheld": True})]
     first = bytes(sources[1].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
     resumed = await listen(headers=reader, **{"Last-Event-ID": first})
-    assert (await resumed.event())[2]["user_prompts"][0] == told[1]
+    assert (await resumed.event())[2]["user_prompts"][0] == result[1]
 
 
 @pytest.mark.gen_test
@@ -202,9 +202,9 @@ async def test_what_cannot_be_listened_to_is_refused(running):
         ("", {"Last-Event-ID": "7"}, "Last-Event-ID is not the id of an event of this server."),
         ("", {"Last-Event-ID": "82" * 40}, "Last-Event-ID is not the id of an event of this server."),
     ):
-        answer, case = await client.request("GET", PATH + query, running.headers | headers), (query, headers)
-        assert (answer.status, answer.header("Content-Type")) == (400, "application/json"), case
-        assert json.loads(answer.body)["message"] == message, case
+        response, case = await client.request("GET", PATH + query, running.headers | headers), (query, headers)
+        assert (response.status, response.header("Content-Type")) == (400, "application/json"), case
+        assert json.loads(response.body)["message"] == message, case
         assert running.bridge.live._listeners == set(), case
         assert running.bridge.lifecycle.in_flight == 0, case
 
@@ -230,8 +230,8 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
     ]
     assert (await source.block(), source.answer.whole) == (None, True)
     client = await running.client()
-    answer = await client.request("GET", PATH, running.headers | {"Last-Event-ID": last})
-    assert (answer.status, json.loads(answer.body)) == (410, {"message": message})
+    response = await client.request("GET", PATH, running.headers | {"Last-Event-ID": last})
+    assert (response.status, json.loads(response.body)) == (410, {"message": message})
 
 
 @pytest.mark.gen_test
@@ -247,9 +247,9 @@ async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, mo
     monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
     source = await listen()
     client = await running.client()
-    answer = await client.request("GET", PATH, running.headers)
-    assert (answer.status, answer.header("Retry-After")) == (503, "5")
-    assert json.loads(answer.body) == {
+    response = await client.request("GET", PATH, running.headers)
+    assert (response.status, response.header("Retry-After")) == (503, "5")
+    assert json.loads(response.body) == {
         "message": "The maximum number of live tails is reached. Please try again later."
     }
     source.client.close()
@@ -260,8 +260,8 @@ async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, mo
 @pytest.mark.gen_test
 async def test_the_head_alone_is_answered_without_listening(running):
     client = await running.client()
-    answer = await client.request("HEAD", PATH, running.headers)
-    assert (answer.status, answer.header("Content-Type"), answer.header("Content-Length")) == (
+    response = await client.request("HEAD", PATH, running.headers)
+    assert (response.status, response.header("Content-Type"), response.header("Content-Length")) == (
         200,
         "text/event-stream",
         None,
@@ -275,8 +275,8 @@ async def test_the_head_alone_is_answered_without_listening(running):
 async def test_a_client_of_http_1_0_gets_the_same_without_chunks(running, calls):
     client = await running.client()
     await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
-    answer = await client.head()
-    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    response = await client.head()
+    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
     await until(lambda: running.bridge.live._listeners)
     running.bridge.lifecycle.close_streams()
     assert (await client.at_end()).startswith(b"retry: 2000\n\n")
@@ -378,8 +378,8 @@ async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, l
     assert (await source.block(), source.answer.whole) == (None, True)
     assert await source.client.at_end() == b""
     client = await running.client()
-    answer = await client.request("GET", PATH, running.headers)
-    assert (answer.status, json.loads(answer.body)) == (
+    response = await client.request("GET", PATH, running.headers)
+    assert (response.status, json.loads(response.body)) == (
         503,
         {"message": "AI Bridge is shutting down. Please try again."},
     )

@@ -35,9 +35,9 @@ async def call(running, headers=None, path=CHAT_PATH, body=None, method="POST"):
     client = await running.client()
     data = CHAT.request_body(stream=False) if body is None else body
     headers = headers if headers is None or "X-AIBridge-Tags" not in headers else running.headers | headers
-    answer = await client.request(method, path, running.headers if headers is None else headers, data)
+    response = await client.request(method, path, running.headers if headers is None else headers, data)
     client.close()
-    return answer.status
+    return response.status
 
 
 async def listed(running, headers=None, **parameters):
@@ -49,9 +49,9 @@ async def listed(running, headers=None, **parameters):
 
 async def counted(running, headers=None, **parameters):
     await running.bridge.refusal_recorder.flush()
-    status, answer = await running.get(f"{CONTROL}/stats?{urlencode(parameters)}", headers)
-    assert status == 200, answer
-    return answer["refusals"]
+    status, response = await running.get(f"{CONTROL}/stats?{urlencode(parameters)}", headers)
+    assert status == 200, response
+    return response["refusals"]
 
 
 def metric(running):
@@ -109,10 +109,10 @@ async def refused_unread(running, request):
     """Send bytes that no handler answers; returns the status and the only row."""
     client = await running.client()
     await client.send_raw(request)
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     client.close()
     (row,) = (await listed(running))["results"]
-    return answer.status, row
+    return response.status, row
 
 
 @pytest.mark.parametrize(
@@ -380,8 +380,8 @@ async def test_no_refusal_waits_for_the_database_and_each_is_counted(running):
             headers = UNKNOWN | {"X-Forwarded-For": f"192.0.2.{number}"}
             assert (await client.request("GET", f"{CONTROL}/openai/v1/models", headers, b"")).status == 401
         for _ in range(200):
-            answer = await client.request("GET", f"{CONTROL}/openai/v1/nowhere", running.headers, b"")
-            assert answer.status == 404
+            response = await client.request("GET", f"{CONTROL}/openai/v1/nowhere", running.headers, b"")
+            assert response.status == 404
     refusals = await counted(running)
     assert refusals["rules"] == {"invalid_token": 201, "unknown_route": 200}
     assert refusals["initiators"][0] == {"initiator": None, "total": 201, "rules": {"invalid_token": 201}}

@@ -24,18 +24,18 @@ UNKNOWN = (404, {"message": "There is no session with this id that you may see."
 def call(running):
     """Make a call of Claude Code's, and wait until its session has it; returns its id."""
 
-    async def call(prompt="Hello", *, session=None, answers=None, issues=(), headers=None, model="claude", **extra):
+    async def call(prompt="Hello", *, session=None, responses=None, issues=(), headers=None, model="claude", **extra):
         tools = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issues]
         usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 11}
-        answer = {"type": "message", "id": "msg_1", "role": "assistant", "content": tools, "usage": usage}
-        body = json.dumps(answer).encode()
+        response = {"type": "message", "id": "msg_1", "role": "assistant", "content": tools, "usage": usage}
+        body = json.dumps(response).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         running.upstream.scripts = [[head.encode() + body]]
-        result = [{"type": "tool_result", "tool_use_id": answers, "content": "noon"}]
+        result = [{"type": "tool_result", "tool_use_id": responses, "content": "noon"}]
         request = {
             "model": model,
             "max_tokens": 9,
-            "messages": [{"role": "user", "content": result if answers else prompt}],
+            "messages": [{"role": "user", "content": result if responses else prompt}],
         }
         sent = {**(headers or running.headers), **CLAUDE_CODE}
         if session:
@@ -58,22 +58,22 @@ def id_of(running, session):
 
 
 async def listed(running, query="", headers=None):
-    status, answer = await running.get(f"{LIST}?{query}", headers)
-    assert status == 200, answer
-    return answer["count"], [result["id"] for result in answer["results"]]
+    status, response = await running.get(f"{LIST}?{query}", headers)
+    assert status == 200, response
+    return response["count"], [result["id"] for result in response["results"]]
 
 
 @pytest.mark.gen_test
 async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
-    asked = await call("What time is it?", session="s1", issues=("toolu_1",))
-    answered = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
-    finished = await call(session="s1", answers="toolu_2")
+    requested = await call("What time is it?", session="s1", issues=("toolu_1",))
+    answered = await call(session="s1", responses="toolu_1", issues=("toolu_2",))
+    finished = await call(session="s1", responses="toolu_2")
     aside = await call("Title, please", session="s1", model="haiku")
     id_, user = id_of(running, "s1"), running.identity.user
-    status, answer = await running.get(LIST)
-    (session,) = answer["results"]
+    status, response = await running.get(LIST)
+    (session,) = response["results"]
     recorded = {interception["id"]: interception for interception in await running.ended(4)}
-    assert (status, answer["count"]) == (200, 1)
+    assert (status, response["count"]) == (200, 1)
     assert session == {
         "id": id_,
         "initiator": {"id": str(user.id), "username": "ada", "name": "ada"},
@@ -82,7 +82,7 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
         "providers": ["anthropic"],
         "provider_names": ["anthropic"],
         "models": ["claude", "haiku"],
-        "started_at": recorded[asked]["started_at"],
+        "started_at": recorded[requested]["started_at"],
         "last_active_at": recorded[aside]["ended_at"],
         "interceptions": 4,
         "failures": 0,
@@ -109,10 +109,10 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
             "thread_page": {
                 "results": [
                     {
-                        "id": asked,
-                        "started_at": recorded[asked]["started_at"],
+                        "id": requested,
+                        "started_at": recorded[requested]["started_at"],
                         "last_active_at": recorded[finished]["ended_at"],
-                        "interceptions": [recorded[asked], recorded[answered], recorded[finished]],
+                        "interceptions": [recorded[requested], recorded[answered], recorded[finished]],
                         "more_interceptions": False,
                     },
                     {
@@ -140,11 +140,11 @@ async def test_the_session_may_be_named_in_the_body(running, call):
 
 @pytest.mark.gen_test
 async def test_without_a_session_of_the_client_a_thread_is_one(running, call):
-    asked = await call(issues=("toolu_1",))
-    await call(answers="toolu_1")
+    requested = await call(issues=("toolu_1",))
+    await call(responses="toolu_1")
     alone = await call()
-    assert await listed(running) == (2, [alone, asked])
-    status, session = await running.get(f"{LIST}/{asked}")
+    assert await listed(running) == (2, [alone, requested])
+    status, session = await running.get(f"{LIST}/{requested}")
     assert (status, session["client_session_id"], session["interceptions"]) == (200, None, 2)
 
 
@@ -343,25 +343,25 @@ async def test_head_answers_as_get_does_without_a_body(running, call):
     id_ = await call()
     client = await running.client()
     for path in (LIST, f"{LIST}/{id_}"):
-        answer = await client.request("HEAD", path, running.headers)
-        assert (answer.status, answer.header("Content-Type"), answer.body) == (200, "application/json", b"")
+        response = await client.request("HEAD", path, running.headers)
+        assert (response.status, response.header("Content-Type"), response.body) == (200, "application/json", b"")
 
 
 @pytest.mark.gen_test
 async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, call):
-    asked = await call("What time is it?", session="s1", issues=("toolu_1",))
-    second = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
-    third = await call(session="s1", answers="toolu_2", issues=("toolu_3",))
+    requested = await call("What time is it?", session="s1", issues=("toolu_1",))
+    second = await call(session="s1", responses="toolu_1", issues=("toolu_2",))
+    third = await call(session="s1", responses="toolu_2", issues=("toolu_3",))
     single = await call("Hello")
     status, timeline = await running.get(f"{LIST}/{id_of(running, 's1')}/timeline")
     assert status == 200
     assert [(one["id"], one["attempt"], one["agent_id"], one["status"]) for one in timeline["calls"]] == [
-        (id_, 0, None, "completed") for id_ in (asked, second, third)
+        (id_, 0, None, "completed") for id_ in (requested, second, third)
     ]
     known = {"tool": "clock", "result": {"bytes": 4, "is_error": False}}
     assert [one["tools"] for one in timeline["calls"]] == [[known], [known], [{"tool": "clock", "result": None}]]
     assert timeline["tools"] == [{"tool": "clock", "calls": 3, "results": 2, "errors": 0, "bytes": 8}]
-    loop = {"tool": "clock", "agent_id": None, "times": 3, "interception_ids": [asked, second, third]}
+    loop = {"tool": "clock", "agent_id": None, "times": 3, "interception_ids": [requested, second, third]}
     assert (timeline["loops"], timeline["refusals"], timeline["more"]) == ([loop], [], False)
     assert (timeline["earlier_session_id"], timeline["later_session_id"]) == (None, single)
     assert await listed(running, "several=true") == (1, [id_of(running, "s1")])

@@ -49,15 +49,15 @@ async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(runn
     await SessionJob(running.bridge.database).add_pending()
     reader, client = await running.user("rhea", Role.READER), await running.client()
 
-    async def answers(headers):
+    async def responses(headers):
         session = json.loads((await client.request("GET", f"{API}/sessions", headers)).body)["results"][0]["id"]
         paths = {*LISTS, f"{API}/interceptions/{id_}", f"{API}/sessions/{session}"} - {f"{API}/stats"}
         return {path: (await client.request("GET", path, headers)).body for path in sorted(paths)}
 
-    told = await answers(running.headers)
-    telling = {path for path, body in told.items() if word.encode() in body}
-    assert telling == {path for path in told if "interceptions" in path or "sessions" in path}
-    figures = await answers(reader)
+    result = await responses(running.headers)
+    telling = {path for path, body in result.items() if word.encode() in body}
+    assert telling == {path for path in result if "interceptions" in path or "sessions" in path}
+    figures = await responses(reader)
     assert [path for path, body in figures.items() if word.encode() in body] == []
     assert all(b"Bash" in body for path, body in figures.items() if "interceptions" in path)
     statuses = {path: (await change("GET", path, headers=reader))[0] for path in READERS}

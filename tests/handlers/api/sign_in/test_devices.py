@@ -20,25 +20,25 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GONE = {"message": "There is no such code; it may have expired, or was answered."}
 
 
-async def ask(running, what, headers=FORM, **fields):
+async def send(running, what, headers=FORM, **fields):
     client = await running.client()
     body = urlencode(fields) if headers is FORM else json.dumps(fields)
-    answer = await client.request("POST", f"{API}/device/{what}", dict(headers), body.encode())
-    return answer.status, json.loads(answer.body or b"null")
+    response = await client.request("POST", f"{API}/device/{what}", dict(headers), body.encode())
+    return response.status, json.loads(response.body or b"null")
 
 
 async def begin(running, **fields):
-    status, codes = await ask(running, "code", **fields)
+    status, codes = await send(running, "code", **fields)
     assert status == 200, codes
     return codes
 
 
 async def poll(running, codes):
-    return await ask(running, "token", grant_type=GRANT_TYPE, device_code=codes["device_code"])
+    return await send(running, "token", grant_type=GRANT_TYPE, device_code=codes["device_code"])
 
 
-async def decide(running, codes, answer="allow", headers=None):
-    return await ask(running, "answer", headers or running.headers, user_code=codes["user_code"], answer=answer)
+async def decide(running, codes, response="allow", headers=None):
+    return await send(running, "answer", headers or running.headers, user_code=codes["user_code"], answer=response)
 
 
 async def age(running, by):
@@ -60,13 +60,13 @@ async def test_a_program_that_is_allowed_gets_a_token_of_its_user_once(running):
     }
     assert await poll(running, codes) == (400, {"error": "authorization_pending"})
     entered = codes["user_code"].lower().replace("-", " ")
-    status, device = await ask(running, "lookup", running.headers, user_code=entered)
+    status, device = await send(running, "lookup", running.headers, user_code=entered)
     assert (status, device["name"], device["client_ip"]) == (200, "login on laptop", "127.0.0.1")
     assert await decide(running, codes) == (204, None)
-    status, answer = await poll(running, codes)
-    assert (status, answer["token_type"]) == (200, "Bearer")
-    assert 89 * 86_400 < answer["expires_in"] <= 90 * 86_400
-    headers = {"Authorization": f"Bearer {answer['access_token']}"}
+    status, response = await poll(running, codes)
+    assert (status, response["token_type"]) == (200, "Bearer")
+    assert 89 * 86_400 < response["expires_in"] <= 90 * 86_400
+    headers = {"Authorization": f"Bearer {response['access_token']}"}
     assert (await running.get(f"{API}/users/me", headers))[1]["username"] == "ada"
     tokens = (await running.get(f"{API}/users/me/tokens"))[1]["results"]
     assert tokens[0]["name"] == "login on laptop"
@@ -102,7 +102,7 @@ async def test_codes_are_good_for_ten_minutes(running):
     codes = await begin(running)
     await age(running, timedelta(seconds=devices.DEVICE_SECONDS))
     assert await poll(running, codes) == (400, {"error": "expired_token"})
-    assert await ask(running, "lookup", running.headers, user_code=codes["user_code"]) == (404, GONE)
+    assert await send(running, "lookup", running.headers, user_code=codes["user_code"]) == (404, GONE)
     assert await decide(running, codes) == (404, GONE)
 
 
@@ -125,10 +125,10 @@ async def test_no_text_of_the_database_has_a_code(running):
 @pytest.mark.gen_test
 async def test_a_token_of_the_device_code_form_and_a_wrong_grant_are_refused(running):
     codes = await begin(running)
-    status, answer = await ask(running, "token", grant_type="password", device_code=codes["device_code"])
-    assert (status, answer["error"]) == (400, "unsupported_grant_type")
-    status, answer = await ask(running, "token", grant_type=GRANT_TYPE)
-    assert (status, answer["error"]) == (400, "invalid_request")
+    status, response = await send(running, "token", grant_type="password", device_code=codes["device_code"])
+    assert (status, response["error"]) == (400, "unsupported_grant_type")
+    status, response = await send(running, "token", grant_type=GRANT_TYPE)
+    assert (status, response["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -136,8 +136,8 @@ async def test_a_token_of_the_device_code_form_and_a_wrong_grant_are_refused(run
 async def test_guesses_are_bounded(running):
     codes = await begin(running)
     for _ in range(2):
-        assert (await ask(running, "lookup", running.headers, user_code="BBBB-BBBB"))[0] == 404
-    assert (await ask(running, "lookup", running.headers, user_code=codes["user_code"]))[0] == 429
+        assert (await send(running, "lookup", running.headers, user_code="BBBB-BBBB"))[0] == 404
+    assert (await send(running, "lookup", running.headers, user_code=codes["user_code"]))[0] == 429
     assert (await poll(running, codes))[0] == 429
 
 
@@ -145,15 +145,15 @@ async def test_guesses_are_bounded(running):
 async def test_an_address_starts_so_many_programs_a_minute(running):
     for _ in range(DEVICE_STARTS):
         await begin(running)
-    assert await ask(running, "code") == (429, {"message": TOO_MANY_STARTS})
+    assert await send(running, "code") == (429, {"message": TOO_MANY_STARTS})
 
 
 @pytest.mark.gen_test
 async def test_so_many_wait_at_once(running, monkeypatch):
     monkeypatch.setattr(devices, "MAX_DEVICES", 1)
     await begin(running)
-    status, answer = await ask(running, "code")
-    assert (status, answer["error"]) == (400, "temporarily_unavailable")
+    status, response = await send(running, "code")
+    assert (status, response["error"]) == (400, "temporarily_unavailable")
 
 
 @pytest.mark.gen_test
@@ -161,8 +161,8 @@ async def test_a_token_that_was_revoked_meanwhile_lets_no_program_in(running):
     codes = await begin(running)
     await decide(running, codes)
     await running.bridge.identities.revoke_token(running.identity.token_id)
-    status, answer = await poll(running, codes)
-    assert (status, answer["error"]) == (400, "access_denied")
+    status, response = await poll(running, codes)
+    assert (status, response["error"]) == (400, "access_denied")
 
 
 @pytest.mark.gen_test
@@ -180,9 +180,9 @@ async def test_who_has_as_many_tokens_as_are_allowed_is_told_so(running):
     member = await running.user("grace") | {"Content-Type": "application/json"}
     codes = await begin(running)
     await decide(running, codes, headers=member)
-    status, answer = await poll(running, codes)
-    assert (status, answer["error"]) == (400, "access_denied")
-    assert "tokens-per-user" in answer["error_description"]
+    status, response = await poll(running, codes)
+    assert (status, response["error"]) == (400, "access_denied")
+    assert "tokens-per-user" in response["error_description"]
 
 
 @pytest.mark.gen_test
@@ -217,7 +217,7 @@ async def test_what_is_no_answer_is_refused_by_its_field(running):
         "user_code": {"user_code": "", "answer": "allow"},
         "answer": {"user_code": "B", "answer": "yes"},
     }.items():
-        status, body = await ask(running, "answer", running.headers, **fields)
+        status, body = await send(running, "answer", running.headers, **fields)
         assert (status, [one["field"] for one in body.get("validations", [])]) == (400, [wrong])
 
 

@@ -30,12 +30,12 @@ async def sign_out(running, headers):
     return await client.request("DELETE", PATH, headers)
 
 
-def message(answer):
-    return answer.status, json.loads(answer.body)["message"]
+def message(response):
+    return response.status, json.loads(response.body)["message"]
 
 
-def session_in(answer):
-    name, _, value = answer.header("Set-Cookie").partition(";")[0].partition("=")
+def session_in(response):
+    name, _, value = response.header("Set-Cookie").partition(";")[0].partition("=")
     assert split_token(value)
     return name, value
 
@@ -46,11 +46,11 @@ async def status_with(running, cookie):
 
 @pytest.mark.gen_test
 async def test_who_signs_in_gets_a_session_in_a_cookie_and_not_the_token(running):
-    answer = await sign_in(running, f" {running.token}\n")
-    assert (answer.status, bytes(answer.body)) == (204, b"")
-    name, session = session_in(answer)
-    assert answer.header("Set-Cookie") == SET.format(session)
-    assert answer.header("Cache-Control") == "no-store"
+    response = await sign_in(running, f" {running.token}\n")
+    assert (response.status, bytes(response.body)) == (204, b"")
+    name, session = session_in(response)
+    assert response.header("Set-Cookie") == SET.format(session)
+    assert response.header("Cache-Control") == "no-store"
     assert await status_with(running, f"{name}={session}") == 200
     (kept,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
     assert session.partition("-")[2] not in str(kept)
@@ -73,16 +73,16 @@ async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
 @pytest.mark.gen_test
 async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running):
     for scheme, cookie in (("http", SET), ("https", SET_BY_TLS)):
-        answer = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
-        assert answer.header("Set-Cookie") == cookie.format(session_in(answer)[1])
+        response = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
+        assert response.header("Set-Cookie") == cookie.format(session_in(response)[1])
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
 @pytest.mark.gen_test
 async def test_over_tls_no_cookie_counts_that_another_host_could_have_set(running):
     by_tls = {"X-Forwarded-Proto": "https"}
-    answer = await sign_in(running, running.token, JSON | by_tls)
-    name, session = session_in(answer)
+    response = await sign_in(running, running.token, JSON | by_tls)
+    name, session = session_in(response)
     assert name == "__Host-aibridge_session"
     assert (await running.get(LIST, by_tls | {"Cookie": f"{name}={session}"}))[0] == 200
     assert (await running.get(LIST, by_tls | {"Cookie": f"aibridge_session={session}"}))[0] == 401
@@ -100,8 +100,8 @@ async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(
 @pytest.mark.gen_test
 async def test_a_token_that_is_none_sets_no_cookie(running):
     for token in (UNKNOWN, "", "nonsense", "a" * 1000):
-        answer = await sign_in(running, token)
-        assert (*message(answer), answer.header("Set-Cookie")) == (401, UNRECOGNISED, None), token
+        response = await sign_in(running, token)
+        assert (*message(response), response.header("Set-Cookie")) == (401, UNRECOGNISED, None), token
 
 
 @pytest.mark.gen_test
@@ -118,21 +118,21 @@ async def test_what_a_form_of_another_site_could_send_is_not_taken(running):
         (JSON, b'{"token": null}', 400),
         (JSON, b'{"x": ' + b"[" * 4000, 400),
     ):
-        answer = await client.request("POST", PATH, headers, body)
-        assert message(answer) == (status, NOT_JSON), (headers, body)
+        response = await client.request("POST", PATH, headers, body)
+        assert message(response) == (status, NOT_JSON), (headers, body)
 
 
 @pytest.mark.gen_test
 async def test_the_media_type_may_have_parameters(running):
-    answer = await sign_in(running, running.token, {"Content-Type": "Application/JSON; charset=utf-8"})
-    assert answer.status == 204
+    response = await sign_in(running, running.token, {"Content-Type": "Application/JSON; charset=utf-8"})
+    assert response.status == 204
 
 
 @pytest.mark.gen_test
 async def test_another_sites_page_can_sign_nobody_in_or_out(running):
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        for answer in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
-            assert (*message(answer), answer.header("Set-Cookie")) == (403, FOREIGN, None), headers
+        for response in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
+            assert (*message(response), response.header("Set-Cookie")) == (403, FOREIGN, None), headers
 
 
 @pytest.mark.gen_test
@@ -140,9 +140,9 @@ async def test_signing_out_ends_the_session_and_takes_both_cookies_away(running)
     name, session = session_in(await sign_in(running, running.token))
     cookie = {"Cookie": f"{name}={session}"}
     assert await status_with(running, f"{name}={session}") == 200
-    answer = await sign_out(running, cookie)
-    assert (answer.status, bytes(answer.body)) == (204, b"")
-    cleared = [value.split("; ") for header, value in answer.headers if header == "Set-Cookie"]
+    response = await sign_out(running, cookie)
+    assert (response.status, bytes(response.body)) == (204, b"")
+    cleared = [value.split("; ") for header, value in response.headers if header == "Set-Cookie"]
     assert [(name, rest) for name, _, *rest in cleared] == [
         ('aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict"]),
         ('__Host-aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict", "Secure"]),
@@ -182,8 +182,8 @@ async def test_a_large_body_is_refused_before_it_is_read(running):
         f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
         f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
     )
-    answer = await client.rest(await client.head())
-    assert (answer.status, json.loads(answer.body)) == (
+    response = await client.rest(await client.head())
+    assert (response.status, json.loads(response.body)) == (
         413,
         {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
     )
@@ -199,9 +199,9 @@ class TestWithoutTheDatabase:
     async def test_who_signs_in_is_told_to_wait(self, running, private_mongodb):
         private_mongodb.freeze()
         try:
-            answer = await sign_in(running, running.token)
-            assert message(answer) == (503, IDENTITIES_UNAVAILABLE)
-            assert answer.header("Retry-After") == "1"
+            response = await sign_in(running, running.token)
+            assert message(response) == (503, IDENTITIES_UNAVAILABLE)
+            assert response.header("Retry-After") == "1"
         finally:
             private_mongodb.thaw()
 
@@ -210,8 +210,8 @@ class TestWithoutTheDatabase:
         cookie = await running.signed_in()
         private_mongodb.freeze()
         try:
-            answer = await sign_out(running, cookie)
-            assert (*message(answer), answer.header("Set-Cookie")) == (503, IDENTITIES_UNAVAILABLE, None)
+            response = await sign_out(running, cookie)
+            assert (*message(response), response.header("Set-Cookie")) == (503, IDENTITIES_UNAVAILABLE, None)
         finally:
             private_mongodb.thaw()
 
@@ -269,9 +269,9 @@ class TestWithoutLocalSignIn:
 
     @pytest.mark.gen_test
     async def test_tokens_call_and_do_not_sign_in(self, running):
-        answer = await sign_in(running, running.token)
-        assert message(answer) == (403, TOKEN_OFF)
-        assert answer.header("Set-Cookie") is None
+        response = await sign_in(running, running.token)
+        assert message(response) == (403, TOKEN_OFF)
+        assert response.header("Set-Cookie") is None
         assert (await running.get(LIST))[0] == 200
         assert (await running.get("/api/v2/aibridge/sign-in", {}))[1]["token"] is False
 
@@ -279,9 +279,9 @@ class TestWithoutLocalSignIn:
     async def test_a_link_of_the_command_line_signs_in_once_all_the_same(self, running):
         code = await running.bridge.sign_ins.create_link("Ada")
         client = await running.client()
-        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
-        assert answer.status == 204
-        name, session = session_in(answer)
+        response = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert response.status == 204
+        name, session = session_in(response)
         assert (await running.get("/api/v2/aibridge/users/me", {"Cookie": f"{name}={session}"}))[1]["username"] == "ada"
         (listed,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
         assert (listed["token_id"], listed["method"]) == (None, "link")
@@ -296,5 +296,5 @@ class TestWithoutLocalSignIn:
         code = await running.bridge.sign_ins.create_link("grace")
         await running.bridge.identities.remove_user("grace")
         client = await running.client()
-        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
-        assert message(answer) == (401, CODE_OVER)
+        response = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert message(response) == (401, CODE_OVER)

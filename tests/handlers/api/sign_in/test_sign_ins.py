@@ -18,10 +18,10 @@ SESSIONS = f"{ME}/sessions"
 HOUR = timedelta(hours=1)
 
 
-async def ask(running, method, path, headers):
+async def send(running, method, path, headers):
     client = await running.client()
-    answer = await client.request(method, path, headers)
-    return answer.status, json.loads(answer.body or b"null")
+    response = await client.request(method, path, headers)
+    return response.status, json.loads(response.body or b"null")
 
 
 async def listed(running, headers, path=SESSIONS):
@@ -67,10 +67,10 @@ async def test_what_a_browser_says_of_itself_is_kept_in_bounds(running):
 async def test_a_session_that_is_ended_lets_nobody_in_and_is_not_listed(running):
     here, there = await running.signed_in(), await running.signed_in()
     (id_,) = [one["id"] for one in await listed(running, here) if not one["current"]]
-    assert await ask(running, "DELETE", f"{SESSIONS}/{id_}", here) == (204, None)
+    assert await send(running, "DELETE", f"{SESSIONS}/{id_}", here) == (204, None)
     assert await running.get(ME, there) == (401, {"message": SESSION_ENDED})
     assert [one["current"] for one in await listed(running, here)] == [True]
-    status, body = await ask(running, "DELETE", f"{SESSIONS}/{id_}", here)
+    status, body = await send(running, "DELETE", f"{SESSIONS}/{id_}", here)
     assert (status, body) == (404, {"message": "There is no such session; it may have ended."})
 
 
@@ -82,12 +82,12 @@ async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(runnin
     (session,) = await listed(running, auditor, path)
     assert await listed(running, running.headers, path) == [session]
     other = await running.user("mallory")
-    assert await ask(running, "GET", path, other) == (403, {"message": NOT_YOURS_TO_SEE})
+    assert await send(running, "GET", path, other) == (403, {"message": NOT_YOURS_TO_SEE})
     for headers in (other, auditor):
-        refused = await ask(running, "DELETE", f"{path}/{session['id']}", headers)
+        refused = await send(running, "DELETE", f"{path}/{session['id']}", headers)
         assert refused == (403, {"message": NOT_YOURS_TO_END})
-    assert (await ask(running, "DELETE", f"{SESSIONS}/{session['id']}", running.headers))[0] == 404
-    assert (await ask(running, "DELETE", f"{path}/{session['id']}", running.headers))[0] == 204
+    assert (await send(running, "DELETE", f"{SESSIONS}/{session['id']}", running.headers))[0] == 404
+    assert (await send(running, "DELETE", f"{path}/{session['id']}", running.headers))[0] == 204
     assert (await running.get(ME, cookie))[0] == 401
     _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
     (entry,) = trail["results"]

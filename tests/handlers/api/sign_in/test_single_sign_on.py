@@ -45,28 +45,28 @@ class Browser:
         cookie = (
             {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
         )
-        answer = await client.request("GET", path, cookie | dict(headers))
-        for name, value in answer.headers:
+        response = await client.request("GET", path, cookie | dict(headers))
+        for name, value in response.headers:
             if name == "Set-Cookie":
                 key, _, rest = value.partition("=")
                 kept = rest.partition(";")[0]
                 self.cookies.pop(key, None)
                 if kept != '""':
                     self.cookies[key] = kept
-        return answer
+        return response
 
     async def begin(self, query="", headers=()):
-        answer = await self.get(BEGIN + query, headers)
-        assert answer.status == 303
-        return answer.header("Location")
+        response = await self.get(BEGIN + query, headers)
+        assert response.status == 303
+        return response.header("Location")
 
     async def sign_in(self, login, query="", headers=()):
         back = urlsplit(self.provider.sign_in(await self.begin(query, headers), login))
         return await self.get(f"{back.path}?{back.query}", headers)
 
     async def me(self):
-        answer = await self.get(f"{API}/users/me", {"Sec-Fetch-Site": "same-origin"})
-        return answer.status, json.loads(answer.body)
+        response = await self.get(f"{API}/users/me", {"Sec-Fetch-Site": "same-origin"})
+        return response.status, json.loads(response.body)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def person(openid_provider):
     return know
 
 
-def where(answer):
-    return answer.status, answer.header("Location")
+def where(response):
+    return response.status, response.header("Location")
 
 
 async def audited(running):
@@ -99,8 +99,8 @@ async def audited(running):
 @pytest.mark.gen_test
 async def test_who_signs_in_first_becomes_a_member_with_a_session(browser, running, person, openid_provider):
     login = person()
-    answer = await browser.sign_in(login, "?view=interceptions%3Fq%3Dmodel%253Ademo")
-    assert where(answer) == (303, "/#/interceptions?q=model%3Ademo")
+    response = await browser.sign_in(login, "?view=interceptions%3Fq%3Dmodel%253Ademo")
+    assert where(response) == (303, "/#/interceptions?q=model%3Ademo")
     status, me = await browser.me()
     assert (status, me["username"], me["name"], me["role"]) == (200, f"{login}@example.com", "Grace H.", "member")
     (session,) = (await running.get(f"{API}/users/{me['id']}/sessions"))[1]["results"]
@@ -160,27 +160,27 @@ async def test_a_session_ends_with_its_user(browser, running, person):
 @pytest.mark.gen_test
 async def test_the_request_to_the_provider_has_pkce_state_and_nonce(browser, openid_provider):
     url = urlsplit(await browser.begin())
-    asked = {name: value for name, (value,) in parse_qs(url.query).items()}
+    requested = {name: value for name, (value,) in parse_qs(url.query).items()}
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{openid_provider.issuer}/auth"
-    assert {name: asked.pop(name) for name in ("response_type", "client_id", "redirect_uri", "scope")} == {
+    assert {name: requested.pop(name) for name in ("response_type", "client_id", "redirect_uri", "scope")} == {
         "response_type": "code",
         "client_id": CLIENT_ID,
         "redirect_uri": f"http://bridge{CALLBACK}",
         "scope": "openid profile email",
     }
-    assert asked.pop("code_challenge_method") == "S256"
-    assert sorted(asked) == ["code_challenge", "nonce", "state"]
-    assert all(re.fullmatch("[A-Za-z0-9_-]{43}", value) for value in asked.values())
+    assert requested.pop("code_challenge_method") == "S256"
+    assert sorted(requested) == ["code_challenge", "nonce", "state"]
+    assert all(re.fullmatch("[A-Za-z0-9_-]{43}", value) for value in requested.values())
     again = parse_qs(urlsplit(await browser.begin()).query)
-    assert all(again[name] != [value] for name, value in asked.items())
+    assert all(again[name] != [value] for name, value in requested.items())
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
 @pytest.mark.gen_test
 async def test_over_tls_every_cookie_is_one_that_no_other_host_can_set(browser, person):
     by_tls = {"X-Forwarded-Proto": "https"}
-    answer = await browser.get(BEGIN, by_tls)
-    (flow,) = [value for name, value in answer.headers if name == "Set-Cookie"]
+    response = await browser.get(BEGIN, by_tls)
+    (flow,) = [value for name, value in response.headers if name == "Set-Cookie"]
     assert re.sub("=[^;]+", "=..", flow, count=1) == (
         "__Host-aibridge_sign_in=..; HttpOnly; Max-Age=600; Path=/; SameSite=Lax; Secure"
     )
@@ -193,10 +193,10 @@ async def test_whatever_view_is_wanted_the_browser_stays_on_this_server(browser,
     somebody = person()
     evil = ("//evil.example", "\\evil", "x\r\nSet-Cookie:a=b", "é", "a" * 513, "<script>", "https://evil.example/#")
     for view in evil:
-        answer = await browser.sign_in(somebody, "?" + urlencode({"view": view}))
-        assert answer.status == 303, view
-        assert answer.header("Location").startswith("/#/"), view
-        assert len(answer.header("Location")) < 600, view
+        response = await browser.sign_in(somebody, "?" + urlencode({"view": view}))
+        assert response.status == 303, view
+        assert response.header("Location").startswith("/#/"), view
+        assert len(response.header("Location")) < 600, view
 
 
 @pytest.mark.gen_test
@@ -233,8 +233,8 @@ async def test_an_answer_that_was_changed_signs_nobody_in(browser, running, pers
     ):
         back = urlsplit(browser.provider.sign_in(await browser.begin(), somebody))
         assert change[0] in back.query
-        answer = await browser.get(f"{back.path}?{back.query.replace(*change)}")
-        assert where(answer) == (303, f"/#/sign-in-refused/{why}"), change
+        response = await browser.get(f"{back.path}?{back.query.replace(*change)}")
+        assert where(response) == (303, f"/#/sign-in-refused/{why}"), change
         assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0, change
 
 
@@ -394,17 +394,17 @@ class TestWithAnUnavailableProvider:
 
 
 def fetch(url):
-    with urlopen(url) as answer:
-        return answer.status, answer.read()
+    with urlopen(url) as response:
+        return response.status, response.read()
 
 
 async def sign_out(browser, running):
     cookie = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
     client = await running.client()
-    answer = await client.request("DELETE", f"{API}/users/me/session", cookie)
+    response = await client.request("DELETE", f"{API}/users/me/session", cookie)
     client.close()
-    assert answer.status == 204
-    return answer.header(SIGN_OUT_HEADER)
+    assert response.status == 204
+    return response.header(SIGN_OUT_HEADER)
 
 
 @pytest.mark.bridge(oidc_sign_out=True)
@@ -416,8 +416,8 @@ async def test_who_signs_out_is_led_to_the_provider_which_knows_them_and_the_way
     (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
     url = urlsplit(await sign_out(browser, running))
     assert f"{url.scheme}://{url.netloc}" == openid_provider.issuer
-    asked = parse_qs(url.query)
-    assert asked == {
+    requested = parse_qs(url.query)
+    assert requested == {
         "id_token_hint": [session["id_token"]],
         "client_id": [CLIENT_ID],
         "post_logout_redirect_uri": ["http://bridge/"],

@@ -25,8 +25,8 @@ async def still_serves(running, calls=1):
     """Expect a call on a new connection to be answered, and such calls to be the only ones that are recorded."""
     running.upstream.scripts = [[OK]]
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    assert answer.status == 200
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    assert response.status == 200
     await running.ended(calls)
     assert len(running.upstream.requests) == calls
     assert running.bridge.lifecycle.in_flight == 0
@@ -40,10 +40,10 @@ async def test_a_body_beyond_the_default_limit_is_taken_in_and_refused_without_b
     await client.send_raw(head(running, f"Content-Length: {65 * MIB}"))
     for _ in range(65):
         await client.send_raw(piece)
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (answer.status, json.loads(answer.body)["message"]) == (
+    assert (response.status, json.loads(response.body)["message"]) == (
         413,
         "The request body is larger than the allowed 67108864 bytes.",
     )
@@ -58,11 +58,11 @@ async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(r
     body = b'{"model":"m","messages":"'.ljust(2 * MIB - 2, b"x") + b'"}'
     running.upstream.play(OK)
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, body)
-    assert answer.status == 200
+    response = await client.request("POST", running.path(CHAT), running.headers, body)
+    assert response.status == 200
     assert running.upstream.requests[0].body == body
-    answer = await client.request("POST", running.path(CHAT), running.headers, body + b" ")
-    assert answer.status == 413
+    response = await client.request("POST", running.path(CHAT), running.headers, body + b" ")
+    assert response.status == 413
     await running.ended(1)
 
 
@@ -94,8 +94,8 @@ async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
     assert (await client.head()).status == 100
     assert running.upstream.requests == []
     await client.send_raw(body)
-    answer = await client.head()
-    assert (answer.status, await client.piece(answer)) == (200, b"{}")
+    response = await client.head()
+    assert (response.status, await client.piece(response)) == (200, b"{}")
     assert running.upstream.requests[0].header("Expect") == []
     await running.ended(1)
 
@@ -104,8 +104,8 @@ async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
 async def test_a_refused_client_that_waits_for_100_continue_is_told_that_it_need_not_send(running):
     client = await running.client()
     await client.send_raw(head(running, "Expect: 100-continue", "Content-Length: 3", token="nobody"))
-    answer = await client.rest(await client.head())
-    assert (answer.status, answer.whole, answer.header("Connection")) == (401, True, "close")
+    response = await client.rest(await client.head())
+    assert (response.status, response.whole, response.header("Connection")) == (401, True, "close")
     await client.send_raw(b"abc")
     assert await client.at_end() == b""
 
@@ -121,8 +121,8 @@ async def test_requests_sent_without_waiting_are_answered_in_order(running):
     await client.send_raw(3 * (head(running, f"Content-Length: {len(body)}") + body))
     await running.upstream.request()
     gate.set()
-    answers = [await client.rest(await client.head()) for _ in range(3)]
-    assert [bytes(answer.body) for answer in answers] == [b"11", b"22", b"33"]
+    responses = [await client.rest(await client.head()) for _ in range(3)]
+    assert [bytes(response.body) for response in responses] == [b"11", b"22", b"33"]
     await running.ended(3)
 
 
@@ -133,8 +133,8 @@ async def test_an_http_1_0_client_may_keep_its_connection(running):
     headers = running.headers | {"Connection": "keep-alive"}
     for _ in range(2):
         await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=False), version="1.0")
-        answer = await client.rest(await client.head())
-        assert (answer.status, answer.header("Connection"), answer.body) == (200, "Keep-Alive", b"{}")
+        response = await client.rest(await client.head())
+        assert (response.status, response.header("Connection"), response.body) == (200, "Keep-Alive", b"{}")
     await running.ended(2)
 
 
@@ -160,8 +160,8 @@ async def test_a_body_whose_length_is_not_clear_is_not_relayed(running):
     ):
         client = await running.client()
         await client.send_raw(head(running, *lines) + b"{}")
-        answer = await client.head()
-        assert answer.status == status, lines
+        response = await client.head()
+        assert response.status == status, lines
         await client.at_end()
         assert len(running.upstream.requests) == calls - 1, lines
         await still_serves(running, calls)
@@ -173,9 +173,9 @@ async def test_a_chunk_whose_size_is_not_one_ends_the_connection(running):
         client = await running.client()
         await client.send_raw(head(running, "Transfer-Encoding: chunked") + f"{size}\r\nhello\r\n0\r\n\r\n".encode())
         with suppress(ConnectionError):
-            answer = await client.head()
-            assert answer.status in {400, 431}, size[:50]
-            assert (await client.rest(answer)).whole, size[:50]
+            response = await client.head()
+            assert response.status in {400, 431}, size[:50]
+            assert (await client.rest(response)).whole, size[:50]
             assert await client.at_end() == b"", size[:50]
         assert len(running.upstream.requests) == calls - 1, size[:50]
         await still_serves(running, calls)
@@ -199,9 +199,9 @@ async def test_a_head_that_is_none_ends_the_connection(running):
         client = await running.client()
         with suppress(ConnectionError):
             await client.send_raw(head(running, "Content-Length: 2", *lines) + b"{}")
-            answer = await client.head()
-            assert answer.status in {400, 431}, case
-            assert (await client.rest(answer)).whole, case
+            response = await client.head()
+            assert response.status in {400, 431}, case
+            assert (await client.rest(response)).whole, case
             assert await client.at_end() == b"", case
         assert len(running.upstream.requests) == calls - 1, case
         await still_serves(running, calls)
@@ -223,9 +223,9 @@ async def test_a_hundred_headers_cross_in_order(running):
 async def test_an_unknown_method_is_refused_in_the_dialect(running):
     for calls, method in enumerate(("PROPFIND", "TRACE"), start=1):
         client = await running.client()
-        answer = await client.request(method, running.path(MESSAGES), running.headers)
-        error = json.loads(answer.body)
-        refused = (answer.status, answer.header("Allow"))
+        response = await client.request(method, running.path(MESSAGES), running.headers)
+        error = json.loads(response.body)
+        refused = (response.status, response.header("Allow"))
         assert refused == (405, "GET, HEAD, POST, DELETE, PATCH, PUT, OPTIONS"), method
         assert (error["error"], error["message"]) == (
             {"type": "invalid_request_error", "message": "Method Not Allowed"},

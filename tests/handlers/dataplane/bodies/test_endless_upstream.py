@@ -25,13 +25,13 @@ def endless():
         yield chunk(PIECE)
 
 
-async def skim(client, answer):
+async def skim(client, response):
     """Read the rest and keep its length alone."""
     length = 0
-    while piece := await client.piece(answer):
+    while piece := await client.piece(response):
         length += len(piece)
-        answer.pieces.clear()
-        answer.body.clear()
+        response.pieces.clear()
+        response.body.clear()
     return length
 
 
@@ -42,9 +42,9 @@ async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its
     running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
     client = await running.client()
     await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
-    answer = await client.head()
-    length = await skim(client, answer)
-    assert (answer.status, answer.whole) == (200, False)
+    response = await client.head()
+    length = await skim(client, response)
+    assert (response.status, response.whole) == (200, False)
     assert MAX_EVENT_STREAM_BYTES - UNDER_WAY < length <= MAX_EVENT_STREAM_BYTES + len(first)
     await (await running.upstream.request()).closed.wait()
     (recorded,) = await running.ended(1)
@@ -72,9 +72,9 @@ async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_
     running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, pieces), chunk(MESSAGES.stream), LAST)
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    assert await skim(client, answer) == len(large) + len(MESSAGES.stream)
-    assert answer.whole
+    response = await client.head()
+    assert await skim(client, response) == len(large) + len(MESSAGES.stream)
+    assert response.whole
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["metadata"]) == ("completed", {"truncated": True})
     assert running.tokens(recorded) == MESSAGES.tokens
@@ -87,12 +87,12 @@ async def test_a_body_without_end_is_relayed_and_held_nowhere(running):
     running.upstream.scripts = [_then(JSON + CHUNKED)]
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    answer = await client.head()
+    response = await client.head()
     length = 0
     while length < MAX_BODY_BYTES + UNDER_WAY:
-        length += len(await client.piece(answer))
-        answer.pieces.clear()
-        answer.body.clear()
+        length += len(await client.piece(response))
+        response.pieces.clear()
+        response.body.clear()
     assert [len(reader._body) for reader in readers()] == [0]
     client.reset()
     (recorded,) = await running.ended(1)
@@ -110,12 +110,12 @@ HEADS = {
 async def test_a_head_without_end_is_a_502_that_names_the_bound(running, head):
     running.upstream.play(b"HTTP/1.1 200 OK\r\n" + HEADS[head], asyncio.Event())
     client = await running.client()
-    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
     text = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
-    assert (answer.status, json.loads(answer.body)["message"]) == (502, f"openai: {text}.")
+    assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {text}.")
     await (await running.upstream.request()).closed.wait()
     (recorded,) = await running.ended(1)
-    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id")
+    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id")
     assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
     assert recorded["error"] == {"type": "upstream_unreachable", "message": text}
 
@@ -128,11 +128,11 @@ async def test_trailers_without_end_never_make_a_whole_answer(running):
     )
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    answer = await client.head()
-    await client.piece(answer)
+    response = await client.head()
+    await client.piece(response)
     gate.set()
-    await client.rest(answer)
-    assert (answer.body, answer.whole) == (CHAT.stream[:50], False)
+    await client.rest(response)
+    assert (response.body, response.whole) == (CHAT.stream[:50], False)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
     await until(lambda: running.bridge.lifecycle.in_flight == 0)

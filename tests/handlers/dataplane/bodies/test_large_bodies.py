@@ -47,8 +47,8 @@ async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
     for number in range(TRIES):
         running.upstream.play(OK)
         async with LongestPiece() as longest:
-            answer = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
-        assert answer.status == 200
+            response = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
+        assert response.status == 200
         assert (await running.upstream.request(number)).body == HOSTILE
         recorded = await running.ended(number + 1)
         (prompt,) = recorded[0]["user_prompts"]
@@ -83,8 +83,8 @@ async def test_a_compressed_request_that_cannot_be_read_is_refused(running):
         ("gzip", gzip.compress(bytes(2**22), mtime=0), 413),
     ):
         headers = running.headers | {"Content-Encoding": encoding}
-        answer = await client.request("POST", running.path(CHAT), headers, body)
-        assert answer.status == status, (encoding, len(body))
+        response = await client.request("POST", running.path(CHAT), headers, body)
+        assert response.status == status, (encoding, len(body))
     assert running.upstream.requests == []
 
 
@@ -97,7 +97,7 @@ async def test_a_body_that_parsers_may_read_differently_is_refused(running):
         (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
         (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
     ):
-        answer = await client.request("POST", running.path(MESSAGES), running.headers, body)
-        assert answer.status == 400, body[:50]
-        assert message in answer.body.decode(), body[:50]
+        response = await client.request("POST", running.path(MESSAGES), running.headers, body)
+        assert response.status == 400, body[:50]
+        assert message in response.body.decode(), body[:50]
     assert running.upstream.requests == []

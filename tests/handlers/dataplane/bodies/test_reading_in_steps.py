@@ -24,9 +24,11 @@ async def test_an_answer_that_takes_long_to_read_holds_nobody_up(running, stream
     running.upstream.play((EVENT_STREAM if streaming else JSON) + CHUNKED, chunk(sent), LAST)
     client = await running.client()
     async with LongestPiece() as longest:
-        answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=streaming))
+        response = await client.request(
+            "POST", running.path(CHAT), running.headers, CHAT.request_body(stream=streaming)
+        )
         (recorded,) = await running.ended(1)
-    assert bytes(answer.body) == sent
+    assert bytes(response.body) == sent
     assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", CHAT.tokens)
     assert longest.seconds < 0.06  # client and provider of the test included, on one loop
 
@@ -37,9 +39,9 @@ async def test_a_client_that_leaves_an_unread_answer_is_recorded_with_all_of_it(
     client = await running.client()
     async with running.bridge.pieces._lock:  # nothing is read in steps meanwhile
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        answer = await client.head()
-        while len(answer.body) < len(BEFORE_DONE) + len(TINY) // 8:
-            await client.piece(answer)
+        response = await client.head()
+        while len(response.body) < len(BEFORE_DONE) + len(TINY) // 8:
+            await client.piece(response)
         client.reset()
         await (await running.upstream.request()).closed.wait()
         assert await running.ended(0) == []
@@ -54,8 +56,8 @@ async def test_a_provider_that_sends_faster_than_is_read_is_held_back(running):
     client = await running.client()
     async with running.bridge.pieces._lock:
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        answer = await client.head()
-        assert await client.piece(answer)
+        response = await client.head()
+        assert await client.piece(response)
         assert await running.upstream.stalled() < UNDER_WAY
     client.reset()
     (recorded,) = await running.ended(1)

@@ -30,8 +30,8 @@ async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_
     grace = await running.user("grace")
     slow = [await begin(running, running.headers) for _ in range(3)]
     other = await running.client()
-    answer = await other.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
-    assert answer.status == 200
+    response = await other.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
+    assert response.status == 200
     refused = await slow[0].rest(await slow[0].head())
     assert (refused.status, json.loads(refused.body)["message"]) == (503, AT_CAPACITY)
     assert (refused.header("Retry-After"), refused.header("Connection")) == ("1", "close")
@@ -50,8 +50,8 @@ async def test_a_slow_body_gives_way_to_no_stranger_and_to_nobody_who_has_as_man
     slow = await begin(running, running.headers)
     for headers, status in (({"X-Api-Key": "nobody"}, 401), (running.headers, 503)):
         client = await running.client()
-        answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-        assert answer.status == status
+        response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        assert response.status == status
     assert (running.bridge.overload.holding, slow._reader._buffer) == (1, b"")
     slow.close()
     await until(lambda: running.bridge.overload.holding == 0)
@@ -63,7 +63,7 @@ async def test_a_body_that_is_not_slow_yet_keeps_its_slot(running):
     slow = await begin(running, running.headers)
     client = await running.client()
     grace = await running.user("grace")
-    answer = await client.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
-    assert answer.status == 503
+    response = await client.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
+    assert response.status == 503
     slow.close()
     await until(lambda: running.bridge.overload.holding == 0)

@@ -35,13 +35,13 @@ def held(handler, response):
 @pytest.fixture
 def responses(running, monkeypatch):
     """The answers of the upstream, by their order."""
-    responses, ask = [], running.bridge.upstream.open
+    responses, send = [], running.bridge.upstream.open
 
-    async def asked(*request, **options):
-        responses.append(await ask(*request, **options))
+    async def requested(*request, **options):
+        responses.append(await send(*request, **options))
         return responses[-1]
 
-    monkeypatch.setattr(running.bridge.upstream, "open", asked)
+    monkeypatch.setattr(running.bridge.upstream, "open", requested)
     return responses
 
 
@@ -79,8 +79,8 @@ async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
     headers = await running.user("bob")
     for _ in range(20):
         client = await running.client()
-        answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-        assert (answer.status, answer.body) == (200, CHAT.body)
+        response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        assert (response.status, response.body) == (200, CHAT.body)
         client.close()
     for client, _ in stuck:
         client.reset()
@@ -91,13 +91,13 @@ async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
 async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.2)
     running.upstream.scripts = [endless(EVENT_STREAM + CHUNKED, EVENT)]
-    client, answer = await begin(running, streaming=True)
+    client, response = await begin(running, streaming=True)
     await (await running.upstream.request()).closed.wait()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.bridge.overload.holding == 0
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
-    assert not (await client.rest(answer)).whole
+    assert not (await client.rest(response)).whole
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))
@@ -107,7 +107,7 @@ async def test_a_silent_stream_is_not_taken_for_a_client_that_takes_nothing(runn
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
     client = await running.client()
-    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert bytes(answer.body).startswith(first + b"event: error\n")
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert bytes(response.body).startswith(first + b"event: error\n")
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_timeout"

@@ -30,7 +30,7 @@ FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\
 BEGIN = field(b"model", b"m") + FILE
 
 
-def answer(body=ANSWER, status=200):
+def response(body=ANSWER, status=200):
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -105,16 +105,16 @@ async def test_a_form_reaches_the_provider_before_its_end_and_byte_for_byte(runn
     assert await reader.readexactly(len(BEGIN)) == BEGIN
     await client.send_raw(data + END)
     assert await reader.readexactly(len(data + END)) == data + END
-    writer.write(answer())
-    told = await client.rest(await client.head())
-    assert (told.status, bytes(told.body), told.whole) == (200, ANSWER, True)
+    writer.write(response())
+    result = await client.rest(await client.head())
+    assert (result.status, bytes(result.body), result.whole) == (200, ANSWER, True)
     (recorded,) = await running.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("m", "completed")
     assert running.tokens(recorded)["input_tokens"] == 7
     # The connection is used again: the request was sent whole.
     client = await begin(running, len(BEGIN + END), first=BEGIN + END)
     assert await reader.readuntil(END) is not None
-    writer.write(answer())
+    writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(2)
 
@@ -131,7 +131,7 @@ async def test_a_form_of_unknown_length_goes_on_in_chunks(running, provider):
     while size := int(await reader.readuntil(b"\r\n"), 16):
         received += (await reader.readexactly(size + 2))[:-2]
     assert received == BEGIN + b"sound" + END
-    writer.write(answer())
+    writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
 
@@ -164,7 +164,7 @@ async def test_memory_is_bounded_whatever_the_size_and_though_the_provider_is_sl
         tracemalloc.stop()
     assert digest.digest() == sent.digest()
     assert peak < 8 * MIB  # the client and the provider of this test are in it
-    writer.write(answer(b'{"id": "file-1", "object": "file"}'))
+    writer.write(response(b'{"id": "file-1", "object": "file"}'))
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
 
@@ -185,7 +185,7 @@ async def test_a_provider_that_takes_nothing_holds_the_client_back(running, prov
     while left:
         left -= len(await reader.read(MIB))
     await sending
-    writer.write(answer(b'{"id": "file-1", "object": "file"}'))
+    writer.write(response(b'{"id": "file-1", "object": "file"}'))
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
 
@@ -199,7 +199,7 @@ async def test_the_model_may_stand_behind_the_file_and_is_waited_for(running, pr
     await client.send_raw(END)
     _, reader, writer = await provider.request()
     assert await reader.readexactly(len(body + END)) == body + END
-    writer.write(answer())
+    writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     (recorded,) = await running.ended(1)
     assert recorded["model"] == "late"
@@ -272,9 +272,9 @@ async def test_a_provider_that_answers_early_is_heard_and_gets_no_more(running, 
     client = await begin(running, 10 * MIB)
     _, reader, writer = await provider.request()
     await reader.readexactly(len(BEGIN))
-    writer.write(answer(refusal, 413))
-    told = await client.rest(await client.head())
-    assert (told.status, bytes(told.body), told.header("Connection")) == (413, refusal, "close")
+    writer.write(response(refusal, 413))
+    result = await client.rest(await client.head())
+    assert (result.status, bytes(result.body), result.header("Connection")) == (413, refusal, "close")
     with suppress(ConnectionError):
         while await reader.read(MIB):
             pass
@@ -291,7 +291,7 @@ async def test_nothing_of_a_form_is_sent_twice_and_the_next_one_has_the_other_ke
         head, reader, writer = await provider.request()
         keys.append(next(line for line in head.split("\r\n") if line.startswith("Authorization")))
         await reader.readexactly(len(BEGIN + END))
-        writer.write(answer(b"{}", status).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+        writer.write(response(b"{}", status).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         assert (await client.rest(await client.head())).status == status
         writer.close()
     assert keys == ["Authorization: Bearer sk-first-key-0123456789", "Authorization: Bearer sk-second-key-012345678"]
@@ -336,7 +336,7 @@ async def test_a_slow_client_is_no_silence_of_the_provider(running, provider):
     connection._idle_timer._seconds = connection._idle_timeout = 60
     await client.send_raw(END)
     assert await reader.readexactly(len(BEGIN + END)) == BEGIN + END
-    writer.write(answer())
+    writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
 
@@ -349,7 +349,7 @@ async def test_a_form_on_a_route_that_is_passed_on_streams_too(running, provider
     assert await reader.readexactly(len(BEGIN)) == BEGIN
     await client.send_raw(END)
     assert await reader.readexactly(len(END)) == END
-    writer.write(answer())
+    writer.write(response())
     assert (await client.rest(await client.head())).status == 200
 
 

@@ -30,7 +30,7 @@ def overloaded_event():
     return head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event)
 
 
-async def ask(running, conversation, **extra):
+async def send(running, conversation, **extra):
     client = await running.client()
     body = json.dumps(conversation.request | {"stream": True} | extra).encode()
     return await client.request("POST", running.path(conversation), running.headers, body)
@@ -42,19 +42,19 @@ async def ask(running, conversation, **extra):
 async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_recorded(running, failure):
     running.upstream.play(failure)
     for _ in range(2):
-        await ask(running, MESSAGES)
-    answer = await ask(running, MESSAGES)
-    error = json.loads(answer.body)
-    assert (answer.status, error["error"], error["message"]) == (
+        await send(running, MESSAGES)
+    response = await send(running, MESSAGES)
+    error = json.loads(response.body)
+    assert (response.status, error["error"], error["message"]) == (
         503,
         {"type": "overloaded_error", "message": "circuit breaker is open"},
         "circuit breaker is open",
     )
-    assert int(answer.header("Retry-After")) in range(3590, 3601)
+    assert int(response.header("Retry-After")) in range(3590, 3601)
     assert len(running.upstream.requests) == 2
     rejected, *_ = await running.ended(3)
     assert (rejected["id"], rejected["end_reason"], rejected["upstream_status"], rejected["error"]) == (
-        answer.header("X-AI-Bridge-Interception-Id"),
+        response.header("X-AI-Bridge-Interception-Id"),
         "circuit_open",
         None,
         {"type": "circuit_open", "message": "circuit breaker is open"},
@@ -66,10 +66,10 @@ async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_r
 async def test_another_model_and_another_route_have_circuits_of_their_own(running):
     running.upstream.play(overloaded())
     for _ in range(3):
-        await ask(running, MESSAGES)
-    assert (await ask(running, MESSAGES, model="other")).status == 529
-    answer = await ask(running, CHAT)
-    assert answer.status == 529
+        await send(running, MESSAGES)
+    assert (await send(running, MESSAGES, model="other")).status == 529
+    response = await send(running, CHAT)
+    assert response.status == 529
     _, metrics = running.bridge.metrics.exposition()
     labels = b'{endpoint="/v1/messages",model="m",provider="anthropic"}'
     for line in (b"state" + labels + b" 2.0", b"trips_total" + labels + b" 1.0", b"rejects_total" + labels + b" 1.0"):
@@ -86,24 +86,24 @@ async def test_another_model_and_another_route_have_circuits_of_their_own(runnin
 @pytest.mark.gen_test
 async def test_a_probe_whose_client_leaves_makes_room_for_the_next(running):
     running.upstream.play(overloaded())
-    await ask(running, MESSAGES)
+    await send(running, MESSAGES)
     running.upstream.scripts = [[asyncio.Event()]]
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
     probe = await running.upstream.request(1)
-    assert (await ask(running, MESSAGES)).status == 503
+    assert (await send(running, MESSAGES)).status == 503
     client.reset()
     await probe.closed.wait()
     body = MESSAGES.body
     running.upstream.scripts = [
         [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)]
     ]
-    assert (await ask(running, MESSAGES)).status == 200
+    assert (await send(running, MESSAGES)).status == 200
     await running.ended(4)
 
 
 @pytest.mark.gen_test
 async def test_without_a_breaker_a_failing_upstream_is_asked_every_time(running):
     running.upstream.play(overloaded())
-    assert [(await ask(running, MESSAGES)).status for _ in range(7)] == [529] * 7
+    assert [(await send(running, MESSAGES)).status for _ in range(7)] == [529] * 7
     await running.ended(7)

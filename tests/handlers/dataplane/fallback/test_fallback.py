@@ -64,12 +64,12 @@ def upstreams(running, others):
     return [running.upstream, *others]
 
 
-def play(upstreams, *answers):
-    for upstream, steps in zip(upstreams, answers, strict=False):
+def play(upstreams, *responses):
+    for upstream, steps in zip(upstreams, responses, strict=False):
         upstream.scripts = [steps if isinstance(steps, tuple) else (steps,)]
 
 
-async def ask(running, body=REQUEST, headers=None, path=PATH):
+async def send(running, body=REQUEST, headers=None, path=PATH):
     client = await running.client()
     return await client.request("POST", path, running.headers | (headers or {}), body)
 
@@ -87,7 +87,7 @@ def tries(one):
 async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
     for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
         play(upstreams, answer(status), OK)
-        answered = await ask(running)
+        answered = await send(running)
         assert (answered.status, answered.body) == (200, MESSAGES.body), status
         assert answered.header("X-AI-Bridge-Provider") == "spare", status
         one, *_ = await running.ended(calls)
@@ -101,7 +101,7 @@ async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
 async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstreams):
     play(upstreams, LIMITED, answer(503), OK)
     body = b' {"model":"claude-sonnet-4-5",\n"max_tokens":5,"messages":[{"role":"user","content":"\xc3\xa9"}]}\n'
-    await ask(running, body)
+    await send(running, body)
     sent = [upstream.requests[0] for upstream in upstreams]
     assert [(one.target, one.body) for one in sent] == [("/v1/messages", body)] * 3
     assert [one.header("x-api-key") for one in sent] == [
@@ -117,7 +117,7 @@ async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams)
     cases = {"reset": RESET, "closed": CLOSE, "not HTTP": b"nonsense\r\n\r\n"}
     for calls, (case, failure) in enumerate(cases.items(), start=1):
         play(upstreams, failure, OK)
-        assert (await ask(running)).status == 200, case
+        assert (await send(running)).status == 200, case
         one, *_ = await running.ended(calls)
         assert tries(one) == [("anthropic", None, "upstream_unreachable"), ("spare", 200, None)], case
 
@@ -126,7 +126,7 @@ async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams)
 @pytest.mark.gen_test
 async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running, upstreams):
     play(upstreams[1:], OK)
-    assert (await ask(running)).status == 200
+    assert (await send(running)).status == 200
     unreachable = ("anthropic", None, "upstream_unreachable")
     assert tries(await recorded(running)) == [unreachable, unreachable, ("spare", 200, None)]
 
@@ -136,7 +136,7 @@ async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running,
 async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, log_watch):
     for calls, status in enumerate((400, 404, 401), start=1):
         play(upstreams, answer(status, '{"first":1}'), OK)
-        answered = await ask(running)
+        answered = await send(running)
         got = (answered.status, answered.body, answered.header("X-AI-Bridge-Provider"))
         assert got == (status, b'{"first":1}', None)
         one, *_ = await running.ended(calls)
@@ -149,7 +149,7 @@ async def test_other_refusals_of_the_first_provider_are_the_answer(running, upst
 async def test_without_a_success_the_first_answer_stands(running, upstreams):
     for calls, later in enumerate((answer(404), answer(503), LIMITED, RESET, answer(400)), start=1):
         play(upstreams, LIMITED, later, answer(500))
-        answered = await ask(running)
+        answered = await send(running)
         first = (answered.status, answered.body, answered.header("Retry-After"))
         assert first == (429, b'{"first":1}', "7"), later
         assert answered.header("X-AI-Bridge-Provider") is None, later
@@ -162,7 +162,7 @@ async def test_without_a_success_the_first_answer_stands(running, upstreams):
 @pytest.mark.gen_test
 async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, upstreams):
     play(upstreams, RESET, answer(503, '{"spare":1}'), RESET)
-    answered = await ask(running)
+    answered = await send(running)
     assert (answered.status, answered.body) == (503, b'{"spare":1}')
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
@@ -171,7 +171,7 @@ async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, 
 @pytest.mark.gen_test
 async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
-    answered = await ask(running)
+    answered = await send(running)
     assert (answered.status, json.loads(answered.body)["error"]["message"]) == (
         502,
         "anthropic: the provider closed the connection before its response was complete.",
@@ -187,7 +187,7 @@ async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, up
 async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
     play(upstreams, answer(503), OK)
     for _ in range(2):
-        assert (await ask(running)).status == 200
+        assert (await send(running)).status == 200
     assert [len(upstream.requests) for upstream in upstreams] == [1, 2, 0]
     last, first = await running.ended(2)
     assert tries(first) == [("anthropic", 503, None), ("spare", 200, None)]
@@ -202,8 +202,8 @@ async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
 @pytest.mark.gen_test
 async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams):
     play(upstreams, answer(503), answer(503), answer(503))
-    assert (await ask(running)).status == 503
-    answered = await ask(running)
+    assert (await send(running)).status == 503
+    answered = await send(running)
     assert (answered.status, json.loads(answered.body)["error"]["message"]) == (503, "circuit breaker is open")
     assert answered.header("Retry-After") is not None
     assert [len(upstream.requests) for upstream in upstreams] == [1, 1, 1]
@@ -219,7 +219,7 @@ async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams)
 async def test_the_keys_of_a_provider_come_before_other_providers(running, upstreams):
     upstreams[0].play(LIMITED)
     play(upstreams[1:], OK)
-    assert (await ask(running)).status == 200
+    assert (await send(running)).status == 200
     one = await recorded(running)
     assert [(each["provider_name"], each["credential_hint"], each["status"]) for each in one["tries"]] == [
         ("anthropic", "sk...89", 429),
@@ -237,7 +237,7 @@ async def test_the_keys_of_a_provider_come_before_other_providers(running, upstr
 async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstreams):
     upstreams[0].play(LIMITED)
     upstreams[0].play(OK)
-    assert (await ask(running)).status == 200
+    assert (await send(running)).status == 200
     assert tries(await recorded(running)) == [("anthropic", 429, None), ("anthropic", 200, None)]
 
 
@@ -255,7 +255,7 @@ async def test_a_users_own_key_goes_to_no_other_provider(running, upstreams):
 async def test_what_one_provider_keeps_is_asked_of_that_one_alone(running, upstreams):
     play(upstreams, answer(503), OK)
     body = json.dumps(MESSAGES.request | {"container": "container_1"}).encode()
-    assert (await ask(running, body)).status == 503
+    assert (await send(running, body)).status == 503
     assert not upstreams[1].requests
     await running.ended(1)
 
@@ -293,7 +293,7 @@ async def test_a_client_that_leaves_during_the_second_try_ends_it(running, upstr
 async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
     play(upstreams, LIMITED, OK, OK)
-    assert (await ask(running)).header("X-AI-Bridge-Provider") == "last"
+    assert (await send(running)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     await running.ended(1)
 
@@ -307,7 +307,7 @@ async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_tha
     running.bridge.recorder.set_own_prices(priced)
     play(upstreams, LIMITED, OK, OK)
     body = json.dumps(MESSAGES.request | {"model": "unlisted"}).encode()
-    assert (await ask(running, body)).header("X-AI-Bridge-Provider") == "last"
+    assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     assert (await recorded(running))["provider_name"] == "last"
 
@@ -316,7 +316,7 @@ async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_tha
 async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
     play(upstreams, OK, OK, OK)
-    answered = await ask(running)
+    answered = await send(running)
     assert (answered.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
 
 
@@ -327,7 +327,7 @@ async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
     went = {}
     for number in range(24):
         for _ in range(2):
-            answered = await ask(
+            answered = await send(
                 running, headers={"X-Claude-Code-Session-Id": f"s-{number}", "User-Agent": "claude-cli/2"}
             )
             went.setdefault(number, set()).add(answered.header("X-AI-Bridge-Provider"))
@@ -346,7 +346,7 @@ async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
 @pytest.mark.gen_test
 async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(running, upstreams):
     play(upstreams, OK, answer(503), OK)
-    assert (await ask(running)).header("X-AI-Bridge-Provider") is None
+    assert (await send(running)).header("X-AI-Bridge-Provider") is None
     one = await recorded(running)
     assert (one["provider_name"], tries(one)) == ("anthropic", [("spare", 503, None), ("anthropic", 200, None)])
 
@@ -355,7 +355,7 @@ async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(r
 @pytest.mark.gen_test
 async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
-    answered = await ask(running)
+    answered = await send(running)
     message = json.loads(answered.body)["error"]["message"]
     assert message == "spare: the provider closed the connection before its response was complete."
     assert (answered.status, answered.header("X-AI-Bridge-Provider")) == (502, "spare")
@@ -365,7 +365,7 @@ async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(runnin
 @pytest.mark.gen_test
 async def test_moves_and_calls_in_flight_are_counted_by_provider(running, upstreams):
     play(upstreams, LIMITED, OK)
-    await ask(running)
+    await send(running)
     await running.ended(1)
     _, text = running.bridge.metrics.exposition()
     lines = text.decode().splitlines()

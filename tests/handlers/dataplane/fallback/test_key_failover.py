@@ -14,7 +14,7 @@ from tests.handlers.conversations import MESSAGES
 KEYS = ("sk-first-key-0123456789", "sk-second-key-012345678")
 HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
 
-told = pytest.mark.expects_log("provider key refused: provider=anthropic")
+refused_key_is_logged = pytest.mark.expects_log("provider key refused: provider=anthropic")
 
 
 def refusal(status, *, body="{}", retry_after=""):
@@ -36,20 +36,22 @@ def keys_sent(running):
     return [request.header("X-Api-Key")[0] for request in running.upstream.requests]
 
 
-def play(running, *answers):
+def play(running, *responses):
     running.upstream.scripts.clear()
     running.upstream.requests.clear()
-    for answer in answers:
-        running.upstream.play(*answer) if isinstance(answer, tuple) else running.upstream.play(answer)
+    for response in responses:
+        running.upstream.play(*response) if isinstance(response, tuple) else running.upstream.play(response)
 
 
 @pytest.mark.bridge(anthropic_key=KEYS)
-@pytest.mark.parametrize("refused", [LIMITED, pytest.param(UNAUTHORIZED, marks=told)], ids=["429", "401"])
+@pytest.mark.parametrize(
+    "refused", [LIMITED, pytest.param(UNAUTHORIZED, marks=refused_key_is_logged)], ids=["429", "401"]
+)
 @pytest.mark.gen_test
 async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refused):
     play(running, refused, OK)
     first, second = await ask(running), await ask(running)
-    assert [(answer.status, answer.body) for answer in (first, second)] == [(200, MESSAGES.body)] * 2
+    assert [(response.status, response.body) for response in (first, second)] == [(200, MESSAGES.body)] * 2
     assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1]]
     assert len({request.body for request in running.upstream.requests}) == 1
     for recorded in await running.ended(2):
@@ -57,13 +59,13 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
 
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
-@told
+@refused_key_is_logged
 @pytest.mark.gen_test
 async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(running, log_watch):
     for calls, status in enumerate((403, 429, 500, 503, 529, 401), start=1):
         play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
-        answer = await ask(running)
-        refused = (answer.status, answer.body, answer.header("Retry-After"))
+        response = await ask(running)
+        refused = (response.status, response.body, response.header("Retry-After"))
         assert refused == (status, b'{"x":1}', "3600"), status
         for path, method in ((PATH + "models", "GET"), (PATH + "models/m", "GET")):
             client = await running.client()
@@ -75,14 +77,14 @@ async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(runni
 
 
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
-@told
+@refused_key_is_logged
 @pytest.mark.gen_test
 async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
     told_otherwise = UNAUTHORIZED.replace(b"\r\n\r\n", b"\r\nx-should-retry: true\r\n\r\n", 1)
     play(running, UNAUTHORIZED, told_otherwise, UNAUTHORIZED, refusal(403), refusal(529))
     headers = [running.headers, running.headers, running.own_key, running.headers, running.headers]
-    answers = [await ask(running, one) for one in headers]
-    assert [(answer.status, answer.header("x-should-retry")) for answer in answers] == [
+    responses = [await ask(running, one) for one in headers]
+    assert [(response.status, response.header("x-should-retry")) for response in responses] == [
         (401, "false"),
         (401, "true"),
         (401, None),
@@ -104,7 +106,7 @@ async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
 
 
 @pytest.mark.bridge(anthropic_key=KEYS)
-@told
+@refused_key_is_logged
 @pytest.mark.gen_test
 async def test_a_401_of_one_route_takes_the_key_from_all(running):
     play(running, UNAUTHORIZED, OK)
@@ -120,8 +122,8 @@ async def test_a_401_of_one_route_takes_the_key_from_all(running):
 async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(running):
     play(running, LIMITED)
     for number in (1, 2, 3):
-        answer = await ask(running)
-        assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"{}", "7")
+        response = await ask(running)
+        assert (response.status, response.body, response.header("Retry-After")) == (429, b"{}", "7")
         assert len(running.upstream.requests) == number + 1
     assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1], KEYS[1]]
     for recorded in await running.ended(3):
@@ -129,13 +131,13 @@ async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(ru
 
 
 @pytest.mark.bridge(anthropic_key=KEYS)
-@told
+@refused_key_is_logged
 @pytest.mark.gen_test
 async def test_a_wrong_key_does_not_hide_that_another_one_waits_for_its_limit(running):
     play(running, LIMITED, UNAUTHORIZED, UNAUTHORIZED, LIMITED)
     for _ in range(3):
-        answer = await ask(running)
-        assert (answer.status, answer.header("Retry-After"), answer.header("x-should-retry")) == (429, "7", None)
+        response = await ask(running)
+        assert (response.status, response.header("Retry-After"), response.header("x-should-retry")) == (429, "7", None)
     assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1], KEYS[0], KEYS[0]]
     for recorded in await running.ended(3):
         assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
@@ -155,8 +157,8 @@ async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(runnin
 @pytest.mark.gen_test
 async def test_what_the_next_key_is_answered_is_the_answer(running, status):
     play(running, LIMITED, refusal(status, body='{"x":1}'), OK)
-    answer = await ask(running)
-    assert (answer.status, answer.body, keys_sent(running)) == (status, b'{"x":1}', list(KEYS))
+    response = await ask(running)
+    assert (response.status, response.body, keys_sent(running)) == (status, b'{"x":1}', list(KEYS))
     await running.ended(1)
 
 
@@ -165,8 +167,8 @@ async def test_what_the_next_key_is_answered_is_the_answer(running, status):
 @pytest.mark.gen_test
 async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, broken):
     play(running, LIMITED, {"reset": (RESET,), "closed": (CLOSE,), "silent": (asyncio.Event(),)}[broken])
-    answer = await ask(running)
-    assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"{}", "7")
+    response = await ask(running)
+    assert (response.status, response.body, response.header("Retry-After")) == (429, b"{}", "7")
     assert keys_sent(running) == list(KEYS)
     (recorded,) = await running.ended(1)
     assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
@@ -177,8 +179,8 @@ async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, 
 async def test_a_stream_that_is_cut_is_not_begun_again_with_another_key(running):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\nevent: ping\n\n"
     play(running, (head, RESET))
-    answer = await ask(running)
-    assert (answer.status, answer.whole, len(running.upstream.requests)) == (200, False, 1)
+    response = await ask(running)
+    assert (response.status, response.whole, len(running.upstream.requests)) == (200, False, 1)
     await running.ended(1)
 
 
@@ -186,8 +188,8 @@ async def test_a_stream_that_is_cut_is_not_begun_again_with_another_key(running)
 @pytest.mark.gen_test
 async def test_a_clients_own_key_is_tried_once_and_cools_none_of_ours_down(running):
     play(running, LIMITED)
-    answer = await ask(running, {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"})
-    assert (answer.status, keys_sent(running)) == (429, ["sk-own"])
+    response = await ask(running, {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"})
+    assert (response.status, keys_sent(running)) == (429, ["sk-own"])
     assert running.bridge.key_pools["anthropic"].pick("claude-sonnet-4-5") == KEYS[0]
     await running.ended(1)
 

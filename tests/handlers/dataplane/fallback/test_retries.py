@@ -30,7 +30,7 @@ def retries(running):
     }
 
 
-async def ask(running, method="POST", path=None):
+async def send(running, method="POST", path=None):
     client = await running.client()
     body = CHAT.request_body(stream=False) if method == "POST" else b""
     return await client.request(
@@ -60,14 +60,14 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
         closed.listen()
 
     monkeypatch.setattr(running.bridge.metrics, "retried", listen)
-    asking = asyncio.create_task(ask(running))
+    asking = asyncio.create_task(send(running))
     await until(lambda: retries(running))
     upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
-    answer = await asking
-    assert (answer.status, answer.body) == (200, CHAT.body)
+    response = await asking
+    assert (response.status, response.body) == (200, CHAT.body)
     assert [request.body for request in upstream.requests] == [CHAT.request_body(stream=False)]
     (recorded,) = await running.ended(1)
-    assert (recorded["id"], recorded["end_reason"]) == (answer.header("X-AI-Bridge-Interception-Id"), "completed")
+    assert (recorded["id"], recorded["end_reason"]) == (response.header("X-AI-Bridge-Interception-Id"), "completed")
     assert retries(running) == {"openai": 1}
     await upstream.stop()
 
@@ -79,10 +79,10 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
 async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(running, closed, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.upstream_request, "RETRY_PAUSE_SECONDS", 0)
     for number in (1, 2):
-        answer = await ask(running)
-        assert (answer.status, json.loads(answer.body)["message"]) == (502, f"openai: {REFUSED}.")
+        response = await send(running)
+        assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {REFUSED}.")
         assert retries(running) == {"openai": number}
-    assert json.loads((await ask(running)).body)["message"] == "circuit breaker is open"
+    assert json.loads((await send(running)).body)["message"] == "circuit breaker is open"
     rejected, *refused = await running.ended(3)
     assert rejected["end_reason"] == "circuit_open"
     for recorded in refused:
@@ -114,8 +114,8 @@ async def test_a_request_that_reached_a_provider_is_not_sent_again(running):
     for number, ((method, path), end) in enumerate(product(routes, (RESET, CLOSE)), start=1):
         for script in ([end], [ANSWER], [end]):
             running.upstream.scripts = [script]
-            answer = await ask(running, method, path)
-            assert answer.status == (200 if script == [ANSWER] else 502), (path, end)
+            response = await send(running, method, path)
+            assert response.status == (200 if script == [ANSWER] else 502), (path, end)
         assert len(running.upstream.requests) == 3 * number, (path, end)
         assert len(running.upstream.connections) == 2 * number, (path, end)
         assert retries(running) == {}, (path, end)
@@ -126,7 +126,7 @@ async def test_a_request_that_reached_a_provider_is_not_sent_again(running):
 @pytest.mark.gen_test
 async def test_a_provider_that_is_silent_is_not_asked_again(running):
     running.upstream.play(asyncio.Event())
-    assert (await ask(running)).status == 504
+    assert (await send(running)).status == 504
     assert len(running.upstream.requests) == 1
     assert retries(running) == {}
     await running.ended(1)

@@ -49,10 +49,10 @@ def script(fate, number: int):
             return HEAD % (status, len(body(number))) + body(number), b""
 
 
-def expected(asked):
+def expected(requested):
     """The request whose answer a call has to get, of those that were made for it: its fate, its number and its key."""
-    refused = [one for one in asked if one[0] in REFUSALS]
-    last = asked[-1]
+    refused = [one for one in requested if one[0] in REFUSALS]
+    last = requested[-1]
     if last[0] in (UNANSWERED, SILENT) and refused:
         last = refused[-1]
     limited = [one for one in refused if one[0] == 429]
@@ -71,29 +71,29 @@ async def test_each_call_gets_one_answer_of_the_provider_and_one_record_of_it(ru
     fates += [200, 200]  # where the last call asks again
     for number, fate in enumerate(fates):
         running.upstream.play(*script(fate, number))
-    answers, refused_before = {}, set()
+    responses, refused_before = {}, set()
     while (before := len(running.upstream.requests)) < len(FATES):
         client = await running.client()
         call = json.dumps(MESSAGES.request | {"model": f"model-{random.randrange(MODELS)}"}).encode()
-        answer = await client.request("POST", running.path(MESSAGES), running.headers, call)
+        response = await client.request("POST", running.path(MESSAGES), running.headers, call)
         client.close()
         requests = running.upstream.requests[before:]
         sent = [request.header("X-Api-Key")[0] for request in requests]
-        asked = [(fates[number], number, key) for number, key in enumerate(sent, before)]
+        requested = [(fates[number], number, key) for number, key in enumerate(sent, before)]
         assert len(set(sent)) == len(sent), "no key is tried twice"
-        assert {fate for fate, _, _ in asked[:-1]} <= REFUSALS, "only what was refused is asked again"
-        fate, number, key = expected(asked)
+        assert {fate for fate, _, _ in requested[:-1]} <= REFUSALS, "only what was refused is asked again"
+        fate, number, key = expected(requested)
         if fate in REFUSALS:
             assert set(KEYS) - set(sent) <= refused_before, "a refusal is passed on when no key is left"
         if fate in (UNANSWERED, SILENT):
-            assert (answer.status, answer.whole) == (504 if fate == SILENT else 502, True)
+            assert (response.status, response.whole) == (504 if fate == SILENT else 502, True)
         elif fate == CUT:
-            assert (answer.status, answer.body, answer.whole) == (200, body(number), False)
+            assert (response.status, response.body, response.whole) == (200, body(number), False)
         else:
-            assert (answer.status, answer.body, answer.whole) == (fate, body(number), True)
-        refused_before |= {key for fate, _, key in asked if fate in REFUSALS}
+            assert (response.status, response.body, response.whole) == (fate, body(number), True)
+        refused_before |= {key for fate, _, key in requested if fate in REFUSALS}
         answered = {CUT: 200, UNANSWERED: None, SILENT: None}.get(fate, fate)
-        answers[answer.header("X-AI-Bridge-Interception-Id")] = (answered, HINTS[key])
-    recorded = await running.ended(len(answers))
-    assert {one["id"]: (one["upstream_status"], one["credential_hint"]) for one in recorded} == answers
+        responses[response.header("X-AI-Bridge-Interception-Id")] = (answered, HINTS[key])
+    recorded = await running.ended(len(responses))
+    assert {one["id"]: (one["upstream_status"], one["credential_hint"]) for one in recorded} == responses
     assert (await running.get("/api/v2/aibridge/refusals"))[1] == {"count": 0, "results": []}

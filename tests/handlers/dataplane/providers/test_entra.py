@@ -25,8 +25,8 @@ async def test_calls_go_out_with_a_token_and_are_recorded(running, entra):  # no
     running.upstream.play(head + CHAT.body)
     for _ in range(2):
         client = await running.client()
-        answer = await client.request("POST", PATH, running.headers, CHAT.request_body(stream=False))
-        assert (answer.status, answer.body) == (200, CHAT.body)
+        response = await client.request("POST", PATH, running.headers, CHAT.request_body(stream=False))
+        assert (response.status, response.body) == (200, CHAT.body)
     assert [one.header("Authorization") for one in running.upstream.requests] == [["Bearer eyJ0.token.1"]] * 2
     assert len(entra.requests) == 1
     assert {one["credential_kind"] for one in await running.ended(2)} == {"centralized"}

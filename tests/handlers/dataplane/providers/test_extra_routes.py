@@ -25,11 +25,11 @@ def routes(running):
 async def test_an_added_route_is_passed_on_and_others_are_not(running):
     running.upstream.play(ANSWER)
     client = await running.client()
-    answer = await client.request("GET", f"{OPENAI}/v1/vector_stores?limit=2", running.headers)
-    assert (answer.status, bytes(answer.body)) == (200, OBJECT)
-    assert answer.header("X-AI-Bridge-Interception-Id") is None
-    answer = await client.request("POST", f"{OPENAI}/v1/vector_stores", running.headers, b"{}")
-    assert (answer.status, answer.header("Allow")) == (405, "GET")
+    response = await client.request("GET", f"{OPENAI}/v1/vector_stores?limit=2", running.headers)
+    assert (response.status, bytes(response.body)) == (200, OBJECT)
+    assert response.header("X-AI-Bridge-Interception-Id") is None
+    response = await client.request("POST", f"{OPENAI}/v1/vector_stores", running.headers, b"{}")
+    assert (response.status, response.header("Allow")) == (405, "GET")
     assert (await client.request("GET", f"{OPENAI}/v1/vector_stores/1", running.headers)).status == 404
     assert [one.target for one in running.upstream.requests] == ["/v1/vector_stores?limit=2"]
     await running.ended(0)
@@ -44,8 +44,8 @@ async def test_an_added_route_is_recorded_like_the_api_that_it_names(running):
         (("/v1/score", {"model": "m", "query": "q"}, "m"), ("/v1/run/org%2Fm", {"text": "q"}, "org/m")), start=1
     ):
         sent = json.dumps(body).encode()
-        answer = await client.request("POST", OPENAI + path, running.headers, sent)
-        assert (answer.status, bytes(answer.body), len(running.upstream.requests)) == (200, OBJECT, calls), path
+        response = await client.request("POST", OPENAI + path, running.headers, sent)
+        assert (response.status, bytes(response.body), len(running.upstream.requests)) == (200, OBJECT, calls), path
         request = running.upstream.requests[-1]
         assert (request.target, request.body) == (path, sent)
         recorded, *_ = await running.ended(calls)

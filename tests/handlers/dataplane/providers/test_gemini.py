@@ -46,9 +46,9 @@ async def test_a_token_lets_in_wherever_googles_clients_put_it_and_stays_here(ge
         ),
         start=1,
     ):
-        answer = await client.request("POST", CALL + query, headers, BODY)
+        response = await client.request("POST", CALL + query, headers, BODY)
         request, case = gemini.upstream.requests[-1], (*headers, query)
-        assert (answer.status, request.body, len(gemini.upstream.requests)) == (200, BODY, calls), case
+        assert (response.status, request.body, len(gemini.upstream.requests)) == (200, BODY, calls), case
         sent = ("/v1beta/models/gemini-3:generateContent?alt=json", [("X-Goog-Api-Key", KEY)])
         assert seen(request) == sent, case
         recorded = json.dumps(await gemini.ended(calls))
@@ -60,9 +60,9 @@ async def test_a_key_of_the_clients_own_in_the_query_goes_as_a_header(gemini):
     gemini.upstream.play(OK)
     client = await gemini.client()
     governance = {"X-Coder-AI-Governance-Token": gemini.token}
-    answer = await client.request("POST", f"{CALL}?key=AIza-of-the-client&alt=json", governance, BODY)
+    response = await client.request("POST", f"{CALL}?key=AIza-of-the-client&alt=json", governance, BODY)
     (request,) = gemini.upstream.requests
-    assert answer.status == 200
+    assert response.status == 200
     assert seen(request) == (
         "/v1beta/models/gemini-3:generateContent?alt=json",
         [("X-Goog-Api-Key", "AIza-of-the-client")],
@@ -76,8 +76,8 @@ async def test_a_token_in_another_parameter_does_not_go_upstream(gemini):
     gemini.upstream.play(OK)
     client = await gemini.client()
     for query in ("?other={}", "?key=AIza&q={}"):
-        answer = await client.request("POST", CALL + query.format(gemini.token), gemini.headers, BODY)
-        assert (answer.status, gemini.upstream.requests) == (400, []), query
+        response = await client.request("POST", CALL + query.format(gemini.token), gemini.headers, BODY)
+        assert (response.status, gemini.upstream.requests) == (400, []), query
     await client.request("POST", f"{CALL}?key=x&access_token={gemini.token}", gemini.headers, BODY)
     assert [seen(request)[0] for request in gemini.upstream.requests] == ["/v1beta/models/gemini-3:generateContent"]
 
@@ -101,8 +101,8 @@ async def test_a_stream_that_is_a_json_array_passes_unchanged_and_is_recorded(ge
     gemini.upstream.play(head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n")
     client = await gemini.client()
     path = f"{BRIDGE}/v1beta/models/gemini-3:streamGenerateContent"
-    answer = await client.request("POST", path, gemini.headers, BODY)
-    assert (answer.status, bytes(answer.body), answer.whole) == (200, ARRAY, True)
+    response = await client.request("POST", path, gemini.headers, BODY)
+    assert (response.status, bytes(response.body), response.whole) == (200, ARRAY, True)
     (recorded,) = await gemini.ended(1)
     assert (recorded["streaming"], recorded["end_reason"]) == (True, "completed")
     assert gemini.tokens(recorded) == {**TOKENS, "cache_write_input_tokens": None}
@@ -115,9 +115,9 @@ async def test_an_array_that_the_provider_cut_is_recorded_as_cut(gemini):
     for calls, length in enumerate((len(ARRAY) // 2, len(ARRAY) - 2), start=1):
         gemini.upstream.scripts = [[head, ARRAY[:length], CLOSE]]
         client = await gemini.client()
-        answer = await client.request("POST", path, gemini.headers, BODY)
+        response = await client.request("POST", path, gemini.headers, BODY)
         recorded, *_ = await gemini.ended(calls)
-        assert (bytes(answer.body), recorded["end_reason"]) == (ARRAY[:length], "upstream_truncated"), length
+        assert (bytes(response.body), recorded["end_reason"]) == (ARRAY[:length], "upstream_truncated"), length
 
 
 @pytest.mark.gen_test
@@ -131,9 +131,9 @@ async def test_what_is_not_served_is_refused_in_googles_words(gemini):
         (f"/v1beta/models/{'m' * 2049}:generateContent", 400, "INVALID_ARGUMENT"),
     ):
         client = await gemini.client()
-        answer = await client.request("POST", BRIDGE + path, gemini.headers, BODY)
-        error = json.loads(answer.body)["error"]
-        assert (answer.status, error["code"], error["status"]) == (status, status, word), path
+        response = await client.request("POST", BRIDGE + path, gemini.headers, BODY)
+        error = json.loads(response.body)["error"]
+        assert (response.status, error["code"], error["status"]) == (status, status, word), path
     assert gemini.upstream.requests == []
 
 
@@ -153,8 +153,8 @@ async def test_a_key_that_google_refuses_in_its_body_is_followed_by_the_next(gem
     gemini.upstream.play(refusal + body)
     gemini.upstream.play(OK)
     client = await gemini.client()
-    answers = [await client.request("POST", CALL, gemini.headers, BODY) for _ in range(2)]
-    assert [answer.status for answer in answers] == [200, 200]
+    responses = [await client.request("POST", CALL, gemini.headers, BODY) for _ in range(2)]
+    assert [response.status for response in responses] == [200, 200]
     sent = [request.header("X-Goog-Api-Key")[0] for request in gemini.upstream.requests]
     assert sent == [KEY, "AIza-the-second", "AIza-the-second"]
 
@@ -164,8 +164,8 @@ async def test_a_bad_request_is_not_the_keys_fault_and_passes_unchanged(gemini):
     body = b'{"error": {"code": 400, "message": "contents is empty", "status": "INVALID_ARGUMENT"}}'
     gemini.upstream.play(b"HTTP/1.1 400 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     client = await gemini.client()
-    answer = await client.request("POST", CALL, gemini.headers, BODY)
-    assert (answer.status, bytes(answer.body), len(gemini.upstream.requests)) == (400, body, 1)
+    response = await client.request("POST", CALL, gemini.headers, BODY)
+    assert (response.status, bytes(response.body), len(gemini.upstream.requests)) == (400, body, 1)
 
 
 @pytest.mark.bridge(rate_limit=1)
@@ -174,7 +174,7 @@ async def test_a_refusal_by_a_limit_says_in_the_body_when_to_come_back(gemini):
     gemini.upstream.play(OK)
     client = await gemini.client()
     await client.request("POST", CALL, gemini.headers, BODY)
-    answer = await client.request("POST", CALL, gemini.headers, BODY)
-    (info,) = json.loads(answer.body)["error"]["details"]
-    assert (answer.status, info["@type"]) == (429, "type.googleapis.com/google.rpc.RetryInfo")
-    assert float(info["retryDelay"].removesuffix("s")) == int(answer.header("retry-after-ms")) / 1000
+    response = await client.request("POST", CALL, gemini.headers, BODY)
+    (info,) = json.loads(response.body)["error"]["details"]
+    assert (response.status, info["@type"]) == (429, "type.googleapis.com/google.rpc.RetryInfo")
+    assert float(info["retryDelay"].removesuffix("s")) == int(response.header("retry-after-ms")) / 1000

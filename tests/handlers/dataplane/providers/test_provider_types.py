@@ -61,10 +61,10 @@ async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types
         start=1,
     ):
         sent = conversation.request_body(stream=False)
-        answer = await client.request("POST", BRIDGE + path, token, sent)
+        response = await client.request("POST", BRIDGE + path, token, sent)
         assert len(types.upstream.requests) == calls, path
         request = types.upstream.requests[-1]
-        assert (answer.status, request.target, request.body) == (200, "/base" + target, sent), path
+        assert (response.status, request.target, request.body) == (200, "/base" + target, sent), path
         assert credentials(request) == [credential], path
         recorded, *_ = await types.ended(calls)
         named = (recorded["provider"], recorded["model"])
@@ -76,9 +76,9 @@ async def test_a_deployment_names_the_model_where_the_body_does_not(types):
     types.upstream.play(OK)
     client = await types.client()
     body = b'{"messages": [{"role": "user", "content": "Hello"}]}'
-    answer = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
+    response = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
     (recorded,) = await types.ended(1)
-    assert (answer.status, recorded["model"]) == (200, "my-gpt")
+    assert (response.status, recorded["model"]) == (200, "my-gpt")
 
 
 @pytest.mark.parametrize("name", ["copilot", "chatgpt"])
@@ -91,9 +91,9 @@ async def test_what_is_each_users_own_is_asked_with_their_own_credential_alone(t
     message = f"The provider {name} takes your own credential: send it, and the token in X-Coder-AI-Governance-Token."
     assert (refused.status, json.loads(refused.body)["message"]) == (400, message)
     own = {**types.own_key, "ChatGPT-Account-ID": "acct", "Content-Type": "application/json"}
-    answer = await client.request("POST", path, own, RESPONSES.request_body(stream=False))
+    response = await client.request("POST", path, own, RESPONSES.request_body(stream=False))
     (request,) = types.upstream.requests
-    assert (answer.status, request.target, credentials(request)) == (
+    assert (response.status, request.target, credentials(request)) == (
         200,
         "/base/responses",
         [("Authorization", "Bearer sk-own")],
@@ -122,9 +122,9 @@ async def test_a_token_in_the_query_is_refused_and_another_credential_there_stay
     client = await types.client()
     path = f"{BRIDGE}/azure/v1/models?api-version=1"
     refused = await client.request("GET", f"{path}&key={types.token}", types.headers)
-    answer = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
+    response = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
     (request,) = types.upstream.requests
-    assert (refused.status, answer.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
+    assert (refused.status, response.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
 
 
 @pytest.mark.gen_test
@@ -138,9 +138,9 @@ async def test_a_path_without_websockets_refuses_them_and_other_paths_are_unchan
         "/azure/openai/v1/../v1/responses": 400,
     }
 
-    async def ask(path):
+    async def send(path):
         client = await types.client()
         return (await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})).status
 
-    assert {path: await ask(path) for path in statuses} == statuses
+    assert {path: await send(path) for path in statuses} == statuses
     assert types.upstream.requests == []

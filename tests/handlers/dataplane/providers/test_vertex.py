@@ -45,10 +45,10 @@ async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_w
     vertex.upstream.play(OK)
     billed = vertex.headers | {"X-Goog-User-Project": "somebody-pays"}
     for calls, (version, sent) in enumerate({"": "/v1", "/v1": "/v1", "/v1beta1": "/v1beta1"}.items(), start=1):
-        answer = await call(vertex, version + GEMINI, headers=billed)
+        response = await call(vertex, version + GEMINI, headers=billed)
         assert len(vertex.upstream.requests) == calls, version
         request = vertex.upstream.requests[-1]
-        assert (answer.status, request.target, request.body) == (200, sent + GEMINI, BODY), version
+        assert (response.status, request.target, request.body) == (200, sent + GEMINI, BODY), version
         credential = (request.header("Authorization"), request.header("X-Goog-User-Project"))
         assert credential == (["Bearer ya29.token"], []), version
         recorded, *_ = await vertex.ended(calls)
@@ -67,9 +67,9 @@ async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex)
         (("rawPredict", OK, False), ("streamRawPredict", head + MESSAGES.stream, True)), start=1
     ):
         vertex.upstream.scripts = [[answered]]
-        answer = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
+        response = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
         recorded, *_ = await vertex.ended(calls)
-        got = (answer.status, recorded["model"], recorded["streaming"])
+        got = (response.status, recorded["model"], recorded["streaming"])
         assert got == (200, "claude-sonnet-4@20250514", streaming), method
         assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"], method
         assert recorded["end_reason"] == "completed", method
@@ -78,9 +78,9 @@ async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex)
 @pytest.mark.gen_test
 async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
     vertex.upstream.play(OK)
-    answer = await call(vertex, f"{OWN}/anthropic/models/count-tokens:rawPredict", b'{"model": "claude"}')
+    response = await call(vertex, f"{OWN}/anthropic/models/count-tokens:rawPredict", b'{"model": "claude"}')
     (recorded,) = await vertex.ended(1)
-    assert (answer.status, recorded["model"], recorded["end_reason"]) == (200, "claude", "completed")
+    assert (response.status, recorded["model"], recorded["end_reason"]) == (200, "claude", "completed")
 
 
 @pytest.mark.gen_test
@@ -111,9 +111,9 @@ async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(ver
             "The path cannot be served: it has an encoded segment that is empty, `.` or `..`.",
         ),
     ):
-        answer = await call(vertex, path)
-        error = json.loads(answer.body)["error"]
-        assert (answer.status, error["status"], error["message"]) == (status, words[status], message), path
+        response = await call(vertex, path)
+        error = json.loads(response.body)["error"]
+        assert (response.status, error["status"], error["message"]) == (status, words[status], message), path
     assert vertex.upstream.requests == []
 
 
@@ -123,9 +123,9 @@ async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(ver
 async def test_a_credential_that_has_ended_is_an_error_in_the_dialect_and_recorded(vertex, path):
     providers = vertex.bridge.providers
     providers["vertex"] = replace(providers["vertex"], authorizer=BearerAuthorizer(expired, lambda: 1e9))
-    answer = await call(vertex, path)
-    error = json.loads(answer.body)["error"]
-    assert (answer.status, error["message"]) == (502, f"vertex: {NO_TOKEN}.")
+    response = await call(vertex, path)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["message"]) == (502, f"vertex: {NO_TOKEN}.")
     assert error.get("status", error.get("type")) == ("UNAVAILABLE" if path is GEMINI else "api_error")
     (recorded,) = await vertex.ended(1)
     assert (recorded["end_reason"], vertex.upstream.requests) == ("upstream_unreachable", [])

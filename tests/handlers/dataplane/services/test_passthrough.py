@@ -28,11 +28,11 @@ async def test_a_body_goes_up_and_its_answer_comes_down_unchanged(running):
     running.upstream.play(JSON + b'Content-Length: 20\r\n\r\n{"input_tokens": 14}')
     body = b'{ "model":"m",\n"messages" : [] }'
     client = await running.client()
-    answer = await client.request("POST", f"{COUNT_TOKENS}?beta=true", running.headers, body)
+    response = await client.request("POST", f"{COUNT_TOKENS}?beta=true", running.headers, body)
     (request,) = running.upstream.requests
     assert (request.method, request.target, request.body) == ("POST", "/v1/messages/count_tokens?beta=true", body)
     assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
-    assert (answer.status, bytes(answer.body)) == (200, b'{"input_tokens": 14}')
+    assert (response.status, bytes(response.body)) == (200, b'{"input_tokens": 14}')
 
 
 @pytest.mark.gen_test
@@ -43,27 +43,27 @@ async def test_a_stream_passes_event_by_event(running):
     client = await running.client()
     path = "/api/v2/aibridge/openai/v1/responses/resp_1?stream=true"
     await client.send("GET", path, {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"})
-    answer = await client.head()
-    assert await client.piece(answer) == b"data: 1\n\n"
+    response = await client.head()
+    assert await client.piece(response) == b"data: 1\n\n"
     gate.set()
-    assert await client.piece(answer) == b"data: 2\n\n"
-    assert await client.piece(answer) == b""
-    assert (answer.whole, answer.header("Cache-Control")) == (True, "no-cache, no-transform")
+    assert await client.piece(response) == b"data: 2\n\n"
+    assert await client.piece(response) == b""
+    assert (response.whole, response.header("Cache-Control")) == (True, "no-cache, no-transform")
 
 
 @pytest.mark.gen_test
 async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     running.upstream.play(RESET)
     client = await running.client()
-    answer = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
+    response = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
     message = "anthropic: the provider closed the connection before its response was complete."
-    assert (answer.status, json.loads(answer.body)) == (
+    assert (response.status, json.loads(response.body)) == (
         502,
         {
             "type": "error",
             "error": {"type": "api_error", "message": message},
             "message": message,
-            "request_id": answer.header("Request-Id"),
+            "request_id": response.header("Request-Id"),
         },
     )
 
@@ -73,9 +73,9 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
 async def test_an_upstream_that_stays_silent_gives_504(running):
     running.upstream.play(asyncio.Event())
     client = await running.client()
-    answer = await client.request("GET", MODELS, running.headers)
+    response = await client.request("GET", MODELS, running.headers)
     message = "openai: the provider sent nothing for longer than the idle timeout."
-    assert (answer.status, json.loads(answer.body)["message"]) == (504, message)
+    assert (response.status, json.loads(response.body)["message"]) == (504, message)
 
 
 @pytest.mark.gen_test
@@ -85,11 +85,11 @@ async def test_a_body_that_was_cut_never_looks_complete(running):
         running.upstream.scripts = [[JSON + b'Content-Length: 99\r\n\r\n{"data":', gate, end]]
         client = await running.client()
         await client.send("GET", MODELS, running.headers)
-        answer = await client.head()
-        assert await client.piece(answer) == b'{"data":', end
+        response = await client.head()
+        assert await client.piece(response) == b'{"data":', end
         gate.set()
-        await client.rest(answer)
-        assert (bytes(answer.body), answer.whole) == (b'{"data":', False), end
+        await client.rest(response)
+        assert (bytes(response.body), response.whole) == (b'{"data":', False), end
 
 
 @pytest.mark.gen_test

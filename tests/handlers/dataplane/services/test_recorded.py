@@ -51,9 +51,9 @@ async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, tmp_pa
         "m",
     )
     gate.set()
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     (recorded,) = await running.ended(1)
-    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id") == str(operation.id)
+    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id") == str(operation.id)
     assert log.read_bytes() == b""
 
 
@@ -65,9 +65,9 @@ async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_
     (document,) = await documents(running)
     assert (document["status"], document["model"], "ended_at" in document) == ("in_flight", "m", False)
     gate.set()
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     (recorded,) = await running.ended(1)
-    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id") == str(document["_id"])
+    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id") == str(document["_id"])
 
 
 @pytest.mark.gen_test
@@ -98,8 +98,8 @@ async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(runnin
     running.upstream.play(STREAM, chunk(first), gate, chunk(MESSAGES.stream[len(first) :]) + LAST)
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    answer = await client.head()
-    assert await client.piece(answer) == first
+    response = await client.head()
+    assert await client.piece(response) == first
     assert await running.bridge.recorder.flush(5)
     (document,) = await documents(running)
     (usage,) = document["token_usages"]
@@ -110,7 +110,7 @@ async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(runnin
         1,
     )
     gate.set()
-    assert (await client.rest(answer)).body == MESSAGES.stream
+    assert (await client.rest(response)).body == MESSAGES.stream
     (recorded,) = await running.ended(1)
     assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", MESSAGES.tokens)
 

@@ -70,8 +70,8 @@ async def play(running, name):
     running.upstream.scripts[:] = [(head(content_type, body) + body,)]
     client = await running.client()
     path = PATHS[api][name not in STREAMS]
-    answer = await client.request("POST", f"{BRIDGE}/{path}", running.headers, BODY)
-    assert (answer.status, answer.body) == (200, body), name
+    response = await client.request("POST", f"{BRIDGE}/{path}", running.headers, BODY)
+    assert (response.status, response.body) == (200, body), name
 
 
 @pytest.mark.bridge(
@@ -103,8 +103,8 @@ async def test_of_a_stream_that_is_cut_the_text_is_recorded_that_came(running):
     begun = sse(delta(content="Ask ada@example"), delta(content=".com or"))
     running.upstream.play(head(EVENTS) + begun, CLOSE)
     client = await running.client()
-    answer = await client.request("POST", CHAT, running.headers, BODY)
-    assert answer.body == begun
+    response = await client.request("POST", CHAT, running.headers, BODY)
+    assert response.body == begun
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
     assert recorded["response"] == {"text": "Ask [redacted] or", "metadata": {"recording": "redacted"}}

@@ -26,8 +26,8 @@ def play(running, body=b"{}"):
 async def respond(running, headers, body=RESPONSES.body, path="/responses"):
     play(running, body)
     client = await running.client()
-    answer = await client.request("POST", OPENAI + path, headers, RESPONSES.request_body(stream=False))
-    assert answer.status == 200
+    response = await client.request("POST", OPENAI + path, headers, RESPONSES.request_body(stream=False))
+    assert response.status == 200
     play(running)
 
 
@@ -65,8 +65,8 @@ async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(
     ]
     client = await running.client()
     sent = other | {"X-Request-Id": ID}
-    answer = await client.request("POST", OPENAI + "/responses", sent, RESPONSES.request_body(stream=False))
-    assert answer.status == 200
+    response = await client.request("POST", OPENAI + "/responses", sent, RESPONSES.request_body(stream=False))
+    assert response.status == 200
     await running.ended(1)
     play(running)
     assert await statuses(running, other, ("GET", f"/responses/{ID}"), ("GET", "/responses/resp_other")) == [404, 200]
@@ -85,8 +85,8 @@ async def test_an_id_of_another_provider_or_of_none_gives_access_to_nothing(runn
     await respond(running, running.headers)
     await running.ended(1)
     client = await running.client()
-    answer = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
-    assert (answer.status, json.loads(answer.body)["message"]) == (404, ownership.NOT_YOURS)
+    response = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
+    assert (response.status, json.loads(response.body)["message"]) == (404, ownership.NOT_YOURS)
     paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
     assert await statuses(running, running.headers, *paths) == [404] * 3
     assert len(running.upstream.requests) == 1

@@ -38,10 +38,10 @@ async def call(running, body=BODY):
 @pytest.mark.gen_test
 async def test_a_stream_whose_client_did_not_ask_has_its_tokens_recorded(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
-    answer = await call(running)
+    response = await call(running)
     assert running.upstream.requests[0].body == ASKING
-    assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True)
-    assert answer.body != CHAT.stream
+    assert (response.body, response.whole) == (without_usage(CHAT.stream), True)
+    assert response.body != CHAT.stream
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", CHAT.tokens)
 
@@ -51,16 +51,16 @@ async def test_the_usage_is_hidden_however_the_provider_cuts_its_stream(running)
     for size in (1, 7, 100):
         pieces = [CHAT.stream[at : at + size] for at in range(0, len(CHAT.stream), size)]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, pieces), LAST]]
-        answer = await call(running)
-        assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True), size
+        response = await call(running)
+        assert (response.body, response.whole) == (without_usage(CHAT.stream), True), size
 
 
 @pytest.mark.gen_test
 async def test_a_stream_with_a_length_is_sent_without_one_as_it_gets_shorter(running):
     running.upstream.play(EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(CHAT.stream) + CHAT.stream)
-    answer = await call(running)
-    assert answer.header("Content-Length") is None
-    assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True)
+    response = await call(running)
+    assert response.header("Content-Length") is None
+    assert (response.body, response.whole) == (without_usage(CHAT.stream), True)
 
 
 @pytest.mark.gen_test
@@ -75,8 +75,8 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_rememb
     running.upstream.play(refusal(UNKNOWN, status))
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     for _ in range(2):
-        answer = await call(running)
-        assert (answer.status, answer.body) == (200, CHAT.stream)
+        response = await call(running)
+        assert (response.status, response.body) == (200, CHAT.stream)
     assert [request.body for request in running.upstream.requests] == [ASKING, BODY, BODY]
     assert [one["end_reason"] for one in await running.ended(2)] == ["completed"] * 2
 
@@ -84,8 +84,8 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_rememb
 @pytest.mark.gen_test
 async def test_a_400_for_another_reason_is_passed_on_and_nothing_is_asked_again(running):
     running.upstream.play(refusal(OTHER))
-    answer = await call(running)
-    assert (answer.status, answer.body) == (400, OTHER)
+    response = await call(running)
+    assert (response.status, response.body) == (400, OTHER)
     assert len(running.upstream.requests) == 1
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "max_tokens is too large"
@@ -97,28 +97,28 @@ async def test_a_400_that_is_cut_reaches_the_client_as_far_as_it_came(running):
     running.upstream.play(head + OTHER, CLOSE)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, BODY)
-    answer = await client.head()
-    await client.rest(answer)
-    assert (answer.status, answer.body, answer.whole) == (400, OTHER, False)
+    response = await client.head()
+    await client.rest(response)
+    assert (response.status, response.body, response.whole) == (400, OTHER, False)
 
 
 @pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
 @pytest.mark.gen_test
 async def test_with_as_asked_every_byte_stays_as_it_is(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
-    answer = await call(running)
-    assert (running.upstream.requests[0].body, answer.body) == (BODY, CHAT.stream)
+    response = await call(running)
+    assert (running.upstream.requests[0].body, response.body) == (BODY, CHAT.stream)
 
 
 @pytest.mark.gen_test
 async def test_a_client_that_asked_sees_the_usage_and_a_blocking_call_stays_as_it_is(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
-    asked = CHAT.request_body(stream=True)
-    assert (await call(running, asked)).body == CHAT.stream
+    requested = CHAT.request_body(stream=True)
+    assert (await call(running, requested)).body == CHAT.stream
     blocking = json.dumps({"model": "m", "messages": []}).encode()
     assert (await call(running, blocking)).body == CHAT.body
-    assert [request.body for request in running.upstream.requests] == [asked, blocking]
+    assert [request.body for request in running.upstream.requests] == [requested, blocking]
 
 
 def test_only_streams_of_chat_completions_are_asked():

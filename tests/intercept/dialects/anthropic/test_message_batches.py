@@ -10,8 +10,8 @@ from intercept.records import TokenUsage
 
 
 def line(custom_id="a", kind="succeeded", **message):
-    told = {"id": "msg_1", "model": "m", "usage": {"input_tokens": 3, "output_tokens": 4}} | message
-    return json.dumps({"custom_id": custom_id, "result": {"type": kind, "message": told}}).encode()
+    result = {"id": "msg_1", "model": "m", "usage": {"input_tokens": 3, "output_tokens": 4}} | message
+    return json.dumps({"custom_id": custom_id, "result": {"type": kind, "message": result}}).encode()
 
 
 def result(custom_id="a"):

@@ -41,8 +41,8 @@ def start(index, **tool):
     return event("contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool}})
 
 
-def delta(index, **told):
-    return event("contentBlockDelta", {"contentBlockIndex": index, "delta": told, "p": "abc"})
+def delta(index, **result):
+    return event("contentBlockDelta", {"contentBlockIndex": index, "delta": result, "p": "abc"})
 
 
 def stop(index):
@@ -95,8 +95,12 @@ def test_a_body_is_read():
         {"toolUse": {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Zürich"}}},
         {"toolUse": {"toolUseId": "srvtoolu_1", "name": "search", "input": {}, "type": "server_tool_use"}},
     ]
-    told = {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use", "usage": USAGE}
-    body = json.dumps(told, ensure_ascii=False).encode()
+    result = {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": "tool_use",
+        "usage": USAGE,
+    }
+    body = json.dumps(result, ensure_ascii=False).encode()
     for at in range(len(body) + 1):
         assert malformed_responses.read(body_reader(), body, at) == WHOLE
     assert malformed_responses.read(body_reader(), body[:-1]) == Reading()

@@ -47,9 +47,9 @@ def test_a_broken_stream_is_an_error_and_the_last_event():
     broken[-1] ^= 1
     first, last = events.feed(good + bytes(broken) + good)
     assert first == Event(b"{}", "a")
-    told = json.loads(last.data)
-    assert told["error"]["type"] == "broken_event_stream"
-    assert told["error"]["message"].startswith("the checksum of a message is ")
+    result = json.loads(last.data)
+    assert result["error"]["type"] == "broken_event_stream"
+    assert result["error"]["message"].startswith("the checksum of a message is ")
     assert events.feed(good) == []
 
 

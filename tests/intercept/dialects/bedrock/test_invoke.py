@@ -92,10 +92,10 @@ NOVAS_TOKENS = TokenUsage(
 def with_type(event):
     """The data of an event with its name as the type, as Bedrock's chunks have no names."""
     try:
-        told = json.loads(event.data)
+        result = json.loads(event.data)
     except ValueError:
         return event.data
-    return {"type": event.name} | told if isinstance(told, dict) else event.data
+    return {"type": event.name} | result if isinstance(result, dict) else event.data
 
 
 @pytest.mark.parametrize("conversation", CLAUDES)

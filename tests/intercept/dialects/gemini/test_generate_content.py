@@ -84,7 +84,7 @@ FRAMINGS = {
     "events": (stream_reader, SSE, reading(source=Source.PARTIAL, args=ARGS, open_ended=True)),
     "array": (body_reader, ARRAY, reading(source=Source.PROVIDER, args=ARGS, complete=True)),
 }
-each_framing = pytest.mark.parametrize(("reader", "body", "told"), FRAMINGS.values(), ids=FRAMINGS)
+each_framing = pytest.mark.parametrize(("reader", "body", "result"), FRAMINGS.values(), ids=FRAMINGS)
 
 
 def read(reader, body, cuts=()):
@@ -94,44 +94,44 @@ def read(reader, body, cuts=()):
     return made.result()
 
 
-def events(*told):
-    return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in told)
+def events(*result):
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in result)
 
 
 @each_framing
-def test_a_stream_reads_the_same_cut_at_every_byte(reader, body, told):
+def test_a_stream_reads_the_same_cut_at_every_byte(reader, body, result):
     for at in range(len(body) + 1):
-        assert read(reader, body, [at]) == told
-    assert read(reader, body, range(1, len(body))) == told
+        assert read(reader, body, [at]) == result
+    assert read(reader, body, range(1, len(body))) == result
 
 
 @each_framing
 @settings(max_examples=50)
 @given(data=st.data())
-def test_a_stream_reads_the_same_wherever_it_is_cut_and_asked(reader, body, told, data):
+def test_a_stream_reads_the_same_wherever_it_is_cut_and_asked(reader, body, result, data):
     cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))
-    asked = reader()
+    requested = reader()
     for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
-        asked.feed(body[start:end])
-        asked.result()
-    assert asked.result() == told
+        requested.feed(body[start:end])
+        requested.result()
+    assert requested.result() == result
 
 
 def test_a_body_reads_the_same_cut_at_every_byte():
-    told = read(body_reader, BODY)
-    assert (told.complete, told.open_ended, told.response_id) == (True, False, "QHiL")
-    assert told.model_thoughts == reading(source=Source.PROVIDER, args="").model_thoughts
-    assert [json.loads(tool.input or "null") for tool in told.tool_usages] == [{"city": "Zürich"}, None]
-    assert told.token_usages == (usage(**TOKENS),)
+    result = read(body_reader, BODY)
+    assert (result.complete, result.open_ended, result.response_id) == (True, False, "QHiL")
+    assert result.model_thoughts == reading(source=Source.PROVIDER, args="").model_thoughts
+    assert [json.loads(tool.input or "null") for tool in result.tool_usages] == [{"city": "Zürich"}, None]
+    assert result.token_usages == (usage(**TOKENS),)
     for at in range(len(BODY)):
-        assert read(body_reader, BODY, [at]) == told
+        assert read(body_reader, BODY, [at]) == result
         assert not read(body_reader, BODY[:at]).complete
 
 
 @for_each("end", range(len(ARRAY) - 2))
 def test_an_array_that_is_cut_is_not_complete(end):
-    told = read(body_reader, ARRAY[:end])
-    assert (told.complete, told.open_ended) == (False, False)
+    result = read(body_reader, ARRAY[:end])
+    assert (result.complete, result.open_ended) == (False, False)
 
 
 def test_a_stream_without_a_reason_to_finish_is_not_over():
@@ -152,21 +152,21 @@ def test_a_stream_without_a_reason_to_finish_is_not_over():
     ],
 )
 def test_tokens_are_disjoint_and_none_is_made_up(counts, read_as):
-    told = tokens(counts)
-    assert (told and (told.input_tokens, told.output_tokens, told.cache_read_input_tokens)) == read_as
+    result = tokens(counts)
+    assert (result and (result.input_tokens, result.output_tokens, result.cache_read_input_tokens)) == read_as
 
 
 def test_each_usage_replaces_the_one_before_unless_it_has_no_count():
     last = {"promptTokenCount": 7, "totalTokenCount": 7}
     stream = events(chunk(usage=USAGE), chunk(usage=last), chunk(usage={"trafficType": "ON_DEMAND"}))
-    (told,) = read(stream_reader, stream).token_usages
-    assert (told.input_tokens, told.output_tokens, told.cache_read_input_tokens, told.usage) == (7, 0, 0, last)
+    (result,) = read(stream_reader, stream).token_usages
+    assert (result.input_tokens, result.output_tokens, result.cache_read_input_tokens, result.usage) == (7, 0, 0, last)
 
 
 def test_only_the_first_candidate_is_recorded():
     second = {"index": 1, "finishReason": "STOP", "content": {"parts": [{"functionCall": {"name": "other"}}]}}
-    told = read(stream_reader, events({"candidates": [second]}))
-    assert (told.tool_usages, told.open_ended) == ((), False)
+    result = read(stream_reader, events({"candidates": [second]}))
+    assert (result.tool_usages, result.open_ended) == ((), False)
 
 
 def test_a_prompt_that_was_blocked_is_an_answer():
@@ -187,7 +187,7 @@ STREAMED_CALL = (
 
 
 @pytest.mark.parametrize(
-    ("told", "inputs"),
+    ("result", "inputs"),
     [
         (STREAMED_CALL, ['{"city":"Boston","days":3}', "{}"]),
         (STREAMED_CALL[:2], ['{"city":"Bos"}']),
@@ -195,9 +195,9 @@ STREAMED_CALL = (
     ],
     ids=["whole", "cut", "without an end"],
 )
-def test_arguments_that_are_streamed_are_put_together(told, inputs):
+def test_arguments_that_are_streamed_are_put_together(result, inputs):
     made = stream_reader()
-    for each in told:
+    for each in result:
         made.feed(events(each))
         made.result()
     tools = made.result().tool_usages

@@ -24,8 +24,8 @@ CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_detail
 
 
 def line(custom_id="a", status=200, **body):
-    told = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m", "usage": CHAT_USAGE} | body
-    response = {"status_code": status, "request_id": "req_1", "body": told}
+    result = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m", "usage": CHAT_USAGE} | body
+    response = {"status_code": status, "request_id": "req_1", "body": result}
     return json.dumps({"id": "batch_req_1", "custom_id": custom_id, "response": response, "error": None}).encode()
 
 
@@ -45,8 +45,8 @@ def test_the_output_is_the_same_however_it_is_cut(size, ends):
 
 def test_a_response_without_an_id_is_named_by_its_request():
     usage = {"prompt_tokens": 8, "total_tokens": 8}
-    told = read_line(line(id="", usage=usage))
-    assert told == BatchResult("a", "m", TokenUsage(provider_response_id="req_1", input_tokens=8, usage=usage))
+    result = read_line(line(id="", usage=usage))
+    assert result == BatchResult("a", "m", TokenUsage(provider_response_id="req_1", input_tokens=8, usage=usage))
 
 
 @pytest.mark.parametrize("body", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}, {"model": 7}])

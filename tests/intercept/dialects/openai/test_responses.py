@@ -37,7 +37,7 @@ def call(number, **fields):
 
 
 @for_each(
-    ("told", "prompt"),
+    ("text", "prompt"),
     [
         ("Hi", "Hi"),
         ("", None),
@@ -60,8 +60,8 @@ def call(number, **fields):
         (None, None),
     ],
 )
-def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(told, prompt):
-    assert plain(parse_request(request(input=told))) == RequestSummary(
+def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(text, prompt):
+    assert plain(parse_request(request(input=text))) == RequestSummary(
         model="m", user_prompt=prompt and UserPrompt(prompt=prompt)
     )
 
@@ -77,8 +77,8 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tol
     ],
 )
 def test_an_output_at_the_end_answers_a_tool_call(item, answered):
-    told = [{"type": "function_call_output", "call_id": "earlier"}, item]
-    assert plain(parse_request(request(input=told))) == RequestSummary(model="m", answered_tool_call_id=answered)
+    result = [{"type": "function_call_output", "call_id": "earlier"}, item]
+    assert plain(parse_request(request(input=result))) == RequestSummary(model="m", answered_tool_call_id=answered)
 
 
 @given(

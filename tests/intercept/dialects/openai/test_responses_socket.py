@@ -100,16 +100,16 @@ def test_events_of_nobody_belong_to_no_call():
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30))
 def test_each_call_gets_its_own_events_and_one_end(steps):
     """Each step asks for a response in a lane, or lets the oldest of that lane be made and end."""
-    lanes, asked, ended = Lanes(), defaultdict(list), []
+    lanes, requested, ended = Lanes(), defaultdict(list), []
     for number, (lane, asks) in enumerate(steps):
-        if asks or not asked[lane]:
+        if asks or not requested[lane]:
             lanes.begin(lane, number)
-            asked[lane].append(number)
+            requested[lane].append(number)
         else:
-            oldest = asked[lane].pop(0)
+            oldest = requested[lane].pop(0)
             assert receive(lanes, event("response.created", f"r{oldest}", lane)) == (oldest, False)
             assert receive(lanes, event("response.output_text.delta", lane=lane)) == (oldest, False)
             assert receive(lanes, event("response.completed", f"r{oldest}", lane)) == (oldest, True)
             ended.append(oldest)
-    assert sorted(lanes.calls) == sorted(number for lane in asked.values() for number in lane)
+    assert sorted(lanes.calls) == sorted(number for lane in requested.values() for number in lane)
     assert len(ended) == len(set(ended))

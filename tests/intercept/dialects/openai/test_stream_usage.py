@@ -153,8 +153,8 @@ def test_after_a_splice_the_request_asks_and_all_else_is_as_it_was(body: bytes) 
     assert {key: bytes(value) for key, value in after.items() if key != "stream_options"} == {
         key: bytes(value) for key, value in before.items() if key != "stream_options"
     }
-    asked = json.loads(options or b"null") or {}
-    assert json.loads(bytes(after["stream_options"])) == asked | {"include_usage": True}
+    requested = json.loads(options or b"null") or {}
+    assert json.loads(bytes(after["stream_options"])) == requested | {"include_usage": True}
     assert replaced_in(body, changed) in {b"", b"null", b"fals"}  # of `false` the last letter stays, as in `true`
 
 

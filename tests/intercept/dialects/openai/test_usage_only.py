@@ -10,8 +10,8 @@ from intercept.records import ProviderError, Reading, TokenUsage
 USAGE = {"prompt_tokens": 8, "total_tokens": 8}
 
 
-def usage(**told):
-    return TokenUsage(provider_response_id="", **told)
+def usage(**result):
+    return TokenUsage(provider_response_id="", **result)
 
 
 def read(*chunks, reader=body_reader):
@@ -30,7 +30,7 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("result", "expected"),
     [
         (USAGE, usage(input_tokens=8, usage=USAGE)),
         ({"input_tokens": 3, "output_tokens": 4}, usage(input_tokens=3, output_tokens=4, usage={"input_tokens": 3, "output_tokens": 4})),
@@ -39,8 +39,8 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
         ({}, None),
     ],
 )  # fmt: skip
-def test_the_tokens_are_those_of_each_vendors_usage(told, expected):
-    assert tokens(told) == expected
+def test_the_tokens_are_those_of_each_vendors_usage(result, expected):
+    assert tokens(result) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_the_tokens_are_those_of_each_vendors_usage(told, expected):
 )
 def test_coheres_usage_stands_in_its_meta(meta, input_tokens, kept):
     reading = read(json.dumps({"id": "r", "results": [], "meta": meta}).encode())
-    told = TokenUsage(provider_response_id="r", input_tokens=input_tokens, usage=kept)
-    assert reading == Reading(response_id="r", complete=True, token_usages=(told,))
+    result = TokenUsage(provider_response_id="r", input_tokens=input_tokens, usage=kept)
+    assert reading == Reading(response_id="r", complete=True, token_usages=(result,))
 
 
 @pytest.mark.parametrize("size", [1, 1000, 10**9])
@@ -89,6 +89,6 @@ def test_the_last_event_of_a_stream_has_its_usage(kind):
     events = [{"type": "x.delta", "delta": "a"}, {"type": kind, "usage": {"input_tokens": 3, "output_tokens": 4}}]
     text = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
     reading = read(text, reader=stream_reader)
-    told = usage(input_tokens=3, output_tokens=4, usage=events[1]["usage"])
-    assert reading == Reading(complete=True, token_usages=(told,))
+    result = usage(input_tokens=3, output_tokens=4, usage=events[1]["usage"])
+    assert reading == Reading(complete=True, token_usages=(result,))
     assert not read(text[: text.index(b"\n\n") + 2], reader=stream_reader).complete

@@ -88,9 +88,12 @@ async def test_codes_end(programs, clock, ada):
     codes = await programs.begin("program", "192.0.2.1")
     clock.now += timedelta(seconds=DEVICE_SECONDS)
     assert (await refusal(programs.fetch(codes.device_code)))[0] is PollError.EXPIRED_TOKEN
-    for asked in (programs.look_up(codes.user_code), programs.answer(codes.user_code, allow=True, author=Author(ada))):
+    for requested in (
+        programs.look_up(codes.user_code),
+        programs.answer(codes.user_code, allow=True, author=Author(ada)),
+    ):
         with pytest.raises(UnknownIdentityError):
-            await asked
+            await requested
     assert (await refusal(programs.fetch("nonsense")))[0] is PollError.EXPIRED_TOKEN
 
 

@@ -64,11 +64,11 @@ async def test_the_last_use_of_a_token_is_known_with_its_client(uses, clock):
 
 @pytest.mark.gen_test
 async def test_a_token_that_is_used_all_the_time_is_noted_now_and_then(uses, clock):
-    asked = []
+    requested = []
     for _ in range(4 * int(NOTE_SECONDS)):
-        uses.note(identity(), lambda: asked.append(clock.seconds) or CODEX)
+        uses.note(identity(), lambda: requested.append(clock.seconds) or CODEX)
         clock.seconds += 0.5
-    assert asked == [0.0, NOTE_SECONDS]
+    assert requested == [0.0, NOTE_SECONDS]
 
 
 @pytest.mark.gen_test

@@ -200,6 +200,6 @@ async def test_views_are_found_by_indexes_alone(views, database, identities):
     await database.prepare(retention=None)
     _, grace, _ = await people_of(identities)
     await save(views, grace)
-    told = await database.views.find(_seen_by(grace.user)).collation(ANY_CASE).explain()
-    assert set(re.findall(r"'indexName': '(\w+)'", str(told))) == {"name_of_user", "shared"}
-    assert "COLLSCAN" not in str(told)
+    result = await database.views.find(_seen_by(grace.user)).collation(ANY_CASE).explain()
+    assert set(re.findall(r"'indexName': '(\w+)'", str(result))) == {"name_of_user", "shared"}
+    assert "COLLSCAN" not in str(result)

@@ -222,13 +222,13 @@ class Server:
             outcome = self.register.write(changes, self.name)
             self.outcome = outcome._replace(seen=seen if early else self.register.seen(changes))
 
-    def finish(self, *, written=True, told=True):
+    def finish(self, *, written=True, answered=True):
         if self.flights:
             if written:
                 self.write()
             round_, changes, _, snapshot = self.flights.pop(0)
             outcome, self.outcome = self.outcome or Outcome(), None
-            if told:
+            if answered:
                 if round_.names:
                     self.clock.note(DatabaseTime(snapshot.now, snapshot.clock, snapshot.read_at))
                 round_.settle(outcome)

@@ -98,15 +98,15 @@ class Cut:
 
     async def snapshot(self, names):
         """What time it is can be known without the database."""
-        told = self.clock.read()
-        return Snapshot({}, *told) if told is not None and not names else await self.read(names)
+        result = self.clock.read()
+        return Snapshot({}, *result) if result is not None and not names else await self.read(names)
 
     def __getattr__(self, name):
-        async def ask(*_):
+        async def send(*_):
             self.asked += 1
             raise DatabaseUnavailableError("it is cut off")
 
-        return ask
+        return send
 
 
 def cut_off(server):

@@ -56,7 +56,7 @@ class Traffic:
     def note(self, limits, began):
         now, limit = self.register.now, limits[1]
         self.admitted[limit.key].append((began, now))
-        assert sum(asked > now - WINDOW_MS for asked, _ in self.admitted[limit.key]) <= limit.maximum
+        assert sum(requested > now - WINDOW_MS for requested, _ in self.admitted[limit.key]) <= limit.maximum
         self.waits.append(now - began)
 
     def pass_(self, ms):

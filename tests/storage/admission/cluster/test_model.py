@@ -55,7 +55,7 @@ class Cluster(RuleBasedStateMachine):
             if limit.kind is Kind.RATE:
                 admitted = self.admitted[limit.key]
                 admitted.append((sent_at, now))
-                assert sum(asked > now - self.window_ms for asked, _ in admitted) <= limit.maximum
+                assert sum(requested > now - self.window_ms for requested, _ in admitted) <= limit.maximum
 
     def start(self, server, number, which):
         sent_at = self.register.now
@@ -89,7 +89,7 @@ class Cluster(RuleBasedStateMachine):
         if fate == "hangs" and one.flights:
             return
         if one.cut or one.standing.state is State.ALONE:
-            one.finish(written=False, told=False)
+            one.finish(written=False, answered=False)
             return
         if not one.flights:
             one.read()
@@ -99,7 +99,7 @@ class Cluster(RuleBasedStateMachine):
         if fate == "late write" and one.flights:
             self.late.append((deepcopy(one.flights[0][1]), one.name))
         if fate != "slow":
-            one.finish(written=fate in {"ok", "lost answer"}, told=fate == "ok")
+            one.finish(written=fate in {"ok", "lost answer"}, answered=fate == "ok")
 
     @precondition(lambda self: self.late)
     @rule()

@@ -214,11 +214,11 @@ async def test_a_session_of_the_same_name_is_another_one_for_another_user(databa
 
 @pytest.mark.gen_test
 async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
-    answer = Call(2, root=1)
-    await write(database, answer.start, answer.end())
+    response = Call(2, root=1)
+    await write(database, response.start, response.end())
     assert await sessions.add_pending() == 0
     assert await read_sessions(database) == {}
-    await write(database, answer.link)
+    await write(database, response.link)
     assert await sessions.add_pending() == 1
     await has_grouped_all(database)
     # Its root ends later.

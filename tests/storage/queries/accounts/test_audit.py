@@ -47,8 +47,8 @@ async def test_entries_of_a_time_an_action_and_a_user_are_found(identities, audi
     changed = {"at": later, "action": Action.USER_CHANGED.value, "actor": ada_named}
     await database.audit.update_one({"subject.username": "grace"}, {"$set": changed})
 
-    async def found(**asked):
-        return [entry["subject"]["username"] for entry in await audit.page(AuditQuery(**asked), limit=9)]
+    async def found(**requested):
+        return [entry["subject"]["username"] for entry in await audit.page(AuditQuery(**requested), limit=9)]
 
     assert await found() == ["grace", "ada"]
     assert await found(start=later) == ["grace"]

@@ -176,7 +176,7 @@ def test_every_group_is_what_its_calls_add_up_to(
             compare=True,
             visible_to=visible_to,
         )
-        answer = await Grouped(database).read(query)
+        response = await Grouped(database).read(query)
         selection = query.selection
         before = query.previous
         groups, points, earlier, total = {}, {}, {}, {}
@@ -190,20 +190,20 @@ def test_every_group_is_what_its_calls_add_up_to(
                 if query.start <= at < query.end:
                     add(groups.setdefault(key, {}), totals)
                     add(points.setdefault((key, floor(period, at, zone)), {}), totals)
-        assert nonzero(answer.total.total) == nonzero(total)
+        assert nonzero(response.total.total) == nonzero(total)
         if not query.by:
             return
-        assert answer.count == len(groups)
-        assert {one.key: nonzero(one.total) for one in answer.groups} == {k: nonzero(v) for k, v in groups.items()}
+        assert response.count == len(groups)
+        assert {one.key: nonzero(one.total) for one in response.groups} == {k: nonzero(v) for k, v in groups.items()}
         most = partial(measured, order, priced=bool(total.get("cost")))
-        found = [most(one.total, one.previous) for one in answer.groups]
+        found = [most(one.total, one.previous) for one in response.groups]
         assert found == sorted((most(one, earlier.get(key)) for key, one in groups.items()), reverse=True)
         pages = [await Grouped(database).read(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)]
-        assert [one.key for page in pages for one in page.groups] == [one.key for one in answer.groups]
-        for one in answer.groups:
+        assert [one.key for page in pages for one in page.groups] == [one.key for one in response.groups]
+        for one in response.groups:
             assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
         if period is not Period.ALL:
-            found = {(one.key, at): one.points[at]["interceptions"] for one in answer.groups for at in one.points}
+            found = {(one.key, at): one.points[at]["interceptions"] for one in response.groups for at in one.points}
             assert found == {place: totals["interceptions"] for place, totals in points.items()}
 
     io_loop.run_sync(compare, timeout=60)
@@ -235,9 +235,9 @@ async def test_groups_are_sorted_by_what_changed_and_by_the_cache(database):
     ):  # totals have the first, records the second
         orders = {}
         for order in (Order.CHANGE, Order.CACHE):
-            answer = await Grouped(database).read(replace(one_day, order=order, conditions=conditions))
-            assert answer.count == 4
-            orders[order] = [group.key[0] for group in answer.groups]
+            response = await Grouped(database).read(replace(one_day, order=order, conditions=conditions))
+            assert response.count == 4
+            orders[order] = [group.key[0] for group in response.groups]
         assert orders == {
             Order.CHANGE: ["new", "more", "less", "nothing"],
             Order.CACHE: ["less", "more", "new", "nothing"],
@@ -252,9 +252,9 @@ async def test_the_slowest_groups_come_first(database):
         ends=[{"took": 5}, {"took": 50}, {"took": 2}],
     )
     for names in (("model",), ("model", "end_reason")):
-        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(*names), order=Order.P95, limit=2))
-        assert [group.key[0] for group in answer.groups] == ["b", "a"]
-        assert answer.count == 3
+        response = await Grouped(database).read(replace(THREE_DAYS, by=by(*names), order=Order.P95, limit=2))
+        assert [group.key[0] for group in response.groups] == ["b", "a"]
+        assert response.count == 3
 
 
 @pytest.mark.gen_test
@@ -271,9 +271,9 @@ async def test_tools_tags_errors_and_agents_are_told_by_records_without_details(
     await database.rollups.update_one({"_id": "counting"}, {"$unset": {"details": ""}})
     found = {}
     for name in ("tool", "tag.project", "error_type", "http_status", "agent"):
-        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(name)))
-        found[name] = {group.key[0]: group.total["interceptions"] for group in answer.groups}
-        assert answer.total.total["interceptions"] == 3
+        response = await Grouped(database).read(replace(THREE_DAYS, by=by(name)))
+        found[name] = {group.key[0]: group.total["interceptions"] for group in response.groups}
+        assert response.total.total["interceptions"] == 3
     status = found.pop("http_status")
     assert (status[200], status[529]) == (2, 1)
     assert found == {
@@ -290,10 +290,10 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
     loss = {"lost_tokens": 30, "lost": 0.25, "cause": "evicted"}
     await database.interceptions.update_many({"model": "a"}, {"$set": {"cache_loss": loss}})
     for names in (("model",), ("model", "streaming")):
-        answer = await Grouped(database).read(replace(THREE_DAYS, by=by(*names)))
-        lost = {group.key[0]: (group.total.get("lost_tokens"), group.total.get("lost")) for group in answer.groups}
+        response = await Grouped(database).read(replace(THREE_DAYS, by=by(*names)))
+        lost = {group.key[0]: (group.total.get("lost_tokens"), group.total.get("lost")) for group in response.groups}
         assert lost == {"a": (60, 0.5), "b": (None, None)}
-        assert answer.total.total["lost_tokens"] == 60
+        assert response.total.total["lost_tokens"] == 60
     mine = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
     assert mine.total.total["lost_tokens"] == 30
 
@@ -302,8 +302,8 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
 async def test_calls_of_others_are_nobodys_to_see(database):
     await count(database, Call(1), Call(2, initiator=BOB))
     hidden = replace(THREE_DAYS, by=(MODEL,), conditions={"initiator_id": ADA}, visible_to=BOB, compare=True)
-    answer = await Grouped(database).read(hidden)
-    assert (answer.count, answer.groups, answer.total.total) == (0, [], {})
+    response = await Grouped(database).read(hidden)
+    assert (response.count, response.groups, response.total.total) == (0, [], {})
 
 
 @pytest.mark.gen_test
@@ -315,8 +315,8 @@ async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
     by_end = replace(THREE_DAYS, by=by("agent"))
     assert (await Grouped(database).read(by_end)).total.total["interceptions"] == 3
     await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})
-    answer = await Grouped(database).read(by_end)
-    assert (answer.recorded_since, answer.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
+    response = await Grouped(database).read(by_end)
+    assert (response.recorded_since, response.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
 
 
 @pytest.mark.gen_test
@@ -327,8 +327,8 @@ async def test_before_calls_were_counted_by_token_records_tell(database):
     assert plan(by_token).breakdown == "token"
     assert plan(by_token, Since(by_token=since)) is None
     await database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": since}}, upsert=True)
-    answer = await Grouped(database).read(by_token)
-    assert [group.key for group in answer.groups] == [("abcdefghij",)]
+    response = await Grouped(database).read(by_token)
+    assert [group.key for group in response.groups] == [("abcdefghij",)]
 
 
 @pytest.mark.gen_test
@@ -346,16 +346,16 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     refusals = replace(THREE_DAYS, of=Subject.REFUSALS, period=Period.DAY)
 
     async def numbers(query):
-        answer = await Grouped(database).read(query)
-        assert all(one.points == {MIDNIGHT: one.total} for one in answer.groups)
-        return {one.key: one.total["refusals"] for one in answer.groups}, answer.total.total["refusals"]
+        response = await Grouped(database).read(query)
+        assert all(one.points == {MIDNIGHT: one.total} for one in response.groups)
+        return {one.key: one.total["refusals"] for one in response.groups}, response.total.total["refusals"]
 
     by_rule = replace(refusals, by=by("rule", "user"))
     assert await numbers(by_rule) == ({("rate", ADA): 3, ("rate", BOB): 1, ("concurrency", ADA): 2}, 6)
     assert await numbers(replace(by_rule, conditions={"rule": "rate"}, visible_to=BOB)) == ({("rate", BOB): 1}, 1)
     part = replace(by_rule, start=at, period=Period.HOUR, zone=ZoneInfo("Europe/Berlin"), by=by("rule"))
-    answer = await Grouped(database).read(part)
-    assert [(one.key, one.points) for one in answer.groups] == [
+    response = await Grouped(database).read(part)
+    assert [(one.key, one.points) for one in response.groups] == [
         (("rate",), {at: {"refusals": 4}}),
         (("concurrency",), {at: {"refusals": 2}}),
     ]
@@ -378,9 +378,9 @@ async def test_sessions_are_added_up_by_when_they_started(database):
         {"_id": UUID(int=n), **session, "initiator_id": user, "models": models[n]} for n, user in enumerate([ADA, BOB])
     )
     sessions = replace(THREE_DAYS, of=Subject.SESSIONS, by=(MODEL,), order=Order.TOKENS)
-    answer = await Grouped(database).read(sessions)
-    found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in answer.groups}
-    assert (found, answer.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)
+    response = await Grouped(database).read(sessions)
+    found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in response.groups}
+    assert (found, response.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)
     cached = {"$set": {"cache_read_input_tokens": 5}}
     await database.sessions.update_one({"_id": UUID(int=1)}, cached)
     for order, expected in ((Order.CACHE, ["b", "a"]), (Order.CHANGE, ["a", "b"])):
@@ -410,10 +410,10 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
 
         with monkeypatch.context() as patch:
             patch.setattr(row_reader_module.RowReader, "aggregate", fails)
-            with pytest.raises(TooMuchError) as told:
+            with pytest.raises(TooMuchError) as result:
                 await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")))
         # A query that MongoDB gives up took 9 s; what is too large for it is told with the bound of all.
-        assert (told.value.calls, told.value.seconds) == (2, {50: 9.0, 10334: 20.0}[code])
+        assert (result.value.calls, result.value.seconds) == (2, {50: 9.0, 10334: 20.0}[code])
     monkeypatch.setattr(reading_module, "MAX_RANKED", 1)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent", "model")))
@@ -424,9 +424,9 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(row_reader_module.RowReader, "aggregate", gives_up)
         for seconds, told_seconds in ((5.0, 5.0), (0.0, 0.0), (100.0, 9.0)):
-            with pytest.raises(TooMuchError) as told:
+            with pytest.raises(TooMuchError) as result:
                 await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")), seconds=seconds)
-            assert told.value.seconds == told_seconds
+            assert result.value.seconds == told_seconds
     monkeypatch.setattr(grouped_module, "SECONDS", -2.0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
@@ -439,20 +439,20 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
 async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
     await count(database, Call(1), Call(2, second=HOUR), Call(3, second=-DAY), Call(4, second=-2 * DAY))
-    told = []
+    result = []
 
     async def on_progress(progress):
-        told.append(tuple(progress))
+        result.append(tuple(progress))
 
     query = replace(THREE_DAYS, by=by("agent"), compare=True)
-    answer = await Grouped(database).read(query, on_progress)
-    assert answer.total.total["interceptions"] == 2
-    assert answer.total.previous["interceptions"] == 2
+    response = await Grouped(database).read(query, on_progress)
+    assert response.total.total["interceptions"] == 2
+    assert response.total.previous["interceptions"] == 2
     # Ranked, then added up, once less than it could have been; and the time before, all as one and by group.
-    assert told == [(0, 10), (1, 10), (2, 10), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (8, 8)]
-    told.clear()
+    assert result == [(0, 10), (1, 10), (2, 10), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (8, 8)]
+    result.clear()
     await Grouped(database).read(replace(query, by=(MODEL,)), on_progress)
-    assert told == []
+    assert result == []
 
 
 @pytest.mark.gen_test
@@ -467,28 +467,28 @@ async def test_it_is_told_how_far_sessions_are_read(database, monkeypatch):
     expected = await Grouped(database).read(query)
     assert [(one.key, one.total["sessions"]) for one in expected.groups] == [((ADA,), 3), ((BOB,), 1)]
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
-    told = []
+    result = []
 
     async def on_progress(progress):
-        told.append(tuple(progress))
+        result.append(tuple(progress))
 
     assert await Grouped(database).read(query, on_progress) == expected
     # Ranked and as one, and by group.
-    assert told == [(number, 12) for number in range(13)]
+    assert result == [(number, 12) for number in range(13)]
 
 
 @pytest.mark.gen_test
 async def test_what_progress_raises_ends_the_reading(database, monkeypatch):
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
     await count(database, *(Call(number, second=number * HOUR) for number in range(5)))
-    told = []
+    result = []
 
     async def leaves(progress):
-        told.append(progress.read)
+        result.append(progress.read)
         if progress.read == 2:
             raise EOFError
 
     with pytest.raises(EOFError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("session")), leaves)
-    assert told == [0, 1, 2]
+    assert result == [0, 1, 2]
     assert (await Grouped(database).read(replace(THREE_DAYS, by=by("session")))).total.total["interceptions"] == 5

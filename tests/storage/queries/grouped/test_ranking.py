@@ -71,12 +71,12 @@ async def test_groups_over_time_are_ranked_by_days_in_any_zone(database):
         limit=1,
     )
     async with profiled(database) as found:
-        answer = await Grouped(database).read(query)
+        response = await Grouped(database).read(query)
     ranking = [one for one in found if {"$project", "$limit"} <= {stage for part in stages(one) for stage in part}]
     # Three whole days and four hours of the last one: four groups a day, of two days each, and each hour one.
-    assert (sum(one["docsExamined"] for one in ranking) <= 4, answer.count) == (True, 4)
+    assert (sum(one["docsExamined"] for one in ranking) <= 4, response.count) == (True, 4)
     assert sum(one["nreturned"] for one in ranking) == 3 * 2 + 4
-    assert [one.points.keys() for one in answer.groups] == [
+    assert [one.points.keys() for one in response.groups] == [
         {MIDNIGHT - timedelta(hours=1), MIDNIGHT + timedelta(days=1, hours=23)}
     ]
 
@@ -89,10 +89,10 @@ async def test_whole_days_are_ranked_by_ratios_from_the_index_alone(database, or
     by = tuple(map(parse_by, ("user", "model")))
     query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=4), by=by, order=order, compare=True)
     async with profiled(database) as found:
-        answer = await Grouped(database).read(query)
+        response = await Grouped(database).read(query)
     ranking = [one for one in found if "SPENDERS" in one["planSummary"] or "cost: 1" in one["planSummary"]]
     assert [one["docsExamined"] for one in ranking] == [0] * ranges
-    assert answer.count == 4
+    assert response.count == 4
 
 
 @pytest.mark.gen_test
@@ -124,12 +124,12 @@ async def test_of_two_dimensions_the_pairs_of_the_page_alone_are_read(database, 
     await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     by = tuple(map(parse_by, ("user", "model")))
     query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), by=by, limit=2)
-    returned, answers = [], []
+    returned, responses = [], []
     for most in (50, 0):
         monkeypatch.setattr(rollups, "MAX_PAIRED", most)
         async with profiled(database) as found:
-            answers.append(await Grouped(database).read(query))
+            responses.append(await Grouped(database).read(query))
         returned.append(max(one["nreturned"] for one in found if any("$group" in part for part in stages(one))))
-    assert answers[0] == answers[1]
-    assert [one.key for one in answers[0].groups] == [(UUID(int=1), "m0"), (UUID(int=2), "m1")]
+    assert responses[0] == responses[1]
+    assert [one.key for one in responses[0].groups] == [(UUID(int=1), "m0"), (UUID(int=2), "m1")]
     assert returned == [2, 4]

@@ -45,9 +45,9 @@ async def test_an_aggregation_that_takes_too_long_does_not_lose_the_database(dat
     try:
         rows = RowReader(short, None, asyncio.Semaphore(1), monotonic() + 60, ignore_progress)
         source = Sessions(GroupQuery(MIDNIGHT, MIDNIGHT, {}))
-        with pytest.raises(DatabaseUnavailableError) as told:
+        with pytest.raises(DatabaseUnavailableError) as result:
             async with short.within(None):
                 await rows.aggregate(source, SLOW, BY_ID)
-        assert (told.value.__cause__.code, short.health.available) == (MAX_TIME_EXPIRED, True)
+        assert (result.value.__cause__.code, short.health.available) == (MAX_TIME_EXPIRED, True)
     finally:
         short.close()

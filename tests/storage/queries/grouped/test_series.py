@@ -34,7 +34,7 @@ from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call
 SHOWN = {"interceptions", "completed", "failed", "priced", "unpriced", "no_usage", "cost", "durations", "first_bytes"}
 
 
-def shown(points):
+def as_json(points):
     """Figures that every series has, without nothing."""
     figures = {
         at: {name: value for name, value in nonzero(totals).items() if name in SHOWN or name.startswith("ends.")}
@@ -44,12 +44,12 @@ def shown(points):
 
 
 def by_group(series):
-    return {(one.group, one.other): shown(one.points) for one in series if shown(one.points)}
+    return {(one.group, one.other): as_json(one.points) for one in series if as_json(one.points)}
 
 
 async def series_by_search(database, query, conditions=None, visible_to=None):
-    answer = await Grouped(database).read(group_query_of(query, conditions or {}, visible_to))
-    return series_of(query, answer), answer
+    response = await Grouped(database).read(group_query_of(query, conditions or {}, visible_to))
+    return series_of(query, response), response
 
 
 @settings(max_examples=examples(25, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -74,22 +74,22 @@ def test_every_series_is_what_the_calls_found_add_up_to(
         made = [Call(number, *row) for number, row in enumerate(calls)]
         await count(database, *made, ends=ends)
         conditions = parse_search(q).filter(initiator_id=None)
-        series, answer = await series_by_search(database, query, conditions, visible_to)
-        asked = group_query_of(query, conditions, visible_to)
-        selection, before = asked.selection, query.previous
+        series, response = await series_by_search(database, query, conditions, visible_to)
+        requested = group_query_of(query, conditions, visible_to)
+        selection, before = requested.selection, query.previous
         expected, earlier = {}, {}
         async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
             at, totals = document["started_at"], totals_of_call(document)
             if before.start <= at < before.end:
                 add(earlier.setdefault(bucket.floor(at), {}), totals)
             if query.start <= at < query.end:
-                for key in keys_of(document, asked.by):
+                for key in keys_of(document, requested.by):
                     group = key[0] if key else None
                     if group_by is GroupBy.GROUP and group is None:
                         group = NO_GROUP
                     add(expected.setdefault((group, False), {}).setdefault(bucket.floor(at), {}), totals)
-        assert by_group(series) == {group: shown(points) for group, points in expected.items()}
-        assert shown(answer.total.points_before) == shown(earlier)
+        assert by_group(series) == {group: as_json(points) for group, points in expected.items()}
+        assert as_json(response.total.points_before) == as_json(earlier)
 
     io_loop.run_sync(compare, timeout=60)
 
@@ -126,8 +126,13 @@ async def test_a_search_that_finds_nothing_has_an_empty_series(database):
     await count(database, Call(1))
     query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), Bucket.HOUR, compare=True)
     for conditions in ({"initiator_id": BOB}, {"model": "nobody"}):
-        (only,), answer = await series_by_search(database, query, conditions, visible_to=ADA)
-        assert (only.group, only.points, only.total, answer.total.points_before) == (None, {}, {"interceptions": 0}, {})
+        (only,), response = await series_by_search(database, query, conditions, visible_to=ADA)
+        assert (only.group, only.points, only.total, response.total.points_before) == (
+            None,
+            {},
+            {"interceptions": 0},
+            {},
+        )
     assert (await series_by_search(database, replace(query, group_by=GroupBy.MODEL), {"model": "nobody"}))[0] == []
 
 
@@ -135,15 +140,15 @@ async def test_a_search_that_finds_nothing_has_an_empty_series(database):
 async def test_the_time_before_is_read_once_more_without_groups(database, monkeypatch):
     monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
     await count(database, Call(1), Call(2, second=HOUR), Call(3, second=-HOUR))
-    told = []
+    result = []
 
     async def on_progress(progress):
-        told.append(tuple(progress))
+        result.append(tuple(progress))
 
     query = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), Bucket.HOUR, GroupBy.MODEL, compare=True)
-    asked = group_query_of(query, parse_search("took:>0s").filter(initiator_id=None), None)
-    await Grouped(database).read(asked, on_progress)
-    assert (told[0], told[-1]) == ((0, 7), (5, 5))
+    requested = group_query_of(query, parse_search("took:>0s").filter(initiator_id=None), None)
+    await Grouped(database).read(requested, on_progress)
+    assert (result[0], result[-1]) == ((0, 7), (5, 5))
 
 
 def test_the_time_before_a_month_is_the_month_before():

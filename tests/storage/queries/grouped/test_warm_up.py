@@ -78,11 +78,11 @@ async def test_what_was_asked_is_answered_without_grouping_anything_in_the_datab
     for one, is_warm in ((grouped, True), (Grouped(database), False)):
         for query in (QUERIES[0], QUERIES[-1]):
             async with profiled(database) as found:
-                answer = await one.read(query)
+                response = await one.read(query)
             # Beside the versions of days, which are one stage.
             assert any(len(stages(each)) > 1 for each in found) != is_warm
-            assert answer.total.total["interceptions"] == 16
-            assert [group.total["interceptions"] for group in answer.groups] == [4, 4, 4, 4]
+            assert response.total.total["interceptions"] == 16
+            assert [group.total["interceptions"] for group in response.groups] == [4, 4, 4, 4]
 
 
 @pytest.mark.gen_test

@@ -47,7 +47,7 @@ async def rows(spending, *group_by, start=MIDNIGHT, days=60, **changes):
     return [row async for page in spending.pages(query) for row in page]
 
 
-async def told(spending, *group_by, **changes):
+async def summary(spending, *group_by, **changes):
     found = await rows(spending, *group_by, **changes)
     return {(row.at, *row.values.values()): (row.counts["interceptions"], row.micro_dollars) for row in found}
 
@@ -65,9 +65,9 @@ async def test_all_calls_add_up_by_month_and_by_day(spending):
         "unpriced": 1,
     }
     assert (march.usd, march.micro_dollars, april.micro_dollars) == (Decimal("0.00006"), 60, 40)
-    days = await told(spending, span=Span.DAY)
+    days = await summary(spending, span=Span.DAY)
     assert days == {(MIDNIGHT,): (3, 30), (MIDNIGHT + DAY,): (1, 30), (MIDNIGHT + 40 * DAY,): (1, 40)}
-    assert await told(spending, start=MIDNIGHT + DAY, days=1) == {(MIDNIGHT,): (1, 30)}
+    assert await summary(spending, start=MIDNIGHT + DAY, days=1) == {(MIDNIGHT,): (1, 30)}
     assert await rows(spending, start=MIDNIGHT - 2 * DAY, days=1) == []
 
 
@@ -84,7 +84,7 @@ async def test_calls_add_up_by_what_they_have_in_common(spending):
         (TOKEN, CLIENT, PROVIDER): {("bobs", "Codex", "openai"): (1, 30)},
     }
     for group_by, expected in expectations.items():
-        found = await told(spending, *group_by, days=31)
+        found = await summary(spending, *group_by, days=31)
         assert {key[1:]: value for key, value in found.items()}.items() >= expected.items(), group_by
         assert sum(number for number, _ in found.values()) == 4, group_by
         assert sum(micro for _, micro in found.values()) == 60, group_by
@@ -101,9 +101,9 @@ async def test_rollups_and_records_say_the_same(spending, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_of_one_user_their_own_calls_count_alone(spending):
-    assert await told(spending, MODEL, visible_to=BOB) == {(MIDNIGHT, "gpt-5"): (1, 30)}
-    assert await told(spending, visible_to=BOB) == {(MIDNIGHT,): (1, 30)}
-    assert await told(spending, TOKEN, MODEL, visible_to=BOB) == {(MIDNIGHT, "bobs", "gpt-5"): (1, 30)}
+    assert await summary(spending, MODEL, visible_to=BOB) == {(MIDNIGHT, "gpt-5"): (1, 30)}
+    assert await summary(spending, visible_to=BOB) == {(MIDNIGHT,): (1, 30)}
+    assert await summary(spending, TOKEN, MODEL, visible_to=BOB) == {(MIDNIGHT, "bobs", "gpt-5"): (1, 30)}
 
 
 @pytest.mark.gen_test
@@ -136,7 +136,7 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(spending, da
 async def test_groups_of_before_they_were_counted_come_from_the_records(spending, database):
     await database.rollups.update_one(JOB_STATE, {"$set": {SINCE: MIDNIGHT + DAY}})
     await database.rollups.delete_many({"level": "token", "at": {"$lt": MIDNIGHT + DAY}})
-    assert {key[1:]: value for key, value in (await told(spending, GROUP, days=31)).items()} == {
+    assert {key[1:]: value for key, value in (await summary(spending, GROUP, days=31)).items()} == {
         ((),): (3, 30),
         (GROUPS,): (1, 30),
     }
@@ -145,4 +145,4 @@ async def test_groups_of_before_they_were_counted_come_from_the_records(spending
 @pytest.mark.gen_test
 async def test_a_single_server_sums_its_records(single_server):
     await write(single_server, CALLS[0].start, CALLS[0].end(10))
-    assert await told(Spending(single_server), USER) == {(MIDNIGHT, ADA.id): (1, 10)}
+    assert await summary(Spending(single_server), USER) == {(MIDNIGHT, ADA.id): (1, 10)}

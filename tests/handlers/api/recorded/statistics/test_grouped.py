@@ -47,21 +47,21 @@ async def counted(running):
 
 
 async def stats(running, headers=None, **parameters):
-    status, answer = await running.get(f"{STATS}?{urlencode(parameters)}", headers)
-    assert status == 200, answer
-    return answer
+    status, response = await running.get(f"{STATS}?{urlencode(parameters)}", headers)
+    assert status == 200, response
+    return response
 
 
 async def text(running, **parameters):
     client = await running.client()
-    answer = await client.request("GET", f"{STATS}?{urlencode(parameters)}", running.headers)
+    response = await client.request("GET", f"{STATS}?{urlencode(parameters)}", running.headers)
     client.close()
-    assert answer.status == 200
-    return answer
+    assert response.status == 200
+    return response
 
 
 def test_a_question_is_read_in_the_zone_it_names():
-    asked = parse_group_request(
+    requested = parse_group_request(
         {
             "from": "2026-02-10T00:00:00Z",
             "bucket": "month",
@@ -75,7 +75,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         },
         NOW,
     )
-    query = asked.query
+    query = requested.query
     assert query.start == datetime(2026, 1, 31, 23, tzinfo=UTC)
     assert query.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
     assert query.by == (By(Dimension.USER), By(Dimension.TAG, "project"))
@@ -83,7 +83,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         *(Period.MONTH, Order.COST),
         *(5, 10, True),
     )
-    assert (asked.format, asked.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
+    assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
     usual = parse_group_request({"of": ""}, NOW).query
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
@@ -167,14 +167,14 @@ async def test_two_dimensions_are_told_with_names_costs_and_the_time_before(runn
     await record(running, member, model="gpt-5")
     await record(running, model="gpt-5", fails=True)
     await counted(running)
-    answer = await stats(running, group_by="user,model", order_by="cost", compare="previous")
-    assert (answer["group_by"], answer["count"], answer["bucket"], answer["of"]) == (
+    response = await stats(running, group_by="user,model", order_by="cost", compare="previous")
+    assert (response["group_by"], response["count"], response["bucket"], response["of"]) == (
         ["user", "model"],
         2,
         "all",
         "calls",
     )
-    first, second = answer["groups"]
+    first, second = response["groups"]
     assert [(one["group"]["user"]["username"], one["group"]["model"]) for one in (first, second)] == [
         ("grace", "gpt-5"),
         ("ada", "gpt-5"),
@@ -192,9 +192,9 @@ async def test_two_dimensions_are_told_with_names_costs_and_the_time_before(runn
         *(sum(usage.values()), 0),
         {"upstream_error": 1},
     )
-    assert first["previous"]["interceptions"] == answer["previous"]["interceptions"] == 0
+    assert first["previous"]["interceptions"] == response["previous"]["interceptions"] == 0
     assert first["total"]["bridge_ms"]["p50"] >= 0
-    assert sum(one["calls"] for one in answer["histograms"]["duration_ms"]) == 2
+    assert sum(one["calls"] for one in response["histograms"]["duration_ms"]) == 2
     by_month = await stats(running, group_by="user,model", bucket="month", tz="Asia/Tokyo")
     assert [sum(point["interceptions"] for point in one["points"]) for one in by_month["groups"]] == [1, 1]
     assert by_month["points"][0]["interceptions"] == 2
@@ -205,12 +205,12 @@ async def test_rows_and_csv_have_what_is_seen_and_no_prompt(running):
     await record(running, model="=cmd()")
     await record(running, model="gpt-5")
     await counted(running)
-    asked = {"group_by": "model,token", "order_by": "cost"}
-    rows = await stats(running, **asked, format="rows")
+    requested = {"group_by": "model,token", "order_by": "cost"}
+    rows = await stats(running, **requested, format="rows")
     assert rows["count"] == 2
-    answer = await text(running, **asked, format="csv")
-    assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
-    table = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+    response = await text(running, **requested, format="csv")
+    assert response.header("Content-Type") == "text/csv; charset=utf-8; header=present"
+    table = list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))
     assert [set(row) for row in rows["rows"]] == [set(row) for row in table]
     for row, cells in zip(rows["rows"], table, strict=True):
         assert int(cells["calls"]) == row["calls"] == 1
@@ -234,12 +234,12 @@ async def test_members_see_their_own_and_readers_all_figures(running):
         found = await stats(running, member, group_by=group_by, order_by="cost")
         assert [one["group"]["user"]["username"] for one in found["groups"]] == ["grace"]
         assert found["total"]["interceptions"] == 1
-    answer = await stats(running, reader, group_by="user,http_status")
-    assert {one["group"]["user"]["username"] for one in answer["groups"]} == {"ada", "grace"}
+    response = await stats(running, reader, group_by="user,http_status")
+    assert {one["group"]["user"]["username"] for one in response["groups"]} == {"ada", "grace"}
     assert (await stats(running, reader, of="sessions", group_by="client"))["of"] == "sessions"
-    assert "Why" not in json.dumps(answer)
-    status, told = await running.get(f"{STATS}?q=initiator:ada", member)
-    assert (status, told["validations"][0]["field"]) == (400, "initiator")
+    assert "Why" not in json.dumps(response)
+    status, result = await running.get(f"{STATS}?q=initiator:ada", member)
+    assert (status, result["validations"][0]["field"]) == (400, "initiator")
 
 
 @pytest.mark.gen_test
@@ -254,10 +254,13 @@ async def test_a_search_narrows_every_subject(running):
     for of, q in (("refusals", "tool:x"), ("sessions", "status:in_flight"), ("calls", "status:odd")):
         status, _ = await running.get(f"{STATS}?{urlencode({'of': of, 'q': q})}")
         assert status == 400
-    status, told = await running.get(f"{STATS}?of=sessions&order_by=p95")
-    assert (status, told["validations"]) == (400, [{"field": "order_by", "detail": "sessions cannot be sorted by p95"}])
-    status, told = await running.get(f"{STATS}?of=refusals&order_by=cache")
-    assert told["validations"] == [{"field": "order_by", "detail": "refusals cannot be sorted by cache"}]
+    status, result = await running.get(f"{STATS}?of=sessions&order_by=p95")
+    assert (status, result["validations"]) == (
+        400,
+        [{"field": "order_by", "detail": "sessions cannot be sorted by p95"}],
+    )
+    status, result = await running.get(f"{STATS}?of=refusals&order_by=cache")
+    assert result["validations"] == [{"field": "order_by", "detail": "refusals cannot be sorted by cache"}]
     for of in ("calls", "refusals", "sessions"):
         found = await stats(running, of=of, order_by="change", compare="previous", group_by="user")
         assert (found["order_by"], found["count"]) == ("change", 1 if of == "calls" else 0)
@@ -289,9 +292,9 @@ async def test_progress_is_told_in_lines_while_records_are_read(running, monkeyp
     await counted(running)
     client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    answer = await client.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
-    assert (answer.status, answer.header("Content-Type")) == (200, "application/x-ndjson")
-    *progress, last = map(json.loads, answer.body.splitlines())
+    response = await client.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
+    assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
+    *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (1, 2), (2, 2)]
     assert progress[-1]["progress"]["seconds_left"] == 0
     assert last["result"] == await stats(running, group_by="agent", q="model:a")
@@ -308,11 +311,14 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     monkeypatch.setattr(Grouped, "read", fails)
     client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    answer = await client.request("GET", f"{STATS}?group_by=agent", lines)
-    progress, error = map(json.loads, answer.body.splitlines())
-    assert (answer.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
-    told = {"message": INVALID, "validations": [{"field": "from", "detail": too_much(TooMuchError(3, STREAM_SECONDS))}]}
-    assert error == {"error": told}
+    response = await client.request("GET", f"{STATS}?group_by=agent", lines)
+    progress, error = map(json.loads, response.body.splitlines())
+    assert (response.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
+    result = {
+        "message": INVALID,
+        "validations": [{"field": "from", "detail": too_much(TooMuchError(3, STREAM_SECONDS))}],
+    }
+    assert error == {"error": result}
 
     async def refuses(*_, **_options):
         raise UnsupportedOrderError("sessions cannot be sorted by p95")
@@ -320,8 +326,8 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     monkeypatch.setattr(Grouped, "read", refuses)
     assert (await client.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
     running.bridge.lifecycle.draining = True
-    answer = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
-    assert (answer.status, json.loads(answer.body)) == (503, {"message": SHUTTING_DOWN})
+    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    assert (response.status, json.loads(response.body)) == (503, {"message": SHUTTING_DOWN})
 
 
 @pytest.mark.gen_test
@@ -332,9 +338,9 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, mon
 
     monkeypatch.setattr(Grouped, "read", fails)
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    answer = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
-    progress, error = map(json.loads, answer.body.splitlines())
-    assert (answer.status, progress["progress"]["of"]) == (200, 40_000)
+    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    progress, error = map(json.loads, response.body.splitlines())
+    assert (response.status, progress["progress"]["of"]) == (200, 40_000)
     assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
 
 
@@ -355,10 +361,10 @@ async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accep
 
     monkeypatch.setattr(Grouped, "read", reads)
     client = await running.client()
-    asked = asyncio.ensure_future(
+    requested = asyncio.ensure_future(
         client.request("GET", f"{STATS}?group_by=agent", {"Accept": accept, **running.headers})
     )
     await began.wait()
-    asked.cancel()
+    requested.cancel()
     client.close()
     assert await asyncio.wait_for(ended, 20) < 100_000

@@ -128,9 +128,9 @@ async def counted(running):
 
 
 async def stats(running, headers=None, **parameters):
-    status, answer = await running.get(f"{STATS}?{urlencode(parameters)}", headers)
-    assert status == 200, answer
-    return answer
+    status, response = await running.get(f"{STATS}?{urlencode(parameters)}", headers)
+    assert status == 200, response
+    return response
 
 
 @pytest.mark.gen_test
@@ -139,11 +139,11 @@ async def test_statistics_are_of_what_was_recorded(running):
     await record(running, fails=True)
     await counted(running)
     await record(running)
-    answer = await stats(running)
-    (series,) = answer.pop("series")
-    assert answer.pop("from") < answer.pop("to")
+    response = await stats(running)
+    (series,) = response.pop("series")
+    assert response.pop("from") < response.pop("to")
     refusals = {"total": 0, "rules": {}, "initiators": [], "points": []}
-    assert answer == {"bucket": "hour", "group_by": None, "uncounted": 1, "refusals": refusals}
+    assert response == {"bucket": "hour", "group_by": None, "uncounted": 1, "refusals": refusals}
     total, points = series.pop("total"), series.pop("points")
     assert series == {"group": None, "other": False}
     for name in ("duration_ms", "first_byte_ms"):
@@ -181,14 +181,14 @@ async def test_owners_and_auditors_see_all_and_members_their_own(running):
         (await running.user("newcomer"), [], [], 0),
     ):
         for bucket in Bucket:
-            answer = await stats(running, headers, group_by="model", bucket=bucket)
-            assert [(one["group"], one["total"]["interceptions"]) for one in answer["series"]] == models
-            assert answer["uncounted"] == uncounted
-            answer = await stats(running, headers, group_by="initiator", bucket=bucket)
-            found = [(one["group"]["username"], one["total"]["interceptions"]) for one in answer["series"]]
+            response = await stats(running, headers, group_by="model", bucket=bucket)
+            assert [(one["group"], one["total"]["interceptions"]) for one in response["series"]] == models
+            assert response["uncounted"] == uncounted
+            response = await stats(running, headers, group_by="initiator", bucket=bucket)
+            found = [(one["group"]["username"], one["total"]["interceptions"]) for one in response["series"]]
             assert found == users
-        answer = await stats(running, headers)
-        assert answer["series"][0]["total"]["interceptions"] == sum(number for _, number in users)
+        response = await stats(running, headers)
+        assert response["series"][0]["total"]["interceptions"] == sum(number for _, number in users)
 
 
 @pytest.mark.gen_test
@@ -228,12 +228,12 @@ async def test_series_of_a_search_are_told_beside_the_time_before(running):
         ("-model:a took:>=0s", [("b", 2)]),
         ("initiator:me", [("a", 1), ("b", 1)]),
     ):
-        answer = await stats(running, format="series", q=q, group_by="model", compare="previous")
-        assert [(one["group"], one["total"]["interceptions"]) for one in answer["series"]] == models
-        assert answer["series"][0]["points"][0]["first_byte_ms"]["p50"] > 0
-        assert (answer["previous"]["to"], answer["previous"]["points"]) == (answer["from"], [])
-        assert answer["previous"]["total"]["interceptions"] == 0
-        assert ("refusals" in answer) == (q == "initiator:me")
+        response = await stats(running, format="series", q=q, group_by="model", compare="previous")
+        assert [(one["group"], one["total"]["interceptions"]) for one in response["series"]] == models
+        assert response["series"][0]["points"][0]["first_byte_ms"]["p50"] > 0
+        assert (response["previous"]["to"], response["previous"]["points"]) == (response["from"], [])
+        assert response["previous"]["total"]["interceptions"] == 0
+        assert ("refusals" in response) == (q == "initiator:me")
     alone = await stats(running, format="series", q="model:b")
     assert (alone["series"][0]["group"], alone["series"][0]["total"]["interceptions"]) == (None, 2)
     assert "previous" not in alone
@@ -245,8 +245,8 @@ async def test_series_of_a_search_are_told_beside_the_time_before(running):
         before = (await stats(running, format="series", compare="previous", q=q, **later))["previous"]
         assert (before["total"]["interceptions"], len(before["points"])) == ((3, 1) if not q else (2, 1))
     assert (await stats(running, member, format="series", q="model:b"))["series"][0]["total"]["interceptions"] == 1
-    status, told = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
-    assert (status, told["validations"][0]["field"]) == (400, "initiator")
+    status, result = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
+    assert (status, result["validations"][0]["field"]) == (400, "initiator")
     assert (await stats(running, format="series", q="nobody"))["series"][0]["total"]["interceptions"] == 0
 
 
@@ -258,7 +258,7 @@ async def test_refusals_of_one_user_are_counted_beside_a_search_for_them(running
     found = {
         q: await stats(running, format="series", q=q) for q in ("initiator:grace", "initiator:ada", "-initiator:ada")
     }
-    assert {q: answer["refusals"]["total"] for q, answer in found.items()} == {
+    assert {q: response["refusals"]["total"] for q, response in found.items()} == {
         "initiator:grace": 1,
         "initiator:ada": 0,
         "-initiator:ada": 1,
@@ -273,9 +273,9 @@ async def test_how_far_series_of_a_search_are_is_told_in_lines(running):
     await counted(running)
     client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    answer = await client.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
-    *progress, last = map(json.loads, answer.body.splitlines())
-    assert (answer.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
+    response = await client.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
+    *progress, last = map(json.loads, response.body.splitlines())
+    assert (response.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
     assert last["result"] == await stats(running, format="series", q="took:>=0s")
     (only,) = (await client.request("GET", f"{STATS}?format=series", lines)).body.splitlines()
     assert json.loads(only)["result"]["series"][0]["total"]["interceptions"] == 1
@@ -300,8 +300,8 @@ async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
     await record(running)
     await counted(running)
     client = await running.client()
-    answer = await client.request("HEAD", STATS + "?bucket=day", running.headers)
-    assert (answer.status, answer.body, answer.header("Content-Type")) == (200, b"", "application/json")
+    response = await client.request("HEAD", STATS + "?bucket=day", running.headers)
+    assert (response.status, response.body, response.header("Content-Type")) == (200, b"", "application/json")
     monkeypatch.setattr(statistics, "MAX_ROLLUPS", 0)
     monkeypatch.setattr(stats_module, "MAX_ROLLUPS", 0)
     detail = "asks for more than 0 figures; choose a shorter range, a longer bucket or no groups"

@@ -183,8 +183,12 @@ async def test_a_refused_request_is_told_as_an_error_event_and_not_sent(running,
     await provider.received.get()
     await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
     await client.send(create(event_id="two"))
-    told = json.loads(await client.recv())
-    assert (told["type"], told["error"]["event_id"], told["error"]["code"]) == ("error", "two", "rate_limit_exceeded")
+    result = json.loads(await client.recv())
+    assert (result["type"], result["error"]["event_id"], result["error"]["code"]) == (
+        "error",
+        "two",
+        "rate_limit_exceeded",
+    )
     await client.send(typed("goes on"))
     assert await provider.received.get() == typed("goes on")
     await running.ended(1)
@@ -196,8 +200,8 @@ async def test_a_response_beyond_a_limit_that_began_by_itself_is_the_last_one(ru
     client, upstream = await opened()
     await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
     await exchange(client, upstream, event("response.created", "resp_2"), done("resp_2"))
-    told = json.loads(await client.recv())
-    assert (told["type"], told["error"]["event_id"]) == ("error", None)
+    result = json.loads(await client.recv())
+    assert (result["type"], result["error"]["event_id"]) == ("error", None)
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd.code == 1008
@@ -212,8 +216,8 @@ async def test_of_a_provider_that_is_disabled_a_response_that_began_is_the_last_
     disabled = replace(table.providers["openai"], availability=Availability.DISABLED)
     running.bridge.routing.table = replace(table, providers={**table.providers, "openai": disabled})
     await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    told = json.loads(await client.recv())
-    assert told["error"]["message"] == "The provider openai is disabled. Please ask an owner of AI Bridge."
+    result = json.loads(await client.recv())
+    assert result["error"]["message"] == "The provider openai is disabled. Please ask an owner of AI Bridge."
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "AI Bridge refuses further responses")

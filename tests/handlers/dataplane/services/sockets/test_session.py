@@ -109,12 +109,12 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
 async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_marked(running, provider, opened):
     client, upstream = await opened()
     another, other_upstream = await opened()
-    for end, far_end, asked, lane in (
+    for end, far_end, requested, lane in (
         (client, upstream, {"generate": False}, {}),
         (client, upstream, {}, {"stream_id": "main"}),
         (another, other_upstream, {}, {}),
     ):
-        await end.send(create("Hello", **asked, **lane))
+        await end.send(create("Hello", **requested, **lane))
         await provider.received.get()
         await send_all(far_end, events("resp_1", **lane))
         await receive(end, 3)
@@ -163,8 +163,8 @@ async def test_a_handshake_that_may_not_be_is_refused(running):
 async def test_what_is_no_handshake_is_refused(running):
     client = await running.client()
     headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
-    answer = await client.request("GET", PATH, headers)
-    assert (answer.status, answer.header("Sec-WebSocket-Version")) == (426, "13")
+    response = await client.request("GET", PATH, headers)
+    assert (response.status, response.header("Sec-WebSocket-Version")) == (426, "13")
 
 
 @pytest.mark.gen_test
@@ -198,10 +198,10 @@ async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(runni
 
 async def manage(running, method, path="", **fields):
     client = await running.client()
-    answer = await client.request(
+    response = await client.request(
         method, f"/api/v2/aibridge/providers{path}", running.headers, json.dumps(fields).encode() if fields else b""
     )
-    assert answer.status < 300, answer
+    assert response.status < 300, response
     client.close()
 
 
@@ -338,8 +338,8 @@ async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(
 @pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
 async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
     async def state():
-        (told,) = await running.bridge.overload.authority.usage(9) or (None,)
-        return told and (told.used, told.reserved)
+        (result,) = await running.bridge.overload.authority.usage(9) or (None,)
+        return result and (result.used, result.reserved)
 
     client, upstream = await opened()
     await client.send(create("one", max_output_tokens=12))

@@ -76,11 +76,11 @@ QUESTIONS = (
 )
 
 
-async def asked(grouped, query):
+async def requested(grouped, query):
     """What is answered, as others may still add to it."""
-    answer = await grouped.read(query)
-    groups = [(one.key, one.total, one.points, one.previous) for one in answer.groups]
-    return answer.count, groups, answer.total.total, answer.total.points, answer.total.previous
+    response = await grouped.read(query)
+    groups = [(one.key, one.total, one.points, one.previous) for one in response.groups]
+    return response.count, groups, response.total.total, response.total.points, response.total.previous
 
 
 @asynccontextmanager
@@ -104,7 +104,7 @@ async def test_answers_from_memory_are_those_of_the_database(database):
     await filled(database)
     grouped = Grouped(database)
     for query in QUESTIONS * 2:
-        assert await asked(grouped, query) == await asked(Grouped(database), query)
+        assert await requested(grouped, query) == await requested(Grouped(database), query)
     assert len(grouped._known) > 100
 
 
@@ -113,18 +113,18 @@ async def test_nothing_is_read_twice_and_what_changed_is_read_again(database):
     await filled(database)
     grouped = Grouped(database)
     query = question("model", order=Order.CALLS)
-    before = await asked(grouped, query)
+    before = await requested(grouped, query)
     async with reading_totals(database) as found:
-        assert await asked(grouped, query) == before
+        assert await requested(grouped, query) == before
     assert found == []
     late = Call(900, second=60, initiator=UUID(int=1), model="m1")
     await count(database, late)
     async with reading_totals(database) as found:
-        after = await asked(grouped, query)
+        after = await requested(grouped, query)
     # Of all calls and of four models, on the three days that are read as one.
     assert sorted(found) == [3, 12]
     assert after[2]["interceptions"] == before[2]["interceptions"] + 1
-    assert after == await asked(Grouped(database), query)
+    assert after == await requested(Grouped(database), query)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -133,9 +133,9 @@ async def test_groups_that_are_new_on_a_page_are_read_alone(database):
     grouped = Grouped(database)
     await grouped.read(question("model", limit=3))
     async with reading_totals(database) as found:
-        answer = await asked(grouped, question("model"))
+        response = await requested(grouped, question("model"))
     # One model, on three days and in some hours of two more.
-    assert (len(answer[1]), max(found), sum(found) <= 3 + 8) == (4, 3, True)
+    assert (len(response[1]), max(found), sum(found) <= 3 + 8) == (4, 3, True)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -146,10 +146,10 @@ async def test_a_call_of_today_has_only_its_day_read_again(database):
     await grouped.read(query)
     await count(database, Call(900, second=4 * 3_600, model="m1"))
     async with reading_totals(database) as found:
-        answer = await asked(grouped, query)
+        response = await requested(grouped, query)
     # Hours of today, of all calls and of three models.
     assert (max(found) <= 5, len(found)) == (True, 2)
-    assert answer == await asked(Grouped(database), query)
+    assert response == await requested(Grouped(database), query)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -160,11 +160,11 @@ async def test_calls_whose_presumed_end_is_replaced_are_read_again(database):
     await write(database, call.start, call.presumed_end())
     await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     query = question("model,end_reason")
-    before = await asked(grouped, query)
+    before = await requested(grouped, query)
     await write(database, call.end(None, end_reason=EndReason.UPSTREAM_ERROR))
     await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
-    after = await asked(grouped, query)
-    assert after == await asked(Grouped(database), query)
+    after = await requested(grouped, query)
+    assert after == await requested(Grouped(database), query)
     assert {one[0] for one in after[1]} - {one[0] for one in before[1]} == {("new", "upstream_error")}
 
 
@@ -174,8 +174,8 @@ async def test_minutes_are_read_each_time(database):
     grouped = Grouped(database)
     within = {"start": MIDNIGHT, "end": MIDNIGHT + HOUR, "period": Period.MINUTE, "in_full": True}
     query = GroupQuery(**within, by=(parse_by("model"),))
-    before = await asked(grouped, query)
-    assert (len(grouped._known), await asked(grouped, query)) == (0, before)
+    before = await requested(grouped, query)
+    assert (len(grouped._known), await requested(grouped, query)) == (0, before)
 
 
 RANGES = (TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + DAY), TimeRange(Bucket.HOUR, MIDNIGHT, MIDNIGHT + HOUR))
@@ -196,7 +196,7 @@ def test_the_memory_is_bounded_and_knows_the_latest_version_alone(made, most):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(totals_cache, "MAX_TOTALS", most)
         cache = TotalsCache()
-        told = {}
+        result = {}
         for number, (asked_for, of, version, keys, points) in enumerate(made):
             place = TotalsKey((asked_for,), of)
             found = {
@@ -204,10 +204,10 @@ def test_the_memory_is_bounded_and_knows_the_latest_version_alone(made, most):
                 for key in keys[1:]
             }
             cache.add(place, version, keys, found)
-            told.setdefault((place, version), {}).update({key: found.get(key) for key in keys})
+            result.setdefault((place, version), {}).update({key: found.get(key) for key in keys})
             other = b"2" if version == b"1" else b"1"
             known = cache.known(place, version)
-            assert known.items() <= told[place, version].items()
+            assert known.items() <= result[place, version].items()
             assert cache.known(place, other) == {}
             sizes = [
                 1 if one is None else 1 + len(one.points)
