@@ -17,8 +17,8 @@ def for_each(
 ) -> Callable[[Test], Test]:
     """Do what `pytest.mark.parametrize` does, in one test. Each case is tried, and each that fails is named."""
     names, cases = (names,) if isinstance(names, str) else names, list(cases)
-    result = list(zip(map(ids, cases) if callable(ids) else ids, cases, strict=True))
-    assert result, "there are no cases"
+    named = list(zip(map(ids, cases) if callable(ids) else ids, cases, strict=True))
+    assert named, "there are no cases"
 
     def of(test: Test) -> Test:
         signature = inspect.signature(test)
@@ -30,7 +30,7 @@ def for_each(
             others = signature.bind(*args, **fixtures).arguments
             failures: list[BaseException] = []
             failed = []
-            for name, case in result:
+            for name, case in named:
                 values = zip(names, case if len(names) > 1 else [case], strict=True)
                 try:
                     test(**dict(values), **others)
@@ -39,7 +39,7 @@ def for_each(
                     failures.append(failure)
                     failed.append(name[:50])
             if failures:
-                raise BaseExceptionGroup(f"{len(failures)} of {len(result)} cases: {', '.join(failed)}", failures)
+                raise BaseExceptionGroup(f"{len(failures)} of {len(named)} cases: {', '.join(failed)}", failures)
 
         run.__signature__ = signature  # type: ignore[attr-defined]
         return run

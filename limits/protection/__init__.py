@@ -1,1 +1,1 @@
-"""Protection of the process and the providers, in addition to the limits of a request."""
+"""Overload protection, the mixin that applies it, and what else protects the process and the providers."""

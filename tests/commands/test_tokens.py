@@ -21,7 +21,7 @@ def create(run, *arguments):
     return result.stdout, result.stderr
 
 
-def as_json(output):
+def listed_in(output):
     return json.loads(output("tokens", "list", "ada", "--json"))
 
 
@@ -34,14 +34,14 @@ def test_the_token_stands_alone_on_stdout_and_what_it_is_on_stderr(run):
 def test_a_token_expires_as_long_after_now_as_asked(run, output):
     token, explanation = create(run, "--expires", "90d")
     assert re.fullmatch(f"Token {token[:10]} of ada, valid until {MOMENT}. It will not be shown again:\n", explanation)
-    (listed,) = as_json(output)
+    (listed,) = listed_in(output)
     created, expires = (datetime.fromisoformat(listed[name]) for name in ("created_at", "expires_at"))
     assert timedelta(days=90) - timedelta(minutes=1) < expires - created <= timedelta(days=90)
 
 
 def test_tokens_are_listed_without_their_secrets(run, output):
     token, _ = create(run, "--name", "laptop")
-    (listed,) = as_json(output)
+    (listed,) = listed_in(output)
     (user,) = json.loads(output("users", "list", "--json"))
     assert datetime.fromisoformat(listed.pop("created_at")).utcoffset() == timedelta(0)
     assert listed == {
@@ -101,7 +101,7 @@ def test_a_token_is_replaced_and_works_on_for_a_while(run, output):
         rf"Token {result.stdout[:10]} instead of {old[:10]}, valid until {MOMENT}. It will not be shown again:\n"
     )
     assert re.fullmatch(explanation, result.stderr)
-    first, second = as_json(output)
+    first, second = listed_in(output)
     assert (first["id"], second["id"], second["name"]) == (old[:10], result.stdout[:10], "laptop")
     created, ends, expires = (
         datetime.fromisoformat(text) for text in (second["created_at"], first["expires_at"], second["expires_at"])
@@ -116,7 +116,7 @@ def test_a_token_is_replaced_and_works_on_for_a_while(run, output):
 def test_a_token_is_revoked_by_its_id(run, output):
     token, _ = create(run)
     assert output("tokens", "revoke", token[:10]) == f"Revoked {token[:10]}.\n"
-    assert as_json(output)[0]["revoked_at"] is not None
+    assert listed_in(output)[0]["revoked_at"] is not None
 
 
 @pytest.mark.parametrize(

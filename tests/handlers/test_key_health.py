@@ -47,8 +47,8 @@ async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(r
     entry = {"hint": "sk-f...6789", "setting": "anthropic-key", "cooldowns": 0}
     assert await anthropic(running) == [entry | {"refused": {"status": 401, "since": since, "calls": 3}}]
     status, ready = await running.get("/readyz", {})
-    result = f"anthropic: key 1 of anthropic-key refused (401) since {since}; 3 calls"
-    assert (status, ready["status"], ready["providers"]) == (200, "ready", result)
+    expected = f"anthropic: key 1 of anthropic-key refused (401) since {since}; 3 calls"
+    assert (status, ready["status"], ready["providers"]) == (200, "ready", expected)
     assert samples(running.bridge.metrics, "provider_key_refused") == {("sk-f...6789", "anthropic"): 1}
     play(running, OK)
     assert (await ask(running)).status == 200
@@ -130,15 +130,15 @@ async def test_bridges_on_one_database_show_the_same_refused_keys(running, secon
         format_time(one.bridge.key_pools["anthropic"].refusals[KEYS[0]].since) for one in (running, second)
     )
     assert first_since <= second_since
-    result = "anthropic: key 1 of anthropic-key refused (401) since "
+    expected = "anthropic: key 1 of anthropic-key refused (401) since "
     for one in (running, second):
         refused = {"status": 401, "since": first_since, "calls": 3}
-        await until_shown(one, refused, f"{result}{first_since}; 3 calls")
+        await until_shown(one, refused, f"{expected}{first_since}; 3 calls")
     play(running, OK)
     assert (await ask(running)).status == 200
     for one in (running, second):
         refused = {"status": 401, "since": second_since, "calls": 1}
-        await until_shown(one, refused, f"{result}{second_since}; 1 call")
+        await until_shown(one, refused, f"{expected}{second_since}; 1 call")
     await running.ended(4)
     await close()
     await until_shown(running, None, "ok")
@@ -172,7 +172,7 @@ def test_processes_that_know_each_others_reports_show_the_same(said, random):
         for change in ({"provider": "else"}, {"key": "sk-x...yyyy"})
     ]
 
-    def as_json(number):
+    def refusals(number):
         others = foreign + [one for other, report in enumerate(reports) if other != number for one in report]
         random.shuffle(others)
         return KeyHealth(tables[number], lambda: others).find_refusals(openai)
@@ -181,7 +181,7 @@ def test_processes_that_know_each_others_reports_show_the_same(said, random):
     for key in KEYS:
         if of_key := [one[key] for one in said if key in one]:
             expected[key] = KeyRefusal(401, min(one.since for one in of_key), sum(one.calls for one in of_key))
-    assert [as_json(number) for number in range(len(said))] == [expected] * len(said)
+    assert [refusals(number) for number in range(len(said))] == [expected] * len(said)
 
 
 def test_what_a_process_reports_is_bounded_and_has_no_key():

@@ -35,7 +35,7 @@ class Clock:
         return self.seconds
 
 
-def summary(response):
+def timings(response):
     """The milliseconds in the header of an answer, by name in their order."""
     parts = [re.fullmatch(r"(\w+);dur=(\d+\.\d{3})", part) for part in response.header("Server-Timing").split(", ")]
     return {part[1]: float(part[2]) for part in parts}
@@ -101,7 +101,7 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
     answered = clock()
     rest.set()
     await client.rest(response)
-    times = summary(response)
+    times = timings(response)
     assert list(times) == ["auth", "admission", "record", "upstream", "dns", "connect"]
     assert times["upstream"] > max(at_least, times["dns"] + times["connect"])
     assert sum(list(times.values())[:4]) <= (answered - sent) * 1000
@@ -117,7 +117,7 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
 async def test_a_connection_that_was_there_takes_no_time_to_make(running):
     running.upstream.play(OK)
     await send(running)
-    assert list(summary(await send(running))) == ["auth", "admission", "record", "upstream"]
+    assert list(timings(await send(running))) == ["auth", "admission", "record", "upstream"]
     last, first = await running.ended(2)
     assert last["connecting"] is None
     assert first["connecting"] is not None
@@ -134,8 +134,8 @@ def test_several_connections_of_a_call_are_told_together():
 async def test_a_call_that_is_passed_on_waits_for_no_record(running):
     running.upstream.play(OK)
     connecting = ["dns", "connect"]
-    assert list(summary(await send(running, "GET", MODELS))) == ["auth", "admission", "upstream", *connecting]
-    assert list(summary(await send(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
+    assert list(timings(await send(running, "GET", MODELS))) == ["auth", "admission", "upstream", *connecting]
+    assert list(timings(await send(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
     assert (await send(running, "GET", "/api/v2/aibridge/interceptions")).header("Server-Timing") is None
 
 
@@ -153,12 +153,12 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
     ]:
         running.upstream.scripts[:] = [(RESET,)]
         response = await send(running, **request)
-        assert (response.status, list(summary(response))) == (status, names)
+        assert (response.status, list(timings(response))) == (status, names)
     (recorded,) = await running.ended(1)
     assert recorded["upstream_asked_at"] is not None
     assert heads(running) == {}
     running.bridge.lifecycle.draining = True
-    assert list(summary(await send(running))) == ["admission"]
+    assert list(timings(await send(running))) == ["admission"]
     running.bridge.lifecycle.draining = False
 
 
@@ -170,7 +170,7 @@ async def test_a_provider_that_was_not_asked_took_no_time(running):
     running.upstream.play(RESET)
     await send(running)
     response = await send(running)
-    assert (response.status, list(summary(response))) == (503, ["auth", "admission", "record"])
+    assert (response.status, list(timings(response))) == (503, ["auth", "admission", "record"])
     rejected, failed = await running.ended(2)
     assert (rejected["end_reason"], rejected["upstream_asked_at"]) == ("circuit_open", None)
     assert failed["started_at"] <= failed["upstream_asked_at"] <= failed["ended_at"]
@@ -192,7 +192,7 @@ async def test_both_tries_count_as_the_providers_time_and_the_last_is_recorded(r
         at_least += (clock() - requested) * 1000
         answered_at.append(format_time(running.bridge.now()))
         gate.set()
-    assert summary(await asking)["upstream"] > at_least
+    assert timings(await asking)["upstream"] > at_least
     (recorded,) = await running.ended(1)
     assert answered_at[0] <= recorded["upstream_asked_at"] <= answered_at[1]
     assert heads(running) == {"anthropic": 2}
@@ -214,5 +214,5 @@ async def test_the_pause_before_a_second_try_is_not_the_providers_time(running, 
         502,
         "openai: no connection to the provider: it refused the connection.",
     )
-    assert sum(summary(response).values()) <= took - 50
+    assert sum(timings(response).values()) <= took - 50
     await running.ended(1)

@@ -78,8 +78,8 @@ def event_stream(messages):
 
 
 def _head(status, content_type, headers):
-    result = {"x-amzn-RequestId": "request-1", "Content-Type": content_type} | headers
-    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *(f"{n}: {v}" for n, v in result.items()), "", ""]).encode()
+    all_headers = {"x-amzn-RequestId": "request-1", "Content-Type": content_type} | headers
+    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *(f"{n}: {v}" for n, v in all_headers.items()), "", ""]).encode()
 
 
 class TlsFront:
@@ -123,8 +123,8 @@ def check_signature(received, service="bedrock"):
     (authorization,) = received.header("Authorization")
     names = re.search(r"SignedHeaders=([^,]+)", authorization)[1].split(";")
     headers = {name: received.header(name)[0] for name in names}
-    result = {name.lower() for name, _ in received.headers}
-    assert set(names) == {"host", "x-amz-date", "x-amz-security-token", *({"content-type"} & result)}
+    received_names = {name.lower() for name, _ in received.headers}
+    assert set(names) == {"host", "x-amz-date", "x-amz-security-token", *({"content-type"} & received_names)}
     request = AWSRequest(received.method, f"http://{headers['host']}{received.target}", headers, received.body)
     request.context["timestamp"] = headers["x-amz-date"]
     auth = SigV4Auth(Credentials(KEYS.access_key_id, KEYS.secret_access_key), service, "us-east-1")

@@ -105,7 +105,9 @@ async def test_an_sdk_waits_as_long_as_it_is_told_and_then_gets_in(running, wiri
     client = getattr(wiring, sdk)(max_retries=1)
     waits = []
     timeout = client._calculate_retry_timeout
-    monkeypatch.setattr(client, "_calculate_retry_timeout", lambda *result: waits.append(timeout(*result)) or waits[-1])
+    monkeypatch.setattr(
+        client, "_calculate_retry_timeout", lambda *arguments: waits.append(timeout(*arguments)) or waits[-1]
+    )
     running.upstream.play(*whole(COMPLETION if sdk == "openai" else ANSWER))
     for _ in range(2):
         if sdk == "openai":

@@ -50,8 +50,8 @@ def trusting(authority):  # noqa: F811 - the fixture
 async def get(port, tls, path, *, method="GET", headers="", body=b""):
     """One request on a connection of its own: the status, the body, and what TLS agreed on."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-    result = writer.get_extra_info("ssl_object")
-    agreed = (result.selected_alpn_protocol(), result.version(), result.getpeercert(binary_form=True))
+    tls_object = writer.get_extra_info("ssl_object")
+    agreed = (tls_object.selected_alpn_protocol(), tls_object.version(), tls_object.getpeercert(binary_form=True))
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     response = (await reader.readuntil(b"\r\n\r\n")).decode()

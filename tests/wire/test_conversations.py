@@ -83,11 +83,11 @@ def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, 
 
 @each_response(below=SMALL)
 def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading):
-    requested = reader()
+    made = reader()
     for at in range(0, len(body), 7):
-        requested.feed(body[at : at + 7])
-        requested.result()
-    assert requested.result() == reading
+        made.feed(body[at : at + 7])
+        made.result()
+    assert made.result() == reading
 
 
 @each_response(stream=True, without=b"\r")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from pymongo import MongoClient
@@ -109,12 +110,21 @@ class BridgeWithout(Bridge):
 
 
 class BridgeBeside(Bridge):
-    """The server of another checkout, run by the same interpreter with the same packages."""
+    """The server of another checkout: by the same interpreter, with the same packages, and with the same indexes of jobs."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None, folder: Path) -> None:
         super().__init__(mongodb)
-        self.name = f"{Bridge.name} of {folder.resolve().name}"
         self.folder = folder.resolve()
+        self.name = f"{Bridge.name} in {self.folder}"
+
+    def prepare(self) -> str:
+        """Nothing is installed into it."""
+        super().prepare()
+        try:
+            version: str = run_path(str(self.folder / "version.py"))["VERSION"]
+        except FileNotFoundError:
+            raise UnavailableError("there is no version.py: it is no checkout") from None
+        return version
 
 
 class TwoWorkers(Bridge):

@@ -102,7 +102,8 @@ def test_a_bridge_without_a_trick_is_told_from_the_bridge():
 
 def test_the_server_of_another_checkout_is_run_there(tmp_path):
     runner = BridgeBeside(None, tmp_path / "." / "before")
-    assert (runner.name, runner.folder, runner.launcher) == ("AI Bridge of before", tmp_path / "before", ("server.py",))
+    folder = tmp_path / "before"
+    assert (runner.name, runner.folder, runner.launcher) == (f"AI Bridge in {folder}", folder, ("server.py",))
 
 
 def test_without_waiting_each_end_is_written_at_once(monkeypatch):

@@ -16,13 +16,13 @@ QUESTION = {"role": "user", "content": "What time is it?"}
 
 def chat_completions(answered, issued):
     """Make a request that answers some tool calls, and a response that issues some: as one body and as events."""
-    responses = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
+    answers = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
     function = {"name": "clock", "arguments": "{}"}
     calls = [{"index": n, "id": id_, "type": "function", "function": function} for n, id_ in enumerate(issued)]
     choice = {"index": 0, "finish_reason": "tool_calls" if issued else "stop"}
     body = {"id": "chatcmpl-1", "choices": [choice | {"message": {"role": "assistant", "tool_calls": calls}}]}
     events = [{"id": "chatcmpl-1", "choices": [choice | {"delta": {"role": "assistant", "tool_calls": calls}}]}]
-    return {"messages": [QUESTION, *responses]}, body, events
+    return {"messages": [QUESTION, *answers]}, body, events
 
 
 def responses(answered, issued):
@@ -38,12 +38,12 @@ def responses(answered, issued):
 
 def messages(answered, issued):
     results = [{"type": "tool_result", "tool_use_id": id_, "content": "noon"} for id_ in answered]
-    responses = [{"role": "user", "content": results}] if results else []
+    answers = [{"role": "user", "content": results}] if results else []
     calls = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issued]
     body = {"type": "message", "id": "msg_1", "role": "assistant", "content": calls}
     blocks = [{"type": "content_block_start", "index": n, "content_block": call} for n, call in enumerate(calls)]
     start = {"type": "message_start", "message": body | {"content": []}}
-    return {"max_tokens": 9, "messages": [QUESTION, *responses]}, body, [start, *blocks, {"type": "message_stop"}]
+    return {"max_tokens": 9, "messages": [QUESTION, *answers]}, body, [start, *blocks, {"type": "message_stop"}]
 
 
 APIS = [

@@ -620,8 +620,8 @@ async def change_views(running, send, member):
         await send(method, target, 415, headers | {"Content-Type": "text/plain"}, b"{}")
     await send("PATCH", one, 403, member, b"{}")
     await send("PATCH", none, 404, headers, b"{}")
-    for target, requested, status in ((one, {}, 401), (one, member, 403), (none, headers, 404), (one, headers, 204)):
-        await send("DELETE", target, status, requested)
+    for target, of, status in ((one, {}, 401), (one, member, 403), (none, headers, 404), (one, headers, 204)):
+        await send("DELETE", target, status, of)
     views = running.bridge.database.views
     saved = await views.find_one({"name": "month"})
     await views.insert_many([{**saved, "_id": uuid4(), "name": str(one)} for one in range(1, MAX_VIEWS_OF_USER)])

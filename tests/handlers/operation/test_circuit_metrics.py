@@ -23,17 +23,17 @@ def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     metrics.circuits.watch(breakers.states)
     assert states(metrics) == {}
 
-    def send(model, outcome):
+    def settle(model, outcome):
         breakers.admit(CircuitKey("azure", "/v1/responses", model)).settle(outcome)
 
-    send("a", Outcome.FAILURE)
-    send("b", Outcome.SUCCESS)
+    settle("a", Outcome.FAILURE)
+    settle("b", Outcome.SUCCESS)
     assert states(metrics) == {"a": 2, "b": 0}
     clock.advance(30 * SECOND)
     assert states(metrics) == {"a": 1, "b": 0}
-    send("a", Outcome.SUCCESS)
+    settle("a", Outcome.SUCCESS)
     assert states(metrics) == {"a": 0, "b": 0}
-    send("c", Outcome.FAILURE)
+    settle("c", Outcome.FAILURE)
     assert states(metrics) == {"a": 0, "c": 2}
 
 

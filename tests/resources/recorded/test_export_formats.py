@@ -28,7 +28,7 @@ RECORDED = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.ST
 NUMBER = re.compile(r"-\d+")
 
 
-def as_json(start=None, end=None):
+def resource(start=None, end=None):
     """An interception as the API shows it."""
     new_id = counting_ids()
     started = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
@@ -45,7 +45,7 @@ def table(*interceptions):
 
 
 def test_lines_of_json_are_the_resources_each_on_a_line():
-    interceptions = [as_json(), as_json(interception(user_prompt=UserPrompt(prompt="two\nlines")))]
+    interceptions = [resource(), resource(interception(user_prompt=UserPrompt(prompt="two\nlines")))]
     lines = FORMATS["ndjson"].rows(interceptions).split(b"\n")
     assert [json.loads(line) for line in lines[:-1]] == msgspec.to_builtins(interceptions)
     assert (lines[-1], FORMATS["ndjson"].rows([]), FORMATS["ndjson"].head) == (b"", b"", b"")
@@ -61,7 +61,7 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
         error=ProviderError(type="overloaded", message="Come back, please"),
         reading=Reading(token_usages=tuple(usages), tool_usages=tools),
     )
-    interception_ = as_json(interception(group_ids=(UUID(int=7), UUID(int=8))), end=end)
+    interception_ = resource(interception(group_ids=(UUID(int=7), UUID(int=8))), end=end)
     interception_.cost = Cost(0.25, "p")
     (row,) = table(interception_)
     assert row == {
@@ -122,7 +122,7 @@ def test_what_is_not_known_is_an_empty_cell():
 
 def test_csv_is_that_of_rfc_4180():
     head, row, rest = (
-        (FORMATS["csv"].head + FORMATS["csv"].rows([as_json(interception(user_agent='say "hi", you\nall'))]))
+        (FORMATS["csv"].head + FORMATS["csv"].rows([resource(interception(user_agent='say "hi", you\nall'))]))
         .decode()
         .split("\r\n")
     )
@@ -164,14 +164,14 @@ def test_csv_is_that_of_rfc_4180():
     ],
 )
 def test_no_cell_is_a_formula(text, cell):
-    (row,) = table(as_json(interception(user_prompt=UserPrompt(prompt=text), model=text, user_agent=text)))
+    (row,) = table(resource(interception(user_prompt=UserPrompt(prompt=text), model=text, user_agent=text)))
     assert [row[name].replace("\0", "") for name in ("prompt", "model", "user_agent")] == [cell.replace("\0", "")] * 3
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @given(st.text(alphabet="=+-@\uff1d;, \t\r\n\"'\ufeffa1", max_size=30))
 def test_no_cell_is_a_formula_whatever_the_spreadsheet_separates_by(separator, text):
-    data = FORMATS["csv"].rows([as_json(interception(user_prompt=UserPrompt(prompt=text)))]).decode()
+    data = FORMATS["csv"].rows([resource(interception(user_prompt=UserPrompt(prompt=text)))]).decode()
     for row in csv.reader(io.StringIO(data, newline=""), delimiter=separator):
         for cell in row:
             bare = cell.lstrip(' \t\r\n"\ufeff')
@@ -180,16 +180,16 @@ def test_no_cell_is_a_formula_whatever_the_spreadsheet_separates_by(separator, t
 
 @for_each("unit", ["\t", "\n ", ";", '"', "\t=", "\r"])
 def test_work_on_a_cell_is_linear(unit):
-    one = {size: as_json(interception(user_agent=unit * size)) for size in (1 << 15, 1 << 17)}
+    one = {size: resource(interception(user_agent=unit * size)) for size in (1 << 15, 1 << 17)}
     assert is_linear(lambda size: FORMATS["csv"].rows([one[size]]), 1 << 15)
 
 
 def test_a_cell_with_such_a_character_elsewhere_stays_as_it_is():
-    (row,) = table(as_json(interception(user_agent="a=b+c-d@e\tf;g, -h", model="'=quoted")))
+    (row,) = table(resource(interception(user_agent="a=b+c-d@e\tf;g, -h", model="'=quoted")))
     assert (row["user_agent"], row["model"]) == ("a=b+c-d@e\tf;g, -h", "'=quoted")
 
 
-@given(st.lists(st.builds(as_json, records.interceptions, records.endings), max_size=4))
+@given(st.lists(st.builds(resource, records.interceptions, records.endings), max_size=4))
 def test_whatever_is_recorded_is_read_as_it_was_written_and_never_as_a_formula(interceptions):
     rows = table(*interceptions)
     assert [row["id"] for row in rows] == [str(one.id) for one in interceptions]

@@ -224,8 +224,8 @@ async def test_who_wants_it_is_told_that_the_database_is_away_while_it_is(sender
         await watch.check()
     _, headers, body = receiver.messages[1]
     assert headers["webhook-id"] == event_id_of("recording:a")
-    result = {"type": "recording.waiting", "timestamp": "2099-01-01T12:00:10.000Z", "data": {"records": 5}}
-    assert (len(receiver.messages), json.loads(body)) == (2, result)
+    expected = {"type": "recording.waiting", "timestamp": "2099-01-01T12:00:10.000Z", "data": {"records": 5}}
+    assert (len(receiver.messages), json.loads(body)) == (2, expected)
     health.available = True
     await watch.check()
     await sender.send_due()

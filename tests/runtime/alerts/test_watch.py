@@ -178,13 +178,13 @@ async def test_records_that_wait_for_long_are_told_with_the_most_that_waited(clo
     find = waiting_records(lambda: trouble[0], lambda: waiting[0], "one", clock)
     assert await find() == []
     clock.time, waiting[0] = NOON + 31 * SECOND, 9
-    result = {
+    expected = {
         "server": "one",
         "problem": "the database is unavailable",
         "since": "2026-11-02T12:00:00.000Z",
         "records": 9,
     }
-    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", result)]
+    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", expected)]
     trouble[0] = ""
     assert await find() == []
     trouble[0] = "again"

@@ -203,8 +203,8 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
             capture_output=True,
             check=False,
         )
-        response = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
-        assert (process.returncode, responses.readline(), process.stdout, process.stderr) == (1, response, b"", b"")
+        expected = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
+        assert (process.returncode, responses.readline(), process.stdout, process.stderr) == (1, expected, b"", b"")
 
 
 def test_a_shared_socket_yields_one_connection_per_turn():

@@ -137,8 +137,8 @@ async def test_a_stream_without_usage_leaves_no_token_record(running, openai):
 @pytest.mark.gen_test
 async def test_a_tool_result_is_no_prompt(running, openai):
     running.upstream.play(*whole(COMPLETION))
-    response = {"role": "tool", "tool_call_id": "call_a", "content": "sunny"}
-    turns = [*PROMPT, {"role": "assistant", "content": None, "tool_calls": CALLS}, response]
+    tool_result = {"role": "tool", "tool_call_id": "call_a", "content": "sunny"}
+    turns = [*PROMPT, {"role": "assistant", "content": None, "tool_calls": CALLS}, tool_result]
     await openai.chat.completions.create(model="m", messages=turns)
     (recorded,) = await running.ended(1)
     assert essence(recorded) == RECORD | {"user_prompts": []}

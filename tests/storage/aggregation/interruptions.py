@@ -50,14 +50,14 @@ class _Collection:
         return _Collection(self._collection.with_options(**options), self._interrupted)
 
     def __getattr__(self, name):
-        send = getattr(self._collection, name)
+        method = getattr(self._collection, name)
         if name in {"find", "aggregate"}:
-            return send
+            return method
 
-        async def requested(*args, **options):
+        async def interrupted(*args, **options):
             self._interrupted.step(done=False)
-            response = await send(*args, **options)
+            response = await method(*args, **options)
             self._interrupted.step(done=True)
             return response
 
-        return requested
+        return interrupted

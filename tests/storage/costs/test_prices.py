@@ -214,12 +214,12 @@ def test_where_a_provider_tells_of_its_cache_the_price_of_a_token_is_kept(prices
 
 
 def test_prices_are_worked_out_once(prices):
-    def send():
+    def price_all():
         for provider, model, day in product(["openai", "anthropic"], ["gpt-4o", "claude-sonnet-4-5", "o3"], [9, 10]):
             prices.cost(provider, model, [usage(1)], datetime(2025, 6, day, tzinfo=UTC))
         return dict(prices._tariffs)
 
-    first, second = send(), send()
+    first, second = price_all(), price_all()
     assert first == second
     assert all(tariff is second[key] for key, tariff in first.items())
 

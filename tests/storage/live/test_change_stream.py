@@ -54,7 +54,7 @@ def opened(io_loop, database):
         io_loop.run_sync(stream.close)
 
 
-def as_json(changes):
+def ends(changes):
     return [(change.document["_id"].int, change.document.get("end_reason")) for change in changes]
 
 
@@ -79,7 +79,7 @@ async def test_each_start_and_each_end_is_told_once_with_the_whole_document(call
     await calls.start(2)
     ended, second = await read(stream, 2)
     assert ended.document == await database.interceptions.find_one({"_id": UUID(int=1)})
-    assert as_json([started, ended, second]) == [(1, None), (1, "completed"), (2, None)]
+    assert ends([started, ended, second]) == [(1, None), (1, "completed"), (2, None)]
 
 
 @pytest.mark.gen_test
@@ -93,18 +93,18 @@ async def test_checkpoints_marks_and_links_are_not_told(calls, opened):
         1, {"$set": {"session_id": uuid4(), "counted": {}}, "$unset": {"uncounted": "", "ungrouped": ""}}
     )
     await calls.start(2)
-    assert as_json(await read(stream, 3)) == [(1, None), (1, "completed"), (2, None)]
+    assert ends(await read(stream, 3)) == [(1, None), (1, "completed"), (2, None)]
 
 
 @pytest.mark.gen_test
 async def test_a_true_end_that_replaces_a_presumed_one_is_published_too(calls, opened):
     stream = await opened()
     await calls.start(1)
-    assert as_json(await read(stream, 1)) == [(1, None)]
+    assert ends(await read(stream, 1)) == [(1, None)]
     await calls.presume(1)
-    assert as_json(await read(stream, 1)) == [(1, "server_crashed")]
+    assert ends(await read(stream, 1)) == [(1, "server_crashed")]
     await calls.end(1, EndReason.UPSTREAM_TIMEOUT)
-    assert as_json(await read(stream, 1)) == [(1, "upstream_timeout")]
+    assert ends(await read(stream, 1)) == [(1, "upstream_timeout")]
 
 
 @pytest.mark.gen_test
@@ -130,9 +130,9 @@ async def test_any_position_can_be_gone_on_from(calls, opened):
         await calls.start(number)
     changes = await read(stream, 3)
     positions = [first, *(change.position for change in changes)]
-    for result, position in enumerate(positions):
+    for read_before, position in enumerate(positions):
         again = await opened(position)
-        assert await read(again, 3 - result) == changes[result:]
+        assert await read(again, 3 - read_before) == changes[read_before:]
         assert again.position >= positions[-1]
     assert await stream.read(1) == []
 
@@ -144,7 +144,7 @@ async def test_one_that_was_removed_meanwhile_is_left_out(calls, opened, databas
     await calls.end(1)
     await database.interceptions.delete_one({})
     await calls.start(2)
-    assert as_json(await read(stream, 2)) == [(1, None), (2, None)]
+    assert ends(await read(stream, 2)) == [(1, None), (2, None)]
 
 
 @pytest.mark.gen_test
@@ -153,7 +153,7 @@ async def test_the_largest_documents_are_told(calls, opened):
     await calls.start(1, user_agent="a" * (3 << 20))
     usage = TokenUsage(provider_response_id="r", usage={"text": "u" * 60_000})
     await calls.end(1, reading=Reading(token_usages=(usage,) * 120))
-    assert as_json(await read(stream, 2)) == [(1, None), (1, "completed")]
+    assert ends(await read(stream, 2)) == [(1, None), (1, "completed")]
 
 
 @pytest.mark.gen_test
@@ -239,7 +239,7 @@ async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, cal
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB broke a change stream off: error 43$"):
         await stream.read()
     await calls.start(1)
-    assert as_json(await (await opened(stream.position)).read()) == [(1, None)]
+    assert ends(await (await opened(stream.position)).read()) == [(1, None)]
 
 
 @pytest.mark.gen_test

@@ -30,7 +30,7 @@ async def taken(listener):
     return events
 
 
-def summary(number, size=2):
+def event(number, size=2):
     return Event(str(number), b"x" * size)
 
 
@@ -50,8 +50,8 @@ def test_it_wants_nothing_before_it_joined_or_after_its_end(listener):
 @pytest.mark.gen_test
 async def test_it_takes_what_it_was_told_in_order_and_first_where_it_joined(listener):
     for number in (11, 12, 13):
-        listener.send(summary(number))
-    assert await taken(listener) == [Event("10"), summary(11), summary(12), summary(13)]
+        listener.send(event(number))
+    assert await taken(listener) == [Event("10"), event(11), event(12), event(13)]
 
 
 @pytest.mark.gen_test
@@ -60,16 +60,16 @@ async def test_it_waits_for_what_is_not_there_yet(listener):
     taking = asyncio.create_task(listener.next_event())
     await asyncio.sleep(0)
     assert not taking.done()
-    listener.send(summary(11))
-    assert await taking == summary(11)
+    listener.send(event(11))
+    assert await taking == event(11)
 
 
 @pytest.mark.gen_test
 async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_counts(listener, dropped):
-    listener.send(summary(11))
+    listener.send(event(11))
     listener.end(End.LEFT)
     listener.end(End.FAILED)
-    listener.send(summary(12))
+    listener.send(event(12))
     listener.heartbeat("13")
     assert await listener.next_event() is None
     assert (listener.ended, dropped) == (End.LEFT, [])
@@ -78,19 +78,19 @@ async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_count
 @pytest.mark.gen_test
 async def test_one_that_takes_nothing_is_dropped_when_as_many_wait_as_may(listener, dropped):
     for number in range(11, 10 + QUEUED_EVENTS):
-        listener.send(summary(number))
+        listener.send(event(number))
     assert dropped == []
-    listener.send(summary(999))
+    listener.send(event(999))
     assert (listener.ended, dropped, await listener.next_event()) == (End.SLOW, [End.SLOW], None)
 
 
 @pytest.mark.gen_test
 async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(listener, dropped):
     await taken(listener)
-    listener.send(summary(11, QUEUED_BYTES - 1))
-    listener.send(summary(12, 1))
+    listener.send(event(11, QUEUED_BYTES - 1))
+    listener.send(event(12, 1))
     assert dropped == []
-    listener.send(summary(13, 1))
+    listener.send(event(13, 1))
     assert dropped == [End.SLOW]
 
 
@@ -98,8 +98,8 @@ async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(
 async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
     for number in (11, 12):
         await taken(listener)
-        listener.send(summary(number, QUEUED_BYTES + 1))
-        assert await listener.next_event() == summary(number, QUEUED_BYTES + 1)
+        listener.send(event(number, QUEUED_BYTES + 1))
+        assert await listener.next_event() == event(number, QUEUED_BYTES + 1)
     assert dropped == []
 
 
@@ -109,7 +109,7 @@ async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(l
     listener.heartbeat("12")
     assert await listener.next_event() == Event("12")
     listener.heartbeat("13")
-    listener.send(summary(14))
+    listener.send(event(14))
     assert dropped == []
     listener.heartbeat("15")
     assert dropped == [End.SLOW]
@@ -128,7 +128,7 @@ async def test_while_it_is_behind_it_asks_for_more_until_there_is_none(dropped):
     listener.behind = object()
     assert await listener.next_event() is None
     for number in range(2 * QUEUED_EVENTS):
-        listener.send(summary(number))
+        listener.send(event(number))
     listener.missed(more=False)
     assert len(await taken(listener)) == 2 * QUEUED_EVENTS
     taking = asyncio.create_task(listener.next_event())
@@ -152,7 +152,7 @@ def test_no_more_waits_than_may_and_what_is_taken_is_what_was_told(steps):
                 if listener._waiting:
                     got.append(loop.run_until_complete(listener.next_event()))
             elif not listener.ended:
-                sent.append(summary(number, size))
+                sent.append(event(number, size))
                 listener.send(sent[-1])
             waiting = [len(event.interception) for event in listener._waiting]
             assert len(waiting) <= 4

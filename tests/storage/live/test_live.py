@@ -55,8 +55,8 @@ class Ear:
             event = await self.event()
             assert event is not None, self.listener.ended
             if event.interception is not None:
-                summary = json.loads(event.interception)
-                heard.append((UUID(summary["id"]).int, summary["end_reason"] or "started"))
+                shown = json.loads(event.interception)
+                heard.append((UUID(shown["id"]).int, shown["end_reason"] or "started"))
         return heard
 
 
@@ -148,10 +148,10 @@ async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its
     ear = await listen(live)
     await calls.start(1, initiator_id=ada.id)
     await ear.event()
-    summary = json.loads((await ear.event()).interception)
-    assert summary["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
+    shown = json.loads((await ear.event()).interception)
+    assert shown["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
     document = await database.interceptions.find_one({})
-    assert summary == as_json(Interception.of, document, {ada.id: ada})
+    assert shown == as_json(Interception.of, document, {ada.id: ada})
 
 
 @pytest.mark.gen_test
@@ -199,7 +199,7 @@ async def test_a_name_that_was_changed_is_told_within_a_minute(live, pauses, cal
     identities = live._identities
     ada = await identities.add_user("ada", role=Role.MEMBER)
 
-    async def summary(number):
+    async def name_of(number):
         await calls.start(number, initiator_id=ada.id)
         while (event := await ear.event()).interception is None:
             pass
@@ -207,10 +207,10 @@ async def test_a_name_that_was_changed_is_told_within_a_minute(live, pauses, cal
 
     async with live.listen([], after=None, on_slow=None) as listener:
         ear = Ear(live, listener)
-        assert await summary(1) == "ada"
+        assert await name_of(1) == "ada"
         await identities.change_user("ada", display_name="Ada L.")
         pauses.seconds = USERS_SECONDS
-        assert await summary(2) == "Ada L."
+        assert await name_of(2) == "Ada L."
         reading = live._reading
     await asyncio.wait({reading})
     assert live._users == {}

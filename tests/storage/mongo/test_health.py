@@ -208,18 +208,18 @@ async def test_of_a_slow_question_a_probe_says_whether_the_database_is_lost(data
     monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
     monkeypatch.setattr("storage.mongo.database.PING_SECONDS", 60)
 
-    async def send():
+    async def query():
         async with database.query(60 if error else 0.01):
             if error:
                 raise error
             await asyncio.Event().wait()
 
     with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
-        await send()
+        await query()
     assert database.health.available
     monkeypatch.setattr(database.health, "_probe", _not_answered)
     with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
-        await send()
+        await query()
     assert (database.health.available, database.health.reason) == (False, "MongoDB is unavailable: no primary")
 
 

@@ -86,9 +86,9 @@ async def test_of_whom_there_is_not_there_is_no_policy(store, database):
         (Level.USER, "nobody", 'there is no user named "nobody"'),
         (Level.TOKEN, "nobody", 'no token with the id "nobody" (the part before the hyphen)'),
     ):
-        for send in (store.get(level, reference), store.change(level, reference, lambda policy: policy)):
+        for attempt in (store.get(level, reference), store.change(level, reference, lambda policy: policy)):
             with pytest.raises(UnknownIdentityError) as caught:
-                await send
+                await attempt
             assert str(caught.value) == why
     assert store.told == []
     assert await database.policies.count_documents({}) == 0

@@ -40,7 +40,7 @@ async def count(database, *calls, ends=None):
     await RollupJob(database, now=now).add_pending()
 
 
-def as_json(totals):
+def figures(totals):
     """What series show of totals."""
     return {name: total for name, total in totals.items() if name.partition(".")[0] in FIELDS}
 
@@ -275,7 +275,7 @@ def test_every_series_is_what_its_interceptions_add_up_to(
                     for group in groups_of(document, group_by):
                         if group in named or group_by is not GroupBy.GROUP:
                             place = (group if group in named else None), bucket.floor(document["started_at"])
-                            add(wanted.setdefault(place, {}), as_json(totals_of_call(document)))
+                            add(wanted.setdefault(place, {}), figures(totals_of_call(document)))
             assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
                 place: nonzero(each) for place, each in wanted.items()
             }

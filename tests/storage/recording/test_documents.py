@@ -299,8 +299,8 @@ def test_where_a_client_names_no_session_a_call_that_answers_nothing_begins_one(
 
 @pytest.mark.parametrize("session", [None, ""])
 def test_where_a_client_names_no_session_a_call_that_answers_a_tool_has_none_yet(session):
-    response = interception(client_session_id=session, answered_tool_call_id="call_1")
-    document = start_document(response, instance_id=INSTANCE, new_id=counting_ids())
+    answering = interception(client_session_id=session, answered_tool_call_id="call_1")
+    document = start_document(answering, instance_id=INSTANCE, new_id=counting_ids())
     assert "session_id" not in document
 
 

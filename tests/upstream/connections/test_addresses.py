@@ -59,9 +59,9 @@ async def test_what_is_old_or_to_be_forgotten_is_looked_up_again(addresses, name
     addresses.forget("127.0.0.1", 80)
     addresses.forget("127.0.0.1", 80)
     monkeypatch.setattr(upstream.connections.addresses, "ADDRESSES_SECONDS", 0)
-    for requested in (2, 3):
+    for times in (2, 3):
         await addresses.find("127.0.0.1", 80)
-        assert len(names.asked) == requested
+        assert len(names.asked) == times
 
 
 @pytest.mark.gen_test

@@ -168,8 +168,8 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
     page.until(lambda: "Change" not in " ".join(page.texts(".groups thead th")), "nothing was to be compared")
     page.click(".groups tr:has(td > a[href*='demo-large']) .fares")
     page.find("details.model[open] summary", "demo-large")
-    result = {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"}
-    page.until(lambda: result <= page.facts().keys(), f"{result} were to be told")
+    expected = {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"}
+    page.until(lambda: expected <= page.facts().keys(), f"{expected} were to be told")
     assert page.texts(".detail h2") == ["demo"]
     page.find(".detail svg.histogram")
     page.click(".detail a", "Calls of demo-large by user")

@@ -24,18 +24,18 @@ UNKNOWN = (404, {"message": "There is no session with this id that you may see."
 def call(running):
     """Make a call of Claude Code's, and wait until its session has it; returns its id."""
 
-    async def call(prompt="Hello", *, session=None, responses=None, issues=(), headers=None, model="claude", **extra):
+    async def call(prompt="Hello", *, session=None, answers=None, issues=(), headers=None, model="claude", **extra):
         tools = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issues]
         usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 11}
         response = {"type": "message", "id": "msg_1", "role": "assistant", "content": tools, "usage": usage}
         body = json.dumps(response).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         running.upstream.scripts = [[head.encode() + body]]
-        result = [{"type": "tool_result", "tool_use_id": responses, "content": "noon"}]
+        result = [{"type": "tool_result", "tool_use_id": answers, "content": "noon"}]
         request = {
             "model": model,
             "max_tokens": 9,
-            "messages": [{"role": "user", "content": result if responses else prompt}],
+            "messages": [{"role": "user", "content": result if answers else prompt}],
         }
         sent = {**(headers or running.headers), **CLAUDE_CODE}
         if session:
@@ -66,8 +66,8 @@ async def listed(running, query="", headers=None):
 @pytest.mark.gen_test
 async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
     requested = await call("What time is it?", session="s1", issues=("toolu_1",))
-    answered = await call(session="s1", responses="toolu_1", issues=("toolu_2",))
-    finished = await call(session="s1", responses="toolu_2")
+    answered = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
+    finished = await call(session="s1", answers="toolu_2")
     aside = await call("Title, please", session="s1", model="haiku")
     id_, user = id_of(running, "s1"), running.identity.user
     status, response = await running.get(LIST)
@@ -141,7 +141,7 @@ async def test_the_session_may_be_named_in_the_body(running, call):
 @pytest.mark.gen_test
 async def test_without_a_session_of_the_client_a_thread_is_one(running, call):
     requested = await call(issues=("toolu_1",))
-    await call(responses="toolu_1")
+    await call(answers="toolu_1")
     alone = await call()
     assert await listed(running) == (2, [alone, requested])
     status, session = await running.get(f"{LIST}/{requested}")
@@ -350,8 +350,8 @@ async def test_head_answers_as_get_does_without_a_body(running, call):
 @pytest.mark.gen_test
 async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, call):
     requested = await call("What time is it?", session="s1", issues=("toolu_1",))
-    second = await call(session="s1", responses="toolu_1", issues=("toolu_2",))
-    third = await call(session="s1", responses="toolu_2", issues=("toolu_3",))
+    second = await call(session="s1", answers="toolu_1", issues=("toolu_2",))
+    third = await call(session="s1", answers="toolu_2", issues=("toolu_3",))
     single = await call("Hello")
     status, timeline = await running.get(f"{LIST}/{id_of(running, 's1')}/timeline")
     assert status == 200

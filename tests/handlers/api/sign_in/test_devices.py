@@ -37,8 +37,8 @@ async def poll(running, codes):
     return await send(running, "token", grant_type=GRANT_TYPE, device_code=codes["device_code"])
 
 
-async def decide(running, codes, response="allow", headers=None):
-    return await send(running, "answer", headers or running.headers, user_code=codes["user_code"], answer=response)
+async def decide(running, codes, answer="allow", headers=None):
+    return await send(running, "answer", headers or running.headers, user_code=codes["user_code"], answer=answer)
 
 
 async def age(running, by):

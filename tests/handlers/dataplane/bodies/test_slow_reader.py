@@ -35,13 +35,13 @@ def held(handler, response):
 @pytest.fixture
 def responses(running, monkeypatch):
     """The answers of the upstream, by their order."""
-    responses, send = [], running.bridge.upstream.open
+    responses, original = [], running.bridge.upstream.open
 
-    async def requested(*request, **options):
-        responses.append(await send(*request, **options))
+    async def kept(*request, **options):
+        responses.append(await original(*request, **options))
         return responses[-1]
 
-    monkeypatch.setattr(running.bridge.upstream, "open", requested)
+    monkeypatch.setattr(running.bridge.upstream, "open", kept)
     return responses
 
 

@@ -41,8 +41,8 @@ def start(index, **tool):
     return event("contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool}})
 
 
-def delta(index, **result):
-    return event("contentBlockDelta", {"contentBlockIndex": index, "delta": result, "p": "abc"})
+def delta(index, **fields):
+    return event("contentBlockDelta", {"contentBlockIndex": index, "delta": fields, "p": "abc"})
 
 
 def stop(index):

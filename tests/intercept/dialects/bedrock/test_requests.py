@@ -77,10 +77,10 @@ def test_the_prompt_of_other_models_is_found(body, prompt):
 def test_the_turns_of_a_conversation_are_linked():
     first = {"role": "user", "content": [{"text": "Hi"}]}
     call = {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "f", "input": {}}}]}
-    response = {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "content": []}}]}
+    tool_result = {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "content": []}}]}
     one, two = (
         parse_request(json.dumps({"messages": turns}).encode(), "m").conversation
-        for turns in ([first], [first, call, response])
+        for turns in ([first], [first, call, tool_result])
     )
     assert one is not None
     assert two is not None

@@ -94,8 +94,8 @@ def read(reader, body, cuts=()):
     return made.result()
 
 
-def events(*result):
-    return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in result)
+def events(*chunks):
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in chunks)
 
 
 @each_framing
@@ -110,11 +110,11 @@ def test_a_stream_reads_the_same_cut_at_every_byte(reader, body, result):
 @given(data=st.data())
 def test_a_stream_reads_the_same_wherever_it_is_cut_and_asked(reader, body, result, data):
     cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))
-    requested = reader()
+    made = reader()
     for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
-        requested.feed(body[start:end])
-        requested.result()
-    assert requested.result() == result
+        made.feed(body[start:end])
+        made.result()
+    assert made.result() == result
 
 
 def test_a_body_reads_the_same_cut_at_every_byte():
@@ -187,7 +187,7 @@ STREAMED_CALL = (
 
 
 @pytest.mark.parametrize(
-    ("result", "inputs"),
+    ("chunks", "inputs"),
     [
         (STREAMED_CALL, ['{"city":"Boston","days":3}', "{}"]),
         (STREAMED_CALL[:2], ['{"city":"Bos"}']),
@@ -195,9 +195,9 @@ STREAMED_CALL = (
     ],
     ids=["whole", "cut", "without an end"],
 )
-def test_arguments_that_are_streamed_are_put_together(result, inputs):
+def test_arguments_that_are_streamed_are_put_together(chunks, inputs):
     made = stream_reader()
-    for each in result:
+    for each in chunks:
         made.feed(events(each))
         made.result()
     tools = made.result().tool_usages

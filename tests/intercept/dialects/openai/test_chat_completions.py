@@ -90,9 +90,9 @@ def test_a_tool_message_at_the_end_answers_a_tool_call(message, answered):
     assert plain(parse_request(request(messages=messages))) == RequestSummary(model="m", answered_tool_call_id=answered)
 
 
-@pytest.mark.parametrize(("result", "stream"), [(True, True), (False, False), (None, False)])
-def test_a_stream_must_be_asked_for(result, stream):
-    assert plain(parse_request(request(stream=result))) == RequestSummary(model="m", stream=stream)
+@pytest.mark.parametrize(("requested", "stream"), [(True, True), (False, False), (None, False)])
+def test_a_stream_must_be_asked_for(requested, stream):
+    assert plain(parse_request(request(stream=requested))) == RequestSummary(model="m", stream=stream)
 
 
 def test_messages_nested_too_deeply_are_refused():

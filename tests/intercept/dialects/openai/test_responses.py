@@ -77,8 +77,8 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tex
     ],
 )
 def test_an_output_at_the_end_answers_a_tool_call(item, answered):
-    result = [{"type": "function_call_output", "call_id": "earlier"}, item]
-    assert plain(parse_request(request(input=result))) == RequestSummary(model="m", answered_tool_call_id=answered)
+    items = [{"type": "function_call_output", "call_id": "earlier"}, item]
+    assert plain(parse_request(request(input=items))) == RequestSummary(model="m", answered_tool_call_id=answered)
 
 
 @given(

@@ -10,8 +10,8 @@ from intercept.records import ProviderError, Reading, TokenUsage
 USAGE = {"prompt_tokens": 8, "total_tokens": 8}
 
 
-def usage(**result):
-    return TokenUsage(provider_response_id="", **result)
+def usage(**fields):
+    return TokenUsage(provider_response_id="", **fields)
 
 
 def read(*chunks, reader=body_reader):
@@ -30,7 +30,7 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
 
 
 @pytest.mark.parametrize(
-    ("result", "expected"),
+    ("reported", "expected"),
     [
         (USAGE, usage(input_tokens=8, usage=USAGE)),
         ({"input_tokens": 3, "output_tokens": 4}, usage(input_tokens=3, output_tokens=4, usage={"input_tokens": 3, "output_tokens": 4})),
@@ -39,8 +39,8 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
         ({}, None),
     ],
 )  # fmt: skip
-def test_the_tokens_are_those_of_each_vendors_usage(result, expected):
-    assert tokens(result) == expected
+def test_the_tokens_are_those_of_each_vendors_usage(reported, expected):
+    assert tokens(reported) == expected
 
 
 @pytest.mark.parametrize(

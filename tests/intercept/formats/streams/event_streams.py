@@ -27,8 +27,8 @@ def header(name: str, value: bytes, kind: int) -> bytes:
 
 def event(kind: str, payload: Any) -> bytes:
     """An event with a JSON payload."""
-    result = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
-    return message(_texts(result), json.dumps(payload).encode())
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return message(_texts(headers), json.dumps(payload).encode())
 
 
 def chunk(inner: Any) -> bytes:
@@ -38,8 +38,8 @@ def chunk(inner: Any) -> bytes:
 
 
 def exception(kind: str, text: str) -> bytes:
-    result = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
-    return message(_texts(result), json.dumps({"message": text}).encode())
+    headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
+    return message(_texts(headers), json.dumps({"message": text}).encode())
 
 
 def error(code: str, text: str) -> bytes:

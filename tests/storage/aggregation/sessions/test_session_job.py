@@ -214,11 +214,11 @@ async def test_a_session_of_the_same_name_is_another_one_for_another_user(databa
 
 @pytest.mark.gen_test
 async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
-    response = Call(2, root=1)
-    await write(database, response.start, response.end())
+    answering = Call(2, root=1)
+    await write(database, answering.start, answering.end())
     assert await sessions.add_pending() == 0
     assert await read_sessions(database) == {}
-    await write(database, response.link)
+    await write(database, answering.link)
     assert await sessions.add_pending() == 1
     await has_grouped_all(database)
     # Its root ends later.

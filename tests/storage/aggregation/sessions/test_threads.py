@@ -471,11 +471,11 @@ async def test_a_call_that_ends_late_gets_its_results_when_it_is_found(database,
 @pytest.mark.gen_test
 async def test_two_servers_at_a_time_give_each_tool_call_one_result(database, clock):
     calls = [Call(number, issues=(f"t{number}",)) for number in range(1, 20)]
-    responses = [
+    answering = [
         Call(100 + number, answers=f"t{number}", results=(ToolResult(id=f"t{number}", bytes=number),))
         for number in range(1, 20)
     ]
-    await keep(database, *calls, *responses)
+    await keep(database, *calls, *answering)
     both = [Threads(database, now=clock), Threads(database, now=clock)]
     assert sum(await asyncio.gather(*(one.link_pending() for one in both))) == 19
     found = await documents(database)

@@ -34,7 +34,7 @@ from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call
 SHOWN = {"interceptions", "completed", "failed", "priced", "unpriced", "no_usage", "cost", "durations", "first_bytes"}
 
 
-def as_json(points):
+def figures(points):
     """Figures that every series has, without nothing."""
     figures = {
         at: {name: value for name, value in nonzero(totals).items() if name in SHOWN or name.startswith("ends.")}
@@ -44,7 +44,7 @@ def as_json(points):
 
 
 def by_group(series):
-    return {(one.group, one.other): as_json(one.points) for one in series if as_json(one.points)}
+    return {(one.group, one.other): figures(one.points) for one in series if figures(one.points)}
 
 
 async def series_by_search(database, query, conditions=None, visible_to=None):
@@ -88,8 +88,8 @@ def test_every_series_is_what_the_calls_found_add_up_to(
                     if group_by is GroupBy.GROUP and group is None:
                         group = NO_GROUP
                     add(expected.setdefault((group, False), {}).setdefault(bucket.floor(at), {}), totals)
-        assert by_group(series) == {group: as_json(points) for group, points in expected.items()}
-        assert as_json(response.total.points_before) == as_json(earlier)
+        assert by_group(series) == {group: figures(points) for group, points in expected.items()}
+        assert figures(response.total.points_before) == figures(earlier)
 
     io_loop.run_sync(compare, timeout=60)
 

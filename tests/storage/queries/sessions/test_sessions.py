@@ -322,7 +322,7 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
     for number in range(1, 46):
         await database.sessions.update_one({"_id": UUID(int=number)}, {"$set": {"failures": number // 2}})
 
-    def requested(model, limit, **cursor):
+    def page(model, limit, **cursor):
         return sessions.page({"models": model}, visible_to=None, limit=limit, order=Order.FAILED, **cursor)
 
     # Every third session is of the rare model, of which there are too few to begin with the first of all.
@@ -336,13 +336,13 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
         ("m1", 3, {}, SESSIONS_BY_MODEL),
     ):
         first = cursor.get("offset", 0) + (of[model].index(30) + 1 if "after_id" in cursor else 0)
-        queries = await profiled(database, database.sessions, requested(model, limit, **cursor))
-        assert numbers(await requested(model, limit, **cursor)) == (len(of[model]), of[model][first : first + limit])
+        queries = await profiled(database, database.sessions, page(model, limit, **cursor))
+        assert numbers(await page(model, limit, **cursor)) == (len(of[model]), of[model][first : first + limit])
         read = [one for one in queries if one["op"] == "query" or "aggregate" in one["command"]]
         assert read[-1]["planSummary"] == f"IXSCAN {plan(index)}"
         assert index is SESSIONS_BY_MODEL or read[0]["docsExamined"] <= 8 + 2 * len(cursor.keys() & {"after_id"})
     await database.sessions.update_many({"models": "m0"}, {"$set": {"failures": 0}})
-    assert numbers(await requested("m0", 3)) == (30, [45, 43, 42])
+    assert numbers(await page("m0", 3)) == (30, [45, 43, 42])
 
 
 @pytest.mark.gen_test
@@ -380,7 +380,7 @@ async def test_a_page_far_down_looks_at_little_more_than_it_returns(database, gr
     assert (query["docsExamined"], query["keysExamined"]) == (11, 11)
 
 
-def as_json(threads):
+def numbers_of(threads):
     return [([document["_id"].int for document in thread.interceptions], thread.more) for thread in threads]
 
 
@@ -397,7 +397,7 @@ async def test_threads_and_their_calls_come_oldest_first(grouped):
         Call(5, "a", initiator=BOB_ID),
     )
     threads, more = await sessions.threads(ID, limit=10)
-    assert (as_json(threads), more) == ([([1, 11, 12], False), ([2, 10], False), ([3], False)], False)
+    assert (numbers_of(threads), more) == ([([1, 11, 12], False), ([2, 10], False), ([3], False)], False)
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (14, 12, 3)]
 
 
@@ -407,7 +407,7 @@ async def test_threads_come_in_pages(grouped):
     pages, after_id = [], None
     for _ in range(3):
         threads, more = await sessions.threads(ID, limit=2, after_id=after_id)
-        pages.append(([numbers[0] for numbers, _ in as_json(threads)], more))
+        pages.append(([numbers[0] for numbers, _ in numbers_of(threads)], more))
         after_id = UUID(int=pages[-1][0][-1])
     assert pages == [([1, 2], True), ([3, 4], True), ([5], False)]
     assert await sessions.threads(ID, limit=2, after_id=after_id) == ([], False)
@@ -426,10 +426,10 @@ async def test_a_thread_behind_which_to_begin_must_be_one_of_the_session(grouped
 @pytest.mark.gen_test
 async def test_what_is_shown_of_a_thread_is_bounded(grouped, monkeypatch):
     monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
-    responses = [Call(number, "a", root=1) for number in range(10, 14)]
-    sessions = await grouped(Call(1, "a"), *responses, Call(2, "a"), Call(20, "a", root=2), Call(21, "a", root=2))
+    answering = [Call(number, "a", root=1) for number in range(10, 14)]
+    sessions = await grouped(Call(1, "a"), *answering, Call(2, "a"), Call(20, "a", root=2), Call(21, "a", root=2))
     threads, more = await sessions.threads(ID, limit=10)
-    assert (as_json(threads), more) == ([([1, 10, 11], True), ([2, 20, 21], False)], False)
+    assert (numbers_of(threads), more) == ([([1, 10, 11], True), ([2, 20, 21], False)], False)
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (15, 23)]
 
 
@@ -438,20 +438,20 @@ async def test_a_page_of_threads_ends_when_it_has_many_calls(grouped, monkeypatc
     monkeypatch.setattr(sessions_module, "PAGE_INTERCEPTIONS", 3)
     sessions = await grouped(*(Call(number, "a") for number in range(1, 6)), Call(10, "a", root=1))
     threads, more = await sessions.threads(ID, limit=10)
-    assert (as_json(threads), more) == ([([1, 10], False), ([2], False)], True)
+    assert (numbers_of(threads), more) == ([([1, 10], False), ([2], False)], True)
     threads, more = await sessions.threads(ID, limit=3, after_id=UUID(int=2))
-    assert (as_json(threads), more) == ([([3], False), ([4], False), ([5], False)], False)
+    assert (numbers_of(threads), more) == ([([3], False), ([4], False), ([5], False)], False)
 
 
 @pytest.mark.gen_test
 async def test_calls_in_flight_are_shown_once_their_thread_is_known(database, grouped):
     sessions = await grouped(Call(1, "a"))
-    flying, response = Call(2, "a"), Call(3, "a", root=1)
-    await write(database, flying.start, response.start)
-    assert as_json((await sessions.threads(ID, limit=10))[0]) == [([1], False), ([2], False)]
-    await write(database, response.link)
+    flying, answering = Call(2, "a"), Call(3, "a", root=1)
+    await write(database, flying.start, answering.start)
+    assert numbers_of((await sessions.threads(ID, limit=10))[0]) == [([1], False), ([2], False)]
+    await write(database, answering.link)
     threads, _ = await sessions.threads(ID, limit=10)
-    assert as_json(threads) == [([1, 3], False), ([2], False)]
+    assert numbers_of(threads) == [([1, 3], False), ([2], False)]
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (3, 2)]
 
 
@@ -459,8 +459,8 @@ async def test_calls_in_flight_are_shown_once_their_thread_is_known(database, gr
 async def test_every_query_for_threads_runs_on_its_index_without_sorting(database, grouped, monkeypatch):
     monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
     roots = [Call(number, "a") for number in range(1, 6)]
-    responses = [Call(100 * root.number + number, "a", root=root.number) for root in roots for number in range(20)]
-    sessions = await grouped(*roots, *responses, *(Call(number) for number in range(10, 40)))
+    answering = [Call(100 * root.number + number, "a", root=root.number) for root in roots for number in range(20)]
+    sessions = await grouped(*roots, *answering, *(Call(number) for number in range(10, 40)))
     queries = await profiled(database, database.interceptions, sessions.threads(ID, limit=2, after_id=UUID(int=2)))
     of_session, of_thread = (f"IXSCAN {plan(index)}" for index in (OF_SESSION, OF_THREAD))
     looked_at = [(query["planSummary"], query["docsExamined"]) for query in queries]

@@ -314,11 +314,11 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     response = await client.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
     assert (response.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
-    result = {
+    expected = {
         "message": INVALID,
         "validations": [{"field": "from", "detail": too_much(TooMuchError(3, STREAM_SECONDS))}],
     }
-    assert error == {"error": result}
+    assert error == {"error": expected}
 
     async def refuses(*_, **_options):
         raise UnsupportedOrderError("sessions cannot be sorted by p95")

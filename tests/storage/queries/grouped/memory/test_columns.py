@@ -73,9 +73,9 @@ def question(by="user,model", q="", **changes):
     return GroupQuery(start, end, conditions, by=tuple(map(parse_by, by.split(","))), **known)
 
 
-async def requested(grouped, query):
-    response = await grouped.read(query)
-    return response.count, [(one.key, one.total, one.points, one.previous) for one in response.groups], response.total
+async def read(grouped, query):
+    groups = await grouped.read(query)
+    return groups.count, [(one.key, one.total, one.points, one.previous) for one in groups.groups], groups.total
 
 
 def by_mongodb(database, monkeypatch):
@@ -113,10 +113,10 @@ async def test_groups_are_ranked_as_mongodb_ranks_them(database, monkeypatch):
     orders = (Order.COST, Order.CALLS, Order.TOKENS, Order.FAILED)
     for number, (names, q) in enumerate(QUESTIONS):
         query = question(names, q, order=orders[number % 4], compare=number % 2 == 0)
-        expected = await requested(plain, query)
-        assert await requested(cached, query) == expected
+        expected = await read(plain, query)
+        assert await read(cached, query) == expected
         page = question(names, q, order=orders[number % 4], compare=number % 2 == 0, offset=1, limit=2)
-        found = await requested(cached, page)
+        found = await read(cached, page)
         assert found == (expected[0], expected[1][1:3], expected[2])
     assert {name[0] for name in cached._columns._buckets} >= LEVELS
 
@@ -126,19 +126,19 @@ async def test_what_changes_afterwards_is_in_the_next_answer(database, monkeypat
     await filled(database)
     cached, plain = Grouped(database), by_mongodb(database, monkeypatch)
     query = question()
-    before = await requested(cached, query)
+    before = await read(cached, query)
     call = Call(900, second=3_600, initiator=UUID(int=9), model="new")
     await count(database, call.start, call.presumed_end())
     for change in (None, call.end(999)):
         if change:
             await count(database, change)
-        found = await requested(cached, query)
-        assert found == await requested(plain, query)
+        found = await read(cached, query)
+        assert found == await read(plain, query)
         assert found != before
         before = found
     await database.rollups.delete_many({"at": {"$gte": MIDNIGHT + timedelta(days=1)}})
-    found = await requested(cached, query)
-    assert found == await requested(plain, query)
+    found = await read(cached, query)
+    assert found == await read(plain, query)
     assert found[1] != before[1]
 
 
@@ -166,9 +166,9 @@ async def test_a_second_answer_reads_what_changed_alone(database):
     await raw.command("profile", 0)
     found = [one async for one in raw["system.profile"].find({"ns": {"$regex": "[.]rollups$"}})]
     await raw["system.profile"].drop()
-    requested = [one["command"]["pipeline"] for one in found if "pipeline" in one["command"]]
+    pipelines = [one["command"]["pipeline"] for one in found if "pipeline" in one["command"]]
     versions = [one for one in found if one["command"].get("pipeline", [{}])[0].get("$match", {}).keys() == {"$or"}]
-    assert [pipeline for pipeline in requested if {"$limit": column_cache.MAX_ROWS + 1} in pipeline] == []
+    assert [pipeline for pipeline in pipelines if {"$limit": column_cache.MAX_ROWS + 1} in pipeline] == []
     # Two days, the hours of the second one, and none of before.
     assert min(one["docsExamined"] for one in versions) == 2 + HOURS - 24
 
@@ -176,24 +176,24 @@ async def test_a_second_answer_reads_what_changed_alone(database):
 @pytest.mark.gen_test
 async def test_what_is_too_much_for_memory_is_left_to_mongodb(database, monkeypatch):
     await filled(database)
-    expected = await requested(by_mongodb(database, monkeypatch), question())
+    expected = await read(by_mongodb(database, monkeypatch), question())
     monkeypatch.setattr(column_cache, "MAX_ROWS", 30)
     grouped = Grouped(database)
-    assert [await requested(grouped, question()) for _ in range(2)] == [expected, expected]
+    assert [await read(grouped, question()) for _ in range(2)] == [expected, expected]
     assert (len(grouped._columns._buckets), grouped._columns._rows.total()) == (0, 0)
 
 
 @pytest.mark.gen_test
 async def test_one_query_reads_few_buckets_and_mongodb_ranks_until_all_are_there(database, monkeypatch):
     await filled(database)
-    expected = await requested(by_mongodb(database, monkeypatch), question())
+    expected = await read(by_mongodb(database, monkeypatch), question())
     monkeypatch.setattr(column_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
-    grouped, read = Grouped(database), []
+    grouped, sizes = Grouped(database), []
     for _ in range(4):
-        assert await requested(grouped, question()) == expected
-        read.append(len(grouped._columns._buckets))
+        assert await read(grouped, question()) == expected
+        sizes.append(len(grouped._columns._buckets))
     # The day, and two of its six hours at a time.
-    assert read == [3, 5, 7, 7]
+    assert sizes == [3, 5, 7, 7]
 
 
 @pytest.mark.gen_test
@@ -205,7 +205,7 @@ async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, m
     for hour in (*range(24, HOURS), 24, 1, 2, 3, 25):
         within = {"start": MIDNIGHT + timedelta(hours=hour), "end": MIDNIGHT + timedelta(hours=hour + 1)}
         query = GroupQuery(**within, by=question().by, limit=1_000)
-        assert await requested(grouped, query) == await requested(plain, query)
+        assert await read(grouped, query) == await read(plain, query)
         cache = grouped._columns
         assert sum(map(len, cache._buckets.values())) == cache._rows.total() <= 40
 
@@ -213,7 +213,7 @@ async def test_the_memory_forgets_what_was_not_asked_for_the_longest(database, m
 @pytest.mark.gen_test
 async def test_a_reading_that_is_cancelled_half_way_leaves_no_columns_behind(database, monkeypatch):
     await filled(database)
-    expected = await requested(by_mongodb(database, monkeypatch), question())
+    expected = await read(by_mongodb(database, monkeypatch), question())
     grouped, add, added = Grouped(database), ColumnRows.add, []
 
     def leave(rows, document):
@@ -229,14 +229,14 @@ async def test_a_reading_that_is_cancelled_half_way_leaves_no_columns_behind(dat
         await task
     cache = grouped._columns
     assert (len(added), len(cache._buckets), cache._rows.total(), cache._loading.locked()) == (20, 0, 0, False)
-    assert [await requested(grouped, question()) for _ in range(2)] == [expected, expected]
+    assert [await read(grouped, question()) for _ in range(2)] == [expected, expected]
     assert len(cache._buckets) == 7
 
 
 @pytest.mark.gen_test
 async def test_columns_are_bounded_while_too_few_are_there_to_rank(database, monkeypatch):
     await filled(database)
-    expected = await requested(by_mongodb(database, monkeypatch), question())
+    expected = await read(by_mongodb(database, monkeypatch), question())
     monkeypatch.setattr(column_cache, "LOADED", {Bucket.DAY: 1, Bucket.HOUR: 2})
     monkeypatch.setattr(column_cache, "MAX_ROWS", 110)
     grouped, sizes = Grouped(database), []
@@ -247,7 +247,7 @@ async def test_columns_are_bounded_while_too_few_are_there_to_rank(database, mon
             sizes.append(cache._rows.total())
             assert sum(map(len, cache._buckets.values())) == sizes[-1] <= 110
     assert sizes[-1] > 0
-    assert await requested(grouped, question()) == expected
+    assert await read(grouped, question()) == expected
 
 
 @pytest.mark.gen_test
@@ -261,12 +261,12 @@ async def test_columns_and_sizes_of_a_bounded_number_of_buckets_are_in_memory(da
         within = {"start": MIDNIGHT + timedelta(hours=hour), "end": MIDNIGHT + timedelta(hours=hour + 2)}
         for names in ("user", "tag.project", "token"):
             query = GroupQuery(**within, by=tuple(map(parse_by, names.split(","))), limit=1_000)
-            assert await requested(grouped, query) == await requested(plain, query)
+            assert await read(grouped, query) == await read(plain, query)
             assert max(len(cache._buckets), len(cache._sizes)) <= 3
     known = dict(cache._buckets)
     assert known
     # More buckets than that are left to MongoDB.
-    assert await requested(grouped, question()) == await requested(plain, question())
+    assert await read(grouped, question()) == await read(plain, question())
     assert cache._buckets == known
 
 

@@ -76,7 +76,7 @@ QUESTIONS = (
 )
 
 
-async def requested(grouped, query):
+async def read(grouped, query):
     """What is answered, as others may still add to it."""
     response = await grouped.read(query)
     groups = [(one.key, one.total, one.points, one.previous) for one in response.groups]
@@ -104,7 +104,7 @@ async def test_answers_from_memory_are_those_of_the_database(database):
     await filled(database)
     grouped = Grouped(database)
     for query in QUESTIONS * 2:
-        assert await requested(grouped, query) == await requested(Grouped(database), query)
+        assert await read(grouped, query) == await read(Grouped(database), query)
     assert len(grouped._known) > 100
 
 
@@ -113,18 +113,18 @@ async def test_nothing_is_read_twice_and_what_changed_is_read_again(database):
     await filled(database)
     grouped = Grouped(database)
     query = question("model", order=Order.CALLS)
-    before = await requested(grouped, query)
+    before = await read(grouped, query)
     async with reading_totals(database) as found:
-        assert await requested(grouped, query) == before
+        assert await read(grouped, query) == before
     assert found == []
     late = Call(900, second=60, initiator=UUID(int=1), model="m1")
     await count(database, late)
     async with reading_totals(database) as found:
-        after = await requested(grouped, query)
+        after = await read(grouped, query)
     # Of all calls and of four models, on the three days that are read as one.
     assert sorted(found) == [3, 12]
     assert after[2]["interceptions"] == before[2]["interceptions"] + 1
-    assert after == await requested(Grouped(database), query)
+    assert after == await read(Grouped(database), query)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -133,7 +133,7 @@ async def test_groups_that_are_new_on_a_page_are_read_alone(database):
     grouped = Grouped(database)
     await grouped.read(question("model", limit=3))
     async with reading_totals(database) as found:
-        response = await requested(grouped, question("model"))
+        response = await read(grouped, question("model"))
     # One model, on three days and in some hours of two more.
     assert (len(response[1]), max(found), sum(found) <= 3 + 8) == (4, 3, True)
 
@@ -146,10 +146,10 @@ async def test_a_call_of_today_has_only_its_day_read_again(database):
     await grouped.read(query)
     await count(database, Call(900, second=4 * 3_600, model="m1"))
     async with reading_totals(database) as found:
-        response = await requested(grouped, query)
+        response = await read(grouped, query)
     # Hours of today, of all calls and of three models.
     assert (max(found) <= 5, len(found)) == (True, 2)
-    assert response == await requested(Grouped(database), query)
+    assert response == await read(Grouped(database), query)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -160,11 +160,11 @@ async def test_calls_whose_presumed_end_is_replaced_are_read_again(database):
     await write(database, call.start, call.presumed_end())
     await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     query = question("model,end_reason")
-    before = await requested(grouped, query)
+    before = await read(grouped, query)
     await write(database, call.end(None, end_reason=EndReason.UPSTREAM_ERROR))
     await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
-    after = await requested(grouped, query)
-    assert after == await requested(Grouped(database), query)
+    after = await read(grouped, query)
+    assert after == await read(Grouped(database), query)
     assert {one[0] for one in after[1]} - {one[0] for one in before[1]} == {("new", "upstream_error")}
 
 
@@ -174,8 +174,8 @@ async def test_minutes_are_read_each_time(database):
     grouped = Grouped(database)
     within = {"start": MIDNIGHT, "end": MIDNIGHT + HOUR, "period": Period.MINUTE, "in_full": True}
     query = GroupQuery(**within, by=(parse_by("model"),))
-    before = await requested(grouped, query)
-    assert (len(grouped._known), await requested(grouped, query)) == (0, before)
+    before = await read(grouped, query)
+    assert (len(grouped._known), await read(grouped, query)) == (0, before)
 
 
 RANGES = (TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + DAY), TimeRange(Bucket.HOUR, MIDNIGHT, MIDNIGHT + HOUR))
