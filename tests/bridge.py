@@ -168,13 +168,13 @@ def bridge_parts():
 
 
 @pytest.fixture(scope="session")
-def owner():
-    """The owner of each bridge."""
+def owner_of_bridges():
+    """The owner of each bridge, whose documents are made once."""
     return Owner()
 
 
 @pytest.fixture
-def running(io_loop, database, owner, *, bridge_settings, bridge_parts, tmp_path):
+def running(io_loop, database, owner_of_bridges, *, bridge_settings, bridge_parts, tmp_path):
     """A running bridge, as the server assembles it. Asks for the HTTP server itself, so that a test need not.
 
     What serving needs runs beside it, as in the server: recording on the default path, and the heartbeat. The upkeep does
@@ -188,7 +188,7 @@ def running(io_loop, database, owner, *, bridge_settings, bridge_parts, tmp_path
         stack.push_async_callback(upstream.stop)
         bridge = await assemble_bridge(stack, database, upstream.url, tmp_path / "data", bridge_settings)
         bridge = replace(bridge, **bridge_parts)
-        identity, token = await owner.add_to(database, bridge.identities)
+        identity, token = await owner_of_bridges.add_to(database, bridge.identities)
         return Running(bridge, upstream, token, identity)
 
     async def stop() -> None:

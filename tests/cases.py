@@ -34,7 +34,7 @@ def for_each(
                 values = zip(names, case if len(names) > 1 else [case], strict=True)
                 try:
                     test(**dict(values), **others)
-                except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - it is raised with the others
+                except (Exception, BaseExceptionGroup, pytest.fail.Exception) as failure:  # noqa: BLE001 - it is raised with the others
                     failure.add_note(f"case: {name[:200]}")
                     failures.append(failure)
                     failed.append(name[:50])

@@ -26,6 +26,11 @@ class Owner:
             self._documents = {
                 name: await getattr(database, name).find().to_list(None) for name in ("audit", "users", "tokens")
             }
+            assert {name: len(found) for name, found in self._documents.items()} == {
+                "audit": 2,
+                "users": 1,
+                "tokens": 1,
+            }
         else:
             for name, documents in self._documents.items():
                 # The last one waits until a majority has what came before, too.

@@ -20,14 +20,16 @@ def test_every_case_is_tried_and_those_that_fail_are_named():
 
 
 def test_an_error_that_does_not_come_is_a_case_that_failed():
+    @for_each("base", [10, 16], ids=str)
     @for_each("text", ["1", "x"])
-    def check(text):
+    def check(base, text):
         with pytest.raises(ValueError, match="invalid"):
-            int(text)
+            int(text, base)
 
-    with pytest.raises(BaseExceptionGroup, match="1 of 2 cases") as raised:
+    with pytest.raises(BaseExceptionGroup, match="2 of 2 cases") as raised:
         check()
-    assert raised.value.exceptions[0].__notes__ == ["case: '1'"]
+    named = [(each.__notes__, [one.__notes__ for one in each.exceptions]) for each in raised.value.exceptions]
+    assert named == [(["case: 10"], [["case: '1'"]]), (["case: 16"], [["case: '1'"]])]
 
 
 @for_each("number", [1, 2])

@@ -119,9 +119,10 @@ async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here
 async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running):
     running.upstream.play(OK)
     client = await running.client()
-    for hyphen in ("%2D", "%2d", "%252D"):
+    for calls, hyphen in enumerate(("%2D", "%2d", "%252D"), start=1):
         page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
         await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+        assert len(running.upstream.requests) == calls, hyphen
         sent = running.upstream.requests[-1]
         got = (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent"))
         assert got == ([], [], ["50%"]), hyphen

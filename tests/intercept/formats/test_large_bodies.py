@@ -4,7 +4,7 @@ import tracemalloc
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ from intercept.formats.weight import (
     is_light,
 )
 from tests.cases import for_each
+from tests.examples import examples
 from tests.intercept.malformed_responses import json_values
 from tests.intercept.summaries import plain
 from tests.processor import is_within
@@ -162,11 +163,12 @@ PARTS = st.lists(st.fixed_dictionaries({"toolResult": VALUES}) | VALUES, max_siz
 MESSAGES_OF_USERS = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": PARTS}))
 
 
+@settings(max_examples=examples(150, 500))
 @given(
     value=st.one_of(
         MEMBERS,
         MEMBERS.map(lambda some: {"model": "m", **some}),
-        st.builds(lambda some, said: some | {"messages": said}, MEMBERS, MESSAGES_OF_USERS),
+        st.builds(lambda some, said: {"model": "m"} | some | {"messages": said}, MEMBERS, MESSAGES_OF_USERS),
     ),
     data=st.data(),
 )
