@@ -9,16 +9,16 @@ from storage.mongo.database import Database
 
 
 class Owner:
-    """The user ada, an owner, and her token: made once, and then put into databases as MongoDB had them.
+    """The user ada, an owner, and her token: made once, and then inserted into each database as MongoDB had them.
 
-    To make them takes two transactions of a dozen commands, and to put them takes three.
+    Making them takes two transactions of a dozen commands. Inserting them takes three commands.
     """
 
     def __init__(self) -> None:
         self._documents: dict[str, list[dict]] = {}
 
     async def add_to(self, database: Database, identities: Identities) -> tuple[Identity, str]:
-        """Have her in an empty database. Return who she is, and the token's text."""
+        """Put her into an empty database. Return who she is, and the token's text."""
         if not self._documents:
             user = await identities.add_user("ada", role=Role.OWNER)
             token, self._text = await identities.create_token("ada")

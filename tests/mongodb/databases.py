@@ -46,7 +46,7 @@ class Databases:
         self._uri = uri
         self._run = run
         self._client = MongoClient(uri)
-        # Times in tests are past, often. Once a minute MongoDB would remove what has expired while a test looks at it.
+        # Many times in tests are past. MongoDB removes what has expired once a minute, also while a test looks at it.
         self._client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
         self._clients = {}
         self._waiting = deque()

@@ -110,7 +110,7 @@ class BridgeWithout(Bridge):
 
 
 class BridgeBeside(Bridge):
-    """The server of another checkout: by the same interpreter, with the same packages, and with the same indexes of jobs."""
+    """The server of another checkout. It runs with this interpreter and its packages; its jobs must have the same indexes."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None, folder: Path) -> None:
         super().__init__(mongodb)
@@ -118,12 +118,12 @@ class BridgeBeside(Bridge):
         self.name = f"{Bridge.name} in {self.folder}"
 
     def prepare(self) -> str:
-        """Nothing is installed into it."""
-        super().prepare()
+        """Nothing is installed for it. The version is that of the checkout."""
         try:
             version: str = run_path(str(self.folder / "version.py"))["VERSION"]
         except FileNotFoundError:
             raise UnavailableError("there is no version.py: it is no checkout") from None
+        super().prepare()
         return version
 
 

@@ -14,7 +14,7 @@ from benchmarks.gateways.runners.envoy import Envoy
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
 from benchmarks.gateways.runners.litellm import LiteLLM
 from benchmarks.gateways.runners.nginx import Nginx
-from benchmarks.gateways.runners.runner import Setup
+from benchmarks.gateways.runners.runner import Setup, UnavailableError
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
 from storage.recording import recorder
@@ -104,6 +104,14 @@ def test_the_server_of_another_checkout_is_run_there(tmp_path):
     runner = BridgeBeside(None, tmp_path / "." / "before")
     folder = tmp_path / "before"
     assert (runner.name, runner.folder, runner.launcher) == (f"AI Bridge in {folder}", folder, ("server.py",))
+
+
+def test_another_checkout_has_a_version_of_its_own(tmp_path, mongodb):
+    runner = BridgeBeside(mongodb, tmp_path)
+    with pytest.raises(UnavailableError, match="it is no checkout"):
+        runner.prepare()
+    (tmp_path / "version.py").write_text('VERSION = "0.0.9"\n')
+    assert (runner.prepare(), runner.database) == ("0.0.9", mongodb.pid)
 
 
 def test_without_waiting_each_end_is_written_at_once(monkeypatch):
