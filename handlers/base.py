@@ -21,7 +21,7 @@ from handlers.identity.credentials import (
     looks_like_provider_key,
     read_credentials,
 )
-from handlers.identity.forwarded import client_address, client_scheme
+from handlers.identity.forwarded import client_address, scheme_of
 from handlers.identity.same_origin import is_foreign
 from handlers.problems import Problem
 from handlers.tornado_private import discard_response, head_is_written
@@ -108,13 +108,7 @@ class BridgeHandler(RequestHandler):
     @property
     def scheme(self) -> str:
         """How the client reached the bridge, or the reverse proxy that is trusted: `http` or `https`."""
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-Proto"))
-        return client_scheme(
-            self.request.remote_ip or "",
-            forwarded,
-            self.bridge.options.trusted_proxies,
-            reached_by=self.request.protocol,
-        )
+        return scheme_of(self.request, self.bridge.options.trusted_proxies)
 
     @property
     def is_foreign(self) -> bool:
@@ -200,15 +194,20 @@ class BridgeHandler(RequestHandler):
         if problem.status == FORBIDDEN:
             self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
 
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """What an exception says to the client; None if it is unexpected."""
+        return error if isinstance(error, Problem) else None
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Render an exception: a `Problem` unchanged, anything else as a plain 500 without details."""
+        """Render an exception: what it says, or a plain 500 without details."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        if not isinstance(error, Problem):
+        problem = self.problem_of(error)
+        if problem is None:
             message = responses.get(status_code, "Error") if isinstance(error, HTTPError) else "Internal Server Error"
             headers = {"Allow": self._allowed} if status_code == METHOD_NOT_ALLOWED else {}
             rule = Rule.WRONG_METHOD if status_code == METHOD_NOT_ALLOWED else None
-            error = Problem(status_code, message, headers, rule=rule)
-        self.write_problem(error)
+            problem = Problem(status_code, message, headers, rule=rule)
+        self.write_problem(problem)
         self.finish()
 
     @property
@@ -222,11 +221,11 @@ class BridgeHandler(RequestHandler):
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Respond with an error. A response that has begun is cut instead, so that it never looks complete."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
+        problem = self.problem_of(kwargs.get("exc_info", (None, None, None))[1])
         if head_is_written(self):
-            self.break_off(error if isinstance(error, Problem) else None)
+            self.break_off(problem)
             return
-        super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
+        super().send_error(problem.status if problem else status_code, **kwargs)
 
     def cut(self) -> None:
         """Close the connection in the middle of the body.
@@ -246,8 +245,8 @@ class BridgeHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,  # noqa: ARG002
     ) -> None:
-        """Log an unexpected exception. A `Problem` is a response and is not logged."""
-        if isinstance(value, (Problem, HTTPError)):
+        """Log an unexpected exception, one that is no response."""
+        if isinstance(value, HTTPError) or self.problem_of(value) is not None:
             return
         path = scrub_quoted(self.request.path)
         logger.error("unexpected error: request_id=%s path=%s", self.request_id, path, exc_info=value)

@@ -45,7 +45,11 @@ def database_problems() -> Iterator[None]:
     try:
         yield
     except DatabaseUnavailableError as error:
-        raise Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
+        raise _database_unavailable() from error
+
+
+def _database_unavailable() -> Problem:
+    return Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE)
 
 
 class IdentifiedHandler(BridgeHandler):
@@ -160,6 +164,10 @@ class IdentifiedHandler(BridgeHandler):
             raise StreamClosedError from error
         await asyncio.sleep(0)
 
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """An exception of storage is said in the words of the API; subclasses know more of them."""
+        return _database_unavailable() if isinstance(error, DatabaseUnavailableError) else super().problem_of(error)
+
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""
         error = Error(problem.message)
@@ -185,12 +193,12 @@ class ControlHandler(IdentifiedHandler):
         """
 
     async def get(self, *_path: str) -> None:
-        """Respond, or say that the database is unavailable.
+        """Respond.
 
         Raises:
-            Problem: it cannot be answered as asked, or not now.
+            Problem: it cannot be answered as asked.
         """
-        with database_problems(), suppress(StreamClosedError):
+        with suppress(StreamClosedError):
             await self.respond()
             await self._finish_large()
 

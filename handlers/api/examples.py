@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.pagination import single_values
 from resources.examples import ExampleData
 from storage.examples.store import ExampleStore
@@ -29,8 +29,7 @@ class ExamplesHandler(ChangeHandler):
         """
         await self.identify()
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            self.write_json(ExampleData.of(await self._store.read()))
+        self.write_json(ExampleData.of(await self._store.read()))
 
     async def post(self) -> None:
         """Request to fill it in: 202.
@@ -39,8 +38,7 @@ class ExamplesHandler(ChangeHandler):
             Problem: 403, the caller is not an owner; 409, it exists already, or cannot be filled in.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        with change_problems():
-            examples = await self._store.fill(author=self.author)
+        examples = await self._store.fill(author=self.author)
         self.set_status(202)
         self.write_json(ExampleData.of(examples))
 
@@ -51,7 +49,6 @@ class ExamplesHandler(ChangeHandler):
             Problem: 403, the caller is not an owner; 404, it is not there.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        with change_problems():
-            examples = await self._store.remove(author=self.author)
+        examples = await self._store.remove(author=self.author)
         self.set_status(202)
         self.write_json(ExampleData.of(examples))

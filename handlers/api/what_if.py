@@ -14,15 +14,11 @@ from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import LINES, WatchedHandler
-from handlers.control import database_problems
-from handlers.problems import Problem
 from limits.what_if.past_calls import PastCall, RequestedModel
 from limits.what_if.replay import Replay
 from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
-from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.sources.found import CallFinder
 from storage.queries.past_calls import PastCalls
 from storage.queries.said_calls import said_calls
@@ -48,7 +44,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             Problem: 403, `q` has words, and the caller may not read texts; 501, this MongoDB has no index of them.
         """
         await self.identify()
-        with database_problems(), suppress(StreamClosedError):
+        with suppress(StreamClosedError):
             await self.respond()
 
     async def respond(self) -> None:
@@ -88,14 +84,11 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     async def _replay_said(self, replay: Replay, proposal: Proposal, past: PastCalls, finder: CallFinder) -> None:
         """Replay the calls that say the words of a search."""
         days = said_calls(self.bridge.database, finder, proposal.start, proposal.end)
-        try:
-            async with aclosing(days):
-                async for day in days:
-                    self._waiting, self._indexed = self._waiting + day.waiting, day.indexed
-                    within = proposal._replace(start=day.start, end=day.end)
-                    await self._replay(replay, within, past, day.ids, whole=proposal)
-        except NoFinderError as error:
-            raise Problem(501, UNSUPPORTED) from error
+        async with aclosing(days):
+            async for day in days:
+                self._waiting, self._indexed = self._waiting + day.waiting, day.indexed
+                within = proposal._replace(start=day.start, end=day.end)
+                await self._replay(replay, within, past, day.ids, whole=proposal)
 
     async def _replay(
         self,

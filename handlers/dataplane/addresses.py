@@ -8,7 +8,7 @@ from tornado.httputil import HTTPServerRequest
 
 from handlers.bridge import Bridge
 from handlers.identity.credentials import hides_token
-from handlers.identity.forwarded import client_scheme
+from handlers.identity.forwarded import scheme_of
 from handlers.problems import Problem
 from intercept.apis import Api, Dialect
 from intercept.catalog import REALTIME, RESPONSES
@@ -138,10 +138,7 @@ def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: H
     """The base URL to set, as the client reached the server. OpenAI's has the version, Anthropic's has not."""
     name = provider.name if provider else "PROVIDER"
     version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
-    forwarded = ",".join(request.headers.get_list("X-Forwarded-Proto"))
-    scheme = client_scheme(
-        request.remote_ip or "", forwarded, bridge.options.trusted_proxies, reached_by=request.protocol
-    )
+    scheme = scheme_of(request, bridge.options.trusted_proxies)
     return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{version}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from tornado.httputil import HTTPServerRequest
+
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """The nearest address that is not a trusted proxy, walking `X-Forwarded-For` from its end.
@@ -20,6 +22,12 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
             break
         address = hop
     return address
+
+
+def scheme_of(request: HTTPServerRequest, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """How the client of a request reached the bridge, see `client_scheme`."""
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-Proto"))
+    return client_scheme(request.remote_ip or "", forwarded, trusted, reached_by=request.protocol)
 
 
 def client_scheme(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
 from handlers.api.accounts.users import PARAMETERS
@@ -54,8 +54,7 @@ class AllTokensHandler(ChangeHandler):
             raise ValidationProblem(INVALID, validations=[("q", NOT_IN_ADDRESSES)])
         if len(text) > MAX_SEARCH:
             raise ValidationProblem(INVALID, validations=[("q", TOO_LONG)])
-        with change_problems():
-            count, found = await self.bridge.tokens.search(text.strip(), limit=page.limit, offset=page.offset)
+        count, found = await self.bridge.tokens.search(text.strip(), limit=page.limit, offset=page.offset)
         self.write_json(FoundTokenList(count, [_found(one) for one in found]))
 
 
@@ -71,8 +70,7 @@ class TokenLookupHandler(ChangeHandler):
         """
         await self.identify_owner(ONLY_OWNERS_LOOK_UP)
         body = self.read_body(TokenText)
-        with change_problems():
-            found = await self.bridge.tokens.lookup(body.token)
+        found = await self.bridge.tokens.lookup(body.token)
         self.write_json(_found(found))
 
 
@@ -103,8 +101,7 @@ class AnyTokenHandler(_AnyTokenHandler):
         """
         await self.identify_changer()
         own = None if self._is_owner else self.identity.user.username
-        with change_problems():
-            await self.bridge.identities.revoke_token(token_id, of=own, author=self.author)
+        await self.bridge.identities.revoke_token(token_id, of=own, author=self.author)
         self.set_status(204)
 
 
@@ -123,14 +120,13 @@ class TokenReplacementHandler(_AnyTokenHandler):
         if not (self._is_owner or self.bridge.options.members_create_tokens):
             raise Problem(403, OWNERS_CREATE)
         body = self.read_body(Replacement)
-        with change_problems():
-            token, text = await self.bridge.identities.replace_token(
-                token_id,
-                overlap=body.overlap_time,
-                expires_at=None if body.lifetime is None else self.bridge.now() + body.lifetime,
-                of=None if self._is_owner else self.identity.user.id,
-                author=self.author,
-            )
+        token, text = await self.bridge.identities.replace_token(
+            token_id,
+            overlap=body.overlap_time,
+            expires_at=None if body.lifetime is None else self.bridge.now() + body.lifetime,
+            of=None if self._is_owner else self.identity.user.id,
+            author=self.author,
+        )
         self.set_status(201)
         self.write_json(CreatedToken.of(token, token=text))
 
@@ -149,9 +145,8 @@ class ServiceTokensHandler(ChangeHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        with change_problems():
-            holder = SERVICE_PREFIX + group
-            count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)
+        holder = SERVICE_PREFIX + group
+        count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
     async def post(self, group: str) -> None:
@@ -164,9 +159,8 @@ class ServiceTokensHandler(ChangeHandler):
         await self.identify_owner(ONLY_OWNERS)
         body = self.read_body(NewToken)
         expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
-        with change_problems():
-            token, text = await self.bridge.identities.create_token(
-                SERVICE_PREFIX + group, name=body.name or "", expires_at=expires_at, author=self.author
-            )
+        token, text = await self.bridge.identities.create_token(
+            SERVICE_PREFIX + group, name=body.name or "", expires_at=expires_at, author=self.author
+        )
         self.set_status(201)
         self.write_json(CreatedToken.of(token, token=text))

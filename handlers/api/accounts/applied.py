@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from handlers.bridge import Bridge
-from handlers.control import database_problems
 from handlers.problems import Problem
 from intercept.ids import format_id
 from limits.limit import Limit, LimitState, Of
@@ -73,10 +72,9 @@ async def states_of(
     """The state of each limit; None for one that another one replaces.
 
     Raises:
-        Problem: 503, the database is unavailable.
+        DatabaseUnavailableError: The database is unavailable.
     """
-    with database_problems():
-        states = await bridge.overload.states([limit for limit, _ in limits])
+    states = await bridge.overload.states([limit for limit, _ in limits])
     return [
         (limit, state if applied is None or applied.replaced_by is None else None, applied)
         for (limit, applied), state in zip(limits, states, strict=True)

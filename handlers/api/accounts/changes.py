@@ -7,13 +7,12 @@ declared as JSON, which no form can do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from handlers.bridge import Bridge
-from handlers.control import IdentifiedHandler, database_problems
+from handlers.control import IdentifiedHandler
 from handlers.problems import Problem, ValidationProblem, sentence
 from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
@@ -32,27 +31,6 @@ _ENTITY_TAG = re.compile(r'(?<!W/)"([^"]*)"')  # a weak one never matches
 
 B = TypeVar("B", bound=Body)
 T = TypeVar("T")
-
-
-@contextmanager
-def change_problems() -> Iterator[None]:
-    """Say what cannot be done.
-
-    Raises:
-        Problem: 404, 409, 412, 503.
-        ValidationProblem: 400.
-    """
-    try:
-        with database_problems():
-            yield
-    except UnknownIdentityError as error:
-        raise Problem(404, sentence(str(error))) from error
-    except ChangedMeanwhileError as error:
-        raise Problem(412, sentence(str(error))) from error
-    except IdentityConflictError as error:
-        raise Problem(409, sentence(str(error))) from error
-    except IdentityError as error:
-        raise ValidationProblem(INVALID_BODY, sentence(str(error))) from error
 
 
 def id_of(text: str, unknown: str) -> UUID:
@@ -87,6 +65,19 @@ class ChangeHandler(IdentifiedHandler):
         """Collect the body, as far as it may be used."""
         if len(self._body) <= self.max_body_bytes:
             self._body += chunk
+
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say what cannot be done: 400, 404, 409, 412."""
+        match error:
+            case UnknownIdentityError():
+                return Problem(404, sentence(str(error)))
+            case ChangedMeanwhileError():
+                return Problem(412, sentence(str(error)))
+            case IdentityConflictError():
+                return Problem(409, sentence(str(error)))
+            case IdentityError():
+                return ValidationProblem(INVALID_BODY, sentence(str(error)))
+        return super().problem_of(error)
 
     @property
     def author(self) -> Author:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from handlers.api.accounts.applied import effective_of, find_user, limits_of_user, states_of
-from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.pagination import INVALID, single_values
 from handlers.problems import ValidationProblem
@@ -34,9 +33,8 @@ class ExplanationHandler(OwnHandler):
         provider = values.get("provider", "")
         if provider and provider not in bridge.providers:
             raise ValidationProblem(INVALID, validations=[("provider", NO_PROVIDER)])
-        with change_problems():
-            user = await find_user(bridge, name, self.identity.user)
-            token = await self._token(user, values.get("token", ""))
+        user = await find_user(bridge, name, self.identity.user)
+        token = await self._token(user, values.get("token", ""))
         effective = effective_of(bridge, user, token)
         now = bridge.now()
         self.write_json(

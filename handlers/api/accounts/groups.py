@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, structs
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import Page, parse_page, single_values
 from handlers.problems import Problem
@@ -54,8 +54,7 @@ class GroupsHandler(_GroupsHandler):
             ValidationProblem: a parameter cannot be used.
         """
         page = await self.identify_reader()
-        with change_problems():
-            count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
+        count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
         self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
 
     async def post(self) -> None:
@@ -67,8 +66,7 @@ class GroupsHandler(_GroupsHandler):
         """
         await self.identify_changer()
         body = self.read_body(NewGroup)
-        with change_problems():
-            group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
+        group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
         self.set_status(201)
         self.show(group, 0)
 
@@ -83,8 +81,7 @@ class GroupHandler(_GroupsHandler):
             Problem: 403, the caller is a member; 404, there is no such group.
         """
         await self.identify_reader()
-        with change_problems():
-            found, members = await self.bridge.groups.existing(group)
+        found, members = await self.bridge.groups.existing(group)
         self.show(found, members)
 
     async def patch(self, group: str) -> None:
@@ -97,9 +94,8 @@ class GroupHandler(_GroupsHandler):
         await self.identify_changer()
         body = structs.asdict(self.read_body(GroupChange))
         changed = {name: value for name, value in body.items() if value is not UNSET}
-        with change_problems():
-            after = await self.bridge.groups.change(group, **changed, versions=self.versions, author=self.author)
-            _, members = await self.bridge.groups.existing(str(after.id))
+        after = await self.bridge.groups.change(group, **changed, versions=self.versions, author=self.author)
+        _, members = await self.bridge.groups.existing(str(after.id))
         self.show(after, members)
 
     async def delete(self, group: str) -> None:
@@ -109,8 +105,7 @@ class GroupHandler(_GroupsHandler):
             Problem: 403, the caller is not an owner; 404, there is no such group; 412, it was changed.
         """
         await self.identify_changer()
-        with change_problems():
-            await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
+        await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
         self.set_status(204)
 
 
@@ -125,8 +120,7 @@ class MembersHandler(_GroupsHandler):
             ValidationProblem: a parameter cannot be used.
         """
         page = await self.identify_reader()
-        with change_problems():
-            count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
+        count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
         self.write_json(MemberList(count, [User.of(user) for user in members]))
 
 
@@ -140,8 +134,7 @@ class MemberHandler(_GroupsHandler):
             Problem: 403, the caller is not an owner; 404, there is no such group or user; 409, the user is in too many groups.
         """
         await self.identify_changer()
-        with change_problems():
-            await self.bridge.groups.add_members(group, [user], author=self.author)
+        await self.bridge.groups.add_members(group, [user], author=self.author)
         self.set_status(204)
 
     async def delete(self, group: str, user: str) -> None:
@@ -151,6 +144,5 @@ class MemberHandler(_GroupsHandler):
             Problem: 403, the caller is not an owner; 404, there is no such group or user.
         """
         await self.identify_changer()
-        with change_problems():
-            await self.bridge.groups.remove_members(group, [user], author=self.author)
+        await self.bridge.groups.remove_members(group, [user], author=self.author)
         self.set_status(204)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler, change_problems
+from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.bridge import Bridge
@@ -45,8 +45,7 @@ class PoliciesHandler(ChangeHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        with change_problems():
-            count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
+        count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
         self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
 
 
@@ -60,6 +59,14 @@ class PolicyHandler(ChangeHandler):
         super().initialize(bridge)
         self._level = level
 
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say also what is wrong with a policy."""
+        if not isinstance(error, InvalidPolicyError):
+            return super().problem_of(error)
+        if not error.field:
+            return ValidationProblem(INVALID_BODY, error.rule)
+        return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])
+
     async def get(self, reference: str = "") -> None:
         """Respond with the policy, `{}` where there is none, with its version as `ETag`.
 
@@ -70,8 +77,7 @@ class PolicyHandler(ChangeHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            kept = await store_of(self.bridge).get(self._level, reference)
+        kept = await store_of(self.bridge).get(self._level, reference)
         self._write(kept)
 
     async def put(self, reference: str = "") -> None:
@@ -82,7 +88,7 @@ class PolicyHandler(ChangeHandler):
             ValidationProblem: the body is no policy.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        fields = self._read_fields()
+        fields = self.read_with(read_object)
         await self._change(reference, lambda _: fields)
 
     async def patch(self, reference: str = "") -> None:
@@ -93,7 +99,7 @@ class PolicyHandler(ChangeHandler):
             ValidationProblem: the result is not a valid policy.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        change = self._read_fields()
+        change = self.read_with(read_object)
         await self._change(reference, lambda fields: merge(fields, change), uses_present=True)
 
     async def delete(self, reference: str = "") -> None:
@@ -103,14 +109,9 @@ class PolicyHandler(ChangeHandler):
             Problem: as `put`.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        with change_problems():
-            await store_of(self.bridge).change(
-                self._level,
-                reference,
-                lambda policy: type(policy)(),
-                versions=self.versions,
-                author=self.author,
-            )
+        await store_of(self.bridge).change(
+            self._level, reference, lambda policy: type(policy)(), versions=self.versions, author=self.author
+        )
         self.set_status(204)
 
     async def _change(self, reference: str, make: Any, *, uses_present: bool = False) -> None:
@@ -121,27 +122,17 @@ class PolicyHandler(ChangeHandler):
             check_providers(policy, self.bridge.providers)
             return policy
 
-        try:
-            with change_problems():
-                kept = await store_of(self.bridge).change(
-                    self._level,
-                    reference,
-                    change,
-                    versions=self.versions,
-                    author=self.author,
-                    uses_present=uses_present,
-                )
-        except InvalidPolicyError as error:
-            raise _problem(error) from error
+        kept = await store_of(self.bridge).change(
+            self._level,
+            reference,
+            change,
+            versions=self.versions,
+            author=self.author,
+            uses_present=uses_present,
+        )
         for note in notes_on(kept.policy):
             self.add_header(NOTE_HEADER, note)
         self._write(kept)
-
-    def _read_fields(self) -> dict[str, Any]:
-        try:
-            return self.read_with(read_object)
-        except InvalidPolicyError as error:
-            raise _problem(error) from error
 
     def _write(self, kept: KeptPolicy) -> None:
         self.set_header("ETag", f'"{kept.version}"')
@@ -156,9 +147,3 @@ def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:
     """
     if policy.models and (field := next(unknown_providers(policy.models, providers), "")):
         raise InvalidPolicyError(f"models.{field}", UNKNOWN_PROVIDER.format(", ".join(sorted(providers))))
-
-
-def _problem(error: InvalidPolicyError) -> ValidationProblem:
-    if not error.field:
-        return ValidationProblem(INVALID_BODY, error.rule)
-    return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])

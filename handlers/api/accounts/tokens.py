@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.visibility import ME
@@ -59,8 +59,7 @@ class TokensHandler(OwnHandler):
         """
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        with change_problems():
-            count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
+        count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
     async def post(self, username: str) -> None:
@@ -75,10 +74,9 @@ class TokensHandler(OwnHandler):
             raise Problem(403, OWNERS_CREATE)
         body = self.read_body(NewToken)
         expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
-        with change_problems():
-            token, text = await self.bridge.identities.create_token(
-                owner, name=body.name or "", expires_at=expires_at, author=self.author
-            )
+        token, text = await self.bridge.identities.create_token(
+            owner, name=body.name or "", expires_at=expires_at, author=self.author
+        )
         self.set_status(201)
         self.write_json(CreatedToken.of(token, token=text))
 
@@ -93,6 +91,5 @@ class TokenHandler(OwnHandler):
             Problem: 403, the caller may not do this; 404, the user has no such token.
         """
         owner = await self.to_change(username)
-        with change_problems():
-            await self.bridge.identities.revoke_token(token_id, of=owner, author=self.author)
+        await self.bridge.identities.revoke_token(token_id, of=owner, author=self.author)
         self.set_status(204)

@@ -13,7 +13,6 @@ from handlers.api.accounts.applied import (
     limits_of_user,
     states_of,
 )
-from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.pagination import INVALID, MAX_LIMIT, single_values
 from handlers.api.recorded.statistics.group_request import whole_hours
@@ -68,13 +67,12 @@ class UsageHandler(OwnHandler):
         name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
         within = self._time_range()
         bridge = self.bridge
-        with change_problems():
-            user = await find_user(bridge, name, self.identity.user)
-            spend = await bridge.people.spend_of(user)
-            sees_tokens = role.sees_everything or user.id == self.identity.user.id
-            tokens = await self._tokens(user) if sees_tokens else []
-            refusals = await self._refusals(user, within)
-            total = await self._total(user, within)
+        user = await find_user(bridge, name, self.identity.user)
+        spend = await bridge.people.spend_of(user)
+        sees_tokens = role.sees_everything or user.id == self.identity.user.id
+        tokens = await self._tokens(user) if sees_tokens else []
+        refusals = await self._refusals(user, within)
+        total = await self._total(user, within)
         own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
         of_tokens = [limits_of_token(bridge, user, one.token.id) for one in tokens]
         states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])

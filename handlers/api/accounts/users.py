@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, structs
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.pagination import parse_page, single_values
 from handlers.control import ControlHandler
 from handlers.problems import Problem
@@ -52,8 +52,7 @@ class UsersHandler(ChangeHandler):
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        with change_problems():
-            count, people = await self.bridge.people.page(limit=page.limit, offset=page.offset)
+        count, people = await self.bridge.people.page(limit=page.limit, offset=page.offset)
         self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
 
     async def post(self) -> None:
@@ -65,14 +64,13 @@ class UsersHandler(ChangeHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewUser)
-        with change_problems():
-            user = await self.bridge.identities.add_user(
-                body.username,
-                role=body.role,
-                display_name=body.display_name or None,
-                cost_centre=body.cost_centre or "",
-                author=self.author,
-            )
+        user = await self.bridge.identities.add_user(
+            body.username,
+            role=body.role,
+            display_name=body.display_name or None,
+            cost_centre=body.cost_centre or "",
+            author=self.author,
+        )
         self.set_status(201)
         self.set_version(user.version)
         self.write_json(User.of(user))
@@ -93,8 +91,7 @@ class UserHandler(ChangeHandler):
         if not (me.role.sees_everyone or is_meant(username, me)):
             raise Problem(403, NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            person = await self.bridge.people.find(username)
+        person = await self.bridge.people.find(username)
         self.set_version(person.user.version)
         self.write_json(ListedUser.listed(person))
 
@@ -109,9 +106,8 @@ class UserHandler(ChangeHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = structs.asdict(self.read_body(UserChange))
         changed = {name: value for name, value in body.items() if value is not UNSET}
-        with change_problems():
-            identities = self.bridge.identities
-            user = await identities.change_user(username, **changed, versions=self.versions, author=self.author)
+        identities = self.bridge.identities
+        user = await identities.change_user(username, **changed, versions=self.versions, author=self.author)
         self.set_version(user.version)
         self.write_json(User.of(user))
 
@@ -122,6 +118,5 @@ class UserHandler(ChangeHandler):
             Problem: 403, the caller is not an owner; 404, there is no such user; 409, it is the caller or the last owner.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        with change_problems():
-            await self.bridge.identities.remove_user(username, author=self.author)
+        await self.bridge.identities.remove_user(username, author=self.author)
         self.set_status(204)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from msgspec import UNSET
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems, id_of
+from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.views import NOT_A_PAGE, NewView, SavedView, SavedViewList, ViewChange
@@ -18,24 +15,18 @@ NOT_YOURS_TO_CHANGE = "Only the user who saved a view and owners may change it."
 PARAMETERS = ("limit", "offset", "page")
 
 
-@contextmanager
-def _problems() -> Iterator[None]:
-    try:
-        with change_problems():
-            yield
-    except NotYourViewError as error:
-        raise Problem(403, NOT_YOURS_TO_CHANGE) from error
-
-
 class _ViewHandler(ChangeHandler):
     @property
     def _views(self) -> Views:
         return Views(self.bridge.database, self.bridge.identities, now=self.bridge.now)
 
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say also whose view it is not."""
+        return Problem(403, NOT_YOURS_TO_CHANGE) if isinstance(error, NotYourViewError) else super().problem_of(error)
+
     async def show(self, view: View) -> None:
         """Respond with a view and its version as `ETag`."""
-        with _problems():
-            users = await self._views.owners([view])
+        users = await self._views.owners([view])
         self.set_version(view.version)
         self.write_json(SavedView.of(view, users))
 
@@ -52,9 +43,8 @@ class ViewsHandler(_ViewHandler):
         await self.identify()
         values = single_values(self.request.query_arguments, PARAMETERS)
         rows, page = parse_page(values), _page(values.get("page", ""))
-        with _problems():
-            count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
-            users = await self._views.owners(views)
+        count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
+        users = await self._views.owners(views)
         self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
 
     async def post(self) -> None:
@@ -66,14 +56,13 @@ class ViewsHandler(_ViewHandler):
         """
         await self.identify(fresh=True)
         body = self.read_body(NewView)
-        with _problems():
-            view = await self._views.add(
-                self.author,
-                name=body.name,
-                page=body.page,
-                query={} if body.query is UNSET else body.query,
-                shared=body.shared is True,
-            )
+        view = await self._views.add(
+            self.author,
+            name=body.name,
+            page=body.page,
+            query={} if body.query is UNSET else body.query,
+            shared=body.shared is True,
+        )
         self.set_status(201)
         self.set_header("Location", f"{self.request.path}/{view.id}")
         await self.show(view)
@@ -91,8 +80,7 @@ class ViewHandler(_ViewHandler):
         """
         await self.identify()
         single_values(self.request.query_arguments, ())
-        with _problems():
-            view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
+        view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
         await self.show(view)
 
     async def patch(self, id_: str) -> None:
@@ -105,8 +93,7 @@ class ViewHandler(_ViewHandler):
         """
         await self.identify(fresh=True)
         changes = self.read_body(ViewChange).changes
-        with _problems():
-            view = await self._views.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
+        view = await self._views.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
         await self.show(view)
 
     async def delete(self, id_: str) -> None:
@@ -116,8 +103,7 @@ class ViewHandler(_ViewHandler):
             Problem: 403, it belongs to another user; 404, there is none that the caller may see; 412, it has another version.
         """
         await self.identify(fresh=True)
-        with _problems():
-            await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
+        await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
 
 

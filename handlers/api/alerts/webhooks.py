@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems, id_of
+from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.pagination import single_values
 from resources.alerts.webhooks import (
     Delivery,
@@ -50,8 +50,7 @@ class WebhooksHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
+        webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
         self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
 
     async def post(self) -> None:
@@ -64,10 +63,7 @@ class WebhooksHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         given = self.read_body(NewWebhook)
         types = list(AlertType) if given.types is UNSET else given.types
-        with change_problems():
-            webhook, secret = await self._webhooks.add(
-                given.url, types, description=given.description, author=self.author
-            )
+        webhook, secret = await self._webhooks.add(given.url, types, description=given.description, author=self.author)
         self.set_status(201)
         self.set_header("Location", f"{self.request.path}/{webhook.id}")
         self.show(webhook, secret=secret)
@@ -85,8 +81,7 @@ class WebhookHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
+        webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
 
     async def patch(self, id_: str) -> None:
@@ -98,11 +93,8 @@ class WebhookHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
-        with change_problems():
-            webhook = await self._webhooks.change(
-                id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author
-            )
-            waiting = await self._outbox.waiting()
+        webhook = await self._webhooks.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
+        waiting = await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
 
     async def delete(self, id_: str) -> None:
@@ -112,8 +104,7 @@ class WebhookHandler(_WebhookHandler):
             Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
         """
         await self.identify_owner(NOT_YOURS)
-        with change_problems():
-            await self._webhooks.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
+        await self._webhooks.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
 
 
@@ -129,9 +120,8 @@ class DeliveriesHandler(_WebhookHandler):
         """
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
-            deliveries = await self._outbox.latest(webhook.id)
+        webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
+        deliveries = await self._outbox.latest(webhook.id)
         self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
 
 
@@ -145,8 +135,7 @@ class WebhookTestHandler(_WebhookHandler):
             Problem: 403, the caller is not an owner; 404, there is none.
         """
         await self.identify_owner(NOT_YOURS)
-        with change_problems():
-            webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
-            event_id = await self._outbox.send_test(webhook.id)
+        webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
+        event_id = await self._outbox.send_test(webhook.id)
         self.set_status(202)
         self.write_json(SentTest(event_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.pagination import single_values
 from handlers.problems import Problem
@@ -36,8 +36,7 @@ class PricesHandler(ChangeHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
-        with change_problems():
-            kept = await self._store.read()
+        kept = await self._store.read()
         self._write(kept)
 
     async def put(self) -> None:
@@ -49,8 +48,7 @@ class PricesHandler(ChangeHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         prices = self.read_with(PriceListBody.read)
-        with change_problems():
-            kept = await self._store.change(lambda _: prices, versions=self.versions, author=self.author)
+        kept = await self._store.change(lambda _: prices, versions=self.versions, author=self.author)
         self.bridge.prices.put(kept)
         for number in self._without_provider(prices)[:MAX_NOTES]:
             self.add_header(NOTE_HEADER, NO_PROVIDER.format(number))

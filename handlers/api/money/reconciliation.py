@@ -9,7 +9,6 @@ from tornado.web import RequestHandler
 
 from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.control import database_problems
 from handlers.problems import Problem, ValidationProblem
 from resources.money.reconciliation import Reconciliation, reconcile
 from resources.money.reconciliation_body import ReconciliationBody, ReconciliationRequest
@@ -49,8 +48,7 @@ class ReconciliationHandler(ChangeHandler):
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         if self.cycle.ended:
             return
-        with database_problems():
-            self.write_json(await self._compare(request))
+        self.write_json(await self._compare(request))
 
     async def _compare(self, request: ReconciliationRequest) -> Reconciliation:
         provider, start, end, names = request

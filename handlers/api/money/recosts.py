@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import (
-    ChangeHandler,
-    change_problems,
-    id_of,
-)
+from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.pagination import single_values
 from handlers.problems import Problem
@@ -37,8 +33,7 @@ class RecostsHandler(_RecostHandler):
             ValidationProblem: there is a query.
         """
         await self._identify_reader()
-        with change_problems():
-            jobs = await self._recosts.list_newest()
+        jobs = await self._recosts.list_newest()
         self.write_json(RecostList([Recost.of(job) for job in jobs]))
 
     async def post(self) -> None:
@@ -50,8 +45,7 @@ class RecostsHandler(_RecostHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         start, end = self.read_with(lambda body: RecostBody.range_of(body, self.bridge.now()))
-        with change_problems():
-            job = await self._recosts.request(start, end, author=self.author)
+        job = await self._recosts.request(start, end, author=self.author)
         self.set_status(202)
         self.set_header("Location", f"{self.request.path}/{job.id}")
         self.write_json(Recost.of(job))
@@ -68,8 +62,7 @@ class RecostHandler(_RecostHandler):
             ValidationProblem: there is a query.
         """
         await self._identify_reader()
-        with change_problems():
-            job = await self._recosts.find(id_of(id_, UNKNOWN))
+        job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
 
     async def delete(self, id_: str) -> None:
@@ -79,6 +72,5 @@ class RecostHandler(_RecostHandler):
             Problem: 403, the caller is not an owner; 404, there is none; 409, it has ended.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        with change_problems():
-            job = await self._recosts.cancel(id_of(id_, UNKNOWN), author=self.author)
+        job = await self._recosts.cancel(id_of(id_, UNKNOWN), author=self.author)
         self.write_json(Recost.of(job))

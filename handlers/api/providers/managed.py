@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -11,7 +10,6 @@ from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
 from handlers.api.pagination import single_values
 from handlers.api.providers.details import of_environment, of_stored
 from handlers.api.recorded.facets import find_names
-from handlers.control import database_problems
 from handlers.problems import Problem, ValidationProblem, sentence
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import DetailedProvider
@@ -34,29 +32,21 @@ READ_ONLY = "The provider {} is one of the server's environment: it is changed t
 NAME_TAKEN = "The name {} is that of a provider of the server's environment."
 
 
-@contextmanager
-def provider_problems() -> Iterator[None]:
-    """Say what cannot be done.
-
-    Raises:
-        Problem: 404, 409, 503.
-        ValidationProblem: 400.
-    """
-    try:
-        with database_problems():
-            yield
-    except UnknownProviderError as error:
-        raise Problem(404, sentence(str(error.args[0]))) from error
-    except ProviderConflictError as error:
-        raise Problem(409, sentence(str(error.args[0]))) from error
-    except ProviderError as error:
-        raise ValidationProblem(INVALID_BODY, validations=error.problems) from error
-
-
 class ProviderChangeHandler(ChangeHandler):
     """What owners may do with providers."""
 
     max_body_bytes = MAX_PROVIDER_BYTES
+
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say what cannot be done: 400, 404, 409."""
+        match error:
+            case UnknownProviderError():
+                return Problem(404, sentence(str(error.args[0])))
+            case ProviderConflictError():
+                return Problem(409, sentence(str(error.args[0])))
+            case ProviderError():
+                return ValidationProblem(INVALID_BODY, validations=error.problems)
+        return super().problem_of(error)
 
     def refuse_fixed(self, name: str, message: str = READ_ONLY) -> None:
         """Refuse to touch a provider of the environment.
@@ -94,8 +84,7 @@ class ProvidersHandler(ProviderChangeHandler):
         """
         await self.identify()
         user = self.identity.user
-        with database_problems():
-            names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everyone else user.id)
+        names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everyone else user.id)
         self.write_json(names)
 
     async def post(self) -> None:
@@ -109,8 +98,7 @@ class ProvidersHandler(ProviderChangeHandler):
         body = self.read_body(NewProvider)
         self.refuse_fixed(body.name, NAME_TAKEN)
         self.check_fallback(body.name, body.type, body.fallback)
-        with provider_problems():
-            stored = await self.bridge.managed.add(body.spec, body.new_keys, body.secrets, author=self.author)
+        stored = await self.bridge.managed.add(body.spec, body.new_keys, body.secrets, author=self.author)
         self.set_status(201)
         self.write_json(await self.detail(stored))
 
@@ -133,8 +121,7 @@ class ProviderHandler(ProviderChangeHandler):
         if provider is not None and provider.source is Source.ENVIRONMENT:
             self.write_json(of_environment(self.bridge, provider))
             return
-        with provider_problems():
-            stored = await self.bridge.managed.find(name)
+        stored = await self.bridge.managed.find(name)
         self.write_json(of_stored(self.bridge, stored))
 
     async def patch(self, name: str) -> None:
@@ -148,13 +135,10 @@ class ProviderHandler(ProviderChangeHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
         body = self.read_body(ProviderChange)
-        with provider_problems():
-            if body.changes.keys() & {"fallback", "type"}:
-                spec = replace((await self.bridge.managed.find(name)).spec, **body.changes)
-                self.check_fallback(name, spec.type, spec.fallback)
-            stored = await self.bridge.managed.change(
-                name, body.changes, body.given_keys, body.secrets, author=self.author
-            )
+        if body.changes.keys() & {"fallback", "type"}:
+            spec = replace((await self.bridge.managed.find(name)).spec, **body.changes)
+            self.check_fallback(name, spec.type, spec.fallback)
+        stored = await self.bridge.managed.change(name, body.changes, body.given_keys, body.secrets, author=self.author)
         self.write_json(await self.detail(stored))
 
     async def delete(self, name: str) -> None:
@@ -165,7 +149,6 @@ class ProviderHandler(ProviderChangeHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
-        with provider_problems():
-            await self.bridge.managed.remove(name, author=self.author)
+        await self.bridge.managed.remove(name, author=self.author)
         await self.bridge.followed.refresh()
         self.set_status(204)

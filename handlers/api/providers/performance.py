@@ -9,7 +9,7 @@ from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
 from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.api.recorded.statistics.grouped import too_much
-from handlers.control import ControlHandler, database_problems
+from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from limits.protection.circuit_breaker import State
 from resources.recorded.performance import MAX_MODELS, ProviderPerformance, ProviderUsage, UsedRange, worst_of
@@ -53,8 +53,7 @@ class PerformanceHandler(TimeRangeHandler):
             ValidationProblem: a parameter cannot be used.
         """
         start, end = self.time_range()
-        with database_problems():
-            found = await read_performance(self.bridge.database, start, end)
+        found = await read_performance(self.bridge.database, start, end)
         self.write_json([ProviderPerformance.of(name, found.get(name)) for name in self.bridge.providers])
 
 
@@ -74,9 +73,8 @@ class ProviderUsageHandler(TimeRangeHandler):
         if provider is None:
             raise Problem(404, UNKNOWN.format(name))
         listed = configured(provider, table.key_pools.get(name), self.bridge.key_health.find_refusals(provider))
-        with database_problems():
-            found, since = await read_provider(self.bridge.database, name, start, end)
-            result = await self._totals(name, start, end)
+        found, since = await read_provider(self.bridge.database, name, start, end)
+        result = await self._totals(name, start, end)
         totals = {one.key[0]: one.total for one in result.groups}
         within = UsedRange(start, end, since, result.total.total, totals)
         self.write_json(ProviderUsage.of(listed, found, self._circuits(name), within))

@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from handlers.api.choices import time
 from handlers.api.pagination import INVALID, Page, parse_page, single_values
 from handlers.api.recorded.progress import ProgressHandler
-from handlers.api.recorded.visibility import UNSUPPORTED
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
@@ -24,7 +23,7 @@ from storage.accounts.events import Way
 from storage.queries.filters.interceptions import Search
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.grouped.row_reader import OnProgress
-from storage.search.find import FoundIds, SearchUnsupportedError
+from storage.search.find import FoundIds
 from storage.search.reading import Query
 
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
@@ -71,10 +70,7 @@ class ErrorsHandler(ProgressHandler):
 
     async def _found(self, query: Query, search: Search) -> FoundIds:
         conditions = search.filter(initiator_id=query.initiator_id)
-        try:
-            return await self.bridge.search.latest(query._replace(search=search, conditions=conditions), MAX_SAYING)
-        except SearchUnsupportedError as error:
-            raise Problem(501, UNSUPPORTED) from error
+        return await self.bridge.search.latest(query._replace(search=search, conditions=conditions), MAX_SAYING)
 
     async def _errors(self, query: _ErrorQuery, on_progress: OnProgress, seconds: float | None) -> ErrorList:
         calls = query.search.filter(initiator_id=query.initiator_id)

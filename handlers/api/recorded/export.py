@@ -10,14 +10,11 @@ from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.api.recorded.interceptions import UNKNOWN_CURSOR
-from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.problems import Problem, ValidationProblem
 from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
 from storage.queries.interception_reader import TooManyExportsError
-from storage.queries.paging import UnknownCursorError
-from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Query
 
 PARAMETERS = ("format", "q", "after_id", "limit")
@@ -36,6 +33,7 @@ class ExportHandler(WatchedHandler):
     """
 
     way = Way.EXPORT
+    unknown_cursor = UNKNOWN_CURSOR
 
     async def respond(self) -> None:
         """Respond with a line for each interception. If something fails half way, the connection is closed.
@@ -80,9 +78,5 @@ class ExportHandler(WatchedHandler):
                         interceptions = [self.resource_of(document, users) for document in chunk]
                         self.write(written.rows(self.bridge.secrets.hide(interceptions)))
                         await self.send()
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        except SearchUnsupportedError as error:
-            raise Problem(501, UNSUPPORTED) from error
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error

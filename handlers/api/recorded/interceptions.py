@@ -8,26 +8,27 @@ from uuid import UUID
 
 from msgspec import structs
 
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.pages import PageHandler
-from handlers.api.recorded.visibility import UNSUPPORTED, VisibilityHandler
-from handlers.problems import Problem, ValidationProblem
+from handlers.api.recorded.visibility import VisibilityHandler
+from handlers.problems import Problem
 from intercept.ids import format_id
 from resources.recorded.interceptions import Interception, InterceptionList
 from resources.recorded.parts import Indexing, TextMatch
 from storage.accounts.events import Way
 from storage.accounts.users import User
-from storage.queries.paging import UnknownCursorError
 from storage.search.find import Found, SearchUnsupportedError, is_for_index
 from storage.search.reading import Query
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
-UNKNOWN_CURSOR = "no interception with this id that you may see"
+UNKNOWN_CURSOR = "after_id", "no interception with this id that you may see"
 UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
 
 
 class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
+
+    unknown_cursor = UNKNOWN_CURSOR
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
@@ -40,13 +41,10 @@ class InterceptionsHandler(PageHandler):
         page = parse_page(values)
         query = await self.query(values.get("q", ""))
         paging: dict[str, Any] = {"limit": page.limit, "after_id": page.after_id, "offset": page.offset}
-        try:
-            if found := await self._found(query, paging):
-                await self._write(query, found)
-                return
-            count, rows = await self.bridge.interceptions.page(query.conditions, visible_to=self.visible_to, **paging)
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        if found := await self._found(query, paging):
+            await self._write(query, found)
+            return
+        count, rows = await self.bridge.interceptions.page(query.conditions, visible_to=self.visible_to, **paging)
         await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.resource_of)
 
     async def _found(self, query: Query, paging: Mapping[str, Any]) -> Found | None:
@@ -56,9 +54,9 @@ class InterceptionsHandler(PageHandler):
             return None
         try:
             found = await self.bridge.search.page(query, **paging)
-        except SearchUnsupportedError as error:
+        except SearchUnsupportedError:
             if has_words:
-                raise Problem(501, UNSUPPORTED) from error
+                raise
             return None
         return found if has_words or found.progress is None else None
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from resources.recorded.refusals import Refusal, RefusalList
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."
-UNKNOWN_CURSOR = "no refusal with this id that you may see"
 
 
 class RefusalsHandler(VisibilityHandler):
     """The list of refusals."""
+
+    unknown_cursor = "after_id", "no refusal with this id that you may see"
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
@@ -30,16 +30,13 @@ class RefusalsHandler(VisibilityHandler):
             search = parse_refusal_search(values.get("q", ""))
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
-        try:
-            count, rows = await self.bridge.refusals.page(
-                search.filter(initiator_id=await self.initiator_of(search)),
-                visible_to=self.visible_to,
-                limit=page.limit,
-                after_id=page.after_id,
-                offset=page.offset,
-            )
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        count, rows = await self.bridge.refusals.page(
+            search.filter(initiator_id=await self.initiator_of(search)),
+            visible_to=self.visible_to,
+            limit=page.limit,
+            after_id=page.after_id,
+            offset=page.offset,
+        )
         known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
         initiators = await self.bridge.identities.users_by_id(known)
         self.write_json(RefusalList(count, [Refusal.of(row, initiators) for row in rows]))

@@ -15,7 +15,6 @@ from resources.recorded.parts import Indexing
 from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
-from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.session_list import OF_SEVERAL, Order
 from storage.queries.sessions.sessions import Thread
 
@@ -23,13 +22,13 @@ PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
 DEFAULT_THREADS, MAX_THREADS = 10, 50
 THREADS_ALLOWED = f"Pagination limit must be in range (0, {MAX_THREADS}]"
-UNKNOWN_CURSOR = "no session with this id that you may see"
-UNKNOWN_THREAD = "no thread with this id in the session"
 UNKNOWN_SESSION = "There is no session with this id that you may see."
 
 
 class SessionsHandler(PageHandler):
     """The list of sessions."""
+
+    unknown_cursor = "after_session_id", "no session with this id that you may see"
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
@@ -42,17 +41,14 @@ class SessionsHandler(PageHandler):
         order = _order(values.get("order_by", ""))
         several = _OF_CALLS[_several(values.get("several", ""))]
         found = await self.session_search(values.get("q", ""))
-        try:
-            count, rows = await self.bridge.sessions.page(
-                found.conditions | several,
-                visible_to=self.visible_to,
-                limit=page.limit,
-                after_id=page.after_id,
-                offset=page.offset,
-                order=order,
-            )
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
+        count, rows = await self.bridge.sessions.page(
+            found.conditions | several,
+            visible_to=self.visible_to,
+            limit=page.limit,
+            after_id=page.after_id,
+            offset=page.offset,
+            order=order,
+        )
         indexing = found.progress and Indexing(*found.progress)
         await self.write_page(
             lambda last: SessionList(count, [], last, found.is_exact, indexing), rows, self.session_resource_of
@@ -131,6 +127,8 @@ class TimelineHandler(OneSessionHandler):
 class SessionHandler(OneSessionHandler):
     """One session, with a page of its threads."""
 
+    unknown_cursor = "after_thread_id", "no thread with this id in the session"
+
     async def respond(self) -> None:
         """Respond with the session.
 
@@ -144,10 +142,7 @@ class SessionHandler(OneSessionHandler):
         after_id = uuid_of(after, "after_thread_id") if after else None
         session = await self.find_session()
         self.read_detail = (("session_id", format_id(session["_id"])),)
-        try:
-            threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
+        threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.set_header("Content-Type", "application/json")
         head, tail = around_list(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from handlers.api.pagination import INVALID
 from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
@@ -17,8 +17,10 @@ from resources.recorded.interceptions import Interception
 from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
+from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
+from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
 from storage.search.find import SearchUnsupportedError
@@ -55,6 +57,19 @@ class VisibilityHandler(ControlHandler):
     """How the caller reads calls of others."""
     read_detail: tuple[tuple[str, str], ...] = ()
     """What else the audit trail says of that."""
+    unknown_cursor: ClassVar[tuple[str, str]]
+    """The parameter that names the row behind which a page begins, and what is said if there is no such row."""
+
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say also what is wrong with a search or a page."""
+        match error:
+            case InvalidSearchError():
+                return ValidationProblem(INVALID_SEARCH, validations=error.validations)
+            case UnknownCursorError():
+                return ValidationProblem(INVALID, validations=[self.unknown_cursor])
+            case SearchUnsupportedError() | NoFinderError():
+                return Problem(501, UNSUPPORTED)
+        return super().problem_of(error)
 
     @property
     def visible_to(self) -> UUID | None:
@@ -102,7 +117,7 @@ class VisibilityHandler(ControlHandler):
             Problem: 403, it has words, and the caller may not read texts.
             ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
         """
-        search = await self.resolved(parsed_search(q, self.bridge.now()))
+        search = await self.resolved(parse_search(q, now=self.bridge.now()))
         initiator_id = await self.initiator_of(search)
         if search.texts is not None:
             refuse_texts_of_others(search)
@@ -122,17 +137,11 @@ class VisibilityHandler(ControlHandler):
             ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
         """
         query = await self.query(q)
-        try:
-            conditions = session_filter(query.search, initiator_id=query.initiator_id)
-        except InvalidSearchError as error:
-            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        conditions = session_filter(query.search, initiator_id=query.initiator_id)
         if (calls := call_search(query.search)) is None:
             return SessionSearch(conditions)
         of_calls = query._replace(search=calls, conditions=calls.filter(initiator_id=query.initiator_id))
-        try:
-            found = await self.bridge.search.sessions(of_calls)
-        except SearchUnsupportedError as error:
-            raise Problem(501, UNSUPPORTED) from error
+        found = await self.bridge.search.sessions(of_calls)
         return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact, found.progress)
 
     def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
@@ -203,15 +212,3 @@ def refuse_texts_of_others(search: Search) -> None:
 
 def _unknown(key: str, what: str) -> ValidationProblem:
     return ValidationProblem(INVALID_SEARCH, validations=[(key, f"{what} does not exist or is unavailable to you")])
-
-
-def parsed_search(q: str, now: datetime) -> Search:
-    """Read a search; `now` is what relative times count from.
-
-    Raises:
-        ValidationProblem: it cannot be understood; everything that is wrong is named.
-    """
-    try:
-        return parse_search(q, now=now)
-    except InvalidSearchError as error:
-        raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from handlers.api.recorded.visibility import VisibilityHandler
-from handlers.control import database_problems
 from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
 from handlers.problems import Problem
 from intercept.records import EndReason
@@ -62,13 +61,13 @@ class WatchedHandler(VisibilityHandler):
         """Once lines have been sent, say in the last one what went wrong.
 
         Raises:
-            Problem: nothing has been sent; 503 where the database is unavailable.
+            Exception: nothing has been sent, or it is unexpected.
         """
         try:
-            with database_problems():
-                yield
-        except Problem as problem:
-            if not self.cycle.started:
+            yield
+        except Exception as error:
+            problem = self.problem_of(error)
+            if problem is None or not self.cycle.started:
                 raise
             self.write(b'{"error":' + self.error_body(problem) + b"}\n")
 

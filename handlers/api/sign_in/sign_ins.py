@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
@@ -29,8 +28,7 @@ class SignInsHandler(_SessionOwnHandler):
         """
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        with change_problems():
-            count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
+        count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
         current = self.identity.session_id
         self.write_json(SignInSessionList(count, [SignInSession.of(session, current) for session in sessions]))
 
@@ -45,6 +43,5 @@ class SignInEndHandler(_SessionOwnHandler):
             Problem: 403, the caller may not do this; 404, the user has no such session.
         """
         owner = await self.to_change(username)
-        with change_problems():
-            await self.bridge.sign_ins.end(session_id, of=owner, author=self.author)
+        await self.bridge.sign_ins.end(session_id, of=owner, author=self.author)
         self.set_status(204)

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.statistics.group_request import parse_group_request
-from handlers.api.recorded.visibility import INVALID_SEARCH, UNSUPPORTED
+from handlers.api.recorded.visibility import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
@@ -29,14 +29,7 @@ from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
-from storage.queries.filters.grouped.groups import (
-    GroupResult,
-    NoFinderError,
-    TooManyPointsError,
-    TooMuchError,
-    UnsupportedOrderError,
-)
-from storage.queries.filters.interceptions import InvalidSearchError
+from storage.queries.filters.grouped.groups import GroupResult, TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.sources.found import CallFinder
@@ -68,7 +61,7 @@ class GroupedHandler(ProgressHandler):
         if request.format == "json":
             await self.write_with_progress(partial(self._grouped, query, request.tz, finder))
             return
-        result = await self.read_groups(query, self.check_client, finder=finder)
+        result = await self.bridge.grouped.read(query, self.check_client, finder=finder)
         names = await self._names_of(query.by, result)
         groups = result.groups if query.by else [result.total]
         rows = list(flat_rows(query.of, query.period, query.by, groups, names, compare=query.compare))
@@ -82,34 +75,20 @@ class GroupedHandler(ProgressHandler):
     async def _grouped(
         self, query: GroupQuery, tz: str, finder: CallFinder | None, on_progress: OnProgress, seconds: float | None
     ) -> GroupedStatistics:
-        result = await self.read_groups(query, on_progress, seconds=seconds, finder=finder)
+        result = await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
         return _to_json(query, tz, result, await self._names_of(query.by, result))
 
-    async def read_groups(
-        self,
-        query: GroupQuery,
-        on_progress: OnProgress,
-        *,
-        seconds: float | None = None,
-        finder: CallFinder | None = None,
-    ) -> GroupResult:
-        """Read groups, and tell how far that is.
-
-        Raises:
-            Problem: 501, words are searched for, and this MongoDB has no index for that.
-            ValidationProblem: it would take too long, or the subject does not have the order.
-        """
-        try:
-            return await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
-        except NoFinderError as error:
-            raise Problem(501, UNSUPPORTED) from error
-        except UnsupportedOrderError as error:
-            raise ValidationProblem(INVALID, validations=[("order_by", str(error))]) from error
-        except TooManyPointsError as error:
-            detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
-            raise ValidationProblem(INVALID, validations=[("limit", detail)]) from error
-        except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say also why there are no groups."""
+        match error:
+            case UnsupportedOrderError():
+                return ValidationProblem(INVALID, validations=[("order_by", str(error))])
+            case TooManyPointsError():
+                detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
+                return ValidationProblem(INVALID, validations=[("limit", detail)])
+            case TooMuchError():
+                return ValidationProblem(INVALID, validations=[("from", too_much(error))])
+        return super().problem_of(error)
 
     async def search_calls(self, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
         """The filter of a search for calls, and what finds those that say its words, where it has any.
@@ -130,10 +109,7 @@ class GroupedHandler(ProgressHandler):
             if not found.is_exact:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", TOO_MANY_CALLS)])
             return found.conditions, None
-        try:
-            refused = parse_refusal_search(q)
-        except InvalidSearchError as error:
-            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+        refused = parse_refusal_search(q)
         return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
     async def _names_of(self, by: Sequence[By], result: GroupResult) -> GroupNames:

@@ -147,7 +147,7 @@ class StatisticsHandler(GroupedHandler):
         """The series of the calls that match."""
         query, conditions, finder = request
         group_query = group_query_of(query, conditions, self.visible_to)
-        result = await self.read_groups(group_query, on_progress, seconds=seconds, finder=finder)
+        result = await self.bridge.grouped.read(group_query, on_progress, seconds=seconds, finder=finder)
         earlier = Series(None, result.total.points_before) if query.compare else None
         return FoundSeries(
             series_of(query, result), result.uncounted, earlier, result.recorded_since, indexed=result.indexed
