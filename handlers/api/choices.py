@@ -1,4 +1,4 @@
-"""Query parameters that are one of some words, or a time."""
+"""Query parameters that are one of some words, or a time. What is wrong with them is collected, and said together."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
+from handlers.api.pagination import INVALID
+from handlers.problems import ValidationProblem
 from storage.queries.filters.interceptions import parse_timestamp
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Problems = list[tuple[str, str]]
+
+
+def refuse(problems: Problems) -> None:
+    """Say what is wrong, if anything is.
+
+    Raises:
+        ValidationProblem: With every problem.
+    """
+    if problems:
+        raise ValidationProblem(INVALID, validations=problems)
 
 
 def choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: Problems) -> Choice | None:

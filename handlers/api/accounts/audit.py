@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from handlers.api.choices import time
+from handlers.api.choices import refuse, time
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.control import ControlHandler
@@ -66,6 +66,5 @@ def read_query(values: Mapping[str, str]) -> AuditQuery:
         if not found:
             problems.append(("action", f"has {name!r}; it may have {', '.join((*KINDS, *Action))}"))
         actions += found
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     return AuditQuery(start=start, end=end, actions=actions, user=values.get("user", ""))

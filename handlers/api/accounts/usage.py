@@ -116,10 +116,7 @@ class UsageHandler(OwnHandler):
 
     def _time_range(self) -> TimeRange:
         values = single_values(self.request.query_arguments, PARAMETERS)
-        problems: list[tuple[str, str]] = []
-        start, end = whole_hours(values, self.bridge.now(), problems)
-        if problems:
-            raise ValidationProblem(INVALID, validations=problems)
+        start, end = whole_hours(values, self.bridge.now())
         return TimeRange(start, end, any(values.values()))
 
     async def _total(self, user: User, within: TimeRange) -> GroupTotals:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tornado.iostream import StreamClosedError
 
+from handlers.api.choices import refuse
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
@@ -89,8 +90,7 @@ def parse_spend(
     name = values.get("format") or next(iter(SPEND_FORMATS))
     if name not in SPEND_FORMATS:
         problems.append(("format", f"must be one of {', '.join(SPEND_FORMATS)}"))
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
     written = SPEND_FORMATS[name]
     return written.change(SpendQuery(start, end, dimensions, Span(span), visible_to)), written

@@ -34,12 +34,7 @@ class TimeRangeHandler(ControlHandler):
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        problems: list[tuple[str, str]] = []
-        values = single_values(self.request.query_arguments, PARAMETERS)
-        found = whole_hours(values, self.bridge.now(), problems)
-        if problems:
-            raise ValidationProblem(INVALID, validations=problems)
-        return found
+        return whole_hours(single_values(self.request.query_arguments, PARAMETERS), self.bridge.now())
 
 
 class PerformanceHandler(TimeRangeHandler):

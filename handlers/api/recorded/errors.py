@@ -11,10 +11,9 @@ from uuid import UUID
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from handlers.api.choices import time
-from handlers.api.pagination import INVALID, Page, parse_page, single_values
+from handlers.api.choices import refuse, time
+from handlers.api.pagination import Page, parse_page, single_values
 from handlers.api.recorded.progress import ProgressHandler
-from handlers.problems import ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
@@ -114,8 +113,7 @@ def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, date
     start = time("from", values, problems)
     if not problems and start is not None and start >= to:
         problems.append(("to", "must be after from"))
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     return start or to - USUAL_SPAN, to
 
 

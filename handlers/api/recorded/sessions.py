@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
+from handlers.api.choices import choice, refuse
+from handlers.api.pagination import parse_page, single_values, uuid_of, whole_number
 from handlers.api.recorded.pages import PageHandler, around_list
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
 from resources.recorded import sessions as resources
@@ -38,8 +40,7 @@ class SessionsHandler(PageHandler):
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
-        order = _order(values.get("order_by", ""))
-        several = _OF_CALLS[_several(values.get("several", ""))]
+        order, several = _order_and_filter(values)
         found = await self.session_search(values.get("q", ""))
         count, rows = await self.bridge.sessions.page(
             found.conditions | several,
@@ -55,31 +56,19 @@ class SessionsHandler(PageHandler):
         )
 
 
-def _order(name: str) -> Order:
-    """Read what to sort by, the start where nothing is said.
+def _order_and_filter(values: Mapping[str, str]) -> tuple[Order, dict[str, Any]]:
+    """Read what to sort by, by default the start, and the filter of sessions with several calls, where only these are wanted.
 
     Raises:
-        ValidationProblem: there is no such order.
+        ValidationProblem: With every parameter that is wrong.
     """
-    try:
-        return Order(name or Order.STARTED)
-    except ValueError as error:
-        allowed = ", ".join(Order)
-        raise ValidationProblem(INVALID, validations=[("order_by", f"must be one of {allowed}")]) from error
-
-
-_OF_CALLS: dict[bool, dict[str, Any]] = {True: dict(OF_SEVERAL), False: {}}
-
-
-def _several(text: str) -> bool:
-    """Read whether only sessions with several calls are wanted, all where nothing is said.
-
-    Raises:
-        ValidationProblem: it says neither.
-    """
-    if text not in ("", "true", "false"):
-        raise ValidationProblem(INVALID, validations=[("several", "must be true or false")])
-    return text == "true"
+    problems: list[tuple[str, str]] = []
+    order = choice(Order, "order_by", values, problems) or Order.STARTED
+    several = values.get("several", "")
+    if several not in {"", "true", "false"}:
+        problems.append(("several", "must be true or false"))
+    refuse(problems)
+    return order, dict(OF_SEVERAL) if several == "true" else {}
 
 
 class OneSessionHandler(PageHandler):

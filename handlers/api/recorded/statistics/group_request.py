@@ -10,9 +10,8 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from handlers.api.choices import choice, time
-from handlers.api.pagination import INVALID, MAX_LIMIT, MAX_OFFSET, whole_number
-from handlers.problems import ValidationProblem
+from handlers.api.choices import choice, refuse, time
+from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET, whole_number
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
@@ -77,8 +76,7 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
     if order is Order.CHANGE and values.get("compare") != PREVIOUS:
         problems.append(("order_by", CHANGE_OF_NOTHING))
     start, end = _range(values, period, zone, now, problems)
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     query = GroupQuery(
         start,
         end,
@@ -158,20 +156,21 @@ def _number(values: Mapping[str, str], name: str, lowest: int, highest: int, usu
     return whole_number(text, lowest, highest, name, allowed) if text else usual
 
 
-def whole_hours(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
+def whole_hours(values: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
     """Read `from` and `to`, made larger to whole hours: without them the last 24 hours with the present one.
 
-    Its errors are added to the problems.
+    Raises:
+        ValidationProblem: With every parameter that is wrong.
     """
-    wrong = len(problems)
+    problems: list[tuple[str, str]] = []
     to, start = time("to", values, problems), time("from", values, problems)
     hour = Bucket.HOUR
     try:
         end = hour.floor(now) + hour.length if to is None else ceiling(hour, to)
         first = end - USUAL_SPAN if start is None else hour.floor(start)
+        if not problems and (first >= end or (start and to and start >= to)):
+            problems.append(("to", "must be after from"))
     except OverflowError:
         problems.append(("to", "is out of range"))
-        return now, now
-    if len(problems) == wrong and (first >= end or (start and to and start >= to)):
-        problems.append(("to", "must be after from"))
+    refuse(problems)
     return first, end

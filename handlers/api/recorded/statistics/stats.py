@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from handlers.api.choices import choice, time
+from handlers.api.choices import choice, refuse, time
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.recorded.statistics.group_request import (
     MAX_BUCKETS,
@@ -187,8 +187,7 @@ def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
         problems.append(("compare", f"must be {PREVIOUS}"))
     if as_series:
         problems += [(name, "is of groups; series do not take it") for name in OF_GROUPS if values.get(name)]
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     try:
         first = bucket.floor(start or to - USUAL_SPAN)
         query = StatsQuery(first, ceiling(bucket, to), bucket, group_by, bool(compare))
@@ -202,8 +201,7 @@ def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
     if bucket is Bucket.MINUTE and earliest < now - OLDEST_MINUTE - bucket.length:
         which = "minutes, also of the time before," if query.compare else "minutes"
         problems.append(("from", f"{which} are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
-    if problems:
-        raise ValidationProblem(INVALID, validations=problems)
+    refuse(problems)
     return query
 
 
