@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
-from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
+from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, TokenChangeHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import INVALID, parse_page, single_values
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
 from resources.accounts.tokens import (
     CreatedToken,
@@ -19,7 +19,7 @@ from resources.accounts.tokens import (
     TokenList,
     TokenText,
 )
-from storage.accounts.users import SERVICE_PREFIX, Role
+from storage.accounts.users import SERVICE_PREFIX
 from storage.queries.accounts.tokens import TokenDetails
 
 SEARCH_PARAMETERS = ("q", *PARAMETERS)
@@ -45,9 +45,7 @@ class AllTokensHandler(ChangeHandler):
             Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         values = single_values(self.request.query_arguments, SEARCH_PARAMETERS)
         page, text = parse_page(values), values.get("q", "")
         if scrub_quoted(text) != text:
@@ -74,23 +72,7 @@ class TokenLookupHandler(ChangeHandler):
         self.write_json(_found(found))
 
 
-class _AnyTokenHandler(ChangeHandler):
-    async def identify_changer(self) -> None:
-        """Authenticate the author of a change of a token.
-
-        Raises:
-            Problem: 403, the caller is a service token.
-        """
-        await self.identify(fresh=True)
-        if self.identity.user.is_service:
-            raise Problem(403, SERVICE)
-
-    @property
-    def _is_owner(self) -> bool:
-        return self.identity.user.role is Role.OWNER
-
-
-class AnyTokenHandler(_AnyTokenHandler):
+class AnyTokenHandler(TokenChangeHandler):
     """A token of any user or group."""
 
     async def delete(self, token_id: str) -> None:
@@ -99,13 +81,13 @@ class AnyTokenHandler(_AnyTokenHandler):
         Raises:
             Problem: 403, the caller is a service token; 404, there is no such token.
         """
-        await self.identify_changer()
-        own = None if self._is_owner else self.identity.user.username
+        await self.identify_person()
+        own = None if self.is_owner else self.identity.user.username
         await self.bridge.identities.revoke_token(token_id, of=own, author=self.author)
         self.set_status(204)
 
 
-class TokenReplacementHandler(_AnyTokenHandler):
+class TokenReplacementHandler(TokenChangeHandler):
     """A token that another one replaces."""
 
     async def post(self, token_id: str) -> None:
@@ -116,15 +98,14 @@ class TokenReplacementHandler(_AnyTokenHandler):
                 valid any more.
             ValidationProblem: the body is invalid.
         """
-        await self.identify_changer()
-        if not (self._is_owner or self.bridge.options.members_create_tokens):
-            raise Problem(403, OWNERS_CREATE)
+        await self.identify_person()
+        self.check_creation()
         body = self.read_body(Replacement)
         token, text = await self.bridge.identities.replace_token(
             token_id,
             overlap=body.overlap_time,
             expires_at=None if body.lifetime is None else self.bridge.now() + body.lifetime,
-            of=None if self._is_owner else self.identity.user.id,
+            of=None if self.is_owner else self.identity.user.id,
             author=self.author,
         )
         self.set_status(201)
@@ -141,9 +122,7 @@ class ServiceTokensHandler(ChangeHandler):
             Problem: 403, the caller is a member; 404, there is no such group.
             ValidationProblem: a parameter cannot be used.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         holder = SERVICE_PREFIX + group
         count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)

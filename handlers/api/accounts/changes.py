@@ -95,6 +95,16 @@ class ChangeHandler(IdentifiedHandler):
         if self.identity.user.role is not Role.OWNER:
             raise Problem(403, refusal)
 
+    async def identify_auditor(self, refusal: str) -> None:
+        """Authenticate the caller, and check that they see everything: an owner or an auditor.
+
+        Raises:
+            Problem: 403 with the refusal, if not.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, refusal)
+
     @property
     def versions(self) -> frozenset[str] | None:
         """The allowed versions, by `If-Match` (RFC 9110, section 13.1.1); None is any."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, structs
-
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import Page, parse_page, single_values
@@ -92,9 +90,8 @@ class GroupHandler(_GroupsHandler):
             ValidationProblem: the body is invalid.
         """
         await self.identify_changer()
-        body = structs.asdict(self.read_body(GroupChange))
-        changed = {name: value for name, value in body.items() if value is not UNSET}
-        after = await self.bridge.groups.change(group, **changed, versions=self.versions, author=self.author)
+        changes = self.read_body(GroupChange).changes
+        after = await self.bridge.groups.change(group, **changes, versions=self.versions, author=self.author)
         _, members = await self.bridge.groups.existing(str(after.id))
         self.show(after, members)
 

@@ -41,9 +41,7 @@ class PoliciesHandler(ChangeHandler):
             Problem: 403, the caller is a member.
             ValidationProblem: a parameter cannot be used.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
         self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
@@ -73,9 +71,7 @@ class PolicyHandler(ChangeHandler):
         Raises:
             Problem: 403, the caller is a member; 404, there is no such group, user or token; 409, this version cannot read it.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         kept = await store_of(self.bridge).get(self._level, reference)
         self._write(kept)

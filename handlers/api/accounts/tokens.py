@@ -16,7 +16,35 @@ SERVICE = "A service token, which belongs to a group, changes nothing."
 NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
 
 
-class OwnHandler(ChangeHandler):
+class TokenChangeHandler(ChangeHandler):
+    """Changes of what belongs to people, which no service token makes."""
+
+    async def identify_person(self) -> None:
+        """Authenticate the author of a change.
+
+        Raises:
+            Problem: 403, the caller is a service token.
+        """
+        await self.identify(fresh=True)
+        if self.identity.user.is_service:
+            raise Problem(403, SERVICE)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the caller is an owner."""
+        return self.identity.user.role is Role.OWNER
+
+    def check_creation(self) -> None:
+        """Check that the caller may create tokens.
+
+        Raises:
+            Problem: 403, only owners may.
+        """
+        if not (self.is_owner or self.bridge.options.members_create_tokens):
+            raise Problem(403, OWNERS_CREATE)
+
+
+class OwnHandler(TokenChangeHandler):
     """What belongs to a user: everybody's own, and for owners that of all."""
 
     not_yours_to_see = NOT_YOURS_TO_SEE
@@ -33,10 +61,8 @@ class OwnHandler(ChangeHandler):
 
     async def to_change(self, username: str) -> str:
         """The same for changes."""
-        await self.identify(fresh=True)
-        if self.identity.user.is_service:
-            raise Problem(403, SERVICE)
-        return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
+        await self.identify_person()
+        return self._name(username, self.not_yours_to_change, may=self.is_owner)
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:
         me = self.identity.user
@@ -70,8 +96,7 @@ class TokensHandler(OwnHandler):
             ValidationProblem: the body is invalid, or the token would outlive the one it is made with.
         """
         owner = await self.to_change(username)
-        if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
-            raise Problem(403, OWNERS_CREATE)
+        self.check_creation()
         body = self.read_body(NewToken)
         expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
         token, text = await self.bridge.identities.create_token(

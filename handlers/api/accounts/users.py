@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, structs
-
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.pagination import parse_page, single_values
 from handlers.control import ControlHandler
@@ -104,10 +102,9 @@ class UserHandler(ChangeHandler):
             ValidationProblem: the body is invalid.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        body = structs.asdict(self.read_body(UserChange))
-        changed = {name: value for name, value in body.items() if value is not UNSET}
+        changes = self.read_body(UserChange).changes
         identities = self.bridge.identities
-        user = await identities.change_user(username, **changed, versions=self.versions, author=self.author)
+        user = await identities.change_user(username, **changes, versions=self.versions, author=self.author)
         self.set_version(user.version)
         self.write_json(User.of(user))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.pagination import single_values
-from handlers.problems import Problem
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
 from resources.money.prices import PriceList, PriceListBody
@@ -32,9 +31,7 @@ class PricesHandler(ChangeHandler):
             Problem: 403, the caller is a member.
             ValidationProblem: there is a query.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         kept = await self._store.read()
         self._write(kept)

@@ -41,9 +41,7 @@ class ReconciliationHandler(ChangeHandler):
             Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has another long request in progress; 502, the provider refuses its reports; 504, they take too long.
             ValidationProblem: the body cannot be used, or the records are gone.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         request = self.read_with(lambda body: ReconciliationBody.read(body, self.bridge.now()))
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         if self.cycle.ended:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.pagination import single_values
-from handlers.problems import Problem
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recosts import UNKNOWN, Recosts
 
@@ -14,12 +13,6 @@ class _RecostHandler(ChangeHandler):
     @property
     def _recosts(self) -> Recosts:
         return Recosts(self.bridge.database, now=self.bridge.now)
-
-    async def _identify_reader(self) -> None:
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
 
 
 class RecostsHandler(_RecostHandler):
@@ -32,7 +25,8 @@ class RecostsHandler(_RecostHandler):
             Problem: 403, the caller is a member.
             ValidationProblem: there is a query.
         """
-        await self._identify_reader()
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
         jobs = await self._recosts.list_newest()
         self.write_json(RecostList([Recost.of(job) for job in jobs]))
 
@@ -61,7 +55,8 @@ class RecostHandler(_RecostHandler):
             Problem: 403, the caller is a member; 404, there is none.
             ValidationProblem: there is a query.
         """
-        await self._identify_reader()
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
         job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
 

@@ -113,9 +113,7 @@ class ProviderHandler(ProviderChangeHandler):
             Problem: 403, the caller is a member; 404, there is no such provider.
             ValidationProblem: there is a parameter.
         """
-        await self.identify()
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS_TO_SEE)
+        await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         provider = self.bridge.providers.get(name)
         if provider is not None and provider.source is Source.ENVIRONMENT:

@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.api.accounts.tokens import TokenChangeHandler
 from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
 from handlers.control import database_problems
@@ -36,7 +35,7 @@ from storage.accounts.sign_in.devices import (
     NoTokenError,
     TooManyDevicesError,
 )
-from storage.accounts.users import Role, UnknownIdentityError
+from storage.accounts.users import UnknownIdentityError
 
 TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please try again later."
 TOO_MANY_WAIT = "too many programs wait; try again in some minutes"
@@ -122,20 +121,17 @@ class DeviceTokenHandler(_ProgramHandler):
         self.send_json(DeviceToken(text, "Bearer", max(expires_in, 0)))
 
 
-class _AnswerHandler(ChangeHandler):
+class _AnswerHandler(TokenChangeHandler):
     """Requests of the signed-in user of a program."""
 
-    async def identify_person(self) -> None:
+    async def identify_user(self) -> None:
         """Authenticate the caller, and check that they may have tokens.
 
         Raises:
             Problem: 403, they may not; 429, the address sent too many wrong codes.
         """
-        await self.identify(fresh=True)
-        if self.identity.user.is_service:
-            raise Problem(403, SERVICE)
-        if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
-            raise Problem(403, OWNERS_CREATE)
+        await self.identify_person()
+        self.check_creation()
         if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
 
@@ -154,7 +150,7 @@ class DeviceLookupHandler(_AnswerHandler):
             Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
             ValidationProblem: the body is invalid.
         """
-        await self.identify_person()
+        await self.identify_user()
         body = self.read_body(DeviceLookup)
         try:
             device = await self.bridge.devices.look_up(body.user_code)
@@ -174,7 +170,7 @@ class DeviceAnswerHandler(_AnswerHandler):
             Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
             ValidationProblem: the body is invalid.
         """
-        await self.identify_person()
+        await self.identify_user()
         body = self.read_body(DeviceAnswer)
         try:
             await self.bridge.devices.answer(body.user_code, allow=body.answer == "allow", author=self.author)
