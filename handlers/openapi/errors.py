@@ -11,7 +11,7 @@ from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
-from handlers.openapi.operations import JSON, Described, body, header, response
+from handlers.openapi.operations import Described, header, json_response
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.protection.user_shares import DEFAULT_REQUESTS
@@ -24,21 +24,26 @@ CHALLENGE = header(str, "How to authenticate.", "Bearer")
 def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
     """An error of the control plane, with the messages it may have."""
     examples = {f"message{number}": Error(message) for number, message in enumerate(messages, start=1)}
-    return response(description, {JSON: body(Error, **examples)}, headers)
+    return json_response(description, headers, **examples)
+
+
+def retriable(description: str, *messages: str) -> Described:
+    """An error that says when to try again."""
+    return problem(description, *messages, headers={"Retry-After": RETRY_AFTER})
 
 
 UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name, cost_centre")
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {
-    "InvalidQuery": response(
+    "InvalidQuery": json_response(
         "A parameter is wrong, unknown or given twice. All of them are named.",
-        {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
+        unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]),
     ),
-    "InvalidBody": response(
+    "InvalidBody": json_response(
         "The body is no JSON object, or a field of it cannot be used, is unknown or missing; every one that is wrong is "
         "named.",
-        {JSON: body(Error, unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},
+        unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]),
     ),
     "LateBody": problem(
         "The body did not arrive in time. The connection is closed.",
@@ -53,19 +58,13 @@ RESPONSES = {
         SESSION_ENDED,
         headers={"WWW-Authenticate": CHALLENGE},
     ),
-    "TooManyRequests": problem(
+    "TooManyRequests": retriable(
         "The user has used up their share of the control plane, or too many tokens from the address were not valid.",
         TOO_MANY_REQUESTS.format(DEFAULT_REQUESTS),
         TOO_MANY_FAILURES,
-        headers={"Retry-After": RETRY_AFTER},
     ),
     "InternalError": problem("An internal error; the log has the details.", "Internal Server Error"),
-    "Unavailable": problem(
-        "The database is unavailable.",
-        DATABASE_UNAVAILABLE,
-        IDENTITIES_UNAVAILABLE,
-        headers={"Retry-After": RETRY_AFTER},
-    ),
+    "Unavailable": retriable("The database is unavailable.", DATABASE_UNAVAILABLE, IDENTITIES_UNAVAILABLE),
 }
 
 # What a search for words may answer instead.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, Struct, json
+
+from handlers.api.recorded.watched import LINES
 
 # An object of the OpenAPI document, by its keys.
 Described = dict[str, Any]
@@ -36,12 +38,21 @@ IF_MATCH = header_parameter(
     str,
     "Change it only if it still has this `ETag`; else it was changed in the meantime, and the response is 412.",
 )
-ETAG = "The version, which differs after each change."
 
 
 def header(type_: Any, description: str, example: object) -> Described:
     """A header of a response."""
     return {"description": description, "schema": type_, "example": example}
+
+
+def etag(example: str) -> dict[str, Described]:
+    """The header of a resource that may be changed."""
+    return {"ETag": header(str, "The version, which differs after each change.", example)}
+
+
+def location(path: str) -> dict[str, Described]:
+    """The header of a response to a request that made something."""
+    return {"Location": header(str, "Where it is.", path)}
 
 
 def response(
@@ -52,9 +63,20 @@ def response(
     return described | {"headers": dict(headers)} if headers else described
 
 
-def body(type_: Any, **examples: object) -> Described:
-    """A body, with examples by name."""
-    return {"schema": type_, "examples": {name: {"value": value} for name, value in examples.items()}}
+def body(type_: Any = None, /, **examples: object) -> Described:
+    """A body, with examples by name. It is of their type if no other one is given."""
+    schema = type_ or type(next(iter(examples.values())))
+    return {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
+
+
+def json_response(description: str, headers: Mapping[str, Described] | None = None, /, **examples: object) -> Described:
+    """A response in JSON that is of the type of its examples."""
+    return response(description, {JSON: body(**examples)}, headers)
+
+
+def lines(progress: str, result: Struct) -> Described:
+    """Lines of progress, and at last the result, by media type."""
+    return {LINES: {"schema": str, "example": f'{progress}\n{{"result":{json.encode(result).decode()}}}\n'}}
 
 
 def shared(name: str) -> Described:

@@ -44,25 +44,22 @@ _OF_ALL = (400, 401, 403, 404, 413, 429, 500, 502, 503, 504)
 _OF_A_SOCKET = (401, 403, 404, 413, 426, 429, 500, 503)
 _OF_RECORDED = (400, 401, 403, 404, 413, 415, 429, 500, 502, 503, 504)
 
+_TEXT = Annotated[str, Meta(min_length=1)]
 PARAMETERS = {
     "Provider": in_path(
         "provider",
         Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)],
         "The name of a provider: `openai`, `anthropic`, `demo`, or one of your own.",
     ),
-    "Id": in_path(
-        "id",
-        Annotated[str, Meta(min_length=1)],
-        "Of a response, a batch, a file or a conversation, as the provider gave it.",
-    ),
-    "Deployment": in_path("deployment", Annotated[str, Meta(min_length=1)], "Of a model, by the name it has there."),
+    "Id": in_path("id", _TEXT, "Of a response, a batch, a file or a conversation, as the provider gave it."),
+    "Deployment": in_path("deployment", _TEXT, "Of a model, by the name it has there."),
     "Version": in_path(
         "version", Annotated[str, Meta(pattern="^v1(alpha|beta1?)?$")], "Of Google's API, such as `v1beta`."
     ),
-    "Project": in_path("project", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
-    "Location": in_path("location", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
-    "Model": in_path("model", Annotated[str, Meta(min_length=1)], "The model; slashes in it are percent-encoded."),
-    "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
+    "Project": in_path("project", _TEXT, "Of Google Cloud, the provider's own."),
+    "Location": in_path("location", _TEXT, "Of Google Cloud, the provider's own."),
+    "Model": in_path("model", _TEXT, "The model; slashes in it are percent-encoded."),
+    "Rest": in_path("rest", _TEXT, "What follows; it may have slashes."),
 }
 
 _ANY: dict[str, Described] = {"*/*": {}}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from handlers.openapi.errors import problem
 from handlers.openapi.operations import Described, get, header, in_path, response
-from handlers.openapi.paths.probes import IF_NONE_MATCH
+from handlers.openapi.paths.probes import IF_NONE_MATCH, UNCHANGED
 
 _TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}
 _HTML = {"text/html": {"schema": str}}
-_UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
 _PAGE = {
     "200": response("The page.", _HTML, _TAG),
     "503": response("What it needs of other packages is not installed.", _HTML, _TAG),
-} | _UNCHANGED
+} | UNCHANGED
 
 PATHS: dict[str, Described] = {
     "/": get(
@@ -41,6 +40,6 @@ PATHS: dict[str, Described] = {
             "200": response("The file.", {"*/*": {}}, _TAG),
             "404": problem("There is no such file.", "not found: GET /dashboard/nothing.js"),
         }
-        | _UNCHANGED,
+        | UNCHANGED,
     ),
 }

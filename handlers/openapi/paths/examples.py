@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.api.examples import NOT_YOURS_TO_CHANGE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, response
+from handlers.openapi.operations import Described, change, get, json_response
 from handlers.problems import sentence
 from resources.examples import ExampleData
 from storage.examples.documents import ExampleState
@@ -17,7 +17,7 @@ _EXAMPLE = ExampleData(
     requested_at="2026-11-24T23:50:31.877Z",
     requested_by="ada",
 )
-_REQUESTED = response("The change is requested.", {JSON: body(ExampleData, company=_EXAMPLE)})
+_REQUESTED = json_response("The change is requested.", company=_EXAMPLE)
 _NOT_OWNER = problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)
 
 
@@ -27,7 +27,7 @@ PATHS: dict[str, Described] = {
         "Whether there is an invented company",
         "Its people, groups, calls and refusals are shown among all others while it is there. Its users are called like "
         "`ada@example.com`, and all its ids begin with `6578616d-706c-8`.",
-        responses={"200": response("Its state.", {JSON: body(ExampleData, company=_EXAMPLE)})},
+        responses={"200": json_response("Its state.", company=_EXAMPLE)},
     )
     | {
         "post": change(

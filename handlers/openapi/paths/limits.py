@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import msgspec
-
 from handlers.api.limits import NOT_YOURS
-from handlers.api.recorded.watched import LINES, TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import RETRY_AFTER, WORDS, problem
-from handlers.openapi.operations import JSON, Described, body, change, get, response
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
+from handlers.openapi.errors import WORDS, problem, retriable
+from handlers.openapi.operations import JSON, Described, body, change, get, json_response, lines, response
 from limits.policies.policy import Limits, Models, Rate, SharedLimits
 from resources import limits as resources
 from resources.fields import Initiator
@@ -86,10 +84,7 @@ _WHAT_IF = WhatIf(
         )
     ],
 )
-_LINES = (
-    '{"progress":{"calls":1000,"at":"2026-11-17T03:20:00.000Z","share":0.1627}}\n'
-    f'{{"result":{msgspec.json.encode(_WHAT_IF).decode()}}}\n'
-)
+_LINES = lines('{"progress":{"calls":1000,"at":"2026-11-17T03:20:00.000Z","share":0.1627}}', _WHAT_IF)
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/limits": get(
@@ -97,7 +92,7 @@ PATHS: dict[str, Described] = {
         "How much of each limit is used",
         "By user, and when more is available. For owners, auditors and readers.",
         responses={
-            "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
+            "200": json_response("The limits.", limits=EXAMPLE),
             "403": problem("The caller is a member.", NOT_YOURS),
         },
     ),
@@ -109,20 +104,14 @@ PATHS: dict[str, Described] = {
             "call counts nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of "
             "all, members for their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
             request=body(
-                WhatIfBody,
                 rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),
                 models=WhatIfBody("2026-11-16", models=Models(allow=["claude-*"]), to="2026-11-23", q="invoice"),
             ),
             responses=WORDS
             | {
-                "200": response(
-                    "What would have been refused.",
-                    {JSON: body(WhatIf, week=_WHAT_IF), LINES: {"schema": str, "example": _LINES}},
-                ),
-                "429": problem(
-                    "The user has another replay or export in progress.",
-                    TOO_MANY_EXPORTS_OF_USER.format(1),
-                    headers={"Retry-After": RETRY_AFTER},
+                "200": response("What would have been refused.", {JSON: body(week=_WHAT_IF)} | _LINES),
+                "429": retriable(
+                    "The user has another replay or export in progress.", TOO_MANY_EXPORTS_OF_USER.format(1)
                 ),
             },
         ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.openapi.operations import JSON, Described, body, get, header, header_parameter, response
+from handlers.openapi.operations import JSON, Described, body, get, header, header_parameter, json_response, response
 from resources.probes import Health, Readiness
 
 IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier response.")
+UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
 
 
 _READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")
@@ -20,7 +21,7 @@ PATHS: dict[str, Described] = {
         "Whether the process is alive",
         "For liveness probes.",
         public=True,
-        responses={"200": response("It is.", {JSON: body(Health, alive=Health("ok"))})},
+        responses={"200": json_response("It is.", alive=Health("ok"))},
     ),
     "/readyz": get(
         "getReadiness",
@@ -28,10 +29,8 @@ PATHS: dict[str, Described] = {
         "For readiness probes and load balancers.",
         public=True,
         responses={
-            "200": response("They are.", {JSON: body(Readiness, ready=_READY)}),
-            "503": response(
-                "The server is stopping, or calls cannot be recorded.", {JSON: body(Readiness, away=_NOT_READY)}
-            ),
+            "200": json_response("They are.", ready=_READY),
+            "503": json_response("The server is stopping, or calls cannot be recorded.", away=_NOT_READY),
         },
     ),
     "/metrics": get(
@@ -39,7 +38,7 @@ PATHS: dict[str, Described] = {
         "Every metric",
         "For Prometheus, in its text format. Names users' ids, models and tools.",
         public=True,
-        responses={"200": response("All of them.", {"text/plain": body(str, metric=_METRIC)})},
+        responses={"200": response("All of them.", {"text/plain": body(metric=_METRIC)})},
     ),
     "/openapi.json": get(
         "getDescription",
@@ -53,7 +52,7 @@ PATHS: dict[str, Described] = {
                 {JSON: {"schema": dict[str, Any]}},
                 {"Etag": header(str, "Changes with the description.", '"5e0d1f2b3c4a5968"')},
             ),
-            "304": {"description": "Not changed since the response with this `Etag`."},
-        },
+        }
+        | UNCHANGED,
     ),
 }

@@ -6,7 +6,7 @@ from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, json_response, response
 from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from limits.protection.circuit_breaker import State as CircuitState
 from resources.provider_bodies import NewProvider, ProviderChange
@@ -72,20 +72,8 @@ _USAGE = ProviderUsage(
     total=GROUP_TOTALS,
     models=[
         ModelPerformance(
-            *(
-                "gpt-5",
-                Up.UP,
-                CircuitState.CLOSED,
-                1840,
-                1866,
-                2,
-                31,
-                0.0166,
-                Wait(3.1, 9.0),
-                Wait(412.0, 2210.0),
-                71.4,
-            ),
-            *(_AT, "2026-11-24T09:10:11.120Z"),
+            *("gpt-5", Up.UP, CircuitState.CLOSED, 1840, 1866, 2, 31, 0.0166),
+            *(Wait(3.1, 9.0), Wait(412.0, 2210.0), 71.4, _AT, "2026-11-24T09:10:11.120Z"),
             total=GROUP_TOTALS,
         )
     ],
@@ -104,11 +92,9 @@ ADD: Described = {
         "addProvider",
         "Add a provider",
         "For owners. All servers on the database serve it within 2 s. Keys need `encryption-keys`.",
-        request=body(
-            NewProvider, east=NewProvider("openai-east", ProviderType.OPENAI, keys=["sk-proj-abcdefghijklmnop"])
-        ),
+        request=body(east=NewProvider("openai-east", ProviderType.OPENAI, keys=["sk-proj-abcdefghijklmnop"])),
         responses={
-            "201": response("The provider.", {JSON: body(DetailedProvider, added=_EAST)}),
+            "201": json_response("The provider.", added=_EAST),
             "409": problem("The name is taken.", "A provider named openai-east exists already."),
         }
         | _ONLY_OWNERS,
@@ -143,7 +129,7 @@ PATHS: dict[str, Described] = {
         "For owners and auditors. Keys appear as hints only.",
         parameters=(NAME,),
         responses={
-            "200": response("The provider.", {JSON: body(DetailedProvider, provider=_EAST)}),
+            "200": json_response("The provider.", provider=_EAST),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NONE,
         },
@@ -155,9 +141,9 @@ PATHS: dict[str, Described] = {
             "For owners. What is not given stays as it is, calls that are under way too. With another address, type, "
             "credential or region the keys have to be given again.",
             parameters=(NAME,),
-            request=body(ProviderChange, disabled=ProviderChange(disabled=True)),
+            request=body(disabled=ProviderChange(disabled=True)),
             responses={
-                "200": response("The provider after the change.", {JSON: body(DetailedProvider, changed=_EAST)}),
+                "200": json_response("The provider after the change.", changed=_EAST),
                 "404": NONE,
                 "409": _READ_ONLY,
             }
@@ -178,7 +164,7 @@ PATHS: dict[str, Described] = {
             "For owners. Requests its list of models with each of its keys, which costs nothing.",
             parameters=(NAME,),
             responses={
-                "200": response("What it said.", {JSON: body(ProviderCheck, well=_CHECK)}),
+                "200": json_response("What it said.", well=_CHECK),
                 "404": problem("There is no such provider.", "There is no provider named openai-east."),
             }
             | _ONLY_OWNERS,
@@ -193,7 +179,7 @@ PATHS: dict[str, Described] = {
         "of these.",
         parameters=(NAME, *IN_HOURS),
         responses={
-            "200": response("How it fares.", {JSON: body(ProviderUsage, usage=_USAGE)}),
+            "200": json_response("How it fares.", usage=_USAGE),
             "403": problem("The caller is a member.", NOT_YOURS),
             "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
         },

@@ -11,19 +11,11 @@ from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, in_path, query, response
+from handlers.openapi.operations import Described, body, change, get, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
 from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.tokens import (
-    CreatedToken,
-    FoundToken,
-    FoundTokenList,
-    NewToken,
-    Replacement,
-    TokenList,
-    TokenText,
-)
+from resources.accounts.tokens import FoundToken, FoundTokenList, NewToken, Replacement, TokenList, TokenText
 from resources.fields import Initiator
 from storage.queries.accounts.tokens import NOT_A_TOKEN
 
@@ -44,7 +36,7 @@ PATHS: dict[str, Described] = {
         "Newest first, with expired and revoked ones. For owners and auditors.",
         parameters=(NAME, LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
+            "200": json_response("The page.", page=TokenList(1, [LAPTOP])),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             "404": NO_GROUP,
         },
@@ -55,9 +47,9 @@ PATHS: dict[str, Described] = {
             "Create a token of a group",
             "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
             parameters=(NAME,),
-            request=body(NewToken, ci=NewToken("ci", "90d")),
+            request=body(ci=NewToken("ci", "90d")),
             responses={
-                "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "201": json_response("The token.", created=CREATED),
                 "403": problem("Only owners may do this.", ONLY_OWNERS),
                 "404": NO_GROUP,
             },
@@ -75,7 +67,7 @@ PATHS: dict[str, Described] = {
             OFFSET,
         ),
         responses={
-            "200": response("The page.", {JSON: body(FoundTokenList, page=FoundTokenList(1, [_FOUND]))}),
+            "200": json_response("The page.", page=FoundTokenList(1, [_FOUND])),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     ),
@@ -84,9 +76,9 @@ PATHS: dict[str, Described] = {
             "lookUpToken",
             "Find the user or group of a token",
             "For owners. The token is in the body alone, and is neither kept nor logged.",
-            request=body(TokenText, token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
+            request=body(token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
             responses={
-                "200": response("The token.", {JSON: body(FoundToken, found=_FOUND)}),
+                "200": json_response("The token.", found=_FOUND),
                 "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
                 "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
             },
@@ -112,9 +104,9 @@ PATHS: dict[str, Described] = {
             "Creates a token of the same user or group, with the same name. The old one works on for a while. Everybody "
             "their own, unless `token-creation` leaves it to owners; owners any token.",
             parameters=(_ID,),
-            request=body(Replacement, overlap=Replacement("24h", "90d")),
+            request=body(overlap=Replacement("24h", "90d")),
             responses={
-                "201": response("The new token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "201": json_response("The new token.", created=CREATED),
                 "403": problem("The caller may not do this.", OWNERS_CREATE, SERVICE),
                 "404": _NO_TOKEN,
                 "409": problem(

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from handlers.api.accounts.audit import KINDS, NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, get, query, response
+from handlers.openapi.operations import Described, get, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT
 from resources.accounts.audit import Actor, Detail, Entry, Subject, Trail
 from storage.accounts.events import Action
@@ -46,7 +46,7 @@ PATHS: dict[str, Described] = {
             query("user", str, "Who did it or whom it concerned: a username as it was then, or an id.", example="ada"),
         ),
         responses={
-            "200": response("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
+            "200": json_response("The page.", page=Trail([_EXAMPLE])),
             "403": problem("The caller is a member.", NOT_YOURS),
         },
     )

@@ -6,8 +6,8 @@ from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
 from handlers.api.sign_in.sign_in import MAX_BODY_BYTES
 from handlers.base import TOO_MANY_FAILURES
-from handlers.openapi.errors import RETRY_AFTER, problem
-from handlers.openapi.operations import JSON, Described, body, change, response, shared
+from handlers.openapi.errors import problem, retriable
+from handlers.openapi.operations import Described, body, change, json_response, shared
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.devices import (
@@ -60,12 +60,10 @@ def _operation(
             },
             "responses": {
                 "200": ok,
-                "400": response(
-                    "An error of OAuth.", {JSON: body(DeviceError, pending=DeviceError("authorization_pending"))}
-                ),
+                "400": json_response("An error of OAuth.", pending=DeviceError("authorization_pending")),
                 "408": shared("LateBody"),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
-                "429": problem("Too many requests from this address.", busy, headers={"Retry-After": RETRY_AFTER}),
+                "429": retriable("Too many requests from this address.", busy),
                 "500": shared("InternalError"),
                 "503": shared("Unavailable"),
             },
@@ -79,7 +77,7 @@ PATHS: dict[str, Described] = {
         "Request a token, which a user has to allow",
         "For programs: the device authorization request of RFC 8628.",
         fields={"client_name": "What the program calls itself.", "client_id": "Not looked at."},
-        ok=response("The codes.", {JSON: body(DeviceCode, codes=_CODES)}),
+        ok=json_response("The codes.", codes=_CODES),
         busy=TOO_MANY_STARTS,
     ),
     "/api/v2/aibridge/device/token": _operation(
@@ -91,7 +89,7 @@ PATHS: dict[str, Described] = {
             "device_code": "The code of the program.",
             "client_id": "Not looked at.",
         },
-        ok=response("The token.", {JSON: body(DeviceToken, token=_TOKEN)}),
+        ok=json_response("The token.", token=_TOKEN),
         busy=TOO_MANY_FAILURES,
     ),
     "/api/v2/aibridge/device/lookup": {
@@ -99,9 +97,9 @@ PATHS: dict[str, Described] = {
             "lookUpDevice",
             "Find the program of a code",
             "For its user, before they allow it.",
-            request=body(DeviceLookup, code=DeviceLookup("WDJB-MJHT")),
+            request=body(code=DeviceLookup("WDJB-MJHT")),
             responses={
-                "200": response("The program.", {JSON: body(Device, device=_DEVICE)}),
+                "200": json_response("The program.", device=_DEVICE),
                 "403": _MAY_NOT,
                 "404": _NO_CODE,
             },
@@ -112,7 +110,7 @@ PATHS: dict[str, Described] = {
             "answerDevice",
             "Allow or deny a program a token",
             "For its user. The token belongs to this user; it is created when the program fetches it.",
-            request=body(DeviceAnswer, allow=DeviceAnswer("WDJB-MJHT", "allow")),
+            request=body(allow=DeviceAnswer("WDJB-MJHT", "allow")),
             responses={
                 "204": {"description": "It is answered."},
                 "403": _MAY_NOT,

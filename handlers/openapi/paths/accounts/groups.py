@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, in_path, response
+from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, in_path, json_response
 from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
 from storage.accounts.groups import BUILT_IN, CHANGED, MAX_GROUPS_OF_USER, TOO_MANY
 
 _GROUP = Group(RESEARCH.id, RESEARCH.name, "Research", "2026-11-25T08:00:00.000Z", 1)
-_VERSION = {"ETag": header(str, ETAG, '"5b0e6c2f9a1d4e37"')}
+_VERSION = etag('"5b0e6c2f9a1d4e37"')
 NAME = in_path("group", str, "The name of the group, in any case, or its id.")
 _USER = in_path("user", str, "The username, in any case, or the id of the user.")
 NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
@@ -29,16 +29,15 @@ PATHS: dict[str, Described] = {
         "The groups of users",
         "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})} | _NOT_MEMBERS,
+        responses={"200": json_response("The page.", page=GroupList(1, [_GROUP]))} | _NOT_MEMBERS,
     )
     | {
         "post": change(
             "addGroup",
             "Add a group",
             "For owners.",
-            request=body(NewGroup, research=NewGroup("research", "Research")),
-            responses={"201": response("The group.", {JSON: body(Group, added=_GROUP)}, _VERSION), "409": _TAKEN}
-            | _ONLY_OWNERS,
+            request=body(research=NewGroup("research", "Research")),
+            responses={"201": json_response("The group.", _VERSION, added=_GROUP), "409": _TAKEN} | _ONLY_OWNERS,
         )
     },
     "/api/v2/aibridge/groups/{group}": get(
@@ -46,8 +45,7 @@ PATHS: dict[str, Described] = {
         "A group",
         "For owners, auditors and readers.",
         parameters=(NAME,),
-        responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
-        | _NOT_MEMBERS,
+        responses={"200": json_response("The group.", _VERSION, group=_GROUP), "404": NO_GROUP} | _NOT_MEMBERS,
     )
     | {
         "patch": change(
@@ -55,9 +53,9 @@ PATHS: dict[str, Described] = {
             "Change a group",
             "For owners. Fields that are not given stay unchanged.",
             parameters=(NAME, IF_MATCH),
-            request=body(GroupChange, name=GroupChange(display_name="Research")),
+            request=body(name=GroupChange(display_name="Research")),
             responses={
-                "200": response("The group after the change.", {JSON: body(Group, changed=_GROUP)}, _VERSION),
+                "200": json_response("The group after the change.", _VERSION, changed=_GROUP),
                 "404": NO_GROUP,
                 "409": _TAKEN,
                 "412": _CHANGED,
@@ -84,7 +82,7 @@ PATHS: dict[str, Described] = {
         "By username. For owners, auditors and readers.",
         parameters=(NAME, LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(MemberList, page=MemberList(1, [GRACE]))}),
+            "200": json_response("The page.", page=MemberList(1, [GRACE])),
             "404": NO_GROUP,
         }
         | _NOT_MEMBERS,

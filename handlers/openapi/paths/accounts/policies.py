@@ -15,22 +15,23 @@ from handlers.api.accounts.policies import (
 )
 from handlers.openapi.errors import problem
 from handlers.openapi.operations import (
-    ETAG,
     IF_MATCH,
-    JSON,
     Described,
     body,
     change,
+    etag,
     get,
     header,
     in_path,
+    json_response,
     query,
-    response,
 )
+from handlers.openapi.paths.accounts.groups import NAME as GROUP
+from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from intercept.recording import Keep
 from limits.limit import Kind, Of
-from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
 from limits.policies.sources import Level
 from resources.accounts.policies import (
     Explanation,
@@ -88,7 +89,7 @@ EXPLANATION = Explanation(
     ],
 )
 _LISTED = ListedPolicy("everyone", Level.EVERYONE, "", "2026-11-24T23:50:31.877Z")
-_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_ETAG = etag('"9f8e1c0d7a6b5e4f"')
 _NOTED = _ETAG | {
     NOTE_HEADER: header(
         str,
@@ -107,15 +108,12 @@ UNREADABLE = (
 _TOO_LARGE = {"413": problem(f"The body has more than {MAX_POLICY_BYTES} bytes.", TOO_LARGE.format(MAX_POLICY_BYTES))}
 
 
-def _path(
-    of: str, name: str, kind: type, example: Any, parameter: Described | None = None, *, nobody: str = ""
-) -> Described:
+def _path(of: str, name: str, example: AnyPolicy, parameter: Described | None = None, *, nobody: str = "") -> Described:
     """The operations on the policies of one level."""
     parameters = () if parameter is None else (parameter,)
     missing = {"404": problem("There is no such user, group or token.", nobody)} if nobody else {}
     unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
-    policy_body = body(kind, policy=example)
-    responses = {"200": response("The policy after the change.", {JSON: policy_body}, _NOTED)}
+    responses = {"200": json_response("The policy after the change.", _NOTED, policy=example)}
     changed = responses | _ONLY_OWNERS | _STALE | missing | _TOO_LARGE
     return get(
         f"get{name}Policy",
@@ -123,7 +121,7 @@ def _path(
         "`{}` where there is none. For owners and auditors.",
         parameters=parameters,
         responses={
-            "200": response("The policy.", {JSON: policy_body}, _ETAG),
+            "200": json_response("The policy.", _ETAG, policy=example),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         }
         | missing
@@ -134,7 +132,7 @@ def _path(
             f"Replace the policy of {of}",
             "For owners. It acts on every server within 2 s.",
             parameters=(*parameters, IF_MATCH),
-            request=policy_body,
+            request=body(policy=example),
             responses=changed,
         ),
         "patch": change(
@@ -142,7 +140,7 @@ def _path(
             f"Change the policy of {of}",
             "For owners. A JSON merge patch (RFC 7396): fields that are not given stay, fields that are null are removed, at any depth.",
             parameters=(*parameters, IF_MATCH),
-            request={"schema": dict[str, Any], "examples": {"models": {"value": {"models": {"deny": ["*-preview"]}}}}},
+            request=body(dict[str, Any], models={"models": {"deny": ["*-preview"]}}),
             responses=changed | unreadable,
         ),
         "delete": change(
@@ -162,23 +160,23 @@ PATHS: dict[str, Described] = {
         "For owners and auditors.",
         parameters=(LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(PolicyList, page=PolicyList(1, [_LISTED]))}),
+            "200": json_response("The page.", page=PolicyList(1, [_LISTED])),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     ),
-    "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", SharedPolicy, _SHARED),
+    "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", _SHARED),
     "/api/v2/aibridge/policies/groups/{group}": _path(
-        *("a group", "Group", SharedPolicy, _SHARED),
-        in_path("group", str, "The name of the group, in any case, or its id."),
+        *("a group", "Group", _SHARED),
+        GROUP,
         nobody='There is no group named "research".',
     ),
     "/api/v2/aibridge/policies/users/{user}": _path(
-        *("a user", "User", Policy, _OWN),
+        *("a user", "User", _OWN),
         in_path("user", str, "The username, in any case, or the id."),
         nobody='There is no user named "ada".',
     ),
     "/api/v2/aibridge/policies/tokens/{token}": _path(
-        *("a token", "Token", Policy, _OWN),
+        *("a token", "Token", _OWN),
         in_path("token", str, "The id of the token: the part before the hyphen."),
         nobody='No token with the id "d3W24SnZZB" (the part before the hyphen).',
     ),
@@ -193,9 +191,9 @@ PATHS: dict[str, Described] = {
             query("token", str, "With this token of the user, given by its id."),
         ),
         responses={
-            "200": response("What holds.", {JSON: body(Explanation, explanation=EXPLANATION)}),
+            "200": json_response("What holds.", explanation=EXPLANATION),
             "403": problem("Members may only request themselves.", explanation.NOT_YOURS_TO_SEE),
-            "404": problem("There is no such user.", 'There is no user named "grace".'),
+            "404": NOBODY,
         },
     ),
 }

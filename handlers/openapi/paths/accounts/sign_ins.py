@@ -6,8 +6,8 @@ from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, query, response
-from handlers.openapi.paths.accounts.users import NAME, NOBODY
+from handlers.openapi.operations import Described, change, get, header, in_path, json_response, query
+from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.sign_ins import OpenIDSignIn, SignInSession, SignInSessionList, SignInWays
 from storage.accounts.sign_in.sessions import Method
@@ -23,11 +23,13 @@ _EXAMPLE = SignInSession(
     user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     current=True,
 )
-_WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
-
-_FOUND_ELSEWHERE = {"Location": header(str, "Where the browser is redirected.", "/#/overview")}
+_REDIRECT = {
+    "Location": header(str, "Where the browser is redirected.", "/#/overview"),
+    "Set-Cookie": header(
+        str, "The cookie of the sign-in.", f"{FLOW_COOKIE}=FLOW; HttpOnly; Max-Age=600; Path=/; SameSite=Lax"
+    ),
+}
 _NO_PROVIDER = problem("There is no provider.", NO_PROVIDER)
-_FLOW = header(str, "The cookie of the sign-in.", f"{FLOW_COOKIE}=FLOW; HttpOnly; Max-Age=600; Path=/; SameSite=Lax")
 _VIEW = query("view", str, "What the dashboard shows afterwards, as it stands behind `#/`.", example="interceptions")
 
 PATHS: dict[str, Described] = {
@@ -36,11 +38,7 @@ PATHS: dict[str, Described] = {
         "The ways to sign in",
         "For the page.",
         public=True,
-        responses={
-            "200": response(
-                "The ways.", {JSON: body(SignInWays, ways=SignInWays(True, OpenIDSignIn("Example", BEGIN)))}
-            )
-        },
+        responses={"200": json_response("The ways.", ways=SignInWays(True, OpenIDSignIn("Example", BEGIN)))},
     ),
     BEGIN: {
         "get": {
@@ -50,10 +48,7 @@ PATHS: dict[str, Described] = {
             "security": [],
             "parameters": [_VIEW],
             "responses": {
-                "303": {
-                    "description": "A redirect.",
-                    "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
-                },
+                "303": {"description": "A redirect.", "headers": _REDIRECT},
                 "404": _NO_PROVIDER,
             },
         }
@@ -71,10 +66,7 @@ PATHS: dict[str, Described] = {
                 query("error", str, "Why nobody signed in (RFC 6749)."),
             ],
             "responses": {
-                "303": {
-                    "description": "A redirect to the dashboard.",
-                    "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
-                },
+                "303": {"description": "A redirect to the dashboard.", "headers": _REDIRECT},
                 "404": _NO_PROVIDER,
             },
         }
@@ -83,9 +75,9 @@ PATHS: dict[str, Described] = {
         "listSignIns",
         "The sessions of a user",
         "The last used session first. Users see their own; owners and auditors see those of all.",
-        parameters=(_WHOSE, LIMIT, OFFSET),
+        parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
+            "200": json_response("The page.", page=SignInSessionList(1, [_EXAMPLE])),
             "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -95,7 +87,7 @@ PATHS: dict[str, Described] = {
             "endSignIn",
             "End a session",
             "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
-            parameters=(_WHOSE, in_path("id", str, "The id of the session.")),
+            parameters=(WHOSE, in_path("id", str, "The id of the session.")),
             responses={
                 "204": {"description": "The session is ended."},
                 "403": problem("It is the session of another user.", NOT_YOURS_TO_END),

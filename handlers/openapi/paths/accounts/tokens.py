@@ -6,8 +6,8 @@ from msgspec import structs
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
-from handlers.openapi.paths.accounts.users import NAME, NOBODY
+from handlers.openapi.operations import Described, body, change, get, in_path, json_response
+from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.identities import TOO_MANY_TOKENS
@@ -26,7 +26,6 @@ CREATED = CreatedToken(
     **structs.asdict(structs.replace(LAPTOP, last_used_at=None, last_client=None, last_client_ip=None)),
     token="d3W24SnZZB-0123456789abcdefghijkl",  # noqa: S106 - an example
 )
-_WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 _OWN = {"403": problem("They are the tokens of another user.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
 
 PATHS: dict[str, Described] = {
@@ -34,9 +33,9 @@ PATHS: dict[str, Described] = {
         "listTokens",
         "The tokens of a user",
         "Newest first, with expired and revoked ones. Users see their own; owners and auditors see those of all.",
-        parameters=(_WHOSE, LIMIT, OFFSET),
+        parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
+            "200": json_response("The page.", page=TokenList(1, [LAPTOP])),
             "403": problem("Members may only request their own tokens.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -46,10 +45,10 @@ PATHS: dict[str, Described] = {
             "createToken",
             "Create a token",
             "Users create their own, unless `token-creation` leaves it to owners; owners create them for all.",
-            parameters=(_WHOSE,),
-            request=body(NewToken, laptop=NewToken("laptop", "90d")),
+            parameters=(WHOSE,),
+            request=body(laptop=NewToken("laptop", "90d")),
             responses={
-                "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "201": json_response("The token.", created=CREATED),
                 "409": problem(
                     "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
                 ),
@@ -62,7 +61,7 @@ PATHS: dict[str, Described] = {
             "revokeToken",
             "Revoke a token",
             "Members revoke their own tokens, owners any token. It stops working within seconds.",
-            parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
+            parameters=(WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
             responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN,
         )
     },

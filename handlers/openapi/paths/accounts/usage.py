@@ -6,8 +6,9 @@ from msgspec import structs
 
 from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, get, in_path, response
+from handlers.openapi.operations import Described, get, in_path, json_response
 from handlers.openapi.paths.accounts.policies import EXPLANATION
+from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.refused import REFUSAL
 from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from intercept.refusals import Rule
@@ -63,9 +64,9 @@ PATHS: dict[str, Described] = {
         "tokens.",
         parameters=(in_path("name", str, "The username, in any case, or `me`."), *IN_HOURS),
         responses={
-            "200": response("The usage.", {JSON: body(UserUsage, usage=_USAGE)}),
+            "200": json_response("The usage.", usage=_USAGE),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
-            "404": problem("There is no such user.", 'There is no user named "grace".'),
+            "404": NOBODY,
         },
     ),
 }

@@ -10,18 +10,18 @@ from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
-from handlers.openapi.errors import CHALLENGE, RETRY_AFTER, problem
+from handlers.openapi.errors import CHALLENGE, problem, retriable
 from handlers.openapi.operations import (
-    ETAG,
     IF_MATCH,
     JSON,
     Described,
     body,
     change,
+    etag,
     get,
     header,
     in_path,
-    response,
+    json_response,
     shared,
 )
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -44,8 +44,9 @@ _LISTED = ListedUser(
     last_seen_at="2026-11-25T09:40:00.113Z",
     spend_usd=12.5,
 )
-_VERSION = {"ETag": header(str, ETAG, '"9f2c5d1e07ab43c8"')}
+_VERSION = etag('"9f2c5d1e07ab43c8"')
 NAME = in_path("name", str, "The username, in any case, or the id of the user.")
+WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
 _ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
@@ -67,7 +68,7 @@ PATHS: dict[str, Described] = {
         "By username. For owners, auditors and readers.",
         parameters=(LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
+            "200": json_response("The page.", page=UserList(1, [_LISTED])),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
@@ -76,9 +77,9 @@ PATHS: dict[str, Described] = {
             "addUser",
             "Add a user",
             "For owners. Users sign in with a token.",
-            request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
+            request=body(auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
             responses={
-                "201": response("The user.", {JSON: body(User, added=GRACE)}, _VERSION),
+                "201": json_response("The user.", _VERSION, added=GRACE),
                 "409": problem("The username is taken.", 'A user named "grace" exists already.'),
             }
             | _ONLY_OWNERS,
@@ -90,7 +91,7 @@ PATHS: dict[str, Described] = {
         "Users see themselves; owners, auditors and readers see all.",
         parameters=(NAME,),
         responses={
-            "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
+            "200": json_response("The user.", _VERSION, user=_LISTED),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -101,9 +102,9 @@ PATHS: dict[str, Described] = {
             "Change a user",
             "For owners. Fields that are not given stay unchanged.",
             parameters=(NAME, IF_MATCH),
-            request=body(UserChange, role=UserChange(Role.AUDITOR)),
+            request=body(role=UserChange(Role.AUDITOR)),
             responses={
-                "200": response("The user after the change.", {JSON: body(User, changed=GRACE)}, _VERSION),
+                "200": json_response("The user after the change.", _VERSION, changed=GRACE),
                 "404": NOBODY,
                 "409": problem("The last owner would be gone.", _LAST),
                 "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
@@ -127,7 +128,7 @@ PATHS: dict[str, Described] = {
         "getMe",
         "The caller",
         "The user whose token it is, and which tokens they may create.",
-        responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})},
+        responses={"200": json_response("The user.", me=_REQUESTING)},
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {
@@ -138,7 +139,7 @@ PATHS: dict[str, Described] = {
             "requestBody": {
                 "required": True,
                 "description": f"At most {MAX_BODY_BYTES} bytes.",
-                "content": {JSON: body(SignIn, token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
+                "content": {JSON: body(token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
             },
             "responses": {
                 "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
@@ -149,11 +150,7 @@ PATHS: dict[str, Described] = {
                 "408": shared("LateBody"),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "415": problem("The body is not JSON.", NOT_JSON),
-                "429": problem(
-                    "Too many tokens from the address were not valid.",
-                    TOO_MANY_FAILURES,
-                    headers={"Retry-After": RETRY_AFTER},
-                ),
+                "429": retriable("Too many tokens from the address were not valid.", TOO_MANY_FAILURES),
                 "503": shared("Unavailable"),
                 **_NOT_FOREIGN,
                 "403": problem(

@@ -7,17 +7,16 @@ from uuid import UUID
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
 from handlers.openapi.errors import problem
 from handlers.openapi.operations import (
-    ETAG,
     IF_MATCH,
-    JSON,
     Described,
     body,
     change,
+    etag,
     get,
-    header,
     in_path,
+    json_response,
+    location,
     query,
-    response,
 )
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
@@ -37,7 +36,7 @@ _VIEW = SavedView(
     changed_at="2026-11-24T23:50:31.877Z",
 )
 _NEW = NewView(name=_VIEW.name, page=_VIEW.page, query=_VIEW.query, shared=True)
-_VERSION = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_VERSION = etag('"9f8e1c0d7a6b5e4f"')
 _PARAMETER = in_path("id", UUID, "The id of the view.")
 
 
@@ -52,19 +51,17 @@ PATHS: dict[str, Described] = {
         "Saved views",
         "The caller's own, and those that others share, by name.",
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
-        responses={"200": response("The page.", {JSON: body(SavedViewList, page=SavedViewList(1, [_VIEW]))})},
+        responses={"200": json_response("The page.", page=SavedViewList(1, [_VIEW]))},
     )
     | {
         "post": change(
             "saveView",
             "Save a view",
             "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
-            request=body(NewView, view=_NEW),
+            request=body(view=_NEW),
             responses={
-                "201": response(
-                    "It was saved.",
-                    {JSON: body(SavedView, saved=_VIEW)},
-                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/views/{_ID}")} | _VERSION,
+                "201": json_response(
+                    "It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | _VERSION, saved=_VIEW
                 ),
                 "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
             },
@@ -75,7 +72,7 @@ PATHS: dict[str, Described] = {
         "A saved view",
         "The caller's own, or a shared one.",
         parameters=(_PARAMETER,),
-        responses={"200": response("The view.", {JSON: body(SavedView, view=_VIEW)}, _VERSION)} | _NONE,
+        responses={"200": json_response("The view.", _VERSION, view=_VIEW)} | _NONE,
     )
     | {
         "patch": change(
@@ -83,9 +80,9 @@ PATHS: dict[str, Described] = {
             "Change a saved view",
             "For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.",
             parameters=(_PARAMETER, IF_MATCH),
-            request=body(ViewChange, shared=ViewChange(shared=False)),
+            request=body(shared=ViewChange(shared=False)),
             responses={
-                "200": response("The view after the change.", {JSON: body(SavedView, changed=_VIEW)}, _VERSION),
+                "200": json_response("The view after the change.", _VERSION, changed=_VIEW),
                 "409": problem("The user has another view of this name.", _TAKEN),
             }
             | _NOT_YOURS

@@ -8,18 +8,7 @@ from msgspec import structs
 
 from handlers.api.alerts.webhooks import NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import (
-    ETAG,
-    IF_MATCH,
-    JSON,
-    Described,
-    body,
-    change,
-    get,
-    header,
-    in_path,
-    response,
-)
+from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, in_path, json_response, location
 from handlers.problems import sentence
 from resources.alerts.webhooks import (
     Delivery,
@@ -59,7 +48,7 @@ _DELIVERY = Delivery(
     next_at=None,
     ended_at="2026-11-25T08:12:44.001Z",
 )
-_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_ETAG = etag('"9f8e1c0d7a6b5e4f"')
 _STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
 _NOT_OWNER = {"403": problem("Only owners may do this.", NOT_YOURS)}
@@ -70,20 +59,17 @@ PATHS: dict[str, Described] = {
         "listWebhooks",
         "Webhooks, which receive alerts",
         "Each with the result of its last delivery. For owners.",
-        responses={"200": response("All of them.", {JSON: body(WebhookList, webhooks=WebhookList([_WEBHOOK]))})}
-        | _NOT_OWNER,
+        responses={"200": json_response("All of them.", webhooks=WebhookList([_WEBHOOK]))} | _NOT_OWNER,
     )
     | {
         "post": change(
             "addWebhook",
             "Add a webhook",
             "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
-            request=body(NewWebhook, webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
+            request=body(webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
             responses={
-                "201": response(
-                    "It was added.",
-                    {JSON: body(Webhook, webhook=_ADDED)},
-                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/webhooks/{_ID}")} | _ETAG,
+                "201": json_response(
+                    "It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | _ETAG, webhook=_ADDED
                 ),
                 "409": problem("There are too many.", sentence(TOO_MANY)),
             }
@@ -95,9 +81,7 @@ PATHS: dict[str, Described] = {
         "A webhook",
         "For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": response("The webhook.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
-        | _NOT_OWNER
-        | _NONE,
+        responses={"200": json_response("The webhook.", _ETAG, webhook=_WEBHOOK)} | _NOT_OWNER | _NONE,
     )
     | {
         "patch": change(
@@ -105,8 +89,8 @@ PATHS: dict[str, Described] = {
             "Change a webhook",
             "For owners. Fields that are not given stay unchanged.",
             parameters=(_PARAMETER, IF_MATCH),
-            request=body(WebhookChange, off=WebhookChange(disabled=True)),
-            responses={"200": response("The webhook after the change.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
+            request=body(off=WebhookChange(disabled=True)),
+            responses={"200": json_response("The webhook after the change.", _ETAG, webhook=_WEBHOOK)}
             | _NOT_OWNER
             | _NONE
             | _STALE,
@@ -124,9 +108,7 @@ PATHS: dict[str, Described] = {
         "The last deliveries of a webhook",
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": response("The deliveries.", {JSON: body(DeliveryList, deliveries=DeliveryList([_DELIVERY]))})}
-        | _NOT_OWNER
-        | _NONE,
+        responses={"200": json_response("The deliveries.", deliveries=DeliveryList([_DELIVERY]))} | _NOT_OWNER | _NONE,
     ),
     "/api/v2/aibridge/webhooks/{id}/test": {
         "post": change(
@@ -135,10 +117,7 @@ PATHS: dict[str, Described] = {
             "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
             parameters=(_PARAMETER,),
             responses={
-                "202": response(
-                    "It is being delivered.",
-                    {JSON: body(SentTest, test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))},
-                )
+                "202": json_response("It is being delivered.", test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))
             }
             | _NOT_OWNER
             | _NONE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.money.prices import (
@@ -11,39 +13,23 @@ from handlers.api.money.prices import (
     NOT_YOURS_TO_SEE,
 )
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, response
+from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, header, json_response
 from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
 from storage.prices.store import CHANGED
 
-_SENT = PriceListBody(
-    [
-        PriceBody(
-            provider="anthropic",
-            model="claude-opus-4-*",
-            input="4.50",
-            output="22.50",
-            cache_read="0.45",
-            cache_write="5.625",
-            valid_from="2026-11-01",
-        )
-    ]
+_PRICE = Price(
+    provider="anthropic",
+    model="claude-opus-4-*",
+    input="4.50",
+    output="22.50",
+    cache_read="0.45",
+    cache_write="5.625",
+    valid_from="2026-11-01T00:00:00.000Z",
 )
-_EXAMPLE = PriceList(
-    [
-        Price(
-            provider="anthropic",
-            model="claude-opus-4-*",
-            input="4.50",
-            output="22.50",
-            cache_read="0.45",
-            cache_write="5.625",
-            valid_from="2026-11-01T00:00:00.000Z",
-        )
-    ],
-    "2026-11-24T23:50:31.877Z",
-)
-_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_SENT = PriceListBody([PriceBody(**structs.asdict(_PRICE) | {"valid_from": "2026-11-01"})])
+_EXAMPLE = PriceList([_PRICE], "2026-11-24T23:50:31.877Z")
+_ETAG = etag('"9f8e1c0d7a6b5e4f"')
 _NOTED = _ETAG | {NOTE_HEADER: header(str, "Warnings, one header for each.", NO_PROVIDER.format(0))}
 
 PATHS: dict[str, Described] = {
@@ -52,7 +38,7 @@ PATHS: dict[str, Described] = {
         "Own prices",
         "They come before list prices. For owners and auditors.",
         responses={
-            "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _ETAG),
+            "200": json_response("All of them.", _ETAG, prices=_EXAMPLE),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
@@ -63,13 +49,13 @@ PATHS: dict[str, Described] = {
             "For owners. Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps "
             "its cost.",
             parameters=(IF_MATCH,),
-            request=body(PriceListBody, prices=_SENT),
+            request=body(prices=_SENT),
             responses={
-                "200": response("All of them.", {JSON: body(PriceList, prices=_EXAMPLE)}, _NOTED),
+                "200": json_response("All of them.", _NOTED, prices=_EXAMPLE),
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "412": problem("They have another version.", sentence(CHANGED)),
-            }
-            | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES))},
+                "413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES)),
+            },
         )
     },
 }

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
+from handlers.openapi.operations import Described, body, change, get, in_path, json_response, location
 from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recost_documents import RecostState
@@ -31,7 +31,7 @@ _JOB = Recost(
     prices_version="9f8e1c0d7a6b5e4f",
     error=None,
 )
-_EXAMPLE = response("The job.", {JSON: body(Recost, job=_JOB)})
+_EXAMPLE = json_response("The job.", job=_JOB)
 _PARAMETER = in_path("id", UUID, "The id of the job.")
 
 
@@ -41,7 +41,7 @@ PATHS: dict[str, Described] = {
         "Jobs that price past calls again",
         "The newest 100. For owners and auditors.",
         responses={
-            "200": response("The jobs.", {JSON: body(RecostList, jobs=RecostList([_JOB]))}),
+            "200": json_response("The jobs.", jobs=RecostList([_JOB])),
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
@@ -51,12 +51,10 @@ PATHS: dict[str, Described] = {
             "Price past calls again",
             "At the prices that hold now. For owners. The servers on the database do it, one job at a time. Totals and "
             "sessions follow exactly; each call keeps its earlier costs.",
-            request=body(RecostBody, november=RecostBody("2026-11-01", "2026-12-01")),
+            request=body(november=RecostBody("2026-11-01", "2026-12-01")),
             responses={
-                "202": response(
-                    "The job is requested.",
-                    {JSON: body(Recost, job=_JOB)},
-                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/prices/recosts/{_ID}")},
+                "202": json_response(
+                    "The job is requested.", location(f"/api/v2/aibridge/prices/recosts/{_ID}"), job=_JOB
                 ),
                 "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
                 "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),

@@ -6,12 +6,10 @@ from typing import Literal
 
 from handlers.api.money.spend import TOO_SLOW
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import RETRY_AFTER, problem
+from handlers.openapi.errors import retriable
 from handlers.openapi.operations import Described, get, header, query, response
 from limits.protection.user_shares import MAX_EXPORTS
 from storage.queries.filters.grouped.spending import Dimension
-
-_BUSY = {"Retry-After": RETRY_AFTER}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/spend/export": get(
@@ -43,12 +41,10 @@ PATHS: dict[str, Described] = {
                 {"text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A file name.", 'attachment; filename="spend.csv"')},
             ),
-            "429": problem(
-                "Another export of the user is in progress.",
-                TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS),
-                headers=_BUSY,
+            "429": retriable(
+                "Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS)
             ),
-            "503": problem("The database is unavailable, or it takes too long.", TOO_SLOW, headers=_BUSY),
+            "503": retriable("The database is unavailable, or it takes too long.", TOO_SLOW),
         },
     )
 }

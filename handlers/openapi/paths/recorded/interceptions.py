@@ -16,21 +16,21 @@ from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORT
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import RETRY_AFTER, WORDS, problem
+from handlers.openapi.errors import WORDS, problem, retriable
 from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (
-    JSON,
     Described,
     body,
     get,
     header,
     header_parameter,
     in_path,
+    json_response,
     query,
     response,
 )
 from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
-from resources.recorded.interceptions import Interception, InterceptionList
+from resources.recorded.interceptions import InterceptionList
 from storage.queries.filters.interceptions import SEARCH_KEYS
 
 SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
@@ -55,7 +55,6 @@ FORMAT = query(
 )
 ROWS = query("limit", Annotated[int, Meta(ge=1, le=MAX_ROWS)], "The maximum number of items; without it all.")
 LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Continue after the event with this id.")
-_BUSY = {"Retry-After": RETRY_AFTER}
 _EVENT = f"event: interception\nid: 8265D3\ndata: {msgspec.json.encode(EXAMPLE).decode()}\n\n"
 
 PATHS: dict[str, Described] = {
@@ -64,8 +63,7 @@ PATHS: dict[str, Described] = {
         "What was recorded",
         "Newest first. Calls in flight are left out unless the search has a `status`.",
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": response("A page.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})}
-        | WORDS,
+        responses={"200": json_response("A page.", page=InterceptionList(1, [EXAMPLE]))} | WORDS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
         "getInterception",
@@ -73,7 +71,7 @@ PATHS: dict[str, Described] = {
         "Calls in flight have one too.",
         parameters=(in_path("id", UUID, "The id of the interception."),),
         responses={
-            "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
+            "200": json_response("The interception.", interception=EXAMPLE),
             "404": problem("There is no such interception that the caller may see.", UNKNOWN_INTERCEPTION),
         },
     ),
@@ -89,15 +87,11 @@ PATHS: dict[str, Described] = {
                 {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A file name.", 'attachment; filename="interceptions.csv"')},
             ),
-            "429": problem(
-                "Another export of the user is in progress.",
-                TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS),
-                headers=_BUSY,
+            "429": retriable(
+                "Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS)
             ),
-            "503": problem(
-                "The database is unavailable, or the maximum number of exports is running.",
-                TOO_MANY_EXPORTS,
-                headers=_BUSY,
+            "503": retriable(
+                "The database is unavailable, or the maximum number of exports is running.", TOO_MANY_EXPORTS
             ),
         },
     ),
@@ -109,18 +103,15 @@ PATHS: dict[str, Described] = {
         parameters=(SEARCH, LAST_EVENT_ID),
         responses=WORDS
         | {
-            "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
-            "429": problem(
+            "200": response("Events, until the client leaves.", {"text/event-stream": body(interception=_EVENT)}),
+            "429": retriable(
                 "The user has the maximum number of live tails open.",
                 TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS),
-                headers=_BUSY,
             ),
             "410": problem("The events since `Last-Event-ID` are no longer available.", FORGOTTEN_EVENT_ID),
             "501": problem("The MongoDB is a standalone server, which has no change streams.", UNSUPPORTED),
-            "503": problem(
-                "The database is unavailable, or the maximum number of listeners is reached.",
-                TOO_MANY_LISTENERS,
-                headers=_BUSY,
+            "503": retriable(
+                "The database is unavailable, or the maximum number of listeners is reached.", TOO_MANY_LISTENERS
             ),
         },
     ),

@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
-
-from handlers.api.recorded.watched import LINES
 from handlers.openapi.errors import WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, body, get, query, response
+from handlers.openapi.operations import JSON, Described, body, get, json_response, lines, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
 from intercept.errors.explanations import explain
 from intercept.records import EndReason
@@ -72,10 +69,7 @@ _ERRORS = ErrorList(
     is_complete=True,
     results=[FAILURE],
 )
-_LINES = (
-    '{"progress":{"read":2000,"of":16000,"seconds_left":0.3}}\n'
-    f'{{"result":{msgspec.json.encode(_ERRORS).decode()}}}\n'
-)
+_LINES = lines('{"progress":{"read":2000,"of":16000,"seconds_left":0.3}}', _ERRORS)
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/errors": get(
@@ -85,22 +79,13 @@ PATHS: dict[str, Described] = {
         "frequent first. Refusals are left out where the search asks for what they do not have. With "
         "`Accept: application/x-ndjson` lines of progress come before the result, where there is much to read.",
         parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
-        responses={
-            "200": response(
-                "A page.",
-                {
-                    JSON: body(ErrorList, page=_ERRORS),
-                    LINES: {"schema": str, "example": _LINES},
-                },
-            )
-        }
-        | WORDS,
+        responses={"200": response("A page.", {JSON: body(page=_ERRORS)} | _LINES)} | WORDS,
     ),
     "/api/v2/aibridge/refusals": get(
         "listRefusals",
         "Refused calls",
         "Newest first. Equal refusals within a minute are one row; the statistics count each of them.",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": response("A page.", {JSON: body(RefusalList, page=RefusalList(1, [REFUSAL]))})},
+        responses={"200": json_response("A page.", page=RefusalList(1, [REFUSAL]))},
     ),
 }

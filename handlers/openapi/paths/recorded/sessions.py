@@ -10,7 +10,7 @@ from msgspec import Meta
 from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import WORDS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
+from handlers.openapi.operations import Described, get, in_path, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
 from resources.recorded.parts import ToolResult
@@ -107,14 +107,14 @@ PATHS: dict[str, Described] = {
         "Sessions: calls that belong together",
         "Newest first, or in another order.",
         parameters=(SEARCH, LIMIT, SEVERAL, ORDER, AFTER, OFFSET),
-        responses={"200": response("A page.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})} | WORDS,
+        responses={"200": json_response("A page.", page=SessionList(1, [_SESSION]))} | WORDS,
     ),
     "/api/v2/aibridge/sessions/{id}": get(
         "getSession",
         "One session, with its threads",
         "A session appears when its first call has ended.",
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
-        responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
+        responses={"200": json_response("The session.", session=_DETAIL)}
         | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
     "/api/v2/aibridge/sessions/{id}/timeline": get(
@@ -122,7 +122,7 @@ PATHS: dict[str, Described] = {
         "The timeline of a session",
         "Its calls, the tools of its agents and their results, loops, and refusals in this time.",
         parameters=(in_path("id", UUID, "The id of the session."),),
-        responses={"200": response("The time axis.", {JSON: body(Timeline, timeline=_TIMELINE)})}
+        responses={"200": json_response("The time axis.", timeline=_TIMELINE)}
         | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
     ),
 }

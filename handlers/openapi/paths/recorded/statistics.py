@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, structs
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
-from handlers.api.recorded.watched import LINES
 from handlers.openapi.errors import WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, get, query, response
+from handlers.openapi.operations import JSON, Described, body, get, lines, query, response
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
 from resources.recorded.flat_rows import FlatRows
@@ -115,10 +113,7 @@ _ONE_OF = {
     "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (Statistics, GroupedStatistics, FlatRows)]
 }
 
-_LINES = (
-    '{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}\n'
-    f'{{"result":{msgspec.json.encode(_GROUPED).decode()}}}\n'
-)
+_LINES = lines('{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}', _GROUPED)
 IN_HOURS = (
     query("from", Timestamp, "From then on, made earlier to a whole hour; without it 24 hours before `to`."),
     query("to", Timestamp, "Until before then, made later to a whole hour; without it the end of the present hour."),
@@ -197,18 +192,8 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response(
                 "The statistics.",
-                {
-                    JSON: {
-                        "schema": _ONE_OF,
-                        "examples": {
-                            "series": {"value": _EXAMPLE},
-                            "groups": {"value": _GROUPED},
-                            "rows": {"value": _ROWS},
-                        },
-                    },
-                    "text/csv": {"schema": str},
-                    LINES: {"schema": str, "example": _LINES},
-                },
+                {JSON: body(_ONE_OF, series=_EXAMPLE, groups=_GROUPED, rows=_ROWS), "text/csv": {"schema": str}}
+                | _LINES,
             )
         }
         | WORDS,
