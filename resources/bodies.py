@@ -49,15 +49,15 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
         allowed = f"unknown field; allowed are {', '.join(fields)}"
         problems = [(name, allowed) for name in given if name not in fields]
         problems += [(name, "is required") for name, field in fields.items() if field.required and name not in given]
         values = {}
-        for name in (name for name in fields if name in given):
+        for name, field in ((name, field) for name, field in fields.items() if name in given):
             try:
                 other = cls.other_readers.get(name)
-                values[name] = cls.readers[name](_text(given[name])) if other is None else other(given[name])
+                values[field.name] = cls.readers[name](_text(given[name])) if other is None else other(given[name])
             except ValueError as error:
                 problems.append((name, str(error)))
         if problems:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from intercept.times import format_time
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from storage.examples.documents import Examples, ExampleState
 
 _COUNTED = 0.9
@@ -30,10 +29,4 @@ class ExampleData(Struct, kw_only=True):
     def of(cls, examples: Examples) -> Self:
         """Show it."""
         progress = 1.0 if examples.state is ExampleState.FILLED else round(examples.days / examples.total * _COUNTED, 3)
-        return cls(
-            state=examples.state,
-            calls=examples.calls,
-            progress=progress,
-            requested_at=None if examples.requested_at is None else format_time(examples.requested_at),
-            requested_by=examples.requested_by,
-        )
+        return of_fields(cls, structs.asdict(examples), progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -37,22 +37,6 @@ LimitsState = Literal[
     "process-local: the supervisor does not answer",
     "server-local: the database is unavailable",
 ]
-
-
-class Rate(Protocol):
-    """How much of a rate is used."""
-
-    @property
-    def used(self) -> int:
-        """How much is used."""
-
-    @property
-    def remaining(self) -> int:
-        """How much is left."""
-
-    @property
-    def retry_after_ns(self) -> int:
-        """Nanoseconds until the next request may start."""
 
 
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null if that is unknown.")]
@@ -127,7 +111,9 @@ class RateUsage(Struct):
     refused: Refused
 
     @classmethod
-    def of(cls, limit: int, rates: Mapping[str, Rate], *, window_seconds: float, now: datetime, refused: int) -> Self:
+    def of(
+        cls, limit: int, rates: Mapping[str, LimitState], *, window_seconds: float, now: datetime, refused: int
+    ) -> Self:
         """Make the usage of a rate, by key."""
         keys = [KeyUsage(key, *_rate(rate, now)) for key, rate in rates.items()]
         return cls("rate", "rate-limit", limit, keys, window_seconds, refused)
@@ -143,7 +129,7 @@ class UserWindowUsage(Struct):
     next_free_at: Time
 
     @classmethod
-    def all_of(cls, states: Mapping[str, Rate], names: Mapping[str, str], now: datetime) -> list[Self]:
+    def all_of(cls, states: Mapping[str, LimitState], names: Mapping[str, str], now: datetime) -> list[Self]:
         """Show how much users have used, by their ids."""
         return [cls(key, names.get(key), *_rate(state, now)) for key, state in states.items()]
 
@@ -274,6 +260,6 @@ def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str |
     return used, max(0, limit - used) if limit else None, format_time(now) if free else None
 
 
-def _rate(rate: Rate, now: datetime) -> tuple[int, int, str]:
-    free_at = now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))
-    return rate.used, rate.remaining, format_time(free_at)
+def _rate(state: LimitState, now: datetime) -> tuple[int, int, str]:
+    free_at = now + timedelta(milliseconds=-(-state.retry_after_ns // 1_000_000))
+    return state.used, state.remaining, format_time(free_at)

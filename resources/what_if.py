@@ -15,11 +15,12 @@ from limits.limit import Kind
 from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.what_if.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
+from resources.accounts.policies import PARTS
 from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Initiator, Time
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
-from resources.recorded.parts import Indexing
+from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
 
 MAX_ROWS: Final = 1000
@@ -41,7 +42,6 @@ _KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget", "m
     "models": "models",
     "byok": "byok",
 }
-_PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
 
@@ -122,7 +122,7 @@ class ProposedLimit(Struct):
     @classmethod
     def of(cls, name: LimitName) -> Self:
         """Show its name."""
-        return cls(_PARTS.get(name.part), _KINDS[name.kind])
+        return cls(PARTS.get(name.part), _KINDS[name.kind])
 
 
 class RefusedOfUser(Struct):
@@ -185,10 +185,7 @@ class WhatIf(Struct, kw_only=True):
     uncounted: Annotated[
         Count | UnsetType, Meta(description="With words in `q`: ended calls that cannot be searched for them yet.")
     ] = UNSET
-    indexing: Annotated[
-        Indexing | UnsetType,
-        Meta(description="While older calls cannot be searched for words yet: how far that is."),
-    ] = UNSET
+    indexing: IndexingOfWords = UNSET
 
     @classmethod
     def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:

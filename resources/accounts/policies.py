@@ -27,7 +27,7 @@ _LEVELS: Final[Mapping[Level, Literal["everyone", "group", "user", "token"]]] = 
     Level.USER: "user",
     Level.TOKEN: "token",
 }
-_PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
+PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
 
 Name = Annotated[str, Meta(description="Of the group or user, the id of the token; empty for everyone.")]
 
@@ -172,7 +172,7 @@ class LimitRule(Struct):
         used, reserved, remaining = (state.used, state.reserved, state.remaining) if state else (0, 0, limit.maximum)
         return cls(
             source=PolicySource.of(applied.source if applied else None),
-            part=_PARTS.get(applied.part) if applied else None,
+            part=PARTS.get(applied.part) if applied else None,
             kind=limit.kind,
             of=limit.of,
             maximum=limit.maximum / unit,

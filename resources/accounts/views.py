@@ -8,12 +8,11 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
-from intercept.times import format_time
 from resources.bodies import Body, Readers, read_switch
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
@@ -121,16 +120,8 @@ class SavedView(Struct, kw_only=True):
     def of(cls, view: documents.View, users: Mapping[UUID, User]) -> Self:
         """Show a view, with the users that are known."""
         owner = users.get(view.user_id)
-        return cls(
-            id=view.id,
-            name=view.name,
-            page=view.page,
-            query=dict(view.query),
-            shared=view.shared,
-            owner=ViewOwner(view.user_id, owner.username if owner else ""),
-            created_at=format_time(view.created_at),
-            changed_at=format_time(view.changed_at),
-        )
+        name = owner.username if owner else ""
+        return of_fields(cls, structs.asdict(view), query=dict(view.query), owner=ViewOwner(view.user_id, name))
 
 
 class SavedViewList(Struct):

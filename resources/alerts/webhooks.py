@@ -10,11 +10,10 @@ from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from intercept.times import format_time
 from resources.bodies import Body, Readers, read_switch
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 
@@ -129,18 +128,12 @@ class Webhook(Struct, kw_only=True):
     def of(cls, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> Self:
         """Show a webhook."""
         last = webhook.last
-        return cls(
-            id=webhook.id,
-            url=webhook.url,
-            description=webhook.description,
+        return of_fields(
+            cls,
+            structs.asdict(webhook),
             types=[AlertType(one) for one in webhook.types],
-            disabled=webhook.disabled,
-            created_at=format_time(webhook.created_at),
-            changed_at=format_time(webhook.changed_at),
             waiting=waiting,
-            last_delivery=None
-            if last is None
-            else LastDelivery(format_time(last.at), last.type, last.status, last.error, last.attempts),
+            last_delivery=last and of_fields(LastDelivery, structs.asdict(last)),
             secret=secret,
         )
 
@@ -161,19 +154,7 @@ class Delivery(Struct):
     @classmethod
     def of(cls, kept: documents.KeptDelivery) -> Self:
         """Show a delivery."""
-        return cls(
-            *(
-                kept.event_id,
-                kept.type,
-                kept.state,
-                format_time(kept.raised_at),
-                kept.attempts,
-                kept.status,
-                kept.error,
-            ),
-            next_at=format_time(kept.next_at) if kept.next_at else None,
-            ended_at=format_time(kept.ended_at) if kept.ended_at else None,
-        )
+        return of_fields(cls, structs.asdict(kept), id=kept.event_id)
 
 
 class DeliveryList(Struct):

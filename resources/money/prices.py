@@ -9,13 +9,13 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.times import format_time
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, Readers, read_fields
-from resources.fields import Time
+from resources.fields import Time, of_fields
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
 from storage.queries.filters.interceptions import parse_timestamp
@@ -30,6 +30,7 @@ NOT_AN_OBJECT: Final = "must be a JSON object"
 TWICE: Final = "is there already: provider, model and valid_from are those of prices[{}]"
 TOO_MANY: Final = f"must have at most {MAX_PRICES:,} prices"
 
+_USD_FIELDS: Final = ("input", "output", "cache_read", "cache_write")
 _USD: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 
 Usd = (
@@ -97,9 +98,7 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
     readers: ClassVar[Readers] = MappingProxyType(
         {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
     )
-    other_readers: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        dict.fromkeys(("input", "output", "cache_read", "cache_write"), read_usd)
-    )
+    other_readers: ClassVar[Mapping[str, Any]] = MappingProxyType(dict.fromkeys(_USD_FIELDS, read_usd))
 
     @property
     def price(self) -> OwnPrice:
@@ -153,15 +152,9 @@ class Price(Struct, kw_only=True, omit_defaults=True):
     @classmethod
     def of(cls, price: OwnPrice) -> Self:
         """Show a price."""
-        return cls(
-            provider=price.provider,
-            model=price.model,
-            input=f"{price.input:f}",
-            output=f"{price.output:f}",
-            cache_read=UNSET if price.cache_read is None else f"{price.cache_read:f}",
-            cache_write=UNSET if price.cache_write is None else f"{price.cache_write:f}",
-            valid_from=format_time(price.valid_from),
-        )
+        usd = {name: getattr(price, name) for name in _USD_FIELDS}
+        texts = {name: UNSET if one is None else f"{one:f}" for name, one in usd.items()}
+        return of_fields(cls, structs.asdict(price), **texts)
 
 
 class PriceList(Struct):

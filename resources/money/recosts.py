@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from intercept.times import format_time
-from resources.bodies import InvalidBodyError, read_fields
-from resources.fields import Count, Time
+from resources.bodies import Body, InvalidBodyError, Readers, read_fields
+from resources.fields import Count, Time, of_fields
 from resources.money.prices import read_day_or_time
 from storage.prices import recost_documents
 from storage.prices.recost_documents import RecostState
 
 NOT_AFTER: Final = "must be after from"
-_READERS: Final = MappingProxyType({"from": read_day_or_time, "to": read_day_or_time})
 
 
-class RecostBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class RecostBody(Body, omit_defaults=True):
     """Which calls are priced again: those that started in this range."""
 
     from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
         name="from"
     )
     to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
+
+    readers: ClassVar[Readers] = {"from": read_day_or_time, "to": read_day_or_time}
 
     @classmethod
     def range_of(cls, data: bytes, now: datetime) -> tuple[datetime, datetime]:
@@ -45,23 +45,11 @@ def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datet
     Raises:
         InvalidBodyError: With everything that is wrong.
     """
-    problems = [(name, "unknown field; allowed are from, to") for name in given if name not in _READERS]
-    if "from" not in given:
-        problems.append(("from", "is required"))
-    ends = {"to": now}
-    for name, read in _READERS.items():
-        if name in given:
-            try:
-                if not isinstance(given[name], str):
-                    raise ValueError("must be text")  # noqa: TRY004, TRY301 - what is wrong with a value
-                ends[name] = read(given[name])
-            except ValueError as error:
-                problems.append((name, str(error)))
-    if not problems and ends["to"] <= ends["from"]:
-        problems.append(("to", NOT_AFTER))
-    if problems:
-        raise InvalidBodyError(problems)
-    return ends["from"], ends["to"]
+    body: Any = RecostBody.of(given)  # the readers have made times of its texts
+    start, end = body.from_, body.to or now
+    if end <= start:
+        raise InvalidBodyError([("to", NOT_AFTER)])
+    return start, end
 
 
 class Recost(Struct, kw_only=True):
@@ -90,23 +78,13 @@ class Recost(Struct, kw_only=True):
     @classmethod
     def of(cls, job: recost_documents.Recost) -> Self:
         """Show a job."""
-        return cls(
-            id=job.id,
-            state=job.state,
+        return of_fields(
+            cls,
+            structs.asdict(job),
             from_=format_time(job.start),
             to=format_time(job.end),
-            requested_at=format_time(job.requested_at),
-            requested_by=job.requested_by,
-            begun_at=format_time(job.begun_at),
-            ended_at=format_time(job.ended_at),
-            total=job.total,
-            done=job.done,
-            changed=job.changed,
-            skipped=job.skipped,
             cost_before_usd=f"{job.before:f}",
             cost_after_usd=f"{job.after:f}",
-            prices_version=job.prices_version,
-            error=job.error,
         )
 
 

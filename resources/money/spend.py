@@ -7,8 +7,6 @@ invoices are left out. A row has tokens of several kinds, each with a price of i
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from intercept.times import format_time
-from resources.recorded.export_formats import harmless
+from resources.recorded.export_formats import write_csv
 from storage.accounts.users import Group, Token, User
 from storage.aggregation.rollup import TOKENS
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
@@ -61,11 +59,11 @@ class SpendFormat:
 
     def begin(self, query: SpendQuery) -> bytes:
         """Write the names of the columns."""
-        return _csv([self.head(query)])
+        return write_csv([self.head(query)])
 
     def write(self, query: SpendQuery, rows: Iterable[SpendRow], names: Names) -> bytes:
         """Write rows."""
-        return _csv(self.cells(query, row, names) for row in rows)
+        return write_csv(self.cells(query, row, names) for row in rows)
 
 
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(
@@ -204,20 +202,6 @@ def _focus_time(time: datetime) -> str:
     return format_time(time)[:19] + "Z"
 
 
-def _csv(rows: Iterable[Cells]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: object) -> str:
-    """Numbers are the bridge's own; no text is taken for a formula."""
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else harmless(str(value))
-
-
 SPEND_FORMATS: Mapping[str, SpendFormat] = MappingProxyType(
     {
         "csv": SpendFormat(lambda query: query, _plain_head, _plain_cells),
@@ -225,5 +209,3 @@ SPEND_FORMATS: Mapping[str, SpendFormat] = MappingProxyType(
     }
 )
 """The formats by name, the default first."""
-
-CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"

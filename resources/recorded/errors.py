@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, field, structs
 
 from intercept.errors.explanations import RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from intercept.times import format_time
-from resources.fields import Count, Initiator, Time
-from resources.recorded.parts import Indexing
+from resources.fields import Count, Initiator, Time, of_fields
+from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
 from storage.queries.filters.error_groups import ErrorGroup
 
@@ -57,23 +56,15 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
         """Show a group, in a range until then."""
         kind = group.kind
         rule = None if kind.rule is None else Rule(kind.rule)
-        return cls(
+        return of_fields(
+            cls,
+            kind._asdict() | structs.asdict(group),
             kind="call" if rule is None else "refusal",
-            provider=kind.provider,
-            model=kind.model,
-            status=kind.status,
             end_reason=EndReason(kind.reason) if rule is None else None,
-            type=kind.type,
             rule=rule,
-            template=kind.template,
-            message=group.message,
             explanation=explain(kind.reason, kind.status) if rule is None else RULES.get(rule, ""),
-            calls=group.calls,
             users=len(group.users),
             initiators=[Initiator.of(user, users) for user in named(group)],
-            first_at=format_time(group.first_at),
-            last_at=format_time(group.last_at),
-            example_id=group.example_id,
             is_new=group.first_at > until - NEW_SPAN,
         )
 
@@ -93,10 +84,7 @@ class ErrorList(Struct):
         ),
     ]
     results: list[ErrorKind]
-    indexing: Annotated[
-        Indexing | UnsetType,
-        Meta(description="While older calls cannot be searched for words yet: how far that is."),
-    ] = UNSET
+    indexing: IndexingOfWords = UNSET
 
 
 def named(group: ErrorGroup) -> list[UUID]:

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,8 @@ FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
 DROPPED = r"\x00-\x08\x0b\x0c\x0e-\x20\"\x7f\x85\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
 # The beginning of each cell, however cells are separated.
 _CELL_START = re.compile(rf"(\A|[;\t\r\n])([{DROPPED}]*)([{re.escape(FORMULA_STARTS)}])")
+
+CSV_TYPE = "text/csv; charset=utf-8; header=present"
 
 _encoder = msgspec.json.Encoder()
 
@@ -112,16 +115,18 @@ def ndjson_rows(interceptions: Iterable[Interception]) -> bytes:
 
 def csv_rows(interceptions: Iterable[Interception]) -> bytes:
     """Write a row for each."""
-    return _csv([_cell(value(interception)) for value in COLUMNS.values()] for interception in interceptions)
+    return write_csv([value(interception) for value in COLUMNS.values()] for interception in interceptions)
 
 
-def _csv(rows: Iterable[list[str]]) -> bytes:
+def write_csv(rows: Iterable[Iterable[object]]) -> bytes:
+    """Write rows as CSV (RFC 4180). Decimals are exact, and no text is taken for a formula."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """None is an empty cell. Numbers and booleans come from the bridge itself: they stay as they are."""
     match value:
         case None:
@@ -130,6 +135,8 @@ def _cell(value: Any) -> str:
             return "true" if value else "false"
         case str():
             return harmless(value)
+        case Decimal():
+            return f"{value:f}"
         case _:
             return str(value)
 
@@ -143,7 +150,7 @@ def harmless(text: str) -> str:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "ndjson": Format("application/x-ndjson", b"", ndjson_rows),
-        "csv": Format("text/csv; charset=utf-8; header=present", _csv([list(COLUMNS)]), csv_rows),
+        "csv": Format(CSV_TYPE, write_csv([COLUMNS]), csv_rows),
     }
 )
 """The formats by name, the default first."""

@@ -5,8 +5,6 @@ A row is a group, or with several buckets a group in one of them. Every row has 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
@@ -16,7 +14,7 @@ from msgspec import Meta, Struct
 
 from intercept.times import format_time
 from resources.fields import micro_dollars
-from resources.recorded.export_formats import harmless
+from resources.recorded.export_formats import write_csv
 from resources.recorded.groups import GroupNames
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import SeriesGroup
@@ -28,8 +26,6 @@ from storage.queries.filters.grouped.groups import Found
 
 Cell = str | int | float | bool | Decimal | None
 Figure = Callable[[Mapping[str, Any]], Cell]
-
-CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"
 
 
 class FlatRows(Struct):
@@ -151,11 +147,7 @@ def json_cells(row: Mapping[str, Cell]) -> dict[str, Any]:
 
 def csv_text(head: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
     """Write rows as CSV (RFC 4180). Dollars are exact, and no text is taken for a formula."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(head)
-    writer.writerows([_cell(row.get(name)) for name in head] for row in rows)
-    return text.getvalue().encode()
+    return write_csv([head, *([row.get(name) for name in head] for row in rows)])
 
 
 def columns(subject: Subject, period: Period, by: Sequence[By], *, compare: bool) -> list[str]:
@@ -175,13 +167,3 @@ def _named(by: By, value: Any) -> dict[str, Cell]:
     group = value if isinstance(value, SeriesGroup) else SeriesGroup(None, "")
     named: dict[str, Cell] = {f"{name}_id": group.id, f"{name}_name": group.name}
     return named if name == "group" else named | {f"{name}_username": group.username or ""}
-
-
-def _cell(value: Cell) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return str(value) if isinstance(value, (int, float)) else harmless(value)

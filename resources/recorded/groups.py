@@ -18,7 +18,7 @@ from intercept.times import format_time
 from resources.fields import Count, Time, TokenCounts, micro_dollars
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from resources.recorded.prompt_cache import Cache
-from resources.recorded.stats import Quantiles, SeriesGroup
+from resources.recorded.stats import FAILURES, Quantiles, SeriesGroup
 from storage.accounts.users import Group as UserGroup
 from storage.accounts.users import Token, User
 from storage.aggregation.histograms import buckets
@@ -27,7 +27,6 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
 from storage.queries.filters.grouped.groups import Found
 
-_FAILURES: Final = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
 _HISTOGRAMS: Final = MappingProxyType(
     {"duration_ms": "durations", "first_byte_ms": "first_bytes", "bridge_ms": "bridges", "tokens_per_second": "speeds"}
 )
@@ -116,7 +115,7 @@ class GroupTotals(Struct, kw_only=True):
         if subject is Subject.SESSIONS:
             totals_struct.sessions = get("sessions", 0)
             return totals_struct
-        totals_struct.failures = {reason: number for name, reason in _FAILURES.items() if (number := get(name))}
+        totals_struct.failures = {reason: number for name, reason in FAILURES.items() if (number := get(name))}
         totals_struct.cost_by_kind = CostByKind.of(totals) if is_priced else None
         for name, source in _HISTOGRAMS.items():
             setattr(totals_struct, name, Quantiles.of(get(source, 0)))

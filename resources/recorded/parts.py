@@ -276,6 +276,9 @@ class Indexing(Struct):
     total: Annotated[Count, Meta(description="About how many calls there are.")]
 
 
+IndexingOfWords: TypeAlias = Annotated[
+    Indexing | UnsetType, Meta(description="While older calls cannot be searched for words yet: how far that is.")
+]
 IndexingOfFigures: TypeAlias = Annotated[
     Indexing | UnsetType,
     Meta(

@@ -7,21 +7,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from intercept.times import format_time
 from limits.protection.circuit_breaker import State as CircuitState
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.groups import GroupTotals
+from resources.recorded.stats import Milliseconds
 from storage.aggregation.performance import Health, ModelUse, Performance
 from storage.queries.filters.grouped.dimensions import Subject
 from upstream.providers.provider import Availability
 
 MAX_MODELS = 50
 """Models that are named, those with most calls."""
-
-Milliseconds = Annotated[float, Meta(ge=0)]
 
 
 class Wait(Struct):
@@ -121,22 +120,14 @@ class ModelPerformance(Struct):
     def of(cls, model: str, use: ModelUse, circuit: CircuitState | None, total: Mapping[str, Any]) -> Self:
         """Show what was found of a model, and what its calls add up to."""
         one, health = use.performance, use.health
-        performance = ProviderPerformance.of("", one)
-        return cls(
-            model,
-            Up.of(health, circuit),
-            circuit,
-            one.calls,
-            one.requests,
-            health.failed,
-            one.rate_limited,
-            round(one.rate_limited / one.requests, 4) if one.requests else None,
-            performance.bridge_ms,
-            performance.provider_ms,
-            performance.tokens_per_second,
-            None if health.answered_at is None else format_time(health.answered_at),
-            None if health.failed_at is None else format_time(health.failed_at),
-            GroupTotals.of(Subject.CALLS, total),
+        return of_fields(
+            cls,
+            structs.asdict(ProviderPerformance.of(model, one)) | structs.asdict(health),
+            model=model,
+            up=Up.of(health, circuit),
+            circuit=circuit,
+            rate_limited_share=round(one.rate_limited / one.requests, 4) if one.requests else None,
+            total=GroupTotals.of(Subject.CALLS, total),
         )
 
 

@@ -21,7 +21,7 @@ from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import MAX_GROUPS, NO_GROUP, Bucket, GroupBy
 
 Milliseconds = Annotated[float, Meta(ge=0)]
-_FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
+FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
 
 
 class Quantiles(Struct):
@@ -64,7 +64,7 @@ class Totals(Struct, kw_only=True):
             **further,
             interceptions=get("interceptions", 0),
             completed=get("completed", 0),
-            failures={reason: number for name, reason in _FAILURES.items() if (number := get(name))},
+            failures={reason: number for name, reason in FAILURES.items() if (number := get(name))},
             token_usage=TokenCounts.of(figures),
             cost_usd=float(get("cost", 0)) if get("priced") else None,
             cost_micro_usd=micro_dollars(get("cost", 0)) if get("priced") else None,

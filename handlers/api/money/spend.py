@@ -15,7 +15,8 @@ from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
-from resources.money.spend import CONTENT_TYPE, GONE, SPEND_FORMATS, Names, SpendFormat
+from resources.money.spend import GONE, SPEND_FORMATS, Names, SpendFormat
+from resources.recorded.export_formats import CSV_TYPE
 from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
@@ -38,7 +39,7 @@ class SpendExportHandler(WatchedHandler):
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         query, written = parse_spend(values, self.bridge.now(), self.visible_to)
-        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="spend.csv"')
         if self.request.method == "HEAD":
             await self.flush()

@@ -16,7 +16,8 @@ from handlers.api.recorded.statistics.group_request import parse_group_request
 from handlers.api.recorded.visibility import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
-from resources.recorded.flat_rows import CONTENT_TYPE, FlatRows, columns, csv_text, flat_rows, json_cells
+from resources.recorded.export_formats import CSV_TYPE
+from resources.recorded.flat_rows import FlatRows, columns, csv_text, flat_rows, json_cells
 from resources.recorded.groups import (
     GroupedStatistics,
     GroupNames,
@@ -68,7 +69,7 @@ class GroupedHandler(ProgressHandler):
         if request.format == "rows":
             self.write_json(FlatRows(result.count, list(map(json_cells, rows))))
             return
-        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="stats.csv"')
         self.finish(csv_text(columns(query.of, query.period, query.by, compare=query.compare), rows))
 
