@@ -64,6 +64,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         state: How far the request is.
         policy: What policies say of the caller; None if they say nothing.
         interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
+        active_request: What is known of it so far.
         stand_in: The name of the provider that answered, if that is not the one in the path.
     """
 
@@ -90,7 +91,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.stand_in: str | None = None
         self._service = service
         self._arriving = bytearray()
-        self._active_request = ActiveRequest(
+        self.active_request = ActiveRequest(
             request_id=self.request_id, since=bridge.now(), provider=service.provider_name, route=service.route_pattern
         )
 
@@ -136,11 +137,11 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def add_known(self, **facts: Any) -> None:
         """Add details to the active request, under the names of `ActiveRequest`."""
-        self._active_request = replace(self._active_request, **facts)
+        self.active_request = replace(self.active_request, **facts)
 
     def holding(self) -> ActiveRequest | None:
         """The active request, while it holds slots."""
-        return self._active_request if self.holds_slots else None
+        return self.active_request if self.holds_slots else None
 
     @property
     def max_body_bytes(self) -> int:
@@ -246,7 +247,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if before is states.RECEIVING:
             self.overload.arriving.leave(format_id(self.identity.user.id), self)
         if self.state is states.OVER is not before:
-            self.timer.over(self.get_status() if event not in STOPS.values() else None, self._active_request)
+            self.timer.over(self.get_status() if event not in STOPS.values() else None, self.active_request)
 
     def stop(self, reason: EndReason) -> None:
         """End the request: the client left, or the server stops."""
@@ -295,14 +296,12 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             self.set_header(name, value)
         super().write_problem(problem)
 
-    def _note_refusal(
-        self, rule: Rule, status: int, retry_after_ms: int | None = None, policy: str | None = None
-    ) -> None:
-        self.bridge.note_refusal(refusal_of(self, self._active_request, rule, status, retry_after_ms, policy=policy))
+    def _note_refusal(self, rule: Rule, status: int, wait_ms: int | None = None, policy: str | None = None) -> None:
+        self.bridge.note_refusal(refusal_of(self, self.active_request, rule, status, wait_ms, policy=policy))
 
     def note_shadow(self, states: Sequence[LimitState]) -> None:
         """Record what limits that only count would have refused."""
-        for one in shadow_refusals(self, self._active_request, states, self.policy):
+        for one in shadow_refusals(self, self.active_request, states, self.policy):
             self.bridge.note_refusal(one)
 
     def error_body(self, problem: Problem) -> bytes:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tornado.iostream import StreamClosedError
 
+from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import PINGS, Pings
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import RETRY_HEADER
@@ -23,8 +24,6 @@ from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
 
 NO_CONTENT = 204
-# A client has to take each piece of a response within this time; one that reads nothing would hold its slot for ever.
-STALL_SECONDS = 300.0
 # These headers of a provider about its own limits replace those of the bridge.
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 

@@ -14,7 +14,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.batch_results import OK, BatchResults
 from handlers.dataplane.services.passthrough import Passthrough
-from handlers.dataplane.upstream_request import Destination
+from handlers.dataplane.upstream_request import UpstreamRequest
 from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.openai import batches
 from intercept.dialects.openai.batches import MAX_BATCH_BYTES
@@ -27,18 +27,19 @@ logger = logging.getLogger(__name__)
 class BatchState(Passthrough):
     """The service of the route for the state of a batch."""
 
-    def __init__(self, to: Destination) -> None:
-        super().__init__(to)
-        self._destination = to
-
-    async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
+    async def relay(
+        self,
+        handler: ProxyHandler,
+        response: UpstreamResponse,
+        sent: UpstreamRequest,  # noqa: ARG002 - nothing is recorded
+    ) -> None:
         """Relay, and note the files that the batch has put out."""
         beginning = _Beginning()
         await Relay(handler).run(response, beginning)
         if response.status != OK:
             return
         batch_id, files = batches.read_files(bytes(beginning.body))
-        if files and batch_id == unquote(self._destination.route.id_in(self._destination.path)):
+        if files and batch_id == unquote(self._to.route.id_in(self._to.path)):
             # A client that has the whole response may leave now.
             await asyncio.shield(self._note(handler, batch_id, files))
 
@@ -57,7 +58,7 @@ class FileContent(BatchResults):
 
     async def find_batch(self, handler: ProxyHandler) -> str | None:
         """The batch whose output the file is, as far as that is known."""
-        file_id = unquote(self._destination.route.id_in(self._destination.path))
+        file_id = unquote(self._to.route.id_in(self._to.path))
         try:
             return await handler.bridge.batch_files.find_batch(handler.identity.user.id, self.provider_name, file_id)
         except DatabaseUnavailableError as error:

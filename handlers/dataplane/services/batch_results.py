@@ -16,7 +16,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.summary import start_of
-from handlers.dataplane.upstream_request import Destination, UpstreamRequest, upstream_problem
+from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import MESSAGES
@@ -25,7 +25,7 @@ from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLi
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import Ending, EndReason, Interception, Reading
 from storage.mongo.database import DatabaseUnavailableError
-from upstream.client import UpstreamError, UpstreamResponse
+from upstream.client import UpstreamResponse
 
 logger = logging.getLogger(__name__)
 
@@ -47,33 +47,16 @@ class BatchResults(Passthrough):
     api: Api = MESSAGES
     read_line: ReadLine = staticmethod(message_batches.read_line)
 
-    def __init__(self, to: Destination) -> None:
-        super().__init__(to)
-        self._destination = to
-
     async def find_batch(self, handler: ProxyHandler) -> str | None:  # noqa: ARG002 - not all need it
         """The id of the batch of these results; None if they are not results."""
-        return self._destination.route.id_in(self._destination.path)
+        return self._to.route.id_in(self._to.path)
 
-    async def serve(self, handler: ProxyHandler) -> None:
+    async def relay(self, handler: ProxyHandler, response: UpstreamResponse, sent: UpstreamRequest) -> None:
         """Relay and record the results.
 
         Raises:
-            Problem: the upstream sent no response, or no whole one.
+            UpstreamError: the provider's response broke off.
         """
-        to = self._destination
-        handler.bridge.metrics.passthrough(to.provider.name, to.route.pattern, handler.request.method or "")
-        sent = UpstreamRequest(handler, to, model=to.route.pattern)
-        try:
-            response = await sent.open()
-            try:
-                await self._relay(handler, response, sent)
-            finally:
-                response.close()
-        except UpstreamError as error:
-            raise upstream_problem(handler, to.provider, error) from error
-
-    async def _relay(self, handler: ProxyHandler, response: UpstreamResponse, sent: UpstreamRequest) -> None:
         encoding = response.header("Content-Encoding").strip().lower() or IDENTITY
         batch_id = None
         if response.status == OK and handler.request.method == "GET" and encoding == IDENTITY:
@@ -81,7 +64,7 @@ class BatchResults(Passthrough):
         if batch_id is None:
             await Relay(handler).run(response)
             return
-        template = start_of(handler, self._destination, self.api, RequestSummary(model=self.api.name), sent)
+        template = start_of(handler, self._to, self.api, RequestSummary(model=self.api.name), sent)
         # All of a batch are one session.
         results = _Results(handler, replace(template, client_session_id=batch_id), self.read_line)
         await Relay(handler).run(response, results)

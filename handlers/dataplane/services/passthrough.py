@@ -55,17 +55,23 @@ class Passthrough:
         """
         provider, route = self._to.provider, self._to.route
         handler.bridge.metrics.passthrough(provider.name, route.pattern, handler.request.method or "")
+        sent = UpstreamRequest(handler, self._to, model=route.pattern)
         try:
-            response = await UpstreamRequest(handler, self._to, model=route.pattern).open()
+            response = await sent.open()
             try:
-                await self.relay(handler, response)
+                await self.relay(handler, response, sent)
             finally:
                 response.close()
         except UpstreamError as error:
             raise upstream_problem(handler, provider, error) from error
 
-    async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
-        """Relay the provider's response.
+    async def relay(
+        self,
+        handler: ProxyHandler,
+        response: UpstreamResponse,
+        sent: UpstreamRequest,  # noqa: ARG002 - only who records calls needs it
+    ) -> None:
+        """Relay the provider's response to the request that was sent.
 
         Raises:
             UpstreamError: it broke off.

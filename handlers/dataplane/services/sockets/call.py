@@ -111,13 +111,7 @@ class SocketCall:
     def _hold(self, held: Held) -> None:
         self._held += (held,)
         if held.shadow:
-            known = ActiveRequest(
-                request_id=self._handler.request_id,
-                since=self._bridge.now(),
-                user_id=self._handler.identity.user.id,
-                provider=self._to.provider.name,
-                route=self._to.route.pattern,
-            )
+            known = self._handler.active_request
             for refusal in shadow_refusals(self._handler, known, held.shadow, self.policy):
                 self._bridge.note_refusal(refusal)
 
@@ -211,14 +205,10 @@ class SocketCall:
 
     def holding(self) -> ActiveRequest | None:
         """What is to be said of the call while it holds slots."""
-        user = self._handler.identity.user
-        return ActiveRequest(
-            request_id=self._handler.request_id,
+        return replace(
+            self._handler.active_request,
             since=self._start.started_at,
-            user_id=user.id,
-            username=user.username,
-            provider=self._to.provider.name,
-            route=self._to.route.pattern,
+            username=self._handler.identity.user.username,
             model=self._start.model,
             interception_id=self._start.id,
         )

@@ -8,6 +8,7 @@ from collections import deque
 
 from tornado.iostream import StreamClosedError
 
+from handlers.base import STALL_SECONDS
 from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket
 from http1.request_cycle import RequestCycle
 from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
@@ -18,8 +19,6 @@ MAX_HELD_BYTES = 64 * 1024
 MAX_PROVIDER_MESSAGE_BYTES = MAX_EVENT_STREAM_BYTES
 """The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
-STALL_SECONDS = 300.0
-"""How long a client may take for each message. One that reads nothing would hold its slot for ever."""
 
 
 class ClientHop:

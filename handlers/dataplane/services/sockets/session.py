@@ -250,18 +250,9 @@ class SocketSession:
         problem = problem.scrubbed()
         self._handler.note_denied(problem)
         if problem.rule is not None:
-            known = ActiveRequest(
-                request_id=self._handler.request_id,
-                since=self._bridge.now(),
-                user_id=self._handler.identity.user.id,
-                provider=self._to.provider.name,
-                route=self._to.route.pattern,
-            )
+            known, wait_ms = self._handler.active_request, problem.retry_after_ms
             self._bridge.note_refusal(
-                refusal_of(
-                    *(self._handler, known, problem.rule, problem.status, problem.retry_after_ms),
-                    policy=problem.policy,
-                )
+                refusal_of(self._handler, known, problem.rule, problem.status, wait_ms, policy=problem.policy)
             )
         await self._client.send(msgspec.json.encode(self._error_event(problem, event)))
 
