@@ -16,6 +16,7 @@ from handlers.identity.credentials import (
     SESSION_HEADER,
 )
 from handlers.openapi import errors, refusals
+from handlers.openapi.methods import tagged
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, examples, limits, probes, providers
 from handlers.openapi.paths.accounts import (
@@ -75,7 +76,6 @@ TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
     "operation": ("Health and metrics, for operators; without a token.", (probes,)),
     "dashboard": ("A web page.", (dashboard,)),
 }
-METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
 
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
 
@@ -97,7 +97,7 @@ def openapi_document(version: str) -> Described:
         "security": [{name: []} for name in SECURITY_SCHEMES],
         "tags": [{"name": name, "description": description} for name, (description, _) in TAGS.items()],
         "paths": {
-            path: _tagged(item, tag)
+            path: tagged(tag, item)
             for tag, (_, parts) in TAGS.items()
             for part in parts
             for path, item in part.PATHS.items()
@@ -114,11 +114,6 @@ def openapi_document(version: str) -> Described:
     document["components"]["schemas"] = dict(sorted(named.items()))
     plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))
     return plain
-
-
-def _tagged(item: Described, tag: str) -> Described:
-    """The item of a path, with the tag in each operation that has no other."""
-    return {key: {"tags": [tag]} | value if key in METHODS else value for key, value in item.items()}
 
 
 def _types(value: Any) -> Iterator[Any]:

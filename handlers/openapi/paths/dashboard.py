@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, get, header, in_path, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, header, in_path, response
 from handlers.openapi.paths.probes import IF_NONE_MATCH, UNCHANGED
 
 _TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}

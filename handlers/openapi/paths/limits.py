@@ -7,7 +7,8 @@ from uuid import UUID
 from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import WORDS, problem, retriable
-from handlers.openapi.operations import JSON, Described, body, change, get, json_response, lines, response
+from handlers.openapi.methods import get, post
+from handlers.openapi.operations import JSON, Described, body, json_response, lines, response
 from limits.policies.policy import Limits, Models, Rate, SharedLimits
 from resources import limits as resources
 from resources.fields import Initiator
@@ -96,24 +97,20 @@ PATHS: dict[str, Described] = {
             "403": problem("The caller is a member.", NOT_YOURS),
         },
     ),
-    "/api/v2/aibridge/limits/what-if": {
-        "post": change(
-            "tryLimits",
-            "Replay calls through proposed limits",
-            "Replays the calls of a time range through proposed limits and rules. Windows are empty at its begin, and a refused "
-            "call counts nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of "
-            "all, members for their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
-            request=body(
-                rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),
-                models=WhatIfBody("2026-11-16", models=Models(allow=["claude-*"]), to="2026-11-23", q="invoice"),
-            ),
-            responses=WORDS
-            | {
-                "200": response("What would have been refused.", {JSON: body(week=_WHAT_IF)} | _LINES),
-                "429": retriable(
-                    "The user has another replay or export in progress.", TOO_MANY_EXPORTS_OF_USER.format(1)
-                ),
-            },
+    "/api/v2/aibridge/limits/what-if": post(
+        "tryLimits",
+        "Replay calls through proposed limits",
+        "Replays the calls of a time range through proposed limits and rules. Windows are empty at its begin, and a refused "
+        "call counts nowhere. What a call used counts from its end. Owners, auditors and readers ask for the calls of "
+        "all, members for their own. With `Accept: application/x-ndjson` lines of progress come before the result.",
+        request=body(
+            rate=WhatIfBody("2026-11-16", SharedLimits(each_member=Limits(rate=Rate(60, "1m"))), to="2026-11-23"),
+            models=WhatIfBody("2026-11-16", models=Models(allow=["claude-*"]), to="2026-11-23", q="invoice"),
         ),
-    },
+        responses=WORDS
+        | {
+            "200": response("What would have been refused.", {JSON: body(week=_WHAT_IF)} | _LINES),
+            "429": retriable("The user has another replay or export in progress.", TOO_MANY_EXPORTS_OF_USER.format(1)),
+        },
+    ),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.openapi.operations import JSON, Described, body, get, header, header_parameter, json_response, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import JSON, Described, body, header, header_parameter, json_response, response
 from resources.probes import Health, Readiness
 
 IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier response.")

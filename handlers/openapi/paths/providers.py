@@ -6,7 +6,8 @@ from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import JSON, Described, body, change, get, in_path, json_response, response
+from handlers.openapi.methods import delete, get, patch, post, tagged
+from handlers.openapi.operations import JSON, Described, body, in_path, json_response, response
 from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
 from limits.protection.circuit_breaker import State as CircuitState
 from resources.provider_bodies import NewProvider, ProviderChange
@@ -86,9 +87,9 @@ _READ_ONLY = problem(
     "It is a provider of the environment, or it was changed at the same moment.", READ_ONLY.format("openai")
 )
 
-ADD: Described = {
-    "post": {"tags": ["providers"]}
-    | change(
+ADD = tagged(
+    "providers",
+    post(
         "addProvider",
         "Add a provider",
         "For owners. All servers on the database serve it within 2 s. Keys need `encryption-keys`.",
@@ -98,8 +99,8 @@ ADD: Described = {
             "409": problem("The name is taken.", "A provider named openai-east exists already."),
         }
         | _ONLY_OWNERS,
-    )
-}
+    ),
+)
 """Beside the names of providers, which `facets` has."""
 
 PATHS: dict[str, Described] = {
@@ -134,42 +135,38 @@ PATHS: dict[str, Described] = {
             "404": NONE,
         },
     )
-    | {
-        "patch": change(
-            "changeProvider",
-            "Change a provider of the database",
-            "For owners. What is not given stays as it is, calls that are under way too. With another address, type, "
-            "credential or region the keys have to be given again.",
-            parameters=(NAME,),
-            request=body(disabled=ProviderChange(disabled=True)),
-            responses={
-                "200": json_response("The provider after the change.", changed=_EAST),
-                "404": NONE,
-                "409": _READ_ONLY,
-            }
-            | _ONLY_OWNERS,
-        ),
-        "delete": change(
-            "removeProvider",
-            "Remove a provider of the database, and its keys",
-            "For owners. Running calls continue; records stay.",
-            parameters=(NAME,),
-            responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY} | _ONLY_OWNERS,
-        ),
-    },
-    "/api/v2/aibridge/providers/{name}/check": {
-        "post": change(
-            "checkProvider",
-            "Check a provider",
-            "For owners. Requests its list of models with each of its keys, which costs nothing.",
-            parameters=(NAME,),
-            responses={
-                "200": json_response("What it said.", well=_CHECK),
-                "404": problem("There is no such provider.", "There is no provider named openai-east."),
-            }
-            | _ONLY_OWNERS,
-        )
-    },
+    | patch(
+        "changeProvider",
+        "Change a provider of the database",
+        "For owners. What is not given stays as it is, calls that are under way too. With another address, type, "
+        "credential or region the keys have to be given again.",
+        parameters=(NAME,),
+        request=body(disabled=ProviderChange(disabled=True)),
+        responses={
+            "200": json_response("The provider after the change.", changed=_EAST),
+            "404": NONE,
+            "409": _READ_ONLY,
+        }
+        | _ONLY_OWNERS,
+    )
+    | delete(
+        "removeProvider",
+        "Remove a provider of the database, and its keys",
+        "For owners. Running calls continue; records stay.",
+        parameters=(NAME,),
+        responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY} | _ONLY_OWNERS,
+    ),
+    "/api/v2/aibridge/providers/{name}/check": post(
+        "checkProvider",
+        "Check a provider",
+        "For owners. Requests its list of models with each of its keys, which costs nothing.",
+        parameters=(NAME,),
+        responses={
+            "200": json_response("What it said.", well=_CHECK),
+            "404": problem("There is no such provider.", "There is no provider named openai-east."),
+        }
+        | _ONLY_OWNERS,
+    ),
     "/api/v2/aibridge/providers/{name}/usage": get(
         "getProviderUsage",
         "The health of a provider and its models",

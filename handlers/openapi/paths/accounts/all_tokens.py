@@ -11,7 +11,8 @@ from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, body, change, get, in_path, json_response, query
+from handlers.openapi.methods import delete, get, post
+from handlers.openapi.operations import Described, body, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
 from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -41,20 +42,18 @@ PATHS: dict[str, Described] = {
             "404": NO_GROUP,
         },
     )
-    | {
-        "post": change(
-            "createServiceToken",
-            "Create a token of a group",
-            "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
-            parameters=(NAME,),
-            request=body(ci=NewToken("ci", "90d")),
-            responses={
-                "201": json_response("The token.", created=CREATED),
-                "403": problem("Only owners may do this.", ONLY_OWNERS),
-                "404": NO_GROUP,
-            },
-        )
-    },
+    | post(
+        "createServiceToken",
+        "Create a token of a group",
+        "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
+        parameters=(NAME,),
+        request=body(ci=NewToken("ci", "90d")),
+        responses={
+            "201": json_response("The token.", created=CREATED),
+            "403": problem("Only owners may do this.", ONLY_OWNERS),
+            "404": NO_GROUP,
+        },
+    ),
     "/api/v2/aibridge/tokens": get(
         "searchTokens",
         "Tokens of all users",
@@ -71,49 +70,43 @@ PATHS: dict[str, Described] = {
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     ),
-    "/api/v2/aibridge/tokens/lookup": {
-        "post": change(
-            "lookUpToken",
-            "Find the user or group of a token",
-            "For owners. The token is in the body alone, and is neither kept nor logged.",
-            request=body(token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
-            responses={
-                "200": json_response("The token.", found=_FOUND),
-                "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
-                "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
-            },
-        )
-    },
-    "/api/v2/aibridge/tokens/{id}": {
-        "delete": change(
-            "revokeAnyToken",
-            "Revoke a token",
-            "Users revoke their own tokens, owners any token.",
-            parameters=(_ID,),
-            responses={
-                "204": {"description": "The token is revoked, by this request or before."},
-                "403": _SERVICE,
-                "404": _NO_TOKEN,
-            },
-        )
-    },
-    "/api/v2/aibridge/tokens/{id}/replace": {
-        "post": change(
-            "replaceToken",
-            "Replace a token",
-            "Creates a token of the same user or group, with the same name. The old one works on for a while. Everybody "
-            "their own, unless `token-creation` leaves it to owners; owners any token.",
-            parameters=(_ID,),
-            request=body(overlap=Replacement("24h", "90d")),
-            responses={
-                "201": json_response("The new token.", created=CREATED),
-                "403": problem("The caller may not do this.", OWNERS_CREATE, SERVICE),
-                "404": _NO_TOKEN,
-                "409": problem(
-                    "The token is not valid any more, or the user has too many.",
-                    'The token "d3W24SnZZB" is not valid any more: create another one.',
-                ),
-            },
-        )
-    },
+    "/api/v2/aibridge/tokens/lookup": post(
+        "lookUpToken",
+        "Find the user or group of a token",
+        "For owners. The token is in the body alone, and is neither kept nor logged.",
+        request=body(token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
+        responses={
+            "200": json_response("The token.", found=_FOUND),
+            "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
+            "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
+        },
+    ),
+    "/api/v2/aibridge/tokens/{id}": delete(
+        "revokeAnyToken",
+        "Revoke a token",
+        "Users revoke their own tokens, owners any token.",
+        parameters=(_ID,),
+        responses={
+            "204": {"description": "The token is revoked, by this request or before."},
+            "403": _SERVICE,
+            "404": _NO_TOKEN,
+        },
+    ),
+    "/api/v2/aibridge/tokens/{id}/replace": post(
+        "replaceToken",
+        "Replace a token",
+        "Creates a token of the same user or group, with the same name. The old one works on for a while. Everybody "
+        "their own, unless `token-creation` leaves it to owners; owners any token.",
+        parameters=(_ID,),
+        request=body(overlap=Replacement("24h", "90d")),
+        responses={
+            "201": json_response("The new token.", created=CREATED),
+            "403": problem("The caller may not do this.", OWNERS_CREATE, SERVICE),
+            "404": _NO_TOKEN,
+            "409": problem(
+                "The token is not valid any more, or the user has too many.",
+                'The token "d3W24SnZZB" is not valid any more: create another one.',
+            ),
+        },
+    ),
 }

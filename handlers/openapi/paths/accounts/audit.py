@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from handlers.api.accounts.audit import KINDS, NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, get, json_response, query
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT
 from resources.accounts.audit import Actor, Detail, Entry, Subject, Trail
 from storage.accounts.events import Action

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, in_path, json_response
+from handlers.openapi.methods import delete, get, patch, post, put
+from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response
 from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
@@ -31,15 +32,13 @@ PATHS: dict[str, Described] = {
         parameters=(LIMIT, OFFSET),
         responses={"200": json_response("The page.", page=GroupList(1, [_GROUP]))} | _NOT_MEMBERS,
     )
-    | {
-        "post": change(
-            "addGroup",
-            "Add a group",
-            "For owners.",
-            request=body(research=NewGroup("research", "Research")),
-            responses={"201": json_response("The group.", _VERSION, added=_GROUP), "409": _TAKEN} | _ONLY_OWNERS,
-        )
-    },
+    | post(
+        "addGroup",
+        "Add a group",
+        "For owners.",
+        request=body(research=NewGroup("research", "Research")),
+        responses={"201": json_response("The group.", _VERSION, added=_GROUP), "409": _TAKEN} | _ONLY_OWNERS,
+    ),
     "/api/v2/aibridge/groups/{group}": get(
         "getGroup",
         "A group",
@@ -47,35 +46,33 @@ PATHS: dict[str, Described] = {
         parameters=(NAME,),
         responses={"200": json_response("The group.", _VERSION, group=_GROUP), "404": NO_GROUP} | _NOT_MEMBERS,
     )
-    | {
-        "patch": change(
-            "changeGroup",
-            "Change a group",
-            "For owners. Fields that are not given stay unchanged.",
-            parameters=(NAME, IF_MATCH),
-            request=body(name=GroupChange(display_name="Research")),
-            responses={
-                "200": json_response("The group after the change.", _VERSION, changed=_GROUP),
-                "404": NO_GROUP,
-                "409": _TAKEN,
-                "412": _CHANGED,
-            }
-            | _ONLY_OWNERS,
-        ),
-        "delete": change(
-            "removeGroup",
-            "Remove a group",
-            "For owners. Its members stay users, and calls stay recorded with it.",
-            parameters=(NAME, IF_MATCH),
-            responses={
-                "204": {"description": "The group is gone."},
-                "404": NO_GROUP,
-                "409": _HAS_POLICY,
-                "412": _CHANGED,
-            }
-            | _ONLY_OWNERS,
-        ),
-    },
+    | patch(
+        "changeGroup",
+        "Change a group",
+        "For owners. Fields that are not given stay unchanged.",
+        parameters=(NAME, IF_MATCH),
+        request=body(name=GroupChange(display_name="Research")),
+        responses={
+            "200": json_response("The group after the change.", _VERSION, changed=_GROUP),
+            "404": NO_GROUP,
+            "409": _TAKEN,
+            "412": _CHANGED,
+        }
+        | _ONLY_OWNERS,
+    )
+    | delete(
+        "removeGroup",
+        "Remove a group",
+        "For owners. Its members stay users, and calls stay recorded with it.",
+        parameters=(NAME, IF_MATCH),
+        responses={
+            "204": {"description": "The group is gone."},
+            "404": NO_GROUP,
+            "409": _HAS_POLICY,
+            "412": _CHANGED,
+        }
+        | _ONLY_OWNERS,
+    ),
     "/api/v2/aibridge/groups/{group}/members": get(
         "listMembers",
         "The members of a group",
@@ -87,27 +84,25 @@ PATHS: dict[str, Described] = {
         }
         | _NOT_MEMBERS,
     ),
-    "/api/v2/aibridge/groups/{group}/members/{user}": {
-        "put": change(
-            "addMember",
-            "Add a user to a group",
-            "For owners. No body is needed.",
-            parameters=(NAME, _USER),
-            responses={
-                "204": {"description": "The user is in the group, by this request or before."},
-                "404": _NOBODY,
-                "409": problem(
-                    "The user is in the maximum number of groups.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
-                ),
-            }
-            | _ONLY_OWNERS,
-        ),
-        "delete": change(
-            "removeMember",
-            "Remove a user from a group",
-            "For owners.",
-            parameters=(NAME, _USER),
-            responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS,
-        ),
-    },
+    "/api/v2/aibridge/groups/{group}/members/{user}": put(
+        "addMember",
+        "Add a user to a group",
+        "For owners. No body is needed.",
+        parameters=(NAME, _USER),
+        responses={
+            "204": {"description": "The user is in the group, by this request or before."},
+            "404": _NOBODY,
+            "409": problem(
+                "The user is in the maximum number of groups.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
+            ),
+        }
+        | _ONLY_OWNERS,
+    )
+    | delete(
+        "removeMember",
+        "Remove a user from a group",
+        "For owners.",
+        parameters=(NAME, _USER),
+        responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS,
+    ),
 }

@@ -14,18 +14,8 @@ from handlers.api.accounts.policies import (
     NOTE_HEADER,
 )
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import (
-    IF_MATCH,
-    Described,
-    body,
-    change,
-    etag,
-    get,
-    header,
-    in_path,
-    json_response,
-    query,
-)
+from handlers.openapi.methods import delete, get, patch, put
+from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME as GROUP
 from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -115,42 +105,43 @@ def _path(of: str, name: str, example: AnyPolicy, parameter: Described | None = 
     unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
     responses = {"200": json_response("The policy after the change.", _NOTED, policy=example)}
     changed = responses | _ONLY_OWNERS | _STALE | missing | _TOO_LARGE
-    return get(
-        f"get{name}Policy",
-        f"The policy of {of}",
-        "`{}` where there is none. For owners and auditors.",
-        parameters=parameters,
-        responses={
-            "200": json_response("The policy.", _ETAG, policy=example),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        }
-        | missing
-        | unreadable,
-    ) | {
-        "put": change(
+    return (
+        get(
+            f"get{name}Policy",
+            f"The policy of {of}",
+            "`{}` where there is none. For owners and auditors.",
+            parameters=parameters,
+            responses={
+                "200": json_response("The policy.", _ETAG, policy=example),
+                "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
+            }
+            | missing
+            | unreadable,
+        )
+        | put(
             f"set{name}Policy",
             f"Replace the policy of {of}",
             "For owners. It acts on every server within 2 s.",
             parameters=(*parameters, IF_MATCH),
             request=body(policy=example),
             responses=changed,
-        ),
-        "patch": change(
+        )
+        | patch(
             f"change{name}Policy",
             f"Change the policy of {of}",
             "For owners. A JSON merge patch (RFC 7396): fields that are not given stay, fields that are null are removed, at any depth.",
             parameters=(*parameters, IF_MATCH),
             request=body(dict[str, Any], models={"models": {"deny": ["*-preview"]}}),
             responses=changed | unreadable,
-        ),
-        "delete": change(
+        )
+        | delete(
             f"remove{name}Policy",
             f"Remove the policy of {of}",
             "For owners.",
             parameters=(*parameters, IF_MATCH),
             responses={"204": {"description": "The policy is removed."}} | _ONLY_OWNERS | _STALE | missing,
-        ),
-    }
+        )
+    )
 
 
 PATHS: dict[str, Described] = {

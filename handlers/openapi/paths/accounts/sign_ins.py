@@ -6,7 +6,8 @@ from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, change, get, header, in_path, json_response, query
+from handlers.openapi.methods import delete, get
+from handlers.openapi.operations import Described, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.sign_ins import OpenIDSignIn, SignInSession, SignInSessionList, SignInWays
@@ -82,17 +83,15 @@ PATHS: dict[str, Described] = {
             "404": NOBODY,
         },
     ),
-    "/api/v2/aibridge/users/{name}/sessions/{id}": {
-        "delete": change(
-            "endSignIn",
-            "End a session",
-            "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
-            parameters=(WHOSE, in_path("id", str, "The id of the session.")),
-            responses={
-                "204": {"description": "The session is ended."},
-                "403": problem("It is the session of another user.", NOT_YOURS_TO_END),
-                "404": problem("There is no such session.", "There is no such session; it may have ended."),
-            },
-        )
-    },
+    "/api/v2/aibridge/users/{name}/sessions/{id}": delete(
+        "endSignIn",
+        "End a session",
+        "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
+        parameters=(WHOSE, in_path("id", str, "The id of the session.")),
+        responses={
+            "204": {"description": "The session is ended."},
+            "403": problem("It is the session of another user.", NOT_YOURS_TO_END),
+            "404": problem("There is no such session.", "There is no such session; it may have ended."),
+        },
+    ),
 }

@@ -6,7 +6,8 @@ from msgspec import structs
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, body, change, get, in_path, json_response
+from handlers.openapi.methods import delete, get, post
+from handlers.openapi.operations import Described, body, in_path, json_response
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
@@ -40,29 +41,25 @@ PATHS: dict[str, Described] = {
             "404": NOBODY,
         },
     )
-    | {
-        "post": change(
-            "createToken",
-            "Create a token",
-            "Users create their own, unless `token-creation` leaves it to owners; owners create them for all.",
-            parameters=(WHOSE,),
-            request=body(laptop=NewToken("laptop", "90d")),
-            responses={
-                "201": json_response("The token.", created=CREATED),
-                "409": problem(
-                    "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
-                ),
-            }
-            | _OWN,
-        )
-    },
-    "/api/v2/aibridge/users/{name}/tokens/{id}": {
-        "delete": change(
-            "revokeToken",
-            "Revoke a token",
-            "Members revoke their own tokens, owners any token. It stops working within seconds.",
-            parameters=(WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
-            responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN,
-        )
-    },
+    | post(
+        "createToken",
+        "Create a token",
+        "Users create their own, unless `token-creation` leaves it to owners; owners create them for all.",
+        parameters=(WHOSE,),
+        request=body(laptop=NewToken("laptop", "90d")),
+        responses={
+            "201": json_response("The token.", created=CREATED),
+            "409": problem(
+                "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
+            ),
+        }
+        | _OWN,
+    ),
+    "/api/v2/aibridge/users/{name}/tokens/{id}": delete(
+        "revokeToken",
+        "Revoke a token",
+        "Members revoke their own tokens, owners any token. It stops working within seconds.",
+        parameters=(WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
+        responses={"204": {"description": "The token is revoked, by this request or before."}} | _OWN,
+    ),
 }

@@ -6,7 +6,8 @@ from msgspec import structs
 
 from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, get, in_path, json_response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, in_path, json_response
 from handlers.openapi.paths.accounts.policies import EXPLANATION
 from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.refused import REFUSAL

@@ -11,19 +11,8 @@ from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
 from handlers.openapi.errors import CHALLENGE, problem, retriable
-from handlers.openapi.operations import (
-    IF_MATCH,
-    JSON,
-    Described,
-    body,
-    change,
-    etag,
-    get,
-    header,
-    in_path,
-    json_response,
-    shared,
-)
+from handlers.openapi.methods import delete, get, patch, post
+from handlers.openapi.operations import IF_MATCH, JSON, Described, body, etag, header, in_path, json_response, shared
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
@@ -72,19 +61,17 @@ PATHS: dict[str, Described] = {
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
-    | {
-        "post": change(
-            "addUser",
-            "Add a user",
-            "For owners. Users sign in with a token.",
-            request=body(auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
-            responses={
-                "201": json_response("The user.", _VERSION, added=GRACE),
-                "409": problem("The username is taken.", 'A user named "grace" exists already.'),
-            }
-            | _ONLY_OWNERS,
-        )
-    },
+    | post(
+        "addUser",
+        "Add a user",
+        "For owners. Users sign in with a token.",
+        request=body(auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
+        responses={
+            "201": json_response("The user.", _VERSION, added=GRACE),
+            "409": problem("The username is taken.", 'A user named "grace" exists already.'),
+        }
+        | _ONLY_OWNERS,
+    ),
     "/api/v2/aibridge/users/{name}": get(
         "getUser",
         "A user",
@@ -96,34 +83,32 @@ PATHS: dict[str, Described] = {
             "404": NOBODY,
         },
     )
-    | {
-        "patch": change(
-            "changeUser",
-            "Change a user",
-            "For owners. Fields that are not given stay unchanged.",
-            parameters=(NAME, IF_MATCH),
-            request=body(role=UserChange(Role.AUDITOR)),
-            responses={
-                "200": json_response("The user after the change.", _VERSION, changed=GRACE),
-                "404": NOBODY,
-                "409": problem("The last owner would be gone.", _LAST),
-                "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
-            }
-            | _ONLY_OWNERS,
-        ),
-        "delete": change(
-            "removeUser",
-            "Remove a user and revoke their tokens",
-            "For owners. Calls of the user stay recorded.",
-            parameters=(NAME,),
-            responses={
-                "204": {"description": "The user is gone."},
-                "404": NOBODY,
-                "409": problem("Owners cannot remove themselves.", sentence(NOT_ONESELF)),
-            }
-            | _ONLY_OWNERS,
-        ),
-    },
+    | patch(
+        "changeUser",
+        "Change a user",
+        "For owners. Fields that are not given stay unchanged.",
+        parameters=(NAME, IF_MATCH),
+        request=body(role=UserChange(Role.AUDITOR)),
+        responses={
+            "200": json_response("The user after the change.", _VERSION, changed=GRACE),
+            "404": NOBODY,
+            "409": problem("The last owner would be gone.", _LAST),
+            "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
+        }
+        | _ONLY_OWNERS,
+    )
+    | delete(
+        "removeUser",
+        "Remove a user and revoke their tokens",
+        "For owners. Calls of the user stay recorded.",
+        parameters=(NAME,),
+        responses={
+            "204": {"description": "The user is gone."},
+            "404": NOBODY,
+            "409": problem("Owners cannot remove themselves.", sentence(NOT_ONESELF)),
+        }
+        | _ONLY_OWNERS,
+    ),
     "/api/v2/aibridge/users/me": get(
         "getMe",
         "The caller",

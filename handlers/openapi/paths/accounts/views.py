@@ -6,18 +6,8 @@ from uuid import UUID
 
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import (
-    IF_MATCH,
-    Described,
-    body,
-    change,
-    etag,
-    get,
-    in_path,
-    json_response,
-    location,
-    query,
-)
+from handlers.openapi.methods import delete, get, patch, post
+from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response, location, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange, ViewOwner
@@ -53,20 +43,16 @@ PATHS: dict[str, Described] = {
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
         responses={"200": json_response("The page.", page=SavedViewList(1, [_VIEW]))},
     )
-    | {
-        "post": change(
-            "saveView",
-            "Save a view",
-            "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
-            request=body(view=_NEW),
-            responses={
-                "201": json_response(
-                    "It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | _VERSION, saved=_VIEW
-                ),
-                "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
-            },
-        )
-    },
+    | post(
+        "saveView",
+        "Save a view",
+        "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
+        request=body(view=_NEW),
+        responses={
+            "201": json_response("It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | _VERSION, saved=_VIEW),
+            "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
+        },
+    ),
     "/api/v2/aibridge/views/{id}": get(
         "getView",
         "A saved view",
@@ -74,27 +60,25 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={"200": json_response("The view.", _VERSION, view=_VIEW)} | _NONE,
     )
-    | {
-        "patch": change(
-            "changeView",
-            "Change a saved view",
-            "For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.",
-            parameters=(_PARAMETER, IF_MATCH),
-            request=body(shared=ViewChange(shared=False)),
-            responses={
-                "200": json_response("The view after the change.", _VERSION, changed=_VIEW),
-                "409": problem("The user has another view of this name.", _TAKEN),
-            }
-            | _NOT_YOURS
-            | _NONE
-            | _STALE,
-        ),
-        "delete": change(
-            "removeView",
-            "Remove a saved view",
-            "For the user who saved it; owners may remove shared ones.",
-            parameters=(_PARAMETER, IF_MATCH),
-            responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE,
-        ),
-    },
+    | patch(
+        "changeView",
+        "Change a saved view",
+        "For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.",
+        parameters=(_PARAMETER, IF_MATCH),
+        request=body(shared=ViewChange(shared=False)),
+        responses={
+            "200": json_response("The view after the change.", _VERSION, changed=_VIEW),
+            "409": problem("The user has another view of this name.", _TAKEN),
+        }
+        | _NOT_YOURS
+        | _NONE
+        | _STALE,
+    )
+    | delete(
+        "removeView",
+        "Remove a saved view",
+        "For the user who saved it; owners may remove shared ones.",
+        parameters=(_PARAMETER, IF_MATCH),
+        responses={"204": {"description": "It is gone."}} | _NOT_YOURS | _NONE | _STALE,
+    ),
 }

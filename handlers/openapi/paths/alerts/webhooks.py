@@ -8,7 +8,8 @@ from msgspec import structs
 
 from handlers.api.alerts.webhooks import NOT_YOURS
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, in_path, json_response, location
+from handlers.openapi.methods import delete, get, patch, post
+from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response, location
 from handlers.problems import sentence
 from resources.alerts.webhooks import (
     Delivery,
@@ -61,21 +62,17 @@ PATHS: dict[str, Described] = {
         "Each with the result of its last delivery. For owners.",
         responses={"200": json_response("All of them.", webhooks=WebhookList([_WEBHOOK]))} | _NOT_OWNER,
     )
-    | {
-        "post": change(
-            "addWebhook",
-            "Add a webhook",
-            "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
-            request=body(webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
-            responses={
-                "201": json_response(
-                    "It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | _ETAG, webhook=_ADDED
-                ),
-                "409": problem("There are too many.", sentence(TOO_MANY)),
-            }
-            | _NOT_OWNER,
-        )
-    },
+    | post(
+        "addWebhook",
+        "Add a webhook",
+        "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
+        request=body(webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
+        responses={
+            "201": json_response("It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | _ETAG, webhook=_ADDED),
+            "409": problem("There are too many.", sentence(TOO_MANY)),
+        }
+        | _NOT_OWNER,
+    ),
     "/api/v2/aibridge/webhooks/{id}": get(
         "getWebhook",
         "A webhook",
@@ -83,26 +80,24 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={"200": json_response("The webhook.", _ETAG, webhook=_WEBHOOK)} | _NOT_OWNER | _NONE,
     )
-    | {
-        "patch": change(
-            "changeWebhook",
-            "Change a webhook",
-            "For owners. Fields that are not given stay unchanged.",
-            parameters=(_PARAMETER, IF_MATCH),
-            request=body(off=WebhookChange(disabled=True)),
-            responses={"200": json_response("The webhook after the change.", _ETAG, webhook=_WEBHOOK)}
-            | _NOT_OWNER
-            | _NONE
-            | _STALE,
-        ),
-        "delete": change(
-            "removeWebhook",
-            "Remove a webhook",
-            "For owners. Its waiting deliveries are removed too.",
-            parameters=(_PARAMETER, IF_MATCH),
-            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE,
-        ),
-    },
+    | patch(
+        "changeWebhook",
+        "Change a webhook",
+        "For owners. Fields that are not given stay unchanged.",
+        parameters=(_PARAMETER, IF_MATCH),
+        request=body(off=WebhookChange(disabled=True)),
+        responses={"200": json_response("The webhook after the change.", _ETAG, webhook=_WEBHOOK)}
+        | _NOT_OWNER
+        | _NONE
+        | _STALE,
+    )
+    | delete(
+        "removeWebhook",
+        "Remove a webhook",
+        "For owners. Its waiting deliveries are removed too.",
+        parameters=(_PARAMETER, IF_MATCH),
+        responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE,
+    ),
     "/api/v2/aibridge/webhooks/{id}/deliveries": get(
         "listDeliveries",
         "The last deliveries of a webhook",
@@ -110,17 +105,15 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={"200": json_response("The deliveries.", deliveries=DeliveryList([_DELIVERY]))} | _NOT_OWNER | _NONE,
     ),
-    "/api/v2/aibridge/webhooks/{id}/test": {
-        "post": change(
-            "testWebhook",
-            "Send a test",
-            "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
-            parameters=(_PARAMETER,),
-            responses={
-                "202": json_response("It is being delivered.", test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))
-            }
-            | _NOT_OWNER
-            | _NONE,
-        )
-    },
+    "/api/v2/aibridge/webhooks/{id}/test": post(
+        "testWebhook",
+        "Send a test",
+        "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
+        parameters=(_PARAMETER,),
+        responses={
+            "202": json_response("It is being delivered.", test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))
+        }
+        | _NOT_OWNER
+        | _NONE,
+    ),
 }

@@ -13,7 +13,8 @@ from handlers.api.money.prices import (
     NOT_YOURS_TO_SEE,
 )
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import IF_MATCH, Described, body, change, etag, get, header, json_response
+from handlers.openapi.methods import get, put
+from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, json_response
 from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
 from storage.prices.store import CHANGED
@@ -42,20 +43,18 @@ PATHS: dict[str, Described] = {
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
-    | {
-        "put": change(
-            "setPrices",
-            "Replace all own prices",
-            "For owners. Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps "
-            "its cost.",
-            parameters=(IF_MATCH,),
-            request=body(prices=_SENT),
-            responses={
-                "200": json_response("All of them.", _NOTED, prices=_EXAMPLE),
-                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "412": problem("They have another version.", sentence(CHANGED)),
-                "413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES)),
-            },
-        )
-    },
+    | put(
+        "setPrices",
+        "Replace all own prices",
+        "For owners. Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps "
+        "its cost.",
+        parameters=(IF_MATCH,),
+        request=body(prices=_SENT),
+        responses={
+            "200": json_response("All of them.", _NOTED, prices=_EXAMPLE),
+            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
+            "412": problem("They have another version.", sentence(CHANGED)),
+            "413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES)),
+        },
+    ),
 }

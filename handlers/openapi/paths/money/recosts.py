@@ -6,7 +6,8 @@ from uuid import UUID
 
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, body, change, get, in_path, json_response, location
+from handlers.openapi.methods import delete, get, post
+from handlers.openapi.operations import Described, body, in_path, json_response, location
 from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recost_documents import RecostState
@@ -45,22 +46,18 @@ PATHS: dict[str, Described] = {
             "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
         },
     )
-    | {
-        "post": change(
-            "requestRecost",
-            "Price past calls again",
-            "At the prices that hold now. For owners. The servers on the database do it, one job at a time. Totals and "
-            "sessions follow exactly; each call keeps its earlier costs.",
-            request=body(november=RecostBody("2026-11-01", "2026-12-01")),
-            responses={
-                "202": json_response(
-                    "The job is requested.", location(f"/api/v2/aibridge/prices/recosts/{_ID}"), job=_JOB
-                ),
-                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
-            },
-        )
-    },
+    | post(
+        "requestRecost",
+        "Price past calls again",
+        "At the prices that hold now. For owners. The servers on the database do it, one job at a time. Totals and "
+        "sessions follow exactly; each call keeps its earlier costs.",
+        request=body(november=RecostBody("2026-11-01", "2026-12-01")),
+        responses={
+            "202": json_response("The job is requested.", location(f"/api/v2/aibridge/prices/recosts/{_ID}"), job=_JOB),
+            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
+            "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
+        },
+    ),
     "/api/v2/aibridge/prices/recosts/{id}": get(
         "getRecost",
         "The progress of a job",
@@ -72,18 +69,16 @@ PATHS: dict[str, Described] = {
             "404": problem("There is none.", sentence(UNKNOWN)),
         },
     )
-    | {
-        "delete": change(
-            "cancelRecost",
-            "Cancel a job",
-            "For owners. Calls that were priced again keep their new cost, and the job stays listed.",
-            parameters=(_PARAMETER,),
-            responses={
-                "200": _EXAMPLE,
-                "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
-                "404": problem("There is none.", sentence(UNKNOWN)),
-                "409": problem("It has ended.", sentence(ENDED)),
-            },
-        )
-    },
+    | delete(
+        "cancelRecost",
+        "Cancel a job",
+        "For owners. Calls that were priced again keep their new cost, and the job stays listed.",
+        parameters=(_PARAMETER,),
+        responses={
+            "200": _EXAMPLE,
+            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
+            "404": problem("There is none.", sentence(UNKNOWN)),
+            "409": problem("It has ended.", sentence(ENDED)),
+        },
+    ),
 }

@@ -7,7 +7,8 @@ from typing import Literal
 from handlers.api.money.spend import TOO_SLOW
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import retriable
-from handlers.openapi.operations import Described, get, header, query, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, header, query, response
 from limits.protection.user_shares import MAX_EXPORTS
 from storage.queries.filters.grouped.spending import Dimension
 

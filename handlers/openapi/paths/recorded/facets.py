@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from handlers.openapi.operations import JSON, Described, body, get, query, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import JSON, Described, body, query, response
 from handlers.openapi.paths.providers import ADD
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 

@@ -18,10 +18,10 @@ from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_O
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.openapi.errors import WORDS, problem, retriable
 from handlers.openapi.example import EXAMPLE
+from handlers.openapi.methods import get
 from handlers.openapi.operations import (
     Described,
     body,
-    get,
     header,
     header_parameter,
     in_path,

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from handlers.openapi.errors import WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, body, get, json_response, lines, query, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import JSON, Described, body, json_response, lines, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
 from intercept.errors.explanations import explain
 from intercept.records import EndReason

@@ -10,7 +10,8 @@ from msgspec import Meta
 from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import WORDS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import Described, get, in_path, json_response, query
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, in_path, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
 from resources.recorded.parts import ToolResult

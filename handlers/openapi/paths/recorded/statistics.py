@@ -11,7 +11,8 @@ from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import WORDS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, body, get, lines, query, response
+from handlers.openapi.methods import get
+from handlers.openapi.operations import JSON, Described, body, lines, query, response
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
 from resources.recorded.flat_rows import FlatRows
