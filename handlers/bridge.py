@@ -174,9 +174,9 @@ class Bridge:
         """Record and count a request that was refused. Returns at once."""
         self.refusal_recorder.note(refusal)
         if refusal.shadow:
-            self.metrics.would_refuse(refusal.rule)
+            self.metrics.shadow_refusals(refusal.rule).inc()
         else:
-            self.metrics.refused(refusal.rule, refusal.status)
+            self.metrics.refusals(refusal.rule, refusal.status).inc()
 
     def note_unread(self, error: InvalidRequestError, remote_ip: str) -> None:
         """Record and count a request that its connection refused before any handler had it."""

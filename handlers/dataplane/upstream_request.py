@@ -240,7 +240,7 @@ class UpstreamRequest:
                         seconds=waited,
                     )
                 )
-        bridge.metrics.responded(provider.name, waited)
+        bridge.metrics.upstream_head(provider.name).observe(waited)
         if response.connecting is not None:
             handler.timer.connected(response.connecting)
         if self._authorizer is not None:

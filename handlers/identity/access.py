@@ -52,7 +52,7 @@ class AccessRecorder:
             address: The client's address.
             token_id: The public part of the token, if it has one.
         """
-        self._metrics.authentication_failed(reason, plane)
+        self._metrics.authentication_failures(reason, plane).inc()
         if reason is Reason.MISSING:
             return
         if reason not in {Reason.MALFORMED, Reason.BLOCKED}:  # which are not looked up
@@ -75,7 +75,7 @@ class AccessRecorder:
             address: The client's address.
             identity: The caller; None if unknown.
         """
-        self._metrics.access_denied(plane)
+        self._metrics.access_denied(plane).inc()
         user, token_id = (identity.user, identity.token_id or None) if identity else (None, None)
         if due := self._throttle.count(("denied", plane)):
             _log.info(
@@ -87,7 +87,7 @@ class AccessRecorder:
 
     def signed_in(self, address: str, identity: Identity) -> None:
         """Record that somebody signed in to the dashboard."""
-        self._metrics.signed_in()
+        self._metrics.sign_ins.inc()
         user, token_id = identity.user, identity.token_id or None
         if due := self._throttle.count("signed in"):
             _log.info(

@@ -77,6 +77,8 @@ class Metrics:
 
     Attributes:
         circuits: Those of circuits.
+
+    Those that are public are called with their labels, and then counted.
     """
 
     def __init__(self, folder: MetricsFolder | None = None) -> None:
@@ -104,13 +106,11 @@ class Metrics:
             "provider",
             FIRST_BYTE_BUCKETS,
         )
-        self._passthrough = self._counter(
-            "passthrough", "Relayed calls that are not recorded.", "provider route method"
-        )
+        self.passthrough = self._counter("passthrough", "Relayed calls that are not recorded.", "provider route method")
         self._retries = self._counter(
             "upstream_retries", "Calls retried, as nothing of them had reached the provider.", "provider"
         )
-        self._fallbacks = self._counter(
+        self.fallbacks = self._counter(
             "provider_fallbacks", "Times that a provider could not answer, and another one was asked.", "provider next"
         )
         self._key_refused = self._gauge(
@@ -130,16 +130,16 @@ class Metrics:
         self._tools = self._counter(
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
-        self._refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
-        self._shadow_refusals = self._counter(
+        self.refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
+        self.shadow_refusals = self._counter(
             "shadow_refusals", "Calls that limits which only count would have refused.", "rule"
         )
         self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
-        self._authentication_failures = self._counter(
+        self.authentication_failures = self._counter(
             "authentication_failures", "Requests without a valid token.", "reason plane"
         )
-        self._denied = self._counter("access_denied", "Requests answered with 403.", "plane")
-        self._sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
+        self.access_denied = self._counter("access_denied", "Requests answered with 403.", "plane")
+        self.sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
         self._texts_removed = Counter(
             PREFIX + "texts_removed",
             "Calls whose texts were removed at the end of their retention.",
@@ -156,7 +156,7 @@ class Metrics:
         self._overhead = self._histogram(
             "relay_overhead_seconds", "Time in the bridge before a call leaves it.", "phase", OVERHEAD_BUCKETS
         )
-        self._head = self._histogram(
+        self.upstream_head = self._histogram(
             "upstream_head_seconds",
             "From the request to a provider to the head of its response.",
             "provider",
@@ -192,45 +192,17 @@ class Metrics:
             self._read_watched()
             await asyncio.sleep(PUBLISH_SECONDS)
 
-    def refused(self, rule: str, status: int) -> None:
-        """A call to a provider was refused by that rule."""
-        self._refusals(rule, status).inc()
-
-    def would_refuse(self, rule: str) -> None:
-        """A call would have been refused by that rule, which only counts."""
-        self._shadow_refusals(rule).inc()
-
     def rejected(self, limit: str) -> None:
         """A request was refused by that limit."""
         self._rejections(limit).inc()
-
-    def authentication_failed(self, reason: str, plane: str) -> None:
-        """A request had no valid token."""
-        self._authentication_failures(reason, plane).inc()
-
-    def access_denied(self, plane: str) -> None:
-        """A request was answered with 403."""
-        self._denied(plane).inc()
-
-    def signed_in(self) -> None:
-        """Somebody signed in to the dashboard."""
-        self._sign_ins.inc()
 
     def texts_removed(self, calls: int) -> None:
         """Texts of this many calls were removed at the end of their retention."""
         self._texts_removed.inc(calls)
 
-    def passthrough(self, provider: str, route: str, method: str) -> None:
-        """A request was relayed without a record."""
-        self._passthrough(provider, route, method).inc()
-
     def retried(self, provider: str) -> None:
         """A provider was not reached, and the request is sent once more."""
         self._retries(provider).inc()
-
-    def moved_on(self, provider: str, to: str) -> None:
-        """A provider could not answer, and the next one is tried."""
-        self._fallbacks(provider, to).inc()
 
     def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
         """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
@@ -239,10 +211,6 @@ class Metrics:
     def overhead(self, phase: str, seconds: float) -> None:
         """The bridge itself took that long: `authentication`, `admission` or `recording`."""
         self._overhead(phase).observe(seconds)
-
-    def responded(self, provider: str, seconds: float) -> None:
-        """A provider began to respond this many seconds after the request."""
-        self._head(provider).observe(seconds)
 
     def started(self, interception: Interception) -> None:
         """A recorded call began."""

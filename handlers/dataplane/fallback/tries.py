@@ -117,7 +117,7 @@ class Tries:
 
     def _move_on(self, to: Destination, body: Body) -> None:
         before = self.sent.provider.name
-        self._bridge.metrics.moved_on(before, to.provider.name)
+        self._bridge.metrics.fallbacks(before, to.provider.name).inc()
         logger.info("fallback: provider=%s cannot answer, asking=%s", before, to.provider.name)
         self.sent = self._request(to)
         self._handler.body = body

@@ -54,7 +54,7 @@ class Passthrough:
             Problem: the upstream sent no response, or no whole one.
         """
         provider, route = self._to.provider, self._to.route
-        handler.bridge.metrics.passthrough(provider.name, route.pattern, handler.request.method or "")
+        handler.bridge.metrics.passthrough(provider.name, route.pattern, handler.request.method or "").inc()
         sent = UpstreamRequest(handler, self._to, model=route.pattern)
         try:
             response = await sent.open()
