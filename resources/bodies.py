@@ -10,6 +10,7 @@ import msgspec
 NOT_A_SWITCH: Final = "must be true or false"
 
 Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
+OtherReaders: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
 
 class InvalidBodyError(ValueError):
@@ -31,7 +32,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     readers: ClassVar[Readers]
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    other_readers: ClassVar[OtherReaders] = {}
 
     @classmethod
     def read(cls, data: bytes) -> Self:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from msgspec import UNSET, UnsetType, field
 
-from resources.bodies import Body, Readers
+from resources.bodies import Body, OtherReaders, Readers
 from resources.provider_fields import (
     OTHER_READERS,
     READERS,
@@ -33,7 +33,17 @@ from upstream.credentials.access import Credential
 from upstream.providers.presets import PRESETS, ProviderType
 
 
-class ProviderChange(Body):
+class _ProviderBody(Body):
+    readers: ClassVar[Readers] = READERS
+    other_readers: ClassVar[OtherReaders] = OTHER_READERS
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets that are given, by name."""
+        return {name: text for name in SECRETS if (text := getattr(self, name)) is not UNSET}
+
+
+class ProviderChange(_ProviderBody):
     """Changes of a provider. Fields that are not given stay unchanged."""
 
     type: ProviderType | UnsetType = UNSET
@@ -51,18 +61,10 @@ class ProviderChange(Body):
     aws_access_key: AccessKey | UnsetType = UNSET
     keys: Keys | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = OTHER_READERS
-
     @property
     def changes(self) -> dict[str, Any]:
         """The given fields of a `ProviderSpec`."""
         return {name: value for name, value in super().changes.items() if name in ProviderSpec.__struct_fields__}
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """The secrets that are given, by name."""
-        return _secrets_of(self)
 
     @property
     def given_keys(self) -> list[GivenKey] | None:
@@ -71,11 +73,7 @@ class ProviderChange(Body):
         return None if keys is UNSET else keys
 
 
-def _secrets_of(body: Body) -> dict[str, str]:
-    return {name: text for name in SECRETS if (text := getattr(body, name)) is not UNSET}
-
-
-class NewProvider(Body):
+class NewProvider(_ProviderBody):
     """A provider to be."""
 
     name: Name
@@ -94,19 +92,13 @@ class NewProvider(Body):
     aws_access_key: AccessKey | UnsetType = UNSET
     keys: Keys | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {**OTHER_READERS, "keys": read_new_keys}
+    other_readers: ClassVar[OtherReaders] = {**OTHER_READERS, "keys": read_new_keys}
 
     @property
     def spec(self) -> ProviderSpec:
         """What decides about the way to it."""
         given = {name: getattr(self, name) for name in ProviderSpec.__struct_fields__}
         return ProviderSpec(**given | {"fallback": tuple(self.fallback)})
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """Its secrets, by name."""
-        return _secrets_of(self)
 
     @property
     def new_keys(self) -> list[NewKey]:

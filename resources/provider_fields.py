@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from resources.bodies import Readers, read_switch
+from resources.bodies import OtherReaders, Readers, read_switch
 from settings.kinds import AWS_ACCESS_KEY, BASE_URL, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey
 from upstream.connections.network import make_tls_of_texts
@@ -164,7 +164,7 @@ READERS: Final[Readers] = {
     "client_certificate": _pem("a certificate with its key", lambda text: make_tls_of_texts("", text)),
     "aws_access_key": _access_key,
 }
-OTHER_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+OTHER_READERS: Final[OtherReaders] = {
     "disabled": read_switch,
     "fallback": _fallback,
     "weight": _weight,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
@@ -131,11 +131,6 @@ class Replacement(Body):
         """How long the old one works on."""
         return DURATION.parse(self.overlap) if self.overlap else DEFAULT_OVERLAP
 
-    @property
-    def lifetime(self) -> timedelta | None:
-        """After which time the new one expires; None where that is not said."""
-        return POSITIVE_DURATION.parse(self.expires) if self.expires else None
-
 
 class NewToken(Body):
     """A token to be."""
@@ -145,7 +140,7 @@ class NewToken(Body):
 
     readers: ClassVar[Readers] = {"name": partial(checked_name, "token's name"), "expires": _duration}
 
-    @property
-    def lifetime(self) -> timedelta | None:
-        """After which time it expires; None where that is not said."""
-        return POSITIVE_DURATION.parse(self.expires) if self.expires else None
+
+def expiry(body: NewToken | Replacement, now: datetime) -> datetime | None:
+    """Return when the token expires; None where that is not said."""
+    return now + POSITIVE_DURATION.parse(body.expires) if body.expires else None

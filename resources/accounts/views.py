@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
-from resources.bodies import Body, Readers, read_switch
+from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Count, Time, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
@@ -56,8 +55,6 @@ def _without_secret(text: str) -> str:
     return text
 
 
-_READERS: Readers = MappingProxyType({"name": _name, "page": _page})
-_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"query": _query, "shared": read_switch})
 _Name = Annotated[
     str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
 ]
@@ -73,7 +70,12 @@ _Query = Annotated[
 _Shared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]
 
 
-class NewView(Body, omit_defaults=True):
+class _ViewBody(Body, omit_defaults=True):
+    readers: ClassVar[Readers] = {"name": _name, "page": _page}
+    other_readers: ClassVar[OtherReaders] = {"query": _query, "shared": read_switch}
+
+
+class NewView(_ViewBody):
     """A view that is saved. It is not shared unless that is said."""
 
     name: _Name
@@ -81,20 +83,14 @@ class NewView(Body, omit_defaults=True):
     query: _Query | UnsetType = UNSET
     shared: _Shared | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = _READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
 
-
-class ViewChange(Body, omit_defaults=True):
+class ViewChange(_ViewBody):
     """Changes of a view: only the given fields."""
 
     name: _Name | UnsetType = UNSET
     page: _Page | UnsetType = UNSET
     query: _Query | UnsetType = UNSET
     shared: _Shared | UnsetType = UNSET
-
-    readers: ClassVar[Readers] = _READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
 
 
 class ViewOwner(Struct):

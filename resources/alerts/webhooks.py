@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from resources.bodies import Body, Readers, read_switch
+from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Count, Time, of_fields
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
@@ -71,33 +69,30 @@ def _types(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-_READERS: Readers = MappingProxyType({"url": read_url, "description": _description})
-_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"types": _types, "disabled": read_switch})
 _Url = Annotated[str, Meta(description="https; http is allowed to this machine alone.")]
 _Types = Annotated[list[AlertType], Meta(description="The alerts that are sent.")]
 
 
-class NewWebhook(Body, omit_defaults=True):
+class _WebhookBody(Body, omit_defaults=True):
+    readers: ClassVar[Readers] = {"url": read_url, "description": _description}
+    other_readers: ClassVar[OtherReaders] = {"types": _types, "disabled": read_switch}
+
+
+class NewWebhook(_WebhookBody):
     """A new webhook. Without `types` it receives all alerts."""
 
     url: _Url
     description: str = ""
     types: _Types | UnsetType = UNSET
 
-    readers: ClassVar[Readers] = _READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
 
-
-class WebhookChange(Body, omit_defaults=True):
+class WebhookChange(_WebhookBody):
     """Changes of a webhook: only the given fields."""
 
     url: _Url | UnsetType = UNSET
     description: str | UnsetType = UNSET
     types: _Types | UnsetType = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description="Nothing is sent while it is true.")] = UNSET
-
-    readers: ClassVar[Readers] = _READERS
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
 
 
 class LastDelivery(Struct):

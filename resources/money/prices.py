@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.times import format_time
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
-from resources.bodies import Body, InvalidBodyError, Readers, read_fields
+from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import Time, of_fields
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
@@ -95,16 +94,13 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
     ] = UNSET
     valid_from: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
 
-    readers: ClassVar[Readers] = MappingProxyType(
-        {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
-    )
-    other_readers: ClassVar[Mapping[str, Any]] = MappingProxyType(dict.fromkeys(_USD_FIELDS, read_usd))
+    readers: ClassVar[Readers] = {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
+    other_readers: ClassVar[OtherReaders] = dict.fromkeys(_USD_FIELDS, read_usd)
 
     @property
     def price(self) -> OwnPrice:
         """The same as it is kept."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
-        return OwnPrice(**{name: value for name, value in values.items() if value is not UNSET})
+        return OwnPrice(**self.changes)
 
 
 class PriceListBody(Struct, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from resources.accounts.tokens import (
     Token,
     TokenList,
     TokenText,
+    expiry,
 )
 from storage.accounts.users import SERVICE_PREFIX
 from storage.queries.accounts.tokens import TokenDetails
@@ -104,7 +105,7 @@ class TokenReplacementHandler(TokenChangeHandler):
         token, text = await self.bridge.identities.replace_token(
             token_id,
             overlap=body.overlap_time,
-            expires_at=None if body.lifetime is None else self.bridge.now() + body.lifetime,
+            expires_at=expiry(body, self.bridge.now()),
             of=None if self.is_owner else self.identity.user.id,
             author=self.author,
         )
@@ -137,7 +138,7 @@ class ServiceTokensHandler(ChangeHandler):
         """
         await self.identify_owner(ONLY_OWNERS)
         body = self.read_body(NewToken)
-        expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
+        expires_at = expiry(body, self.bridge.now())
         token, text = await self.bridge.identities.create_token(
             SERVICE_PREFIX + group, name=body.name or "", expires_at=expires_at, author=self.author
         )

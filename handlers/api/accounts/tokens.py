@@ -7,7 +7,7 @@ from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.visibility import ME
 from handlers.problems import Problem
-from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
+from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList, expiry
 from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
@@ -98,7 +98,7 @@ class TokensHandler(OwnHandler):
         owner = await self.to_change(username)
         self.check_creation()
         body = self.read_body(NewToken)
-        expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
+        expires_at = expiry(body, self.bridge.now())
         token, text = await self.bridge.identities.create_token(
             owner, name=body.name or "", expires_at=expires_at, author=self.author
         )
