@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from handlers.api.providers.configured import describe_refusal, key_state
 from handlers.bridge import Bridge
 from intercept.times import format_time
 from limits.protection.circuit_breaker import State
+from resources.fields import of_fields
 from resources.providers import DetailedKey, DetailedProvider, KeyCondition, KeyState, RefusedKey
+from resources.recorded.performance import worst_of
 from storage.providers.documents import StoredKey, StoredProvider
 from storage.providers.sealing import SealError
 from upstream.credentials.access import Credential, credential_hint
@@ -52,27 +56,21 @@ def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
         has_key = KeyState.KEY
     else:
         has_key = KeyState.NO_KEY if provider is None else key_state(provider)
-    return DetailedProvider(
-        spec.name,
-        type_,
-        Source.DATABASE,
-        _availability(spec.disabled, keys),
-        has_key,
-        spec.base_url or preset.url_in(spec.region),
-        Credential(spec.credential).value if spec.credential else preset.credential.value,
-        spec.region,
-        spec.project,
-        disabled=spec.disabled,
+    return of_fields(
+        DetailedProvider,
+        structs.asdict(stored) | structs.asdict(spec),
+        type=type_,
+        source=Source.DATABASE,
+        state=_availability(spec.disabled, keys),
+        key_state=has_key,
+        base_url=spec.base_url or preset.url_in(spec.region),
+        credential=Credential(spec.credential).value if spec.credential else preset.credential.value,
         fallback=list(spec.fallback),
-        weight=spec.weight,
-        proxy_url=spec.proxy_url,
         has_ca_certificates=bool(spec.ca_certificates),
         has_client_certificate="client_certificate" in stored.secrets,
         aws_access_key=access_key.hint if (access_key := stored.secrets.get("aws_access_key")) else "",
         keys=keys,
         circuit=_circuit(bridge, spec.name),
-        created_at=format_time(stored.created_at),
-        changed_at=format_time(stored.changed_at),
     )
 
 
@@ -80,8 +78,7 @@ def _circuit(bridge: Bridge, name: str) -> State | None:
     """The worst state of a provider's circuits; closed where it has none yet."""
     if bridge.breakers is None:
         return None
-    states = {state for key, state in bridge.breakers.states().items() if key.provider == name}
-    return next((state for state in (State.OPEN, State.HALF_OPEN) if state in states), State.CLOSED)
+    return worst_of(state for key, state in bridge.breakers.states().items() if key.provider == name)
 
 
 def _availability(disabled: bool, keys: list[DetailedKey]) -> Availability:
