@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from msgspec import Meta, Struct, structs
 
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from storage.examples.documents import Examples, ExampleState
 
 _COUNTED = 0.9
@@ -18,12 +18,12 @@ class ExampleData(Struct, kw_only=True):
 
     state: Annotated[
         ExampleState,
-        Meta(description="`none` if it does not exist; `filling` and `removing` while a server works on it."),
+        doc("`none` if it does not exist; `filling` and `removing` while a server works on it."),
     ]
-    calls: Annotated[Count, Meta(description="The number of its calls that are recorded.")]
+    calls: Annotated[Count, doc("The number of its calls that are recorded.")]
     progress: Annotated[float, Meta(ge=0, le=1, description="The progress of filling.")]
     requested_at: Time | None
-    requested_by: Annotated[str | None, Meta(description="The name of an owner; null is the command line.")]
+    requested_by: Annotated[str | None, doc("The name of an owner; null is the command line.")]
 
     @classmethod
     def of(cls, examples: Examples) -> Self:

@@ -55,6 +55,11 @@ def micro_dollars(usd: Decimal | int) -> int:
     return int((usd * 1_000_000).to_integral_value(ROUND_HALF_EVEN)) if isinstance(usd, Decimal) else usd * 1_000_000
 
 
+def doc(text: str) -> Meta:
+    """Describe a field."""
+    return Meta(description=text)
+
+
 class Initiator(Struct):
     """The user of a call. A removed user keeps both names."""
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from intercept.times import format_time
 from limits.limit import LimitState, Period
 from limits.request_limits import LimitSettings
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 
 MAX_ACTIVE_REQUESTS = 100
 """Requests of each process that are named, those that began first."""
@@ -39,13 +39,11 @@ LimitsState = Literal[
 ]
 
 
-NextFree = Annotated[Time | None, Meta(description="When the next one may start; null if that is unknown.")]
-Remaining = Annotated[Count | None, Meta(description="Requests that may still start now; null if the limit is off.")]
-Limit = Annotated[Count, Meta(description="As set; 0 is off.")]
-Username = Annotated[
-    str | None, Meta(description="Null if it is unknown, for example while the database is unavailable.")
-]
-Refused = Annotated[Count, Meta(description="Requests refused since the process started.")]
+NextFree = Annotated[Time | None, doc("When the next one may start; null if that is unknown.")]
+Remaining = Annotated[Count | None, doc("Requests that may still start now; null if the limit is off.")]
+Limit = Annotated[Count, doc("As set; 0 is off.")]
+Username = Annotated[str | None, doc("Null if it is unknown, for example while the database is unavailable.")]
+Refused = Annotated[Count, doc("Requests refused since the process started.")]
 
 
 class ConcurrencyUsage(Struct):
@@ -68,7 +66,7 @@ class ConcurrencyUsage(Struct):
 class UserUsage(Struct):
     """Requests of one user at a time."""
 
-    key: Annotated[str, Meta(description="The user's id.")]
+    key: Annotated[str, doc("The user's id.")]
     username: Username
     used: Count
     remaining: Remaining
@@ -94,7 +92,7 @@ class UserConcurrencyUsage(Struct):
 class KeyUsage(Struct):
     """What one key of the rate limit has used of its window."""
 
-    key: Annotated[str, Meta(description="A token, or a client's address or network.")]
+    key: Annotated[str, doc("A token, or a client's address or network.")]
     used: Count
     remaining: Count
     next_free_at: Time
@@ -122,7 +120,7 @@ class RateUsage(Struct):
 class UserWindowUsage(Struct):
     """What one user has used of their window, with all tokens."""
 
-    key: Annotated[str, Meta(description="The user's id.")]
+    key: Annotated[str, doc("The user's id.")]
     username: Username
     used: Count
     remaining: Count
@@ -169,7 +167,7 @@ class UserTokensUsage(Struct):
 class UserSpend(Struct):
     """What one user's calls have cost in the present period."""
 
-    key: Annotated[str, Meta(description="The user's id.")]
+    key: Annotated[str, doc("The user's id.")]
     username: Username
     used_usd: Annotated[float, Meta(ge=0)]
     remaining_usd: Annotated[float, Meta(ge=0)]
@@ -184,7 +182,7 @@ class UserBudgetUsage(Struct):
     limit: Annotated[float, Meta(ge=0, description="US dollars, as set; 0 is off.")]
     keys: Annotated[list[UserSpend], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
     period: Literal["day", "week", "month"]
-    timezone: Annotated[str, Meta(description="The time zone in which periods start.")]
+    timezone: Annotated[str, doc("The time zone in which periods start.")]
     refused: Refused
 
     @classmethod
@@ -236,21 +234,19 @@ LimitUsages: TypeAlias = tuple[
 class Limits(Struct):
     """How much of the limits is used."""
 
-    scope: Annotated[LimitsScope, Meta(description="The requests that are counted together.")]
+    scope: Annotated[LimitsScope, doc("The requests that are counted together.")]
     state: Annotated[
         LimitsState,
-        Meta(
-            description="With `process-local` and a reason all that follows is of this process alone, with `server-local` of this server."
+        doc(
+            "With `process-local` and a reason all that follows is of this process alone, with `server-local` of this server."
         ),
     ]
     at: Time
-    refused_since: Annotated[
-        Time, Meta(description="The time since which `refused` counts: the start of the oldest process.")
-    ]
+    refused_since: Annotated[Time, doc("The time since which `refused` counts: the start of the oldest process.")]
     limits: LimitUsages
-    holding: Annotated[Count, Meta(description="The number of requests that hold a slot.")]
+    holding: Annotated[Count, doc("The number of requests that hold a slot.")]
     holders: Annotated[
-        list[ActiveRequest], Meta(description=f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
+        list[ActiveRequest], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
     ]
 
 

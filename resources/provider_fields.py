@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from resources.bodies import OtherReaders, Readers, read_switch
+from resources.fields import doc
 from settings.kinds import AWS_ACCESS_KEY, BASE_URL, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey
 from upstream.connections.network import make_tls_of_texts
@@ -174,8 +175,8 @@ OTHER_READERS: Final[OtherReaders] = {
 
 Name = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$", description="In the path of its calls.")]
 BaseURL = Annotated[str, Meta(max_length=MAX_URL, description="Its address; empty for that of the type's vendor.")]
-Region = Annotated[str, Meta(description="Of its cloud.")]
-Project = Annotated[str, Meta(description="Of Google Cloud, the only one that clients may name.")]
+Region = Annotated[str, doc("Of its cloud.")]
+Project = Annotated[str, doc("Of Google Cloud, the only one that clients may name.")]
 Keys = Annotated[
     list[str | dict[str, str]],
     Meta(
@@ -209,9 +210,7 @@ ProxyURL = Annotated[
 Certificates = Annotated[
     str, Meta(max_length=MAX_PEM, description="Authorities to trust beside the system's, in PEM; empty for none.")
 ]
-ProxyCredentials = Annotated[
-    str, Meta(description="`USER:PASSWORD` for its proxy; empty takes them away. Never shown again.")
-]
+ProxyCredentials = Annotated[str, doc("`USER:PASSWORD` for its proxy; empty takes them away. Never shown again.")]
 ClientCertificate = Annotated[
     str,
     Meta(
@@ -221,9 +220,7 @@ ClientCertificate = Annotated[
 ]
 AccessKey = Annotated[
     str,
-    Meta(
-        description="The access key of AWS that signs: `ID:SECRET`, and perhaps `:TOKEN`; empty takes it away. Never shown again."
-    ),
+    doc("The access key of AWS that signs: `ID:SECRET`, and perhaps `:TOKEN`; empty takes it away. Never shown again."),
 ]
 HowSent = Annotated[
     str,

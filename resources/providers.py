@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from limits.protection.circuit_breaker import State as CircuitState
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Availability, Source
 
@@ -42,7 +42,7 @@ class ProviderKey(Struct):
     """A key of the bridge. `cooldowns` is for how many models another key comes first at the moment."""
 
     hint: str
-    setting: Annotated[str, Meta(description="The setting that it comes from; empty for a key in the database.")]
+    setting: Annotated[str, doc("The setting that it comes from; empty for a key in the database.")]
     cooldowns: int
     refused: RefusedKey | None
 
@@ -54,17 +54,17 @@ class ConfiguredProvider(Struct):
     type: ProviderType
     key_state: KeyState
     keys: list[ProviderKey]
-    source: Annotated[Source, Meta(description="The providers of the environment cannot be changed here.")]
+    source: Annotated[Source, doc("The providers of the environment cannot be changed here.")]
     state: Annotated[
         Availability,
-        Meta(description="Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted."),
+        doc("Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted."),
     ]
 
 
 class DetailedKey(ProviderKey):
     """A key, for owners and auditors. The key itself is never shown."""
 
-    id: Annotated[str | None, Meta(description="Its id, to keep it in a change. Null for a key of the environment.")]
+    id: Annotated[str | None, doc("Its id, to keep it in a change. Null for a key of the environment.")]
     state: KeyCondition
     added_at: Time | None
 
@@ -78,46 +78,40 @@ class DetailedProvider(Struct):
     state: Availability
     key_state: KeyState
     base_url: str
-    credential: Annotated[str, Meta(description="How its key is sent.")]
+    credential: Annotated[str, doc("How its key is sent.")]
     region: str
     project: str
     disabled: bool
-    fallback: Annotated[list[str], Meta(description="Providers that are tried in this order if it cannot answer.")]
-    weight: Annotated[Count, Meta(description="Its share of the load, among itself and its fallback.")]
+    fallback: Annotated[list[str], doc("Providers that are tried in this order if it cannot answer.")]
+    weight: Annotated[Count, doc("Its share of the load, among itself and its fallback.")]
     proxy_url: Annotated[
         str | None,
-        Meta(
-            description="Empty for the proxy of the server. Null, as the next three, for a provider of the environment."
-        ),
+        doc("Empty for the proxy of the server. Null, as the next three, for a provider of the environment."),
     ]
-    has_ca_certificates: Annotated[bool | None, Meta(description="Whether it has certificate authorities of its own.")]
-    has_client_certificate: Annotated[
-        bool | None, Meta(description="Whether the bridge presents a client certificate.")
-    ]
-    aws_access_key: Annotated[
-        str | None, Meta(description="The id of the access key of AWS that signs; empty without one.")
-    ]
+    has_ca_certificates: Annotated[bool | None, doc("Whether it has certificate authorities of its own.")]
+    has_client_certificate: Annotated[bool | None, doc("Whether the bridge presents a client certificate.")]
+    aws_access_key: Annotated[str | None, doc("The id of the access key of AWS that signs; empty without one.")]
     keys: list[DetailedKey]
     circuit: Annotated[
         CircuitState | None,
-        Meta(description="The worst of its circuits in this process; null without circuit breakers."),
+        doc("The worst of its circuits in this process; null without circuit breakers."),
     ]
-    created_at: Annotated[Time | None, Meta(description="Null for a provider of the environment.")]
+    created_at: Annotated[Time | None, doc("Null for a provider of the environment.")]
     changed_at: Time | None
 
 
 class KeyCheck(Struct):
     """What the provider said to a key, or to a request without one."""
 
-    hint: Annotated[str, Meta(description="The hint of the key; empty if none was sent.")]
+    hint: Annotated[str, doc("The hint of the key; empty if none was sent.")]
     ok: bool
-    status: Annotated[int | None, Meta(description="The status of the provider's response; null if there was none.")]
-    message: Annotated[str, Meta(description="In words.")]
-    models: Annotated[Count | None, Meta(description="The number of models that it lists; null if that is unknown.")]
+    status: Annotated[int | None, doc("The status of the provider's response; null if there was none.")]
+    message: Annotated[str, doc("In words.")]
+    models: Annotated[Count | None, doc("The number of models that it lists; null if that is unknown.")]
 
 
 class ProviderCheck(Struct):
     """The result of a check of a provider with each of its keys."""
 
-    ok: Annotated[bool, Meta(description="Whether every key works.")]
+    ok: Annotated[bool, doc("Whether every key works.")]
     results: list[KeyCheck]

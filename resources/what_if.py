@@ -17,7 +17,7 @@ from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.what_if.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
 from resources.accounts.policies import PARTS
 from resources.bodies import InvalidBodyError, read_fields
-from resources.fields import Count, Initiator, Time
+from resources.fields import Count, Initiator, Time, doc
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
 from resources.recorded.parts import IndexingOfWords
@@ -45,8 +45,6 @@ _KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget", "m
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
 
-WaitSeconds = Annotated[float | None, Meta(description="Null if no wait helps.")]
-
 
 class Proposal(NamedTuple):
     """What is proposed: calls that started in [start, end) and match a search, and a policy of everyone for them."""
@@ -66,17 +64,13 @@ class Proposal(NamedTuple):
 class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A time range, and what a policy of everyone has: at least one of `limits`, `models` and `byok`."""
 
-    from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
-        name="from"
-    )
+    from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
     limits: SharedLimits | UnsetType = UNSET
     models: Models | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
-    to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
-    q: Annotated[str, Meta(description="A search for the calls, as for interceptions, also by words.")] = ""
-    retry: Annotated[bool, Meta(description="Whether a refused call is tried again after the wait it was told.")] = (
-        False
-    )
+    to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
+    q: Annotated[str, doc("A search for the calls, as for interceptions, also by words.")] = ""
+    retry: Annotated[bool, doc("Whether a refused call is tried again after the wait it was told.")] = False
 
     @classmethod
     def read(cls, data: bytes, now: datetime) -> Proposal:
@@ -113,10 +107,10 @@ class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class ProposedLimit(Struct):
     """One of the proposed limits, or a rule."""
 
-    part: Annotated[Literal["each_member", "together"] | None, Meta(description="Null for a rule.")]
+    part: Annotated[Literal["each_member", "together"] | None, doc("Null for a rule.")]
     kind: Annotated[
         Literal["concurrency", "rate", "tokens", "budget", "models", "byok"],
-        Meta(description="`models` and `byok` are the rules of those names."),
+        doc("`models` and `byok` are the rules of those names."),
     ]
 
     @classmethod
@@ -130,14 +124,12 @@ class RefusedOfUser(Struct):
 
     limit: ProposedLimit
     user: Initiator
-    calls: Annotated[Count, Meta(description="All calls of the user.")]
-    refused: Annotated[Count, Meta(description="Those of them that this limit refused first; each once.")]
-    never_admitted: Annotated[Count, Meta(description="Those of these that were not admitted later either.")]
+    calls: Annotated[Count, doc("All calls of the user.")]
+    refused: Annotated[Count, doc("Those of them that this limit refused first; each once.")]
+    never_admitted: Annotated[Count, doc("Those of these that were not admitted later either.")]
     longest_wait_seconds: Annotated[
         float | None,
-        Meta(
-            description="The longest wait: that was told, or with `retry` until a call was admitted. Null where none was.",
-        ),
+        doc("The longest wait: that was told, or with `retry` until a call was admitted. Null where none was."),
     ]
 
 
@@ -148,13 +140,13 @@ class RefusedOnce(Struct):
     started_at: Time
     user: Initiator
     limit: ProposedLimit
-    maximum: Annotated[float | None, Meta(description="Of the limit: requests, tokens or US dollars. Null for a rule.")]
-    used: Annotated[float | None, Meta(description="How much of it was used then. Null for a rule.")]
-    wait_seconds: WaitSeconds
+    maximum: Annotated[float | None, doc("Of the limit: requests, tokens or US dollars. Null for a rule.")]
+    used: Annotated[float | None, doc("How much of it was used then. Null for a rule.")]
+    wait_seconds: Annotated[float | None, doc("Null if no wait helps.")]
     rule: Annotated[
-        str | UnsetType, Meta(description="The rule in words, such as `everyone allows claude-*`. Absent for a limit.")
+        str | UnsetType, doc("The rule in words, such as `everyone allows claude-*`. Absent for a limit.")
     ] = UNSET
-    model: Annotated[str | UnsetType, Meta(description="The requested model. Absent for a limit.")] = UNSET
+    model: Annotated[str | UnsetType, doc("The requested model. Absent for a limit.")] = UNSET
 
     @classmethod
     def of(cls, one: RefusedCall, users: Mapping[UUID, User]) -> Self:
@@ -179,11 +171,11 @@ class WhatIf(Struct, kw_only=True):
     from_: Time = field(name="from")
     to: Time
     calls: Count
-    refused: Annotated[Count, Meta(description="Each call once, whatever refused it and how often.")]
-    by: Annotated[list[RefusedOfUser], Meta(description=f"Those that refused most first, at most {MAX_ROWS}.")]
-    first_refused: Annotated[list[RefusedOnce], Meta(description=f"At most {MAX_NAMED}.")]
+    refused: Annotated[Count, doc("Each call once, whatever refused it and how often.")]
+    by: Annotated[list[RefusedOfUser], doc(f"Those that refused most first, at most {MAX_ROWS}.")]
+    first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
     uncounted: Annotated[
-        Count | UnsetType, Meta(description="With words in `q`: ended calls that cannot be searched for them yet.")
+        Count | UnsetType, doc("With words in `q`: ended calls that cannot be searched for them yet.")
     ] = UNSET
     indexing: IndexingOfWords = UNSET
 

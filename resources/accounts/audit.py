@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from intercept.times import format_time
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.users import Role
 
@@ -18,16 +18,16 @@ from storage.accounts.users import Role
 class Actor(Struct):
     """Who did it."""
 
-    id: Annotated[UUID | None, Meta(description="Null for the command line, and if the user is unknown.")]
+    id: Annotated[UUID | None, doc("Null for the command line, and if the user is unknown.")]
     username: Annotated[
         str,
-        Meta(
-            description="As it was then. If the id is null: `command line`, `single sign-on` or `unknown caller`, which no user can have."
+        doc(
+            "As it was then. If the id is null: `command line`, `single sign-on` or `unknown caller`, which no user can have."
         ),
     ]
     token_id: Annotated[
         str | UnsetType,
-        Meta(description="The public part of the token. Absent for the command line and for an unknown token."),
+        doc("The public part of the token. Absent for the command line and for an unknown token."),
     ] = UNSET
 
 
@@ -43,52 +43,44 @@ class Detail(Struct):
 
     session_id: Annotated[
         str | UnsetType,
-        Meta(description="The session that was ended; of `calls.read` the session of calls that was read."),
+        doc("The session that was ended; of `calls.read` the session of calls that was read."),
     ] = UNSET
     token_id: str | UnsetType = UNSET
-    replaced_by: Annotated[str | UnsetType, Meta(description="The new token that replaces it.")] = UNSET
+    replaced_by: Annotated[str | UnsetType, doc("The new token that replaces it.")] = UNSET
     group_id: UUID | UnsetType = UNSET
-    group: Annotated[str | UnsetType, Meta(description="The name of the group.")] = UNSET
+    group: Annotated[str | UnsetType, doc("The name of the group.")] = UNSET
     group_before: str | UnsetType = UNSET
-    members: Annotated[Count | UnsetType, Meta(description="The number of members that a removed group had.")] = UNSET
-    provider: Annotated[str | UnsetType, Meta(description="The provider that was added, changed or removed.")] = UNSET
-    changes: Annotated[list[str] | UnsetType, Meta(description="The names of its fields that were changed.")] = UNSET
+    members: Annotated[Count | UnsetType, doc("The number of members that a removed group had.")] = UNSET
+    provider: Annotated[str | UnsetType, doc("The provider that was added, changed or removed.")] = UNSET
+    changes: Annotated[list[str] | UnsetType, doc("The names of its fields that were changed.")] = UNSET
     role: Role | UnsetType = UNSET
     role_before: Role | UnsetType = UNSET
     name: Annotated[
-        str | UnsetType, Meta(description="Of the user, of the token or of the view; the display name of the group.")
+        str | UnsetType, doc("Of the user, of the token or of the view; the display name of the group.")
     ] = UNSET
     name_before: str | UnsetType = UNSET
-    issuer: Annotated[str | UnsetType, Meta(description="The identity provider of a user who signs in there.")] = UNSET
+    issuer: Annotated[str | UnsetType, doc("The identity provider of a user who signs in there.")] = UNSET
     cost_centre: str | UnsetType = UNSET
     cost_centre_before: str | UnsetType = UNSET
-    expires_at: Annotated[Time | UnsetType | None, Meta(description="When the token expires; null is never.")] = UNSET
-    revoked_tokens: Annotated[Count | UnsetType, Meta(description="The number of tokens that a removed user had.")] = (
-        UNSET
-    )
-    policy: Annotated[str | UnsetType, Meta(description="The policy, as in `group research`.")] = UNSET
-    policy_before: Annotated[str | UnsetType, Meta(description="Before the change, as JSON.")] = UNSET
-    policy_after: Annotated[str | UnsetType, Meta(description="After the change, as JSON.")] = UNSET
-    way: Annotated[Way | UnsetType, Meta(description="How the calls were read.")] = UNSET
-    interception_id: Annotated[
-        str | UnsetType, Meta(description="The call that was read, unless there were too many.")
-    ] = UNSET
-    prices_removed: Annotated[
-        list[str] | UnsetType, Meta(description="The own prices that were removed, each in a line.")
-    ] = UNSET
-    prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that were added.")] = UNSET
-    view_id: Annotated[UUID | UnsetType, Meta(description="The saved view; `name` is its name.")] = UNSET
-    webhook_id: Annotated[UUID | UnsetType, Meta(description="The webhook.")] = UNSET
-    recost_id: Annotated[UUID | UnsetType, Meta(description="The job that prices calls again.")] = UNSET
-    start: Annotated[Time | UnsetType, Meta(description="Of calls that started at this time or later,")] = UNSET
-    end: Annotated[Time | UnsetType, Meta(description="and before this time.")] = UNSET
-    reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
-    message: Annotated[str | UnsetType, Meta(description="The message to the refused request.")] = UNSET
-    plane: Annotated[
-        Plane | UnsetType, Meta(description="The part of the API: the control plane or the data plane.")
-    ] = UNSET
-    count: Annotated[Count | UnsetType, Meta(description="How often it happened within an hour, from `at` on.")] = UNSET
-    last_at: Annotated[Time | UnsetType, Meta(description="The time of the last one.")] = UNSET
+    expires_at: Annotated[Time | UnsetType | None, doc("When the token expires; null is never.")] = UNSET
+    revoked_tokens: Annotated[Count | UnsetType, doc("The number of tokens that a removed user had.")] = UNSET
+    policy: Annotated[str | UnsetType, doc("The policy, as in `group research`.")] = UNSET
+    policy_before: Annotated[str | UnsetType, doc("Before the change, as JSON.")] = UNSET
+    policy_after: Annotated[str | UnsetType, doc("After the change, as JSON.")] = UNSET
+    way: Annotated[Way | UnsetType, doc("How the calls were read.")] = UNSET
+    interception_id: Annotated[str | UnsetType, doc("The call that was read, unless there were too many.")] = UNSET
+    prices_removed: Annotated[list[str] | UnsetType, doc("The own prices that were removed, each in a line.")] = UNSET
+    prices_added: Annotated[list[str] | UnsetType, doc("Those that were added.")] = UNSET
+    view_id: Annotated[UUID | UnsetType, doc("The saved view; `name` is its name.")] = UNSET
+    webhook_id: Annotated[UUID | UnsetType, doc("The webhook.")] = UNSET
+    recost_id: Annotated[UUID | UnsetType, doc("The job that prices calls again.")] = UNSET
+    start: Annotated[Time | UnsetType, doc("Of calls that started at this time or later,")] = UNSET
+    end: Annotated[Time | UnsetType, doc("and before this time.")] = UNSET
+    reason: Annotated[Reason | UnsetType, doc("Why authentication failed.")] = UNSET
+    message: Annotated[str | UnsetType, doc("The message to the refused request.")] = UNSET
+    plane: Annotated[Plane | UnsetType, doc("The part of the API: the control plane or the data plane.")] = UNSET
+    count: Annotated[Count | UnsetType, doc("How often it happened within an hour, from `at` on.")] = UNSET
+    last_at: Annotated[Time | UnsetType, doc("The time of the last one.")] = UNSET
 
 
 class Entry(Struct):
@@ -98,12 +90,12 @@ class Entry(Struct):
     at: Time
     actor: Actor
     action: Action
-    subject: Annotated[Subject | None, Meta(description="Null if nothing was changed, and for a group or provider.")]
+    subject: Annotated[Subject | None, doc("Null if nothing was changed, and for a group or provider.")]
     detail: Detail
     client_ip: Annotated[
         str | None,
-        Meta(
-            description="The client's address, of who was refused by IPv6 its /64 network. Null for the command line, "
+        doc(
+            "The client's address, of who was refused by IPv6 its /64 network. Null for the command line, "
             "and where too many others were refused to name each."
         ),
     ]

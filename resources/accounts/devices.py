@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from resources.bodies import Body, Readers
-from resources.fields import Time, of_fields
+from resources.fields import Time, doc, of_fields
 from storage.accounts.sign_in import device_states
 from storage.accounts.users import MAX_NAME
 
@@ -19,10 +19,10 @@ ANSWERS = ("allow", "deny")
 class DeviceCode(Struct):
     """What a program is given (RFC 8628 section 3.2)."""
 
-    device_code: Annotated[str, Meta(description="The program requests its token with it, and keeps it secret.")]
-    user_code: Annotated[str, Meta(description="The code that the user enters.")]
-    verification_uri: Annotated[str, Meta(description="Where.")]
-    verification_uri_complete: Annotated[str, Meta(description="The same with the code in it.")]
+    device_code: Annotated[str, doc("The program requests its token with it, and keeps it secret.")]
+    user_code: Annotated[str, doc("The code that the user enters.")]
+    verification_uri: Annotated[str, doc("Where.")]
+    verification_uri_complete: Annotated[str, doc("The same with the code in it.")]
     expires_in: Annotated[int, Meta(ge=1, description="The seconds for which both codes are valid.")]
     interval: Annotated[int, Meta(ge=1, description="The seconds that the program waits between two requests.")]
 
@@ -54,7 +54,7 @@ class Device(Struct):
     """A program that wants a token."""
 
     name: Annotated[str, Meta(max_length=MAX_NAME, description="The name that the program gave. It is not verified.")]
-    client_ip: Annotated[str, Meta(description="The address of the program.")]
+    client_ip: Annotated[str, doc("The address of the program.")]
     created_at: Time
     expires_at: Time
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from intercept.times import format_time
 from resources.accounts.users import User
 from resources.bodies import Body, Readers
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from storage.accounts import users
 from storage.accounts.users import MAX_NAME, MAX_USERNAME, checked_group_name, checked_name
 
@@ -23,7 +23,7 @@ class Group(Struct):
     name: str
     display_name: str
     created_at: Time
-    members: Annotated[Count, Meta(description="The number of its members.")]
+    members: Annotated[Count, doc("The number of its members.")]
 
     @classmethod
     def of(cls, group: users.Group, members: int) -> Self:
@@ -34,14 +34,14 @@ class Group(Struct):
 class GroupList(Struct):
     """A page of groups, by name."""
 
-    count: Annotated[Count, Meta(description="The number of groups on all pages.")]
+    count: Annotated[Count, doc("The number of groups on all pages.")]
     results: list[Group]
 
 
 class MemberList(Struct):
     """A page of the users in a group, by username."""
 
-    count: Annotated[Count, Meta(description="The number of members on all pages.")]
+    count: Annotated[Count, doc("The number of members on all pages.")]
     results: list[User]
 
 

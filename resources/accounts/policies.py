@@ -16,7 +16,7 @@ from limits.policies.compiled import Applied
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
 from limits.policies.sources import Level, Source
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from resources.limits import MICRO_DOLLARS, PERIODS
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -29,19 +29,19 @@ _LEVELS: Final[Mapping[Level, Literal["everyone", "group", "user", "token"]]] = 
 }
 PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
 
-Name = Annotated[str, Meta(description="Of the group or user, the id of the token; empty for everyone.")]
+Name = Annotated[str, doc("Of the group or user, the id of the token; empty for everyone.")]
 
 
 class ListedPolicy(Struct):
     """A policy in the list of all."""
 
-    path: Annotated[str, Meta(description="Its path below `/policies/`, with the id.")]
+    path: Annotated[str, doc("Its path below `/policies/`, with the id.")]
     level: Level
     name: Name
     changed_at: Time | None
     unreadable: Annotated[
         str | UnsetType,
-        Meta(description="Why this version of the bridge cannot read it, so that it has no effect. Absent if it can."),
+        doc("Why this version of the bridge cannot read it, so that it has no effect. Absent if it can."),
     ] = UNSET
 
     @classmethod
@@ -55,16 +55,14 @@ class ListedPolicy(Struct):
 class PolicyList(Struct):
     """A page of policies."""
 
-    count: Annotated[Count, Meta(description="The number of policies on all pages.")]
+    count: Annotated[Count, doc("The number of policies on all pages.")]
     results: list[ListedPolicy]
 
 
 class PolicySource(Struct):
     """Whose rule it is."""
 
-    level: Annotated[
-        Literal["settings", "everyone", "group", "user", "token"], Meta(description="`settings` of the server.")
-    ]
+    level: Annotated[Literal["settings", "everyone", "group", "user", "token"], doc("`settings` of the server.")]
     name: Name
 
     @classmethod
@@ -79,9 +77,7 @@ class ModelRule(Struct):
     source: PolicySource
     allow: list[Pattern] | None
     deny: list[Pattern] | None
-    unpriced: Annotated[
-        Literal["allow", "deny"] | None, Meta(description="Whether models without a known price may be used.")
-    ]
+    unpriced: Annotated[Literal["allow", "deny"] | None, doc("Whether models without a known price may be used.")]
 
 
 class ModelDecision(Struct):
@@ -89,7 +85,7 @@ class ModelDecision(Struct):
 
     provider: str
     allowed: bool
-    rule: Annotated[str | None, Meta(description="The rule that refuses it, as in `group research allows claude-*`.")]
+    rule: Annotated[str | None, doc("The rule that refuses it, as in `group research allows claude-*`.")]
 
 
 class MaxTokensRule(Struct):
@@ -102,21 +98,19 @@ class MaxTokensRule(Struct):
 class RecordingRule(Struct):
     """The texts that are recorded, by all policies together: the strictest of each kind."""
 
-    sources: Annotated[list[PolicySource], Meta(description="The policies that say something about it.")]
+    sources: Annotated[list[PolicySource], doc("The policies that say something about it.")]
     prompts: Keep
     tool_inputs: Keep
     thoughts: Keep
-    responses: Annotated[Keep, Meta(description="Of the text of responses; `none` where no policy says it.")]
-    errors: Annotated[
-        Keep, Meta(description="Of messages of errors: as of responses, and `full` where no policy says it.")
-    ]
-    patterns: Annotated[list[str], Meta(description="What is redacted in addition to what the bridge always finds.")]
+    responses: Annotated[Keep, doc("Of the text of responses; `none` where no policy says it.")]
+    errors: Annotated[Keep, doc("Of messages of errors: as of responses, and `full` where no policy says it.")]
+    patterns: Annotated[list[str], doc("What is redacted in addition to what the bridge always finds.")]
     retention: Annotated[
-        Count | None, Meta(description="Days after which texts are removed; null if they stay as long as their call.")
+        Count | None, doc("Days after which texts are removed; null if they stay as long as their call.")
     ]
     responses_retention: Annotated[
         Count | None,
-        Meta(description="The same of the text of responses; null if it stays as long as the other texts."),
+        doc("The same of the text of responses; null if it stays as long as the other texts."),
     ]
 
     @classmethod
@@ -144,26 +138,24 @@ class LimitRule(Struct):
     source: PolicySource
     part: Annotated[
         Literal["each_member", "together"] | None,
-        Meta(description="Whether it counts each member or all together; null in a policy of a user or token."),
+        doc("Whether it counts each member or all together; null in a policy of a user or token."),
     ]
     kind: Kind
-    of: Annotated[Of, Meta(description="The requests that count together.")]
+    of: Annotated[Of, doc("The requests that count together.")]
     maximum: Annotated[float, Meta(ge=0, description="Requests or tokens; for a budget, US dollars.")]
     used: Annotated[float, Meta(ge=0)]
     reserved: Annotated[float, Meta(ge=0, description="Held back for requests in progress.")]
     remaining: Annotated[float, Meta(ge=0)]
-    window_seconds: Annotated[float | None, Meta(description="The window of a rate or token limit.")]
-    period: Annotated[Literal["day", "week", "month"] | None, Meta(description="Of a budget.")]
+    window_seconds: Annotated[float | None, doc("The window of a rate or token limit.")]
+    period: Annotated[Literal["day", "week", "month"] | None, doc("Of a budget.")]
     resets_at: Annotated[
         Time | None,
-        Meta(
-            description="When nothing is used any more, if no more requests come; for a budget, when its period ends."
-        ),
+        doc("When nothing is used any more, if no more requests come; for a budget, when its period ends."),
     ]
-    next_free_at: Annotated[Time | None, Meta(description="When the next request may start; null if that is unknown.")]
-    shadow: Annotated[bool, Meta(description="Whether it only counts, and refuses nothing.")]
-    holds: Annotated[bool, Meta(description="False if another budget replaces it.")]
-    replaced_by: Annotated[PolicySource | None, Meta(description="The policy with the budget that replaces it.")]
+    next_free_at: Annotated[Time | None, doc("When the next request may start; null if that is unknown.")]
+    shadow: Annotated[bool, doc("Whether it only counts, and refuses nothing.")]
+    holds: Annotated[bool, doc("False if another budget replaces it.")]
+    replaced_by: Annotated[PolicySource | None, doc("The policy with the budget that replaces it.")]
 
     @classmethod
     def of_limit(cls, limit: Limit, state: LimitState | None, now: datetime, applied: Applied | None = None) -> Self:
@@ -202,19 +194,19 @@ class Explanation(Struct):
 
     user: PolicyUser
     at: Time
-    policies: Annotated[list[PolicySource], Meta(description="The policies that apply, the widest first.")]
-    model: Annotated[str | None, Meta(description="The model in the request.")]
+    policies: Annotated[list[PolicySource], doc("The policies that apply, the widest first.")]
+    model: Annotated[str | None, doc("The model in the request.")]
     decisions: Annotated[
-        list[ModelDecision], Meta(description="Whether that model may be used, by provider; empty without a model.")
+        list[ModelDecision], doc("Whether that model may be used, by provider; empty without a model.")
     ]
     models: list[ModelRule]
     max_tokens: MaxTokensRule | None
     own_key_denied_by: Annotated[
-        PolicySource | None, Meta(description="The policy that forbids own keys of users; null if none does.")
+        PolicySource | None, doc("The policy that forbids own keys of users; null if none does.")
     ]
     recording: Annotated[
         RecordingRule | None,
-        Meta(description="What is kept of texts in records; null if that is everything but the text of responses."),
+        doc("What is kept of texts in records; null if that is everything but the text of responses."),
     ]
     limits: list[LimitRule]
 

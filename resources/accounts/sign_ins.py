@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from storage.accounts.sign_in import sessions as sign_in_sessions
 from storage.accounts.sign_in.sessions import MAX_USER_AGENT, Method
 
@@ -14,22 +14,22 @@ from storage.accounts.sign_in.sessions import MAX_USER_AGENT, Method
 class SignIn(Struct):
     """What a browser signs in with: either of the two."""
 
-    token: Annotated[str | UnsetType, Meta(description="A token of the bridge.")] = UNSET
-    code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
+    token: Annotated[str | UnsetType, doc("A token of the bridge.")] = UNSET
+    code: Annotated[str | UnsetType, doc("A code of a link that signs in once.")] = UNSET
 
 
 class OpenIDSignIn(Struct):
     """Signing in at an OpenID provider."""
 
-    name: Annotated[str, Meta(description="The operator's name for the provider.")]
-    path: Annotated[str, Meta(description="The address at which a browser signs in, on this server.")]
+    name: Annotated[str, doc("The operator's name for the provider.")]
+    path: Annotated[str, doc("The address at which a browser signs in, on this server.")]
 
 
 class SignInWays(Struct):
     """How somebody may sign in to the dashboard here."""
 
-    token: Annotated[bool, Meta(description="With a token.")]
-    openid: Annotated[OpenIDSignIn | None, Meta(description="Sign-in at an OpenID provider; null without one.")]
+    token: Annotated[bool, doc("With a token.")]
+    openid: Annotated[OpenIDSignIn | None, doc("Sign-in at an OpenID provider; null without one.")]
 
 
 class SignInSession(Struct):
@@ -38,18 +38,18 @@ class SignInSession(Struct):
     id: str
     token_id: Annotated[
         str | None,
-        Meta(
-            description="The token that it signed in with, whose rights the session has. Null without one: the session has "
+        doc(
+            "The token that it signed in with, whose rights the session has. Null without one: the session has "
             "the rights of the user."
         ),
     ]
-    method: Annotated[Method, Meta(description="How the user signed in.")]
+    method: Annotated[Method, doc("How the user signed in.")]
     created_at: Time
-    last_used_at: Annotated[Time, Meta(description="Approximate: not every use is recorded.")]
-    expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]
-    client_ip: Annotated[str, Meta(description="The address from which the user signed in.")]
+    last_used_at: Annotated[Time, doc("Approximate: not every use is recorded.")]
+    expires_at: Annotated[Time, doc("When the session ends without further use.")]
+    client_ip: Annotated[str, doc("The address from which the user signed in.")]
     user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="The `User-Agent` of the browser.")]
-    current: Annotated[bool, Meta(description="Whether it is the session of this request.")]
+    current: Annotated[bool, doc("Whether it is the session of this request.")]
 
     @classmethod
     def of(cls, session: sign_in_sessions.SignInSession, current_id: str | None) -> Self:
@@ -60,5 +60,5 @@ class SignInSession(Struct):
 class SignInSessionList(Struct):
     """A page of sessions, the one that was used last first."""
 
-    count: Annotated[Count, Meta(description="The number of sessions that have not ended.")]
+    count: Annotated[Count, doc("The number of sessions that have not ended.")]
     results: list[SignInSession]

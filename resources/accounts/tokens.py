@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Initiator, Time, of_fields
+from resources.fields import Count, Initiator, Time, doc, of_fields
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts import users
 from storage.accounts.users import MAX_NAME, TokenUse, checked_name
@@ -24,14 +24,14 @@ DEFAULT_OVERLAP = timedelta(hours=24)
 class Token(Struct):
     """A token without its secret."""
 
-    id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
+    id: Annotated[str, doc("The part of the token before the hyphen.")]
     name: str
     created_at: Time
-    expires_at: Annotated[Time | None, Meta(description="Null is never.")]
-    revoked_at: Annotated[Time | None, Meta(description="Null if it is not revoked.")]
-    last_used_at: Annotated[Time | None, Meta(description="Accurate to about 20 seconds; null if no use is known.")]
-    last_client: Annotated[str | None, Meta(description="The client that used it last; `Dashboard` for a session.")]
-    last_client_ip: Annotated[str | None, Meta(description="The address of that client.")]
+    expires_at: Annotated[Time | None, doc("Null is never.")]
+    revoked_at: Annotated[Time | None, doc("Null if it is not revoked.")]
+    last_used_at: Annotated[Time | None, doc("Accurate to about 20 seconds; null if no use is known.")]
+    last_client: Annotated[str | None, doc("The client that used it last; `Dashboard` for a session.")]
+    last_client_ip: Annotated[str | None, doc("The address of that client.")]
 
     @classmethod
     def of(cls, token: users.Token, use: TokenUse | None = None, /, **further: Any) -> Self:
@@ -47,13 +47,13 @@ class Token(Struct):
 class CreatedToken(Token):
     """A token that has just been created."""
 
-    token: Annotated[str, Meta(description="The token itself. It appears only here: the database has only its hash.")]
+    token: Annotated[str, doc("The token itself. It appears only here: the database has only its hash.")]
 
 
 class FoundToken(Token):
     """A token, and whose it is."""
 
-    user: Annotated[Initiator, Meta(description="For a service token: `groups/`, the name of its group, and its id.")]
+    user: Annotated[Initiator, doc("For a service token: `groups/`, the name of its group, and its id.")]
 
     @classmethod
     def found(cls, token: users.Token, use: TokenUse | None, user: users.User) -> Self:
@@ -64,14 +64,14 @@ class FoundToken(Token):
 class FoundTokenList(Struct):
     """A page of tokens of all users, newest first."""
 
-    count: Annotated[Count, Meta(description="The number of matching tokens on all pages.")]
+    count: Annotated[Count, doc("The number of matching tokens on all pages.")]
     results: list[FoundToken]
 
 
 class TokenList(Struct):
     """A page of tokens, newest first."""
 
-    count: Annotated[Count, Meta(description="The number of tokens, with expired and revoked ones.")]
+    count: Annotated[Count, doc("The number of tokens, with expired and revoked ones.")]
     results: list[Token]
 
 
@@ -107,7 +107,7 @@ def _overlap(text: str) -> str:
 class TokenText(Body):
     """A token to look up."""
 
-    token: Annotated[str, Meta(description="The whole token.")]
+    token: Annotated[str, doc("The whole token.")]
 
     readers: ClassVar[Readers] = {"token": str.strip}
 
@@ -118,7 +118,7 @@ class Replacement(Body):
     overlap: (
         Annotated[
             str,
-            Meta(description=f"How long the old one works on: {DURATION.allowed}, {MAX_OVERLAP.days} days at most."),
+            doc(f"How long the old one works on: {DURATION.allowed}, {MAX_OVERLAP.days} days at most."),
         ]
         | UnsetType
     ) = UNSET

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 from intercept.refusals import Rule
 from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.tokens import Token
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from resources.limits import LimitsScope, LimitsState
 from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
@@ -26,7 +26,7 @@ MAX_REFUSALS: Final = 5
 class TokenUsage(Token):
     """An active token, and the usage of its own limits."""
 
-    limits: Annotated[list[LimitRule], Meta(description="The limits of this token, from the settings and its policy.")]
+    limits: Annotated[list[LimitRule], doc("The limits of this token, from the settings and its policy.")]
 
     @classmethod
     def used(cls, token: users.Token, use: TokenUse | None, limits: list[LimitRule]) -> Self:
@@ -44,9 +44,9 @@ class RuleCount(Struct):
 class UserRefusals(Struct):
     """Which calls of a user the bridge refused."""
 
-    since: Annotated[Time, Meta(description="The same as `from`.")]
-    count: Annotated[Count, Meta(description="The number of refused calls in the time range.")]
-    rules: Annotated[list[RuleCount], Meta(description="By rule, the most frequent first.")]
+    since: Annotated[Time, doc("The same as `from`.")]
+    count: Annotated[Count, doc("The number of refused calls in the time range.")]
+    rules: Annotated[list[RuleCount], doc("By rule, the most frequent first.")]
     latest: Annotated[
         list[Refusal],
         Meta(
@@ -61,9 +61,9 @@ class UserUsage(Struct):
 
     user: PolicyUser
     at: Time
-    from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, exclusive.")]
-    total: Annotated[GroupTotals, Meta(description="The totals of their calls in the time range.")]
+    from_: Annotated[Time, doc("The start of the time range.")] = field(name="from")
+    to: Annotated[Time, doc("Its end, exclusive.")]
+    total: Annotated[GroupTotals, doc("The totals of their calls in the time range.")]
     scope: LimitsScope
     state: LimitsState
     spend_usd: Annotated[
@@ -71,14 +71,12 @@ class UserUsage(Struct):
     ]
     limits: Annotated[
         list[LimitRule],
-        Meta(
-            description="Of the settings and of the policies of everyone, their groups and the user, whatever the token."
-        ),
+        doc("Of the settings and of the policies of everyone, their groups and the user, whatever the token."),
     ]
     tokens: Annotated[
         list[TokenUsage] | None,
-        Meta(
-            description=f"At most {MAX_TOKENS} active ones, those that were used last first; null to a reader who asks for somebody else.",
+        doc(
+            f"At most {MAX_TOKENS} active ones, those that were used last first; null to a reader who asks for somebody else."
         ),
     ]
     refusals: UserRefusals

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Time
+from resources.fields import Count, Time, doc
 from storage.accounts import users
 from storage.accounts.users import MAX_NAME, MAX_USERNAME, Person, Role, checked_name, checked_username
 
@@ -23,12 +23,10 @@ class User(Struct):
     name: str
     role: Annotated[
         Role,
-        Meta(
-            description="An owner and an auditor see every call, a reader every call without its texts, a member their own."
-        ),
+        doc("An owner and an auditor see every call, a reader every call without its texts, a member their own."),
     ]
     created_at: Time
-    cost_centre: Annotated[str, Meta(description="Who pays, as the owners entered it; empty without an entry.")]
+    cost_centre: Annotated[str, doc("Who pays, as the owners entered it; empty without an entry.")]
 
     @classmethod
     def of(cls, user: users.User, *further: Any) -> Self:
@@ -40,15 +38,13 @@ class User(Struct):
 class TokenRules(Struct):
     """The tokens that the caller may create."""
 
-    may_create: Annotated[bool, Meta(description="Whether the user may create tokens, see `token-creation`.")]
+    may_create: Annotated[bool, doc("Whether the user may create tokens, see `token-creation`.")]
     limit: Annotated[
-        Count | None, Meta(description="The maximum number of active tokens, see `tokens-per-user`. Null is unlimited.")
+        Count | None, doc("The maximum number of active tokens, see `tokens-per-user`. Null is unlimited.")
     ]
     expire_by: Annotated[
         Time | None,
-        Meta(
-            description="When the token of this request expires; a token created with it expires no later. Null is never."
-        ),
+        doc("When the token of this request expires; a token created with it expires no later. Null is never."),
     ]
 
 
@@ -68,15 +64,13 @@ class UserGroup(Struct):
 class ListedUser(User):
     """A user with groups, tokens and spend."""
 
-    groups: Annotated[list[UserGroup], Meta(description="By name. `everyone`, which has all users, is not among them.")]
-    active_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
-    living_tokens: Annotated[
-        Count, Meta(description="The former name of `active_tokens`. The next version removes it.")
-    ]
+    groups: Annotated[list[UserGroup], doc("By name. `everyone`, which has all users, is not among them.")]
+    active_tokens: Annotated[Count, doc("Tokens that are neither expired nor revoked.")]
+    living_tokens: Annotated[Count, doc("The former name of `active_tokens`. The next version removes it.")]
 
     last_seen_at: Annotated[
         Time | None,
-        Meta(description="The last use of one of their tokens, accurate to about 20 seconds; null is never."),
+        doc("The last use of one of their tokens, accurate to about 20 seconds; null is never."),
     ]
     spend_usd: Annotated[
         float,
@@ -97,7 +91,7 @@ class ListedUser(User):
 class UserList(Struct):
     """A page of users, by username."""
 
-    count: Annotated[Count, Meta(description="The number of users on all pages.")]
+    count: Annotated[Count, doc("The number of users on all pages.")]
     results: list[ListedUser]
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, read_switch
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
@@ -58,16 +58,16 @@ def _without_secret(text: str) -> str:
 _Name = Annotated[
     str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
 ]
-_Page = Annotated[Page, Meta(description="The view of the dashboard that it opens: the first word of its address.")]
+_Page = Annotated[Page, doc("The view of the dashboard that it opens: the first word of its address.")]
 _Query = Annotated[
     dict[str, str],
-    Meta(
-        description="The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
+    doc(
+        "The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
         "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage`, `users`, `groups` "
         "and `providers` `of` is the user, the group or the provider."
     ),
 ]
-_Shared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]
+_Shared = Annotated[bool, doc("Whether all users see it. Each sees only the calls that they may see.")]
 
 
 class _ViewBody(Body, omit_defaults=True):
@@ -123,5 +123,5 @@ class SavedView(Struct, kw_only=True):
 class SavedViewList(Struct):
     """A page of views, by name."""
 
-    count: Annotated[Count, Meta(description="The number of views that the caller may see, on all pages.")]
+    count: Annotated[Count, doc("The number of views that the caller may see, on all pages.")]
     results: list[SavedView]

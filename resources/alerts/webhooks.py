@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from resources.bodies import Body, OtherReaders, Readers, read_switch
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 
@@ -69,8 +69,8 @@ def _types(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-_Url = Annotated[str, Meta(description="https; http is allowed to this machine alone.")]
-_Types = Annotated[list[AlertType], Meta(description="The alerts that are sent.")]
+_Url = Annotated[str, doc("https; http is allowed to this machine alone.")]
+_Types = Annotated[list[AlertType], doc("The alerts that are sent.")]
 
 
 class _WebhookBody(Body, omit_defaults=True):
@@ -92,7 +92,7 @@ class WebhookChange(_WebhookBody):
     url: _Url | UnsetType = UNSET
     description: str | UnsetType = UNSET
     types: _Types | UnsetType = UNSET
-    disabled: Annotated[bool | UnsetType, Meta(description="Nothing is sent while it is true.")] = UNSET
+    disabled: Annotated[bool | UnsetType, doc("Nothing is sent while it is true.")] = UNSET
 
 
 class LastDelivery(Struct):
@@ -100,9 +100,9 @@ class LastDelivery(Struct):
 
     at: Time
     type: str
-    status: Annotated[int | None, Meta(description="The status of the response; null if there was none.")]
-    error: Annotated[str | None, Meta(description="The error; null if it succeeded.")]
-    attempts: Annotated[Count, Meta(description="The number of tries of this message.")]
+    status: Annotated[int | None, doc("The status of the response; null if there was none.")]
+    error: Annotated[str | None, doc("The error; null if it succeeded.")]
+    attempts: Annotated[Count, doc("The number of tries of this message.")]
 
 
 class Webhook(Struct, kw_only=True):
@@ -115,9 +115,9 @@ class Webhook(Struct, kw_only=True):
     disabled: bool
     created_at: Time
     changed_at: Time
-    waiting: Annotated[Count, Meta(description="The number of messages that wait for a first or another try.")]
+    waiting: Annotated[Count, doc("The number of messages that wait for a first or another try.")]
     last_delivery: LastDelivery | None
-    secret: Annotated[str | UnsetType, Meta(description="Only in the response to the request that added it.")] = UNSET
+    secret: Annotated[str | UnsetType, doc("Only in the response to the request that added it.")] = UNSET
 
     @classmethod
     def of(cls, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> Self:
@@ -136,15 +136,15 @@ class Webhook(Struct, kw_only=True):
 class Delivery(Struct):
     """A message to a webhook, and its state."""
 
-    id: Annotated[str, Meta(description="The value of its header `webhook-id`.")]
+    id: Annotated[str, doc("The value of its header `webhook-id`.")]
     type: str
-    state: Annotated[documents.DeliveryState, Meta(description="`waiting` also between tries.")]
+    state: Annotated[documents.DeliveryState, doc("`waiting` also between tries.")]
     raised_at: Time
-    attempts: Annotated[Count, Meta(description="The number of tries.")]
-    status: Annotated[int | None, Meta(description="The status of the last response; null if there was none.")]
-    error: Annotated[str | None, Meta(description="The error of the last try; null if it succeeded.")]
-    next_at: Annotated[Time | None, Meta(description="The time of the next try; null if there is none.")]
-    ended_at: Annotated[Time | None, Meta(description="When it was delivered or given up; null before.")]
+    attempts: Annotated[Count, doc("The number of tries.")]
+    status: Annotated[int | None, doc("The status of the last response; null if there was none.")]
+    error: Annotated[str | None, doc("The error of the last try; null if it succeeded.")]
+    next_at: Annotated[Time | None, doc("The time of the next try; null if there is none.")]
+    ended_at: Annotated[Time | None, doc("When it was delivered or given up; null before.")]
 
     @classmethod
     def of(cls, kept: documents.KeptDelivery) -> Self:
@@ -167,4 +167,4 @@ class WebhookList(Struct):
 class SentTest(Struct):
     """A message that says that it is a test."""
 
-    id: Annotated[str, Meta(description="The value of its header `webhook-id`.")]
+    id: Annotated[str, doc("The value of its header `webhook-id`.")]

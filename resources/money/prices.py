@@ -14,7 +14,7 @@ from intercept.times import format_time
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
-from resources.fields import Time, of_fields
+from resources.fields import Time, doc, of_fields
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
 from storage.queries.filters.interceptions import parse_timestamp
@@ -82,17 +82,13 @@ def _pattern(text: str) -> str:
 class PriceBody(Body, kw_only=True, omit_defaults=True):
     """A price, in US dollars for a million tokens. It holds for calls that started at `valid_from` or later."""
 
-    provider: Annotated[Wildcard, Meta(description="The provider's name, which may have `*` in it.")]
-    model: Annotated[Wildcard, Meta(description="The model, as clients name it, which may have `*` in it.")]
-    input: Annotated[Usd, Meta(description="As text or as a number, with up to six decimal places.")]
+    provider: Annotated[Wildcard, doc("The provider's name, which may have `*` in it.")]
+    model: Annotated[Wildcard, doc("The model, as clients name it, which may have `*` in it.")]
+    input: Annotated[Usd, doc("As text or as a number, with up to six decimal places.")]
     output: Usd
-    cache_read: Annotated[
-        Usd | UnsetType, Meta(description="Tokens read from a cache; without it the price of `input`.")
-    ] = UNSET
-    cache_write: Annotated[
-        Usd | UnsetType, Meta(description="Tokens written to a cache; without it the price of `input`.")
-    ] = UNSET
-    valid_from: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
+    cache_read: Annotated[Usd | UnsetType, doc("Tokens read from a cache; without it the price of `input`.")] = UNSET
+    cache_write: Annotated[Usd | UnsetType, doc("Tokens written to a cache; without it the price of `input`.")] = UNSET
+    valid_from: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
 
     readers: ClassVar[Readers] = {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
     other_readers: ClassVar[OtherReaders] = dict.fromkeys(_USD_FIELDS, read_usd)
@@ -139,10 +135,10 @@ class Price(Struct, kw_only=True, omit_defaults=True):
 
     provider: str
     model: str
-    input: Annotated[str, Meta(description="Exact, as in `3.00`.")]
+    input: Annotated[str, doc("Exact, as in `3.00`.")]
     output: str
-    cache_read: Annotated[str | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
-    cache_write: Annotated[str | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
+    cache_read: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
+    cache_write: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
     valid_from: Time
 
     @classmethod
@@ -157,7 +153,7 @@ class PriceList(Struct):
     """All own prices, by provider, model and time."""
 
     prices: list[Price]
-    changed_at: Annotated[Time | None, Meta(description="The time of the last change; null if never.")]
+    changed_at: Annotated[Time | None, doc("The time of the last change; null if never.")]
 
     @classmethod
     def of(cls, kept: KeptPrices) -> Self:

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
+from resources.fields import doc
 from storage.aggregation.recorded_day import RecordedDay
 from upstream.reports.names import model_key
 from upstream.reports.reported import STANDARD, Reported, Tokens
@@ -33,7 +34,7 @@ class Verdict(StrEnum):
 class Figures(Struct, frozen=True):
     """Tokens and cost of one side, or the difference: what is reported less what is recorded."""
 
-    tokens: Annotated[int | None, Meta(description="All of them; null if the report has none.")]
+    tokens: Annotated[int | None, doc("All of them; null if the report has none.")]
     input_tokens: int | None
     output_tokens: int | None
     cache_read_input_tokens: int | None
@@ -58,15 +59,15 @@ class Reconciled(Struct, frozen=True):
     reported: Figures
     difference: Figures
     verdict: Verdict
-    reason: Annotated[str, Meta(description="Why the two may differ; empty if they agree.")]
+    reason: Annotated[str, doc("Why the two may differ; empty if they agree.")]
 
 
 class Reconciliation(Struct, frozen=True):
     """The result of a comparison: a row for each day and model, in order."""
 
     provider: str
-    from_: Annotated[str, Meta(description="The first day, in UTC.")] = field(name="from")
-    to: Annotated[str, Meta(description="The day after the last one.")]
+    from_: Annotated[str, doc("The first day, in UTC.")] = field(name="from")
+    to: Annotated[str, doc("The day after the last one.")]
     agree: Annotated[int, Meta(ge=0, description="Rows that agree: within 0 tokens and 1 cent.")]
     differ: Annotated[int, Meta(ge=0, description="Rows that differ.")]
     results: list[Reconciled]

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from resources.bodies import InvalidBodyError, read_fields
+from resources.fields import doc
 from resources.money.prices import read_day_or_time
 from storage.aggregation.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
@@ -38,11 +39,11 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
     provider: Literal["openai", "anthropic"]
     from_: Annotated[
         str,
-        Meta(description="The first day, such as `2026-11-01`, in UTC. Without it the first one of the month."),
+        doc("The first day, such as `2026-11-01`, in UTC. Without it the first one of the month."),
     ] = field(name="from", default="")
     to: Annotated[
         str,
-        Meta(description=f"The day after the last one, at most {MAX_DAYS} days later. Without it the present day."),
+        doc(f"The day after the last one, at most {MAX_DAYS} days later. Without it the present day."),
     ] = ""
     names: Annotated[
         list[str],

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct, field, structs
+from msgspec import Struct, field, structs
 
 from intercept.times import format_time
 from resources.bodies import Body, InvalidBodyError, Readers, read_fields
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from resources.money.prices import read_day_or_time
 from storage.prices import recost_documents
 from storage.prices.recost_documents import RecostState
@@ -22,10 +22,8 @@ NOT_AFTER: Final = "must be after from"
 class RecostBody(Body, omit_defaults=True):
     """Which calls are priced again: those that started in this range."""
 
-    from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
-        name="from"
-    )
-    to: Annotated[str, Meta(description="The end of the range, exclusive. Without it now.")] = ""
+    from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
+    to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
 
     readers: ClassVar[Readers] = {"from": read_day_or_time, "to": read_day_or_time}
 
@@ -60,20 +58,20 @@ class Recost(Struct, kw_only=True):
     from_: Time = field(name="from")
     to: Time
     requested_at: Time
-    requested_by: Annotated[str | None, Meta(description="The username; null for the command line.")]
+    requested_by: Annotated[str | None, doc("The username; null for the command line.")]
     begun_at: Time | None
     ended_at: Time | None
-    total: Annotated[Count | None, Meta(description="The number of calls; null while that is unknown.")]
-    done: Annotated[Count, Meta(description="The number of calls that were checked.")]
-    changed: Annotated[Count, Meta(description="The number of these whose cost changed.")]
+    total: Annotated[Count | None, doc("The number of calls; null while that is unknown.")]
+    done: Annotated[Count, doc("The number of calls that were checked.")]
+    changed: Annotated[Count, doc("The number of these whose cost changed.")]
     skipped: Annotated[
         Count,
-        Meta(description="The number that keep their cost, because their server died and its record may still arrive."),
+        doc("The number that keep their cost, because their server died and its record may still arrive."),
     ]
-    cost_before_usd: Annotated[str, Meta(description="The cost of the checked calls before, exact.")]
-    cost_after_usd: Annotated[str, Meta(description="Their cost now, exact.")]
-    prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")]
-    error: Annotated[str | None, Meta(description="Why the job was given up.")]
+    cost_before_usd: Annotated[str, doc("The cost of the checked calls before, exact.")]
+    cost_after_usd: Annotated[str, doc("Their cost now, exact.")]
+    prices_version: Annotated[str | None, doc("The `ETag` of the own prices that it uses.")]
+    error: Annotated[str | None, doc("Why the job was given up.")]
 
     @classmethod
     def of(cls, job: recost_documents.Recost) -> Self:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, field, structs
+from msgspec import UNSET, Struct, field, structs
 
 from intercept.errors.explanations import RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from resources.fields import Count, Initiator, Time, of_fields
+from resources.fields import Count, Initiator, Time, doc, of_fields
 from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
 from storage.queries.filters.error_groups import ErrorGroup
@@ -27,29 +27,29 @@ MAX_USERS = 5
 class ErrorKind(Struct, rename={"is_new": "new"}):
     """Errors of one kind."""
 
-    kind: Annotated[Literal["call", "refusal"], Meta(description="Calls that failed, or that the bridge refused.")]
-    provider: Annotated[str | None, Meta(description="The name of the provider; null for a refusal without one.")]
-    model: Annotated[str | None, Meta(description="Null for a refusal before the body was read.")]
+    kind: Annotated[Literal["call", "refusal"], doc("Calls that failed, or that the bridge refused.")]
+    provider: Annotated[str | None, doc("The name of the provider; null for a refusal without one.")]
+    model: Annotated[str | None, doc("Null for a refusal before the body was read.")]
     status: Annotated[
         int | None,
-        Meta(description="The status of the provider's response or of the refusal; null if there was none."),
+        doc("The status of the provider's response or of the refusal; null if there was none."),
     ]
-    end_reason: Annotated[EndReason | None, Meta(description="How the calls ended; null for refusals.")]
-    type: Annotated[str, Meta(description="The type of the error, in the provider's words; may be empty.")]
-    rule: Annotated[Rule | None, Meta(description="Why the bridge refused; null for calls.")]
+    end_reason: Annotated[EndReason | None, doc("How the calls ended; null for refusals.")]
+    type: Annotated[str, doc("The type of the error, in the provider's words; may be empty.")]
+    rule: Annotated[Rule | None, doc("Why the bridge refused; null for calls.")]
     template: Annotated[
         str,
-        Meta(description="The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers."),
+        doc("The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers."),
     ]
-    message: Annotated[str, Meta(description="The message of the example, at most 500 characters. Empty for readers.")]
-    explanation: Annotated[str, Meta(description="What it means, in plain words.")]
+    message: Annotated[str, doc("The message of the example, at most 500 characters. Empty for readers.")]
+    explanation: Annotated[str, doc("What it means, in plain words.")]
     calls: Count
-    users: Annotated[Count, Meta(description="The number of known users who got it.")]
-    initiators: Annotated[list[Initiator], Meta(description=f"Some of them, at most {MAX_USERS}.")]
+    users: Annotated[Count, doc("The number of known users who got it.")]
+    initiators: Annotated[list[Initiator], doc(f"Some of them, at most {MAX_USERS}.")]
     first_at: Time
     last_at: Time
-    example_id: Annotated[UUID, Meta(description="The last of these calls; for refusals, the last row.")]
-    is_new: Annotated[bool, Meta(description="Whether it first appeared in the last 24 hours of the range.")]
+    example_id: Annotated[UUID, doc("The last of these calls; for refusals, the last row.")]
+    is_new: Annotated[bool, doc("Whether it first appeared in the last 24 hours of the range.")]
 
     @classmethod
     def of(cls, group: ErrorGroup, users: Mapping[UUID, User], until: datetime) -> Self:
@@ -72,14 +72,14 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
 class ErrorList(Struct):
     """What went wrong, the most frequent first."""
 
-    from_: Annotated[Time, Meta(description="The start of the range, inclusive.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, exclusive.")]
-    count: Annotated[Count, Meta(description="The number of kinds of errors.")]
-    calls: Annotated[Count, Meta(description="The number of failed and refused calls, of all kinds.")]
+    from_: Annotated[Time, doc("The start of the range, inclusive.")] = field(name="from")
+    to: Annotated[Time, doc("Its end, exclusive.")]
+    count: Annotated[Count, doc("The number of kinds of errors.")]
+    calls: Annotated[Count, doc("The number of failed and refused calls, of all kinds.")]
     is_complete: Annotated[
         bool,
-        Meta(
-            description="False if there were more than 20,000 different messages; then the rarest are left out. Also if words "
+        doc(
+            "False if there were more than 20,000 different messages; then the rarest are left out. Also if words "
             "were searched for, and more than 5,000 failed calls say them: then only the latest are counted."
         ),
     ]

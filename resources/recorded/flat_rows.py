@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from intercept.times import format_time
-from resources.fields import micro_dollars
+from resources.fields import doc, micro_dollars
 from resources.recorded.export_formats import write_csv
 from resources.recorded.groups import GroupNames
 from resources.recorded.prompt_cache import Cache
@@ -32,9 +32,7 @@ class FlatRows(Struct):
     """Rows of a table."""
 
     count: Annotated[int, Meta(ge=0, description="The number of all groups.")]
-    rows: Annotated[
-        list[dict[str, Any]], Meta(description="Each with the same columns; numbers, texts and nulls by column.")
-    ]
+    rows: Annotated[list[dict[str, Any]], doc("Each with the same columns; numbers, texts and nulls by column.")]
 
 
 def _number(name: str) -> Figure:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.times import format_time
-from resources.fields import Count, Time, TokenCounts, micro_dollars
+from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import FAILURES, Quantiles, SeriesGroup
@@ -37,14 +37,12 @@ class CostByKind(Struct):
     """What a cost is made of, in US dollars."""
 
     input_usd: float
-    output_usd: Annotated[float, Meta(description="With what the provider charges for a call, if it does.")]
+    output_usd: Annotated[float, doc("With what the provider charges for a call, if it does.")]
     cache_read_usd: float
     cache_write_usd: float
     unknown_usd: Annotated[
         float,
-        Meta(
-            description="The input of calls whose provider does not report a prompt cache, or that an earlier version counted."
-        ),
+        doc("The input of calls whose provider does not report a prompt cache, or that an earlier version counted."),
     ]
 
     @classmethod
@@ -60,37 +58,35 @@ class GroupTotals(Struct, kw_only=True):
 
     refusals: Count | UnsetType = UNSET
     sessions: Count | UnsetType = UNSET
-    interceptions: Annotated[Count | UnsetType, Meta(description="Calls that have ended.")] = UNSET
-    failed: Annotated[Count | UnsetType, Meta(description="Those that did not complete.")] = UNSET
-    failures: Annotated[
-        dict[EndReason, Count] | UnsetType, Meta(description="The same by reason, if there were any.")
-    ] = UNSET
-    tokens: Annotated[Count | UnsetType, Meta(description="All four counts together.")] = UNSET
+    interceptions: Annotated[Count | UnsetType, doc("Calls that have ended.")] = UNSET
+    failed: Annotated[Count | UnsetType, doc("Those that did not complete.")] = UNSET
+    failures: Annotated[dict[EndReason, Count] | UnsetType, doc("The same by reason, if there were any.")] = UNSET
+    tokens: Annotated[Count | UnsetType, doc("All four counts together.")] = UNSET
     token_usage: TokenCounts | UnsetType = UNSET
-    cost_usd: Annotated[
-        float | UnsetType | None, Meta(description="The sum of all calls with a price; null if none has one.")
-    ] = UNSET
+    cost_usd: Annotated[float | UnsetType | None, doc("The sum of all calls with a price; null if none has one.")] = (
+        UNSET
+    )
     cost_micro_usd: Annotated[
         Count | UnsetType | None,
-        Meta(description="The same in whole millionths of a US dollar, rounded half to even."),
+        doc("The same in whole millionths of a US dollar, rounded half to even."),
     ] = UNSET
     cost_by_kind: CostByKind | UnsetType | None = UNSET
     cache: Cache | UnsetType = UNSET
-    unpriced: Annotated[Count | UnsetType, Meta(description="Calls that used tokens and have no price.")] = UNSET
+    unpriced: Annotated[Count | UnsetType, doc("Calls that used tokens and have no price.")] = UNSET
     no_usage: Annotated[
         Count | UnsetType,
-        Meta(description="Calls that ended without a report of tokens, except those that cost nothing."),
+        doc("Calls that ended without a report of tokens, except those that cost nothing."),
     ] = UNSET
-    duration_ms: Annotated[Quantiles | UnsetType | None, Meta(description="From start to end.")] = UNSET
+    duration_ms: Annotated[Quantiles | UnsetType | None, doc("From start to end.")] = UNSET
     first_byte_ms: Annotated[
-        Quantiles | UnsetType | None, Meta(description="From start to the first byte of the response body.")
+        Quantiles | UnsetType | None, doc("From start to the first byte of the response body.")
     ] = UNSET
     bridge_ms: Annotated[
         Quantiles | UnsetType | None,
-        Meta(description="From start to the request to the provider: the time in the bridge."),
+        doc("From start to the request to the provider: the time in the bridge."),
     ] = UNSET
     tokens_per_second: Annotated[
-        Quantiles | UnsetType | None, Meta(description="Output of whole streams, from their first byte.")
+        Quantiles | UnsetType | None, doc("Output of whole streams, from their first byte.")
     ] = UNSET
 
     @classmethod
@@ -125,7 +121,7 @@ class GroupTotals(Struct, kw_only=True):
 class GroupPoint(Struct, kw_only=True):
     """What one bucket adds up to."""
 
-    at: Annotated[Time, Meta(description="The start of the bucket.")]
+    at: Annotated[Time, doc("The start of the bucket.")]
     refusals: Count | UnsetType = UNSET
     sessions: Count | UnsetType = UNSET
     interceptions: Count | UnsetType = UNSET
@@ -196,17 +192,12 @@ class GroupNames:
 class StatisticsGroup(Struct):
     """A group."""
 
-    group: Annotated[
-        dict[str, Value],
-        Meta(description="The common values, by dimension; null for none."),
-    ]
+    group: Annotated[dict[str, Value], doc("The common values, by dimension; null for none.")]
     total: GroupTotals
-    previous: Annotated[
-        GroupTotals | UnsetType, Meta(description="With `compare`: the same for the time range before.")
-    ] = UNSET
+    previous: Annotated[GroupTotals | UnsetType, doc("With `compare`: the same for the time range before.")] = UNSET
     points: Annotated[
         list[GroupPoint] | UnsetType,
-        Meta(description="Only buckets that are not empty, in order of time. Absent if there is one bucket."),
+        doc("Only buckets that are not empty, in order of time. Absent if there is one bucket."),
     ] = UNSET
 
 
@@ -220,14 +211,12 @@ class GroupedStatistics(Struct, kw_only=True):
     tz: str
     group_by: list[str]
     order_by: Order
-    count: Annotated[Count, Meta(description="The number of all groups.")]
-    uncounted: Annotated[Count, Meta(description="Ended calls that are not counted yet.")]
-    total: Annotated[GroupTotals, Meta(description="The totals of all matches, each counted once.")]
-    previous: Annotated[
-        GroupTotals | UnsetType, Meta(description="With `compare`: the same for the time range before.")
-    ] = UNSET
+    count: Annotated[Count, doc("The number of all groups.")]
+    uncounted: Annotated[Count, doc("Ended calls that are not counted yet.")]
+    total: Annotated[GroupTotals, doc("The totals of all matches, each counted once.")]
+    previous: Annotated[GroupTotals | UnsetType, doc("With `compare`: the same for the time range before.")] = UNSET
     points: list[GroupPoint] | UnsetType = UNSET
-    histograms: Annotated[Histograms | UnsetType, Meta(description="Of all calls.")] = UNSET
+    histograms: Annotated[Histograms | UnsetType, doc("Of all calls.")] = UNSET
     recorded_since: RecordedSince = UNSET
     indexing: IndexingOfFigures = UNSET
     groups: list[StatisticsGroup]
@@ -236,8 +225,8 @@ class GroupedStatistics(Struct, kw_only=True):
 class ReadingProgress(Struct):
     """How far a response is that is read from records."""
 
-    read: Annotated[Count, Meta(description="Calls that were read so far; a call counts each time it is read.")]
-    of: Annotated[Count, Meta(description="About how many are read in total.")]
+    read: Annotated[Count, doc("Calls that were read so far; a call counts each time it is read.")]
+    of: Annotated[Count, doc("About how many are read in total.")]
     seconds_left: Annotated[float, Meta(description="The estimated remaining seconds.", ge=0)]
 
     @classmethod

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import encode
 
 from intercept.records import CredentialKind, EndReason, Status
 from intercept.times import format_time
-from resources.fields import Count, Initiator, Time, format_decimal
+from resources.fields import Count, Initiator, Time, doc, format_decimal
 from resources.recorded.figures import without_texts
 from resources.recorded.parts import (
     Agent,
@@ -45,72 +45,64 @@ from upstream.providers.presets import ProviderType
 class Interception(Struct):
     """One recorded exchange between a client and a provider. Lists are in the order in which things happened."""
 
-    id: Annotated[UUID, Meta(description="As in the header `X-AI-Bridge-Interception-Id` of the call.")]
-    api_key_id: Annotated[str, Meta(description="The part of the token before its hyphen.")]
+    id: Annotated[UUID, doc("As in the header `X-AI-Bridge-Interception-Id` of the call.")]
+    api_key_id: Annotated[str, doc("The part of the token before its hyphen.")]
     initiator: Initiator
-    group_ids: Annotated[list[UUID], Meta(description="The groups of the user at that time.")]
+    group_ids: Annotated[list[UUID], doc("The groups of the user at that time.")]
     provider: ProviderType
-    provider_name: Annotated[str, Meta(description="The provider that responded, or that was tried last.")]
-    requested_provider_name: Annotated[str, Meta(description="The provider in the path of the call.")]
-    model: Annotated[str, Meta(description="The model in the request.")]
-    client: Annotated[str, Meta(description="The program that sent the request; `Unknown` if it is not recognised.")]
-    client_session_id: Annotated[str | None, Meta(description="The program's own id of its session.")]
-    session_id: Annotated[UUID | None, Meta(description="Its session; null until it is known which call it continues.")]
-    parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
-    root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]
-    agent: Annotated[Agent | None, Meta(description="Null if the program does not say.")]
-    tags: Annotated[dict[str, str], Meta(description="The tags that the client gave the call.")]
+    provider_name: Annotated[str, doc("The provider that responded, or that was tried last.")]
+    requested_provider_name: Annotated[str, doc("The provider in the path of the call.")]
+    model: Annotated[str, doc("The model in the request.")]
+    client: Annotated[str, doc("The program that sent the request; `Unknown` if it is not recognised.")]
+    client_session_id: Annotated[str | None, doc("The program's own id of its session.")]
+    session_id: Annotated[UUID | None, doc("Its session; null until it is known which call it continues.")]
+    parent_id: Annotated[UUID | None, doc("The interception whose tool call it answers.")]
+    root_id: Annotated[UUID | None, doc("The first of its thread; null for that one itself.")]
+    agent: Annotated[Agent | None, doc("Null if the program does not say.")]
+    tags: Annotated[dict[str, str], doc("The tags that the client gave the call.")]
     user_agent: str
-    streaming: Annotated[bool, Meta(description="Whether the request asks for a stream.")]
+    streaming: Annotated[bool, doc("Whether the request asks for a stream.")]
     status: Status
-    end_reason: Annotated[EndReason | None, Meta(description="Null while in flight.")]
+    end_reason: Annotated[EndReason | None, doc("Null while in flight.")]
     error: RecordedError | None
-    upstream_status: Annotated[int | None, Meta(description="The HTTP status of the provider.")]
-    upstream_request_id: Annotated[str | None, Meta(description="The provider's id of the request.")]
+    upstream_status: Annotated[int | None, doc("The HTTP status of the provider.")]
+    upstream_request_id: Annotated[str | None, doc("The provider's id of the request.")]
     credential_kind: CredentialKind
-    credential_hint: Annotated[str, Meta(description="A few characters of the provider's key that was used.")]
+    credential_hint: Annotated[str, doc("A few characters of the provider's key that was used.")]
     started_at: Time
     upstream_asked_at: Annotated[
-        Time | None, Meta(description="When the request went to the provider; the last try if there were several.")
+        Time | None, doc("When the request went to the provider; the last try if there were several.")
     ]
-    first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body arrived.")]
-    ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
-    websocket: Annotated[WebSocketOrigin | None, Meta(description="Null for a request over HTTP.")]
-    connecting: Annotated[
-        Connecting | None, Meta(description="Null if the connection was kept, or there was no response.")
-    ]
+    first_byte_at: Annotated[Time | None, doc("When the first byte of the response body arrived.")]
+    ended_at: Annotated[Time | None, doc("Null while in flight.")]
+    websocket: Annotated[WebSocketOrigin | None, doc("Null for a request over HTTP.")]
+    connecting: Annotated[Connecting | None, doc("Null if the connection was kept, or there was no response.")]
     attempt: Annotated[
         Count,
-        Meta(
-            description="The number of the client's try, from 0: as the client says, or as worked out from equal requests."
-        ),
+        doc("The number of the client's try, from 0: as the client says, or as worked out from equal requests."),
     ]
-    retry_of: Annotated[
-        UUID | None, Meta(description="The try before it; null if there is none, or it was not recorded.")
-    ]
-    attempts: Annotated[
-        Count | None, Meta(description="For the last of several tries, the number of tries; else null.")
-    ]
-    tries: Annotated[list[Try], Meta(description="Every try at a provider, if there was more than one; else empty.")]
-    cost: Annotated[Cost | None, Meta(description="Null if it is unknown.")]
-    provider_cost: Annotated[ProviderCost | None, Meta(description="Null if the provider does not say.")]
+    retry_of: Annotated[UUID | None, doc("The try before it; null if there is none, or it was not recorded.")]
+    attempts: Annotated[Count | None, doc("For the last of several tries, the number of tries; else null.")]
+    tries: Annotated[list[Try], doc("Every try at a provider, if there was more than one; else empty.")]
+    cost: Annotated[Cost | None, doc("Null if it is unknown.")]
+    provider_cost: Annotated[ProviderCost | None, doc("Null if the provider does not say.")]
     metadata: Metadata
-    cache: Annotated[CallCache | None, Meta(description="Its prompt cache; null if no tokens were reported.")]
+    cache: Annotated[CallCache | None, doc("Its prompt cache; null if no tokens were reported.")]
     token_usages: list[TokenUsage]
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
     model_thoughts: list[ModelThought]
     response: Annotated[
         ModelResponse | None,
-        Meta(description="The text of the response; null where there is none, or no policy says that it is recorded."),
+        doc("The text of the response; null where there is none, or no policy says that it is recorded."),
     ]
     earlier_costs: Annotated[
         list[EarlierCost] | UnsetType,
-        Meta(description="Its costs before it was priced again, the latest last; absent if it never was."),
+        doc("Its costs before it was priced again, the latest last; absent if it never was."),
     ] = UNSET
     matches: Annotated[
         list[TextMatch] | UnsetType,
-        Meta(description="In lists by a search for words: where it says them, at most five places. Else absent."),
+        doc("In lists by a search for words: where it says them, at most five places. Else absent."),
     ] = UNSET
 
     @classmethod
@@ -169,25 +161,25 @@ class Interception(Struct):
 class InterceptionList(Struct):
     """A page of interceptions, newest first."""
 
-    count: Annotated[Count, Meta(description="The number of matches that the caller may see, on all pages.")]
+    count: Annotated[Count, doc("The number of matches that the caller may see, on all pages.")]
     results: list[Interception]
     next_after_id: Annotated[
         UUID | None,
-        Meta(
-            description="The `after_id` to go on with, where the page was cut at 8 MiB, or enough texts were read for it, "
+        doc(
+            "The `after_id` to go on with, where the page was cut at 8 MiB, or enough texts were read for it, "
             "and it has fewer than `limit`; else null."
         ),
     ] = None
     count_is_exact: Annotated[
         bool,
-        Meta(
-            description="False where words in an order were searched for and more than 1,000 calls have the words: "
+        doc(
+            "False where words in an order were searched for and more than 1,000 calls have the words: "
             "`count` is then how many have them."
         ),
     ] = True
     indexing: Annotated[
         Indexing | None,
-        Meta(description="While older calls cannot be searched for words yet: how far that is. Else null."),
+        doc("While older calls cannot be searched for words yet: how far that is. Else null."),
     ] = None
 
 

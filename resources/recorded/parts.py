@@ -15,7 +15,7 @@ from msgspec.json import decode
 from intercept.recording import Keep
 from intercept.records import UsageSource
 from intercept.times import format_time
-from resources.fields import Count, Time, format_decimal, of_fields
+from resources.fields import Count, Time, doc, format_decimal, of_fields
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -24,19 +24,19 @@ class RecordedError(Struct):
     """What went wrong, in the provider's words where it had any."""
 
     type: str
-    message: Annotated[str, Meta(description="Empty for readers.")]
+    message: Annotated[str, doc("Empty for readers.")]
 
 
-Truncated: TypeAlias = Annotated[Literal[True] | UnsetType, Meta(description="The record is incomplete.")]
+Truncated: TypeAlias = Annotated[Literal[True] | UnsetType, doc("The record is incomplete.")]
 
 
 Withheld: TypeAlias = Annotated[
-    Literal[True] | UnsetType, Meta(description="There is a text, which readers may not see. It appears empty.")
+    Literal[True] | UnsetType, doc("There is a text, which readers may not see. It appears empty.")
 ]
 
 
 Kept: TypeAlias = Annotated[
-    Keep | UnsetType, Meta(description="What a policy says is kept of the text. Absent where that is all of it.")
+    Keep | UnsetType, doc("What a policy says is kept of the text. Absent where that is all of it.")
 ]
 
 
@@ -48,7 +48,7 @@ class Metadata(Struct):
 
 Removed: TypeAlias = Annotated[
     Literal[True] | UnsetType,
-    Meta(description="The text was removed at the end of its retention. It appears empty."),
+    doc("The text was removed at the end of its retention. It appears empty."),
 ]
 
 
@@ -69,7 +69,7 @@ class UsageMetadata(Metadata):
 class ThoughtMetadata(Struct):
     """Of a thought: what the provider calls it."""
 
-    source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
+    source: Annotated[str, doc("`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
     truncated: Truncated = UNSET
     withheld: Withheld = UNSET
     recording: Kept = UNSET
@@ -80,13 +80,13 @@ class Cost(Struct):
     """What the call cost by published prices, not by anybody's bill."""
 
     usd: Annotated[float, Meta(ge=0, description="US dollars.")]
-    prices: Annotated[str, Meta(description="The price list and its version.")]
+    prices: Annotated[str, doc("The price list and its version.")]
 
 
 class EarlierCost(Struct):
     """What the call cost before it was priced again."""
 
-    usd: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="US dollars; null without a price.")]
+    usd: Annotated[Annotated[float, Meta(ge=0)] | None, doc("US dollars; null without a price.")]
     prices: str | None
     replaced_at: Time
 
@@ -101,7 +101,7 @@ class ProviderCost(Struct):
     """What the provider itself says that the call costs."""
 
     usd: float
-    source: Annotated[str, Meta(description="The field of its usage that says so: `cost` or `cost_in_usd_ticks`.")]
+    source: Annotated[str, doc("The field of its usage that says so: `cost` or `cost_in_usd_ticks`.")]
 
 
 class TokenUsage(Struct):
@@ -130,7 +130,7 @@ class TokenUsage(Struct):
 class PromptMetadata(TextMetadata):
     """What else is to be said of a prompt."""
 
-    synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not the user.")] = UNSET
+    synthetic: Annotated[Literal[True] | UnsetType, doc("The client wrote it, not the user.")] = UNSET
 
 
 class UserPrompt(Struct):
@@ -153,8 +153,8 @@ class UserPrompt(Struct):
 class ToolResult(Struct):
     """What a tool call gave, as the next request of its client says."""
 
-    bytes: Annotated[Count, Meta(description="Its size in the request; of a text without quotation marks.")]
-    is_error: Annotated[bool | None, Meta(description="Whether the tool failed; null if the API does not say.")]
+    bytes: Annotated[Count, doc("Its size in the request; of a text without quotation marks.")]
+    is_error: Annotated[bool | None, doc("Whether the tool failed; null if the API does not say.")]
 
     @classmethod
     def of(cls, result: Document) -> Self:
@@ -171,13 +171,13 @@ class ToolUsage(Struct):
     provider_tool_call_id: str
     server_url: str | None
     tool: str
-    input: Annotated[str, Meta(description="JSON text, as the provider sent it.")]
+    input: Annotated[str, doc("JSON text, as the provider sent it.")]
     injected: bool
     invocation_error: str | None
     metadata: TextMetadata
     created_at: Time
     result: Annotated[
-        ToolResult | None, Meta(description="Null until a later request has it; then it appears within a few seconds.")
+        ToolResult | None, doc("Null until a later request has it; then it appears within a few seconds.")
     ]
 
     @classmethod
@@ -206,7 +206,7 @@ class ModelThought(Struct):
 class ModelResponse(Struct):
     """The text that the model responded with, where a policy says that it is recorded."""
 
-    text: Annotated[str, Meta(description="The text of all its parts, without tool calls and thoughts.")]
+    text: Annotated[str, doc("The text of all its parts, without tool calls and thoughts.")]
     metadata: TextMetadata
 
     @classmethod
@@ -218,14 +218,11 @@ class ModelResponse(Struct):
 class Agent(Struct):
     """The agent of Claude Code that sent the request."""
 
-    id: Annotated[str | None, Meta(description="Null for the main agent.")]
-    parent_id: Annotated[str | None, Meta(description="The agent that started it.")]
+    id: Annotated[str | None, doc("Null for the main agent.")]
+    parent_id: Annotated[str | None, doc("The agent that started it.")]
     hints: Annotated[
         dict[str, str],
-        Meta(
-            description="What was sent of `request_class`, `agent_type`, `compaction`, `prompt_id` and "
-            "`prev_tool_durations`."
-        ),
+        doc("What was sent of `request_class`, `agent_type`, `compaction`, `prompt_id` and `prev_tool_durations`."),
     ]
 
 
@@ -233,13 +230,13 @@ class Try(Struct):
     """One try at a provider."""
 
     provider_name: str
-    credential_hint: Annotated[str, Meta(description="The hint of the key that was sent; empty without one.")]
-    status: Annotated[int | None, Meta(description="The status of the provider's response; null if there was none.")]
+    credential_hint: Annotated[str, doc("The hint of the key that was sent; empty without one.")]
+    status: Annotated[int | None, doc("The status of the provider's response; null if there was none.")]
     error: Annotated[
         RecordedError | None,
-        Meta(description="Why there was none: its `type` is an `end_reason`. Null if the call was stopped before."),
+        doc("Why there was none: its `type` is an `end_reason`. Null if the call was stopped before."),
     ]
-    ms: Annotated[Count, Meta(description="Milliseconds until the head of its response, or until the failure.")]
+    ms: Annotated[Count, doc("Milliseconds until the head of its response, or until the failure.")]
 
     @classmethod
     def of(cls, one: Document) -> Self:
@@ -251,9 +248,9 @@ class Try(Struct):
 class WebSocketOrigin(Struct):
     """Where a call came from that is one of several over a WebSocket."""
 
-    id: Annotated[UUID, Meta(description="That of the WebSocket, as in `X-AI-Bridge-WebSocket-Id` of its handshake.")]
-    lane: Annotated[str | None, Meta(description="Its `stream_id`; null without one.")]
-    warm_up: Annotated[bool, Meta(description="Whether the request was a warm-up that only returns an id.")]
+    id: Annotated[UUID, doc("That of the WebSocket, as in `X-AI-Bridge-WebSocket-Id` of its handshake.")]
+    lane: Annotated[str | None, doc("Its `stream_id`; null without one.")]
+    warm_up: Annotated[bool, doc("Whether the request was a warm-up that only returns an id.")]
 
     @classmethod
     def of(cls, origin: Document) -> Self:
@@ -266,38 +263,36 @@ class Connecting(Struct):
 
     dns_ms: Annotated[float, Meta(ge=0, description="To look up its address.")]
     connect_ms: Annotated[float, Meta(ge=0, description="To connect, through the proxy if there is one.")]
-    tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
+    tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, doc("For the handshake; null without TLS.")]
 
 
 class Indexing(Struct):
     """How far the search index has come."""
 
-    done: Annotated[Count, Meta(description="Calls that were searched, from the newest.")]
-    total: Annotated[Count, Meta(description="About how many calls there are.")]
+    done: Annotated[Count, doc("Calls that were searched, from the newest.")]
+    total: Annotated[Count, doc("About how many calls there are.")]
 
 
 IndexingOfWords: TypeAlias = Annotated[
-    Indexing | UnsetType, Meta(description="While older calls cannot be searched for words yet: how far that is.")
+    Indexing | UnsetType, doc("While older calls cannot be searched for words yet: how far that is.")
 ]
 IndexingOfFigures: TypeAlias = Annotated[
     Indexing | UnsetType,
-    Meta(
-        description="While older calls cannot be searched for words yet: how far that is. These figures are without them."
-    ),
+    doc("While older calls cannot be searched for words yet: how far that is. These figures are without them."),
 ]
 RecordedSince: TypeAlias = Annotated[
     Time | UnsetType,
-    Meta(description="These values are computed from records. Records of calls before this time were removed."),
+    doc("These values are computed from records. Records of calls before this time were removed."),
 ]
 
 
 class TextMatch(Struct):
     """A match of a search for texts in a call."""
 
-    field: Annotated[str, Meta(description="The text, as in `tool_usages[0].input`.")]
-    before: Annotated[str, Meta(description="The text before it, cut.")]
-    text: Annotated[str, Meta(description="The words themselves.")]
-    after: Annotated[str, Meta(description="The text after it, cut.")]
+    field: Annotated[str, doc("The text, as in `tool_usages[0].input`.")]
+    before: Annotated[str, doc("The text before it, cut.")]
+    text: Annotated[str, doc("The words themselves.")]
+    after: Annotated[str, doc("The text after it, cut.")]
 
 
 def whole(number: int | None) -> int | None:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field, structs
 
 from intercept.times import format_time
 from limits.protection.circuit_breaker import State as CircuitState
-from resources.fields import Count, Time, of_fields
+from resources.fields import Count, Time, doc, of_fields
 from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.groups import GroupTotals
 from resources.recorded.stats import Milliseconds
@@ -43,19 +43,17 @@ class ProviderPerformance(Struct):
     """What the latest calls say of a provider."""
 
     name: str
-    calls: Annotated[Count, Meta(description="Calls that it answered, or that tried it last.")]
-    requests: Annotated[
-        Count, Meta(description="The number of requests to it, also for calls that another provider answered.")
-    ]
-    rate_limited: Annotated[Count, Meta(description="The number of these requests that got 429.")]
+    calls: Annotated[Count, doc("Calls that it answered, or that tried it last.")]
+    requests: Annotated[Count, doc("The number of requests to it, also for calls that another provider answered.")]
+    rate_limited: Annotated[Count, doc("The number of these requests that got 429.")]
     models: Annotated[
         list[str], Meta(description="The models of its calls, the most frequent first.", max_length=MAX_MODELS)
     ]
-    bridge_ms: Annotated[Wait | None, Meta(description="From the start of a call to the request to the provider.")]
-    provider_ms: Annotated[Wait | None, Meta(description="From that request to the first byte of the response.")]
+    bridge_ms: Annotated[Wait | None, doc("From the start of a call to the request to the provider.")]
+    provider_ms: Annotated[Wait | None, doc("From that request to the first byte of the response.")]
     tokens_per_second: Annotated[
         float | None,
-        Meta(description="Output tokens of whole streams, by the time from their first byte to their end."),
+        doc("Output tokens of whole streams, by the time from their first byte to their end."),
     ]
 
     @classmethod
@@ -100,21 +98,21 @@ class ModelPerformance(Struct):
     up: Up
     circuit: Annotated[
         CircuitState | None,
-        Meta(description="The worst of its circuits in the process that answers; null without any."),
+        doc("The worst of its circuits in the process that answers; null without any."),
     ]
     calls: Count
     requests: Count
-    failed: Annotated[Count, Meta(description="Requests without a response, with an incomplete response, or with 5xx.")]
+    failed: Annotated[Count, doc("Requests without a response, with an incomplete response, or with 5xx.")]
     rate_limited: Count
     rate_limited_share: Annotated[
-        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="The share of the requests; null without any.")
+        Annotated[float, Meta(ge=0, le=1)] | None, doc("The share of the requests; null without any.")
     ]
     bridge_ms: Wait | None
     provider_ms: Wait | None
     tokens_per_second: float | None
-    answered_at: Annotated[Time | None, Meta(description="The start of the latest call that it answered.")]
-    failed_at: Annotated[Time | None, Meta(description="The start of the latest call that it failed.")]
-    total: Annotated[GroupTotals, Meta(description="The totals of all its calls in the time range.")]
+    answered_at: Annotated[Time | None, doc("The start of the latest call that it answered.")]
+    failed_at: Annotated[Time | None, doc("The start of the latest call that it failed.")]
+    total: Annotated[GroupTotals, doc("The totals of all its calls in the time range.")]
 
     @classmethod
     def of(cls, model: str, use: ModelUse, circuit: CircuitState | None, total: Mapping[str, Any]) -> Self:
@@ -139,15 +137,15 @@ class ProviderUsage(Struct):
     up: Up
     circuit: CircuitState | None
     keys: list[ProviderKey]
-    from_: Annotated[Time, Meta(description="The start of the time range.")] = field(name="from")
-    to: Annotated[Time, Meta(description="Its end, exclusive.")]
+    from_: Annotated[Time, doc("The start of the time range.")] = field(name="from")
+    to: Annotated[Time, doc("Its end, exclusive.")]
     since: Annotated[
         Time,
-        Meta(
-            description="The latest calls are those that started then or later: the same as `from`, or later where these are too many."
+        doc(
+            "The latest calls are those that started then or later: the same as `from`, or later where these are too many."
         ),
     ]
-    total: Annotated[GroupTotals, Meta(description="The totals of all its calls in the time range.")]
+    total: Annotated[GroupTotals, doc("The totals of all its calls in the time range.")]
     models: Annotated[
         list[ModelPerformance], Meta(description="By number of calls, most first.", max_length=MAX_MODELS)
     ]

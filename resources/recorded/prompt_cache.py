@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from intercept.blocks import BlockKind
-from resources.fields import Count
+from resources.fields import Count, doc
 from storage.aggregation.sessions.prompt_cache import saved_usd
 
 _USD = "US dollars; null if the price of a token is unknown."
@@ -33,40 +33,33 @@ class Block(Struct):
     """A part of a request that is cached as one."""
 
     kind: BlockKind
-    index: Annotated[Count, Meta(description="Its index among blocks of its kind, from 0.")]
+    index: Annotated[Count, doc("Its index among blocks of its kind, from 0.")]
 
 
 class Break(Struct):
     """Where the prompt cache broke."""
 
-    block: Annotated[
-        Block | None,
-        Meta(description="The first block that differs from the call before; null if none does."),
-    ]
+    block: Annotated[Block | None, doc("The first block that differs from the call before; null if none does.")]
     cause: Annotated[
         Cause,
-        Meta(
-            description="What happened to that block. Without one: `expired` where the provider's lifetime was over "
+        doc(
+            "What happened to that block. Without one: `expired` where the provider's lifetime was over "
             "(5 minutes, or the hour that was asked for), `evicted` where it was not."
         ),
     ]
-    since: Annotated[UUID, Meta(description="The call before, which had cached it.")]
+    since: Annotated[UUID, doc("The call before, which had cached it.")]
 
 
 class Cache(Struct):
     """Tokens of input by where they came from, and what the prompt cache saved and lost."""
 
-    read_tokens: Annotated[Count, Meta(description="Read from the cache.")]
-    written_tokens: Annotated[Count, Meta(description="Written to the cache.")]
-    fresh_tokens: Annotated[Count, Meta(description="In no cache.")]
-    rate: Annotated[
-        float | None, Meta(description="The share that was read from the cache, 0 to 1; null without input.")
-    ]
-    saved_usd: Annotated[float | None, Meta(description=f"What the tokens that were read would have cost more. {_USD}")]
-    lost_tokens: Annotated[
-        Count, Meta(description="Tokens that the call before had cached, and that were paid for again.")
-    ]
-    lost_usd: Annotated[float | None, Meta(description=f"What those cost more than to read them. {_USD}")]
+    read_tokens: Annotated[Count, doc("Read from the cache.")]
+    written_tokens: Annotated[Count, doc("Written to the cache.")]
+    fresh_tokens: Annotated[Count, doc("In no cache.")]
+    rate: Annotated[float | None, doc("The share that was read from the cache, 0 to 1; null without input.")]
+    saved_usd: Annotated[float | None, doc(f"What the tokens that were read would have cost more. {_USD}")]
+    lost_tokens: Annotated[Count, doc("Tokens that the call before had cached, and that were paid for again.")]
+    lost_usd: Annotated[float | None, doc(f"What those cost more than to read them. {_USD}")]
 
     @classmethod
     def of_session(cls, document: Mapping[str, Any]) -> Self:
@@ -87,9 +80,7 @@ class Cache(Struct):
 class CallCache(Cache):
     """The same of one call, and where the cache broke."""
 
-    broke: Annotated[
-        Break | None, Meta(description="Null if nothing was lost, and until the call was added to its session.")
-    ]
+    broke: Annotated[Break | None, doc("Null if nothing was lost, and until the call was added to its session.")]
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.refusals import Rule
-from resources.fields import Count, Initiator, Time, of_fields
+from resources.fields import Count, Initiator, Time, doc, of_fields
 from storage.accounts.users import User
 
 
@@ -17,33 +17,29 @@ class Refusal(Struct):
     """A refused call, and how many equal ones there were in the same minute."""
 
     id: UUID
-    at: Annotated[Time, Meta(description="The time; of several, the first.")]
-    initiator: Annotated[Initiator | None, Meta(description="The user; null if unknown.")]
-    api_key_id: Annotated[
-        str | None, Meta(description="The public part of the token, also if the token is no longer valid.")
-    ]
+    at: Annotated[Time, doc("The time; of several, the first.")]
+    initiator: Annotated[Initiator | None, doc("The user; null if unknown.")]
+    api_key_id: Annotated[str | None, doc("The public part of the token, also if the token is no longer valid.")]
     client_ip: Annotated[
         str | None,
-        Meta(
-            description="The client's address, of IPv6 its /64 network, where the user is not known; null also where too "
+        doc(
+            "The client's address, of IPv6 its /64 network, where the user is not known; null also where too "
             "many others were refused to name each."
         ),
     ]
-    provider: Annotated[str | None, Meta(description="The name of the provider; null without one.")]
-    route: Annotated[str | None, Meta(description="The route; null if no route has this path.")]
-    model: Annotated[str | None, Meta(description="The model, if the body was read.")]
+    provider: Annotated[str | None, doc("The name of the provider; null without one.")]
+    route: Annotated[str | None, doc("The route; null if no route has this path.")]
+    model: Annotated[str | None, doc("The model, if the body was read.")]
     status: Annotated[int, Meta(ge=400, le=599)]
-    rule: Annotated[Rule, Meta(description="Why.")]
-    retry_after_ms: Annotated[
-        Count | None, Meta(description="The wait that the client was told; null if it was told none.")
-    ]
-    more: Annotated[Count, Meta(description="The number of further equal refusals without a row of their own.")]
-    policy: Annotated[
-        str | UnsetType, Meta(description="The policy with the rule, as in `group research`; absent without one.")
-    ] = UNSET
+    rule: Annotated[Rule, doc("Why.")]
+    retry_after_ms: Annotated[Count | None, doc("The wait that the client was told; null if it was told none.")]
+    more: Annotated[Count, doc("The number of further equal refusals without a row of their own.")]
+    policy: Annotated[str | UnsetType, doc("The policy with the rule, as in `group research`; absent without one.")] = (
+        UNSET
+    )
     shadow: Annotated[
         Literal[True] | UnsetType,
-        Meta(description="The rule only counts what it would refuse: the call was not refused. Else absent."),
+        doc("The rule only counts what it would refuse: the call was not refused. Else absent."),
     ] = UNSET
 
     @classmethod
@@ -58,5 +54,5 @@ class Refusal(Struct):
 class RefusalList(Struct):
     """A page of refusals, newest first."""
 
-    count: Annotated[Count, Meta(description="The number of matching rows that the caller may see, on all pages.")]
+    count: Annotated[Count, doc("The number of matching rows that the caller may see, on all pages.")]
     results: list[Refusal]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
-from resources.fields import Count, Initiator, Time, TokenCounts, format_decimal, of_fields
+from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import Indexing
 from resources.recorded.prompt_cache import Cache
@@ -18,12 +18,9 @@ from storage.accounts.users import User
 class Retries(Struct):
     """Calls that repeat one that failed."""
 
-    calls: Annotated[Count, Meta(description="Calls that are not the first try.")]
+    calls: Annotated[Count, doc("Calls that are not the first try.")]
     amplification: Annotated[float, Meta(ge=1, description="Calls for each intended one: 1 without retries.")]
-    cost_usd: Annotated[
-        float | None,
-        Meta(description="The cost of the earlier tries; null if nothing in the session has a price."),
-    ]
+    cost_usd: Annotated[float | None, doc("The cost of the earlier tries; null if nothing in the session has a price.")]
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -52,18 +49,14 @@ class Session(Struct):
     token_usage: TokenCounts
     cache: Cache
     retries: Retries
-    cost_usd: Annotated[float | None, Meta(description="The sum of all calls with a price; null if none has one.")]
-    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[
-        Count, Meta(description="Calls that ended without a report of tokens, except those that cost nothing.")
-    ]
+    cost_usd: Annotated[float | None, doc("The sum of all calls with a price; null if none has one.")]
+    unpriced: Annotated[Count, doc("Calls that used tokens and have no price.")]
+    no_usage: Annotated[Count, doc("Calls that ended without a report of tokens, except those that cost nothing.")]
     first_prompt: Annotated[
         str | None,
-        Meta(description="The prompt of the first call that has one, cut. Null for readers and for older sessions."),
+        doc("The prompt of the first call that has one, cut. Null for readers and for older sessions."),
     ]
-    last_prompt: Annotated[
-        str | None, Meta(description="The prompt of the latest call that has one, cut. Null for readers.")
-    ]
+    last_prompt: Annotated[str | None, doc("The prompt of the latest call that has one, cut. Null for readers.")]
 
     @classmethod
     def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
@@ -90,36 +83,36 @@ class SessionList(Struct):
     results: list[Session]
     next_after_session_id: Annotated[
         UUID | None,
-        Meta(description="The `after_session_id` of the next page, if this page was cut at 8 MiB; else null."),
+        doc("The `after_session_id` of the next page, if this page was cut at 8 MiB; else null."),
     ] = None
     count_is_exact: Annotated[
         bool,
-        Meta(
-            description="False where words or keys of calls match more than 10,000 calls (1,000 where the order of words matters): "
+        doc(
+            "False where words or keys of calls match more than 10,000 calls (1,000 where the order of words matters): "
             "the sessions are those of the latest calls."
         ),
     ] = True
     indexing: Annotated[
         Indexing | None,
-        Meta(description="While older calls cannot be searched yet: how far that is. Else null."),
+        doc("While older calls cannot be searched yet: how far that is. Else null."),
     ] = None
 
 
 class Thread(Struct):
     """A call and those that answer its tool calls."""
 
-    id: Annotated[UUID, Meta(description="The id of its first interception.")]
+    id: Annotated[UUID, doc("The id of its first interception.")]
     started_at: Time
     last_active_at: Time
-    more_interceptions: Annotated[bool, Meta(description="Whether there are more.")]
-    interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
+    more_interceptions: Annotated[bool, doc("Whether there are more.")]
+    interceptions: Annotated[list[Interception], doc("Oldest first.")]
 
 
 class ThreadPage(Struct):
     """Threads, oldest first."""
 
     results: list[Thread]
-    more: Annotated[bool, Meta(description="Whether there are more after them.")]
+    more: Annotated[bool, doc("Whether there are more after them.")]
 
 
 class SessionDetail(Session):

@@ -14,7 +14,7 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
-from resources.fields import Count, Initiator, Time, TokenCounts, micro_dollars
+from resources.fields import Count, Initiator, Time, TokenCounts, doc, micro_dollars
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from storage.accounts.users import Group, Token, User
 from storage.aggregation.histograms import quantiles
@@ -43,18 +43,14 @@ class Totals(Struct, kw_only=True):
 
     interceptions: Count
     completed: Count
-    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, if there were any.")]
+    failures: Annotated[dict[EndReason, Count], doc("By reason, if there were any.")]
     token_usage: TokenCounts
-    cost_usd: Annotated[float | None, Meta(description="The sum of all calls with a price; null if none has one.")]
-    cost_micro_usd: Annotated[
-        Count | None, Meta(description="The same in whole millionths of a US dollar, rounded half to even.")
-    ]
-    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[
-        Count, Meta(description="Calls that ended without a report of tokens, except those that cost nothing.")
-    ]
-    duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
-    first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
+    cost_usd: Annotated[float | None, doc("The sum of all calls with a price; null if none has one.")]
+    cost_micro_usd: Annotated[Count | None, doc("The same in whole millionths of a US dollar, rounded half to even.")]
+    unpriced: Annotated[Count, doc("Calls that used tokens and have no price.")]
+    no_usage: Annotated[Count, doc("Calls that ended without a report of tokens, except those that cost nothing.")]
+    duration_ms: Annotated[Quantiles | None, doc("From start to end.")]
+    first_byte_ms: Annotated[Quantiles | None, doc("From start to the first byte of the response body.")]
 
     @classmethod
     def of(cls, figures: Mapping[str, Any], **further: Any) -> Self:
@@ -78,16 +74,16 @@ class Totals(Struct, kw_only=True):
 class Point(Totals):
     """The figures of one bucket."""
 
-    at: Annotated[Time, Meta(description="The start of the bucket.")]
+    at: Annotated[Time, doc("The start of the bucket.")]
 
 
 class SeriesGroup(Struct):
     """A user, a group of users or a token that calls have in common."""
 
-    id: Annotated[str | None, Meta(description="Null for calls of users without a group.")]
-    name: Annotated[str, Meta(description="The display name of a user; the name of a group or a token.")]
+    id: Annotated[str | None, doc("Null for calls of users without a group.")]
+    name: Annotated[str, doc("The display name of a user; the name of a group or a token.")]
     username: Annotated[
-        str | UnsetType, Meta(description="The username of the user, or of the owner of the token; absent for a group.")
+        str | UnsetType, doc("The username of the user, or of the owner of the token; absent for a group.")
     ] = UNSET
 
 
@@ -125,11 +121,11 @@ class Series(Struct):
 
     group: Annotated[
         str | SeriesGroup | None,
-        Meta(description="Null without `group_by`, and for all others together. Text for a model, provider or client."),
+        doc("Null without `group_by`, and for all others together. Text for a model, provider or client."),
     ]
-    other: Annotated[bool, Meta(description="Whether it combines all groups without a series of their own.")]
+    other: Annotated[bool, doc("Whether it combines all groups without a series of their own.")]
     total: Totals
-    points: Annotated[list[Point], Meta(description="Only buckets with calls, in order of time.")]
+    points: Annotated[list[Point], doc("Only buckets with calls, in order of time.")]
 
     @classmethod
     def of(
@@ -154,7 +150,7 @@ class Refused(Struct, kw_only=True):
     """How many calls the bridge refused."""
 
     total: Count
-    rules: Annotated[dict[Rule, Count], Meta(description="By rule, if there were any.")]
+    rules: Annotated[dict[Rule, Count], doc("By rule, if there were any.")]
 
     @classmethod
     def of(cls, rules: Mapping[Any, int], **further: Any) -> Self:
@@ -165,27 +161,23 @@ class Refused(Struct, kw_only=True):
 class RefusedPoint(Refused):
     """How many in one bucket."""
 
-    at: Annotated[Time, Meta(description="The start of the bucket.")]
+    at: Annotated[Time, doc("The start of the bucket.")]
 
 
 class RefusedInitiator(Refused):
     """How many of one user."""
 
-    initiator: Annotated[Initiator | None, Meta(description="Null for all refusals without a known user.")]
+    initiator: Annotated[Initiator | None, doc("Null for all refusals without a known user.")]
 
 
 class RefusedCalls(Refused, kw_only=True):
     """How many calls the bridge refused, which are no interceptions: each is counted, whether it has a row or not."""
 
-    initiators: Annotated[
-        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MAX_GROUPS}.")
-    ]
-    points: Annotated[list[RefusedPoint], Meta(description="Only buckets that are not empty, in order of time.")]
+    initiators: Annotated[list[RefusedInitiator], doc(f"Those with most come first, at most {MAX_GROUPS}.")]
+    points: Annotated[list[RefusedPoint], doc("Only buckets that are not empty, in order of time.")]
     shadow: Annotated[
         dict[Rule, Count] | UnsetType,
-        Meta(
-            description="What limits that only count would have refused, by rule. In no other figure; absent if nothing."
-        ),
+        doc("What limits that only count would have refused, by rule. In no other figure; absent if nothing."),
     ] = UNSET
 
     @classmethod
@@ -233,22 +225,22 @@ class Statistics(Struct, kw_only=True):
     to: Time
     bucket: Bucket
     group_by: GroupBy | None
-    uncounted: Annotated[Count, Meta(description="Ended calls that are not counted yet.")]
+    uncounted: Annotated[Count, doc("Ended calls that are not counted yet.")]
     refusals: Annotated[
         RefusedCalls | UnsetType,
-        Meta(description="Absent with a search for anything but users: refused calls are not known to match it."),
+        doc("Absent with a search for anything but users: refused calls are not known to match it."),
     ] = UNSET
     series: list[Series]
     previous: Annotated[
         EarlierCalls | UnsetType,
-        Meta(description="With `compare`: the same for the time range before, without groups."),
+        doc("With `compare`: the same for the time range before, without groups."),
     ] = UNSET
     recorded_since: RecordedSince = UNSET
     indexing: IndexingOfFigures = UNSET
     since: Annotated[
         Time | UnsetType,
-        Meta(
-            description="With `group_by` `group` or `token`: when calls began to be counted so. No series, but that of all "
+        doc(
+            "With `group_by` `group` or `token`: when calls began to be counted so. No series, but that of all "
             "others, has those that were counted before. Absent if all are."
         ),
     ] = UNSET

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from intercept.records import EndReason, Status
 from intercept.times import format_time
-from resources.fields import Count, Time, format_decimal
+from resources.fields import Count, Time, doc, format_decimal
 from resources.recorded.parts import ToolResult
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
@@ -22,7 +22,7 @@ class ToolCall(Struct):
     """A tool call, and how it ended."""
 
     tool: str
-    result: Annotated[ToolResult | None, Meta(description="Null while it is unknown.")]
+    result: Annotated[ToolResult | None, doc("Null while it is unknown.")]
 
     @classmethod
     def of(cls, usage: Mapping[str, Any]) -> Self:
@@ -35,9 +35,9 @@ class TimelineCall(Struct):
     """A call in short."""
 
     id: UUID
-    agent_id: Annotated[str | None, Meta(description="The sub-agent that made the call; null for the main agent.")]
-    parent_agent_id: Annotated[str | None, Meta(description="The agent that started this agent.")]
-    agent_type: Annotated[str | None, Meta(description="Its type, such as `Explore`, where the client says it.")]
+    agent_id: Annotated[str | None, doc("The sub-agent that made the call; null for the main agent.")]
+    parent_agent_id: Annotated[str | None, doc("The agent that started this agent.")]
+    agent_type: Annotated[str | None, doc("Its type, such as `Explore`, where the client says it.")]
     model: str
     provider_name: str
     status: Status
@@ -45,8 +45,8 @@ class TimelineCall(Struct):
     started_at: Time
     first_byte_at: Time | None
     ended_at: Time | None
-    cost_usd: Annotated[float | None, Meta(description="US dollars; null without a price.")]
-    attempt: Annotated[Count, Meta(description="The number of the client's try, from 0.")]
+    cost_usd: Annotated[float | None, doc("US dollars; null without a price.")]
+    attempt: Annotated[Count, doc("The number of the client's try, from 0.")]
     retry_of: UUID | None
     tools: list[ToolCall]
 
@@ -78,9 +78,9 @@ class ToolFigures(Struct):
 
     tool: str
     calls: Count
-    results: Annotated[Count, Meta(description="The number of calls with a known result.")]
-    errors: Annotated[Count, Meta(description="The number of results that are marked as errors.")]
-    bytes: Annotated[Count, Meta(description="The total size of the results.")]
+    results: Annotated[Count, doc("The number of calls with a known result.")]
+    errors: Annotated[Count, doc("The number of results that are marked as errors.")]
+    bytes: Annotated[Count, doc("The total size of the results.")]
 
 
 class Loop(Struct):
@@ -89,7 +89,7 @@ class Loop(Struct):
     tool: str
     agent_id: str | None
     times: Count
-    interception_ids: Annotated[list[UUID], Meta(description="The calls in it, oldest first.")]
+    interception_ids: Annotated[list[UUID], doc("The calls in it, oldest first.")]
 
     @classmethod
     def of(cls, loop: FoundLoop) -> Self:
@@ -100,16 +100,16 @@ class Loop(Struct):
 class Timeline(Struct):
     """A session on a time axis."""
 
-    calls: Annotated[list[TimelineCall], Meta(description="Oldest first.")]
-    more: Annotated[bool, Meta(description="Whether there are more calls, which are not included here.")]
-    tools: Annotated[list[ToolFigures], Meta(description="Most called first.")]
-    loops: Annotated[list[Loop], Meta(description="In order of their start.")]
+    calls: Annotated[list[TimelineCall], doc("Oldest first.")]
+    more: Annotated[bool, doc("Whether there are more calls, which are not included here.")]
+    tools: Annotated[list[ToolFigures], doc("Most called first.")]
+    loops: Annotated[list[Loop], doc("In order of their start.")]
     refusals: Annotated[
         list[Refusal],
-        Meta(description="Refusals of the same tokens in this time, also from other sessions, oldest first."),
+        doc("Refusals of the same tokens in this time, also from other sessions, oldest first."),
     ]
-    earlier_session_id: Annotated[UUID | None, Meta(description="The session of the same user before this one.")]
-    later_session_id: Annotated[UUID | None, Meta(description="The session of the same user after this one.")]
+    earlier_session_id: Annotated[UUID | None, doc("The session of the same user before this one.")]
+    later_session_id: Annotated[UUID | None, doc("The session of the same user after this one.")]
 
     @classmethod
     def of(

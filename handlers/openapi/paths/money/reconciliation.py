@@ -32,8 +32,7 @@ PATHS: dict[str, Described] = {
         request=body(november=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01")),
         responses={
             "200": json_response(
-                "What came out.",
-                compared=Reconciliation.of("anthropic", date(2026, 11, 1), date(2026, 12, 1), [_ROW]),
+                "What came out.", compared=Reconciliation.of("anthropic", date(2026, 11, 1), date(2026, 12, 1), [_ROW])
             ),
             "403": problem("Only owners and auditors may do this.", NOT_YOURS_TO_SEE),
             "409": problem("No key for the reports is set.", NO_KEY.format("anthropic", "anthropic")),
