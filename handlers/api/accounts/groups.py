@@ -27,14 +27,6 @@ class _GroupsHandler(ChangeHandler):
             raise Problem(403, NOT_YOURS_TO_SEE)
         return parse_page(single_values(self.request.query_arguments, PARAMETERS))
 
-    async def identify_changer(self) -> None:
-        """Authenticate the author of a change.
-
-        Raises:
-            Problem: 403, the caller is not an owner.
-        """
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-
     def show(self, group: users.Group, members: int) -> None:
         """Respond with a group and its version as `ETag`."""
         self.set_version(group.version)
@@ -62,7 +54,7 @@ class GroupsHandler(_GroupsHandler):
             Problem: 403, the caller is not an owner; 409, the name is taken.
             ValidationProblem: the body is invalid.
         """
-        await self.identify_changer()
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewGroup)
         group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
         self.set_status(201)
@@ -89,7 +81,7 @@ class GroupHandler(_GroupsHandler):
             Problem: 403, the caller is not an owner; 404, there is no such group; 409, the name is taken; 412, it was changed.
             ValidationProblem: the body is invalid.
         """
-        await self.identify_changer()
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         changes = self.read_body(GroupChange).changes
         after = await self.bridge.groups.change(group, **changes, versions=self.versions, author=self.author)
         _, members = await self.bridge.groups.existing(str(after.id))
@@ -101,7 +93,7 @@ class GroupHandler(_GroupsHandler):
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group; 412, it was changed.
         """
-        await self.identify_changer()
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
         self.set_status(204)
 
@@ -130,7 +122,7 @@ class MemberHandler(_GroupsHandler):
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group or user; 409, the user is in too many groups.
         """
-        await self.identify_changer()
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.add_members(group, [user], author=self.author)
         self.set_status(204)
 
@@ -140,6 +132,6 @@ class MemberHandler(_GroupsHandler):
         Raises:
             Problem: 403, the caller is not an owner; 404, there is no such group or user.
         """
-        await self.identify_changer()
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.remove_members(group, [user], author=self.author)
         self.set_status(204)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.choices import refuse
+from handlers.api.choices import choice, refuse
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
@@ -85,16 +85,14 @@ def parse_spend(
     group_by = [one for one in values.get("group_by", "").split(",") if one]
     if unknown := [one for one in group_by if one not in list(Dimension)]:
         problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(Dimension)}, separated by commas"))
-    span = values.get("span") or Span.MONTH
-    if span not in list(Span):
-        problems.append(("span", f"must be one of {', '.join(Span)}"))
+    span = choice(Span, "span", values, problems) or Span.MONTH
     name = values.get("format") or next(iter(SPEND_FORMATS))
     if name not in SPEND_FORMATS:
         problems.append(("format", f"must be one of {', '.join(SPEND_FORMATS)}"))
     refuse(problems)
     dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
     written = SPEND_FORMATS[name]
-    return written.change(SpendQuery(start, end, dimensions, Span(span), visible_to)), written
+    return written.change(SpendQuery(start, end, dimensions, span, visible_to)), written
 
 
 def _days(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
