@@ -219,7 +219,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     )
     process.start("policy_budgets", budgets.run)
     start_alerts(process, bridge)
-    process.start("access_trail", bridge.access.run)
+    process.start("access_trail", bridge.access.trail.run)
     process.start("token_uses", bridge.token_uses.run)
     process.start("group_names", bridge.group_names.run)
     process.start("refusals", bridge.refusal_recorder.run)

@@ -179,7 +179,7 @@ def running(io_loop, database, owner_of_bridges, *, bridge_settings, bridge_part
 
     What serving needs runs beside it, as in the server: recording on the default path, and the heartbeat. The upkeep does
     not (`assembly.start_upkeep`): it would count, group and write at moments that no test knows. A test has that done by
-    itself: `Rollups.count`, `bridge.access.flush` and the like.
+    itself: `Rollups.count`, `bridge.access.trail.flush` and the like.
     """
     stack = AsyncExitStack()
 

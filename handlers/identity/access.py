@@ -29,13 +29,16 @@ class AccessRecorder:
         trail: Where they are written down.
         now_ns: A monotonic clock, in nanoseconds.
         failure_limit: How often an address may fail in any minute; 0 is any number.
+
+    Attributes:
+        trail: Writes down what it was given.
     """
 
     def __init__(
         self, metrics: Metrics, trail: AccessTrail, now_ns: Callable[[], int], *, failure_limit: int = 0
     ) -> None:
         self._metrics = metrics
-        self._trail = trail
+        self.trail = trail
         self._throttle = Throttle(now_ns)
         self._failures = Failures(failure_limit, now_ns)
 
@@ -64,7 +67,7 @@ class AccessRecorder:
             )
         detail = (("reason", reason.value), ("plane", plane.value))
         key = client_key(address)
-        self._trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
+        self.trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
 
     def denied(self, message: str, plane: Plane, address: str, identity: Identity | None) -> None:
         """Record that a request was answered with 403.
@@ -83,7 +86,7 @@ class AccessRecorder:
                 *(plane, address, user.username if user else "-", token_id or "-", message, due.new, due.total),
             )
         detail = (("message", message), ("plane", plane.value))
-        self._trail.note(AccessEvent(Action.ACCESS_DENIED, client_key(address), user, token_id, detail))
+        self.trail.note(AccessEvent(Action.ACCESS_DENIED, client_key(address), user, token_id, detail))
 
     def signed_in(self, address: str, identity: Identity) -> None:
         """Record that somebody signed in to the dashboard."""
@@ -94,7 +97,7 @@ class AccessRecorder:
                 "signed in: address=%s user=%s token_id=%s new=%d total=%d",
                 *(address, user.username, token_id or "-", due.new, due.total),
             )
-        self._trail.note(AccessEvent(Action.SIGNED_IN, client_key(address), user, token_id))
+        self.trail.note(AccessEvent(Action.SIGNED_IN, client_key(address), user, token_id))
 
     def read(
         self, way: Way, address: str, identity: Identity, subject: tuple[UUID, str], *detail: tuple[str, str]
@@ -110,21 +113,9 @@ class AccessRecorder:
         """
         said = (("way", way.value), *detail)
         event = AccessEvent(Action.CALLS_READ, client_key(address), identity.user, identity.token_id, said, subject)
-        self._trail.note(event)
+        self.trail.note(event)
 
     def searched(self, address: str, identity: Identity, subject: tuple[UUID, str] | None) -> None:
         """Record that somebody searched what others wrote; `subject` is whose calls, None is everybody's."""
         event = AccessEvent(Action.CALLS_SEARCHED, client_key(address), identity.user, identity.token_id, (), subject)
-        self._trail.note(event)
-
-    async def flush(self) -> None:
-        """Write to the audit trail what waits for that.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
-        await self._trail.flush()
-
-    async def run(self) -> None:
-        """Write it again and again, until cancelled."""
-        await self._trail.run()
+        self.trail.note(event)

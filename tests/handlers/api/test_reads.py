@@ -17,7 +17,7 @@ API = "/api/v2/aibridge"
 
 async def reads(running):
     """What the trail says was read: (reader, whose call, detail but for times), in any order."""
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, page = await running.get(f"{API}/audit")
     entries = [entry for entry in page["results"] if entry["action"] == "calls.read"]
     assert {entry["client_ip"] for entry in entries} <= {"127.0.0.1"}

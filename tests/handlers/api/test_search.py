@@ -119,7 +119,7 @@ async def test_searches_of_what_others_wrote_are_audited(running):
         await found(running, q, auditor, "&offset=9")
     await found(running, "secret", grace)
     await found(running, "secret initiator:ada", auditor)
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")
     said = [
         (one["actor"]["username"], one["subject"] and one["subject"]["username"], one["detail"]["count"])
@@ -275,7 +275,7 @@ async def test_nobody_counts_words_that_they_may_not_read(running):
     for more in ("&group_by=model", "&format=series", "&format=csv"):
         status, response = await running.get(f"{STATS}?q=secret{more}", reader)
         assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")
     searched = [one for one in trail["results"] if one["action"] == "calls.searched"]
     assert [(one["actor"]["username"], one["detail"]["count"]) for one in searched] == [("audrey", 1)]
@@ -321,7 +321,7 @@ async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
             status, response = await running.get("/api/v2/aibridge/errors?q=secret", reader | {"Accept": accept})
             assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
         await index(running)
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")
     searched = [
         (one["actor"]["username"], one["subject"] and one["subject"]["username"], one["detail"]["count"])

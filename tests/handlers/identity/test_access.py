@@ -34,7 +34,7 @@ def bearer(token):
 
 async def trail(running):
     """The entries about access, of a plane each: by whom, how often and why, in the order of the planes."""
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, page = await running.get(AUDIT)
     found = [entry for entry in page["results"] if entry["action"] in ACCESS]
     assert all(entry["detail"].pop("last_at") and entry["subject"] is None for entry in found)

@@ -260,7 +260,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await sign_in_and_out(running, send)
     await sign_in_elsewhere(running, send)
     await asyncio.gather(*late)
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     trail = json.loads((await send("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
     assert {entry["action"] for entry in trail} == {action.value for action in Action}
     await use_up_a_share(running, send, contract)

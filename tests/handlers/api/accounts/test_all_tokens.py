@@ -93,7 +93,7 @@ async def test_a_token_that_was_looked_up_is_in_no_log_and_in_no_collection(runn
     grace = await running.user("grace")
     with caplog.at_level("DEBUG"):
         await change("POST", "/tokens/lookup", {"token": token_of(grace)})
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     await running.bridge.token_uses.flush()
     secret, database = token_of(grace)[11:], running.bridge.database
     assert secret not in caplog.text

@@ -87,7 +87,7 @@ async def test_messages_of_others_errors_are_audited(running):
     auditor = await running.user("audrey", Role.AUDITOR)
     await record(running, 1, "a", error="a secret of 1")
     await running.get(ERRORS, auditor)
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, trail = await running.get("/api/v2/aibridge/audit")
     reads = [one for one in trail["results"] if one["action"] == "calls.read"]
     assert [(one["actor"]["username"], one["subject"]["username"], one["detail"]["way"]) for one in reads] == [

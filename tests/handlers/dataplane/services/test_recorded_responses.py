@@ -139,7 +139,7 @@ async def test_a_response_is_for_those_who_may_read_prompts_and_reading_it_is_au
     assert seen["response"] == {"text": "", "metadata": {"withheld": True}}
     _, seen = await running.get(path, await running.user("audrey", Role.AUDITOR))
     assert seen["response"] == RECORDED
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, trail = await running.get(f"{BRIDGE}/audit")
     read = [one["actor"]["username"] for one in trail["results"] if one["action"] == "calls.read"]
     assert read == ["audrey"]

@@ -328,7 +328,7 @@ async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(
     assert error["status"] == 403
     assert provider.received.empty()
     assert lets_go(running)
-    await running.bridge.access.flush()
+    await running.bridge.access.trail.flush()
     _, page = await running.get("/api/v2/aibridge/audit?action=access.denied")
     denied = [(entry["actor"]["username"], entry["detail"]["message"]) for entry in page["results"]]
     assert denied == [("ada", error["error"]["message"])]
