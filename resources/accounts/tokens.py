@@ -55,11 +55,6 @@ class FoundToken(Token):
 
     user: Annotated[Initiator, doc("For a service token: `groups/`, the name of its group, and its id.")]
 
-    @classmethod
-    def found(cls, token: users.Token, use: TokenUse | None, user: users.User) -> Self:
-        """Show a token with its user."""
-        return cls.of(token, use, user=Initiator(user.id, user.username, user.display_name))
-
 
 class FoundTokenList(Struct):
     """A page of tokens of all users, newest first."""

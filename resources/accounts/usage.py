@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct, field
 
@@ -13,8 +13,6 @@ from resources.fields import Count, Time, doc
 from resources.limits import LimitsScope, LimitsState
 from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
-from storage.accounts import users
-from storage.accounts.users import TokenUse
 
 MAX_TOKENS: Final = 100
 """Active tokens that are shown, those that were used last."""
@@ -27,11 +25,6 @@ class TokenUsage(Token):
     """An active token, and the usage of its own limits."""
 
     limits: Annotated[list[LimitRule], doc("The limits of this token, from the settings and its policy.")]
-
-    @classmethod
-    def used(cls, token: users.Token, use: TokenUse | None, limits: list[LimitRule]) -> Self:
-        """Show a token with its limits."""
-        return cls.of(token, use, limits=limits)
 
 
 class RuleCount(Struct):

@@ -20,6 +20,7 @@ from resources.accounts.tokens import (
     TokenText,
     expiry,
 )
+from resources.fields import Initiator
 from storage.accounts.users import SERVICE_PREFIX
 from storage.queries.accounts.tokens import TokenDetails
 
@@ -33,7 +34,8 @@ ONLY_OWNERS_LOOK_UP = "Only owners may look tokens up."
 
 
 def _found(details: TokenDetails) -> FoundToken:
-    return FoundToken.found(details.token, details.last_use, details.user)
+    user = Initiator(details.user.id, details.user.username, details.user.display_name)
+    return FoundToken.of(details.token, details.last_use, user=user)
 
 
 class AllTokensHandler(ChangeHandler):

@@ -90,7 +90,7 @@ class UsageHandler(OwnHandler):
                 spend_usd=float(spend),
                 limits=[next(rules) for _ in own],
                 tokens=[
-                    TokenUsage.used(one.token, one.last_use, [next(rules) for _ in limits])
+                    TokenUsage.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
                     for one, limits in zip(tokens, of_tokens, strict=True)
                 ]
                 if sees_tokens
