@@ -33,7 +33,7 @@ coverage: .venv/dev ## which lines and branches of the five packages their own t
 faults: .venv/dev ## kill, pause and cut off servers and databases under load, and check records and limits: about ten minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
-properties: .venv/dev ## test properties with up to ten times the examples
+properties: .venv/dev ## test properties with ten times the examples and more
 	@$(BIN)/python -m pytest -n 3 --dist worksteal --hypothesis-profile=thorough -m hypothesis $(ARGS)
 
 fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer

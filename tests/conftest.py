@@ -44,10 +44,10 @@ def register(name: str, max_examples: int, *, repeats: bool = "CI" in os.environ
 
 
 # In CI the examples are the same each time, so that a change is refused for what it does; elsewhere they are new ones.
-register("aibridge", 50)
+register("aibridge", 20)
 # For a time when nobody waits: `make properties`.
 register("thorough", 500)
-# The same examples each time, so that the same lines are run, and fewer, as each takes longer while lines are counted.
+# The same examples each time, so that the same lines are run.
 register("coverage", 20, repeats=True)
 hypothesis.settings.load_profile("aibridge")
 

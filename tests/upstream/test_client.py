@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
+from tests.examples import examples
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
@@ -374,7 +375,7 @@ async def test_a_switch_of_protocols_is_no_answer(upstream, client):
         await client.open("GET", upstream.url, [], b"")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25, 250), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     raw=st.one_of(answers().map(lambda made: made[0]), damaged(), st.binary(max_size=200)),
     cut=st.integers(0, 400),

@@ -73,7 +73,7 @@ def test_a_response_reads_as_recorded_when_it_comes_byte_by_byte(reader, body, r
     assert read(reader(), bytewise(body)) == reading
 
 
-@settings(max_examples=examples(8, 40))
+@settings(max_examples=examples(4, 40))
 @given(places=st.sets(st.integers(0, 2**22), max_size=12))
 @each_response()
 def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, places):

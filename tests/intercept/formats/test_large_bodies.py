@@ -163,7 +163,7 @@ PARTS = st.lists(st.fixed_dictionaries({"toolResult": VALUES}) | VALUES, max_siz
 MESSAGES_OF_USERS = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": PARTS}))
 
 
-@settings(max_examples=examples(150, 500))
+@settings(max_examples=examples(50, 500))
 @given(
     value=st.one_of(
         MEMBERS,

@@ -15,6 +15,7 @@ from limits.policies.sources import Level, Source
 from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.what_if.proposed_rules import ProposedRules
 from limits.what_if.replay import Replay
+from tests.examples import examples
 
 SECOND = 1000
 ADA, BOB = UUID(int=1), UUID(int=2)
@@ -107,7 +108,7 @@ called = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(30, 300))
 @given(patterns, st.sampled_from(["allow", "deny"]), called)
 @pytest.mark.parametrize("unpriced", [False, True])
 def test_limits_decide_on_what_rules_admit_as_if_nothing_else_was_called(unpriced, listed, how, rows):

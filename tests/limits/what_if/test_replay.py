@@ -18,6 +18,7 @@ from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPol
 from limits.policies.sources import Level, Source
 from limits.what_if.past_calls import LimitName, Outcome, PastCall, RefusalTotals, RefusedCall
 from limits.what_if.replay import Replay
+from tests.examples import examples
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
 SECOND_NS, MILLISECOND_NS = 10**9, 10**6
@@ -164,7 +165,7 @@ past = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(60, 600))
 @given(st.builds(SharedLimits, each_member=limits, together=limits), past)
 def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, calls):
     naive = Naive(proposed)
@@ -182,7 +183,7 @@ def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, c
     assert sum(replay.calls.values()) == len(calls)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(40, 400))
 @given(st.builds(SharedLimits, each_member=limits), past)
 def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, calls):
     with pytest.MonkeyPatch.context() as patch:
@@ -193,7 +194,7 @@ def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, call
     assert once.first[:1] == replay.first[:1]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(30, 300))
 @given(st.builds(SharedLimits, each_member=limits, together=limits), past, st.booleans())
 def test_the_limiter_of_requests_says_the_same(proposed, calls, retry):
     expected = decide(ByLimiter(proposed, retry=retry), calls, 10 * DAY)

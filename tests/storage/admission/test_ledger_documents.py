@@ -53,7 +53,7 @@ async def test_the_database_adds_what_there_is_room_for_and_nothing_else(databas
         done = await database.limit_ledgers.bulk_write([statement_of(change, OWN)])
         return done.bulk_api_result, await database.limit_ledgers.find_one({"_id": change.name})
 
-    @settings(max_examples=examples(75, 300), deadline=None)
+    @settings(max_examples=examples(30, 300), deadline=None)
     @given(
         st.sampled_from([rate(100, WINDOW_MS), slots(40), rate(UNLIMITED, WINDOW_MS)]),
         st.none() | ledgers,

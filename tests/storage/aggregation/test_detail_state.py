@@ -16,6 +16,7 @@ from storage.aggregation import detail_state
 from storage.aggregation.detail_state import NEVER, DetailState
 from storage.aggregation.rollup import DETAILS, Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, RollupJob
+from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -167,7 +168,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(10, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=STEPS)
 def test_in_any_order_of_events_details_are_the_sums_of_calls(io_loop, database, steps):
     async def happen():

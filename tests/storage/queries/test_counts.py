@@ -93,7 +93,7 @@ async def agrees(database, search_filter, visible_to=None):
 
 
 @pytest.mark.parametrize("scanned", [0, counts_module.SCANNED_KEYS])
-@settings(max_examples=examples(15, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     calls=calls,
     how=st.lists(lives, min_size=16, max_size=16),

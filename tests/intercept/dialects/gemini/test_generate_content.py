@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.gemini.generate_content import body_reader, stream_reader, tokens
@@ -106,7 +106,6 @@ def test_a_stream_reads_the_same_cut_at_every_byte(reader, body, result):
 
 
 @each_framing
-@settings(max_examples=50)
 @given(data=st.data())
 def test_a_stream_reads_the_same_wherever_it_is_cut_and_asked(reader, body, result, data):
     cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))

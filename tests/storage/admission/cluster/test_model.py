@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from limits.limit import Kind
 from storage.admission.presence.standing import State
+from tests.examples import examples
 from tests.storage.admission.cluster.model import ANSWER_MS, Register, Server, rate, slots
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
@@ -172,7 +173,7 @@ class Cluster(RuleBasedStateMachine):
         assert self.was_cut or under_way <= self.limits[2].maximum
 
 
-Cluster.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
+Cluster.TestCase.settings = settings(max_examples=examples(12, 120), stateful_step_count=25)
 TestCluster = Cluster.TestCase
 
 

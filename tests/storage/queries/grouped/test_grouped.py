@@ -140,7 +140,7 @@ SEARCHES = [
 ]
 
 
-@settings(max_examples=examples(30, 120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(12, 120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     calls=CALLS,
     names=DIMENSIONS,

@@ -52,7 +52,7 @@ async def series_by_search(database, query, conditions=None, visible_to=None):
     return series_of(query, response), response
 
 
-@settings(max_examples=examples(25, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(10, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     calls=CALLS,
     group_by=st.sampled_from([None, *GroupBy]),

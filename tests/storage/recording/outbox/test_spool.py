@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from storage.recording.outbox.segment import FRAME_BYTES, Segment, frame
 from storage.recording.outbox.segments import SpoolLockedError
 from storage.recording.outbox.spool import Spool, SpoolError, SpoolFullError, SpoolWriteError
+from tests.examples import examples
 from tests.storage.recording.disks import largest_file
 
 RECORDS = st.lists(st.binary(max_size=30), max_size=10)
@@ -127,7 +128,7 @@ async def test_a_full_segment_is_closed_and_deleted_when_its_records_are_acknowl
 
 
 @given(st.lists(RECORDS, max_size=4), st.integers(9, 200), st.integers(1, 7))
-@settings(max_examples=40)
+@settings(max_examples=examples(15, 150))
 def test_any_records_in_any_segments_come_back_over_any_restarts(run_apart, runs, segment_bytes, limit):
     async def one_run(folder, records):
         spool = Spool(folder, segment_bytes=segment_bytes)
@@ -152,7 +153,7 @@ def test_any_records_in_any_segments_come_back_over_any_restarts(run_apart, runs
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: ")
 @given(RECORDS.filter(bool), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(25, 250))
 def test_whatever_became_of_the_tail_all_records_before_it_come_back(run_apart, records, data):
     file = bytearray(b"".join(map(frame, records)))
     cut = data.draw(st.integers(0, len(file)))
