@@ -48,6 +48,19 @@ async def running(data_dir):
         await mongodb.stop()
 
 
+@pytest.fixture(scope="module")
+def data_dir_in_use(tmp_path_factory):
+    return tmp_path_factory.mktemp("in-use") / "a deep data dir" / ("with a name " * 8).strip() / "data"
+
+
+@pytest.fixture(scope="module")
+def mongodb_in_use(data_dir_in_use, run_apart):
+    """One for those tests that only look at it: a start takes 0.7 s of the processor."""
+    mongodb = run_apart(EmbeddedMongoDB.start(data_dir_in_use))
+    yield mongodb
+    run_apart(mongodb.stop())
+
+
 async def write(mongodb, number):
     database = Database.connect(mongodb.uri, "test")
     await database.users.insert_one({"_id": number})
@@ -90,25 +103,18 @@ async def test_it_starts_serves_transactions_stops_and_keeps_its_data(data_dir):
         first_uri = mongodb.uri
         await mongodb.stop()
     assert running_uri(data_dir) is None
+    assert not embedded._socket_address(data_dir).parent.exists()
     assert not is_alive(mongodb.pid)
     async with running(data_dir) as mongodb:
         assert (mongodb.uri, await read(mongodb)) == (first_uri, [1])
 
 
-async def test_only_its_owner_gets_at_the_data_and_the_socket(data_dir):
-    async with running(data_dir):
-        address = embedded._socket_address(data_dir)
-        folders = {path: mode(path) for path in (data_dir, data_dir / "mongodb", address.parent)}
-        assert set(folders.values()) == {0o700}
-        assert (mode(address), mode(data_dir / "lock")) == (0o600, 0o600)
-        assert len(os.fsencode(address)) < 100
-    assert not address.parent.exists()
-
-
-async def test_the_mode_of_a_folder_that_was_there_stays(tmp_path):
-    tmp_path.chmod(0o755)
-    async with running(tmp_path):
-        assert (mode(tmp_path), mode(tmp_path / "mongodb")) == (0o755, 0o700)
+async def test_only_its_owner_gets_at_the_data_and_the_socket(mongodb_in_use, data_dir_in_use):
+    address = embedded._socket_address(data_dir_in_use)
+    folders = (data_dir_in_use, data_dir_in_use / "mongodb", address.parent)
+    assert [mode(folder) for folder in folders] == [0o700] * 3
+    assert (mode(address), mode(data_dir_in_use / "lock")) == (0o600, 0o600)
+    assert len(os.fsencode(address)) < 100
 
 
 def listening(pid):
@@ -122,24 +128,17 @@ def listening(pid):
     return tcp, {fields[7] for fields in table("unix") if len(fields) > 7 and f"socket:[{fields[6]}]" in own}
 
 
-async def test_it_listens_nowhere_else(data_dir):
-    async with running(data_dir) as mongodb:
-        assert listening(mongodb.pid) == (set(), {str(embedded._socket_address(data_dir))})
+async def test_it_listens_nowhere_else(mongodb_in_use, data_dir_in_use):
+    assert listening(mongodb_in_use.pid) == (set(), {str(embedded._socket_address(data_dir_in_use))})
 
 
-async def test_stopping_twice_and_after_its_death_is_fine(data_dir):
+async def test_a_moved_data_dir_works_and_keeps_its_data_also_after_a_kill(data_dir):
     mongodb = await EmbeddedMongoDB.start(data_dir)
+    await write(mongodb, 1)
+    old_uri = mongodb.uri
     os.kill(mongodb.pid, signal.SIGKILL)
     await mongodb.stop()
     await mongodb.stop()
-    async with running(data_dir):
-        pass
-
-
-async def test_a_moved_data_dir_works_and_keeps_its_data(data_dir):
-    async with running(data_dir) as mongodb:
-        await write(mongodb, 1)
-        old_uri = mongodb.uri
     moved = data_dir.parent / "moved"
     data_dir.rename(moved)
     async with running(moved) as mongodb:
@@ -148,27 +147,27 @@ async def test_a_moved_data_dir_works_and_keeps_its_data(data_dir):
         assert await read(mongodb) == [1, 2]
 
 
-async def test_a_link_to_the_data_dir_is_the_data_dir(data_dir, tmp_path):
+async def test_a_link_to_the_data_dir_is_the_data_dir(mongodb_in_use, data_dir_in_use, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(data_dir)
-    async with running(data_dir) as mongodb:
-        assert running_uri(link) == mongodb.uri
+    link.symlink_to(data_dir_in_use)
+    assert running_uri(link) == mongodb_in_use.uri
 
 
-async def test_a_second_server_on_one_data_dir_is_refused(data_dir):
-    async with running(data_dir):
-        assert await refusal(data_dir) == (
-            f"the data-dir {data_dir} is in use by another server (process {os.getpid()}): "
-            "stop it, or set data-dir to another folder"
-        )
-        assert running_uri(data_dir) is not None
+async def test_a_second_server_on_one_data_dir_is_refused(mongodb_in_use, data_dir_in_use):
+    assert await refusal(data_dir_in_use) == (
+        f"the data-dir {data_dir_in_use} is in use by another server (process {os.getpid()}): "
+        "stop it, or set data-dir to another folder"
+    )
+    assert running_uri(data_dir_in_use) == mongodb_in_use.uri
 
 
-async def test_two_data_dirs_have_a_server_each(tmp_path):
-    async with running(tmp_path / "a") as first, running(tmp_path / "b") as second:
-        await write(first, 1)
-        await write(second, 2)
-        assert (await read(first), await read(second)) == ([1], [2])
+async def test_another_data_dir_has_a_server_of_its_own_and_keeps_its_mode(mongodb_in_use, tmp_path):
+    tmp_path.chmod(0o755)
+    await write(mongodb_in_use, 1)
+    async with running(tmp_path) as other:
+        assert (mode(tmp_path), mode(tmp_path / "mongodb")) == (0o755, 0o700)
+        await write(other, 2)
+        assert (await read(mongodb_in_use), await read(other)) == ([1], [2])
 
 
 async def test_a_killed_server_takes_its_mongod_along_and_the_next_start_works_at_once(data_dir):
@@ -186,9 +185,9 @@ async def test_a_killed_server_takes_its_mongod_along_and_the_next_start_works_a
         assert not is_alive(pid)
 
 
-async def test_a_signal_from_the_terminal_does_not_reach_it(data_dir):
-    async with running(data_dir) as mongodb:
-        assert os.getsid(mongodb.pid) == os.getpgid(mongodb.pid) == mongodb.pid
+async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb_in_use):
+    pid = mongodb_in_use.pid
+    assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
 async def test_a_start_waits_until_an_old_mongod_lets_go(data_dir):
@@ -206,17 +205,30 @@ async def test_a_start_waits_until_an_old_mongod_lets_go(data_dir):
     await mongodb.stop()
 
 
-async def test_an_old_mongod_that_stays_is_named(data_dir, monkeypatch):
-    monkeypatch.setattr(embedded, "RELEASE_SECONDS", 0.1)
+async def test_starts_that_fail_say_why_and_hinder_no_later_start(data_dir, monkeypatch):
     folder = data_dir / "mongodb"
     folder.mkdir(parents=True)
-    with (folder / "mongod.lock").open("w+") as old:
+    with (folder / "mongod.lock").open("w+") as old, monkeypatch.context() as patch:
+        patch.setattr(embedded, "RELEASE_SECONDS", 0.1)
         old.write("4321\n")
         old.flush()
         fcntl.flock(old, fcntl.LOCK_EX)
         assert await refusal(data_dir) == (
             f"the data in {folder} is in use by mongod process 4321: stop it, or set data-dir to another folder"
         )
+
+    start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
+    await asyncio.sleep(0)  # the mongod is starting
+    sockets = embedded._socket_address(data_dir).parent
+    assert sockets.exists()
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not sockets.exists()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "START_SECONDS", 0.01)
+        assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
     async with running(data_dir):
         pass
 
@@ -246,27 +258,6 @@ async def test_a_mongod_that_ends_early_is_quoted(data_dir):
         "mongod does not start: Unable to read the storage engine metadata file: Incorrect BSON length"
     )
     assert running_uri(data_dir) is None
-
-
-async def test_a_mongod_that_does_not_get_ready_is_stopped(data_dir, monkeypatch):
-    monkeypatch.setattr(embedded, "START_SECONDS", 0.01)
-    assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
-    monkeypatch.undo()
-    async with running(data_dir):
-        pass
-
-
-async def test_a_start_that_is_cancelled_leaves_nothing_behind(data_dir):
-    start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
-    await asyncio.sleep(0)  # the mongod is starting
-    folder = embedded._socket_address(data_dir).parent
-    assert folder.exists()
-    start.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await start
-    assert not folder.exists()
-    async with running(data_dir):
-        pass
 
 
 async def test_a_data_dir_that_is_a_file_is_named(tmp_path):
