@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import Future
-from typing import Protocol
 
 from tornado.iostream import StreamClosedError
 
@@ -28,28 +27,18 @@ NO_CONTENT = 204
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 
 
-class Watcher(Protocol):
-    """Receives a copy of what is relayed."""
+class Watcher:
+    """Receives a copy of what is relayed; subclasses read it."""
 
-    def watch(self, piece: bytes) -> bool:
+    def watch(self, piece: bytes) -> bool:  # noqa: ARG002 - here nothing reads it
         """Read a relayed piece of the response.
 
         Return whether the next may follow at once; else it waits for `catch_up`.
         """
-
-    async def catch_up(self) -> None:
-        """Finish reading the pieces so far, with pauses for other requests."""
-
-
-class Nobody:
-    """Watches nothing."""
-
-    def watch(self, piece: bytes) -> bool:  # noqa: ARG002 - nothing reads it
-        """Allow the next piece at once."""
         return True
 
     async def catch_up(self) -> None:
-        """Nothing is behind."""
+        """Finish reading the pieces so far, with pauses for other requests."""
 
 
 class Relay:
@@ -84,7 +73,7 @@ class Relay:
             UpstreamError: the provider cut the response; the response to the client is still open.
         """
         handler, gaps = self._handler, self._handler.gaps
-        watcher = watcher or Nobody()
+        watcher = watcher or Watcher()
         watch = watcher.watch
         if not response.has_events:
             usage_filter = None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.recording import Keep
 from intercept.times import format_time
@@ -16,7 +16,7 @@ from limits.policies.compiled import Applied
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
 from limits.policies.sources import Level, Source
-from resources.fields import Count, Time, doc
+from resources.fields import Count, Time, doc, of_fields
 from resources.limits import MICRO_DOLLARS, PERIODS
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -119,16 +119,13 @@ class RecordingRule(Struct):
         if effective is None or (kept := effective.recording) is None:
             return None
         sources = [PolicySource.of(one.source) for one in effective.policies if one.policy.recording is not UNSET]
-        return cls(
-            sources,
-            kept.prompts,
-            kept.tool_inputs,
-            kept.thoughts,
-            kept.response_text,
-            kept.error_messages,
-            list(kept.patterns),
-            kept.retention,
-            kept.responses_retention,
+        return of_fields(
+            cls,
+            structs.asdict(kept),
+            sources=sources,
+            responses=kept.response_text,
+            errors=kept.error_messages,
+            patterns=list(kept.patterns),
         )
 
 

@@ -11,7 +11,7 @@ import logging
 from urllib.parse import unquote
 
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay
+from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.batch_results import OK, BatchResults
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.upstream_request import UpstreamRequest
@@ -66,7 +66,7 @@ class FileContent(BatchResults):
             return None
 
 
-class _Beginning:
+class _Beginning(Watcher):
     """Watches a response, and keeps its beginning."""
 
     def __init__(self) -> None:
@@ -75,6 +75,3 @@ class _Beginning:
     def watch(self, piece: bytes) -> bool:
         self.body += piece[: MAX_BATCH_BYTES - len(self.body)]
         return True
-
-    async def catch_up(self) -> None:
-        """Nothing is behind."""

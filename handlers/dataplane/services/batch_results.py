@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay
+from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
@@ -71,7 +71,7 @@ class BatchResults(Passthrough):
         await results.finish()
 
 
-class _Results:
+class _Results(Watcher):
     """Watches results, and records them."""
 
     def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:

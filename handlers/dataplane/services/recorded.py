@@ -14,7 +14,7 @@ from handlers.dataplane.fallback.destinations import find_destinations
 from handlers.dataplane.fallback.tries import Tries
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
-from handlers.dataplane.relay import Relay
+from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import check_own
 from handlers.dataplane.summary import read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
@@ -79,7 +79,7 @@ class Recorded:
         await RecordedCall(handler, to, self._api, summary, destinations).run()
 
 
-class RecordedCall:
+class RecordedCall(Watcher):
     """One call, from its start record to its end record.
 
     Args:
