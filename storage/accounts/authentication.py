@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -27,6 +26,7 @@ from storage.accounts.tokens.text import (
     split_token,
 )
 from storage.accounts.users import Identity, read_group, read_token, read_user
+from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 VERIFY_SECONDS = 2.0
@@ -81,9 +81,6 @@ class Authentication:
     """Verifies the tokens and sessions of a database.
 
     Args:
-        database: Where they are kept.
-        now: The wall clock, in UTC.
-        monotonic: A clock that never jumps, in seconds.
         session_times: How long sessions last.
 
     Attributes:
@@ -95,8 +92,8 @@ class Authentication:
         self,
         database: Database,
         *,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float],
+        now: Now,
+        monotonic: Monotonic,
         session_times: SessionTimes = DEFAULT_TIMES,
     ) -> None:
         self._database = database

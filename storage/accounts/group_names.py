@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 EVERY_SECONDS: Final = 60.0
@@ -16,14 +17,9 @@ SEPARATOR: Final = ", "
 
 
 class GroupNames:
-    """The names of the groups of a database, removed ones too, as they were at most `EVERY_SECONDS` ago.
+    """The names of the groups of a database, removed ones too, as they were at most `EVERY_SECONDS` ago."""
 
-    Args:
-        database: Where they are.
-        pause: Waits for seconds.
-    """
-
-    def __init__(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, database: Database, *, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._pause = pause
         self._names: Mapping[UUID, str] = {}

@@ -7,7 +7,6 @@ built in: it has all users, and nothing of it is stored.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -33,6 +32,7 @@ from storage.accounts.users import (
     read_group,
     read_user,
 )
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -52,14 +52,9 @@ class Groups:
     """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
 
     Every method raises `DatabaseUnavailableError`. One that changes something takes its `author`.
-
-    Args:
-        database: Where they are kept.
-        accounts: The users that are in them.
-        now: The wall clock, in UTC.
     """
 
-    def __init__(self, database: Database, accounts: UserAccounts, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
         self._database = database
         self._accounts = accounts
         self._now = now

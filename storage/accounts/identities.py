@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -30,6 +29,7 @@ from storage.accounts.users import (
     milliseconds,
     read_token,
 )
+from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, Session
 
 __all__ = [
@@ -74,9 +74,6 @@ class Identities(UserAccounts):
     Every method with a query raises `DatabaseUnavailableError`, except `authenticate`.
 
     Args:
-        database: Where they are kept.
-        now: The wall clock, in UTC.
-        monotonic: A clock that never jumps, in seconds.
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
         session_times: How long sessions last.
     """
@@ -85,8 +82,8 @@ class Identities(UserAccounts):
         self,
         database: Database,
         *,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float],
+        now: Now,
+        monotonic: Monotonic,
         tokens_per_user: int = 0,
         session_times: SessionTimes = DEFAULT_TIMES,
     ) -> None:

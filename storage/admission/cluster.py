@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -33,6 +33,7 @@ from storage.admission.presence.members import Members
 from storage.admission.presence.standing import Standing, State
 from storage.admission.rounds import Rounds
 from storage.admission.waiting import Waiting
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
 ROUND_SECONDS = 0.4
@@ -78,7 +79,6 @@ class ClusterAuthority:
     """Decides for one server of a cluster, on one event loop. `open` before use, `run` meanwhile, `close` after.
 
     Args:
-        database: Where the ledgers are.
         process: This server; a new id each time it starts.
         round_seconds: How long a round may take, in seconds.
         lease: After how many seconds without a heartbeat a server that knew of no other is dead.
@@ -86,7 +86,6 @@ class ClusterAuthority:
         dead: After how many seconds without a heartbeat a server is dead.
         folder: The data folder of this server. If it is killed, the next server in this folder frees at once what it held.
         now_ns: A monotonic clock, in nanoseconds.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class ClusterAuthority:
         dead: float = DEAD_SECONDS,
         folder: Path | None = None,
         now_ns: Callable[[], int] = uptime_ns,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         grant, lease_ns, missing_ns, dead_ns = (
             round(1000 * seconds) * MS for seconds in (round_seconds + 0.1, lease, missing, dead)

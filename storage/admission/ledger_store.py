@@ -68,7 +68,6 @@ class LedgerStore:
     """The ledgers of a cluster, and the heartbeats of its servers. Errors of the driver are passed on.
 
     Args:
-        database: The database that has them.
         process: This server.
         now_ns: This server's clock.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from storage.mongo.clocks import Monotonic
 
 T = TypeVar("T")
 
@@ -24,9 +26,7 @@ class OwnPauseError(Exception):
     """There is no response, but this process was paused or busy while it waited. So it says nothing about the other side."""
 
 
-async def result_within(
-    seconds: float, operation: Coroutine[Any, Any, T], clock: Callable[[], float] = time.monotonic
-) -> T:
+async def result_within(seconds: float, operation: Coroutine[Any, Any, T], clock: Monotonic = time.monotonic) -> T:
     """Wait for a result, for so many seconds in which this process runs.
 
     Raises:

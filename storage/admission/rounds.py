@@ -7,7 +7,7 @@ fails is repeated, until the database counts as unavailable and this server may 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from storage.admission.database_calls import RETRY_SECONDS, Silence, call_database
 from storage.admission.ledger_store import LedgerStore
@@ -15,6 +15,7 @@ from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
 from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Outcome, Round
+from storage.mongo.clocks import Pause
 from storage.mongo.database import DatabaseUnavailableError
 
 
@@ -30,7 +31,6 @@ class Rounds:
             not, rounds go on.
         round_seconds: How long a round may take, in seconds.
         now_ns: A monotonic clock, in nanoseconds.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Rounds:
         lose: Callable[[Exception], bool],
         round_seconds: float,
         now_ns: Callable[[], int],
-        pause: Callable[[float], Awaitable[None]],
+        pause: Pause,
     ) -> None:
         self._permits = permits
         self._store = store

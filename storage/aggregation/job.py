@@ -28,6 +28,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from storage.mongo.clocks import Pause
 from storage.mongo.database import (
     NO_TRANSACTIONS,
     Collection,
@@ -75,9 +76,7 @@ class ExactlyOnceJob(ABC):
     """Runs a task again and again; a subclass is the task.
 
     Args:
-        database: Where the interceptions are.
         job_states: The collection of the job state.
-        pause: Waits for seconds.
         busy: Whether calls are running, which have priority.
 
     Attributes:
@@ -114,7 +113,7 @@ class ExactlyOnceJob(ABC):
         database: Database,
         job_states: Collection,
         *,
-        pause: Callable[[float], Awaitable[None]],
+        pause: Pause,
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -40,6 +40,7 @@ from storage.aggregation.rollup import (
     totals_of,
 )
 from storage.aggregation.totals import UNCOUNTED_ONES, Row, pipeline, row_of
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import FIRST_SCHEMA, UNCOUNTED
 from storage.recording.documents import SCHEMA_VERSION
@@ -64,13 +65,7 @@ Rollup: TypeAlias = tuple[RollupKey, Totals]
 
 
 class RollupJob(ExactlyOnceJob):
-    """Counts the interceptions of a database.
-
-    Args:
-        database: Where they and the rollups are.
-        now: The wall clock, in UTC.
-        pause: Waits for seconds.
-    """
+    """Counts the interceptions of a database."""
 
     log = logging.getLogger(__name__)
     verb = "count"
@@ -81,13 +76,7 @@ class RollupJob(ExactlyOnceJob):
     batch = BATCH
     seconds = PAUSE_SECONDS
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         super().__init__(database, database.rollups, pause=pause)
         self._rollups = database.rollups
         self._now = now

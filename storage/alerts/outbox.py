@@ -7,7 +7,7 @@ written first, the alert last. A delivery is taken by moving its next try ahead;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -28,6 +28,7 @@ from storage.alerts.documents import (
     event_id_of,
     retry_seconds,
 )
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 
 LEASE_SECONDS: Final = 60.0
@@ -49,14 +50,9 @@ _DUPLICATE: Final = 11000
 
 
 class Outbox:
-    """The alerts of a database. Every method raises `DatabaseUnavailableError`.
+    """The alerts of a database. Every method raises `DatabaseUnavailableError`."""
 
-    Args:
-        database: Where they are.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
         self._now = now
 

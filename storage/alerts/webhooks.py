@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -21,6 +20,7 @@ from storage.accounts.users import (
     milliseconds,
 )
 from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
 
@@ -33,12 +33,10 @@ class Webhooks:
     """The webhooks of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where they are.
         sealer: Seals their secrets.
-        now: The wall clock, in UTC.
     """
 
-    def __init__(self, database: Database, sealer: Sealer, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, sealer: Sealer, *, now: Now) -> None:
         self._database = database
         self._sealer = sealer
         self._now = now

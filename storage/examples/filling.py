@@ -56,7 +56,6 @@ class Filling:
     Documents and progress are written in one transaction, so nothing is written twice, or after a removal.
 
     Args:
-        database: Where it is written.
         holder: This process, which has the work.
     """
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from storage.aggregation.sessions.session_job import SessionJob
 from storage.examples.documents import ACTIVE, ID, RANGE, Examples, ExampleState, read_examples
 from storage.examples.filling import Filling
 from storage.examples.removal import STEP_SECONDS, Removal
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import UNCOUNTED, UNGROUPED, UNINDEXED
@@ -40,20 +40,10 @@ class ExampleJob:
     """Fills and removes the invented company of a database, as requested.
 
     Args:
-        database: Where it is.
         holder: This process.
-        now: The wall clock, in UTC.
-        pause: Waits for seconds.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        holder: UUID,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, holder: UUID, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._holder = holder
         self._now = now

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from storage.aggregation.sessions.prompt_cache import lines_id
 from storage.examples.documents import RANGE
 from storage.examples.kinds import AGENT_IDS
 from storage.examples.totals import delete_counted, take_out
+from storage.mongo.clocks import Now
 from storage.mongo.codec import binary
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import UNCOUNTED
@@ -40,14 +40,9 @@ _POLICIES: Final = {"_id": {"$regex": f"^(groups|users)/{str(FIRST_EXAMPLE)[:13]
 
 
 class Removal:
-    """Removes it from a database, step by step; what is done again changes nothing.
+    """Removes it from a database, step by step; what is done again changes nothing."""
 
-    Args:
-        database: Where it is.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
         self._now = now
         self._steps = (

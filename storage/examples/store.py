@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
 from storage.examples.documents import DAYS, ID, Examples, ExampleState, read_examples
 from storage.examples.people import company_of, username_of
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -53,14 +53,9 @@ def _bounds(at: datetime, retention: float | None) -> dict[str, Any]:
 
 
 class ExampleStore:
-    """The invented company of a database. Every method raises `DatabaseUnavailableError`.
+    """The invented company of a database. Every method raises `DatabaseUnavailableError`."""
 
-    Args:
-        database: Where it is.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
         self._now = now
 

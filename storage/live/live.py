@@ -13,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from storage.accounts.identities import Identities, User
 from storage.live.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.live.listeners import End, Event, Listener
+from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 MAX_LISTENERS = 100
@@ -54,12 +55,8 @@ class Live:
     """Sends events to the listeners of a process.
 
     Args:
-        database: Where interceptions are.
-        identities: Whose they are.
         to_json: Makes of a document, with the users that are known, what listeners are sent; without texts if the last
             argument is false.
-        pause: Waits for seconds.
-        clock: Seconds that never go back.
     """
 
     def __init__(
@@ -68,8 +65,8 @@ class Live:
         identities: Identities,
         to_json: Callable[[Mapping[str, Any], Mapping[UUID, User], bool], bytes],
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        pause: Pause = asyncio.sleep,
+        clock: Monotonic = time.monotonic,
     ) -> None:
         self._database = database
         self._identities = identities

@@ -7,12 +7,12 @@ tokens are verified as often as it takes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from storage.accounts.authentication import Authentication
 from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 UNFOLLOWED_SECONDS: Final = 2.0
@@ -28,10 +28,7 @@ class UserChanges:
     """Follows the changes of users.
 
     Args:
-        database: Where they are.
         authentication: Who remembers tokens.
-        monotonic: A clock that never jumps, in seconds.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -39,8 +36,8 @@ class UserChanges:
         database: Database,
         authentication: Authentication,
         *,
-        monotonic: Callable[[], float],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Monotonic,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._database = database
         self._authentication = authentication

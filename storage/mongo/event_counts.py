@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 from pymongo import UpdateOne
 
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 
 WRITE_SECONDS = 2.0
@@ -63,8 +64,7 @@ class EventCounts(Generic[K]):
     """Counts by key that wait for the database.
 
     Args:
-        database: Where they are written.
-        collection: Where their documents are in it.
+        collection: Where their documents are.
         document: Makes the document of a key and its count.
     """
 
@@ -128,10 +128,8 @@ class CountWriter:
     """Writes counts every `WRITE_SECONDS`.
 
     Args:
-        database: Where they are written.
-        what: What waits while they are not, for the log.
+        what: What waits while they are not written, for the log.
         counts: Those to write.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -140,7 +138,7 @@ class CountWriter:
         what: str,
         counts: Sequence[EventCounts[Any]],
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._health = database.health
         self._what = what

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from storage.mongo.clocks import Monotonic
 from storage.mongo.errors import DatabaseRefusalError, DatabaseUnavailableError
 
 PROBE_PAUSE_SECONDS = 1.0
@@ -25,14 +26,13 @@ class DatabaseHealth:
 
     Args:
         probe: Writes, waits until that is acknowledged, and raises `DatabaseUnavailableError` if it is not.
-        clock: Seconds that never go back.
 
     Attributes:
         lost_at: Since when it is unavailable, by the clock; None while it is available.
         reason: Why it is unavailable, in one sentence; empty while it is available.
     """
 
-    def __init__(self, probe: Callable[[], Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, probe: Callable[[], Awaitable[None]], *, clock: Monotonic = time.monotonic) -> None:
         self._probe = probe
         self._clock = clock
         self._loss = asyncio.Event()

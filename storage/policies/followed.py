@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from intercept.ids import format_id
@@ -17,6 +17,7 @@ from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Effective
 from storage.accounts.users import Identity
 from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.policies.documents import UNREADABLE, KeptPolicy, path_of, read_document
 
@@ -74,10 +75,8 @@ class FollowedPolicies:
     """The policies of a database, in memory.
 
     Args:
-        database: Where they are kept.
         zone: The time zone in which budget periods begin.
         now: The wall clock, as text for people.
-        pause: Waits for seconds.
         on_change: Called after the policies were read or changed.
     """
 
@@ -87,7 +86,7 @@ class FollowedPolicies:
         *,
         zone: str = "UTC",
         now: Callable[[], Any],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database

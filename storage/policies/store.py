@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,6 +24,7 @@ from storage.accounts.users import (
     milliseconds,
     read_token,
 )
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_any
 
@@ -44,10 +44,6 @@ class PolicyStore:
     Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where they are kept.
-        accounts: The users.
-        groups: The groups.
-        now: The wall clock, in UTC.
         on_change: Called for every policy that was changed here.
     """
 
@@ -57,7 +53,7 @@ class PolicyStore:
         accounts: UserAccounts,
         groups: Groups,
         *,
-        now: Callable[[], datetime],
+        now: Now,
         on_change: Callable[[KeptPolicy], None] = lambda _: None,
     ) -> None:
         self._database = database

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 from storage.costs.own_prices import OwnPrice
+from storage.mongo.clocks import Pause
 from storage.mongo.database import DatabaseUnavailableError
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
@@ -27,7 +28,6 @@ class FollowedPrices:
     Args:
         store: Reads them.
         on_prices: Called with all of them after each change.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FollowedPrices:
         store: PriceStore,
         on_prices: Callable[[Iterable[OwnPrice]], None],
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._store = store
         self._on_prices = on_prices

@@ -31,6 +31,7 @@ from storage.aggregation.sessions.session_documents import share
 from storage.aggregation.sessions.session_job import CALL
 from storage.aggregation.totals import row_of, rows
 from storage.costs.prices import Cost
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import DatabaseRefusalError
@@ -87,12 +88,9 @@ class Recosting:
     """Does the jobs of a database.
 
     Args:
-        database: Where they and the calls are.
         cost_of: What usages of a call of a provider and model cost that started at a time.
         refresh: Has the newest own prices hold in this process, and returns their version.
         holder: This process.
-        now: The wall clock, in UTC.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -102,8 +100,8 @@ class Recosting:
         refresh: Callable[[], Awaitable[str]],
         *,
         holder: UUID,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Now,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._database = database
         self._interceptions = with_plain_ids(database.interceptions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -11,6 +11,7 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
 
@@ -25,14 +26,9 @@ _SCHEMA_VERSION: Final = 1
 
 
 class Recosts:
-    """The jobs of a database. Every method raises `DatabaseUnavailableError`.
+    """The jobs of a database. Every method raises `DatabaseUnavailableError`."""
 
-    Args:
-        database: Where they are.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
         self._now = now
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import ChangedMeanwhileError, IdentityError, milliseconds
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
 
@@ -27,14 +27,9 @@ class PriceError(IdentityError):
 
 
 class PriceStore:
-    """The own prices of a database. Every method raises `DatabaseUnavailableError`.
+    """The own prices of a database. Every method raises `DatabaseUnavailableError`."""
 
-    Args:
-        database: Where they are kept.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._database = database
         self._now = now
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 
+from storage.mongo.clocks import Pause
 from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.documents import StoredProvider
 
@@ -41,7 +42,6 @@ class ProviderFollower:
     Args:
         read: Reads all of them, or raises `DatabaseUnavailableError`.
         on_change: Called with all of them after a change.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ProviderFollower:
         read: Callable[[], Awaitable[Sequence[StoredProvider]]],
         on_change: Callable[[Sequence[StoredProvider]], None],
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._read = read
         self._on_change = on_change

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -15,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.users import milliseconds
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 from storage.providers.documents import (
     MAX_PROVIDERS,
@@ -47,11 +47,9 @@ class ManagedProviders:
     """The providers of a database.
 
     Args:
-        database: Where they are.
         sealer: Seals their keys.
         check: Returns the errors of a provider.
         hint: Makes the hint of a key.
-        now: The time, in UTC.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class ManagedProviders:
         *,
         check: Check,
         hint: Callable[[str], str],
-        now: Callable[[], datetime],
+        now: Now,
     ) -> None:
         self._database = database
         self._check = check

@@ -14,11 +14,7 @@ ROUTES = ("/v1/batches", "/openai/batches")
 
 
 class BatchFiles:
-    """The files of the batches of a database.
-
-    Args:
-        database: Has the records.
-    """
+    """The files of the batches of a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

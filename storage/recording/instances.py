@@ -19,13 +19,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from intercept.records import EndReason
+from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.operations import IN_FLIGHT, PRESUMED
@@ -60,13 +61,10 @@ class Instances:
     """The heartbeat of one server and its watch over the others, from `open` to `close`.
 
     Args:
-        database: Where the heartbeats are.
         instance_id: This server.
         host: Where it runs, for people.
         version: What it runs, for people.
         refused_keys: Its keys that providers refuse, in BSON types; written with every heartbeat.
-        clock: Seconds that never go back.
-        pause: Waits for seconds.
 
     Attributes:
         refused_elsewhere: The refused keys that the others had written at the last look; none while the database is
@@ -81,8 +79,8 @@ class Instances:
         host: str | None = None,
         version: str = "",
         refused_keys: Callable[[], Sequence[dict[str, Any]]] = list,
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Monotonic = time.monotonic,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._database = database
         self._instances = database.instances

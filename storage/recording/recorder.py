@@ -16,6 +16,7 @@ from intercept.records import Ending, EndReason, Interception, ProviderError, Re
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Cost, Prices
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
@@ -47,11 +48,9 @@ class Recorder:
     """The records of one server, on one event loop. `open` before use, `close` after.
 
     Args:
-        database: Where records belong.
         instance_id: The server.
         policy: Where a start is durable.
         spool: Where every record is on disk until the database has it; closed with the recorder.
-        now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
         prices: What calls cost; without it no cost is recorded.
         texts: What is kept of texts that policies restrict.
@@ -67,7 +66,7 @@ class Recorder:
         instance_id: UUID,
         policy: RecordPolicy,
         spool: Spool,
-        now: Callable[[], datetime],
+        now: Now,
         new_id: Callable[[], UUID],
         prices: Prices | None = None,
         texts: Texts | None = None,

@@ -13,13 +13,14 @@ its end. One whose end is presumed is looked at again: its true end may still br
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from pymongo import UpdateOne
 
 from intercept.records import Status
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import RESPONSE_UNTIL, TEXTS_UNTIL, Keys
 
@@ -57,19 +58,17 @@ class TextRetention:
     """Removes the texts of a database when it is time.
 
     Args:
-        database: Where the calls are.
         now: The wall clock, in UTC and whole milliseconds.
         removed: Called with the number of calls whose texts were removed.
-        pause: Waits for seconds.
     """
 
     def __init__(
         self,
         database: Database,
         *,
-        now: Callable[[], datetime],
+        now: Now,
         removed: Callable[[int], None] = lambda _: None,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._database = database
         self._now = now

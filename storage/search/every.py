@@ -21,7 +21,6 @@ class Every:
     """Finds every call that matches, see `storage.queries.grouped.sources.found.CallFinder`.
 
     Args:
-        database: Where calls and their index are.
         query: What is searched for.
     """
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pymongo import ReturnDocument
 
 from storage.aggregation.job import ExactlyOnceJob, Pending
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED
 from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
@@ -48,8 +49,6 @@ class SearchJob(ExactlyOnceJob):
     """Adds the interceptions of a database to its search index.
 
     Args:
-        database: Where they are.
-        pause: Waits for seconds.
         busy: Says whether the server has calls under way.
     """
 
@@ -65,7 +64,7 @@ class SearchJob(ExactlyOnceJob):
         self,
         database: Database,
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(database, database.search_segments, pause=pause, busy=busy)

@@ -7,11 +7,12 @@ started since, in case a server of an earlier version recorded some.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, UNINDEXED
 from storage.queries.filters.selection import ENDED
@@ -50,21 +51,9 @@ _PAUSES: Final = {Step.MOVED: 0.0, Step.WAITING: WAIT_SECONDS, Step.DONE: 60.0}
 
 
 class Sweep:
-    """Goes through the interceptions of a database.
+    """Goes through the interceptions of a database."""
 
-    Args:
-        database: Where they are.
-        now: The time, in UTC.
-        pause: Waits for seconds.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._interceptions = database.interceptions
         self._states = database.search_segments

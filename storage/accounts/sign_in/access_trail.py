@@ -7,8 +7,7 @@ of entries is bounded, each is removed after `KEPT`, and writing one delays noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from msgspec import Struct, structs
 
 from storage.accounts.events import Action
 from storage.accounts.users import User
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
@@ -89,18 +89,10 @@ class AccessTrail(CountWriter):
     """Counts events, and writes the counts in the background.
 
     Args:
-        database: Where the audit trail is.
         now: The wall clock, in UTC, in whole milliseconds.
-        pause: Waits for seconds.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database, database.audit, _entry)
         super().__init__(database, "entries of the audit trail", [self._events], pause=pause)
         self._now = now

@@ -8,7 +8,7 @@ is made when the program fetches it, what is kept of every token.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from storage.accounts.identities import Identities, IdentityError, UnknownIdenti
 from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollError, State
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.users import MAX_NAME, Token
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 
 ANSWER_SECONDS = 2.0
@@ -61,12 +62,10 @@ class Devices:
     """The programs that wait for a token. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where they are kept.
         identities: Who may let them in.
-        now: The wall clock, in UTC.
     """
 
-    def __init__(self, database: Database, identities: Identities, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, identities: Identities, *, now: Now) -> None:
         self._database = database
         self._devices = database.device_codes
         self._identities = identities

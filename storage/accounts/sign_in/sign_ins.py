@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pymongo import DESCENDING
 
@@ -23,6 +22,7 @@ from storage.accounts.sign_in.sessions import (
 )
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.users import milliseconds
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0
@@ -43,15 +43,11 @@ class SignIns:
     """The sessions of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where they are kept.
-        identities: Whose they are.
         now: The wall clock, in UTC, in whole milliseconds.
         times: How long they last.
     """
 
-    def __init__(
-        self, database: Database, identities: Identities, *, now: Callable[[], datetime], times: SessionTimes
-    ) -> None:
+    def __init__(self, database: Database, identities: Identities, *, now: Now, times: SessionTimes) -> None:
         self._database = database
         self._sessions = database.sign_in_sessions
         self._identities = identities

@@ -7,8 +7,7 @@ existing user does not get that account, unless the operator allows it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,6 +33,7 @@ from storage.accounts.users import (
     read_group,
     read_user,
 )
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -74,10 +74,6 @@ class SingleSignOn:
     """Signs in people whom an identity provider knows.
 
     Args:
-        database: Has the users.
-        accounts: The users.
-        groups: Their groups.
-        now: The wall clock, in UTC.
         links_users: Whether a person is linked to an existing user of the same name.
         makes_groups: Whether missing groups that the provider names are created.
     """
@@ -88,7 +84,7 @@ class SingleSignOn:
         accounts: UserAccounts,
         groups: Groups,
         *,
-        now: Callable[[], datetime],
+        now: Now,
         links_users: bool = False,
         makes_groups: bool = False,
     ) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 
 from storage.accounts.authentication import Kind
 from storage.accounts.tokens.text import is_secret, split_token
+from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 MAX_TOKENS = 100_000
@@ -26,14 +25,9 @@ class ActiveTokens:
     """The active tokens and sessions of a database, read on demand, at most once in `FRESH_SECONDS`.
 
     This does not authenticate: everything that passes is verified as usual.
-
-    Args:
-        database: Where they are kept.
-        now: The wall clock, in UTC.
-        monotonic: A clock that never jumps, in seconds.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+    def __init__(self, database: Database, *, now: Now, monotonic: Monotonic) -> None:
         self._database = database
         self._collections = {Kind.TOKEN: database.tokens, Kind.SESSION: database.sign_in_sessions}
         self._now = now

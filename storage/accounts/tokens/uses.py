@@ -7,7 +7,7 @@ killed loses what it has not written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from uuid import UUID
 from pymongo import UpdateOne
 
 from storage.accounts.users import Identity, TokenUse
+from storage.mongo.clocks import Monotonic, Now, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 NOTE_SECONDS = 15.0
@@ -37,20 +38,10 @@ class TokenUses:
     """The last uses of the tokens of a database.
 
     Args:
-        database: Where they are kept.
         now: The wall clock, in UTC, in whole milliseconds.
-        monotonic: A clock that never jumps, in seconds.
-        pause: Waits for seconds.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, now: Now, monotonic: Monotonic, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._now = now
         self._monotonic = monotonic

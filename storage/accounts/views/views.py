@@ -6,7 +6,6 @@ Everybody sees their own views, and those that are shared. The others do not exi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -26,6 +25,7 @@ from storage.accounts.users import (
     milliseconds,
 )
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -43,15 +43,9 @@ class NotYourViewError(Exception):
 
 
 class Views:
-    """The saved views of a database. Every method raises `DatabaseUnavailableError`.
+    """The saved views of a database. Every method raises `DatabaseUnavailableError`."""
 
-    Args:
-        database: Where they are.
-        accounts: Whose they are.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(self, database: Database, accounts: UserAccounts, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
         self._database = database
         self._accounts = accounts
         self._now = now

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from bson.binary import Binary
@@ -25,6 +25,7 @@ from storage.aggregation.rollup import NO_USAGE, TOKENS
 from storage.aggregation.sessions.prompt_cache import compare, lines_id
 from storage.aggregation.sessions.retries import find_retries, is_open
 from storage.aggregation.sessions.session_documents import MAX_PROMPT, session_of, share, with_calls
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import BY_FINGERPRINT, UNGROUPED
 
@@ -81,8 +82,6 @@ class SessionJob(ExactlyOnceJob):
     """Adds the interceptions of a database to its sessions.
 
     Args:
-        database: Where they are.
-        pause: Waits for seconds.
         busy: Whether calls are running.
     """
 
@@ -98,7 +97,7 @@ class SessionJob(ExactlyOnceJob):
         self,
         database: Database,
         *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Pause = asyncio.sleep,
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(database, database.sessions, pause=pause, busy=busy)

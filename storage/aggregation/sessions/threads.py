@@ -20,12 +20,13 @@ whose parent still looks for its own waits for it, so that a root and a session 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING
 
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNLINKED, Keys
 
@@ -58,18 +59,10 @@ class Threads:
     """Links the interceptions of a database.
 
     Args:
-        database: Where they are.
         now: The wall clock, in UTC and whole milliseconds.
-        pause: Waits for seconds.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._interceptions = database.interceptions
         self._now = now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,6 +10,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, User
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.queries.money.spend import spend_by_user
 
@@ -18,11 +19,7 @@ class People:
     """The users of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where calls are counted.
-        accounts: The users.
-        groups: Their groups.
         uses: When their tokens were used.
-        now: The wall clock, in UTC.
     """
 
     def __init__(
@@ -32,7 +29,7 @@ class People:
         groups: Groups,
         uses: TokenUses,
         *,
-        now: Callable[[], datetime],
+        now: Now,
     ) -> None:
         self._database = database
         self._accounts = accounts

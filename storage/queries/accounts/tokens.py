@@ -37,8 +37,6 @@ class Tokens:
     """The tokens of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        database: Where they are kept.
-        identities: Whose they are.
         uses: When they were used.
     """
 

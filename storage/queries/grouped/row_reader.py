@@ -41,7 +41,6 @@ class RowReader:
     """Reads for one result, as of one moment.
 
     Args:
-        database: Where it is read.
         session: Of the moment; None where there is none.
         scans: Bounds how many slices of records are read at a time.
         until: When it has to have ended, on the clock of `monotonic`.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 from storage.aggregation.rollup import Bucket
+from storage.mongo.clocks import Now, Pause
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order
@@ -40,19 +41,10 @@ class WarmUp:
 
     Args:
         grouped: Whose memory.
-        now: The time, in UTC.
         busy: Whether the server has something else to do.
-        pause: Waits for seconds.
     """
 
-    def __init__(
-        self,
-        grouped: Grouped,
-        *,
-        now: Callable[[], datetime],
-        busy: Callable[[], bool],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, grouped: Grouped, *, now: Now, busy: Callable[[], bool], pause: Pause = asyncio.sleep) -> None:
         self._grouped = grouped
         self._now = now
         self._busy = busy

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.recording.outbox.pending_write import RecordPolicy
 from storage.recording.outbox.segment import SUFFIX
@@ -55,7 +56,7 @@ class SpoolFolders:
                 continue
         raise AssertionError  # numbers do not end
 
-    async def adopt(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    async def adopt(self, database: Database, *, pause: Pause = asyncio.sleep) -> None:
         """Write the records that exited processes left to the database, every `SCAN_SECONDS`, until cancelled.
 
         Any number of processes may do this at the same time.

@@ -39,7 +39,6 @@ class Writer:
     """Takes operations, on one event loop. `open` before use, `close` after.
 
     Args:
-        database: Where they belong.
         spool: Where they wait while the database is unavailable; closed with the writer.
         policy: Whether the spool may have operations that callers wait for.
     """
