@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class ManagedProviders:
-    """The providers of a database.
+    """The providers of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
         sealer: Seals their keys.
@@ -68,11 +68,7 @@ class ManagedProviders:
         self.sealer = sealer
 
     async def list_all(self) -> list[StoredProvider]:
-        """List all of them, in the order in which they were added.
-
-        Raises:
-            DatabaseUnavailableError: the database is unavailable.
-        """
+        """List all of them, in the order in which they were added."""
         health = self._database.health
         if not health.available:
             raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
@@ -85,7 +81,6 @@ class ManagedProviders:
 
         Raises:
             UnknownProviderError: there is none.
-            DatabaseUnavailableError: the database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):
             return await self._existing(name, None)
@@ -103,7 +98,6 @@ class ManagedProviders:
         Raises:
             ProviderError: it cannot be as it is.
             ProviderConflictError: its name is taken, or there are `MAX_PROVIDERS`.
-            DatabaseUnavailableError: the database is unavailable.
         """
         at, id_ = milliseconds(self._now()), uuid4()
         sealed = self._secrets(None, id_, spec, secrets)
@@ -140,7 +134,6 @@ class ManagedProviders:
             UnknownProviderError: there is none.
             ProviderError: it cannot be as it would be.
             ProviderConflictError: somebody else changed it at the same time.
-            DatabaseUnavailableError: the database is unavailable.
         """
 
         async def change(session: Session | None) -> StoredProvider:
@@ -163,7 +156,6 @@ class ManagedProviders:
         Raises:
             SealError: there is no encryption key, or a key cannot be opened.
             ProviderConflictError: somebody else changed a provider at the same time.
-            DatabaseUnavailableError: the database is unavailable.
         """
         self.sealer.require()
         resealed = 0
@@ -201,7 +193,6 @@ class ManagedProviders:
 
         Raises:
             UnknownProviderError: there is none.
-            DatabaseUnavailableError: the database is unavailable.
         """
 
         async def remove(session: Session | None) -> None:

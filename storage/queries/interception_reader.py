@@ -25,7 +25,10 @@ class TooManyExportsError(Exception):
 
 
 class InterceptionReader:
-    """The interceptions of a database: one, or all that match."""
+    """The interceptions of a database: one, or all that match.
+
+    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS` for a page.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,11 +36,7 @@ class InterceptionReader:
         self._exports = 0
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
-        """Return the document of one interception; None where there is none that `visible_to`, if not None, may see.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Return the document of one interception; None where there is none that `visible_to`, if not None, may see."""
         async with self._database.query():
             return await self._collection.find_one({"_id": id_, **visible(visible_to)})
 
@@ -63,7 +62,6 @@ class InterceptionReader:
         Raises:
             TooManyExportsError: No more may read everything.
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
         if self._exports >= MAX_EXPORTS_AT_A_TIME:
             raise TooManyExportsError

@@ -20,7 +20,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Interceptions:
-    """The interceptions of a database."""
+    """The interceptions of a database. Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,7 +49,6 @@ class Interceptions:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         selection = Selection.of(search_filter, visible_to)
         async with self._database.query():
@@ -68,9 +67,6 @@ class Interceptions:
         """Whether a call of this user to this provider got the response with that id, as far as it is written.
 
         The id of the request in a header does not count: some servers repeat the one that the client sent.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         found: dict[str, Any] = {
             "request_ids": response_id,
@@ -83,11 +79,7 @@ class Interceptions:
         return document is not None
 
     async def ended_ones(self, ids: Sequence[UUID]) -> set[UUID]:
-        """Which of some interceptions have ended, other than presumably, as far as it is written.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """Which of some interceptions have ended, other than presumably, as far as it is written."""
         found = {"_id": {"$in": list(ids)}, "ended_at": {"$exists": True}, "presumed": {"$exists": False}}
         async with self._database.query():
             documents = await self._collection.find(found, {"_id": True}).to_list(None)

@@ -50,7 +50,7 @@ class RefusalTotals(Struct, frozen=True):
 
 
 class Refusals:
-    """The refusals of a database."""
+    """The refusals of a database. Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -77,7 +77,6 @@ class Refusals:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         own = visible(visible_to)
         matching: list[Mapping[str, Any]] = [conditions, own]
@@ -97,11 +96,7 @@ class Refusals:
             return count, await found.to_list(limit)
 
     async def rules_of(self, initiator_id: UUID, start: datetime, end: datetime) -> dict[str, int]:
-        """How many calls of a user were refused by each rule in [start, end), whole hours.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """How many calls of a user were refused by each rule in [start, end), whole hours."""
         own = {
             "initiator_id": initiator_id,
             "bucket": Bucket.HOUR.value,
@@ -122,9 +117,6 @@ class Refusals:
             query: The time range, and the length of its buckets; its groups do not matter.
             visible_to: The user whose refusals alone may be counted; None sees all.
             initiator: Whose refusals are meant, as a condition on `initiator_id`; None are everybody's.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         conditions: dict[str, Any] = {
             "bucket": query.bucket.value,

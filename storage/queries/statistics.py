@@ -96,7 +96,7 @@ class Series:
 
 
 class Statistics:
-    """The statistics of a database."""
+    """The statistics of a database. Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,18 +114,13 @@ class Statistics:
 
         Raises:
             TooManyRollupsError: It is too much.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         async with self._database.query(), self._database.snapshot() as session:
             reading = _Reading(self._database, session, query, visible_to)
             return await reading.uncounted(), await reading.series()
 
     async def by_token_since(self) -> datetime | None:
-        """Return since when calls are counted by token and group; None from the first on.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """Return since when calls are counted by token and group; None from the first on."""
         async with self._database.query():
             job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True})
         return (job_state or {}).get(SINCE)

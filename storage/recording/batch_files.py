@@ -14,28 +14,20 @@ ROUTES = ("/v1/batches", "/openai/batches")
 
 
 class BatchFiles:
-    """The files of the batches of a database."""
+    """The files of the batches of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._interceptions = database.interceptions
 
     async def note(self, initiator_id: UUID, provider_name: str, batch_id: str, files: Sequence[str]) -> None:
-        """Note the files of a batch that a call of this user to this provider has made. Again is harmless.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Note the files of a batch that a call of this user to this provider has made. Again is harmless."""
         made = _made(initiator_id, provider_name, batch_id)
         async with self._database.within(ANSWER_SECONDS):
             await self._interceptions.update_many(made, {"$addToSet": {"request_ids": {"$each": list(files)}}})
 
     async def find_batch(self, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
-        """The batch of this user whose output a file is; None where none is noted.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """The batch of this user whose output a file is; None where none is noted."""
         made = _made(initiator_id, provider_name, file_id)
         async with self._database.within(ANSWER_SECONDS):
             document = await self._interceptions.find_one(made, {"response_id": True})

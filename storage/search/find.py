@@ -70,7 +70,10 @@ class SearchUnsupportedError(Exception):
 
 
 class SearchIndex:
-    """The search index of a database."""
+    """The search index of a database.
+
+    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS` for a page.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,11 +82,7 @@ class SearchIndex:
         self._interceptions = database.interceptions
 
     async def is_complete(self) -> bool:
-        """Whether every call is in the index, or waits for it.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Whether every call is in the index, or waits for it."""
         async with self._database.query():
             state = await self._segments.find_one(JOB_STATE, {"swept_until": True})
         return bool(state and "swept_until" in state)
@@ -93,7 +92,6 @@ class SearchIndex:
 
         Raises:
             SearchUnsupportedError: There is no index.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         async with self._database.query(), self._database.snapshot() as session:
             if session is None:
@@ -105,7 +103,6 @@ class SearchIndex:
 
         Raises:
             SearchUnsupportedError: There is no index.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         async with self._database.query(), self._database.snapshot() as session:
             if session is None:
@@ -125,7 +122,6 @@ class SearchIndex:
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible; or retention has removed the last call of a page.
             SearchUnsupportedError: There is no index.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
         while limit is None or limit > 0:
             found = await self.page(query, limit=min(limit or PAGE, PAGE), after_id=after_id)
@@ -149,7 +145,6 @@ class SearchIndex:
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
             SearchUnsupportedError: There is no index.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         async with self._database.query():
             before = None

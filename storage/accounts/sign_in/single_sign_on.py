@@ -71,7 +71,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
 
 class SingleSignOn:
-    """Signs in people whom an identity provider knows.
+    """Signs in people whom an identity provider knows. Every method raises `DatabaseUnavailableError`.
 
     Args:
         links_users: Whether a person is linked to an existing user of the same name.
@@ -100,7 +100,6 @@ class SingleSignOn:
 
         Raises:
             PersonRefusedError: They do not get in.
-            DatabaseUnavailableError: The database is unavailable.
         """
         groups = None if person.groups is None else await self._named(person.groups)
 
@@ -125,7 +124,6 @@ class SingleSignOn:
 
         Raises:
             PersonRefusedError: They do not get in.
-            DatabaseUnavailableError: The database is unavailable.
         """
         try:
             checked_username(username)

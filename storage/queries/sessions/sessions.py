@@ -101,7 +101,10 @@ def call_search(search: Search) -> Search | None:
 
 
 class Sessions:
-    """The sessions of a database, as `storage.aggregation.sessions.session_job` keeps them."""
+    """The sessions of a database, as `storage.aggregation.sessions.session_job` keeps them.
+
+    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -133,17 +136,12 @@ class Sessions:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         async with self._database.query():
             return await self._list.page(conditions, visible(visible_to), order, after_id, limit=limit, offset=offset)
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
-        """Return the document of one session; None where there is none that `visible_to`, if not None, may see.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Return the document of one session; None where there is none that `visible_to`, if not None, may see."""
         async with self._database.query():
             return await self._sessions.find_one({"_id": id_, **visible(visible_to)})
 
@@ -157,7 +155,6 @@ class Sessions:
 
         Raises:
             UnknownCursorError: No thread of the session begins with `after_id`.
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         first_of_session = {"session_id": id_, "root_id": None, "unlinked": None}
         async with self._database.query():

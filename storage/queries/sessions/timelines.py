@@ -42,18 +42,17 @@ class Neighbours(NamedTuple):
 
 
 class Timelines:
-    """The sessions of a database, call by call."""
+    """The sessions of a database, call by call.
+
+    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._interceptions = database.interceptions
 
     async def calls(self, id_: UUID) -> SessionCalls:
-        """Read the calls of a session; the caller may see it.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """Read the calls of a session; the caller may see it."""
         async with self._database.query():
             firsts = await self._find({"session_id": id_, "root_id": None, "unlinked": None}, OF_SESSION)
             others = await self._find({"root_id": {"$in": [call["_id"] for call in firsts]}}, OF_THREAD)
@@ -63,11 +62,7 @@ class Timelines:
     async def refusals(
         self, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
     ) -> list[dict[str, Any]]:
-        """Read what was refused of a user's requests with some tokens, from a time until another, oldest first.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """Read what was refused of a user's requests with some tokens, from a time until another, oldest first."""
         wanted = {
             "initiator_id": initiator_id,
             "at": {"$gte": start, "$lte": end},
@@ -79,11 +74,7 @@ class Timelines:
             return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
 
     async def neighbours(self, session: dict[str, Any]) -> Neighbours:
-        """Find the sessions of the same user that started before and after one.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
+        """Find the sessions of the same user that started before and after one."""
         async with self._database.query():
             earlier = await self._next(session, "$lt", DESCENDING)
             return Neighbours(earlier, await self._next(session, "$gt", ASCENDING))
