@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from storage.accounts.events import Reason
 from storage.accounts.group_lookup import service_of
-from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes, read_session
+from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes, SignInSession
 from storage.accounts.tokens.text import (
     FRESH_SECONDS,
     STALE_SECONDS,
@@ -25,7 +25,7 @@ from storage.accounts.tokens.text import (
     is_secret,
     split_token,
 )
-from storage.accounts.users import Identity, read_group, read_token, read_user
+from storage.accounts.users import Group, Identity, Token, User
 from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, DatabaseUnavailableError
 
@@ -221,7 +221,7 @@ class Authentication:
         now, times = self._now(), self._session_times
         if document is None or not genuine:
             raise InvalidTokenError(Reason.SESSION_ENDED)
-        session = read_session(document)
+        session = SignInSession.of(document)
         if has_ended(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
         if session.token_id is None:
@@ -246,19 +246,19 @@ class Authentication:
             user = await self._database.users.find_one({"_id": user_id, "removed_at": None})
         if user is None:
             raise InvalidTokenError(Reason.USER_REMOVED)
-        return Identity(user=read_user(user))
+        return Identity(user=User.of(user))
 
     async def _identify(self, document: Mapping[str, Any]) -> Identity:
         """Say whose a genuine token is."""
-        token = read_token(document)
+        token = Token.of(document)
         if token.revoked_at is not None:
             raise InvalidTokenError(Reason.REVOKED, token.id)
         if has_ended(token.expires_at, self._now()):
             raise InvalidTokenError(Reason.EXPIRED, token.id)
         user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
         if user is not None:
-            return Identity(user=read_user(user), token_id=token.id, expires_at=token.expires_at)
+            return Identity(user=User.of(user), token_id=token.id, expires_at=token.expires_at)
         group = await self._database.groups.find_one({"_id": token.user_id, "removed_at": None})
         if group is None:
             raise InvalidTokenError(Reason.USER_REMOVED, token.id)
-        return Identity(user=service_of(read_group(group)), token_id=token.id, expires_at=token.expires_at)
+        return Identity(user=service_of(Group.of(group)), token_id=token.id, expires_at=token.expires_at)

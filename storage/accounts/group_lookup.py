@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.accounts.users import SERVICE_PREFIX, Group, Role, User, is_same_name, read_group, read_id
+from storage.accounts.users import SERVICE_PREFIX, Group, Role, User, is_same_name, read_id
 from storage.mongo.database import Collection, Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -11,12 +11,12 @@ async def find_group(groups: Collection, group: str, session: Session | None = N
     """Find a group that was not removed, by its name in any case or by its id."""
     if (group_id := read_id(group)) is not None:
         found = await groups.find_one({"_id": group_id, "removed_at": None}, session=session)
-        return None if found is None else read_group(found)
+        return None if found is None else Group.of(found)
     active = {"name": group, "removed_at": None}
     async for document in groups.find(active, session=session).collation(ANY_CASE):
         # The collation makes no difference between more than case.
         if is_same_name(document["name"], group):
-            return read_group(document)
+            return Group.of(document)
     return None
 
 

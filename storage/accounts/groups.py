@@ -29,8 +29,6 @@ from storage.accounts.users import (
     checked_name,
     is_same_name,
     milliseconds,
-    read_group,
-    read_user,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -72,8 +70,7 @@ class Groups:
             display_name=checked_name("display name", display_name or name),
             created_at=milliseconds(self._now()),
         )
-        fields = {"name": name, "display_name": group.display_name, "created_at": group.created_at}
-        document = {"_id": group.id, "schema_version": 1, **fields, "removed_at": None}
+        document = {**group.document, "removed_at": None}
 
         async def add(session: Session | None) -> None:
             await self._refuse_taken(name, None, session)
@@ -104,7 +101,7 @@ class Groups:
             return {}
         async with self._database.within(ANSWER_SECONDS):
             found = self._database.groups.find({"_id": {"$in": wanted}})
-            return {document["_id"]: read_group(document) async for document in found}
+            return {document["_id"]: Group.of(document) async for document in found}
 
     async def page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[Group, int]]]:
         """Return how many groups there are, and some of them, by name, each with the number of its members. 0 is no limit."""
@@ -112,7 +109,7 @@ class Groups:
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.groups.count_documents(active)
             cursor = self._database.groups.find(active).sort("name").collation(ANY_CASE).skip(offset).limit(limit)
-            groups = [read_group(document) async for document in cursor]
+            groups = [Group.of(document) async for document in cursor]
             ids = [group.id for group in groups]
             pipeline: list[dict[str, Any]] = [
                 {"$match": {"group_ids": {"$in": ids}, "removed_at": None}},
@@ -133,7 +130,7 @@ class Groups:
             members = _members_of(await self._existing(group, None))
             count = await self._database.users.count_documents(members)
             cursor = self._database.users.find(members).sort("username").collation(ANY_CASE)
-            return count, [read_user(document) async for document in cursor.skip(offset).limit(limit)]
+            return count, [User.of(document) async for document in cursor.skip(offset).limit(limit)]
 
     async def change(
         self,

@@ -27,7 +27,6 @@ from storage.accounts.users import (
     User,
     checked_name,
     milliseconds,
-    read_token,
 )
 from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, Session
@@ -176,7 +175,7 @@ class Identities(UserAccounts):
         await self._database.tokens.insert_one(kept, session=session)
         if author.user is not None and author.user.role is not Role.OWNER:
             await self._keep_to_the_limit(user, kept["_id"], session, spare)
-        token = read_token(kept)
+        token = Token.of(kept)
         detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
         return token
@@ -186,7 +185,7 @@ class Identities(UserAccounts):
         document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
         if document is None:
             raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
-        return read_token(document)
+        return Token.of(document)
 
     async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None, spare: int) -> None:
         """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
@@ -211,7 +210,7 @@ class Identities(UserAccounts):
         async with self._database.query():
             user = await self.existing_holder(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
-            return [read_token(document) async for document in cursor]
+            return [Token.of(document) async for document in cursor]
 
     async def tokens_page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[Token]]:
         """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first.
@@ -228,7 +227,7 @@ class Identities(UserAccounts):
                 .skip(offset)
                 .limit(limit)
             )
-            return count, [read_token(document) async for document in cursor]
+            return count, [Token.of(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
         """Revoke a token; harmless if it is revoked already.

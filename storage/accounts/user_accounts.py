@@ -18,6 +18,7 @@ from storage.accounts.subject_policies import remove_policies
 from storage.accounts.users import (
     SERVICE_PREFIX,
     ChangedMeanwhileError,
+    Group,
     IdentityConflictError,
     Role,
     UnknownIdentityError,
@@ -26,9 +27,7 @@ from storage.accounts.users import (
     checked_username,
     is_same_name,
     milliseconds,
-    read_group,
     read_id,
-    read_user,
 )
 from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
@@ -93,7 +92,7 @@ class UserAccounts(Authentication):
         """List the users that were not removed, by name."""
         async with self._database.query():
             found = self._database.users.find({"removed_at": None}).sort("username").collation(ANY_CASE)
-            return [read_user(document) async for document in found]
+            return [User.of(document) async for document in found]
 
     async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
         """Return how many users there are, and some of them, by name, each with the number of their active tokens."""
@@ -101,7 +100,7 @@ class UserAccounts(Authentication):
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.users.count_documents(active)
             cursor = self._database.users.find(active).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
-            users = [read_user(document) async for document in cursor]
+            users = [User.of(document) async for document in cursor]
             tokens = await self._active_tokens([user.id for user in users])
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
@@ -132,10 +131,10 @@ class UserAccounts(Authentication):
         wanted = set(ids)
         async with self._database.query():
             cursor = self._database.users.find({"_id": {"$in": list(wanted)}})
-            users = {document["_id"]: read_user(document) async for document in cursor}
+            users = {document["_id"]: User.of(document) async for document in cursor}
             if rest := list(wanted - users.keys()):
                 groups = self._database.groups.find({"_id": {"$in": rest}})
-                users |= {document["_id"]: service_of(read_group(document)) async for document in groups}
+                users |= {document["_id"]: service_of(Group.of(document)) async for document in groups}
             return users
 
     async def change_user(
@@ -273,7 +272,7 @@ class UserAccounts(Authentication):
     async def _find_user(self, username: str, session: Session | None) -> User | None:
         if (user_id := read_id(username)) is not None:
             found = await self._database.users.find_one({"_id": user_id, "removed_at": None}, session=session)
-            return None if found is None else read_user(found)
+            return None if found is None else User.of(found)
         users = await self._users_named(username, session)
         # Only names that an earlier version gave can differ in case alone: then the exact one is meant.
         exact = [user for user in users if user.username == username]
@@ -283,7 +282,7 @@ class UserAccounts(Authentication):
         active = {"username": username, "removed_at": None}
         found = self._database.users.find(active, session=session).collation(ANY_CASE)
         # The collation makes no difference between more than case.
-        users = [read_user(document) async for document in found]
+        users = [User.of(document) async for document in found]
         return [user for user in users if is_same_name(user.username, username)]
 
     async def existing_user(self, username: str, session: Session | None) -> User:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from intercept.secrets.scrub import scrub_quoted
+from storage.mongo.stored import Stored
 
 MAX_USERNAME = 128
 MAX_NAME = 128
@@ -70,7 +69,7 @@ class ChangedMeanwhileError(IdentityError):
     """It was changed since the author read it."""
 
 
-class User(Struct, frozen=True, kw_only=True):
+class User(Stored, frozen=True, kw_only=True):
     """A person or program that calls.
 
     Attributes:
@@ -97,7 +96,7 @@ class User(Struct, frozen=True, kw_only=True):
         return _version(self)
 
 
-class Group(Struct, frozen=True, kw_only=True):
+class Group(Stored, frozen=True, kw_only=True):
     """A group of users."""
 
     id: UUID
@@ -128,7 +127,7 @@ class Person(Struct, frozen=True, kw_only=True):
     spend_usd: Decimal
 
 
-class Token(Struct, frozen=True, kw_only=True):
+class Token(Stored, frozen=True, kw_only=True):
     """A token without its secret. `id` is its public part; a time of None is never."""
 
     id: str
@@ -241,38 +240,3 @@ def refuse_secret(subject: str, name: str) -> None:
 def milliseconds(time: datetime) -> datetime:
     """Truncate a time to milliseconds, as MongoDB stores it."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
-
-
-def read_user(document: Mapping[str, Any]) -> User:
-    """Read the document of a user."""
-    return User(
-        id=document["_id"],
-        username=document["username"],
-        display_name=document["display_name"],
-        role=Role(document["role"]),
-        created_at=document["created_at"],
-        group_ids=tuple(document.get("group_ids", ())),
-        cost_centre=document.get("cost_centre", ""),
-    )
-
-
-def read_group(document: Mapping[str, Any]) -> Group:
-    """Read the document of a group."""
-    return Group(
-        id=document["_id"],
-        name=document["name"],
-        display_name=document["display_name"],
-        created_at=document["created_at"],
-    )
-
-
-def read_token(document: Mapping[str, Any]) -> Token:
-    """Read the document of a token."""
-    return Token(
-        id=document["_id"],
-        user_id=document["user_id"],
-        name=document["name"],
-        created_at=document["created_at"],
-        expires_at=document["expires_at"],
-        revoked_at=document["revoked_at"],
-    )

@@ -11,13 +11,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from intercept.times import format_time
+from storage.mongo.stored import Stored
 
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
@@ -73,7 +74,7 @@ class LastDelivery(Struct, frozen=True):
     attempts: int
 
 
-class Webhook(Struct, frozen=True, kw_only=True):
+class Webhook(Stored, frozen=True, kw_only=True):
     """A webhook that receives alerts.
 
     Attributes:
@@ -107,36 +108,10 @@ class Webhook(Struct, frozen=True, kw_only=True):
     @property
     def document(self) -> dict[str, Any]:
         """The same as the database has it, without the last try."""
-        return {
-            "_id": self.id,
-            "schema_version": 1,
-            "url": self.url,
-            "description": self.description,
-            "types": list(self.types),
-            "disabled": self.disabled,
-            "sealed": self.sealed,
-            "created_at": self.created_at,
-            "changed_at": self.changed_at,
-        }
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Webhook:
-        """Read a document."""
-        last = document.get("last")
-        return cls(
-            id=document["_id"],
-            url=document["url"],
-            description=document["description"],
-            types=tuple(document["types"]),
-            disabled=document["disabled"],
-            sealed=bytes(document["sealed"]),
-            created_at=document["created_at"],
-            changed_at=document["changed_at"],
-            last=LastDelivery(**last) if last else None,
-        )
+        return {name: value for name, value in super().document.items() if name != "last"}
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Stored, frozen=True):
     """A message to be posted to a webhook.
 
     Attributes:
@@ -176,26 +151,16 @@ class KeptDelivery(Struct, frozen=True):
     state: DeliveryState
     raised_at: datetime
     attempts: int
-    status: int | None
-    error: str | None
-    next_at: datetime | None
-    ended_at: datetime | None
+    status: int | None = None
+    error: str | None = None
+    next_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> KeptDelivery:
+    def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document."""
-        state = DeliveryState(document["state"])
-        return cls(
-            event_id=document["event_id"],
-            type=document["type"],
-            state=state,
-            raised_at=document["created_at"],
-            attempts=document["attempts"],
-            status=document.get("status"),
-            error=document.get("error"),
-            next_at=document["next_at"] if state is DeliveryState.WAITING else None,
-            ended_at=document.get("ended_at"),
-        )
+        next_at = document["next_at"] if document["state"] == DeliveryState.WAITING else None
+        return msgspec.convert({**document, "raised_at": document["created_at"], "next_at": next_at}, cls)
 
 
 def body_of(kind: str, data: Mapping[str, Any], at: datetime) -> str:

@@ -107,10 +107,7 @@ class Outbox:
             document: Any = await self._database.webhook_deliveries.find_one_and_update(
                 due, taken, sort=[("next_at", 1)], return_document=ReturnDocument.AFTER
             )
-        if document is None:
-            return None
-        values = {name: document[name] for name in Delivery.__struct_fields__ if name != "id"}
-        return Delivery(id=document["_id"], **values)
+        return None if document is None else Delivery.of(document)
 
     async def note(self, delivery: Delivery, status: int | None, error: str | None, *, is_final: bool = False) -> None:
         """Store the result of a try.

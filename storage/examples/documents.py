@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
@@ -60,15 +61,4 @@ class Examples(Struct, frozen=True, kw_only=True):
 
 def read_examples(document: Mapping[str, Any] | None) -> Examples:
     """Read the document; there is none without an invented company."""
-    if document is None:
-        return Examples()
-    return Examples(
-        state=ExampleState(document["state"]),
-        seed=document["seed"],
-        until=document["until"],
-        total=document["total"],
-        days=document["days"],
-        calls=document["calls"],
-        requested_at=document["requested_at"],
-        requested_by=document["requested_by"],
-    )
+    return msgspec.convert(document or {}, Examples)

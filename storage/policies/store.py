@@ -19,10 +19,10 @@ from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     ChangedMeanwhileError,
     IdentityConflictError,
+    Token,
     UnknownIdentityError,
     User,
     milliseconds,
-    read_token,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -167,7 +167,7 @@ class PolicyStore:
             document: dict[str, Any] | None = await self._database.tokens.find_one({"_id": reference})
             if document is None or (document["revoked_at"] is not None and not await self._is_kept(level, reference)):
                 raise UnknownIdentityError(_NO_TOKEN.format(reference))
-            token = read_token(document)
+            token = Token.of(document)
             owners = await self._accounts.users_by_id([token.user_id])
             return Source(level, token.id, token.id), owners.get(token.user_id)
 

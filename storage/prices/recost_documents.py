@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
-from msgspec import Struct
+from storage.mongo.stored import Stored
 
 
 class RecostState(StrEnum):
@@ -25,7 +25,7 @@ class RecostState(StrEnum):
 ACTIVE: Final = (RecostState.WAITING.value, RecostState.RUNNING.value)
 
 
-class Recost(Struct, frozen=True, kw_only=True):
+class Recost(Stored, frozen=True, kw_only=True):
     """A job that prices the calls again that started in [start, end) and had ended when it was requested.
 
     Attributes:
@@ -54,39 +54,21 @@ class Recost(Struct, frozen=True, kw_only=True):
     end: datetime
     requested_at: datetime
     requested_by: str | None
-    begun_at: datetime | None
-    ended_at: datetime | None
-    total: int | None
-    done: int
-    changed: int
-    skipped: int
-    before: Decimal
-    after: Decimal
-    prices_version: str | None
-    position: tuple[datetime, UUID] | None
-    error: str | None
+    begun_at: datetime | None = None
+    ended_at: datetime | None = None
+    total: int | None = None
+    done: int = 0
+    changed: int = 0
+    skipped: int = 0
+    before: Decimal = Decimal()
+    after: Decimal = Decimal()
+    prices_version: str | None = None
+    position: tuple[datetime, UUID] | None = None
+    error: str | None = None
 
-
-def read_recost(document: Mapping[str, Any]) -> Recost:
-    """Read the document of a job."""
-    get = document.get
-    position = get("position")
-    return Recost(
-        id=document["_id"],
-        state=RecostState(document["state"]),
-        start=document["start"],
-        end=document["end"],
-        requested_at=document["requested_at"],
-        requested_by=document["requested_by"],
-        begun_at=get("begun_at"),
-        ended_at=get("ended_at"),
-        total=get("total"),
-        done=get("done", 0),
-        changed=get("changed", 0),
-        skipped=get("skipped", 0),
-        before=document["before"].to_decimal() if "before" in document else Decimal(),
-        after=document["after"].to_decimal() if "after" in document else Decimal(),
-        prices_version=get("prices_version"),
-        position=(position["at"], position["id"]) if position else None,
-        error=get("error"),
-    )
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read the document of a job."""
+        usd = {name: document[name].to_decimal() for name in ("before", "after") if name in document}
+        position = document.get("position")
+        return super().of({**document, **usd, "position": position and (position["at"], position["id"])})

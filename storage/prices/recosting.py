@@ -36,7 +36,7 @@ from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
-from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
+from storage.prices.recost_documents import ACTIVE, Recost, RecostState
 from storage.recording.charged import charged_again
 
 BATCH: Final = 100
@@ -154,7 +154,7 @@ class Recosting:
             document = await self._database.recosts.find_one_and_update(
                 {"state": {"$in": ACTIVE}, **free}, {"$set": lease}, return_document=ReturnDocument.AFTER
             )
-        return None if document is None else read_recost(document)
+        return None if document is None else Recost.of(document)
 
     async def _begin(self, job: Recost) -> float:
         """Begin a job once nothing of before it waits to be counted; return after how many seconds to go on."""
@@ -207,7 +207,7 @@ class Recosting:
         document = await self._database.recosts.find_one(ours, session=session)
         if document is None:
             raise _LostError
-        job = read_recost(document)  # as of this transaction: a batch that is tried again goes on where it was
+        job = Recost.of(document)  # as of this transaction: a batch that is tried again goes on where it was
         cursor = self._interceptions.find(_range(job, job.position), _PRICED, session=session)
         calls = await cursor.sort(_OLDEST_FIRST).hint(list(BY_TIME)).limit(BATCH).to_list(BATCH)
         if not calls:

@@ -13,7 +13,7 @@ from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
-from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
+from storage.prices.recost_documents import ACTIVE, Recost, RecostState
 
 MAX_LISTED: Final = 100
 """How many jobs are listed, the newest."""
@@ -57,13 +57,13 @@ class Recosts:
 
         async with self._database.within(ANSWER_SECONDS):
             await self._database.together(request)
-        return read_recost(document)
+        return Recost.of(document)
 
     async def list_newest(self) -> list[Recost]:
         """List the newest, the last one first."""
         async with self._database.within(ANSWER_SECONDS):
             found = self._database.recosts.find().sort([("requested_at", -1), ("_id", -1)]).limit(MAX_LISTED)
-            return [read_recost(document) async for document in found]
+            return [Recost.of(document) async for document in found]
 
     async def find(self, id_: UUID) -> Recost:
         """Find one.
@@ -75,7 +75,7 @@ class Recosts:
             document = await self._database.recosts.find_one({"_id": id_})
         if document is None:
             raise UnknownIdentityError(UNKNOWN)
-        return read_recost(document)
+        return Recost.of(document)
 
     async def cancel(self, id_: UUID, *, author: Author = COMMAND_LINE) -> Recost:
         """Cancel a job. Calls that were priced again keep their new cost.

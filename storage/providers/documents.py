@@ -8,6 +8,7 @@ from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct, field, structs
 
 MAX_KEYS = 5
@@ -120,12 +121,8 @@ class StoredProvider(Struct, frozen=True):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document. What a later version added to it is left out."""
-        spec = {name: document[name] for name in ProviderSpec.__struct_fields__ if name in document}
-        spec["fallback"] = tuple(spec.get("fallback", ()))
-        keys = [StoredKey(**{name: key[name] for name in StoredKey.__struct_fields__}) for key in document["keys"]]
-        times = document["created_at"], document["changed_at"]
-        secrets = {name: StoredSecret(**one) for name, one in document.get("secrets", {}).items() if name in SECRETS}
-        return cls(document["_id"], ProviderSpec(**spec), tuple(keys), *times, document["revision"], secrets)
+        secrets = {name: one for name, one in document.get("secrets", {}).items() if name in SECRETS}
+        return msgspec.convert({**document, "id": document["_id"], "spec": document, "secrets": secrets}, cls)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from pymongo import ReturnDocument
 
 from intercept.secrets.scrub import scrub_quoted
@@ -108,12 +109,7 @@ class Devices:
             found = await self._devices.find_one(self._waiting(user_code))
         if found is None:
             raise UnknownIdentityError(NO_CODE)
-        return Device(
-            name=found["name"],
-            client_ip=found["client_ip"],
-            created_at=found["created_at"],
-            expires_at=found["expires_at"],
-        )
+        return msgspec.convert(found, Device)
 
     async def answer(self, user_code: str, *, allow: bool, author: Author) -> None:
         """Allow or deny a program a token of the author, once.

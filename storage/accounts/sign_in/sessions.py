@@ -5,14 +5,14 @@ The text of a session has the form of a token, so what hides tokens hides sessio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+from storage.mongo.stored import Stored
 
 MAX_SESSIONS = 50
 """Sessions of one user. One more ends the one that was not used for the longest time."""
@@ -32,7 +32,7 @@ class Method(StrEnum):
     OPENID = "openid"
 
 
-class SignInSession(Struct, frozen=True, kw_only=True):
+class SignInSession(Stored, frozen=True, kw_only=True):
     """A session without its secret. `id` is its public part.
 
     Attributes:
@@ -76,18 +76,3 @@ class SessionTimes(Struct, frozen=True):
 
 
 DEFAULT_TIMES = SessionTimes()
-
-
-def read_session(document: Mapping[str, Any]) -> SignInSession:
-    """Read the document of a session."""
-    return SignInSession(
-        id=document["_id"],
-        user_id=document["user_id"],
-        token_id=document["token_id"],
-        created_at=document["created_at"],
-        last_used_at=document["last_used_at"],
-        expires_at=document["expires_at"],
-        client_ip=document["client_ip"],
-        user_agent=document["user_agent"],
-        method=Method(document.get("method", Method.TOKEN)),
-    )

@@ -18,7 +18,6 @@ from storage.accounts.sign_in.sessions import (
     Method,
     SessionTimes,
     SignInSession,
-    read_session,
 )
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.users import milliseconds
@@ -160,7 +159,7 @@ class SignIns:
             own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
             count = await self._sessions.count_documents(own)
             cursor = self._sessions.find(own).sort([("last_used_at", DESCENDING), ("_id", DESCENDING)])
-            return count, [read_session(document) async for document in cursor.skip(offset).limit(limit)]
+            return count, [SignInSession.of(document) async for document in cursor.skip(offset).limit(limit)]
 
     async def end(self, session_id: str, *, of: str, author: Author) -> None:
         """End a session of a user. If the author is another user, the audit trail gets an entry.

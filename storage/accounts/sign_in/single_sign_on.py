@@ -30,8 +30,6 @@ from storage.accounts.users import (
     checked_username,
     is_same_name,
     milliseconds,
-    read_group,
-    read_user,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -109,7 +107,7 @@ class SingleSignOn:
                 document = await self._give_role(document, person.role, session)
             if groups is not None:
                 document = await self._add_to_groups(document, groups, session)
-            return read_user(document)
+            return User.of(document)
 
         async with self._database.within(ADMISSION_SECONDS):
             try:
@@ -190,14 +188,14 @@ class SingleSignOn:
             "openid": openid,
         }
         await self._database.users.insert_one(document, session=session)
-        user = read_user(document)
+        user = User.of(document)
         await self._audit(
             session, Action.USER_ADDED, user, role=role.value, name=checked_display_name, issuer=person.issuer
         )
         return document
 
     async def _give_role(self, document: dict[str, Any], role: Role, session: Session | None) -> dict[str, Any]:
-        user, users = read_user(document), self._database.users
+        user, users = User.of(document), self._database.users
         if user.role is role:
             return document
         if user.role is Role.OWNER:
@@ -230,7 +228,7 @@ class SingleSignOn:
         if not left and not joined:
             return document
         await self._database.users.update_one({"_id": document["_id"]}, {"$set": fields}, session=session)
-        user = read_user(document)
+        user = User.of(document)
         names = claimed | await self._groups.by_id(left)
         for action, ids in ((Action.MEMBER_REMOVED, left), (Action.MEMBER_ADDED, joined)):
             for group_id in ids:
@@ -247,7 +245,7 @@ class SingleSignOn:
         wanted = {"removed_at": None, "name": {"$in": list(names)}}
         async with self._database.within(ADMISSION_SECONDS):
             found = self._database.groups.find(wanted).collation(ANY_CASE)
-            groups = [read_group(document) async for document in found]
+            groups = [Group.of(document) async for document in found]
         groups = [group for group in groups if any(is_same_name(group.name, name) for name in names)]
         if self._makes_groups:
             there = {group.name.lower() for group in groups}

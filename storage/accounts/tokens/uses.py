@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from msgspec import structs
 from pymongo import UpdateOne
 
 from storage.accounts.users import Identity, TokenUse
@@ -105,11 +107,8 @@ class TokenUses:
         """Return the last uses of tokens; one that was never used is left out."""
         wanted = {"_id": {"$in": list(token_ids)}}
         async with self._database.within(ANSWER_SECONDS):
-            found = [document async for document in self._database.token_uses.find(wanted)]
-        return {
-            one["_id"]: TokenUse(user_id=one["user_id"], at=one["at"], client=one["client"], client_ip=one["client_ip"])
-            for one in found
-        }
+            found = self._database.token_uses.find(wanted)
+            return {document["_id"]: msgspec.convert(document, TokenUse) async for document in found}
 
     async def last_seen(self, user_ids: Iterable[UUID]) -> dict[UUID, datetime]:
         """Return when users were seen last; one who never was is left out."""
@@ -123,7 +122,6 @@ class TokenUses:
 
 def _update(token_id: str, use: TokenUse) -> UpdateOne:
     """Update the document, unless another process has noted a later use."""
-    fields = {"user_id": use.user_id, "at": use.at, "client": use.client, "client_ip": use.client_ip}
-    noted = {"$literal": {"_id": token_id, "schema_version": 1, **fields}}
+    noted = {"$literal": {"_id": token_id, "schema_version": 1, **structs.asdict(use)}}
     latest = {"$cond": [{"$gt": [use.at, "$at"]}, noted, "$$ROOT"]}
     return UpdateOne({"_id": token_id}, [{"$replaceWith": latest}], upsert=True)

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+
+from storage.mongo.stored import Stored
 
 MAX_VIEWS_OF_USER: Final = 100
 """How many views a user may have saved."""
@@ -40,7 +41,7 @@ class Page(StrEnum):
     AUDIT = "audit"
 
 
-class View(Struct, frozen=True, kw_only=True):
+class View(Stored, frozen=True, kw_only=True):
     """A saved view.
 
     Attributes:
@@ -68,32 +69,3 @@ class View(Struct, frozen=True, kw_only=True):
         """A text that is another one after each change."""
         said = (self.name, self.page, sorted(self.query.items()), self.shared, self.created_at, self.changed_at)
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The same as the database has it."""
-        return {
-            "_id": self.id,
-            "schema_version": 1,
-            "user_id": self.user_id,
-            "name": self.name,
-            "page": self.page.value,
-            "query": dict(self.query),
-            "shared": self.shared,
-            "created_at": self.created_at,
-            "changed_at": self.changed_at,
-        }
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> View:
-        """Read a document."""
-        return cls(
-            id=document["_id"],
-            user_id=document["user_id"],
-            name=document["name"],
-            page=Page(document["page"]),
-            query=document["query"],
-            shared=document["shared"],
-            created_at=document["created_at"],
-            changed_at=document["changed_at"],
-        )

@@ -13,7 +13,7 @@ from pymongo import DESCENDING
 from storage.accounts.identities import Identities
 from storage.accounts.tokens.text import is_secret, split_token
 from storage.accounts.tokens.uses import TokenUses
-from storage.accounts.users import Token, TokenUse, UnknownIdentityError, User, read_token
+from storage.accounts.users import Token, TokenUse, UnknownIdentityError, User
 from storage.mongo.database import Database
 
 MAX_NAMED = 10
@@ -58,7 +58,7 @@ class Tokens:
             count = await self._database.tokens.count_documents(meant)
             newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
             cursor = self._database.tokens.find(meant).sort(newest).skip(offset).limit(limit)
-            tokens = [read_token(document) async for document in cursor]
+            tokens = [Token.of(document) async for document in cursor]
         return count, await self._details(tokens)
 
     async def of_user(self, username: str, *, limit: int, offset: int) -> tuple[int, list[TokenDetails]]:
@@ -74,7 +74,7 @@ class Tokens:
         """Return tokens by the public part, expired and revoked ones too; what is unknown is left out."""
         async with self._database.query():
             cursor = self._database.tokens.find({"_id": {"$in": list(ids)}})
-            return {document["_id"]: read_token(document) async for document in cursor}
+            return {document["_id"]: Token.of(document) async for document in cursor}
 
     async def named(self, text: str, *, of: UUID | None) -> list[str]:
         """Return the ids of the tokens with this id or, if there is none, this name, expired and revoked ones too.
@@ -106,7 +106,7 @@ class Tokens:
         genuine = is_secret(secret, document["secret_sha256"] if document else None)
         if document is None or not genuine:
             raise UnknownIdentityError(NOT_A_TOKEN)
-        (details,) = await self._details([read_token(document)])
+        (details,) = await self._details([Token.of(document)])
         return details
 
     async def _filter(self, text: str) -> dict[str, Any]:

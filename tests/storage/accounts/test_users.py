@@ -9,12 +9,12 @@ from storage.accounts.users import (
     MAX_USERNAME,
     IdentityError,
     Role,
+    Token,
+    User,
     checked_name,
     checked_username,
     is_same_name,
     milliseconds,
-    read_token,
-    read_user,
 )
 from tests.cases import for_each
 from tests.storage.records import ADA, NOON
@@ -117,7 +117,7 @@ def test_times_are_cut_to_milliseconds():
 
 def test_a_document_that_has_more_is_read_all_the_same():
     document = {"_id": ADA.id, "username": "ada", "display_name": "Ada Lovelace", "role": "member", "created_at": NOON}
-    assert read_user(document | {"later": 1}) == ADA
+    assert User.of(document | {"later": 1}) == ADA
 
 
 def test_a_token_document_is_read_without_its_secret():
@@ -130,4 +130,4 @@ def test_a_token_document_is_read_without_its_secret():
         "expires_at": None,
         "revoked_at": None,
     }
-    assert "hidden" not in repr(read_token(document))
+    assert "hidden" not in repr(Token.of(document))
