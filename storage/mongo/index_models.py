@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from storage.mongo import indexes
-from storage.mongo.indexes import ANY_CASE, Keys
+from storage.mongo.indexes import ANY_CASE, Keys, ascending
 
+_THERE = {"$exists": True}
 _EXPIRY = IndexModel("expires_at", name="expiry", expireAfterSeconds=0)
 _EXPIRY_OF_SOME = IndexModel(
     "expires_at", name="expiry", expireAfterSeconds=0, partialFilterExpression={"expires_at": {"$exists": True}}
 )
 
 
+def _of_some(keys: Keys | str, name: str, condition: Mapping[str, Any]) -> IndexModel:
+    """An index of the documents that match a condition."""
+    return IndexModel(keys, name=name, partialFilterExpression=condition)
+
+
 def _of_those_with(keys: Keys, name: str, field: str = "") -> IndexModel:
     """An index of the documents that have a field, of the same name where that is not given."""
-    return IndexModel(keys, name=name, partialFilterExpression={field or name: {"$exists": True}})
+    return _of_some(keys, name, {field or name: _THERE})
 
 
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
@@ -29,83 +36,51 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(indexes.BY_COMBINATION, name="by_combination"),
             IndexModel(indexes.BY_SESSION, name="by_session"),
             IndexModel(indexes.BY_REQUEST, name="by_request"),
-            IndexModel(indexes.BY_LOSS, name="by_loss", partialFilterExpression={"cache_loss.lost_tokens": {"$gt": 0}}),
-            IndexModel(indexes.CHARGED, name="charged", partialFilterExpression={"charged": {"$gte": b""}}),
-            IndexModel(
-                indexes.UNCHARGED,
-                name="uncharged",
-                partialFilterExpression={"charged": None, "ended_at": {"$exists": True}},
-            ),
+            _of_some(indexes.BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
+            _of_some(indexes.CHARGED, "charged", {"charged": {"$gte": b""}}),
+            _of_some(indexes.UNCHARGED, "uncharged", {"charged": None, "ended_at": _THERE}),
             _of_those_with(indexes.BY_TOOL_CALL, "by_tool_call", "tool_call_ids"),
             _of_those_with(indexes.BY_CONVERSATION, "by_conversation", "conversation"),
             _of_those_with(indexes.UNLINKED, "unlinked", "unlinked.due"),
-            IndexModel(
-                indexes.BY_FINGERPRINT,
-                name="by_fingerprint",
-                partialFilterExpression={"status": "failed", "fingerprint": {"$exists": True}},
-            ),
+            _of_some(indexes.BY_FINGERPRINT, "by_fingerprint", {"status": "failed", "fingerprint": _THERE}),
             _of_those_with(indexes.TEXTS_UNTIL, "texts_until"),
             _of_those_with(indexes.RESPONSE_UNTIL, "response_until"),
-            IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
-            IndexModel(
-                indexes.IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}
-            ),
+            _of_some("instance_id", "in_flight", {"status": "in_flight"}),
+            _of_some(indexes.IN_FLIGHT_BY_TIME, "in_flight_by_time", {"status": "in_flight"}),
             _of_those_with(indexes.UNCOUNTED, "uncounted"),
             _of_those_with(indexes.UNINDEXED, "unindexed"),
             # Without what waits for its thread to be known.
-            IndexModel(
-                indexes.UNGROUPED,
-                name="ungrouped",
-                partialFilterExpression={"ungrouped": {"$exists": True}, "unlinked": None},
-            ),
-            IndexModel(indexes.FIRST_SCHEMA, name="first_schema", partialFilterExpression={"schema_version": 1}),
+            _of_some(indexes.UNGROUPED, "ungrouped", {"ungrouped": _THERE, "unlinked": None}),
+            _of_some(indexes.FIRST_SCHEMA, "first_schema", {"schema_version": 1}),
             # The first calls of threads alone.
-            IndexModel(
-                indexes.OF_SESSION,
-                name="of_session",
-                partialFilterExpression={"session_id": {"$exists": True}, "root_id": None},
-            ),
+            _of_some(indexes.OF_SESSION, "of_session", {"session_id": _THERE, "root_id": None}),
             _of_those_with(indexes.SESSION_OF, "session_of", "session_id"),
             _of_those_with(indexes.OF_THREAD, "of_thread", "root_id"),
         ),
         "rollups": (
             IndexModel(indexes.ROLLUPS, name="cell"),
             IndexModel(indexes.ROLLUPS_BY_INITIATOR, name="by_initiator"),
-            IndexModel(indexes.BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
-            IndexModel(indexes.BUSIEST_TOKENS, name="busiest_tokens", partialFilterExpression={"level": "token"}),
-            IndexModel(
-                indexes.SPENDERS, name="spenders", partialFilterExpression={"level": "initiator", "bucket": "day"}
-            ),
-            IndexModel(
-                indexes.SPENDING_TOKENS,
-                name="spending_tokens",
-                partialFilterExpression={"level": "token", "bucket": "day"},
-            ),
+            _of_some(indexes.BUSIEST, "busiest", {"level": "person"}),
+            _of_some(indexes.BUSIEST_TOKENS, "busiest_tokens", {"level": "token"}),
+            _of_some(indexes.SPENDERS, "spenders", {"level": "initiator", "bucket": "day"}),
+            _of_some(indexes.SPENDING_TOKENS, "spending_tokens", {"level": "token", "bucket": "day"}),
             _of_those_with(indexes.TAGGED, "tagged", "tag"),
             *(
-                IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})
+                _of_some(keys, f"{level}_names", {"level": level, "bucket": "day"})
                 for level, keys in indexes.NAMES.items()
             ),
             _EXPIRY_OF_SOME,
         ),
         "sessions": (
             IndexModel(indexes.SESSIONS_BY_TIME, name="by_time"),
-            IndexModel(
-                indexes.SESSIONS_WITH_FAILURES, name="with_failures", partialFilterExpression={"failures": {"$gt": 0}}
-            ),
-            IndexModel(
-                indexes.SESSIONS_OF_SEVERAL, name="of_several", partialFilterExpression={"interceptions": {"$gt": 1}}
-            ),
+            _of_some(indexes.SESSIONS_WITH_FAILURES, "with_failures", {"failures": {"$gt": 0}}),
+            _of_some(indexes.SESSIONS_OF_SEVERAL, "of_several", {"interceptions": {"$gt": 1}}),
             IndexModel(indexes.SESSIONS_BY_INITIATOR, name="of_initiator"),
             IndexModel(indexes.SESSIONS_BY_CLIENT, name="of_client"),
             IndexModel(indexes.SESSIONS_BY_PROVIDER, name="by_provider"),
             IndexModel(indexes.SESSIONS_BY_PROVIDER_NAME, name="of_provider_name"),
             IndexModel(indexes.SESSIONS_BY_MODEL, name="of_model"),
-            IndexModel(
-                indexes.SESSIONS_OF_SEVERAL_BY_MODEL,
-                name="of_several_and_model",
-                partialFilterExpression={"interceptions": {"$gt": 1}},
-            ),
+            _of_some(indexes.SESSIONS_OF_SEVERAL_BY_MODEL, "of_several_and_model", {"interceptions": {"$gt": 1}}),
             IndexModel(indexes.SESSIONS_BY_NAME, name="by_name"),
             IndexModel(indexes.SESSIONS_BY_ACTIVITY, name="by_activity"),
             IndexModel(indexes.SESSIONS_BY_COST, name="by_cost"),
@@ -123,16 +98,12 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 collation=ANY_CASE,
             ),
             IndexModel(
-                (("group_ids", ASCENDING), ("username", ASCENDING)),
+                ascending("group_ids", "username"),
                 name="by_group",
                 partialFilterExpression={"group_ids": {"$exists": True}},
                 collation=ANY_CASE,
             ),
-            IndexModel(
-                (("openid.issuer", ASCENDING), ("openid.subject", ASCENDING)),
-                name="by_subject",
-                partialFilterExpression={"openid.subject": {"$exists": True}},
-            ),
+            _of_those_with(ascending("openid.issuer", "openid.subject"), "by_subject", "openid.subject"),
         ),
         "groups": (
             IndexModel(
@@ -145,7 +116,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         ),
         "providers": (IndexModel("name", name="name", unique=True),),
         "tokens": (
-            IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),
+            IndexModel(ascending("user_id", "created_at"), name="by_user"),
             IndexModel((("created_at", DESCENDING), ("_id", DESCENDING)), name="by_time"),
         ),
         "token_uses": (IndexModel((("user_id", ASCENDING), ("at", DESCENDING)), name="by_user"),),
@@ -159,11 +130,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             _EXPIRY,
         ),
         "views": (
+            IndexModel(ascending("user_id", "name"), name="name_of_user", unique=True, collation=ANY_CASE),
             IndexModel(
-                (("user_id", ASCENDING), ("name", ASCENDING)), name="name_of_user", unique=True, collation=ANY_CASE
-            ),
-            IndexModel(
-                (("shared", ASCENDING), ("name", ASCENDING)),
+                ascending("shared", "name"),
                 name="shared",
                 partialFilterExpression={"shared": True},
                 collation=ANY_CASE,
@@ -183,7 +152,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             _EXPIRY_OF_SOME,
         ),
         "webhook_deliveries": (
-            IndexModel("next_at", name="due", partialFilterExpression={"state": "waiting"}),
+            _of_some("next_at", "due", {"state": "waiting"}),
             IndexModel([("webhook_id", ASCENDING), ("created_at", DESCENDING)], name="by_webhook"),
             _EXPIRY,
         ),
