@@ -17,6 +17,7 @@ from settings.declarations import DATABASE
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
 from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.users import milliseconds
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.queries.accounts.people import People
@@ -86,8 +87,8 @@ def tokens_of(database: Database) -> Tokens:
 
 
 def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
+    """The time, in UTC, in the whole milliseconds that MongoDB keeps."""
+    return milliseconds(datetime.now(UTC))
 
 
 def command(group: click.Group, name: str) -> Callable[[Command], click.Command]:

@@ -28,7 +28,6 @@ from storage.accounts.users import (
     checked_group_name,
     checked_name,
     is_same_name,
-    milliseconds,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -68,7 +67,7 @@ class Groups:
             id=uuid4(),
             name=checked_group_name(name),
             display_name=checked_name("display name", display_name or name),
-            created_at=milliseconds(self._now()),
+            created_at=self._now(),
         )
         document = {**group.document, "removed_at": None}
 
@@ -198,7 +197,7 @@ class Groups:
             ChangedMeanwhileError: It has none of the `versions`.
             IdentityConflictError: It has a policy.
         """
-        at = milliseconds(self._now())
+        at = self._now()
 
         async def remove(session: Session | None) -> Group:
             found = await self._existing(group, session, versions)
@@ -309,7 +308,7 @@ class Groups:
         **detail: Any,
     ) -> None:
         detail = {"group_id": group.id, "group": group.name, **detail}
-        document = entry(author, action, user, at=milliseconds(self._now()), **detail)
+        document = entry(author, action, user, at=self._now(), **detail)
         await self._database.audit.insert_one(document, session=session)
 
 

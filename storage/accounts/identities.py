@@ -103,7 +103,7 @@ class Identities(UserAccounts):
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
         expires_at = _capped(expires_at, author.expires_at)
-        new = _NewToken.make(checked_name("token's name", name), expires_at, self._moment())
+        new = _NewToken.make(checked_name("token's name", name), expires_at, self._now())
 
         async def create(session: Session | None) -> Token:
             return await self._add_token(new, await self.existing_holder(username, session), author, session)
@@ -137,7 +137,7 @@ class Identities(UserAccounts):
         expires_at = expires_at and _capped(expires_at, author.expires_at)
 
         async def replace(session: Session | None) -> tuple[Token, str]:
-            old, now = await self._existing_token(token_id, of, session), self._moment()
+            old, now = await self._existing_token(token_id, of, session), self._now()
             if old.revoked_at is not None or has_ended(old.expires_at, now):
                 raise IdentityConflictError(f'the token "{old.id}" is not valid any more: create another one')
             usual = None if old.expires_at is None else now + (old.expires_at - old.created_at)
@@ -244,7 +244,7 @@ class Identities(UserAccounts):
         async def revoke(session: Session | None) -> Token:
             owner = None if of is None else (await self.existing_holder(of, session)).id
             token = await self._existing_token(token_id, owner, session)
-            active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
+            active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}
             if (await self._database.tokens.update_one(active, revoked, session=session)).modified_count:
                 made_with_it = {"user_id": token.user_id, "token_id": token.id}
                 await self._database.sign_in_sessions.delete_many(made_with_it, session=session)

@@ -26,7 +26,6 @@ from storage.accounts.users import (
     checked_name,
     checked_username,
     is_same_name,
-    milliseconds,
     read_id,
 )
 from storage.mongo.database import Session
@@ -69,7 +68,7 @@ class UserAccounts(Authentication):
             username=checked_username(username),
             display_name=checked_name("display name", display_name or username),
             role=role,
-            created_at=self._moment(),
+            created_at=self._now(),
             cost_centre=checked_name("cost centre", cost_centre),
         )
         kept = {"username": username, "display_name": user.display_name, "role": role.value, "cost_centre": cost_centre}
@@ -207,7 +206,7 @@ class UserAccounts(Authentication):
             UnknownIdentityError: There is no such user.
             IdentityConflictError: It is the author, or the last owner.
         """
-        at = self._moment()
+        at = self._now()
 
         async def remove(session: Session | None) -> User:
             user = await self.existing_user(username, session)
@@ -249,7 +248,7 @@ class UserAccounts(Authentication):
     async def _audit(
         self, session: Session | None, author: Author, action: Action, subject: User, **detail: Any
     ) -> None:
-        document = entry(author, action, subject, at=self._moment(), **detail)
+        document = entry(author, action, subject, at=self._now(), **detail)
         await self._database.audit.insert_one(document, session=session)
 
     async def existing_holder(self, name: str, session: Session | None) -> User:
@@ -295,6 +294,3 @@ class UserAccounts(Authentication):
         if user is None:
             raise UnknownIdentityError(f'there is no user named "{username}"')
         return user
-
-    def _moment(self) -> datetime:
-        return milliseconds(self._now())

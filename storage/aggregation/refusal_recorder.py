@@ -48,11 +48,7 @@ class Total(NamedTuple):
 
 
 class RefusalRecorder(CountWriter):
-    """Counts refusals, and writes rows and totals in the background.
-
-    Args:
-        now: The wall clock, in UTC, in whole milliseconds.
-    """
+    """Counts refusals, and writes rows and totals in the background."""
 
     def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database, database.refusals, _row)

@@ -16,7 +16,6 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import milliseconds
 from storage.alerts.documents import (
     MAX_ATTEMPTS,
     TEST_TYPE,
@@ -58,7 +57,7 @@ class Outbox:
 
     async def raise_alert(self, kind: AlertType, key: str, data: Mapping[str, Any]) -> bool:
         """Raise an alert: add a delivery for each subscribed webhook; return whether it was new."""
-        at = milliseconds(self._now())
+        at = self._now()
         async with self._database.within(ANSWER_SECONDS):
             if await self._database.alerts.find_one({"_id": key}, {"_id": True}) is not None:
                 return False
@@ -75,7 +74,7 @@ class Outbox:
 
     async def send_test(self, webhook_id: UUID) -> str:
         """Add a test delivery for a webhook; return the id of the message."""
-        at, event_id = milliseconds(self._now()), f"msg_{uuid4().hex}"
+        at, event_id = self._now(), f"msg_{uuid4().hex}"
         data = {"message": "This is a test. Nothing happened."}
         async with self._database.within(ANSWER_SECONDS):
             await self._insert([self._document(event_id, webhook_id, TEST_TYPE, data, at)])
@@ -100,7 +99,7 @@ class Outbox:
 
     async def claim(self) -> Delivery | None:
         """Claim the delivery that has been due the longest; None if none is due."""
-        now = milliseconds(self._now())
+        now = self._now()
         due = {"state": DeliveryState.WAITING.value, "next_at": {"$lte": now}}
         taken = {"$set": {"next_at": now + timedelta(seconds=LEASE_SECONDS)}, "$inc": {"attempts": 1}}
         async with self._database.within(ANSWER_SECONDS):
@@ -118,7 +117,7 @@ class Outbox:
             error: Why it failed; None if it did not.
             is_final: Whether there is no further try.
         """
-        at = milliseconds(self._now())
+        at = self._now()
         error = error and error[:MAX_ERROR]
         fields: dict[str, Any] = {"status": status, "error": error}
         if error is None or is_final or delivery.attempts >= MAX_ATTEMPTS:

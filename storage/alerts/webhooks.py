@@ -12,13 +12,7 @@ from msgspec import structs
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import (
-    ChangedMeanwhileError,
-    IdentityConflictError,
-    IdentityError,
-    UnknownIdentityError,
-    milliseconds,
-)
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -65,7 +59,7 @@ class Webhooks:
             IdentityError: There is no encryption key for the secret.
             IdentityConflictError: There are `MAX_WEBHOOKS`.
         """
-        secret, at, id_ = format_secret(secrets.token_bytes(SECRET_BYTES)), milliseconds(self._now()), uuid4()
+        secret, at, id_ = format_secret(secrets.token_bytes(SECRET_BYTES)), self._now(), uuid4()
         try:
             sealed = self._sealer.seal(secret, id_)
         except NoEncryptionKeyError as error:
@@ -116,7 +110,7 @@ class Webhooks:
             old = await self._existing(id_, session, versions)
             new = structs.replace(old, **changes)
             if changed := [name for name in changes if getattr(old, name) != getattr(new, name)]:
-                new = structs.replace(new, changed_at=milliseconds(self._now()))
+                new = structs.replace(new, changed_at=self._now())
                 fields = {name: new.document[name] for name in (*changed, "changed_at")}
                 same = {"_id": id_, "changed_at": old.changed_at}
                 found = await self._database.webhooks.update_one(same, {"$set": fields}, session=session)
@@ -157,5 +151,5 @@ class Webhooks:
         return found
 
     async def _audit(self, session: Session | None, author: Author, action: Action, id_: UUID, **detail: Any) -> None:
-        document = entry(author, action, None, at=milliseconds(self._now()), webhook_id=id_, **detail)
+        document = entry(author, action, None, at=self._now(), webhook_id=id_, **detail)
         await self._database.audit.insert_one(document, session=session)

@@ -11,7 +11,6 @@ from bson.binary import Binary
 from pymongo import ReturnDocument
 
 from intercept.ids import EXAMPLE_BYTES, FIRST_EXAMPLE
-from storage.accounts.users import milliseconds
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions import session_job
@@ -68,7 +67,7 @@ class Removal:
     async def _lift_policies(self) -> bool:
         """Have policies say nothing before they go, so that every server notices."""
         saying = {**_POLICIES, "policy": {"$ne": {}}}
-        nothing = {"$set": {"policy": {}, "version": "removed", "changed_at": milliseconds(self._now())}}
+        nothing = {"$set": {"policy": {}, "version": "removed", "changed_at": self._now()}}
         async with self._database.within(STEP_SECONDS, _TAKE):
             changed = await self._database.policies.update_many(saying, nothing)
         return bool(changed.modified_count)

@@ -10,7 +10,7 @@ from pymongo import ReturnDocument
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.examples.documents import DAYS, ID, Examples, ExampleState, read_examples
 from storage.examples.people import company_of, username_of
 from storage.mongo.clocks import Now
@@ -71,7 +71,7 @@ class ExampleStore:
             IdentityConflictError: It exists already, a user has the name of an invented one, or totals are not
             possible.
         """
-        at = milliseconds(self._now())
+        at = self._now()
         document = {
             "_id": ID,
             "schema_version": 1,
@@ -113,7 +113,7 @@ class ExampleStore:
         Raises:
             UnknownIdentityError: It is not there.
         """
-        at = milliseconds(self._now())
+        at = self._now()
 
         async def remove(session: Session | None) -> Examples:
             document: dict[str, Any] | None = await self._database.examples.find_one_and_update(

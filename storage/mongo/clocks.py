@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 Now: TypeAlias = Callable[[], datetime]
-"""The wall clock, in UTC."""
+"""The wall clock, in UTC, in the whole milliseconds that MongoDB keeps."""
 
 Monotonic: TypeAlias = Callable[[], float]
 """A clock that never goes back, in seconds."""

@@ -16,14 +16,7 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
-from storage.accounts.users import (
-    ChangedMeanwhileError,
-    IdentityConflictError,
-    Token,
-    UnknownIdentityError,
-    User,
-    milliseconds,
-)
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_any
@@ -120,7 +113,7 @@ class PolicyStore:
             policy = make(before.policy)
             if is_same(policy, before.policy) and not before.unreadable:
                 return before
-            at = milliseconds(self._now())
+            at = self._now()
             kept = KeptPolicy(source, policy, uuid4().hex[:16], at)
             await self._replace(before, kept, session)
             detail = {"policy": str(source), "policy_before": _text_before(before), "policy_after": _text(policy)}

@@ -24,7 +24,6 @@ from bson.decimal128 import Decimal128
 from pymongo import ReturnDocument, UpdateOne
 
 from intercept.records import Status, TokenUsage
-from storage.accounts.users import milliseconds
 from storage.aggregation.job import BATCH_SECONDS
 from storage.aggregation.rollup import TOKENS, document_of
 from storage.aggregation.sessions.session_documents import share
@@ -159,7 +158,7 @@ class Recosting:
     async def _begin(self, job: Recost) -> float:
         """Begin a job once nothing of before it waits to be counted; return after how many seconds to go on."""
         if await self._database.is_replicated():
-            now = milliseconds(self._now())
+            now = self._now()
             async with self._database.within(BATCH_SECONDS):
                 document = await self._database.recosts.find_one({"_id": job.id}) or {}
             if await self._waits_for_rollups(job.requested_at):
@@ -175,7 +174,7 @@ class Recosting:
         version = await self._refresh()
         async with self._database.within(COUNT_SECONDS, "count the calls"):
             total = await self._database.interceptions.count_documents(_range(job), hint=list(BY_TIME))
-        began = {"begun_at": milliseconds(self._now()), "total": total, "prices_version": version}
+        began = {"begun_at": self._now(), "total": total, "prices_version": version}
         await self._set(job, {"state": RecostState.RUNNING.value, **began})
         _log.info("re-costing began: id=%s calls=%d prices=%s", job.id, total, version)
         return BATCH_PAUSE_SECONDS
@@ -216,7 +215,7 @@ class Recosting:
         changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
         if changed:
             marks = {} if session is None else await self._marks([call["_id"] for call in changed], session)
-            at = milliseconds(self._now())
+            at = self._now()
             updates = [_update(call, costs[call["_id"]], at, marks.get(call["_id"], {})) for call in changed]
             await self._interceptions.bulk_write(updates, ordered=False, session=session)
         progress = _progress(job, calls, changed, costs)
@@ -254,9 +253,7 @@ class Recosting:
             await self._database.recosts.update_one(ours, change)
 
     async def _end(self, job: Recost, state: RecostState, **fields: Any) -> None:
-        await self._set(
-            job, {"state": state.value, "ended_at": milliseconds(self._now()), **fields}, {"lease_until": ""}
-        )
+        await self._set(job, {"state": state.value, "ended_at": self._now(), **fields}, {"lease_until": ""})
         _log.info("re-costing ended: id=%s state=%s", job.id, state.value)
 
 

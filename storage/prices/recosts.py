@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState
@@ -38,7 +38,7 @@ class Recosts:
         Raises:
             IdentityConflictError: Another one is not over.
         """
-        at = milliseconds(self._now())
+        at = self._now()
         document = {
             "_id": uuid4(),
             "schema_version": _SCHEMA_VERSION,
@@ -84,7 +84,7 @@ class Recosts:
             UnknownIdentityError: There is none.
             IdentityConflictError: It has ended.
         """
-        at = milliseconds(self._now())
+        at = self._now()
 
         async def cancel(session: Session | None) -> None:
             recosts = self._database.recosts

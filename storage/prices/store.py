@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import ChangedMeanwhileError, IdentityError, milliseconds
+from storage.accounts.users import ChangedMeanwhileError, IdentityError
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
@@ -73,7 +73,7 @@ class PriceStore:
             prices = _checked(make(before.prices))
             if prices == before.prices:
                 return before
-            at = milliseconds(self._now())
+            at = self._now()
             kept = KeptPrices(prices, uuid4().hex[:16], at)
             await self._replace(before, kept, session)
             removed = [str(one) for one in before.prices if one not in prices]

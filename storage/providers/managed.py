@@ -13,7 +13,6 @@ from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
-from storage.accounts.users import milliseconds
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 from storage.providers.documents import (
@@ -99,7 +98,7 @@ class ManagedProviders:
             ProviderError: it cannot be as it is.
             ProviderConflictError: its name is taken, or there are `MAX_PROVIDERS`.
         """
-        at, id_ = milliseconds(self._now()), uuid4()
+        at, id_ = self._now(), uuid4()
         sealed = self._secrets(None, id_, spec, secrets)
         provider = StoredProvider(id_, spec, self._keys(None, id_, spec, keys, sealed), at, at, 1, sealed)
 
@@ -143,7 +142,7 @@ class ManagedProviders:
             new = structs.replace(old, spec=spec, keys=self._keys(old, old.id, spec, keys, sealed), secrets=sealed)
             if not (changed := changed_fields(old, new)):
                 return old
-            new = structs.replace(new, changed_at=milliseconds(self._now()), revision=old.revision + 1)
+            new = structs.replace(new, changed_at=self._now(), revision=old.revision + 1)
             await self._replace(old, new, session)
             await self._audit(session, author, Action.PROVIDER_CHANGED, name, changes=changed)
             return new
@@ -212,7 +211,7 @@ class ManagedProviders:
                 sealed = self.sealer.seal_named(name, text, owner)
             except NoEncryptionKeyError as error:
                 raise ProviderError([(name, str(error))]) from error
-            return StoredSecret(hint, sealed, milliseconds(self._now()))
+            return StoredSecret(hint, sealed, self._now())
 
         return merge_secrets(old, spec, given, seal)
 
@@ -224,7 +223,7 @@ class ManagedProviders:
         keys: Sequence[GivenKey] | None,
         names: Collection[str],
     ) -> tuple[StoredKey, ...]:
-        at = milliseconds(self._now())
+        at = self._now()
 
         def seal(text: str) -> StoredKey:
             return StoredKey(secrets.token_hex(KEY_ID_BYTES), self._hint(text), self.sealer.seal(text, owner), at)
@@ -244,7 +243,7 @@ class ManagedProviders:
         return StoredProvider.of(found)
 
     async def _audit(self, session: Session | None, author: Author, action: Action, name: str, **detail: Any) -> None:
-        document = entry(author, action, None, at=milliseconds(self._now()), provider=name, **detail)
+        document = entry(author, action, None, at=self._now(), provider=name, **detail)
         await self._database.audit.insert_one(document, session=session)
 
     async def _together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:

@@ -58,7 +58,6 @@ class TextRetention:
     """Removes the texts of a database when it is time.
 
     Args:
-        now: The wall clock, in UTC and whole milliseconds.
         removed: Called with the number of calls whose texts were removed.
     """
 

@@ -3,9 +3,11 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from commands.command import now
 from storage.mongo.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused
 from tests.server_process import ROOT
@@ -18,6 +20,13 @@ def server(run_apart, data_dir):
         yield
     finally:
         run_apart(mongodb.stop())
+
+
+def test_the_clock_is_in_utc_and_in_whole_milliseconds():
+    before = datetime.now(UTC)
+    times = [now() for _ in range(10)]
+    assert {(time.tzinfo, time.microsecond % 1000) for time in times} == {(UTC, 0)}
+    assert before - timedelta(milliseconds=1) < times[0] <= times[-1] <= datetime.now(UTC)
 
 
 def test_a_mongod_runs_for_as_long_as_the_command_or_the_server_that_has_one(tmp_path, run_apart):

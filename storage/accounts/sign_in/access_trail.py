@@ -86,11 +86,7 @@ class AccessEvent(Struct, frozen=True):
 
 
 class AccessTrail(CountWriter):
-    """Counts events, and writes the counts in the background.
-
-    Args:
-        now: The wall clock, in UTC, in whole milliseconds.
-    """
+    """Counts events, and writes the counts in the background."""
 
     def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database, database.audit, _entry)

@@ -12,15 +12,8 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
-from storage.accounts.sign_in.sessions import (
-    MAX_SESSIONS,
-    MAX_USER_AGENT,
-    Method,
-    SessionTimes,
-    SignInSession,
-)
+from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Method, SessionTimes, SignInSession
 from storage.accounts.tokens.text import digest, has_ended, new_token
-from storage.accounts.users import milliseconds
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 
@@ -42,7 +35,6 @@ class SignIns:
     """The sessions of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
-        now: The wall clock, in UTC, in whole milliseconds.
         times: How long they last.
     """
 
@@ -127,7 +119,7 @@ class SignIns:
             }
             await self._database.sign_in_codes.insert_one(document)
             await self._database.audit.insert_one(
-                entry(author, Action.LINK_CREATED, user, at=milliseconds(self._now()))
+                entry(author, Action.LINK_CREATED, user, at=self._now())
             )
         return code
 

@@ -29,7 +29,6 @@ from storage.accounts.users import (
     checked_name,
     checked_username,
     is_same_name,
-    milliseconds,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -183,7 +182,7 @@ class SingleSignOn:
             "display_name": checked_display_name,
             "role": role.value,
             "cost_centre": "",
-            "created_at": milliseconds(self._now()),
+            "created_at": self._now(),
             "removed_at": None,
             "openid": openid,
         }
@@ -269,5 +268,5 @@ class SingleSignOn:
         return document
 
     async def _audit(self, session: Session | None, action: Action, user: User, **detail: Any) -> None:
-        document = entry(SINGLE_SIGN_ON, action, user, at=milliseconds(self._now()), **detail)
+        document = entry(SINGLE_SIGN_ON, action, user, at=self._now(), **detail)
         await self._database.audit.insert_one(document, session=session)

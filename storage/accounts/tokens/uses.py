@@ -37,11 +37,7 @@ _BATCH = 500
 
 
 class TokenUses:
-    """The last uses of the tokens of a database.
-
-    Args:
-        now: The wall clock, in UTC, in whole milliseconds.
-    """
+    """The last uses of the tokens of a database."""
 
     def __init__(self, database: Database, *, now: Now, monotonic: Monotonic, pause: Pause = asyncio.sleep) -> None:
         self._database = database

@@ -16,14 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
-from storage.accounts.users import (
-    ChangedMeanwhileError,
-    IdentityConflictError,
-    Role,
-    UnknownIdentityError,
-    User,
-    milliseconds,
-)
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -78,7 +71,7 @@ class Views:
         Raises:
             IdentityConflictError: They have one of this name, or `MAX_VIEWS_OF_USER`; or they were removed.
         """
-        user, at = _user_of(author), milliseconds(self._now())
+        user, at = _user_of(author), self._now()
         view = View(
             id=uuid4(),
             user_id=user.id,
@@ -128,7 +121,7 @@ class Views:
             if not changed:
                 return old
             await self._refuse_taken(new, owner, session)
-            new = structs.replace(new, changed_at=milliseconds(self._now()))
+            new = structs.replace(new, changed_at=self._now())
             fields = {name: new.document[name] for name in (*changed, "changed_at")}
             same = {"_id": id_, "changed_at": old.changed_at}
             found = await self._database.views.update_one(same, {"$set": fields}, session=session)
@@ -196,7 +189,7 @@ class Views:
     async def _audit(
         self, session: Session | None, author: Author, action: Action, view: View, user: User, **detail: Any
     ) -> None:
-        at = milliseconds(self._now())
+        at = self._now()
         said = {"view_id": view.id, "name": view.name, **detail}
         await self._database.audit.insert_one(entry(author, action, user, at=at, **said), session=session)
 

@@ -56,11 +56,7 @@ _CHILD = (
 
 
 class Threads:
-    """Links the interceptions of a database.
-
-    Args:
-        now: The wall clock, in UTC and whole milliseconds.
-    """
+    """Links the interceptions of a database."""
 
     def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._database = database

@@ -46,13 +46,13 @@ CHANGED_MEANWHILE = "the provider east was changed at the same moment; please tr
 
 
 class Clock:
-    """Stands still at noon, and a little more than MongoDB keeps, until a test moves it."""
+    """Stands still at noon until a test moves it."""
 
     def __init__(self):
         self.time = NOON
 
     def __call__(self):
-        return self.time + timedelta(microseconds=999)
+        return self.time
 
 
 @pytest.fixture
