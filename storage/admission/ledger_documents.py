@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,20 +12,12 @@ from limits.limit import UNLIMITED
 from storage.admission.kinds.parameters import span_of
 from storage.admission.ledger import MAX_ENTRIES, MAX_SKEW_MS, Ledger, Member
 from storage.admission.round import Change
+from storage.mongo.codec import read_ms
 
 HELD_MS = 86_400_000
 """A ledger in which something is held is kept for so many milliseconds. It is written again more often."""
 
 Document = dict[str, Any]
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_MS = timedelta(milliseconds=1)
-
-
-def milliseconds(time: datetime) -> int:
-    """Milliseconds since 1970."""
-    return (time - EPOCH) // _MS
 
 
 def ledger_of(document: Mapping[str, Any]) -> Ledger:
@@ -51,7 +42,7 @@ def document_of(change: Change) -> Document:
         "clock": ledger.clock,
         "log": [number for entry in ledger.entries for number in entry],
         "members": {name: [one.held, one.report, one.write, one.at] for name, one in ledger.members.items()},
-        "expires_at": EPOCH + (until + MAX_SKEW_MS) * _MS,  # the clock of another primary may decide this
+        "expires_at": read_ms(until + MAX_SKEW_MS),  # the clock of another primary may decide this
     }
     if limit.maximum != UNLIMITED:
         document["limit"] = msgspec.to_builtins(limit)
@@ -79,7 +70,7 @@ def _adding(change: Change, room: int, document: Document, process: str) -> list
     fits = {
         "$and": [
             {"$eq": ["$clock", {"$literal": change.ledger.clock}]},
-            {"$lte": [EPOCH + own.at * _MS, "$$NOW"]},  # otherwise the clock was set back, and too little counts
+            {"$lte": [read_ms(own.at), "$$NOW"]},  # otherwise the clock was set back, and too little counts
             {"$lte": [{"$size": "$log"}, 2 * MAX_ENTRIES]},
             {"$lt": [{"$arrayElemAt": [before, 2]}, own.write]},
             {"$lte": [{"$add": [used, others]}, room]},

@@ -33,10 +33,11 @@ from limits.limit import Limit
 from storage.admission.database_clock import DatabaseClock, DatabaseTime
 from storage.admission.kinds.parameters import span_of
 from storage.admission.ledger import Ledger
-from storage.admission.ledger_documents import EPOCH, HELD_MS, Document, ledger_of, milliseconds, statement_of
+from storage.admission.ledger_documents import HELD_MS, Document, ledger_of, statement_of
 from storage.admission.presence.members import Heartbeat
 from storage.admission.presence.shares import Share
 from storage.admission.round import Change, Outcome, Snapshot
+from storage.mongo.codec import EPOCH, write_ms
 from storage.mongo.database import Database
 
 BEAT_MS = 1_000
@@ -101,7 +102,7 @@ class LedgerStore:
         while not documents:
             await self.beat(Heartbeat(0), {}, Heartbeats({}, {}, EPOCH))
             documents = await self._ledgers.find({"_id": self._id}, _PROJECTION).to_list(None)
-        now = milliseconds(documents[0]["now"])
+        now = write_ms(documents[0]["now"])
         clock = self._clock_of(cursor)
         self.clock.note(DatabaseTime(now, clock, read_at))
         ledgers = {one["_id"]: (ledger_of(one), one["version"]) for one in documents if "version" in one}
@@ -204,10 +205,10 @@ class LedgerStore:
         found = await cursor.to_list(None)
         heartbeats = Heartbeats({}, {}, found[0]["now"] if found else EPOCH, self._clock_of(cursor))
         if found:
-            self.clock.note(DatabaseTime(milliseconds(heartbeats.now), heartbeats.clock, sent_at))
+            self.clock.note(DatabaseTime(write_ms(heartbeats.now), heartbeats.clock, sent_at))
         for one in found:
             name = one["_id"].removeprefix("process:")
-            age: int | None = milliseconds(one["now"]) - milliseconds(one["expires_at"]) + HELD_MS
+            age: int | None = write_ms(one["now"]) - write_ms(one["expires_at"]) + HELD_MS
             age = age if one.get("clock") == heartbeats.clock else None
             share = Share(one.get("servers", 2), one.get("rank", 0))
             heartbeats.by_server[name] = Heartbeat(one["beat"], share, one.get("alone", False), age)
@@ -219,7 +220,7 @@ class LedgerStore:
         cursor = self._ledgers.find({"limit": {"$exists": True}}, _PROJECTION | {"limit": 1})
         found: list[tuple[Limit, Ledger, int]] = []
         for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):
-            limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), milliseconds(one["now"])
+            limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), write_ms(one["now"])
             ledger.advance(span_of(limit, now), ledger.clock, is_dead)
             found.append((limit, ledger, now))
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
+from storage.mongo.codec import EPOCH
 
 DAYS: Final = 61
 """How many days there are, the present one included, where calls are kept for longer."""
 
 ID: Final = "company"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RANGE: Final[Mapping[str, UUID]] = {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}
 """Matches ids of invented documents."""
 
@@ -51,7 +51,7 @@ class Examples(Struct, frozen=True, kw_only=True):
 
     state: ExampleState = ExampleState.NONE
     seed: int = 0
-    until: datetime = _EPOCH
+    until: datetime = EPOCH
     total: int = DAYS
     days: int = 0
     calls: int = 0

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from uuid import UUID
 
 from bson.binary import UUID_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 EXACT = Context(prec=34)
 """Arithmetic that is exact in as many digits as a `Decimal128` holds."""
 
 _COEFFICIENT_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 113, 126, 127, 6_176
 _EXPONENTS = range(-_EXPONENT_BIAS, 6_112)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def read_ms(number: int) -> datetime:
+    """Return the time so many milliseconds after 1970 began."""
+    return EPOCH + number * _MILLISECOND
+
+
+def write_ms(time: datetime) -> int:
+    """Return a time as milliseconds since 1970."""
+    return (time - EPOCH) // _MILLISECOND
 
 
 def binary(id_: UUID) -> Binary:

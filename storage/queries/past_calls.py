@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from intercept.catalog import has_unread_models
 from intercept.records import CredentialKind
 from limits.charges import MAX_AMOUNT
 from limits.what_if.past_calls import PastCall, RequestedModel
+from storage.mongo.codec import EPOCH, read_ms
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_ID, CHARGED, UNCHARGED, Keys
 from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout
@@ -38,7 +39,6 @@ T = TypeVar("T")
 PAGE: Final = 10_000
 """About how many calls are read at once."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTED: Final = ("input_tokens", "output_tokens", "cache_write_input_tokens")
 _CACHE_READS: Final = "cache_read_input_tokens"
 _MICRO: Final = Decimal128("1000000")
@@ -47,7 +47,7 @@ _IS_CHARGED: Final = {"charged": {"$gte": b""}}
 _IS_UNCHARGED: Final = {"charged": None, "ended_at": {"$exists": True}}
 _PROJECTED: Final = {"started_at": True, "_id": True, "initiator_id": True, "charged": True}
 _PACKED: Final = {"started_at": LONG, "_id": ID, "initiator_id": ID, "charged": BINARY + FORMAT}
-_PACKED_SAMPLE: Final = {"started_at": _EPOCH, "_id": SAMPLE_ID, "initiator_id": SAMPLE_ID, "charged": b"\0" * 33}
+_PACKED_SAMPLE: Final = {"started_at": EPOCH, "_id": SAMPLE_ID, "initiator_id": SAMPLE_ID, "charged": b"\0" * 33}
 _FIGURES: Final = {
     "started": LONG,
     "id": ID,
@@ -165,7 +165,7 @@ class PastCalls:
             whole = bisect_left(calls, (last,))
             if whole:
                 yield calls[:whole]
-                at, limit = _EPOCH + timedelta(milliseconds=last), PAGE
+                at, limit = read_ms(last), PAGE
             else:
                 limit *= 2
 
@@ -207,7 +207,7 @@ class PastCalls:
         behind = []
         if after is not None:
             started, id_ = after[:2]
-            behind = [_OLDEST_FIRST.behind(Position(_EPOCH + timedelta(milliseconds=started), UUID(bytes=id_)))]
+            behind = [_OLDEST_FIRST.behind(Position(read_ms(started), UUID(bytes=id_)))]
         pipeline: list[dict[str, Any]] = [
             {"$match": {"$and": [found.filter, condition, *behind]}},
             {"$sort": dict(_OLDEST_FIRST.order)},

@@ -5,7 +5,6 @@ They are read from an index, millions of them in seconds.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
 from typing import Final
@@ -13,14 +12,13 @@ from typing import Final
 from intercept.records import CredentialKind, Ending, Interception
 from limits.charges import MAX_AMOUNT, amounts_of
 from storage.costs.prices import Cost
+from storage.mongo.codec import write_ms
 
 FORMAT: Final = "qqqq?"
 """When the call ended, in milliseconds since 1970; its tokens without those read from a cache, and with them; its cost in
 micro-dollars; and whether its user paid the provider. See `limits.charges`."""
 
 _STRUCT: Final = Struct(f"<{FORMAT}")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def charged(interception: Interception, ending: Ending, cost: Cost | None) -> bytes:
@@ -29,8 +27,8 @@ def charged(interception: Interception, ending: Ending, cost: Cost | None) -> by
     amounts = amounts_of(usages, cost and cost.usd, cache_reads=False)
     reads = sum([usage.cache_read_input_tokens or 0 for usage in usages])
     pays = interception.credential_kind is CredentialKind.BYOK
-    ended_ms = (ending.ended_at - _EPOCH) // _MILLISECOND
-    return _STRUCT.pack(ended_ms, amounts.tokens, min(amounts.tokens + reads, MAX_AMOUNT), amounts.micro_dollars, pays)
+    with_reads = min(amounts.tokens + reads, MAX_AMOUNT)
+    return _STRUCT.pack(write_ms(ending.ended_at), amounts.tokens, with_reads, amounts.micro_dollars, pays)
 
 
 def charged_again(packed: bytes, usd: Decimal) -> bytes:

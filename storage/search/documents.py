@@ -7,22 +7,15 @@ Both say when the latest call of a segment started (`last`), from which retentio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from storage.search.entries import milliseconds
+from storage.mongo.codec import read_ms, write_ms
 from storage.search.segments import Segment
 
 JOB_STATE: Final = {"_id": "indexing"}
 """Finds the document, among the segments, that says what was indexed and is still marked, and how far the index goes back."""
 
 _PART_BITS: Final = 32
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def time_of(at: int) -> datetime:
-    """Return the time of milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=at)
 
 
 def part_id(segment: Segment, part: int) -> int:
@@ -41,8 +34,8 @@ def segment_document(segment: Segment) -> dict[str, Any]:
         "_id": segment.number,
         "calls": segment.calls,
         "bits": segment.bits,
-        "first": time_of(segment.first),
-        "last": time_of(segment.last),
+        "first": read_ms(segment.first),
+        "last": read_ms(segment.last),
         "gone": list(segment.gone),
     }
 
@@ -53,13 +46,13 @@ def read_segment(document: Mapping[str, Any]) -> Segment:
         number=int(document["_id"]),
         calls=int(document["calls"]),
         bits=int(document["bits"]),
-        first=milliseconds(document["first"]),
-        last=milliseconds(document["last"]),
+        first=write_ms(document["first"]),
+        last=write_ms(document["last"]),
         gone=tuple(map(int, document["gone"])),
     )
 
 
 def part_documents(segment: Segment, parts: Mapping[int, bytes]) -> Iterable[dict[str, Any]]:
     """Make the documents of the parts of a segment."""
-    last = time_of(segment.last)
+    last = read_ms(segment.last)
     return [{"_id": part_id(segment, part), "last": last, "data": data} for part, data in parts.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from storage.mongo.codec import write_ms
 from storage.queries.filters.keys import KEYS
 from storage.queries.filters.texts import TEXT_FIELDS, texts_of, words_of
 from storage.recording.figures import FIGURE_FIELDS, FIGURES
@@ -35,7 +35,6 @@ ENTRY_FIELDS: Final = (
 _PATHS: Final = tuple((field, tuple(field.split("."))) for field in FIELDS)
 _UUID_BYTES: Final = 16
 _HUNDRED: Final = 100
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Entry(Struct, frozen=True):
@@ -57,11 +56,6 @@ def word_digest(word: str) -> int:
 def value_digest(field: str, value: Any) -> int:
     """Return 64 bits that stand for a value of a field."""
     return _digest(field, str(value))
-
-
-def milliseconds(time: datetime) -> int:
-    """Return a time as milliseconds since 1970."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)
 
 
 def class_value(status: int) -> str:
@@ -91,7 +85,7 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
     figures = tuple(figure.of(document) for figure in FIGURES.values())
     id_ = document["_id"]
     raw = id_.bytes if isinstance(id_, UUID) else bytes(id_)
-    return Entry(milliseconds(document["started_at"]), raw, frozenset(digests), figures)
+    return Entry(write_ms(document["started_at"]), raw, frozenset(digests), figures)
 
 
 def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:

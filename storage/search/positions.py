@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
+from storage.mongo.codec import write_ms
 from storage.queries.paging import Position
 from storage.search.conditions import Calls, all_calls, calls_of
-from storage.search.entries import milliseconds
 from storage.search.segments import ID_BYTES, IDS, TIMES, Segment, numbers
 
 
@@ -21,13 +20,12 @@ class Key(NamedTuple):
 
 def key_at(position: Position) -> Key:
     """Where a call is by its position in the list."""
-    return Key(milliseconds(position.at), position.id.bytes)
+    return Key(write_ms(position.at), position.id.bytes)
 
 
 def key_of(document: Mapping[str, Any]) -> Key:
     """Where a call is by its document."""
-    started: datetime = document["started_at"]
-    return Key(milliseconds(started), document["_id"].bytes)
+    return Key(write_ms(document["started_at"]), document["_id"].bytes)
 
 
 def without_gone(segment: Segment) -> Calls:

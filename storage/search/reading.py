@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pymongo import ASCENDING
 
+from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BY_TIME, UNINDEXED
 from storage.queries.filters.interceptions import Search
@@ -15,7 +16,6 @@ from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.search.conditions import Calls, Condition, conditions_of, flags
 from storage.search.documents import JOB_STATE, part_id, read_part_id, read_segment
-from storage.search.entries import milliseconds
 from storage.search.positions import Key, key_of, newest, started_within, without_gone
 from storage.search.segments import IDS, TIMES, Segment
 
@@ -194,8 +194,8 @@ class IndexReading:
             hint=BY_TIME,
             session=self.session,
         )
-        start, end = milliseconds(self.selection.start), milliseconds(self.selection.end)
-        return (end if oldest is None else max(start, milliseconds(oldest["started_at"]))), end
+        start, end = write_ms(self.selection.start), write_ms(self.selection.end)
+        return (end if oldest is None else max(start, write_ms(oldest["started_at"]))), end
 
     async def read_parts(self, ids: Sequence[int]) -> dict[int, dict[int, bytes]]:
         """Read parts: by the number of the segment, and that of the part."""

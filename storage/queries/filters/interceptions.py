@@ -17,6 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.records import Status
+from storage.mongo.codec import EPOCH
 from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated, read_terms
 from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_text, read_time
 from storage.queries.filters.texts import TextQuery
@@ -212,7 +213,7 @@ def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validat
         if absolute in values:
             problems.append(Validation(relative, f'Query params "{relative}" and "{absolute}" cannot be used together'))
         elif ago is not None:
-            values[absolute] = now - min(ago, now - _EPOCH)
+            values[absolute] = now - min(ago, now - EPOCH)
 
 
 def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
@@ -229,7 +230,6 @@ def _repeated(key: str, times: int) -> Validation:
     return Validation(key, f'Query param "{key}" provided more than once, found {times} times')
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _READERS: Final[Mapping[str, Kind]] = {
     **{name: read_text for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
