@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from intercept.records import Status
 from storage.mongo.codec import EPOCH
-from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated, read_terms
-from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_text, read_time
+from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated
+from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_first_time, read_text, read_time
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
 
@@ -187,9 +187,12 @@ def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[
         detail = f'Query param "{key}" has one value; give it again to ask for a range, as in {key}:>1 {key}:<5'
         problems.append(Validation(key, detail))
         return []
-    read: Callable[[Kind, str], Any] = lambda kind, text: kind(key, text, problems)  # noqa: E731
-    found = [read_terms(key, word.values, word.negated, read) for word in words]
-    return [term for term in found if term is not None]
+    terms: list[Term] = []
+    for word in words:
+        values = [_read(key, KEYS[key].kind, value, problems) for value in word.values]
+        if not any(value is None for value in values):
+            terms.append(Term(key, tuple(values), word.negated))
+    return terms
 
 
 def _single_value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:
@@ -199,7 +202,15 @@ def _single_value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], pro
     elif len(texts) > 1:
         problems.append(_repeated(key, len(texts)))
     else:
-        return kinds[key](key, texts[0], problems)
+        return _read(key, kinds[key], texts[0], problems)
+    return None
+
+
+def _read(key: str, kind: Kind, text: str, problems: list[Validation]) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        problems.append(Validation(key, f'Query param "{key}" {error}'))
     return None
 
 
@@ -233,7 +244,7 @@ def _repeated(key: str, times: int) -> Validation:
 _READERS: Final[Mapping[str, Kind]] = {
     **{name: read_text for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
-    "started_after": read_time,
+    "started_after": read_first_time,
     "started_before": read_time,
     "since": read_ago,
     "until": read_ago,

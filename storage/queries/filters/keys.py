@@ -5,7 +5,7 @@ A new key is one more entry of `KEYS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -153,12 +153,6 @@ class Conditions:
             self._expressions.append({"$not": [one]} if term.negated else one)
 
 
-def read_terms(key: str, values: Sequence[str], negated: bool, read: Callable[[Kind, str], Any]) -> Term | None:
-    """Read the values of a key; None where one of them cannot be read."""
-    found = [read(KEYS[key].kind, value) for value in values]
-    return None if any(value is None for value in found) else Term(key, tuple(found), negated)
-
-
 def may_be_repeated(key: str) -> bool:
     """Whether a key may be given more than once without being negated: each time narrows."""
     return is_comparison(key) or KEYS[key].is_tag
@@ -180,4 +174,4 @@ def _numbers(values: Sequence[Any]) -> list[Any]:
     return found
 
 
-__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "may_be_repeated", "read_terms"]
+__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "may_be_repeated"]

@@ -11,10 +11,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from storage.queries.filters.words import Validation
-
-Kind: TypeAlias = Callable[[str, str, list[Validation]], Any]
-"""Gives the text of a key its type. Text that has none becomes None, and a problem is added to the list."""
+Kind: TypeAlias = Callable[[str], Any]
+"""Gives the text of a key its type. Raises `ValueError` if it has none; its text continues a sentence about the key."""
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -29,6 +27,7 @@ _AGO_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _OPERATORS: Final[Mapping[str, str]] = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "=": "$eq", "": "$eq"}
 _SWITCH: Mapping[str, bool] = {"true": True, "false": False}
 _TAG_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+_STATUS = re.compile(r"[0-9]{3}")
 _CLASS = re.compile(r"[1-5]xx", re.ASCII)
 
 
@@ -45,11 +44,6 @@ class StatusClass(Struct, frozen=True):
     hundreds: int
 
 
-def read_text(_key: str, text: str, _problems: list[Validation]) -> str:
-    """Take any text."""
-    return text
-
-
 class Tag(Struct, frozen=True):
     """A tag of a call."""
 
@@ -57,95 +51,73 @@ class Tag(Struct, frozen=True):
     value: str
 
 
-def read_tag(key: str, text: str, problems: list[Validation]) -> Tag | None:
+def read_text(text: str) -> str:
+    """Take any text."""
+    return text
+
+
+def read_tag(text: str) -> Tag:
     """Read a tag: `project=apollo`."""
     name, equals, value = text.partition("=")
-    if equals and value and _TAG_NAME.fullmatch(name):
-        return Tag(name.lower(), value)
-    detail = f'Query param "{key}" has invalid value "{text}": it is a name and a value, as in {key}:project=apollo'
-    problems.append(Validation(key, detail))
-    return None
+    if not (equals and value and _TAG_NAME.fullmatch(name)):
+        raise _invalid(text, "it is a name and a value, as in tag:project=apollo")
+    return Tag(name.lower(), value)
 
 
-def one_of(allowed: type[E]) -> Callable[[str, str, list[Validation]], E | None]:
+def one_of(allowed: type[E]) -> Callable[[str], E]:
     """Return what reads one of these words."""
 
-    def read(key: str, text: str, problems: list[Validation]) -> E | None:
-        if text in list(allowed):
-            return allowed(text)
-        words = ", ".join(allowed)
-        problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": allowed are {words}'))
-        return None
+    def read(text: str) -> E:
+        if text not in list(allowed):
+            raise _invalid(text, f"allowed are {', '.join(allowed)}")
+        return allowed(text)
 
     return read
 
 
-def read_time(key: str, text: str, problems: list[Validation]) -> datetime | None:
-    """Read a timestamp. Records have whole milliseconds, so one that must come after it may come at the next."""
+def read_time(text: str, later: timedelta = timedelta()) -> datetime:
+    """Read a timestamp, or so much later: the last of the whole milliseconds that records have until then."""
     try:
-        time = parse_timestamp(text)
-        if beyond := time.microsecond % 1000:
-            time += timedelta(microseconds=1000 - beyond if key == "started_after" else -beyond)
+        time = parse_timestamp(text) + later
     except (ValueError, OverflowError):
-        detail = f'Query param "{key}" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'
-        problems.append(Validation(key, detail))
-        return None
-    return time
+        raise ValueError('must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)') from None
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def read_ago(key: str, text: str, problems: list[Validation]) -> timedelta | None:
+def read_first_time(text: str) -> datetime:
+    """Read a timestamp: the first whole millisecond that is not before it."""
+    return read_time(text, timedelta(microseconds=999))
+
+
+def read_ago(text: str) -> timedelta:
     """Read how long ago: `24h`."""
     found = _AGO.fullmatch(text)
     if found is None:
-        problems.append(_invalid(key, text, "it is a time before now like 15m, 24h, 7d or 4w"))
-        return None
+        raise _invalid(text, "it is a time before now like 15m, 24h, 7d or 4w")
     return timedelta(**{_AGO_UNITS[found[2]]: int(found[1])})
 
 
-def read_switch(key: str, text: str, problems: list[Validation]) -> bool | None:
+def read_switch(text: str) -> bool:
     """Read `true` or `false`."""
-    if text in _SWITCH:
-        return _SWITCH[text]
-    problems.append(_invalid(key, text, "it is true or false"))
-    return None
+    if text not in _SWITCH:
+        raise _invalid(text, "it is true or false")
+    return _SWITCH[text]
 
 
-def read_status(key: str, text: str, problems: list[Validation]) -> int | None:
+def read_status(text: str) -> int:
     """Read an HTTP status."""
-    if len(text) == len("429") and text.isascii() and text.isdecimal():
-        return int(text)
-    problems.append(_invalid(key, text, "it is an HTTP status like 429"))
-    return None
+    if not _STATUS.fullmatch(text):
+        raise _invalid(text, "it is an HTTP status like 429")
+    return int(text)
 
 
-def read_status_or_class(key: str, text: str, problems: list[Validation]) -> int | StatusClass | None:
+def read_status_or_class(text: str) -> int | StatusClass:
     """Read an HTTP status, or a class of them like `5xx`."""
     if _CLASS.fullmatch(text.lower()):
         return StatusClass(int(text[0]))
-    if len(text) == len("429") and text.isascii() and text.isdecimal():
+    if _STATUS.fullmatch(text):
         return int(text)
-    problems.append(_invalid(key, text, "it is an HTTP status like 429, or a class of them like 5xx"))
-    return None
-
-
-def read_dollars(key: str, text: str, problems: list[Validation]) -> Comparison | None:
-    """Read a comparison with US dollars: `>1`, `<=0.05`."""
-    return _compared(key, text, _number, "it is a comparison with US dollars like >1 or <=0.05", problems)
-
-
-def read_milliseconds(key: str, text: str, problems: list[Validation]) -> Comparison | None:
-    """Read a comparison with a duration, which becomes milliseconds: `>10s`. Without a unit it has seconds."""
-    return _compared(key, text, _duration, "it is a comparison with a duration like >10s, <500ms or >=2m", problems)
-
-
-def read_count(key: str, text: str, problems: list[Validation]) -> Comparison | None:
-    """Read a comparison with a number: `>1000`, `>10k`."""
-    return _compared(key, text, _count, "it is a comparison with a number like >1000, <10k or >=2M", problems)
-
-
-def read_fraction(key: str, text: str, problems: list[Validation]) -> Comparison | None:
-    """Read a comparison with a share in percent, which becomes a number from 0 to 1: `<50%`."""
-    return _compared(key, text, _percent, "it is a comparison with a percentage up to 100% like <50%", problems)
+    raise _invalid(text, "it is an HTTP status like 429, or a class of them like 5xx")
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -159,15 +131,17 @@ def parse_timestamp(text: str) -> datetime:
     return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
-def _compared(
-    key: str, text: str, read: Callable[[str], Decimal | None], allowed: str, problems: list[Validation]
-) -> Comparison | None:
-    found = _COMPARISON.fullmatch(text)
-    number = None if found is None else read(found[2])
-    if found is None or number is None:
-        problems.append(_invalid(key, text, allowed))
-        return None
-    return Comparison(_OPERATORS[found[1] or ""], number)
+def _comparison(read: Callable[[str], Decimal | None], allowed: str) -> Callable[[str], Comparison]:
+    """Return what reads a comparison with a number of some kind."""
+
+    def compared(text: str) -> Comparison:
+        found = _COMPARISON.fullmatch(text)
+        number = None if found is None else read(found[2])
+        if found is None or number is None:
+            raise _invalid(text, f"it is a comparison with {allowed}")
+        return Comparison(_OPERATORS[found[1] or ""], number)
+
+    return compared
 
 
 def _number(text: str) -> Decimal | None:
@@ -194,5 +168,15 @@ def _percent(text: str) -> Decimal | None:
     return Decimal(digits) / 100
 
 
-def _invalid(key: str, text: str, allowed: str) -> Validation:
-    return Validation(key, f'Query param "{key}" has invalid value "{text}": {allowed}')
+def _invalid(text: str, allowed: str) -> ValueError:
+    return ValueError(f'has invalid value "{text}": {allowed}')
+
+
+read_dollars: Final = _comparison(_number, "US dollars like >1 or <=0.05")
+read_count: Final = _comparison(_count, "a number like >1000, <10k or >=2M")
+
+read_milliseconds: Final = _comparison(_duration, "a duration like >10s, <500ms or >=2m")
+"""Without a unit it has seconds."""
+
+read_fraction: Final = _comparison(_percent, "a percentage up to 100% like <50%")
+"""It becomes a number from 0 to 1."""

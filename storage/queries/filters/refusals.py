@@ -16,7 +16,7 @@ from intercept.records import Status
 from intercept.refusals import Rule
 from storage.queries.filters.interceptions import Search, read_values
 from storage.queries.filters.keys import Conditions
-from storage.queries.filters.kinds import Kind, one_of, read_status, read_switch, read_text, read_time
+from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_text, read_time
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ _KINDS: Mapping[str, Kind] = {
     "rule": one_of(Rule),
     "status": read_status,
     "shadow": read_switch,
-    "started_after": read_time,
+    "started_after": read_first_time,
     "started_before": read_time,
 }
 
