@@ -6,14 +6,23 @@ see `storage.accounts.sign_in.access_trail`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct
 
 from storage.accounts.events import Action
 from storage.accounts.users import User
+from storage.mongo.clocks import Now
+from storage.mongo.database import Database, Session
+
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take for a list or a change."""
 
 
 class Author(Struct, frozen=True):
@@ -32,6 +41,24 @@ class Author(Struct, frozen=True):
 COMMAND_LINE = Author()
 SINGLE_SIGN_ON = Author(name="single sign-on")
 """What a provider's claims change of users when they sign in."""
+
+
+class Changes:
+    """What changes documents of a database, as a whole or not at all, each time with an entry in the audit trail."""
+
+    def __init__(self, database: Database, *, now: Now) -> None:
+        self._database = database
+        self._now = now
+
+    async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._database.together(change)
+
+    async def _audit(
+        self, session: Session | None, author: Author, action: Action, subject: User | None = None, **detail: Any
+    ) -> None:
+        document = entry(author, action, subject, at=self._now(), **detail)
+        await self._database.audit.insert_one(document, session=session)
 
 
 def entry(author: Author, action: Action, subject: User | None, *, at: datetime, **detail: object) -> dict[str, Any]:

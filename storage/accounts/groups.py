@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 from msgspec.structs import replace
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group
 from storage.accounts.subject_policies import name_policy, remove_policies
-from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     EVERYONE,
     ChangedMeanwhileError,
@@ -45,16 +45,15 @@ HAS_POLICY = 'the group "{}" has a policy: remove that first'
 T = TypeVar("T")
 
 
-class Groups:
+class Groups(Changes):
     """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
 
     Every method raises `DatabaseUnavailableError`. One that changes something takes its `author`.
     """
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._accounts = accounts
-        self._now = now
 
     async def add(self, name: str, *, display_name: str = "", author: Author = COMMAND_LINE) -> Group:
         """Add a group; `display_name` is the name unless given.
@@ -74,9 +73,9 @@ class Groups:
         async def add(session: Session | None) -> None:
             await self._refuse_taken(name, None, session)
             await self._database.groups.insert_one(document, session=session)
-            await self._audit(session, author, Action.GROUP_ADDED, group, name=group.display_name)
+            await self._audit(session, author, Action.GROUP_ADDED, **_said(group), name=group.display_name)
 
-        await self._change(add, name)
+        await self._change_named(name, add)
         return group
 
     async def find(self, group: str) -> Group | None:
@@ -182,10 +181,10 @@ class Groups:
                 detail["group_before"] = before.name
             if after.display_name != before.display_name:
                 detail |= {"name": after.display_name, "name_before": before.display_name}
-            await self._audit(session, author, Action.GROUP_CHANGED, after, **detail)
+            await self._audit(session, author, Action.GROUP_CHANGED, **_said(after), **detail)
             return after
 
-        return await self._change(change, name or "")
+        return await self._change_named(name or "", change)
 
     async def remove(
         self, group: str, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
@@ -214,7 +213,7 @@ class Groups:
                 await theirs.delete_many({"user_id": found.id}, session=session)
             await remove_policies(self._database, found.id, at, session)
             numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked.modified_count}
-            await self._audit(session, author, Action.GROUP_REMOVED, found, **numbers)
+            await self._audit(session, author, Action.GROUP_REMOVED, **_said(found), **numbers)
             return found
 
         removed = await self._change(remove)
@@ -236,7 +235,7 @@ class Groups:
                 raise IdentityConflictError(TOO_MANY.format(user.username, MAX_GROUPS_OF_USER))
             more = {"$addToSet": {"group_ids": group.id}}
             await self._database.users.update_one({"_id": user.id}, more, session=session)
-            await self._audit(session, author, Action.MEMBER_ADDED, group, user)
+            await self._audit(session, author, Action.MEMBER_ADDED, user, **_said(group))
             return True
 
         return await self._change_members(group, users, add)
@@ -253,7 +252,7 @@ class Groups:
                 return False
             less = {"$pull": {"group_ids": group.id}}
             await self._database.users.update_one({"_id": user.id}, less, session=session)
-            await self._audit(session, author, Action.MEMBER_REMOVED, group, user)
+            await self._audit(session, author, Action.MEMBER_REMOVED, user, **_said(group))
             return True
 
         return await self._change_members(group, users, remove)
@@ -276,10 +275,9 @@ class Groups:
             self._accounts.forget(user.id)
         return found
 
-    async def _change(self, change: Callable[[Session | None], Awaitable[T]], name: str = "") -> T:
+    async def _change_named(self, name: str, change: Callable[[Session | None], Awaitable[T]]) -> T:
         try:
-            async with self._database.within(ANSWER_SECONDS):
-                return await self._database.together(change)
+            return await self._change(change)
         except DuplicateKeyError:  # given at the same moment
             raise IdentityConflictError(f'a group named "{name}" exists already') from None
 
@@ -298,18 +296,10 @@ class Groups:
             raise ChangedMeanwhileError(CHANGED.format(found.name))
         return found
 
-    async def _audit(
-        self,
-        session: Session | None,
-        author: Author,
-        action: Action,
-        group: Group,
-        user: User | None = None,
-        **detail: Any,
-    ) -> None:
-        detail = {"group_id": group.id, "group": group.name, **detail}
-        document = entry(author, action, user, at=self._now(), **detail)
-        await self._database.audit.insert_one(document, session=session)
+
+def _said(group: Group) -> dict[str, Any]:
+    """What the audit trail says of a group."""
+    return {"group_id": group.id, "group": group.name}
 
 
 def _members_of(group: Group) -> dict[str, Any]:

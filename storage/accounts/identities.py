@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 from pymongo import DESCENDING
 
 from intercept.times import format_time
-from storage.accounts.audit import COMMAND_LINE, Author
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.tokens.text import digest, has_ended, new_token
-from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     Identity,
     IdentityConflictError,

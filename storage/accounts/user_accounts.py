@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable
+from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group, service_of
@@ -31,17 +30,12 @@ from storage.accounts.users import (
 from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 
-T = TypeVar("T")
-
-ANSWER_SECONDS = 2.0
-"""How long the database may take for a list or a change of users or tokens."""
-
 CHANGED = 'the user "{}" was changed meanwhile; read it again'
 LAST_OWNER = "is the only owner; assign another owner first"
 NOT_ONESELF = "you cannot remove yourself; ask another owner"
 
 
-class UserAccounts(Authentication):
+class UserAccounts(Authentication, Changes):
     """The users of a database.
 
     Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`. The command line may also
@@ -240,16 +234,6 @@ class UserAccounts(Authentication):
     def _active(self) -> dict[str, Any]:
         """What tokens are that are neither revoked nor expired."""
         return {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
-
-    async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
-        async with self._database.within(ANSWER_SECONDS):
-            return await self._database.together(change)
-
-    async def _audit(
-        self, session: Session | None, author: Author, action: Action, subject: User, **detail: Any
-    ) -> None:
-        document = entry(author, action, subject, at=self._now(), **detail)
-        await self._database.audit.insert_one(document, session=session)
 
     async def existing_holder(self, name: str, session: Session | None) -> User:
         """Find the owner of tokens, within a change: a user, or a group given as `groups/NAME`.

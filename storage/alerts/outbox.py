@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from storage.accounts.user_accounts import ANSWER_SECONDS
+from storage.accounts.audit import ANSWER_SECONDS
 from storage.alerts.documents import (
     MAX_ATTEMPTS,
     TEST_TYPE,

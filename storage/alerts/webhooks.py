@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 
 from msgspec import structs
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
 from storage.mongo.clocks import Now
@@ -23,7 +22,7 @@ CHANGED: Final = "the webhook was changed meanwhile; read it again"
 TOO_MANY: Final = f"there are {MAX_WEBHOOKS} webhooks already, the most that are allowed"
 
 
-class Webhooks:
+class Webhooks(Changes):
     """The webhooks of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
@@ -31,9 +30,8 @@ class Webhooks:
     """
 
     def __init__(self, database: Database, sealer: Sealer, *, now: Now) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._sealer = sealer
-        self._now = now
 
     async def list_all(self) -> list[Webhook]:
         """List all of them, in the order in which they were added."""
@@ -79,10 +77,9 @@ class Webhooks:
             if await self._database.webhooks.count_documents({}, session=session) >= MAX_WEBHOOKS:
                 raise IdentityConflictError(TOO_MANY)
             await self._database.webhooks.insert_one(webhook.document, session=session)
-            await self._audit(session, author, Action.WEBHOOK_ADDED, id_)
+            await self._audit(session, author, Action.WEBHOOK_ADDED, webhook_id=id_)
 
-        async with self._database.within(ANSWER_SECONDS):
-            await self._database.together(add)
+        await self._change(add)
         return webhook, secret
 
     async def change(
@@ -116,11 +113,10 @@ class Webhooks:
                 found = await self._database.webhooks.update_one(same, {"$set": fields}, session=session)
                 if not found.matched_count:
                     raise ChangedMeanwhileError(CHANGED)
-                await self._audit(session, author, Action.WEBHOOK_CHANGED, id_, changes=changed)
+                await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=id_, changes=changed)
             return new
 
-        async with self._database.within(ANSWER_SECONDS):
-            return await self._database.together(change)
+        return await self._change(change)
 
     async def remove(
         self, id_: UUID, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
@@ -136,10 +132,9 @@ class Webhooks:
             await self._existing(id_, session, versions)
             await self._database.webhooks.delete_one({"_id": id_}, session=session)
             await self._database.webhook_deliveries.delete_many({"webhook_id": id_}, session=session)
-            await self._audit(session, author, Action.WEBHOOK_REMOVED, id_)
+            await self._audit(session, author, Action.WEBHOOK_REMOVED, webhook_id=id_)
 
-        async with self._database.within(ANSWER_SECONDS):
-            await self._database.together(remove)
+        await self._change(remove)
 
     async def _existing(self, id_: UUID, session: Session | None, versions: Collection[str] | None = None) -> Webhook:
         document = await self._database.webhooks.find_one({"_id": id_}, session=session)
@@ -149,7 +144,3 @@ class Webhooks:
         if versions is not None and found.version not in versions:
             raise ChangedMeanwhileError(CHANGED)
         return found
-
-    async def _audit(self, session: Session | None, author: Author, action: Action, id_: UUID, **detail: Any) -> None:
-        document = entry(author, action, None, at=self._now(), webhook_id=id_, **detail)
-        await self._database.audit.insert_one(document, session=session)

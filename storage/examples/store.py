@@ -7,14 +7,12 @@ from typing import Any, Final
 
 from pymongo import ReturnDocument
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.examples.documents import DAYS, ID, Examples, ExampleState, read_examples
 from storage.examples.people import company_of, username_of
-from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 
 SEED: Final = 1
@@ -52,12 +50,8 @@ def _bounds(at: datetime, retention: float | None) -> dict[str, Any]:
     return {"total": total, "expires_at": first + kept - MARGIN}
 
 
-class ExampleStore:
+class ExampleStore(Changes):
     """The invented company of a database. Every method raises `DatabaseUnavailableError`."""
-
-    def __init__(self, database: Database, *, now: Now) -> None:
-        self._database = database
-        self._now = now
 
     async def read(self) -> Examples:
         """Read its state."""
@@ -97,7 +91,7 @@ class ExampleStore:
                 raise IdentityConflictError(TAKEN.format(taken["username"]))
             document.update(_bounds(at, retention))
             await self._database.examples.insert_one(document, session=session)
-            await self._audit(author, Action.EXAMPLES_FILLED, at, session)
+            await self._audit(session, author, Action.EXAMPLES_FILLED)
 
         async with self._database.within(ANSWER_SECONDS):
             indexes = await self._database.interceptions.index_information()
@@ -113,7 +107,6 @@ class ExampleStore:
         Raises:
             UnknownIdentityError: It is not there.
         """
-        at = self._now()
 
         async def remove(session: Session | None) -> Examples:
             document: dict[str, Any] | None = await self._database.examples.find_one_and_update(
@@ -123,16 +116,11 @@ class ExampleStore:
                 session=session,
             )
             if document is not None:
-                await self._audit(author, Action.EXAMPLES_REMOVED, at, session)
+                await self._audit(session, author, Action.EXAMPLES_REMOVED)
                 return read_examples(document)
             found = read_examples(await self._database.examples.find_one({"_id": ID}, session=session))
             if found.state is ExampleState.NONE:
                 raise UnknownIdentityError(NOT_THERE)
             return found
 
-        async with self._database.within(ANSWER_SECONDS):
-            removed: Examples = await self._database.together(remove)
-        return removed
-
-    async def _audit(self, author: Author, action: Action, at: datetime, session: Session | None) -> None:
-        await self._database.audit.insert_one(entry(author, action, None, at=at), session=session)
+        return await self._change(remove)

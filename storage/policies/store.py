@@ -12,10 +12,10 @@ from pymongo.errors import DuplicateKeyError
 from intercept.ids import format_id
 from limits.policies.policy import AnyPolicy
 from limits.policies.sources import Level, Source
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
-from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -31,7 +31,7 @@ UNREADABLE_POLICY: Final = (
 _NO_TOKEN: Final = 'no token with the id "{}" (the part before the hyphen)'  # noqa: S105 - it is no password
 
 
-class PolicyStore:
+class PolicyStore(Changes):
     """The policies of a database. A user or group is meant by name or id, a token by the public part of it.
 
     Every method raises `DatabaseUnavailableError`.
@@ -49,10 +49,9 @@ class PolicyStore:
         now: Now,
         on_change: Callable[[KeptPolicy], None] = lambda _: None,
     ) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._accounts = accounts
         self._groups = groups
-        self._now = now
         self._on_change = on_change
 
     async def get(self, level: Level, reference: str = "") -> KeptPolicy:
@@ -113,16 +112,14 @@ class PolicyStore:
             policy = make(before.policy)
             if is_same(policy, before.policy) and not before.unreadable:
                 return before
-            at = self._now()
-            kept = KeptPolicy(source, policy, uuid4().hex[:16], at)
+            kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
             await self._replace(before, kept, session)
             detail = {"policy": str(source), "policy_before": _text_before(before), "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
-            await self._database.audit.insert_one(entry(author, action, subject, at=at, **detail), session=session)
+            await self._audit(session, author, action, subject, **detail)
             return kept
 
-        async with self._database.within(ANSWER_SECONDS):
-            kept = await self._database.together(change)
+        kept = await self._change(change)
         self._on_change(kept)
         return kept
 

@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Session
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState
 
 MAX_LISTED: Final = 100
@@ -25,12 +23,8 @@ ONE_AT_A_TIME: Final = "another re-costing is in progress; wait for its end, or 
 _SCHEMA_VERSION: Final = 1
 
 
-class Recosts:
+class Recosts(Changes):
     """The jobs of a database. Every method raises `DatabaseUnavailableError`."""
-
-    def __init__(self, database: Database, *, now: Now) -> None:
-        self._database = database
-        self._now = now
 
     async def request(self, start: datetime, end: datetime, *, author: Author = COMMAND_LINE) -> Recost:
         """Request a job for the calls that started in [start, end). The servers on the database do it.
@@ -38,14 +32,13 @@ class Recosts:
         Raises:
             IdentityConflictError: Another one is not over.
         """
-        at = self._now()
         document = {
             "_id": uuid4(),
             "schema_version": _SCHEMA_VERSION,
             "state": RecostState.WAITING.value,
             "start": start,
             "end": end,
-            "requested_at": at,
+            "requested_at": self._now(),
             "requested_by": author.user and author.user.username,
         }
 
@@ -53,10 +46,9 @@ class Recosts:
             if await self._database.recosts.find_one({"state": {"$in": ACTIVE}}, session=session) is not None:
                 raise IdentityConflictError(ONE_AT_A_TIME)
             await self._database.recosts.insert_one(document, session=session)
-            await self._audit(author, Action.RECOST_REQUESTED, document, at, session)
+            await self._audit(session, author, Action.RECOST_REQUESTED, **_said(document))
 
-        async with self._database.within(ANSWER_SECONDS):
-            await self._database.together(request)
+        await self._change(request)
         return Recost.of(document)
 
     async def list_newest(self) -> list[Recost]:
@@ -84,25 +76,22 @@ class Recosts:
             UnknownIdentityError: There is none.
             IdentityConflictError: It has ended.
         """
-        at = self._now()
 
         async def cancel(session: Session | None) -> None:
             recosts = self._database.recosts
             document = await recosts.find_one({"_id": id_}, session=session)
             if document is None:
                 raise UnknownIdentityError(UNKNOWN)
-            ended = {"$set": {"state": RecostState.CANCELLED.value, "ended_at": at}, "$unset": {"lease_until": ""}}
+            ended = {"$set": {"state": RecostState.CANCELLED.value, "ended_at": self._now()}, "$unset": {"lease_until": ""}}
             cancelled = await recosts.update_one({"_id": id_, "state": {"$in": ACTIVE}}, ended, session=session)
             if not cancelled.modified_count:
                 raise IdentityConflictError(ENDED)
-            await self._audit(author, Action.RECOST_CANCELLED, document, at, session)
+            await self._audit(session, author, Action.RECOST_CANCELLED, **_said(document))
 
-        async with self._database.within(ANSWER_SECONDS):
-            await self._database.together(cancel)
+        await self._change(cancel)
         return await self.find(id_)
 
-    async def _audit(
-        self, author: Author, action: Action, document: Mapping[str, Any], at: datetime, session: Session | None
-    ) -> None:
-        detail = {"recost_id": document["_id"], "start": document["start"], "end": document["end"]}
-        await self._database.audit.insert_one(entry(author, action, None, at=at, **detail), session=session)
+
+def _said(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit trail says of a job."""
+    return {"recost_id": document["_id"], "start": document["start"], "end": document["end"]}

@@ -9,13 +9,11 @@ from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.user_accounts import ANSWER_SECONDS
 from storage.accounts.users import ChangedMeanwhileError, IdentityError
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
-from storage.mongo.clocks import Now
-from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.mongo.database import DatabaseUnavailableError, Session
 from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
 
 CHANGED: Final = "the prices were changed meanwhile; read them again"
@@ -26,12 +24,8 @@ class PriceError(IdentityError):
     """Prices cannot be as they would be. The text is one sentence for the operator."""
 
 
-class PriceStore:
+class PriceStore(Changes):
     """The own prices of a database. Every method raises `DatabaseUnavailableError`."""
-
-    def __init__(self, database: Database, *, now: Now) -> None:
-        self._database = database
-        self._now = now
 
     async def read(self) -> KeptPrices:
         """Read all of them."""
@@ -73,17 +67,14 @@ class PriceStore:
             prices = _checked(make(before.prices))
             if prices == before.prices:
                 return before
-            at = self._now()
-            kept = KeptPrices(prices, uuid4().hex[:16], at)
+            kept = KeptPrices(prices, uuid4().hex[:16], self._now())
             await self._replace(before, kept, session)
             removed = [str(one) for one in before.prices if one not in prices]
             added = [str(one) for one in prices if one not in before.prices]
-            document = entry(author, Action.PRICES_CHANGED, None, at=at, prices_removed=removed, prices_added=added)
-            await self._database.audit.insert_one(document, session=session)
+            await self._audit(session, author, Action.PRICES_CHANGED, prices_removed=removed, prices_added=added)
             return kept
 
-        async with self._database.within(ANSWER_SECONDS):
-            return await self._database.together(change)
+        return await self._change(change)
 
     async def _find(self, session: Session | None) -> KeptPrices:
         return read_document(await self._database.prices.find_one({"_id": DOCUMENT}, session=session))

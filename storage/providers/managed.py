@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec import structs
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
@@ -33,16 +33,11 @@ from storage.providers.documents import (
 )
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
 
-ANSWER_SECONDS = 2.0
-"""How long a list or a change may take."""
-
 KEY_ID_BYTES = 6
 _NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
-T = TypeVar("T")
 
-
-class ManagedProviders:
+class ManagedProviders(Changes):
     """The providers of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
@@ -60,10 +55,9 @@ class ManagedProviders:
         hint: Callable[[str], str],
         now: Now,
     ) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._check = check
         self._hint = hint
-        self._now = now
         self.sealer = sealer
 
     async def list_all(self) -> list[StoredProvider]:
@@ -108,10 +102,10 @@ class ManagedProviders:
             if await self._database.providers.find_one({"name": spec.name}, session=session) is not None:
                 raise ProviderConflictError(f"a provider named {spec.name} exists already")
             await self._database.providers.insert_one(provider.document, session=session)
-            await self._audit(session, author, Action.PROVIDER_ADDED, spec.name)
+            await self._audit(session, author, Action.PROVIDER_ADDED, provider=spec.name)
 
         try:
-            await self._together(add)
+            await self._change(add)
         except DuplicateKeyError:
             raise ProviderConflictError(f"a provider named {spec.name} exists already") from None
         return provider
@@ -144,10 +138,10 @@ class ManagedProviders:
                 return old
             new = structs.replace(new, changed_at=self._now(), revision=old.revision + 1)
             await self._replace(old, new, session)
-            await self._audit(session, author, Action.PROVIDER_CHANGED, name, changes=changed)
+            await self._audit(session, author, Action.PROVIDER_CHANGED, provider=name, changes=changed)
             return new
 
-        return await self._together(change)
+        return await self._change(change)
 
     async def reseal(self, *, author: Author = COMMAND_LINE) -> int:
         """Seal every key with the first encryption key, and return how many were not. What cannot be opened raises.
@@ -176,9 +170,10 @@ class ManagedProviders:
 
         async def replace(session: Session | None) -> None:
             await self._replace(provider, new, session)
-            await self._audit(session, author, Action.PROVIDER_CHANGED, provider.spec.name, changes=["seals"])
+            name = provider.spec.name
+            await self._audit(session, author, Action.PROVIDER_CHANGED, provider=name, changes=["seals"])
 
-        await self._together(replace)
+        await self._change(replace)
 
     async def _replace(self, old: StoredProvider, new: StoredProvider, session: Session | None) -> None:
         as_it_was = {"_id": old.id, "revision": old.revision}
@@ -198,9 +193,9 @@ class ManagedProviders:
             removed = await self._database.providers.delete_one({"name": name}, session=session)
             if not removed.deleted_count:
                 raise UnknownProviderError(f"there is no provider named {name} in the database")
-            await self._audit(session, author, Action.PROVIDER_REMOVED, name)
+            await self._audit(session, author, Action.PROVIDER_REMOVED, provider=name)
 
-        await self._together(remove)
+        await self._change(remove)
 
     def _secrets(
         self, old: StoredProvider | None, owner: UUID, spec: ProviderSpec, given: Mapping[str, str]
@@ -241,11 +236,3 @@ class ManagedProviders:
         if found is None:
             raise UnknownProviderError(f"there is no provider named {name} in the database")
         return StoredProvider.of(found)
-
-    async def _audit(self, session: Session | None, author: Author, action: Action, name: str, **detail: Any) -> None:
-        document = entry(author, action, None, at=self._now(), provider=name, **detail)
-        await self._database.audit.insert_one(document, session=session)
-
-    async def _together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
-        async with self._database.within(ANSWER_SECONDS):
-            return await self._database.together(change)

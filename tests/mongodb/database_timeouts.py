@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from storage.accounts import audit as changes
 from storage.accounts import authentication, groups, user_accounts
 from storage.accounts.sign_in import sign_ins
 from storage.accounts.tokens import uses as token_uses
@@ -25,6 +26,7 @@ SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [
     (audit, "ANSWER_SECONDS"),
     (authentication, "VERIFY_SECONDS"),
+    (changes, "ANSWER_SECONDS"),
     (database, "PING_SECONDS"),
     (event_counts, "BATCH_SECONDS"),
     (user_accounts, "ANSWER_SECONDS"),

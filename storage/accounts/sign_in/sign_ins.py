@@ -8,7 +8,7 @@ from datetime import timedelta
 from pymongo import DESCENDING
 
 from intercept.secrets.scrub import scrub_quoted
-from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
@@ -16,9 +16,6 @@ from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Meth
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
-
-ANSWER_SECONDS = 2.0
-"""How long the database may take for a list or a change of sessions."""
 
 MAX_ID_TOKEN = 6_000
 """Characters of an ID token that is kept: it has to fit into an address later."""
@@ -31,7 +28,7 @@ class InvalidCodeError(Exception):
     """A code does not sign in: it is unknown, used or too old, or its token is no longer valid."""
 
 
-class SignIns:
+class SignIns(Changes):
     """The sessions of a database. Every method raises `DatabaseUnavailableError`.
 
     Args:
@@ -39,10 +36,9 @@ class SignIns:
     """
 
     def __init__(self, database: Database, identities: Identities, *, now: Now, times: SessionTimes) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._sessions = database.sign_in_sessions
         self._identities = identities
-        self._now = now
         self._times = times
 
     async def create(
@@ -118,9 +114,7 @@ class SignIns:
                 "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
             }
             await self._database.sign_in_codes.insert_one(document)
-            await self._database.audit.insert_one(
-                entry(author, Action.LINK_CREATED, user, at=self._now())
-            )
+            await self._audit(None, author, Action.LINK_CREATED, user)
         return code
 
     async def redeem(self, code: str) -> Identity:
@@ -171,8 +165,7 @@ class SignIns:
                 raise UnknownIdentityError("there is no such session; it may have ended")
             if author.user is None or author.user.id != user.id:
                 detail = {"session_id": session_id} | ({"token_id": ended["token_id"]} if ended["token_id"] else {})
-                noted = entry(author, Action.SESSION_ENDED, user, at=self._now(), **detail)
-                await self._database.audit.insert_one(noted, session=session)
+                await self._audit(session, author, Action.SESSION_ENDED, user, **detail)
 
         async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(of)

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from msgspec import Struct
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import SINGLE_SIGN_ON, entry
+from storage.accounts.audit import SINGLE_SIGN_ON, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
 from storage.accounts.user_accounts import UserAccounts
@@ -67,7 +67,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] | None = None
 
 
-class SingleSignOn:
+class SingleSignOn(Changes):
     """Signs in people whom an identity provider knows. Every method raises `DatabaseUnavailableError`.
 
     Args:
@@ -85,10 +85,9 @@ class SingleSignOn:
         links_users: bool = False,
         makes_groups: bool = False,
     ) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._accounts = accounts
         self._groups = groups
-        self._now = now
         self._links_users = links_users
         self._makes_groups = makes_groups
 
@@ -163,7 +162,7 @@ class SingleSignOn:
             raise PersonRefusedError(
                 Refused.NAME_TAKEN, f'there is a user "{user.username}" already who does not sign in as this person'
             )
-        await self._audit(session, Action.USER_LINKED, user, issuer=person.issuer)
+        await self._audit(session, SINGLE_SIGN_ON, Action.USER_LINKED, user, issuer=person.issuer)
         return await self._read(user.id, session)
 
     async def _make(self, person: Claimed, openid: dict[str, str], session: Session | None) -> dict[str, Any]:
@@ -188,9 +187,8 @@ class SingleSignOn:
         }
         await self._database.users.insert_one(document, session=session)
         user = User.of(document)
-        await self._audit(
-            session, Action.USER_ADDED, user, role=role.value, name=checked_display_name, issuer=person.issuer
-        )
+        detail = {"role": role.value, "name": checked_display_name, "issuer": person.issuer}
+        await self._audit(session, SINGLE_SIGN_ON, Action.USER_ADDED, user, **detail)
         return document
 
     async def _give_role(self, document: dict[str, Any], role: Role, session: Session | None) -> dict[str, Any]:
@@ -205,7 +203,8 @@ class SingleSignOn:
                 _log.warning("%s stays the only owner, though the claims say %s", user.username, role)
                 return document
         await users.update_one({"_id": user.id}, {"$set": {"role": role.value}}, session=session)
-        await self._audit(session, Action.USER_CHANGED, user, role=role.value, role_before=user.role.value)
+        detail = {"role": role.value, "role_before": user.role.value}
+        await self._audit(session, SINGLE_SIGN_ON, Action.USER_CHANGED, user, **detail)
         return await self._read(user.id, session)
 
     async def _add_to_groups(
@@ -231,7 +230,8 @@ class SingleSignOn:
         names = claimed | await self._groups.by_id(left)
         for action, ids in ((Action.MEMBER_REMOVED, left), (Action.MEMBER_ADDED, joined)):
             for group_id in ids:
-                await self._audit(session, action, user, group_id=group_id, group=names[group_id].name)
+                detail = {"group_id": group_id, "group": names[group_id].name}
+                await self._audit(session, SINGLE_SIGN_ON, action, user, **detail)
         return document | fields
 
     async def _witness(self, group_id: UUID, session: Session | None) -> bool:
@@ -266,7 +266,3 @@ class SingleSignOn:
         if document is None:
             raise UnknownIdentityError("the user is gone")
         return document
-
-    async def _audit(self, session: Session | None, action: Action, user: User, **detail: Any) -> None:
-        document = entry(SINGLE_SIGN_ON, action, user, at=self._now(), **detail)
-        await self._database.audit.insert_one(document, session=session)

@@ -13,9 +13,9 @@ from msgspec import structs
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import Author, entry
+from storage.accounts.audit import ANSWER_SECONDS, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
 from storage.mongo.clocks import Now
@@ -35,13 +35,12 @@ class NotYourViewError(Exception):
     """A shared view of somebody else: only they and owners may change it."""
 
 
-class Views:
+class Views(Changes):
     """The saved views of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
-        self._database = database
+        super().__init__(database, now=now)
         self._accounts = accounts
-        self._now = now
 
     async def page(self, user: User, *, page: Page | None, limit: int, offset: int) -> tuple[int, list[View]]:
         """Return how many views a user may see, and some of them, by name; with `page` those of that page alone."""
@@ -89,9 +88,9 @@ class Views:
                 raise IdentityConflictError(TOO_MANY)
             await self._refuse_taken(view, user, session)
             await self._database.views.insert_one(view.document, session=session)
-            await self._audit(session, author, Action.VIEW_ADDED, view, user)
+            await self._audit(session, author, Action.VIEW_ADDED, user, **_said(view))
 
-        await self._change(add, view, user)
+        await self._change_named(view.name, user, add)
         return view
 
     async def change(
@@ -128,10 +127,10 @@ class Views:
             if not found.matched_count:
                 raise ChangedMeanwhileError(CHANGED)
             more = {"name_before": old.name} if old.name != new.name else {}
-            await self._audit(session, author, Action.VIEW_CHANGED, new, owner, changes=changed, **more)
+            await self._audit(session, author, Action.VIEW_CHANGED, owner, **_said(new), changes=changed, **more)
             return new
 
-        return await self._change(change, structs.replace(before, **changes), owner)
+        return await self._change_named(changes.get("name", before.name), owner, change)
 
     async def remove(self, id_: UUID, *, versions: Collection[str] | None, author: Author) -> None:
         """Remove one.
@@ -147,16 +146,15 @@ class Views:
         async def remove(session: Session | None) -> None:
             view = await self._own(id_, session, versions, author)
             await self._database.views.delete_one({"_id": id_}, session=session)
-            await self._audit(session, author, Action.VIEW_REMOVED, view, owner)
+            await self._audit(session, author, Action.VIEW_REMOVED, owner, **_said(view))
 
-        await self._change(remove, before, owner)
+        await self._change(remove)
 
-    async def _change(self, change: Callable[[Session | None], Awaitable[T]], view: View, user: User) -> T:
+    async def _change_named(self, name: str, user: User, change: Callable[[Session | None], Awaitable[T]]) -> T:
         try:
-            async with self._database.within(ANSWER_SECONDS):
-                return await self._database.together(change)
+            return await self._change(change)
         except DuplicateKeyError:  # given at the same moment
-            raise IdentityConflictError(TAKEN.format(user.username, view.name)) from None
+            raise IdentityConflictError(TAKEN.format(user.username, name)) from None
 
     async def _witness(self, user: User, session: Session | None) -> None:
         """Write to whose view it is: so they cannot be removed at the same moment, nor have one view too many."""
@@ -186,12 +184,10 @@ class Views:
             raise UnknownIdentityError(UNKNOWN)
         return View.of(document)
 
-    async def _audit(
-        self, session: Session | None, author: Author, action: Action, view: View, user: User, **detail: Any
-    ) -> None:
-        at = self._now()
-        said = {"view_id": view.id, "name": view.name, **detail}
-        await self._database.audit.insert_one(entry(author, action, user, at=at, **said), session=session)
+
+def _said(view: View) -> dict[str, Any]:
+    """What the audit trail says of a view."""
+    return {"view_id": view.id, "name": view.name}
 
 
 def _seen_by(user: User) -> dict[str, Any]:

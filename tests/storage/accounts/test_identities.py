@@ -12,7 +12,6 @@ from pymongo import IndexModel
 from intercept.times import format_time
 from storage.accounts import authentication as authentication_module
 from storage.accounts import identities as identities_module
-from storage.accounts import user_accounts as user_accounts_module
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import (
@@ -76,7 +75,8 @@ def away(identities, unreachable):
     there, identities._database = identities._database, unreachable
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(authentication_module, "VERIFY_SECONDS", 0.02)
-        patch.setattr(user_accounts_module, "ANSWER_SECONDS", 0.02)
+        patch.setattr("storage.accounts.audit.ANSWER_SECONDS", 0.02)
+        patch.setattr("storage.accounts.user_accounts.ANSWER_SECONDS", 0.02)
         yield
     identities._database = there
 

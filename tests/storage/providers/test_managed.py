@@ -15,7 +15,6 @@ from storage.accounts.audit import Author
 from storage.accounts.identities import Role
 from storage.accounts.users import User
 from storage.mongo.database import OPTIONS, Database, DatabaseUnavailableError
-from storage.providers import managed as managed_module
 from storage.providers.documents import (
     GIVEN_AGAIN,
     MAX_PROVIDERS,
@@ -397,7 +396,8 @@ async def test_nothing_is_listed_while_the_database_is_known_to_be_away(managed,
 
 @pytest.mark.gen_test
 async def test_without_the_database_nothing_is_found_or_changed(unreachable, clock, monkeypatch):
-    monkeypatch.setattr(managed_module, "ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr("storage.accounts.audit.ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr("storage.providers.managed.ANSWER_SECONDS", 0.02)
     managed = manage(unreachable, clock, Sealer([OLD]))
     requested = managed.find("east"), managed.add(EAST), managed.change("east", {}), managed.remove("east")
     for one in requested:
