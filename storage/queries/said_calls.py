@@ -54,7 +54,7 @@ async def said_calls(
             if session is None:
                 raise NoFinderError
             rows = RowReader(database, session, scans, monotonic() + SECONDS, ignore_progress)
-            found = await finder.find(rows, session, start, until)
+            found = await finder(rows, session, start, until)
         ids = found.ids
         each = frozenset(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
         yield SaidOfDay(start, until, each, found.indexed, found.waiting)

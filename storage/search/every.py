@@ -7,38 +7,20 @@ from contextlib import nullcontext
 from datetime import datetime
 from uuid import UUID
 
-from storage.mongo.database import Database, Session
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import FoundCalls
 from storage.search.conditions import flags
 from storage.search.documents import part_id
-from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, Query, progress_of
+from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, progress_of
 from storage.search.segments import ID_BYTES, IDS
-
-
-class Every:
-    """Finds every call that matches, see `storage.queries.grouped.sources.found.CallFinder`.
-
-    Args:
-        query: What is searched for.
-    """
-
-    def __init__(self, database: Database, query: Query) -> None:
-        self._database = database
-        self._query = query
-
-    async def find(self, rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-        """Find the calls that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
-        reading = EveryReading(self._database, session, self._query)
-        return await reading.every(rows, start, end)
 
 
 class EveryReading(IndexReading):
     """Reads the ids of all calls that match."""
 
     async def every(self, rows: RowReader, start: datetime, end: datetime) -> FoundCalls:
-        """Find those that started in [start, end)."""
+        """Find those that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
         self.selection = self.selection and self.selection.within(start, end)
         matches = await self.matches()
         found = [key.id for key in matches.waiting] + [await self._ids(hit) for hit in matches.hits]

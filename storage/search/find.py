@@ -6,21 +6,25 @@ words: where that matters, the texts of the newest calls are read, see `MAX_CHEC
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 
-from storage.mongo.database import Database
+from storage.mongo.database import Database, Session
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
+from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.search.conditions import is_indexed
 from storage.search.documents import JOB_STATE
-from storage.search.every import Every, EveryReading, each
+from storage.search.every import EveryReading, each
 from storage.search.positions import Key, key_at
 from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, IndexReading, Progress, Query, progress_of
 from storage.search.sessions import FoundSessions, SessionReading
@@ -78,7 +82,6 @@ class SearchIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._segments = database.search_segments
-        self._parts = database.search_parts
         self._interceptions = database.interceptions
 
     async def is_complete(self) -> bool:
@@ -93,9 +96,7 @@ class SearchIndex:
         Raises:
             SearchUnsupportedError: There is no index.
         """
-        async with self._database.query(), self._database.snapshot() as session:
-            if session is None:
-                raise SearchUnsupportedError
+        async with self._database.query(), self._snapshot() as session:
             return await SessionReading(self._database, session, query).sessions()
 
     async def latest(self, query: Query, most: int) -> FoundIds:
@@ -104,15 +105,17 @@ class SearchIndex:
         Raises:
             SearchUnsupportedError: There is no index.
         """
-        async with self._database.query(), self._database.snapshot() as session:
-            if session is None:
-                raise SearchUnsupportedError
+        async with self._database.query(), self._snapshot() as session:
             ids, is_exact, progress = await EveryReading(self._database, session, query).latest(most)
             return FoundIds(each(ids), is_exact, progress)
 
-    def every(self, query: Query) -> Every:
+    def every(self, query: Query) -> CallFinder:
         """Find all calls that match, for what is made of them as of one moment."""
-        return Every(self._database, query)
+
+        async def find(rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
+            return await EveryReading(self._database, session, query).every(rows, start, end)
+
+        return find
 
     async def pages(
         self, query: Query, *, after_id: UUID | None = None, limit: int | None = None
@@ -151,10 +154,15 @@ class SearchIndex:
             if after_id is not None:
                 cursor = await _INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = key_at(cursor)
-            async with self._database.snapshot() as session:
-                if session is None:
-                    raise SearchUnsupportedError
+            async with self._snapshot() as session:
                 return await _Page(self._database, session, query).page(limit, before, offset)
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[Session]:
+        async with self._database.snapshot() as session:
+            if session is None:
+                raise SearchUnsupportedError
+            yield session
 
 
 class _Page(IndexReading):

@@ -123,7 +123,7 @@ class Reading:
         if self._session is None:
             raise NoFinderError
         for one in [query, *([query.previous] if query.compare else [])]:
-            self._found_calls[one.start] = await finder.find(self._rows, self._session, one.start, one.end)
+            self._found_calls[one.start] = await finder(self._rows, self._session, one.start, one.end)
 
     async def _plan_progress(self, query: GroupQuery, source: Source) -> None:
         """Work out how much there is to be read."""

@@ -21,7 +21,7 @@ class Finder:
     def __init__(self):
         self.asked = []
 
-    async def find(self, rows, session, start, end):
+    async def __call__(self, rows, session, start, end):
         assert session is rows.session is not None
         self.asked.append((start, end))
         number = len(self.asked)

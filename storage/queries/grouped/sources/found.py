@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from bson.binary import UUID_SUBTYPE, Binary
 
@@ -36,19 +36,11 @@ class FoundCalls(NamedTuple):
     waiting: int = 0
 
 
-class CallFinder(Protocol):
-    """Finds calls one by one."""
+CallFinder: TypeAlias = Callable[[RowReader, Session, datetime, datetime], Awaitable[FoundCalls]]
+"""Finds the calls that match and started in [start, end), as of the moment of the session.
 
-    async def find(self, rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-        """Find those that match and started in [start, end), as of the moment of the session.
-
-        Args:
-            rows: Gets how much is read beside an index, and bounds how much is read at a time.
-            session: Of the moment.
-            start: The begin of the time range.
-            end: Its end.
-        """
-        ...
+The `RowReader` gets how much is read beside an index, and bounds how much is read at a time.
+"""
 
 
 class FoundRecords(Records):
