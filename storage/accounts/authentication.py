@@ -148,20 +148,16 @@ class Authentication:
                 raise InvalidTokenError(Reason.UNKNOWN)
             return await self._identify(document)
 
-    def forget(self, user_id: UUID) -> None:
-        """Verify the tokens and sessions of a user again from now on, in this process."""
+    def forget(self, *user_ids: UUID) -> None:
+        """Verify the tokens and sessions of these users again from now on, in this process."""
         self._forgotten += 1
-        self._verified.forget_user(user_id)
-
-    def forget_users(self, user_ids: set[UUID]) -> None:
-        """The same for several."""
-        self._forgotten += 1
-        self._verified.forget_users(user_ids)
+        ids = set(user_ids)
+        self._verified.forget_of(lambda user: user.id in ids)
 
     def forget_group(self, group_id: UUID) -> None:
         """The same for all that were in a group."""
         self._forgotten += 1
-        self._verified.forget_group(group_id)
+        self._verified.forget_of(lambda user: group_id in user.group_ids)
 
     def _remembered(self, key: bytes) -> Memory | None:
         available = self._database.health.available

@@ -271,8 +271,8 @@ class Groups(Changes):
             return found, [user for user in dict.fromkeys(members) if await change_one(session, found, user)]
 
         found, changed = await self._change(change)
-        for user in changed:
-            self._accounts.forget(user.id)
+        if changed:
+            self._accounts.forget(*[user.id for user in changed])
         return found
 
     async def _change_named(self, name: str, change: Callable[[Session | None], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from storage.recording.figures import evaluate
@@ -43,7 +43,7 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
         return found
     if field == "$expr":
         return evaluate(document, condition)
-    values = list(_values(document, field.split(".")))
+    values = list(values_of(document, field.split(".")))
     if not isinstance(condition, Mapping):
         return condition in values
     return all(_compares(values, name, bound) for name, bound in condition.items())
@@ -56,14 +56,14 @@ def _compares(values: list[Any], name: str, bound: Any) -> bool:
     return any(value is not None and compare(value, bound) for value in values)
 
 
-def _values(value: Any, path: list[str]) -> Iterator[Any]:
-    """The values of a field, of each element of lists on the way."""
+def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:
+    """The values of a field, of each element of lists on the way; None where it is not there."""
     if isinstance(value, list):
         for element in value:
-            yield from _values(element, path)
+            yield from values_of(element, path)
     elif not path:
         yield value
     elif isinstance(value, Mapping):
-        yield from _values(value.get(path[0]), path[1:])
+        yield from values_of(value.get(path[0]), path[1:])
     elif value is None:
         yield None

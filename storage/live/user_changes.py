@@ -63,9 +63,8 @@ class UserChanges:
         known_at = self._monotonic() + UNFOLLOWED_SECONDS
         try:
             while True:
-                changes = await stream.read()
-                if changes:
-                    self._authentication.forget_users({change.document["_id"] for change in changes})
+                if changes := await stream.read():
+                    self._authentication.forget(*[change.document["_id"] for change in changes])
                 if self._monotonic() >= known_at:
                     self._authentication.fresh_seconds = FRESH_SECONDS
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from storage.live.filter_eval import values_of
 from storage.mongo.codec import write_ms
 from storage.queries.filters.keys import KEYS
 from storage.queries.filters.texts import TEXT_FIELDS, texts_of, words_of
@@ -86,17 +87,6 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
     id_ = document["_id"]
     raw = id_.bytes if isinstance(id_, UUID) else bytes(id_)
     return Entry(write_ms(document["started_at"]), raw, frozenset(digests), figures)
-
-
-def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """The values of a field, of each element of lists on the way."""
-    if isinstance(value, list):
-        for element in value:
-            yield from values_of(element, path)
-    elif not path:
-        yield value
-    elif isinstance(value, Mapping):
-        yield from values_of(value.get(path[0]), path[1:])
 
 
 def _digest(kind: str, text: str) -> int:

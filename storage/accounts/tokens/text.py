@@ -14,7 +14,6 @@ import string
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
 from msgspec import Struct
 
@@ -93,19 +92,8 @@ class VerifiedTokens:
         """Forget one token, if it is known."""
         self._memories.pop(token, None)
 
-    def forget_user(self, user_id: UUID) -> None:
-        """Forget all tokens of a user."""
-        self._forget(lambda user: user.id == user_id)
-
-    def forget_users(self, user_ids: set[UUID]) -> None:
-        """Forget all tokens of these users."""
-        self._forget(lambda user: user.id in user_ids)
-
-    def forget_group(self, group_id: UUID) -> None:
-        """Forget all tokens of the users in a group."""
-        self._forget(lambda user: group_id in user.group_ids)
-
-    def _forget(self, meant: Callable[[User], bool]) -> None:
+    def forget_of(self, meant: Callable[[User], bool]) -> None:
+        """Forget all tokens of some users."""
         for token in [token for token, memory in self._memories.items() if meant(memory.identity.user)]:
             del self._memories[token]
 

@@ -106,9 +106,10 @@ def test_what_is_forgotten_is_not_remembered():
     memory.forget(b"t")
     assert recall(memory) is None
     memory.add(b"t", IDENTITY, at=100.0)
-    memory.forget_user(uuid4())
+    other = uuid4()
+    memory.forget_of(lambda user: user.id == other)
     assert recall(memory) == IDENTITY
-    memory.forget_user(IDENTITY.user.id)
+    memory.forget_of(lambda user: user.id == IDENTITY.user.id)
     assert recall(memory) is None
 
 
