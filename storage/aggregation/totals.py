@@ -41,6 +41,9 @@ _DETAIL: Mapping[str, Any] = {
 _COUNTS = ("priced", "unpriced", "no_usage")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
+HAS_TOKENS: Mapping[str, Any] = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+"""Has the database say whether an interception used any, of the values of `tokens_of_call`."""
+
 UNCOUNTED_ONES: Mapping[str, Any] = {"uncounted": {"$gte": _EVER}}
 """Finds what waits to be counted, in a way that the index answers."""
 
@@ -108,8 +111,6 @@ def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
         fields: Further fields, for `$project`.
     """
     cost = {"$ifNull": ["$cost.usd", None]}
-    tokens = _tokens()
-    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     rate = {kind: f"$rates.{kind}" for kind in ("input", "read", "written")}
     priced = {
         "input_cost": {"$multiply": ["$input_tokens", rate["input"]]},
@@ -124,7 +125,7 @@ def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "$project": {
                 **fields,
-                **tokens,
+                **tokens_of_call(),
                 "cost": cost,
                 "rates": "$cost.rates",
                 "priced": _number({"$ne": [cost, None]}),
@@ -137,7 +138,7 @@ def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
         },
         {
             "$set": {
-                "unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]}),
+                "unpriced": _number({"$and": [HAS_TOKENS, {"$eq": ["$priced", 0]}]}),
                 "speeds": {
                     "$cond": [
                         {"$and": [{"$gt": ["$streamed", 0]}, {"$gt": ["$output_tokens", 0]}]},
@@ -181,21 +182,13 @@ def row_of(document: Mapping[str, Any]) -> Row:
     return Row(ids, key, token_key, detail, totals, document.get("counted"), bool(document.get("presumed")))
 
 
-def all_tokens() -> dict[str, Any]:
-    """Have the database add up all tokens of an interception."""
-    return {"$add": list(_tokens().values())}
-
-
-def _tokens() -> dict[str, Any]:
-    return {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+def tokens_of_call() -> dict[str, Any]:
+    """Have the database add up the tokens of an interception, of each kind."""
+    return {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
 
 
 def _number(condition: Any) -> dict[str, Any]:
     return {"$cond": [condition, 1, 0]}
-
-
-def _bounded(limit: int, value: Any) -> dict[str, Any]:
-    return {"$max": [0, {"$min": [limit, value]}]}
 
 
 def _bucket_index(took: Any) -> dict[str, Any]:

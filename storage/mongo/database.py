@@ -248,9 +248,13 @@ class Database:
         Raises:
             DatabaseUnavailableError: The database is known to be unavailable.
         """
+        self.require_available()
+        return self.within(QUERY_SECONDS if seconds is None else seconds, may_be_slow=True)
+
+    def require_available(self) -> None:
+        """Raise `DatabaseUnavailableError` if the database is known to be unavailable."""
         if not self.health.available:
             raise DatabaseUnavailableError(f"MongoDB is unavailable: {self.health.reason}")
-        return self.within(QUERY_SECONDS if seconds is None else seconds, may_be_slow=True)
 
     async def _probe(self) -> None:
         """Write nothing, with the acknowledgement of a write: only a primary that reaches a majority gives that."""

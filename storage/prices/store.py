@@ -13,7 +13,7 @@ from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityError
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
-from storage.mongo.database import DatabaseUnavailableError, Session
+from storage.mongo.database import Session
 from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
 
 CHANGED: Final = "the prices were changed meanwhile; read them again"
@@ -29,9 +29,7 @@ class PriceStore(Changes):
 
     async def read(self) -> KeptPrices:
         """Read all of them."""
-        health = self._database.health
-        if not health.available:
-            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        self._database.require_available()
         async with self._database.within(ANSWER_SECONDS):
             return await self._find(None)
 

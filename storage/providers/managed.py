@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.mongo.database import Database, Session
 from storage.providers.documents import (
     MAX_PROVIDERS,
     Check,
@@ -62,9 +62,7 @@ class ManagedProviders(Changes):
 
     async def list_all(self) -> list[StoredProvider]:
         """List all of them, in the order in which they were added."""
-        health = self._database.health
-        if not health.available:
-            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        self._database.require_available()
         async with self._database.within(ANSWER_SECONDS):
             found = self._database.providers.find().sort([("created_at", 1), ("_id", 1)]).limit(MAX_PROVIDERS)
             return [StoredProvider.of(document) async for document in found]

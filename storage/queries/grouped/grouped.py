@@ -73,9 +73,7 @@ class Grouped:
         """
         if query.of is not Subject.CALLS and not other_source(query).can_sort_by(query.order):
             raise UnsupportedOrderError(f"{query.of} cannot be sorted by {query.order}")
-        health = self._database.health
-        if not health.available:
-            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        self._database.require_available()
         seconds = SECONDS if seconds is None else seconds
         until = monotonic() + seconds
         try:

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from storage.aggregation.rollup import NO_GROUP, GroupBy, add
 from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Dimension
+from storage.queries.filters.grouped.dimensions import parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, GroupResult
 from storage.queries.statistics import Points, Series, StatsQuery
-
-_DIMENSIONS: Final = MappingProxyType(
-    {
-        GroupBy.MODEL: Dimension.MODEL,
-        GroupBy.PROVIDER: Dimension.PROVIDER,
-        GroupBy.CLIENT: Dimension.CLIENT,
-        GroupBy.INITIATOR: Dimension.USER,
-        GroupBy.GROUP: Dimension.GROUP,
-        GroupBy.TOKEN: Dimension.TOKEN,
-    }
-)
 
 
 def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
@@ -33,7 +21,7 @@ def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to:
         conditions: What the calls must match beside their time, see `storage.queries.filters.interceptions`.
         visible_to: The user whose calls alone count; None are all.
     """
-    by = () if query.group_by is None else (By(_DIMENSIONS[query.group_by]),)
+    by = () if query.group_by is None else (parse_by(query.group_by),)
     return GroupQuery(
         start=query.start,
         end=query.end,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.records import CredentialKind, Status
 from storage.aggregation.recorded_day import RecordedDay
 from storage.aggregation.rollup import TOKENS
-from storage.costs.prices import MAX_TOKENS
+from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
+from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 from storage.queries.money.spending import SUM_SECONDS, Spending
@@ -54,17 +54,15 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
     if names:
         match["provider_name"] = {"$in": list(names)}
     day = {"$dateTrunc": {"date": "$started_at", "unit": "day"}}
-    tokens = {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
     is_late = {"$gt": [{"$dateTrunc": {"date": "$ended_at", "unit": "day"}}, "$day"]}
-    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
-    unpriced = {"$cond": [{"$and": [used, {"$eq": ["$usd", None]}]}, 1, 0]}
+    unpriced = {"$cond": [{"$and": [HAS_TOKENS, {"$eq": ["$usd", None]}]}, 1, 0]}
     sums = {name: {"$sum": f"${name}"} for name in (*TOKENS, "usd", "unpriced")}
     late = {f"{_LATE}{name}": {"$sum": {"$cond": [is_late, f"${name}", 0]}} for name in TOKENS}
     return [
         {"$match": match},
         {
             "$project": {
-                **tokens,
+                **tokens_of_call(),
                 "day": day,
                 "model": True,
                 "ended_at": {"$ifNull": ["$ended_at", "$started_at"]},
@@ -78,7 +76,6 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
 
 
 def _recorded(sums: dict[str, Any]) -> RecordedDay:
-    usd = sums["usd"]
     first, second, third, fourth = (int(sums[name]) for name in TOKENS)
     late = [int(sums[f"{_LATE}{name}"]) for name in TOKENS]
     return RecordedDay(
@@ -87,6 +84,6 @@ def _recorded(sums: dict[str, Any]) -> RecordedDay:
         int(sums["calls"]),
         (first, second, third, fourth),
         (late[0], late[1], late[2], late[3]),
-        usd.to_decimal() if hasattr(usd, "to_decimal") else Decimal(0),
+        read_sum(sums["usd"]),
         int(sums["unpriced"]),
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from intercept.records import CredentialKind
 from storage.aggregation.rollup import Breakdown, Bucket
+from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 
@@ -28,13 +29,7 @@ async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]
         DatabaseUnavailableError: The database is unavailable.
         DatabaseRefusalError: MongoDB refuses, or takes too long.
     """
-    pipeline = [
-        {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
-        {"$group": {"_id": "$initiator_id", "usd": {"$sum": "$cost.usd"}}},
-    ]
-    async with database.within(SPEND_SECONDS, "sum up costs"):
-        sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
-    return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
+    return dict(await _sums(database, since, "$initiator_id"))
 
 
 async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: datetime) -> dict[UUID, Decimal]:
@@ -53,7 +48,7 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
     ]
     async with database.query():
         sums = await database.rollups.aggregate(pipeline).to_list(None)
-    return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
+    return {one["_id"]: usd for one in sums if (usd := read_sum(one["usd"]))}
 
 
 async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple[UUID, str], Decimal]:
@@ -63,15 +58,16 @@ async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple
         DatabaseUnavailableError: The database is unavailable.
         DatabaseRefusalError: MongoDB refuses, or takes too long.
     """
+    sums = await _sums(database, since, {"user": "$initiator_id", "token": "$api_key_id"})
+    return {(of["user"], of["token"]): usd for of, usd in sums}
+
+
+async def _sums(database: Database, since: datetime, by: Any) -> list[tuple[Any, Decimal]]:
+    """Sum up what calls cost with a key of the bridge by what they have in common, where that is not nothing."""
     pipeline: list[dict[str, Any]] = [
         {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
-        {"$group": {"_id": {"user": "$initiator_id", "token": "$api_key_id"}, "usd": {"$sum": "$cost.usd"}}},
+        {"$group": {"_id": by, "usd": {"$sum": "$cost.usd"}}},
     ]
     async with database.within(SPEND_SECONDS, "sum up costs"):
         sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
-    return {(one["_id"]["user"], one["_id"]["token"]): usd for one in sums if (usd := _decimal(one["usd"]))}
-
-
-def _decimal(total: object) -> Decimal:
-    """A sum of decimals; of none MongoDB makes a whole number."""
-    return total.to_decimal() if hasattr(total, "to_decimal") else Decimal(0)
+    return [(one["_id"], usd) for one in sums if (usd := read_sum(one["usd"]))]

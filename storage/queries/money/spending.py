@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from intercept.records import Status
-from storage.aggregation.rollup import TOKENS, Breakdown, Bucket
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
-from storage.costs.prices import MAX_TOKENS
+from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
+from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
@@ -44,16 +44,10 @@ class Spending:
         async with self._database.within(SUM_SECONDS, "sum up costs"):
             breakdown = await self._source(query)
             collection = self._database.interceptions if breakdown is None else self._database.rollups
-            pipeline = (
-                [*_of_records(query), *_summed(query)]
-                if breakdown is None
-                else [
-                    *_of_rollups(query, breakdown),
-                    *_summed(query),
-                ]
-            )
-            hint = BY_TIME if breakdown is None else ROLLUPS
-            cursor = collection.aggregate(pipeline, allowDiskUse=True, hint=dict(hint), batchSize=ROWS_AT_ONCE)
+            found = _of_records(query) if breakdown is None else _of_rollups(query, breakdown)
+            hint = dict(BY_TIME if breakdown is None else ROLLUPS)
+            pipeline = [*found, *_summed(query)]
+            cursor = collection.aggregate(pipeline, allowDiskUse=True, hint=hint, batchSize=ROWS_AT_ONCE)
             rows = await cursor.to_list(ROWS_AT_ONCE)
         while rows:
             yield [_row(query, row) for row in rows]
@@ -116,16 +110,14 @@ def _of_records(query: SpendQuery) -> list[dict[str, Any]]:
     }
     if query.visible_to is not None:
         match["initiator_id"] = query.visible_to
-    tokens = {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
-    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
-    unpriced = {"$cond": [{"$and": [used, {"$eq": ["$cost", None]}]}, 1, 0]}
+    unpriced = {"$cond": [{"$and": [HAS_TOKENS, {"$eq": ["$cost", None]}]}, 1, 0]}
     projection = dict.fromkeys((FIELDS[one] for one in query.group_by), True)
     return [
         {"$match": match},
         {
             "$project": {
                 **projection,
-                **tokens,
+                **tokens_of_call(),
                 "at": "$started_at",
                 "interceptions": {"$literal": 1},
                 "cost": {"$ifNull": ["$cost.usd", None]},
@@ -145,7 +137,6 @@ def _summed(query: SpendQuery) -> list[dict[str, Any]]:
 
 
 def _row(query: SpendQuery, row: Mapping[str, Any]) -> SpendRow:
-    cost = row["cost"]
     values = {one: row["_id"].get(one.value) for one in query.group_by}
     if Dimension.GROUP in values:
         values[Dimension.GROUP] = tuple(values[Dimension.GROUP])
@@ -153,5 +144,5 @@ def _row(query: SpendQuery, row: Mapping[str, Any]) -> SpendRow:
         at=row["_id"]["at"],
         values=values,
         counts={name: int(row[name]) for name in COUNTS},
-        usd=cost.to_decimal() if hasattr(cost, "to_decimal") else Decimal(0),
+        usd=read_sum(row["cost"]),
     )

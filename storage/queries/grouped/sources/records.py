@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from intercept.records import EndReason
 from storage.aggregation.histograms import DIGIT_BITS
 from storage.aggregation.rollup import HISTOGRAMS
-from storage.aggregation.totals import all_tokens, value_stages
+from storage.aggregation.totals import tokens_of_call, value_stages
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
@@ -75,8 +75,8 @@ class Records(Source):
 
     def ranking(self, order: Order) -> Stages:
         """See `Source`. Nothing but this is read of the records."""
-        cost = {"$ifNull": ["$cost.usd", 0]}
-        most = {Order.CALLS: {"$literal": 1}, Order.FAILED: _FAILED, Order.COST: cost, Order.TOKENS: all_tokens()}
+        cost, tokens = {"$ifNull": ["$cost.usd", 0]}, {"$add": list(tokens_of_call().values())}
+        most = {Order.CALLS: {"$literal": 1}, Order.FAILED: _FAILED, Order.COST: cost, Order.TOKENS: tokens}
         if not self._unwound:
             group = {"$group": {"_id": self._keys, "most": {"$sum": most[order]}}}
             return [{"$match": self._filter}, group]
