@@ -11,17 +11,12 @@ from operator import add
 from typing import Any, Final, TypeAlias
 
 from bson.decimal128 import Decimal128
-from msgspec.structs import replace as replace_plan
 
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, TooMuchError
-from storage.queries.grouped.memory.digests import digest_of
-from storage.queries.grouped.memory.group_cache import GroupCache
-from storage.queries.grouped.memory.totals_cache import parts
-from storage.queries.grouped.memory.versions import Versions
-from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.cached_parts import CachedParts
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import key_of
@@ -41,19 +36,8 @@ Sums: TypeAlias = tuple[Any, ...]
 """Of a group: the number of what is counted, and the `SUMMED`."""
 
 
-class Ratios:
-    """Ranks groups for one result, in one snapshot.
-
-    Args:
-        rows: Reads what is not cached.
-        cache: The cached groups.
-        versions: Of the ranges of rollups; None if nothing is cached.
-    """
-
-    def __init__(self, rows: RowReader, cache: GroupCache, versions: Versions | None) -> None:
-        self._rows = rows
-        self._cache = cache
-        self._versions = versions
+class Ratios(CachedParts):
+    """Ranks groups for one result, in one snapshot."""
 
     async def ranked(
         self, query: GroupQuery, source: Source, earlier: GroupQuery, before: Source | None
@@ -95,17 +79,8 @@ class Ratios:
         return sums
 
     async def _of_rollups(self, query: GroupQuery, source: Rollups) -> dict[Key, Sums]:
-        """Read part by part, or take what is cached."""
         sums: dict[Key, Sums] = {}
-        for one in parts(source.plan.ranges):
-            part = Rollups(query, replace_plan(source.plan, ranges=[one]))
-            version = self._versions.of_all(one) if self._versions is not None else None
-            cache_key = (query.order, part.plan.breakdown, query.by, digest_of(part.plan.values), one, version)
-            found = None if version is None else self._cache.get(cache_key)
-            if found is None:
-                found = await self._read(query, part)
-                if version is not None:
-                    self._cache.add(cache_key, found)
+        async for found in self._of_parts(query, source):
             for key, added in found.items():
                 _add(sums, key, added)
         return sums

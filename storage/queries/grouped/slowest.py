@@ -7,16 +7,10 @@ from collections.abc import Mapping
 from heapq import heappush, heappushpop
 from typing import Any, Final
 
-from msgspec.structs import replace as replace_plan
-
 from storage.aggregation.histograms import longest, quantiles
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, TooMuchError
-from storage.queries.grouped.memory.digests import digest_of
-from storage.queries.grouped.memory.group_cache import GroupCache
-from storage.queries.grouped.memory.totals_cache import parts
-from storage.queries.grouped.memory.versions import Versions
-from storage.queries.grouped.row_reader import RowReader
+from storage.queries.grouped.cached_parts import CachedParts
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import id_of, key_of
@@ -25,20 +19,10 @@ MAX_HISTOGRAMS: Final = 200_000
 """The maximum number of parts of histograms that are read for one result."""
 
 
-class Slowest:
-    """Ranks groups for one result, in one snapshot.
+class Slowest(CachedParts):
+    """Ranks groups for one result, in one snapshot."""
 
-    Args:
-        rows: Reads what is not cached.
-        cache: The cached groups.
-        versions: Of the ranges of rollups; None if nothing is cached.
-    """
-
-    def __init__(self, rows: RowReader, cache: GroupCache, versions: Versions | None) -> None:
-        self._rows = rows
-        self._cache = cache
-        self._versions = versions
-        self._read = 0
+    _number = 0
 
     async def ranked(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
         """Return the number of groups, and the requested ones.
@@ -48,23 +32,15 @@ class Slowest:
         """
         durations: dict[Key, int] = {}
         if isinstance(source, Rollups) and self._versions is not None:
-            for one in parts(source.plan.ranges):
-                part = Rollups(query, replace_plan(source.plan, ranges=[one]))
-                version = self._versions.of_all(one)
-                cache_key = ("p95", part.plan.breakdown, query.by, digest_of(part.plan.values), one, version)
-                found = None if version is None else self._cache.get(cache_key)
-                if found is None:
-                    found = await self._durations(query, part)
-                    if version is not None:
-                        self._cache.add(cache_key, found)
+            async for found in self._of_parts(query, source):
                 for key, took in found.items():
                     durations[key] = durations.get(key, 0) + took
         else:
-            durations = await self._durations(query, source)
+            durations = await self._read(query, source)
         # In a thread, as there may be many.
         return len(durations), await asyncio.to_thread(first_of, durations, query.offset, query.limit)
 
-    async def _durations(self, query: GroupQuery, source: Source) -> dict[Key, int]:
+    async def _read(self, query: GroupQuery, source: Source) -> dict[Key, int]:
         group = {"_id": {**id_of(query), "part": source.part}, "durations": {"$push": "$durations"}}
         durations: dict[Key, int] = {}
 
@@ -72,8 +48,8 @@ class Slowest:
             return [*part.stages(None), {"$group": group}]
 
         async for row in self._rows.read(source, pipeline, most=MAX_HISTOGRAMS):
-            self._read += 1
-            if self._read > MAX_HISTOGRAMS:
+            self._number += 1
+            if self._number > MAX_HISTOGRAMS:
                 raise TooMuchError
             key = key_of(query, row["_id"])
             durations[key] = durations.get(key, 0) + source.histogram(row["durations"])
