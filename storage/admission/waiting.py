@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from limits.limit import NOTHING, Amounts, Decision, Limit
@@ -17,15 +18,13 @@ class Need(NamedTuple):
     amount: int
 
 
+@dataclass(slots=True)
 class Ticket:
     """What a request in progress holds, and what is reserved and charged for it."""
 
-    __slots__ = ("charged", "needs", "reserved")
-
-    def __init__(self, needs: Sequence[Need], reserved: Amounts) -> None:
-        self.needs = needs
-        self.reserved = reserved
-        self.charged = NOTHING
+    needs: Sequence[Need]
+    reserved: Amounts
+    charged: Amounts = NOTHING
 
 
 class Waiting:

@@ -21,9 +21,6 @@ from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times, name
 from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
 
-USED_LATER_MS = 20
-"""A use is entered so many milliseconds later than it was: clocks may differ in pace by a thousandth (`DatabaseClock`)."""
-
 
 class Account(ABC):
     """The common part of all kinds of limits.
@@ -69,7 +66,8 @@ class Account(ABC):
         self._in_round = False
         self._complete = True
         self._moved = False
-        self._reported = 0
+        self._reported = self._planned = 0
+        self._written_at = now_ns()
         self._first = self._total = 0
 
     # -- between rounds
@@ -117,9 +115,9 @@ class Account(ABC):
     def begin_alone(self) -> None:  # noqa: B027 - most kinds note nothing
         """Note what was used before the ledger became unavailable."""
 
-    @abstractmethod
     def acquire_alone(self, need: int, /) -> None:
         """Count a request that is admitted alone. It is reported to the ledger later."""
+        self.acquire(need)
 
     @abstractmethod
     def report_uncounted(self) -> None:
@@ -181,12 +179,13 @@ class Account(ABC):
         self._moved = ledger.advance(self._span, read.clock, read.is_dead)
         self._complete = len(ledger.members) == members
         self._absent = read.absent
-        ledger.report(self._process, [self._in_ledger(report, read) for report in self._reports], self._span)
+        ledger.report(self._process, [read.in_ledger(report) for report in self._reports], self._span)
         self._reported = self._reports[-1].number if self._reports else 0
         self._ledger = ledger
         self._read_at = read.at
         self._count_again()
         self._in_round = True
+        self._planned = 0
         self.urgent = False
 
     @property
@@ -194,9 +193,9 @@ class Account(ABC):
         """Whether one more request may start in this round. If not, it waits for the next one."""
         return True
 
-    @abstractmethod
-    def plan(self, need: int, /) -> None:
+    def plan(self, _need: int, /) -> None:
         """Plan a waiting request that fits. It starts if the write counts."""
+        self._planned += 1
 
     @abstractmethod
     def close(self, number: int) -> Ledger | None:
@@ -274,19 +273,20 @@ class Account(ABC):
     def give_back(self) -> None:  # noqa: B027 - most kinds have nothing to put back
         """Give back what this round granted and the waiting requests did not use."""
 
-    def written(self, number: int, held: int) -> Ledger | None:
-        """The ledger with the current state of this server; None if that changes nothing."""
+    def written(self, number: int, held: int, *, again: bool) -> Ledger | None:
+        """The ledger with the current state of this server; None if that changes nothing, and need not be written `again`."""
         before = self._ledger.members.get(self._process)
-        if not self._reports and not self._moved and held == (before.held if before else 0):
+        is_same = not self._reports and not self._moved and held == (before.held if before else 0)
+        if is_same and not again and not self._is_to_renew(held):
             return None
-        return self._with_member(number, held)
-
-    def _with_member(self, number: int, held: int) -> Ledger:
-        before = self._ledger.members.get(self._process)
+        self._written_at = self._now_ns()
         reported = max(self._reported, before.report if before else 0)
         self._ledger.members[self._process] = Member(held, reported, number, self._span.now)
         self._reports = [report._replace(sent=True) for report in self._reports]
         return self._ledger
+
+    def _is_to_renew(self, held: int) -> bool:
+        return bool(held) and self._now_ns() - self._written_at >= self._times.renew
 
     def _forget_reports(self) -> None:
         self._reports = [report for report in self._reports if report.number > self._reported]
@@ -294,13 +294,6 @@ class Account(ABC):
     def _add_report(self, count: int, at: int, clock: str = "", used_at: int | None = None) -> None:
         """Add a report for the ledger; a round sends it. `used_at` is by this server's clock."""
         self._reports.append(Report(self._next_number(), count, at, clock, used_at=used_at))
-
-    @staticmethod
-    def _in_ledger(report: Report, read: Read) -> Report:
-        """The report with the database's time. The time `read.now` there was later than `read.at` here."""
-        if report.used_at is None:
-            return report
-        return report._replace(used_at=read.now + (report.used_at - read.at) // MS + USED_LATER_MS)
 
     # -- the ledger as it was last read, as time goes on
 

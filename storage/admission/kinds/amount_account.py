@@ -27,9 +27,7 @@ class AmountAccount(Account):
         self._reserved = 0
         self._written = 0
         self._target = 0
-        self._planned = 0
         self._requested = False
-        self._written_at = now_ns()
         # By the records: the start of the period, and what was spent in it at least. Not reported to the ledger yet.
         self._spent: tuple[int, int] | None = None
         self._spent_at = 0
@@ -79,7 +77,6 @@ class AmountAccount(Account):
             ledger.enter(self._span.begin, missing, self._span)
             self._count_again()
             self._moved = True  # so it must be written
-        self._planned = 0
         self._requested = False
 
     def basis(self, *, requested: bool) -> Basis:
@@ -104,15 +101,9 @@ class AmountAccount(Account):
         """Write what was charged, and what is reserved."""
         self._in_round = False
         self._target = self._reserved + self._planned
-        ledger = self.written(number, self._target)
-        now = self._now_ns()
-        renewed = self._target and now - self._written_at >= self._times.renew
         # Only a write that counts proves that nobody changed an unread ledger.
-        if ledger is None and (renewed or (self._requested and (self._basis is Basis.UNSEEN or not self._is_fresh))):
-            ledger = self._with_member(number, self._target)
-        if ledger is not None:
-            self._written_at = now
-        return ledger
+        again = self._requested and (self._basis is Basis.UNSEEN or not self._is_fresh)
+        return self.written(number, self._target, again=again)
 
     def settle(self, *, counts: bool) -> None:
         """Forget the sent reports."""
@@ -156,10 +147,6 @@ class AmountAccount(Account):
         mine = self._unknown_to_ledger() + self._reserved - self._written
         return (need or 1) + self._known() + max(0, mine) * (alone.servers - 1) <= limit.maximum
 
-    def acquire_alone(self, need: int) -> None:
-        """Reserve what a request may use."""
-        self.acquire(need)
-
     def report_uncounted(self) -> None:
         """Let the next round report to the ledger what was charged meanwhile."""
         self.urgent = True
@@ -180,10 +167,9 @@ class AmountAccount(Account):
     def tick(self) -> bool:
         """Report own charges, and read those of others, while requests come."""
         used_lately = self._now_ns() - self.used_at < 2 * self._times.fresh
-        renew = bool(self._written) and self._now_ns() - self._written_at >= self._times.renew
         return (
             used_lately
-            or renew
+            or self._is_to_renew(self._written)
             or self._spent_is_due
             or bool(self._charges or self._reports)
             or self._reserved != self._written

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from limits.kinds.calendar import bounds_of
 from limits.limit import Kind, Limit
-from storage.admission.ledger import MAX_LIFE_MS, Span
+from storage.admission.ledger import MAX_LIFE_MS, Report, Span
 from storage.admission.presence.shares import Absent
 
 MS = 1_000_000
@@ -26,6 +26,9 @@ PREFETCH = 33
 
 LIVES = 12
 """At least so many lives of a prefetched permit fit into a window."""
+
+USED_LATER_MS = 20
+"""A use is entered so many milliseconds later than it was: clocks may differ in pace by a thousandth (`DatabaseClock`)."""
 
 NEVER_READ = -(2**62)
 
@@ -97,6 +100,12 @@ class Read(NamedTuple):
     absent: Absent = MappingProxyType({})
     servers: int = 1
     late: int = 0
+
+    def in_ledger(self, report: Report) -> Report:
+        """The report with the database's time. The time `now` there was later than `at` here."""
+        if report.used_at is None:
+            return report
+        return report._replace(used_at=self.now + (report.used_at - self.at) // MS + USED_LATER_MS)
 
 
 def life_of(limit: Limit) -> int:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 
+
+@dataclass(slots=True, eq=False)
 class Uses:
     """Permits that were used at about the same time."""
 
-    __slots__ = ("at", "count", "until")
-
-    def __init__(self, until: int) -> None:
-        self.count = self.at = 0
-        self.until = until
+    until: int
+    count: int = 0
+    at: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class PermitBlock:
     """Permits with one entry in the ledger. They may be used until `expires_at`, by this server's clock."""
 
-    __slots__ = ("at", "clock", "expires_at", "left", "prefetched", "uses")
-
-    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, prefetched: bool) -> None:
-        self.left = left
-        self.at = at
-        self.clock = clock
-        self.expires_at = expires_at
-        self.prefetched = prefetched
-        self.uses: list[Uses] = []
+    left: int
+    at: int
+    clock: str
+    expires_at: int
+    prefetched: bool
+    uses: list[Uses] = field(default_factory=list)
 
     def use(self, now: int, part_ns: int) -> None:
         """Use one permit. Permits used within `part_ns` count as used together, at the last of their times."""

@@ -43,7 +43,7 @@ class RateAccount(Account):
         self._for_waiting: deque[PermitBlock] = deque()
         self._granted: list[PermitBlock] = []
         self._doubtful: tuple[int, list[PermitBlock]] = 0, []
-        self._planned = self._wanted = self._late = 0
+        self._wanted = self._late = 0
         self._free = self._max_prefetch = 0
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
@@ -102,10 +102,6 @@ class RateAccount(Account):
         """Whether this round may grant one more. If its response comes too late, the others lack what it granted."""
         return self._planned < self.left() + max(1, self.limit.maximum // AT_ONCE)
 
-    def plan(self, _need: int) -> None:
-        """Plan one more start."""
-        self._planned += 1
-
     def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         self.left()
@@ -115,7 +111,6 @@ class RateAccount(Account):
         self._free = self._room(self.limit) - ledger.used
         self._max_prefetch = self.limit.maximum // (PREFETCH * read.servers)
         self._late = read.late
-        self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
         """Enter what is granted: for the waiting requests, and prefetched for later ones."""
@@ -140,7 +135,7 @@ class RateAccount(Account):
             self._granted.append(PermitBlock(prefetched, span.now + life, ledger.clock, expires_at, prefetched=True))
         self._in_round = False  # until the write counts, only earlier permits can be used
         self._count_again()
-        return self._with_member(number, 0) if self._granted else self.written(number, 0)
+        return self.written(number, 0, again=bool(self._granted))
 
     @property
     def _may_add(self) -> bool:

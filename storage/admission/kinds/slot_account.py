@@ -27,14 +27,12 @@ class SlotAccount(Account):
         self._held = 0
         self._peak = 0
         self._kept = 0
-        self._planned = 0
         self._target = 0
         self._requested_at = NEVER_READ
         self._free = 0
         self._unknown = False
         self._uncounted = False  # the ledger may have forgotten the slots in use
         self._near = True
-        self._written_at = now_ns()
 
     def fits(self, limit: Limit, _need: int) -> bool:
         """Whether there is a slot, or in a round the ledger has one more."""
@@ -56,15 +54,10 @@ class SlotAccount(Account):
         self.in_use -= 1
         self.urgent = self.urgent or self._near
 
-    def plan(self, _need: int) -> None:
-        """Plan one more start."""
-        self._planned += 1
-
     def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         super().open(ledger, read)
         self._free = self.limit.maximum - self._taken_elsewhere(self.limit) - self.in_use
-        self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
         """Write how many slots are held from now on."""
@@ -84,14 +77,8 @@ class SlotAccount(Account):
         unseen = self._basis is Basis.UNSEEN
         self._target = needed + (0 if unseen else prefetchable(left, self.limit.maximum, wanted))
         self._held = min(self._held, self._target)
-        ledger = self.written(number, self._target)
-        renewed = self._target and now - self._written_at >= self._times.renew
         # An earlier write with unknown result may still arrive: it must not find the ledger unchanged.
-        if ledger is None and (unseen or self._unknown or self._uncounted or renewed):
-            ledger = self._with_member(number, self._target)
-        if ledger is not None:
-            self._written_at = now
-        return ledger
+        return self.written(number, self._target, again=unseen or self._unknown or self._uncounted)
 
     @property
     def _may_add(self) -> bool:
@@ -133,10 +120,6 @@ class SlotAccount(Account):
         left = max(0, limit.maximum - self._ledger.held(but=self._process) - self._held)
         return self.in_use < max(self._held, min(alone.share_of(limit.maximum), self._held + alone.share_of(left)))
 
-    def acquire_alone(self, _need: int) -> None:
-        """Use one slot. It is reported when the ledger is available."""
-        self.acquire(_need)
-
     def report_uncounted(self) -> None:
         """Report to the ledger what is held, even if it may have forgotten."""
         self.urgent = self.urgent or bool(self.in_use or self._held or self._unknown)
@@ -145,8 +128,7 @@ class SlotAccount(Account):
     def tick(self) -> bool:
         """Hold no more than the most that was used since the last time."""
         self._kept, self._peak = self._peak, self.in_use
-        renew = bool(self._held) and self._now_ns() - self._written_at >= self._times.renew
-        return self.urgent or self._held > self._kept or renew
+        return self.urgent or self._held > self._kept or self._is_to_renew(self._held)
 
     def give_back_all(self) -> bool:
         """Hold no more than is used now."""
