@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, Final
 
 from bson.binary import Binary
+from msgspec import structs
 from pymongo import ReturnDocument
 
 from intercept.ids import EXAMPLE_BYTES, FIRST_EXAMPLE
@@ -22,8 +22,9 @@ from storage.mongo.clocks import Now
 from storage.mongo.codec import binary
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import UNCOUNTED
-from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
-from storage.search.segments import ID_BYTES, IDS, OTHER_PARTS, Segment, Source, merge
+from storage.search.documents import JOB_STATE, part_id, read_segment
+from storage.search.merging import replace_by_one
+from storage.search.segments import ID_BYTES, IDS
 
 STEP_SECONDS: Final = 30.0
 """How long the database may take for one step."""
@@ -125,35 +126,13 @@ class Removal:
                 invented = [] if ids is None else positions_of(ids["data"])
                 if held is None or not invented:
                     continue
-                await self._rewrite(segment, invented, session)
+                without = structs.replace(segment, gone=tuple({*segment.gone, *invented}))
+                await replace_by_one(self._database, [without], session)
                 return True
             return False
 
         async with self._database.within(STEP_SECONDS, _TAKE):
             return await self._database.together(make_again)
-
-    async def _rewrite(self, segment: Segment, invented: list[int], session: Session | None) -> None:
-        segments, parts = self._database.search_segments, self._database.search_parts
-        ids = {"_id": {"$in": [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]}}
-        data = {read_part_id(one["_id"])[1]: one["data"] async for one in parts.find(ids, session=session)}
-        await parts.delete_many(ids, session=session)
-        await segments.delete_one({"_id": segment.number}, session=session)
-        kept = Segment(
-            number=segment.number,
-            calls=segment.calls,
-            bits=segment.bits,
-            first=segment.first,
-            last=segment.last,
-            gone=tuple({*segment.gone, *invented}),
-        )
-        state = await segments.find_one_and_update(
-            JOB_STATE, {"$inc": {"segments": 1}}, return_document=ReturnDocument.AFTER, session=session
-        )
-        made = await asyncio.to_thread(merge, int(state["segments"]), [Source(kept, data)])
-        if made is not None:
-            new, new_parts = made
-            await parts.insert_many(part_documents(new, new_parts), ordered=False, session=session)
-            await segments.insert_one(segment_document(new), session=session)
 
     async def _delete_people(self) -> bool:
         database, of_user = self._database, {"initiator_id": dict(RANGE)}

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
-
-from pymongo import ReturnDocument
 
 from storage.aggregation.job import ExactlyOnceJob, Pending
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED
-from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, read_segment, segment_document
+from storage.search.documents import JOB_STATE, part_id, read_segment
 from storage.search.entries import ENTRY_FIELDS, Entry, entry_of
-from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, build, choose_merge, merge, position_of
+from storage.search.merging import insert, next_number, replace_by_one
+from storage.search.segments import IDS, Segment, build, choose_merge, position_of
 
 PAUSE_SECONDS = 1.0
 """The pause between two runs."""
@@ -76,7 +75,8 @@ class SearchJob(ExactlyOnceJob):
         segments = [read_segment(document) async for document in found]
         if chosen := choose_merge(segments, FAN):
             merged = {one.number for one in chosen}
-            segments = [one for one in segments if one.number not in merged] + await self._merge(chosen, session)
+            others = [one for one in segments if one.number not in merged]
+            segments = others + await replace_by_one(self._database, chosen, session)
         pending: Pending = {"true": [], "presumed": []}
         entries: list[Entry] = []
         again: list[Entry] = []
@@ -95,30 +95,9 @@ class SearchJob(ExactlyOnceJob):
         if again:
             await self._remove_entries(again, segments, session)
         if entries:
-            number = await self._next_number(session)
-            await self._insert(*await asyncio.to_thread(build, number, entries), session)
+            number = await next_number(self._database, session)
+            await insert(self._database, *await asyncio.to_thread(build, number, entries), session)
         return pending
-
-    async def _merge(self, chosen: Sequence[Segment], session: Session) -> list[Segment]:
-        """Make one segment of several; return it, or nothing if no call is left in it."""
-        sources = []
-        for segment in chosen:
-            ids = [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]
-            parts = self._parts.find({"_id": {"$in": ids}}, session=session)
-            source = Source(segment, {read_part_id(one["_id"])[1]: one["data"] async for one in parts})
-            if IDS in source.parts and TIMES in source.parts:  # else retention is removing it
-                sources.append(source)
-            await self._parts.delete_many({"_id": {"$in": ids}}, session=session)
-        await self._segments.delete_many({"_id": {"$in": [one.number for one in chosen]}}, session=session)
-        made = await asyncio.to_thread(merge, await self._next_number(session), sources)
-        if made is None:
-            return []
-        await self._insert(*made, session)
-        return [made[0]]
-
-    async def _insert(self, segment: Segment, parts: Mapping[int, bytes], session: Session) -> None:
-        await self._parts.insert_many(part_documents(segment, parts), ordered=False, session=session)
-        await self._segments.insert_one(segment_document(segment), session=session)
 
     async def _remove_entries(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
         """Take calls out of the segment that has them, if there is one."""
@@ -133,13 +112,6 @@ class SearchJob(ExactlyOnceJob):
             if gone := [position for position in positions if position is not None and position not in segment.gone]:
                 change = {"$push": {"gone": {"$each": gone}}}
                 await self._segments.update_one({"_id": segment.number}, change, session=session)
-
-    async def _next_number(self, session: Session) -> int:
-        state = await self._segments.find_one_and_update(
-            JOB_STATE, {"$inc": {"segments": 1}}, return_document=ReturnDocument.AFTER, session=session
-        )
-        number: int = state["segments"]
-        return number
 
 
 def _entries(documents: Iterable[Mapping[str, Any]]) -> list[Entry]:

@@ -1,0 +1,45 @@
+"""Writes segments to the database, and makes one of several."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from pymongo import ReturnDocument
+
+from storage.mongo.database import Database, Session
+from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, segment_document
+from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, merge
+
+
+async def replace_by_one(database: Database, segments: Sequence[Segment], session: Session | None) -> list[Segment]:
+    """Make one segment of some, without the calls that are gone; return it, or nothing if no call is left."""
+    sources = []
+    for segment in segments:
+        ids = {"_id": {"$in": [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]}}
+        parts = database.search_parts.find(ids, session=session)
+        source = Source(segment, {read_part_id(one["_id"])[1]: one["data"] async for one in parts})
+        if IDS in source.parts and TIMES in source.parts:  # else retention is removing it
+            sources.append(source)
+        await database.search_parts.delete_many(ids, session=session)
+    numbers = [one.number for one in segments]
+    await database.search_segments.delete_many({"_id": {"$in": numbers}}, session=session)
+    made = await asyncio.to_thread(merge, await next_number(database, session), sources)
+    if made is None:
+        return []
+    await insert(database, *made, session)
+    return [made[0]]
+
+
+async def insert(database: Database, segment: Segment, parts: Mapping[int, bytes], session: Session | None) -> None:
+    """Write a segment."""
+    await database.search_parts.insert_many(part_documents(segment, parts), ordered=False, session=session)
+    await database.search_segments.insert_one(segment_document(segment), session=session)
+
+
+async def next_number(database: Database, session: Session | None) -> int:
+    """Return a number that no segment has had."""
+    state = await database.search_segments.find_one_and_update(
+        JOB_STATE, {"$inc": {"segments": 1}}, return_document=ReturnDocument.AFTER, session=session
+    )
+    return int(state["segments"])
