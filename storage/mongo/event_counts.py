@@ -79,7 +79,6 @@ class EventCounts(Generic[K]):
         self._writing = asyncio.Lock()
 
     def __len__(self) -> int:
-        """How many counts wait."""
         return len(self._pending) + len(self._sending)
 
     def __contains__(self, key: K) -> bool:

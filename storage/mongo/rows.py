@@ -42,11 +42,9 @@ class Rows:
         self._options = collection.codec_options
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.raw)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Decode each."""
         return map(self._decode, self.raw)
 
     def take(self, size: int) -> Iterator[list[dict[str, Any]]]:

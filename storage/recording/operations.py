@@ -104,7 +104,6 @@ class Operation:
         return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), fields, record)
 
     def __eq__(self, other: object) -> bool:
-        """Whether both have the same record."""
         return isinstance(other, Operation) and self.record == other.record
 
     def __hash__(self) -> int:

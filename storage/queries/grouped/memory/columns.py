@@ -47,7 +47,6 @@ class BucketColumns(Struct, frozen=True):
     columns: Mapping[Order, Sequence[Any]]
 
     def __len__(self) -> int:
-        """How many rollups they are."""
         return len(self.combinations)
 
 
@@ -65,11 +64,9 @@ class Combinations:
         self._values: dict[Any, Any] = {}
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._combinations)
 
     def __getitem__(self, number: int) -> Combination:
-        """Return the combination of a number."""
         return self._combinations[number]
 
     def number(self, combination: Combination) -> int:
@@ -99,7 +96,6 @@ class ColumnRows:
         self._columns: dict[Order, list[Any]] = {order: [] for order in ORDERS}
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._numbers)
 
     def add(self, document: Mapping[str, Any]) -> None:

@@ -45,7 +45,6 @@ class TotalsCache:
         self._total = 0
 
     def __len__(self) -> int:
-        """How many totals there are."""
         return self._total
 
     def known(self, cache_key: TotalsKey, version: bytes) -> Mapping[Key, Found | None]:
