@@ -39,11 +39,10 @@ from storage.admission.presence.shares import Share
 from storage.admission.round import Change, Outcome, Snapshot
 from storage.mongo.codec import EPOCH, write_ms
 from storage.mongo.database import Database
+from storage.mongo.errors import DUPLICATE_KEY
 
 BEAT_MS = 1_000
 """A heartbeat may be written until so many milliseconds after the read of the others."""
-
-DUPLICATE_KEY = 11000
 
 MAX_LEDGERS_READ = 1_000
 """Usage is reported of so many ledgers at most: those that expire last."""

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from intercept.records import Status
 from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.totals import UNCOUNTED_ONES
-from storage.mongo.database import Collection, Session
+from storage.mongo.database import Collection, Database, Session
+from storage.mongo.indexes import UNCOUNTED
+
+MAX_UNCOUNTED: Final = 10_000
+"""How many uncounted calls are read to count them, at most."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,19 @@ async def read_uncounted(rollups: Collection, session: Session | None) -> Uncoun
     job_state = await rollups.find_one(JOB_STATE, {"note": True}, session=session)
     note = (job_state or {}).get("note") or {"true": [], "presumed": []}
     return Uncounted(true=note["true"], presumed=[one["_id"] for one in note["presumed"]])
+
+
+async def count_uncounted(
+    database: Database, session: Session | None, span: tuple[datetime, datetime], visible_to: UUID | None
+) -> int:
+    """Count the uncounted calls that started within a time range, and may be seen. Errors of the driver pass."""
+    marks = await read_uncounted(database.rollups, session)
+    visible = {} if visible_to is None else {"initiator_id": visible_to}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": marks.filter},
+        {"$limit": MAX_UNCOUNTED},
+        {"$match": {"started_at": {"$gte": span[0], "$lt": span[1]}, **visible}},
+        {"$count": "number"},
+    ]
+    cursor = database.interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=session)
+    return sum([row["number"] for row in await cursor.to_list(1)])

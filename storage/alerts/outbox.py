@@ -29,6 +29,7 @@ from storage.alerts.documents import (
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
+from storage.mongo.errors import DUPLICATE_KEY
 
 LEASE_SECONDS: Final = 60.0
 """How long a try may take, at most. Then another process tries again."""
@@ -44,8 +45,6 @@ MAX_LISTED: Final = 20
 
 MAX_ERROR: Final = 300
 """Longest reason of a failure that is kept, in characters."""
-
-_DUPLICATE: Final = 11000
 
 
 class Outbox:
@@ -144,7 +143,7 @@ class Outbox:
         try:
             await self._database.webhook_deliveries.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
+            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
                 raise
 
     def _document(

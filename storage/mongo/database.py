@@ -69,70 +69,43 @@ def with_plain_ids(collection: Collection) -> Collection:
 
 
 class Database:
-    """One MongoDB database and its collections. `connect` makes it.
+    """One MongoDB database and its collections. `connect` makes it, and `health` is whether it is available."""
 
-    Attributes:
-        health: Whether it is available.
-        interceptions: One document per interception, see `storage.recording.documents`.
-        users: One document per user, removed ones included.
-        groups: One document per group, removed ones included. Users say which they are in.
-        tokens: One document per token; `_id` is its public part.
-        token_uses: One document per token that was used: when last, and from which client.
-        sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
-        sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
-        device_codes: One document per program that waits for a token; `_id` is the SHA-256 of its code.
-        views: One document per saved view, see `storage.accounts.views.documents`.
-        audit: One document per change of a user, group or token, and entries of `storage.accounts.sign_in.access_trail`.
-        instances: One document per running server.
-        limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
-        policies: One document per policy, see `storage.policies.documents`.
-        prices: The own prices, one document, see `storage.prices.documents`.
-        recosts: One document per job that prices past calls again, see `storage.prices.recosts`.
-        webhooks: One document per webhook, see `storage.alerts.documents`.
-        webhook_deliveries: One document for each alert and webhook, see `storage.alerts.outbox`.
-        alerts: One document per alert that was raised.
-        rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
-        sessions: One document per session, see `storage.queries.sessions.sessions`.
-        cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.sessions.prompt_cache`.
-        search_segments: Segments of the search index, see `storage.search.documents`, and the state of its job.
-        search_parts: What is in them.
-        refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
-        refusal_totals: How many requests were refused, by rule, user and time range.
-        examples: The state of the invented company, one document while there is one, see `storage.examples.documents`.
-    """
+    interceptions: Collection  # one document per interception, see `storage.recording.documents`
+    users: Collection  # one document per user, removed ones included
+    groups: Collection  # one document per group, removed ones included. Users say which they are in
+    tokens: Collection  # one document per token; `_id` is its public part
+    token_uses: Collection  # one document per token that was used: when last, and from which client
+    sign_in_sessions: Collection  # one document per browser that is signed in; `_id` is the public part of its cookie
+    sign_in_codes: Collection  # one document per code that signs in once; `_id` is its SHA-256
+    device_codes: Collection  # one document per program that waits for a token; `_id` is the SHA-256 of its code
+    providers: Collection  # one document per provider of the database, see `storage.providers.documents`
+    views: Collection  # one document per saved view, see `storage.accounts.views.documents`
+    audit: Collection  # one document per change, and entries of `storage.accounts.sign_in.access_trail`
+    instances: Collection  # one document per running server
+    limit_ledgers: Collection  # of a cluster, with the heartbeats of its servers, see `storage.admission.ledger_store`
+    policies: Collection  # one document per policy, see `storage.policies.documents`
+    prices: Collection  # the own prices, one document, see `storage.prices.documents`
+    recosts: Collection  # one document per job that prices past calls again, see `storage.prices.recosts`
+    webhooks: Collection  # one document per webhook, see `storage.alerts.documents`
+    webhook_deliveries: Collection  # one document for each alert and webhook, see `storage.alerts.outbox`
+    alerts: Collection  # one document per alert that was raised
+    rollups: Collection  # one document per rollup, see `storage.aggregation.rollup`, and the state of its job
+    sessions: Collection  # one document per session, see `storage.queries.sessions.sessions`
+    cache_lines: Collection  # the latest calls of sessions, see `storage.aggregation.sessions.prompt_cache`
+    search_segments: Collection  # of the search index, see `storage.search.documents`, and the state of its job
+    search_parts: Collection  # what is in them
+    refusals: Collection  # rows about requests that were refused, see `storage.aggregation.refusal_recorder`
+    refusal_totals: Collection  # how many requests were refused, by rule, user and time range
+    examples: Collection  # the state of the invented company, see `storage.examples.documents`
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
         self._client = client
         self._database = client[name]
         self._is_replicated: bool | None = None
         self.health = DatabaseHealth(self._probe)
-        self.interceptions: Collection = self._database["interceptions"]
-        self.users: Collection = self._database["users"]
-        self.groups: Collection = self._database["groups"]
-        self.tokens: Collection = self._database["tokens"]
-        self.token_uses: Collection = self._database["token_uses"]
-        self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
-        self.sign_in_codes: Collection = self._database["sign_in_codes"]
-        self.device_codes: Collection = self._database["device_codes"]
-        self.providers: Collection = self._database["providers"]
-        self.views: Collection = self._database["views"]
-        self.audit: Collection = self._database["audit"]
-        self.instances: Collection = self._database["instances"]
-        self.limit_ledgers: Collection = self._database["limit_ledgers"]
-        self.policies: Collection = self._database["policies"]
-        self.prices: Collection = self._database["prices"]
-        self.recosts: Collection = self._database["recosts"]
-        self.webhooks: Collection = self._database["webhooks"]
-        self.webhook_deliveries: Collection = self._database["webhook_deliveries"]
-        self.alerts: Collection = self._database["alerts"]
-        self.rollups: Collection = self._database["rollups"]
-        self.sessions: Collection = self._database["sessions"]
-        self.cache_lines: Collection = self._database["cache_lines"]
-        self.search_segments: Collection = self._database["search_segments"]
-        self.search_parts: Collection = self._database["search_parts"]
-        self.refusals: Collection = self._database["refusals"]
-        self.refusal_totals: Collection = self._database["refusal_totals"]
-        self.examples: Collection = self._database["examples"]
+        for collection in Database.__annotations__:
+            setattr(self, collection, self._database[collection])
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Self:

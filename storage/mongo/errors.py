@@ -18,14 +18,16 @@ from pymongo.errors import (
 
 # The server's state: unreachable members, no access, no majority, not primary, shutting down, out of disk. MongoDB's
 # error_codes.yml has them all.
-_LOSS_CODES = {
+LOSS_CODES = {
     *(6, 7, 13, 18, 64, 89, 91, 100, 134, 189, 9001),
     *(10107, 11600, 11602, 13435, 13436, 14031),
 }
 
 # MaxTimeMSExpired, SnapshotTooOld, SnapshotUnavailable (an index has just been changed), ExceededTimeLimit, Interrupted.
-_OUTAGE_CODES = _LOSS_CODES | {50, 239, 246, 262, 11601}
+_OUTAGE_CODES = LOSS_CODES | {50, 239, 246, 262, 11601}
 
+
+DUPLICATE_KEY = 11000
 
 # IllegalOperation, OperationNotSupportedInTransaction
 NO_TRANSACTIONS = frozenset({20, 263})
@@ -69,9 +71,9 @@ def is_outage(error: PyMongoError) -> bool:
 def is_loss(error: PyMongoError) -> bool:
     """Whether an outage concerns everyone. A database that says itself that a query took too long is available."""
     if isinstance(error, BulkWriteError):
-        return not _LOSS_CODES.isdisjoint(_codes(error))
+        return not LOSS_CODES.isdisjoint(_codes(error))
     if isinstance(error, OperationFailure):
-        return isinstance(error, WTimeoutError) or error.code in _LOSS_CODES
+        return isinstance(error, WTimeoutError) or error.code in LOSS_CODES
     return isinstance(error, (ConnectionFailure, ConfigurationError))
 
 

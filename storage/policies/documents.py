@@ -11,7 +11,7 @@ comes twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -89,7 +89,9 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     """
     source = Source(Level(document["level"]), document["key"], document["name"])
     fields = document["policy"]
-    policy = read_policy(_with_usd(fields) if isinstance(fields, Mapping) else fields, kind_of(source.level))
+    if isinstance(fields, Mapping):
+        fields = _replaced(fields, "micro_dollars", "usd", format_usd)
+    policy = read_policy(fields, kind_of(source.level))
     return KeptPolicy(source, policy, document["version"], document["changed_at"])
 
 
@@ -123,22 +125,17 @@ def is_same(one: AnyPolicy, other: AnyPolicy) -> bool:
 
 def _with_micro_dollars(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Replace dollars by micro-dollars, which MongoDB keeps exactly."""
-    made: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name == "usd":
-            made["micro_dollars"] = Budget(value, "day").micro_dollars
-        else:
-            made[name] = _with_micro_dollars(value) if isinstance(value, Mapping) else value
-    return made
+    return _replaced(fields, "usd", "micro_dollars", lambda usd: Budget(usd, "day").micro_dollars)
 
 
-def _with_usd(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _replaced(fields: Mapping[str, Any], old: str, new: str, convert: Callable[[Any], Any]) -> dict[str, Any]:
+    """Replace each field of a name, also in objects, by one of another name."""
     made: dict[str, Any] = {}
     for name, value in fields.items():
-        if name == "micro_dollars":
-            made["usd"] = format_usd(value)
+        if name == old:
+            made[new] = convert(value)
         else:
-            made[name] = _with_usd(value) if isinstance(value, Mapping) else value
+            made[name] = _replaced(value, old, new, convert) if isinstance(value, Mapping) else value
     return made
 
 

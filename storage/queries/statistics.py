@@ -23,9 +23,9 @@ from storage.aggregation.rollup import (
     totals_of,
 )
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
-from storage.aggregation.uncounted import read_uncounted
+from storage.aggregation.uncounted import count_uncounted
 from storage.mongo.database import Database, Session
-from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
+from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.time_ranges import split
 
@@ -34,9 +34,6 @@ MAX_POINTS = 1_000
 
 MAX_ROLLUPS = 100_000
 """Most rollups that are read for one result, which takes about a second."""
-
-MAX_UNCOUNTED = 10_000
-"""How many uncounted calls are read to count them, at most."""
 
 _AT_ONCE = 1_000
 _RANKED_BY = {Breakdown.USER: BUSIEST, Breakdown.TOKEN: BUSIEST_TOKENS}
@@ -102,7 +99,7 @@ class Statistics:
         self._database = database
 
     async def read(self, query: StatsQuery, *, visible_to: UUID | None) -> tuple[int, list[Series]]:
-        """Return how many calls are not counted yet, at most `MAX_UNCOUNTED`, and the series of all others.
+        """Return how many calls are not counted yet, at most `storage.aggregation.uncounted.MAX_UNCOUNTED`, and the series of all others.
 
         The series with the most calls come first, and last that of the groups that have none of their own. Without groups
         there is always one. By groups of users a call is in as many series as its user was in groups, so the last one,
@@ -117,7 +114,8 @@ class Statistics:
         """
         async with self._database.query(), self._database.snapshot() as session:
             reading = _Reading(self._database, session, query, visible_to)
-            return await reading.uncounted(), await reading.series()
+            uncounted = await count_uncounted(self._database, session, (query.start, query.end), visible_to)
+            return uncounted, await reading.series()
 
     async def by_token_since(self) -> datetime | None:
         """Return since when calls are counted by token and group; None from the first on."""
@@ -131,23 +129,10 @@ class _Reading:
 
     def __init__(self, database: Database, session: Session | None, query: StatsQuery, visible_to: UUID | None) -> None:
         self._rollups = database.rollups
-        self._interceptions = database.interceptions
         self._session = session
         self._query = query
         self._visible = {} if visible_to is None else {"initiator_id": visible_to}
         self._group = query.group_by.field if query.group_by else ""
-
-    async def uncounted(self) -> int:
-        marks = await read_uncounted(self._rollups, self._session)
-        projection = {"started_at": {"$gte": self._query.start, "$lt": self._query.end}, **self._visible}
-        pipeline: list[dict[str, Any]] = [
-            {"$match": marks.filter},
-            {"$limit": MAX_UNCOUNTED},
-            {"$match": projection},
-            {"$count": "number"},
-        ]
-        cursor = self._interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=self._session)
-        return sum([row["number"] for row in await cursor.to_list(1)])
 
     async def series(self) -> list[Series]:
         if not self._group:

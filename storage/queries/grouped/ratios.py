@@ -15,7 +15,7 @@ from bson.decimal128 import Decimal128
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Key, TooMuchError
+from storage.queries.filters.grouped.groups import Key, TooMuchError, least_first
 from storage.queries.grouped.cached_parts import CachedParts
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
@@ -108,7 +108,7 @@ def by_cache(sums: Mapping[Key, Sums]) -> list[Key]:
         tokens = read + sum(others)
         return (1, 0, 0) if tokens == 0 else (0, -_share(read, tokens), -tokens)
 
-    return sorted(sums, key=lambda key: (*place(key), _least_first(key)))
+    return sorted(sums, key=lambda key: (*place(key), least_first(key)))
 
 
 def by_change(now: Mapping[Key, Sums], before: Mapping[Key, Sums]) -> list[Key]:
@@ -127,7 +127,7 @@ def by_change(now: Mapping[Key, Sums], before: Mapping[Key, Sums]) -> list[Key]:
             return 1, -_share(above * more, below * less), -mine
         return (0, -mine, 0) if mine else (2, 0, 0)
 
-    return sorted(now, key=lambda key: (*place(key), _least_first(key)))
+    return sorted(now, key=lambda key: (*place(key), least_first(key)))
 
 
 def _share(part: int, whole: int) -> int:
@@ -136,11 +136,6 @@ def _share(part: int, whole: int) -> int:
     Two shares differ by 1 / (`whole` of one * `whole` of the other) at least; a `whole` has far fewer than 2^256.
     """
     return (part << _SHARE_BITS) // whole
-
-
-def _least_first(key: Key) -> list[tuple[bool, Any]]:
-    """As MongoDB sorts: nothing comes before anything."""
-    return [(value is not None, value) for value in key]
 
 
 def _add(sums: dict[Key, Sums], key: Key, added: Sums) -> None:

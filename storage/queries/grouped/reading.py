@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bson.decimal128 import Decimal128
 from msgspec.structs import replace as replace_found
@@ -14,13 +14,13 @@ from msgspec.structs import replace as replace_found
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
-from storage.aggregation.uncounted import read_uncounted
+from storage.aggregation.uncounted import count_uncounted
 from storage.mongo.codec import read_decimal
-from storage.mongo.indexes import BY_TIME, ROLLUPS, UNCOUNTED
+from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError, least_first
 from storage.queries.filters.grouped.rollup_plan import RollupPlan, Since, plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.memory.column_cache import ColumnCache
@@ -39,9 +39,6 @@ from storage.queries.grouped.totals_reader import TotalsReader
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
-
-MAX_UNCOUNTED: Final = 10_000
-"""How many of the calls that are not counted yet are looked at."""
 
 
 class _Sources(NamedTuple):
@@ -199,7 +196,9 @@ class Reading:
             self._ranked(query, sources.ranking or sources.groups, before) if query.by else _known((0, [])),
             self._whole(query, sources),
             self._whole(earlier, before),
-            self._uncounted(query) if is_of_calls else _known(0),
+            count_uncounted(self._database, self._session, (query.start, query.end), query.visible_to)
+            if is_of_calls
+            else _known(0),
         )
         check_points(keys, total)
         groups, known = await side_by_side(
@@ -266,10 +265,8 @@ class Reading:
             most[key] = most.get(key, 0) + (read_decimal(number) if isinstance(number, Decimal128) else number)
             if len(most) > MAX_RANKED:
                 raise TooMuchError
-        # As MongoDB sorts: nothing comes before anything. In a thread, as there may be many.
-        ranked = await asyncio.to_thread(
-            sorted, most, key=lambda key: (-most[key], [(value is not None, value) for value in key])
-        )
+        # In a thread, as there may be many.
+        ranked = await asyncio.to_thread(sorted, most, key=lambda key: (-most[key], least_first(key)))
         return len(ranked), ranked[query.offset : query.offset + query.limit]
 
     async def _found(
@@ -301,18 +298,6 @@ class Reading:
         return {
             wanted[key]: without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
         }
-
-    async def _uncounted(self, query: GroupQuery) -> int:
-        marks = await read_uncounted(self._database.rollups, self._session)
-        visible = {} if query.visible_to is None else {"initiator_id": query.visible_to}
-        pipeline: list[dict[str, Any]] = [
-            {"$match": marks.filter},
-            {"$limit": MAX_UNCOUNTED},
-            {"$match": {"started_at": {"$gte": query.start, "$lt": query.end}, **visible}},
-            {"$count": "number"},
-        ]
-        cursor = self._database.interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=self._session)
-        return sum([row["number"] for row in await cursor.to_list(1)])
 
     async def _recorded_since(self, query: GroupQuery) -> datetime | None:
         """Return when the oldest record started, if there were calls before it in the time range."""

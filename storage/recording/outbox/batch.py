@@ -8,20 +8,15 @@ from typing import Any
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
+from storage.mongo.errors import DUPLICATE_KEY, LOSS_CODES
 from storage.recording.operations import Action, Operation
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
 # Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
 _DOCUMENT_CODES = {2, 9, 14, 15, 22, 10334}
 
-# A write failed because of the server's state: not primary, stepping down, shutting down, interrupted, out of time, out of
-# disk, access or write concern changed. MongoDB's error_codes.yml has them all.
-_STATE_CODES = {
-    *(6, 7, 13, 18, 50, 64, 89, 91, 100, 112, 134, 189, 262, 9001),
-    *(10107, 11600, 11601, 11602, 13435, 13436, 14031),
-}
-
-_DUPLICATE_KEY = 11000
+# A write failed because of the server's state: MaxTimeMSExpired, WriteConflict, ExceededTimeLimit and Interrupted beside a loss.
+_STATE_CODES = LOSS_CODES | {50, 112, 262, 11601}
 
 RejectedWrite = tuple[Operation, int]
 """An operation that the database will never take, and its error code."""
@@ -53,8 +48,8 @@ async def _make(collection: Collection, operations: Sequence[Operation]) -> tupl
         await collection.bulk_write([operation.write() for operation in operations], ordered=False)
     except BulkWriteError as error:
         failures = [(operations[index], code) for index, code in _failures(error.details)]
-        rejected = [failure for failure in failures if failure[1] != _DUPLICATE_KEY]
-        return rejected, [operation for operation, code in failures if code == _DUPLICATE_KEY]
+        rejected = [failure for failure in failures if failure[1] != DUPLICATE_KEY]
+        return rejected, [operation for operation, code in failures if code == DUPLICATE_KEY]
     except OperationFailure as error:
         if error.code not in _DOCUMENT_CODES:
             raise

@@ -14,6 +14,11 @@ Key: TypeAlias = tuple[Any, ...]
 """The values that a group has in common."""
 
 
+def least_first(key: Key) -> list[tuple[bool, Any]]:
+    """What groups are sorted by as MongoDB sorts: nothing comes before anything."""
+    return [(value is not None, value) for value in key]
+
+
 class UnsupportedOrderError(ValueError):
     """What is added up cannot be sorted by this. Its text names both."""
 

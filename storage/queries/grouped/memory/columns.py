@@ -17,7 +17,7 @@ from msgspec import Struct
 from storage.aggregation.rollup import TOKENS
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.dimensions import Order
-from storage.queries.filters.grouped.groups import Key
+from storage.queries.filters.grouped.groups import Key, least_first
 from storage.queries.grouped.memory.digests import digest, digest_of
 from storage.queries.grouped.memory.group_cache import GroupCache, Groups
 
@@ -184,7 +184,7 @@ def first(groups: Groups, offset: int, limit: int) -> list[Key]:
     end = offset + limit
     least = sorted(groups.values(), reverse=True)[end - 1] if end < len(groups) else None
     chosen = groups if least is None else [key for key, most in groups.items() if most >= least]
-    ordered = sorted(chosen, key=lambda key: (-groups[key], [(value is not None, value) for value in key]))
+    ordered = sorted(chosen, key=lambda key: (-groups[key], least_first(key)))
     return ordered[offset:end]
 
 
