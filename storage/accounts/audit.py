@@ -18,7 +18,6 @@ from storage.accounts.users import User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 
-
 T = TypeVar("T")
 
 ANSWER_SECONDS = 2.0
@@ -71,21 +70,17 @@ def entry(author: Author, action: Action, subject: User | None, *, at: datetime,
         at: When, in whole milliseconds.
         detail: Further fields.
     """
-    by = author.user
+    by, token = author.user, {} if author.token_id is None else {"token_id": author.token_id}
     return {
         "_id": uuid4(),
         "schema_version": 1,
         "at": at,
-        "actor": {"id": None, "username": author.name} if by is None else _actor(by, author.token_id),
+        "actor": {"id": None, "username": author.name} if by is None else _named(by) | token,
         "action": action.value,
         "subject": subject and _named(subject),
         "detail": detail,
         "client_ip": author.client_ip,
     }
-
-
-def _actor(user: User, token_id: str | None) -> dict[str, Any]:
-    return _named(user) | ({} if token_id is None else {"token_id": token_id})
 
 
 def _named(user: User) -> dict[str, Any]:

@@ -21,12 +21,11 @@ from uuid import UUID
 import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
-from storage.admission.database_calls import RETRY_SECONDS, Silence, call_database
+from storage.admission.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
 from storage.admission.kinds.parameters import MS, Times
 from storage.admission.ledger_documents import Document
 from storage.admission.ledger_store import BEAT_MS, LedgerStore
 from storage.admission.ledger_usage import busiest, state_of
-from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
 from storage.admission.presence.heartbeats import Presence
 from storage.admission.presence.members import Members

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from storage.admission.database_calls import RETRY_SECONDS, Silence, call_database
+from storage.admission.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
 from storage.admission.ledger_store import LedgerStore
-from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
 from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Outcome, Round

@@ -6,14 +6,13 @@ made in a minute: what is beyond them has no token, address or route, but is cou
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.refusals import Refusal
 from storage.aggregation.rollup import MINUTES_KEPT, Bucket
-from storage.mongo.clocks import Now, Pause
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
@@ -50,10 +49,10 @@ class Total(NamedTuple):
 class RefusalRecorder(CountWriter):
     """Counts refusals, and writes rows and totals in the background."""
 
-    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database, database.refusals, _row)
         self._totals: EventCounts[Total] = EventCounts(database, database.refusal_totals, _total)
-        super().__init__(database, "refusals", [self._totals, self._rows], pause=pause)
+        super().__init__(database, "refusals", [self._totals, self._rows])
         self._now = now
         self._distinct = DistinctEvents()
 

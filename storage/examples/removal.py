@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ class Removal:
         self._steps = (
             self._lift_policies,
             self._delete_calls,
-            self._take_out_totals,
+            partial(take_out, database),
             self._delete_sessions,
             self._delete_from_index,
             self._delete_people,
@@ -89,9 +90,6 @@ class Removal:
             ids = [call["_id"] for call in calls]
             await self._database.together(lambda session: delete_counted(self._database, ids, session))
         return bool(calls)
-
-    async def _take_out_totals(self) -> bool:
-        return await take_out(self._database)
 
     async def _delete_sessions(self) -> bool:
         own = {"initiator_id": {name: binary(id_) for name, id_ in RANGE.items()}}

@@ -6,7 +6,6 @@ of entries is bounded, each is removed after `KEPT`, and writing one delays noth
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,7 @@ from msgspec import Struct, structs
 
 from storage.accounts.events import Action
 from storage.accounts.users import User
-from storage.mongo.clocks import Now, Pause
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 
@@ -88,9 +87,9 @@ class AccessEvent(Struct, frozen=True):
 class AccessTrail(CountWriter):
     """Counts events, and writes the counts in the background."""
 
-    def __init__(self, database: Database, *, now: Now, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, database: Database, *, now: Now) -> None:
         self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database, database.audit, _entry)
-        super().__init__(database, "entries of the audit trail", [self._events], pause=pause)
+        super().__init__(database, "entries of the audit trail", [self._events])
         self._now = now
         self._distinct = DistinctEvents()
 

@@ -10,10 +10,9 @@ from msgspec.structs import replace as replace_plan
 
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
-from storage.queries.grouped.memory.digests import digest_of
 from storage.queries.grouped.memory.group_cache import GroupCache
 from storage.queries.grouped.memory.totals_cache import parts
-from storage.queries.grouped.memory.versions import Versions
+from storage.queries.grouped.memory.versions import Versions, digest_of
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source

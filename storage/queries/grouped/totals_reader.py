@@ -12,9 +12,8 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.digests import digest_of
 from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
-from storage.queries.grouped.memory.versions import Versions
+from storage.queries.grouped.memory.versions import Versions, digest_of
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source

@@ -18,8 +18,8 @@ from storage.aggregation.rollup import TOKENS
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.groups import Key, least_first
-from storage.queries.grouped.memory.digests import digest, digest_of
 from storage.queries.grouped.memory.group_cache import GroupCache, Groups
+from storage.queries.grouped.memory.versions import digest, digest_of
 
 ORDERS: Final = (Order.CALLS, Order.COST, Order.TOKENS, Order.FAILED)
 """What groups can be ranked by."""

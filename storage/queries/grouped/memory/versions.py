@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 
 from storage.aggregation.rollup import Breakdown, Bucket
@@ -15,13 +16,22 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import ROLLUPS
 from storage.mongo.rows import as_sent
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.digests import digest
 
 BucketKey = tuple[str, datetime]
 """The key of a bucket: its length and its start."""
 
 BUCKETS: Final = frozenset({Bucket.HOUR, Bucket.DAY})
 """The buckets that are cached. Minutes are many, and seldom queried twice."""
+
+
+def digest(data: bytes) -> bytes:
+    """Return a digest for keys of caches: these have the same size however many conditions or versions they are about."""
+    return blake2b(data, digest_size=16).digest()
+
+
+def digest_of(values: Mapping[str, Any]) -> bytes:
+    """Return the digest of the conditions of a plan; the order of the fields makes no difference."""
+    return digest(repr(sorted(values.items())).encode())
 
 
 class Versions:

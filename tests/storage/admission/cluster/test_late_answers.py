@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.admission.own_pauses import SLICES, OwnPauseError, result_within
+from storage.admission.database_calls import SLICES, OwnPauseError, result_within
 from tests.storage.admission.cluster.servers import admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 

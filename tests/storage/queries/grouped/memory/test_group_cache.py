@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.queries.grouped.memory import group_cache
-from storage.queries.grouped.memory.digests import digest_of
 from storage.queries.grouped.memory.group_cache import GroupCache
+from storage.queries.grouped.memory.versions import digest_of
 
 additions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=15)
 
