@@ -48,7 +48,7 @@ T = TypeVar("T")
 class Groups(Changes):
     """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
 
-    Every method raises `DatabaseUnavailableError`. One that changes something takes its `author`.
+    Every method raises `DatabaseUnavailableError`.
     """
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
@@ -140,13 +140,6 @@ class Groups(Changes):
         author: Author = COMMAND_LINE,
     ) -> Group:
         """Change the given fields; an empty display name means the name.
-
-        Args:
-            group: Which one.
-            name: Its new name.
-            display_name: Its new display name.
-            versions: The versions that it may have before; None is any.
-            author: Who changes it.
 
         Raises:
             UnknownIdentityError: There is no such group.

@@ -230,12 +230,7 @@ class Identities(UserAccounts):
             return count, [Token.of(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
-        """Revoke a token; harmless if it is revoked already.
-
-        Args:
-            token_id: The public part of it.
-            of: The name of the user whose it must be, if any.
-            author: Who revokes it.
+        """Revoke a token by its public part, of the user `of` if given; harmless if it is revoked already.
 
         Raises:
             UnknownIdentityError: There is no such user or token.

@@ -140,15 +140,7 @@ class UserAccounts(Authentication, Changes):
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> User:
-        """Change the given fields; an empty display name means the username.
-
-        Args:
-            username: Whose name or id it is.
-            role: Their new role.
-            display_name: Their new display name.
-            cost_centre: Their new cost centre; an empty one is none.
-            versions: The versions that they may have before; None is any.
-            author: Who changes it.
+        """Change the given fields of a user; an empty display name means the username, an empty cost centre none.
 
         Raises:
             UnknownIdentityError: There is no such user.

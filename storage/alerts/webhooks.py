@@ -92,12 +92,6 @@ class Webhooks(Changes):
     ) -> Webhook:
         """Change the given fields: `url`, `description`, `types` or `disabled`.
 
-        Args:
-            id_: Which one.
-            changes: The new values.
-            versions: The versions that it may have before; None is any.
-            author: Who changes it.
-
         Raises:
             UnknownIdentityError: There is none.
             ChangedMeanwhileError: It has none of the versions.

@@ -145,11 +145,7 @@ class CountWriter:
         self._pause = pause
 
     async def flush(self) -> None:
-        """Write what waits.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
-        """
+        """Write what waits, as `EventCounts.flush` does."""
         for counts in self._counts:
             await counts.flush()
 

@@ -86,15 +86,9 @@ class PolicyStore(Changes):
         author: Author = COMMAND_LINE,
         uses_present: bool = False,
     ) -> KeptPolicy:
-        """Replace a policy by the result of `make`.
+        """Replace the policy of a subject by what `make` returns of the current one. If it raises, nothing is changed.
 
-        Args:
-            level: The level of its subject.
-            reference: The subject; empty for everyone.
-            make: Called with the current policy; if it raises, nothing is changed.
-            versions: Change it only if it has one of these.
-            author: Who changes it.
-            uses_present: Whether what `make` makes depends on the present policy, which then must be readable.
+        With `uses_present` that depends on the current policy, which then must be readable.
 
         Raises:
             UnknownIdentityError: There is no such group, user or token.

@@ -55,20 +55,12 @@ class FollowedPrices:
             _log.info("own prices hold: number=%d version=%s", len(kept.prices), kept.version)
 
     async def refresh(self) -> None:
-        """Read the prices if they have changed.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Read the prices if they have changed. Raises `DatabaseUnavailableError`."""
         if await self._store.version() != self._known.version:
             self.put(await self._store.read())
 
     async def newest(self) -> str:
-        """Have the newest prices hold, and return their version.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Have the newest prices hold, and return their version. Raises `DatabaseUnavailableError`."""
         await self.refresh()
         return self.version
 

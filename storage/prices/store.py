@@ -46,12 +46,7 @@ class PriceStore(Changes):
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> KeptPrices:
-        """Replace all prices by the result of `make`.
-
-        Args:
-            make: Called with the current prices; if it raises, nothing is changed.
-            versions: Change them only if they have one of these.
-            author: Who changes them.
+        """Replace all prices by what `make` returns of the current ones. If it raises, nothing is changed.
 
         Raises:
             PriceError: There would be two with the same key, or too many.

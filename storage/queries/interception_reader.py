@@ -51,13 +51,8 @@ class InterceptionReader:
         """Read all interceptions that match, newest first, a page whenever the caller is ready for one.
 
         Nothing is held in the database in between, so it may take as long as it likes: each page begins behind the last
-        document of the one before. What starts meanwhile is not among them.
-
-        Args:
-            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
-            visible_to: The user whose interceptions alone may be seen; None sees all.
-            after_id: Start behind this interception.
-            limit: Most documents in all; None is all there are.
+        document of the one before. What starts meanwhile is not among them. `limit` is the most in all, and None all of
+        them; see `storage.queries.paging`.
 
         Raises:
             TooManyExportsError: No more may read everything.

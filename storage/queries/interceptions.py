@@ -36,16 +36,10 @@ class Interceptions:
         after_id: UUID | None = None,
         offset: int = 0,
     ) -> tuple[int, Rows]:
-        """Read a page of the interceptions that match, newest first, and count all that do, both as of one moment.
+        """Read a page (see `storage.queries.paging`) of what a `Search.filter` finds, newest first, and count it all.
 
-        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
-
-        Args:
-            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
-            visible_to: The user whose interceptions alone may be seen or counted; None sees all.
-            limit: Most documents to return, at least 1.
-            after_id: Start behind this interception.
-            offset: Leave out this many, at most 2^31 - 1. Not together with `after_id`.
+        Both are as of one moment. A page that would have too many bytes is cut: there are fewer documents than `limit`,
+        and more behind them.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.

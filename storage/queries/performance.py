@@ -1,4 +1,4 @@
-"""Reading how providers fare, from the latest calls."""
+"""Reading how providers fare, from the latest calls. Every function raises `DatabaseUnavailableError`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,7 @@ MAX_CALLS = 5_000
 
 
 async def read_performance(database: Database, start: datetime, end: datetime) -> dict[str, Performance]:
-    """Add up the latest calls that have ended, at most `MAX_CALLS`, by the provider that was tried.
-
-    Args:
-        database: Where they are recorded.
-        start: When the first of them started, at the earliest.
-        end: When they all had started.
-
-    Raises:
-        DatabaseUnavailableError: The database is unavailable, or took too long.
-    """
+    """Add up the latest calls that started in [start, end) and have ended, at most `MAX_CALLS`, by provider."""
     found: dict[str, Performance] = {}
     async with database.query():
         async for calls in _latest(database, start, end):
@@ -36,11 +27,7 @@ async def read_performance(database: Database, start: datetime, end: datetime) -
 async def read_provider(
     database: Database, name: str, start: datetime, end: datetime
 ) -> tuple[dict[str, ModelUse], datetime]:
-    """The same of one provider, by model; and since when all calls were looked at: later than `start` where they are too many.
-
-    Raises:
-        DatabaseUnavailableError: The database is unavailable, or took too long.
-    """
+    """The same of one provider, by model; and since when all calls were looked at: later than `start` where they are too many."""
     found: dict[str, ModelUse] = {}
     number, oldest = 0, end
     async with database.query():

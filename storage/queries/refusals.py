@@ -66,14 +66,7 @@ class Refusals:
         after_id: UUID | None = None,
         offset: int = 0,
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Read a page of the rows that match, newest first, and count all that do.
-
-        Args:
-            conditions: See `storage.queries.filters.refusals`.
-            visible_to: The user whose refusals alone may be seen or counted; None sees all.
-            limit: Most rows to return, at least 1.
-            after_id: Start behind this row.
-            offset: Leave out this many, at most 2^31 - 1. Not together with `after_id`.
+        """Read a page (see `storage.queries.paging`) of the rows that match, newest first, and count all that do.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.

@@ -137,13 +137,9 @@ class SearchIndex:
             limit = limit and limit - len(page)
 
     async def page(self, query: Query, *, limit: int, after_id: UUID | None = None, offset: int = 0) -> Found:
-        """Read a page of the calls that match, newest first, and count all that do, both as of one moment.
+        """Read a page (see `storage.queries.paging`) of the calls that match, newest first, and count all that do.
 
-        Args:
-            query: What is searched for.
-            limit: Most documents to return, at least 1.
-            after_id: Start behind this interception.
-            offset: Leave out this many. Not together with `after_id`.
+        Both are as of one moment.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.

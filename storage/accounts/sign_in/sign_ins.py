@@ -148,12 +148,9 @@ class SignIns(Changes):
             return count, [SignInSession.of(document) async for document in cursor.skip(offset).limit(limit)]
 
     async def end(self, session_id: str, *, of: str, author: Author) -> None:
-        """End a session of a user. If the author is another user, the audit trail gets an entry.
+        """End a session of the user `of`, by the public part of it.
 
-        Args:
-            session_id: The public part of it.
-            of: The name of the user whose it must be.
-            author: Who ends it.
+        If the author is another user, the audit trail gets an entry.
 
         Raises:
             UnknownIdentityError: There is no such user or session.

@@ -96,13 +96,7 @@ class Views(Changes):
     async def change(
         self, id_: UUID, changes: Mapping[str, Any], *, versions: Collection[str] | None, author: Author
     ) -> View:
-        """Change what is given: `name`, `page`, `query` or `shared`.
-
-        Args:
-            id_: Which one.
-            changes: The new values.
-            versions: What its version may be before, if not any.
-            author: Who changes it, a user.
+        """Change what is given: `name`, `page`, `query` or `shared`. The author is a user.
 
         Raises:
             UnknownIdentityError: There is none that they may see.

@@ -63,12 +63,7 @@ class Audit:
     async def page(
         self, query: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
     ) -> list[dict[str, Any]]:
-        """List the documents of entries, newest first.
-
-        Args:
-            query: Which of them.
-            limit: How many at most.
-            after_id: Begin behind this entry.
+        """List the documents of entries, newest first; see `storage.queries.paging`.
 
         Raises:
             UnknownCursorError: There is no entry `after_id`.

@@ -48,10 +48,7 @@ class Tokens:
     async def search(self, text: str, *, limit: int, offset: int) -> tuple[int, list[TokenDetails]]:
         """Return how many tokens match, and some of them, newest first, expired and revoked ones too.
 
-        Args:
-            text: The id of a token, or a part of its name or of the name of its user, in any case; an empty one is all.
-            limit: How many.
-            offset: How many to leave out.
+        The text is the id of a token, or a part of its name or of the name of its user, in any case; "" is all.
         """
         async with self._database.query():
             meant = await self._filter(text) if text else {}

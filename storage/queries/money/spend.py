@@ -1,4 +1,7 @@
-"""What calls cost in a time range, from their records or from the rollups."""
+"""What calls cost in a time range, from their records or from the rollups.
+
+Every function raises `DatabaseUnavailableError`. Those of records may take long, and raise `DatabaseRefusalError` too.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,7 @@ SPEND_SECONDS = 120.0
 
 
 async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]:
-    """Sum up by user what calls cost with a key of the bridge, in US dollars; users without such calls are left out.
-
-    Args:
-        database: Where they are recorded.
-        since: When the first of them started.
-
-    Raises:
-        DatabaseUnavailableError: The database is unavailable.
-        DatabaseRefusalError: MongoDB refuses, or takes too long.
-    """
+    """Sum up by user what calls cost with a key of the bridge since then, in US dollars, of users with such calls."""
     return dict(await _sums(database, since, "$initiator_id"))
 
 
@@ -37,9 +31,6 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
 
     A call counts a few seconds after its end, and with a user's own key too. Users without calls that have a price are
     left out.
-
-    Raises:
-        DatabaseUnavailableError: The database is unavailable.
     """
     days = {"level": Breakdown.USER.value, "bucket": Bucket.DAY.value}
     pipeline = [
@@ -52,12 +43,7 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
 
 
 async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple[UUID, str], Decimal]:
-    """The same by user and token: the public part of it.
-
-    Raises:
-        DatabaseUnavailableError: The database is unavailable.
-        DatabaseRefusalError: MongoDB refuses, or takes too long.
-    """
+    """Sum up the same by user and token: the public part of it."""
     sums = await _sums(database, since, {"user": "$initiator_id", "token": "$api_key_id"})
     return {(of["user"], of["token"]): usd for of, usd in sums}
 

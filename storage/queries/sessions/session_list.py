@@ -115,15 +115,7 @@ class SessionList:
         limit: int,
         offset: int,
     ) -> tuple[int, Rows]:
-        """Count what matches, and read a page of it.
-
-        Args:
-            conditions: What must be true of a session.
-            own: What is true of those that may be seen.
-            order: What they are sorted by.
-            after_id: Start behind this one.
-            limit: Most of them.
-            offset: Leave out this many.
+        """Count what matches, and read a page of it; `own` is true of those that may be seen.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.

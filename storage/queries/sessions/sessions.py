@@ -118,17 +118,10 @@ class Sessions:
         offset: int = 0,
         order: Order = Order.STARTED,
     ) -> tuple[int, Rows]:
-        """Read a page of the sessions that match, and count all that do.
+        """Read a page (see `storage.queries.paging`) of what a `session_filter` finds, and count all of it.
 
-        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
-
-        Args:
-            conditions: See `session_filter`.
-            visible_to: The user whose sessions alone may be seen or counted; None sees all.
-            limit: Most documents to return, at least 1.
-            after_id: Start behind this session.
-            offset: Leave out this many, at most 2^31 - 1.
-            order: What they are sorted by. One that was last changed by an earlier version has lost nothing.
+        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them. A
+        session that was last changed by an earlier version has lost nothing.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
