@@ -65,15 +65,7 @@ class Changes:
 
 
 def entry(author: Author, action: Action, subject: User | None, *, at: datetime, **detail: object) -> dict[str, Any]:
-    """Make the document of a change, with the names of that time.
-
-    Args:
-        author: Who made it.
-        action: The action.
-        subject: The user concerned, or the owner of the token; None without one.
-        at: When, in whole milliseconds.
-        detail: Further fields.
-    """
+    """Make the document of a change, with the names of that time. `subject` is whom it concerns."""
     by, token = author.user, {} if author.token_id is None else {"token_id": author.token_id}
     return {
         "_id": uuid4(),

@@ -17,12 +17,7 @@ def admission_of(waiting: Waiting, ticket: int) -> Decision:
 
 
 def refusal_of(waiting: Waiting, alone: Alone | None) -> Decision:
-    """The decision on a refused request.
-
-    Args:
-        waiting: The request. Some of its needs are blocked.
-        alone: How this server decides alone; None if it uses the ledgers.
-    """
+    """The decision on a refused request, of which some needs are blocked; `alone` is None if the ledgers are used."""
     pairs = [(need, _state(need, waiting, alone)) for need in waiting.needs]
     against = [state for need, state in pairs if need in waiting.refusing]
     refused_by = max(against, key=lambda state: (state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns))

@@ -168,11 +168,7 @@ class Ledger:
                     self.enter(at, -report.amount, span)
 
     def next_at(self, free: int) -> int | None:
-        """The time of the entry that has to leave before so much is free. None if none has to, or all are not enough.
-
-        Args:
-            free: The missing amount.
-        """
+        """The time of the entry that has to leave before so much is free; None if none has to, or all are too few."""
         left = free
         for at, count in self.entries:
             left -= count

@@ -53,12 +53,7 @@ class DetailState(Struct, frozen=True):
 
     @classmethod
     def of(cls, job_state: Mapping[str, Any], run: int) -> Self:
-        """Read what a job state says that the run before a run left, or before the first one.
-
-        Args:
-            job_state: Of the rollup job.
-            run: The number of the run; the first is 1.
-        """
+        """Read what a job state says that the run before a run left, or before the first one, which is number 1."""
         known = job_state.get(DETAIL_STATE)
         if known and known["turn"] == run - 1:
             return cls(run, known["since"], known["is_stale"], known["is_whole"])
@@ -82,15 +77,7 @@ class DetailState(Struct, frozen=True):
 async def step(
     interceptions: Collection, rollups: Collection, details: DetailState, limit: int, session: Session
 ) -> tuple[DetailState, Rollups]:
-    """Remove some stale details, or work out those of some calls; return the state after that, and what is to be added.
-
-    Args:
-        interceptions: Where calls are read, with plain ids.
-        rollups: Where details are.
-        details: What there is.
-        limit: About how many calls.
-        session: The transaction of the run.
-    """
+    """Remove some stale details, or work out those of some calls; return the state then, and what is to be added."""
     if details.is_stale:
         return replace(details, is_stale=await _remove_stale(rollups, session)), []
     before = {"$lt": details.since}

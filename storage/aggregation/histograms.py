@@ -28,11 +28,7 @@ def histogram(buckets: Iterable[int]) -> int:
 
 
 def pack(histogram: int) -> bytes:
-    """Return a histogram as the database has it: in a byte its first bucket, then the digits from there, lowest first.
-
-    Args:
-        histogram: Not negative.
-    """
+    """Return a histogram as the database has it: in a byte its first bucket, then the digits from there, lowest first."""
     first = _first_bucket(histogram)
     digits = histogram >> DIGIT_BITS * first
     return bytes([first]) + digits.to_bytes((digits.bit_length() + 7) // 8, "little")

@@ -103,12 +103,9 @@ def rows(alone: Any) -> list[dict[str, Any]]:
 
 
 def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The stages that compute the values of interceptions, by the names of totals.
+    """The stages that compute the values of interceptions, by the names of totals, beside further fields.
 
     These are `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
-
-    Args:
-        fields: Further fields, for `$project`.
     """
     cost = {"$ifNull": ["$cost.usd", None]}
     rate = {kind: f"$rates.{kind}" for kind in ("input", "read", "written")}

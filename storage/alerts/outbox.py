@@ -108,14 +108,7 @@ class Outbox:
         return None if document is None else Delivery.of(document)
 
     async def note(self, delivery: Delivery, status: int | None, error: str | None, *, is_final: bool = False) -> None:
-        """Store the result of a try.
-
-        Args:
-            delivery: The delivery.
-            status: Of the response; None if there was none.
-            error: Why it failed; None if it did not.
-            is_final: Whether there is no further try.
-        """
+        """Store the result of a try: without a response `status` is None, without a failure `error`."""
         at = self._now()
         error = error and error[:MAX_ERROR]
         fields: dict[str, Any] = {"status": status, "error": error}

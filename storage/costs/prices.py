@@ -139,11 +139,7 @@ class Prices:
 
         Never raises: a call is recorded whatever the table makes of it.
 
-        Args:
-            provider_name: The provider.
-            model: The name that the client gave.
-            usages: The token usage.
-            at: When the call started, because prices change.
+        `model` is as the client named it, and `at` when the call started, because prices change.
         """
         try:
             return self._cost(provider_name, model, usages, at)

@@ -135,11 +135,7 @@ def token_documents(company: Company, at: datetime) -> list[dict[str, Any]]:
 def policy_documents(company: Company, spent: int, names: dict[UUID, str], at: datetime) -> list[dict[str, Any]]:
     """Make the documents of the policies: a budget of which most is used, a rate, and a model that a team may not use.
 
-    Args:
-        company: Whose they are.
-        spent: What the first team spent this month, in whole dollars.
-        names: The names of the groups that are there.
-        at: The time.
+    `spent` is what the first team spent this month, in whole dollars; `names` are of the groups that are there.
     """
     budget = Budget(max(round(spent / 0.93), 1), "month")
     of_team = {

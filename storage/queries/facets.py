@@ -45,10 +45,7 @@ class Facets:
     async def find(self, facet: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
         """Return the names that begin like that of calls that have ended, each once, sorted, at most `MAX_NAMES`.
 
-        Args:
-            facet: Whose names.
-            prefix: Taken as it is written; empty for all.
-            visible_to: The user whose calls alone may be seen; None sees all.
+        The prefix is taken as it is written.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.

@@ -99,10 +99,7 @@ class PastCalls:
     ) -> AsyncGenerator[_Calls, None]:
         """Read those that started in [start, end). While the caller has a page, the next one is read.
 
-        Args:
-            start: The begin of the range.
-            end: Its end.
-            ids: The calls that are meant, 16 bytes each; None are all that match.
+        With `ids`, of 16 bytes each, only these calls are meant.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.

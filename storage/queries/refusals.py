@@ -104,13 +104,7 @@ class Refusals:
     async def totals(
         self, query: StatsQuery, *, visible_to: UUID | None, initiator: Mapping[str, Any] | None = None
     ) -> RefusalTotals:
-        """Count refusals.
-
-        Args:
-            query: The time range, and the length of its buckets; its groups do not matter.
-            visible_to: The user whose refusals alone may be counted; None sees all.
-            initiator: Whose refusals are meant, as a condition on `initiator_id`; None are everybody's.
-        """
+        """Count refusals in buckets of a time range; `initiator` is a condition on `initiator_id`."""
         conditions: dict[str, Any] = {
             "bucket": query.bucket.value,
             "at": {"$gte": query.start, "$lt": query.end},

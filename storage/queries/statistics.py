@@ -105,10 +105,6 @@ class Statistics:
         there is always one. By groups of users a call is in as many series as its user was in groups, so the last one,
         which would have it more than once, is left out.
 
-        Args:
-            query: What is read.
-            visible_to: The user whose calls alone may be seen or counted; None sees all.
-
         Raises:
             TooManyRollupsError: It is too much.
         """

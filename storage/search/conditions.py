@@ -95,10 +95,7 @@ def is_indexed(search: Search) -> bool:
 def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID | None) -> list[Condition] | None:
     """Return the conditions of a search, aside from times and the order of words; None if nobody can be meant.
 
-    Args:
-        search: One that `can_answer` is true of, in which names are replaced by ids.
-        initiator_id: The user that its `initiator` was found to be.
-        visible_to: The user whose calls alone may be seen; None sees all.
+    The search `is_indexed`, and has ids in place of names.
     """
     users = {user for user in (initiator_id, visible_to) if user is not None}
     if len(users) > 1:

@@ -50,9 +50,7 @@ class TokenUses:
     def note(self, identity: Identity, client: Callable[[], tuple[str, str]]) -> None:
         """Note the use of a token, or of a session without one. Returns at once.
 
-        Args:
-            identity: The user and the token.
-            client: Returns the name and address of the client; called only if needed.
+        `client` returns the name and the address of the client, and is called only if needed.
         """
         now, key = self._monotonic(), identity.token_id or f"user {identity.user.id}"
         if now < self._due.get(key, now):

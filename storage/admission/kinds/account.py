@@ -144,11 +144,7 @@ class Account(ABC):
     # -- in a round
 
     def basis(self, *, requested: bool) -> Basis:
-        """The ledger to use in the next round.
-
-        Args:
-            requested: Whether requests wait for it. If not, there are only reports.
-        """
+        """The ledger to use in the next round. Unless it is `requested`, there are only reports."""
         return self.versions.basis(may_add=requested and not self._reports and self._may_add)
 
     @property
@@ -199,10 +195,9 @@ class Account(ABC):
 
     @abstractmethod
     def close(self, number: int) -> Ledger | None:
-        """Return the ledger as it is to be written; None if nothing changes. Nothing is granted before `settle`.
+        """Return the ledger to be written, as this server's write of that number; None if nothing changes.
 
-        Args:
-            number: The number of the write among those of this server.
+        Nothing is granted before `settle`.
         """
 
     @abstractmethod
@@ -211,11 +206,7 @@ class Account(ABC):
 
     @abstractmethod
     def room(self, lowest: int) -> int:
-        """The most that others may use, so that there is room for the addition to an unseen ledger.
-
-        Args:
-            lowest: The smallest maximum of the waiting requests.
-        """
+        """The most that others may use, so that the addition to an unseen ledger has room below the lowest maximum."""
 
     def keep(self, version: str, seen: tuple[Ledger, str, str] | None, *, new: bool) -> None:
         """The write counts.

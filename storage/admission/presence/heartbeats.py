@@ -47,11 +47,7 @@ class Presence:
             await self._store.leave_for(str(before))
 
     async def beat(self, began: int, *, unreported: bool) -> None:
-        """Read the heartbeats of the others, and send one.
-
-        Args:
-            began: The time, by this server's clock.
-            unreported: Whether the ledgers do not know yet of all admitted requests.
+        """Read the heartbeats of the others, and send one. `began` is the time, by this server's clock.
 
         Raises:
             TimeoutError: It took too long.

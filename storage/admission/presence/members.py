@@ -84,12 +84,7 @@ class Members:
         )
 
     def update(self, heartbeats: Mapping[str, Heartbeat], began: int) -> None:
-        """Note all current heartbeats.
-
-        Args:
-            heartbeats: The heartbeats by server. Servers without one have left.
-            began: When the read of them began.
-        """
+        """Note all current heartbeats; `began` is when the read of them began. Servers without one have left."""
         now = self._now_ns()
         slept = now - self._checked_at > self._lease_ns // 2
         for name in heartbeats.keys() | self._known.keys():

@@ -76,9 +76,7 @@ class Tokens:
     async def named(self, text: str, *, of: UUID | None) -> list[str]:
         """Return the ids of the tokens with this id or, if there is none, this name, expired and revoked ones too.
 
-        Args:
-            text: What names it.
-            of: The user whose tokens alone are meant; None means all.
+        With `of`, only tokens of this user are meant.
         """
         own: dict[str, Any] = {} if of is None else {"user_id": of}
         async with self._database.query():

@@ -104,11 +104,7 @@ class Search(Struct, frozen=True, kw_only=True):
 
 
 def parse_search(q: str, *, now: datetime | None = None) -> Search:
-    """Read a search.
-
-    Args:
-        q: The search.
-        now: What `since` and `until` count back from; the time of the clock without it.
+    """Read a search. `since` and `until` count back from `now`; without it from the time of the clock.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
@@ -132,10 +128,6 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
 
 def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Read the words of a search that has one value for each key, by key; bare words together name the initiator.
-
-    Args:
-        q: The search.
-        kinds: What gives the text of each key its type.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.

@@ -30,12 +30,7 @@ class Selection:
 
     @classmethod
     def of(cls, search_filter: Mapping[str, Any], visible_to: UUID | None) -> Self | None:
-        """Return those that a filter of `storage.queries.filters.interceptions` finds and a user may see; None if that is surely none.
-
-        Args:
-            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
-            visible_to: The user whose interceptions alone may be seen; None sees all.
-        """
+        """Return those that a `Search.filter` finds and `visible_to` may see; None if that is surely none."""
         values = dict(search_filter)
         if visible_to is not None:
             if not _may_be(values.get("initiator_id", visible_to), visible_to):

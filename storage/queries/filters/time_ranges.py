@@ -44,12 +44,9 @@ class PageLocation(NamedTuple):
 
 
 def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator[TimeRange]:
-    """Cut a time range into as few parts as possible, oldest first; an empty one into none.
+    """Cut a time range, until `LATEST` at most, into as few parts as possible, oldest first; an empty one into none.
 
-    Args:
-        start: Where it begins.
-        end: Where the next one begins, at most `LATEST`.
-        buckets: Those to use, longest first.
+    The longest of the buckets come first.
     """
     if start >= end:
         return

@@ -44,11 +44,7 @@ class Ratios(CachedParts):
     ) -> tuple[int, list[Key]]:
         """Return the number of groups, and the requested ones.
 
-        Args:
-            query: The query.
-            source: Where its groups are.
-            earlier: The same of the time range before.
-            before: Where those groups are; None if there are surely none, or nothing is compared.
+        `before` has the groups of the time range before; None if there are surely none, or nothing is compared.
 
         Raises:
             TooMuchError: There are too many groups, or it would take too long.

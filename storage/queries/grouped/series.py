@@ -14,13 +14,7 @@ from storage.queries.statistics import Points, Series, StatsQuery
 
 
 def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
-    """Make the query for the groups that have a series, with the total of all.
-
-    Args:
-        query: What series are requested.
-        conditions: What the calls must match beside their time, see `storage.queries.filters.interceptions`.
-        visible_to: The user whose calls alone count; None are all.
-    """
+    """Make the query for the groups that have a series, with the total of all."""
     by = () if query.group_by is None else (parse_by(query.group_by),)
     return GroupQuery(
         start=query.start,

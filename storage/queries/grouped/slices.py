@@ -50,13 +50,9 @@ async def _calls(
 
 
 def cut(start: datetime, end: datetime, buckets: Iterable[tuple[datetime, int]], most: int) -> Iterator[Slice]:
-    """Cut a time range where `most` calls are reached. Pure.
+    """Cut a time range where `most` calls are reached, by how many started in buckets. Pure.
 
-    Args:
-        start: Its begin.
-        end: Its end.
-        buckets: When they begin and how many calls started in them, in order; those without calls may be left out.
-        most: About how many calls a slice has.
+    The buckets are in order; those without calls may be left out.
     """
     calls = 0
     for at, number in buckets:

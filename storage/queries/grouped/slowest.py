@@ -57,13 +57,7 @@ class Slowest(CachedParts):
 
 
 def first_of(durations: Mapping[Key, int], offset: int, limit: int) -> list[Key]:
-    """Return the groups whose 95th percentile is longest. Pure.
-
-    Args:
-        durations: The histogram of each group.
-        offset: How many to leave out.
-        limit: How many to return at most.
-    """
+    """Return the groups whose 95th percentile is longest. Pure."""
     end = offset + limit
     exact: dict[Key, float] = {}
     least: list[float] = []

@@ -22,14 +22,7 @@ _LATE: Final = "late_"
 async def read_recorded(
     database: Database, types: Sequence[str], names: Sequence[str], start: datetime, end: datetime
 ) -> list[RecordedDay]:
-    """Add up the calls that started in [start, end).
-
-    Args:
-        database: Where they are recorded.
-        types: Types of providers.
-        names: Names of providers; all of those types if there is none.
-        start: The first day, in UTC.
-        end: The first day after them.
+    """Add up the calls that started in [start, end), of providers of these types, and of these names if there are any.
 
     Raises:
         NotRecordedError: Records of some of the calls were removed.

@@ -130,12 +130,7 @@ _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages
 
 
 def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noqa: B008 - it is frozen
-    """Choose the fewest rollups that have the exact result; None where only the records do.
-
-    Args:
-        query: The query.
-        since: Since when calls are in them.
-    """
+    """Choose the fewest rollups that have the exact result; None where only the records do."""
     selection = query.selection
     if selection is None or not all(map(_is_plain, selection.values.values())):
         return None

@@ -89,11 +89,7 @@ class ColumnCache:
 
         Whatever the driver raises passes.
 
-        Args:
-            query: The query.
-            plan: The rollups that have the result.
-            versions: Of its ranges.
-            options: Of an aggregation, to read one snapshot; empty if that is not possible.
+        Without `options` of an aggregation, to read one snapshot, there are none.
         """
         if not options or query.order is Order.P95 or plan.breakdown not in _RANKED or not _has_columns(plan):
             return None

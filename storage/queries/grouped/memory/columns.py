@@ -132,13 +132,7 @@ class RollupColumns(Struct, frozen=True):
     cache: GroupCache
 
     def groups(self, order: Order, fields: Sequence[str], values: Mapping[str, Any]) -> Groups:
-        """Sum one value by group.
-
-        Args:
-            order: The value.
-            fields: The dimensions of the groups.
-            values: Conditions on combinations, each a value or `$in`, `$nin` and `$ne`.
-        """
+        """Sum one value by group, of what meets the conditions: each is a value or `$in`, `$nin` and `$ne`."""
         versions = b"".join(one.version for one in self.settled)
         cache_key = (self.combinations.names, order, tuple(fields), digest_of(values), digest(versions))
         settled = self.cache.get(cache_key)
@@ -173,13 +167,7 @@ class RollupColumns(Struct, frozen=True):
 
 
 def first(groups: Groups, offset: int, limit: int) -> list[Key]:
-    """Return the groups with the most, as MongoDB would sort them: of equal ones those with the least key come first.
-
-    Args:
-        groups: Each with what it has.
-        offset: How many to leave out.
-        limit: How many to return at most.
-    """
+    """Return the groups with the most, as MongoDB would sort them: of equal ones that with the least key first."""
     # Only those that can be among the first are sorted by their keys too.
     end = offset + limit
     least = sorted(groups.values(), reverse=True)[end - 1] if end < len(groups) else None

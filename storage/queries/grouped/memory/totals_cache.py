@@ -56,14 +56,7 @@ class TotalsCache:
         return held.groups
 
     def add(self, cache_key: TotalsKey, version: bytes, keys: Iterable[Key], found: Mapping[Key, Found]) -> None:
-        """Cache totals of groups, which must not be changed afterwards.
-
-        Args:
-            cache_key: The key.
-            version: Of its range, when they were read.
-            keys: The groups that were read.
-            found: Those of them that have calls there.
-        """
+        """Cache the totals of groups that were read of a range in a version. They must not be changed then."""
         held = self._held.get(cache_key)
         if held is None or held.version != version:
             self._drop(cache_key)

@@ -69,13 +69,7 @@ def days_of(one: TimeRange) -> TimeRange:
 
 
 async def read_versions(database: Database, ranges: Iterable[TimeRange], options: Mapping[str, Any]) -> Versions:
-    """Read the versions of ranges. Whatever the driver raises passes.
-
-    Args:
-        database: Where the rollups are.
-        ranges: Which ones; they may overlap.
-        options: Of an aggregation, to read one snapshot.
-    """
+    """Read the versions of ranges, which may overlap, as of one moment. Whatever the driver raises passes."""
     parts = [
         {"level": Breakdown.ALL.value, "bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}
         for one in dict.fromkeys(ranges)
