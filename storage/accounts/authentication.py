@@ -80,9 +80,6 @@ class IdentitiesUnavailableError(Exception):
 class Authentication:
     """Verifies the tokens and sessions of a database.
 
-    Args:
-        session_times: How long sessions last.
-
     Attributes:
         fresh_seconds: How long a verified token is remembered. Used for longer than half of it, it is verified again in
             the background.

@@ -74,7 +74,6 @@ class Identities(UserAccounts):
 
     Args:
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
-        session_times: How long sessions last.
     """
 
     def __init__(

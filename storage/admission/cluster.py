@@ -32,7 +32,7 @@ from storage.admission.presence.members import Members
 from storage.admission.presence.standing import Standing, State
 from storage.admission.rounds import Rounds
 from storage.admission.waiting import Waiting
-from storage.mongo.clocks import Pause
+from storage.mongo.clocks import MonotonicNs, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
 ROUND_SECONDS = 0.4
@@ -84,7 +84,6 @@ class ClusterAuthority:
         missing: So many seconds after its last heartbeat a server may be deciding alone.
         dead: After how many seconds without a heartbeat a server is dead.
         folder: The data folder of this server. If it is killed, the next server in this folder frees at once what it held.
-        now_ns: A monotonic clock, in nanoseconds.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class ClusterAuthority:
         missing: float = MISSING_SECONDS,
         dead: float = DEAD_SECONDS,
         folder: Path | None = None,
-        now_ns: Callable[[], int] = uptime_ns,
+        now_ns: MonotonicNs = uptime_ns,
         pause: Pause = asyncio.sleep,
     ) -> None:
         grant, lease_ns, missing_ns, dead_ns = (

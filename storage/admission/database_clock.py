@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from storage.admission.kinds.parameters import MS
+from storage.mongo.clocks import MonotonicNs
 
 MAX_ROUND_TRIP_NS = 100_000_000
 """A response that took longer, in nanoseconds, is too inexact. The one before it stays in use."""
@@ -35,12 +35,9 @@ class DatabaseClock:
 
     It says what the primary's clock certainly shows by now, and by how much more it may show. It does not matter if the
     primary's clock was set since then: only the time that passed counts, and this server measures it.
-
-    Args:
-        now_ns: This server's clock, monotonic, in nanoseconds.
     """
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    def __init__(self, now_ns: MonotonicNs) -> None:
         self._now_ns = now_ns
         self._latest: DatabaseTime | None = None
         self._received_at = 0

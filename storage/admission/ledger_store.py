@@ -37,6 +37,7 @@ from storage.admission.ledger_documents import HELD_MS, Document, ledger_of, sta
 from storage.admission.presence.members import Heartbeat
 from storage.admission.presence.shares import Share
 from storage.admission.round import Change, Outcome, Snapshot
+from storage.mongo.clocks import MonotonicNs
 from storage.mongo.codec import EPOCH, write_ms
 from storage.mongo.database import Database
 from storage.mongo.errors import DUPLICATE_KEY
@@ -67,16 +68,12 @@ class Heartbeats(NamedTuple):
 class LedgerStore:
     """The ledgers of a cluster, and the heartbeats of its servers. Errors of the driver are passed on.
 
-    Args:
-        process: This server.
-        now_ns: This server's clock.
-
     Attributes:
         commands: The number of commands sent to MongoDB.
         clock: The primary's clock.
     """
 
-    def __init__(self, database: Database, process: UUID, now_ns: Callable[[], int]) -> None:
+    def __init__(self, database: Database, process: UUID, now_ns: MonotonicNs) -> None:
         self._database = database
         self._ledgers = database.limit_ledgers
         self._process = str(process)

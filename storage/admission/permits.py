@@ -19,6 +19,7 @@ from storage.admission.kinds.rate_account import RateAccount
 from storage.admission.kinds.slot_account import SlotAccount
 from storage.admission.presence.shares import Absent, Alone
 from storage.admission.waiting import Need, Ticket, Waiting
+from storage.mongo.clocks import MonotonicNs
 
 ROUND_LEDGERS = 250
 """The maximum number of ledgers in one round. A single request may need more."""
@@ -39,11 +40,8 @@ class Permits:
 
     Args:
         process: The name of this server. It is never used again.
-        now_ns: A monotonic clock, in nanoseconds, that goes on while the machine sleeps.
         is_dead: Whether another server is dead: it does not hold any more what it held.
-        absent: The servers that may be deciding alone.
         servers: The number of servers that share the limits, this one included.
-        times: How long permits and other things last.
 
     Attributes:
         alone: How this server decides alone; None while it reaches the ledgers.
@@ -52,7 +50,7 @@ class Permits:
     def __init__(
         self,
         process: str,
-        now_ns: Callable[[], int],
+        now_ns: MonotonicNs,
         is_dead: Callable[[str], bool],
         absent: Callable[[], Absent] = dict,
         *,

@@ -14,7 +14,7 @@ from storage.admission.ledger_store import LedgerStore
 from storage.admission.permits import Permits
 from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Outcome, Round
-from storage.mongo.clocks import Pause
+from storage.mongo.clocks import MonotonicNs, Pause
 from storage.mongo.database import DatabaseUnavailableError
 
 
@@ -22,14 +22,10 @@ class Rounds:
     """Makes the rounds of one server, on one event loop.
 
     Args:
-        permits: What waits for rounds.
-        store: Where the ledgers are.
         standing: Whether this server uses the ledgers. While it decides alone, it makes no rounds.
         is_only: Whether there is no other server.
         lose: Called with the reason when the database is unavailable. Returns whether this server decides alone now; if
             not, rounds go on.
-        round_seconds: How long a round may take, in seconds.
-        now_ns: A monotonic clock, in nanoseconds.
     """
 
     def __init__(
@@ -41,7 +37,7 @@ class Rounds:
         is_only: Callable[[], bool],
         lose: Callable[[Exception], bool],
         round_seconds: float,
-        now_ns: Callable[[], int],
+        now_ns: MonotonicNs,
         pause: Pause,
     ) -> None:
         self._permits = permits

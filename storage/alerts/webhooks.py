@@ -23,11 +23,7 @@ TOO_MANY: Final = f"there are {MAX_WEBHOOKS} webhooks already, the most that are
 
 
 class Webhooks(Changes):
-    """The webhooks of a database. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        sealer: Seals their secrets.
-    """
+    """The webhooks of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, sealer: Sealer, *, now: Now) -> None:
         super().__init__(database, now=now)

@@ -54,9 +54,6 @@ class Filling:
     """Fills a database.
 
     Documents and progress are written in one transaction, so nothing is written twice, or after a removal.
-
-    Args:
-        holder: This process, which has the work.
     """
 
     def __init__(self, database: Database, *, holder: UUID) -> None:

@@ -37,11 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class ExampleJob:
-    """Fills and removes the invented company of a database, as requested.
-
-    Args:
-        holder: This process.
-    """
+    """Fills and removes the invented company of a database, as requested."""
 
     def __init__(self, database: Database, *, holder: UUID, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._database = database

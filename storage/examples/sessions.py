@@ -64,14 +64,8 @@ class _Said(NamedTuple):
 class Session:
     """A session, made call by call.
 
-    Args:
-        random: Decides everything.
-        person: Whose it is.
-        kind: How they work.
-        at: When it begins.
-        trouble: The share of calls that fail at first.
-        name: Of the session, where the client says it and another agent has begun it.
-        agent: Whose calls these are.
+    `trouble` is the share of calls that fail at first. `name` is of the session, where the client says it and another
+    agent has begun it.
     """
 
     def __init__(

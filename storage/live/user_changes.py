@@ -25,11 +25,7 @@ _EVENTS: Final = ({"$project": {"fullDocument._id": True}},)
 
 
 class UserChanges:
-    """Follows the changes of users.
-
-    Args:
-        authentication: Who remembers tokens.
-    """
+    """Follows the changes of users."""
 
     def __init__(
         self,

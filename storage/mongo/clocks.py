@@ -12,5 +12,8 @@ Now: TypeAlias = Callable[[], datetime]
 Monotonic: TypeAlias = Callable[[], float]
 """A clock that never goes back, in seconds."""
 
+MonotonicNs: TypeAlias = Callable[[], int]
+"""A clock that never goes back, in nanoseconds."""
+
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for so many seconds."""

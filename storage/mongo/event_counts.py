@@ -61,12 +61,7 @@ class Counted(NamedTuple):
 
 
 class EventCounts(Generic[K]):
-    """Counts by key that wait for the database.
-
-    Args:
-        collection: Where their documents are.
-        document: Makes the document of a key and its count.
-    """
+    """Counts by key that wait for the database; `document` makes the document of a key and its count."""
 
     def __init__(self, database: Database, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
         self.database = database
@@ -124,12 +119,7 @@ class EventCounts(Generic[K]):
 
 
 class CountWriter:
-    """Writes counts every `WRITE_SECONDS`.
-
-    Args:
-        what: What waits while they are not written, for the log.
-        counts: Those to write.
-    """
+    """Writes counts every `WRITE_SECONDS`; `what` they are, for the log."""
 
     def __init__(
         self,

@@ -34,10 +34,9 @@ _NO_TOKEN: Final = 'no token with the id "{}" (the part before the hyphen)'  # n
 class PolicyStore(Changes):
     """The policies of a database. A user or group is meant by name or id, a token by the public part of it.
 
-    Every method raises `DatabaseUnavailableError`.
+    `on_change` is called for every policy that was changed here.
 
-    Args:
-        on_change: Called for every policy that was changed here.
+    Every method raises `DatabaseUnavailableError`.
     """
 
     def __init__(

@@ -23,11 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 class FollowedPrices:
-    """Polls the prices, and applies each change. While the database is unavailable, the last known prices are used.
+    """Polls the prices, and calls `on_prices` with all of them after each change.
 
-    Args:
-        store: Reads them.
-        on_prices: Called with all of them after each change.
+    While the database is unavailable, the last known prices are used.
     """
 
     def __init__(

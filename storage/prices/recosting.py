@@ -89,7 +89,6 @@ class Recosting:
     Args:
         cost_of: What usages of a call of a provider and model cost that started at a time.
         refresh: Has the newest own prices hold in this process, and returns their version.
-        holder: This process.
     """
 
     def __init__(

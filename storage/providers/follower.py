@@ -37,12 +37,7 @@ _IN_WORDS = {
 
 
 class ProviderFollower:
-    """Polls the providers, and reports each change.
-
-    Args:
-        read: Reads all of them, or raises `DatabaseUnavailableError`.
-        on_change: Called with all of them after a change.
-    """
+    """Polls the providers by `read`, and calls `on_change` with all of them after each change."""
 
     def __init__(
         self,

@@ -38,13 +38,7 @@ _NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
 class ManagedProviders(Changes):
-    """The providers of a database. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        sealer: Seals their keys.
-        check: Returns the errors of a provider.
-        hint: Makes the hint of a key.
-    """
+    """The providers of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(
         self,

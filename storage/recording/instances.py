@@ -61,7 +61,6 @@ class Instances:
     """The heartbeat of one server and its watch over the others, from `open` to `close`.
 
     Args:
-        instance_id: This server.
         host: Where it runs, for people.
         version: What it runs, for people.
         refused_keys: Its keys that providers refuse, in BSON types; written with every heartbeat.

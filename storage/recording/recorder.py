@@ -48,7 +48,6 @@ class Recorder:
     """The records of one server, on one event loop. `open` before use, `close` after.
 
     Args:
-        instance_id: The server.
         policy: Where a start is durable.
         spool: Where every record is on disk until the database has it; closed with the recorder.
         new_id: Makes ids for what is embedded in a document.

@@ -55,11 +55,7 @@ class _Removal(NamedTuple):
 
 
 class TextRetention:
-    """Removes the texts of a database when it is time.
-
-    Args:
-        removed: Called with the number of calls whose texts were removed.
-    """
+    """Removes the texts of a database when it is time, and calls `removed` with the number of calls."""
 
     def __init__(
         self,

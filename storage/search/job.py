@@ -45,11 +45,7 @@ _READ: Mapping[str, Any] = dict.fromkeys((*ENTRY_FIELDS, "presumed", "indexed"),
 
 
 class SearchJob(ExactlyOnceJob):
-    """Adds the interceptions of a database to its search index.
-
-    Args:
-        busy: Says whether the server has calls under way.
-    """
+    """Adds the interceptions of a database to its search index."""
 
     log = logging.getLogger(__name__)
     verb, missing, waiting = "index", "texts cannot be searched", "nothing is added to the search index"

@@ -60,11 +60,7 @@ class TooManyDevicesError(Exception):
 
 
 class Devices:
-    """The programs that wait for a token. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        identities: Who may let them in.
-    """
+    """The programs that wait for a token. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, identities: Identities, *, now: Now) -> None:
         self._database = database

@@ -29,11 +29,7 @@ class InvalidCodeError(Exception):
 
 
 class SignIns(Changes):
-    """The sessions of a database. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        times: How long they last.
-    """
+    """The sessions of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, identities: Identities, *, now: Now, times: SessionTimes) -> None:
         super().__init__(database, now=now)

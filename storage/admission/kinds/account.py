@@ -20,17 +20,11 @@ from storage.admission.kinds.basis import Basis, Versions
 from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times, name_of, span_of
 from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
+from storage.mongo.clocks import MonotonicNs
 
 
 class Account(ABC):
     """The common part of all kinds of limits.
-
-    Args:
-        limit: The limit.
-        process: This server.
-        now_ns: A monotonic clock, in nanoseconds.
-        next_number: Numbers reports.
-        times: How long things last.
 
     Attributes:
         name: The name of its ledger.
@@ -43,7 +37,7 @@ class Account(ABC):
     """
 
     def __init__(
-        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
     ) -> None:
         self.name = name_of(limit)
         self.limit = limit

@@ -11,6 +11,7 @@ from storage.admission.kinds.basis import Basis
 from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
+from storage.mongo.clocks import MonotonicNs
 
 REPORTED_NS = 3_000 * MS
 """After so many nanoseconds the ledger knows all charges of now. Until then the records may have some that it lacks."""
@@ -20,7 +21,7 @@ class AmountAccount(Account):
     """Tokens in a window, or money in a calendar period: see `Account`."""
 
     def __init__(
-        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
         self._charges: deque[tuple[int, int]] = deque()

@@ -12,6 +12,7 @@ from storage.admission.kinds.parameters import MS, NEVER_READ, PREFETCH, Read, T
 from storage.admission.kinds.permit_block import PermitBlock
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
+from storage.mongo.clocks import MonotonicNs
 
 MEASURE_NS = 50 * MS
 """The shortest time over which demand is measured, in nanoseconds."""
@@ -36,7 +37,7 @@ class RateAccount(Account):
     """A rate: see `Account`."""
 
     def __init__(
-        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
         self._prefetched: deque[PermitBlock] = deque()

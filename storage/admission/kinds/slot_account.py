@@ -10,6 +10,7 @@ from storage.admission.kinds.basis import Basis
 from storage.admission.kinds.parameters import NEVER_READ, SMALL, Read, Times, near, prefetchable
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
+from storage.mongo.clocks import MonotonicNs
 
 
 class SlotAccount(Account):
@@ -20,7 +21,7 @@ class SlotAccount(Account):
     """
 
     def __init__(
-        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
     ) -> None:
         super().__init__(limit, process, now_ns, next_number, times)
         self.in_use = 0

@@ -16,13 +16,6 @@ from storage.admission.presence.standing import Standing, State
 class Presence:
     """The presence of one server among the others. Errors of the driver are passed on.
 
-    Args:
-        server: This server; a new id each time it starts.
-        store: The store of heartbeats.
-        members: The servers as this one sees them.
-        standing: Whether it uses the ledgers.
-        folder: The data folder of this server.
-
     Attributes:
         report: Returns this server's report about itself, for BSON.
         reports: The last reports of all servers.

@@ -6,11 +6,12 @@ difference. A server that did not check considers nobody dead: after a pause of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from storage.admission.presence.shares import Absent, Share
+from storage.mongo.clocks import MonotonicNs
 
 FORGET_NS = 3_600_000_000_000
 """How long a server that left is remembered, in nanoseconds."""
@@ -49,14 +50,12 @@ class Members:
     """The servers of a cluster as one of them sees them.
 
     Args:
-        own: The name of this server.
-        now_ns: A monotonic clock, in nanoseconds.
         lease_ns: How long this server waits for one without a heartbeat, and for one that knew of no other.
         missing_ns: A server may be deciding alone when so much time has passed since its last heartbeat.
         dead_ns: A server is dead when its heartbeat has not changed for so long, and this server checked all the time.
     """
 
-    def __init__(self, own: str, now_ns: Callable[[], int], *, lease_ns: int, missing_ns: int, dead_ns: int) -> None:
+    def __init__(self, own: str, now_ns: MonotonicNs, *, lease_ns: int, missing_ns: int, dead_ns: int) -> None:
         self._own = own
         self._now_ns = now_ns
         self._lease_ns = lease_ns

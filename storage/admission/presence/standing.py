@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 
 from storage.admission.presence.shares import Alone, Share
+from storage.mongo.clocks import MonotonicNs
 
 
 class State(Enum):
@@ -25,12 +25,11 @@ class Standing:
     They use what they were granted before that within `grant_ns`.
 
     Args:
-        now_ns: A monotonic clock, in nanoseconds.
         lease_ns: How long heartbeats must succeed before the ledgers decide again.
         hidden_ns: The sum of these three times. So long after a server's last read of the others, they leave it its share.
     """
 
-    def __init__(self, now_ns: Callable[[], int], *, lease_ns: int, hidden_ns: int) -> None:
+    def __init__(self, now_ns: MonotonicNs, *, lease_ns: int, hidden_ns: int) -> None:
         self._now_ns = now_ns
         self._lease_ns = lease_ns
         self._hidden_ns = hidden_ns

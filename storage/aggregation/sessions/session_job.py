@@ -79,11 +79,7 @@ CALL = {
 
 
 class SessionJob(ExactlyOnceJob):
-    """Adds the interceptions of a database to its sessions.
-
-    Args:
-        busy: Whether calls are running.
-    """
+    """Adds the interceptions of a database to its sessions."""
 
     log = logging.getLogger(__name__)
     verb, missing, waiting = "group", "there are no sessions", "nothing is added to sessions"

@@ -16,11 +16,7 @@ from storage.queries.money.spend import spend_by_user
 
 
 class People:
-    """The users of a database. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        uses: When their tokens were used.
-    """
+    """The users of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(
         self,

@@ -34,11 +34,7 @@ class TokenDetails(Struct, frozen=True, kw_only=True):
 
 
 class Tokens:
-    """The tokens of a database. Every method raises `DatabaseUnavailableError`.
-
-    Args:
-        uses: When they were used.
-    """
+    """The tokens of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, identities: Identities, uses: TokenUses) -> None:
         self._database = database

@@ -19,13 +19,7 @@ from storage.queries.grouped.sources.source import Source
 
 
 class CachedParts(ABC):
-    """Reads for one result, in one snapshot.
-
-    Args:
-        rows: Reads what is not cached.
-        cache: The cached groups.
-        versions: Of the ranges of rollups; None if nothing is cached.
-    """
+    """Reads for one result, in one snapshot. Without `versions` of the ranges of rollups, nothing is cached."""
 
     def __init__(self, rows: RowReader, cache: GroupCache, versions: Versions | None) -> None:
         self._rows = rows

@@ -75,14 +75,7 @@ def other_source(query: GroupQuery) -> Source:
 
 
 class Reading:
-    """The result of one query, as of one moment.
-
-    Args:
-        rows: Reads what it needs.
-        columns: Ranks groups.
-        known: What groups add up to, as far as that is known.
-        finder: Finds the calls that are meant; None means all that match.
-    """
+    """The result of one query, as of one moment: of what a finder finds, or of all that match."""
 
     def __init__(
         self, rows: RowReader, columns: ColumnCache, known: TotalsCache, finder: CallFinder | None = None

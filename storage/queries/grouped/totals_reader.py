@@ -22,13 +22,7 @@ from storage.queries.side_by_side import side_by_side
 
 
 class TotalsReader:
-    """Reads totals for one result, in one snapshot.
-
-    Args:
-        rows: Reads what is not cached.
-        cache: The cached totals.
-        versions: Of the ranges of rollups; None if nothing is cached.
-    """
+    """Reads totals for one result, in one snapshot. Without `versions` of the ranges of rollups, nothing is cached."""
 
     def __init__(self, rows: RowReader, cache: TotalsCache, versions: Versions | None) -> None:
         self._rows = rows

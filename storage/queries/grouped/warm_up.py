@@ -37,12 +37,7 @@ MAX_WAITS: Final = 30
 
 
 class WarmUp:
-    """Fills the memory of groups, once.
-
-    Args:
-        grouped: Whose memory.
-        busy: Whether the server has something else to do.
-    """
+    """Fills the memory of groups, once, while the server is not `busy`."""
 
     def __init__(self, grouped: Grouped, *, now: Now, busy: Callable[[], bool], pause: Pause = asyncio.sleep) -> None:
         self._grouped = grouped

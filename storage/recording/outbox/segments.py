@@ -37,12 +37,7 @@ class Position(NamedTuple):
 
 
 class Segments:
-    """The files, oldest first. What an earlier process left is there from the beginning.
-
-    Args:
-        folder: Made if missing.
-        segment_bytes: At this size a segment is closed and the next one begun.
-        sync: Makes what was written to a file descriptor durable.
+    """The files, oldest first, as of a `Spool`. What an earlier process left is there from the beginning.
 
     Raises:
         SpoolLockedError: Another process has the folder.

@@ -51,11 +51,7 @@ class BucketColumns(Struct, frozen=True):
 
 
 class Combinations:
-    """Numbers of combinations: each gets the next number when it is first seen.
-
-    Args:
-        names: The dimensions of a combination, in order.
-    """
+    """Numbers of combinations, of dimensions of these names: each gets the next number when it is first seen."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -84,11 +80,7 @@ class Combinations:
 
 
 class ColumnRows:
-    """Collects the rollups of one bucket.
-
-    Args:
-        combinations: The numbers of their combinations.
-    """
+    """Collects the rollups of one bucket."""
 
     def __init__(self, combinations: Combinations) -> None:
         self._combinations = combinations
