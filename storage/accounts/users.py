@@ -139,14 +139,7 @@ class Token(Stored, frozen=True, kw_only=True):
 
 
 class TokenUse(Struct, frozen=True, kw_only=True):
-    """The last use of a token.
-
-    Attributes:
-        user_id: Whose token it is.
-        at: When.
-        client: The name of the client, as in records.
-        client_ip: Its address.
-    """
+    """The last use of a token, with the name of the client, as in records, and its address."""
 
     user_id: UUID
     at: datetime

@@ -44,7 +44,6 @@ class Span(NamedTuple):
     """The times that count now.
 
     Attributes:
-        now: The time.
         begin: The first time that counts.
         window: How long an entry counts; 0 for a calendar period.
         end: When all entries of a calendar period leave; 0 for a window.

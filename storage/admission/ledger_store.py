@@ -53,8 +53,6 @@ class Heartbeats(NamedTuple):
     """The last heartbeats of all servers.
 
     Attributes:
-        by_server: The heartbeats.
-        reports: The reports that came with them.
         now: The database's time when they were read.
         clock: The member of the replica set whose clock that is.
     """
@@ -70,7 +68,6 @@ class LedgerStore:
 
     Attributes:
         commands: The number of commands sent to MongoDB.
-        clock: The primary's clock.
     """
 
     def __init__(self, database: Database, process: UUID, now_ns: MonotonicNs) -> None:

@@ -12,7 +12,6 @@ class RecordedDay(Struct, frozen=True):
     """The calls of a day and a model, with a key of the bridge. A call is in the day in which it started, in UTC.
 
     Attributes:
-        day: The day.
         model: As clients name it.
         calls: Calls that have ended.
         tokens: In the order of `TOKENS`.

@@ -78,14 +78,8 @@ class Webhook(Stored, frozen=True, kw_only=True):
     """A webhook that receives alerts.
 
     Attributes:
-        id: The id.
-        url: Where they are posted.
         description: In the operator's words.
-        types: The alerts that it receives.
-        disabled: Whether nothing is sent.
         sealed: The secret, see `storage.providers.sealing`.
-        created_at: When it was added.
-        changed_at: When it was changed last.
         last: The last try; None before the first.
     """
 
@@ -115,10 +109,7 @@ class Delivery(Stored, frozen=True):
     """A message to be posted to a webhook.
 
     Attributes:
-        id: The id of the delivery.
         event_id: The id of the message, the same at every try and for every webhook.
-        webhook_id: To whom.
-        type: What happened.
         body: The JSON that is sent.
         attempts: How often it was tried, this time included.
     """
@@ -135,11 +126,7 @@ class KeptDelivery(Struct, frozen=True):
     """A delivery with its result so far.
 
     Attributes:
-        event_id: The id of the message.
-        type: What happened.
-        state: Where it stands.
         raised_at: When it was to be sent.
-        attempts: How often it was tried.
         status: Of the last response; None if there was none.
         error: Why the last try failed; None if it did not, or there was none.
         next_at: When it is tried next; None if it is not tried again.

@@ -39,8 +39,6 @@ class Examples(Struct, frozen=True, kw_only=True):
     """The invented company.
 
     Attributes:
-        state: Where it stands.
-        seed: What it is made from.
         until: When its last calls end.
         total: How many days it has, the present one included.
         days: How many of them are recorded.

@@ -29,7 +29,6 @@ class Rows:
         max_bytes: Most bytes of all of them, as BSON; the first one is taken whatever its size.
 
     Attributes:
-        raw: Each document.
         size: Bytes of all of them.
         is_cut: Whether there is a further document that was left out.
     """

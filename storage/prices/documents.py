@@ -25,7 +25,6 @@ class KeptPrices(Struct, frozen=True):
     """All own prices, in order of provider, model and time.
 
     Attributes:
-        prices: The prices.
         version: Differs after each change.
         changed_at: The time of the last change, in UTC; None if never.
     """

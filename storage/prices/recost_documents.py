@@ -29,11 +29,6 @@ class Recost(Stored, frozen=True, kw_only=True):
     """A job that prices the calls again that started in [start, end) and had ended when it was requested.
 
     Attributes:
-        id: The id.
-        state: Where it stands.
-        start: The first instant.
-        end: The first instant after it.
-        requested_at: When it was requested.
         requested_by: By whom; None is the command line.
         begun_at: When the first call was looked at.
         ended_at: When it was done, cancelled or given up.
@@ -43,9 +38,7 @@ class Recost(Stored, frozen=True, kw_only=True):
         skipped: How many keep their cost, as their end is only presumed.
         before: What all calls looked at cost before, in US dollars.
         after: What they cost now.
-        prices_version: The version of the own prices that it uses.
         position: The start and the id of the last call looked at.
-        error: Why it was given up.
     """
 
     id: UUID

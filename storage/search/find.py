@@ -37,8 +37,6 @@ class Found(Struct):
 
     Attributes:
         count: How many match; where it is not exact, the maximum.
-        is_exact: Whether `count` is exact.
-        rows: The page.
         next_after: Where a page ended before it was full, the call behind which to go on; else None.
         progress: Where older calls are not indexed yet, how many are; None where all are.
     """

@@ -56,7 +56,6 @@ class AccessEvent(Struct, frozen=True):
 
     Attributes:
         action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED`, `SIGNED_IN`, `CALLS_READ` or `CALLS_SEARCHED`.
-        client_ip: The client's address.
         user: Who it was, as far as is known.
         token_id: The public part of the token; None for an unknown one.
         detail: Names and values of what else is to be known.

@@ -37,11 +37,8 @@ class SignInSession(Stored, frozen=True, kw_only=True):
 
     Attributes:
         token_id: The token of the sign-in, whose rights it has; None without one: then it has the rights of the user.
-        method: How the user signed in.
         last_used_at: Its last use, approximately.
         expires_at: When it ends unless it is used.
-        client_ip: Where it was made from.
-        user_agent: The `User-Agent` of the browser.
     """
 
     id: str

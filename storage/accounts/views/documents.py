@@ -45,14 +45,11 @@ class View(Stored, frozen=True, kw_only=True):
     """A saved view.
 
     Attributes:
-        id: The id.
         user_id: Whose it is; of who calls with a token of a group the id of the group.
         name: What it is called, once among the views of its user.
         page: What it opens.
         query: The parameters of its address, see the dashboard's `router.js`.
         shared: Whether everybody sees it.
-        created_at: When it was saved.
-        changed_at: When it was changed last.
     """
 
     id: UUID

@@ -18,7 +18,6 @@ class Presence:
 
     Attributes:
         report: Returns this server's report about itself, for BSON.
-        reports: The last reports of all servers.
     """
 
     def __init__(

@@ -27,13 +27,9 @@ class GroupQuery:
         start: From then on, the start of a bucket.
         end: Until before then, the end of a bucket.
         conditions: What the documents must match beside their time, see `storage.queries.filters`.
-        of: What is added up.
         by: By what, at most two.
         period: How long buckets are.
         zone: Whose days these are.
-        order: What groups are sorted by.
-        limit: How many groups.
-        offset: How many to leave out.
         compare: Whether the time range before is requested too.
         visible_to: The user whose calls alone count; None are all.
         in_full: Whether it is for series: buckets have the histograms that these show, and the time range before has buckets,

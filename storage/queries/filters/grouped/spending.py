@@ -70,8 +70,6 @@ class SpendQuery:
     """A query for spend: of the calls that started in [start, end), whole days in UTC.
 
     Attributes:
-        start: The first day.
-        end: The first day after them.
         group_by: What a row's calls have in common.
         span: How much time a row is about.
         visible_to: The user whose calls alone count; None are all.

@@ -67,11 +67,7 @@ _Name = tuple[Breakdown, str, datetime]
 
 
 class ColumnCache:
-    """The columns of a database that a process caches.
-
-    Attributes:
-        groups: The cached groups of them.
-    """
+    """The columns of a database that a process caches."""
 
     def __init__(self, database: Database) -> None:
         self.groups = GroupCache()

@@ -112,7 +112,6 @@ class RollupColumns(Struct, frozen=True):
     """The columns of one breakdown.
 
     Attributes:
-        combinations: Their combinations.
         settled: Buckets that seldom change.
         latest: The others.
         cache: The cached groups of the settled ones.

@@ -33,11 +33,9 @@ class Source:
     """One place where groups are read from.
 
     Attributes:
-        collection: Its name.
         sums: The figures, as `$group` adds them up.
         orders: What groups can be sorted by, as an expression.
         ratios: By which ratios they can be sorted, see `storage.queries.grouped.ratios`.
-        histograms: Which there are.
         is_scan: Whether it takes long.
         part: Of what `$push` collects them apart, as a document of MongoDB has at most 16 MiB.
     """
