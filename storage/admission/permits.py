@@ -44,6 +44,7 @@ class Permits:
         servers: The number of servers that share the limits, this one included.
 
     Attributes:
+        next_number: Returns a number that this server has not used yet.
         alone: How this server decides alone; None while it reaches the ledgers.
     """
 
@@ -70,7 +71,7 @@ class Permits:
         self._queue: deque[Waiting] = deque()
         self._expiring: list[tuple[int, str]] = []
         self._tickets: dict[int, Ticket] = {}
-        self._numbers = count(1).__next__
+        self.next_number = count(1).__next__
 
     @property
     def pending(self) -> bool:
@@ -114,7 +115,7 @@ class Permits:
             if self.alone is None:
                 account.report_uncounted()
             self.note(account)
-        ticket = self._numbers()
+        ticket = self.next_number()
         self._tickets[ticket] = Ticket(needs, reserve)
         self.charge(ticket, charged)
         return ticket
@@ -241,10 +242,6 @@ class Permits:
                 accounts[name] = self._due.pop(name)
         return accounts, waiting
 
-    def next_number(self) -> int:
-        """A number that this server has not used yet."""
-        return self._numbers()
-
     def wait_again(self, waiting: Iterable[Waiting]) -> None:
         """Let requests wait for the next round, before all others."""
         self._queue.extendleft(reversed(list(waiting)))
@@ -301,7 +298,7 @@ class Permits:
         name = name_of(limit)
         account = self._accounts.get(name)
         if account is None:
-            account = _KINDS[limit.kind](limit, self.process, self._now_ns, self._numbers, self._times)
+            account = _KINDS[limit.kind](limit, self.process, self._now_ns, self.next_number, self._times)
             self._accounts[name] = account
         else:
             self._accounts.move_to_end(name)
@@ -330,7 +327,7 @@ class Permits:
         self._start(waiting, acquiring)
 
     def _start(self, waiting: Waiting, acquiring: Sequence[Need]) -> None:
-        ticket = self._numbers()
+        ticket = self.next_number()
         self._tickets[ticket] = Ticket(acquiring, waiting.reserve)
         waiting.decide(admission_of(waiting, ticket))
 

@@ -111,7 +111,9 @@ class RollupJob(ExactlyOnceJob):
             pipeline(limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
         )
         documents = await cursor.to_list(None)
-        await self._rollups.update_one(_WITHOUT_SINCE, _set_since(self._now()), session=session)
+        # When the first run began that counts by token and group, in a database that had other runs before.
+        since = {"$cond": [{"$gt": ["$turn", 1]}, self._now(), None]}
+        await self._rollups.update_one(_WITHOUT_SINCE, [{"$set": {SINCE: since}}], session=session)
         state = await self._rollups.find_one(
             JOB_STATE, {SINCE: True, "turn": True, DETAIL_STATE: True}, session=session
         )
@@ -149,11 +151,6 @@ class RollupJob(ExactlyOnceJob):
         cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, projection, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
         await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, run), session, ordered=False)
-
-
-def _set_since(now: datetime) -> list[dict[str, Any]]:
-    """Note when the first run began that counts by token and group, in a database that had other runs before."""
-    return [{"$set": {SINCE: {"$cond": [{"$gt": ["$turn", 1]}, now, None]}}}]
 
 
 def _worked_out(

@@ -107,7 +107,8 @@ class PolicyStore(Changes):
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
             await self._replace(before, kept, session)
-            detail = {"policy": str(source), "policy_before": _text_before(before), "policy_after": _text(policy)}
+            text_before = f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
+            detail = {"policy": str(source), "policy_before": text_before, "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
             await self._audit(session, author, action, subject, **detail)
             return kept
@@ -158,10 +159,6 @@ class PolicyStore(Changes):
         """Whether there is a policy: that of a revoked token stays, as processes may remember the token for some seconds."""
         saying: dict[str, Any] = {"_id": path_of(level, key), "policy": {"$ne": {}}}
         return await self._database.policies.find_one(saying, {"_id": True}) is not None
-
-
-def _text_before(before: KeptPolicy) -> str:
-    return f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
 
 
 def _text(policy: AnyPolicy) -> str:

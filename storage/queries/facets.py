@@ -50,7 +50,8 @@ class Facets:
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        conditions: dict[str, Any] = {facet.value: _beginning_with(prefix)}
+        # In the order of their bytes, as the database has them.
+        conditions: dict[str, Any] = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}}
         if visible_to is not None:
             conditions["initiator_id"] = visible_to
         async with self._database.query(), self._database.snapshot() as session:
@@ -91,11 +92,6 @@ def _names_of(facet: Facet) -> list[dict[str, Any]]:
         return []
     names = {"$map": {"input": {"$objectToArray": {"$ifNull": ["$tags", {}]}}, "in": "$$this.k"}}
     return [{"$project": {"initiator_id": True, "tag": names}}, {"$unwind": "$tag"}]
-
-
-def _beginning_with(prefix: str) -> dict[str, Any]:
-    """Return the range of the texts that begin like that, in the order of their bytes, as the database has them."""
-    return {"$gte": prefix, "$lt": prefix + _LAST}
 
 
 _LAST = "\U0010ffff"

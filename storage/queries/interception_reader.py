@@ -63,17 +63,16 @@ class InterceptionReader:
         self._exports += 1
         try:
             selection = Selection.of(search_filter, visible_to)
-            last = None if after_id is None else await self._cursor(after_id, visible_to)
+            last = None
+            if after_id is not None:
+                async with self._database.query():
+                    last = await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
             while selection and limit != 0 and (page := await self._page(selection, last, min(limit or PAGE, PAGE))):
                 yield page
                 last = Position(page[-1]["started_at"], page[-1]["_id"])
                 limit = limit and limit - len(page)
         finally:
             self._exports -= 1
-
-    async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> Position:
-        async with self._database.query():
-            return await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
 
     async def _page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
         """Read what comes after a document, in one reply: a negative limit requests no cursor."""

@@ -201,15 +201,12 @@ class _Reading:
             for rollup in read:
                 found = rollup.get(group)
                 for one in (found or [NO_GROUP]) if group == "group_ids" else [found]:
-                    _add_point(groups.setdefault(one, {}), rollup["at"], totals_of(rollup))
+                    points, totals = groups.setdefault(one, {}), totals_of(rollup)
+                    if (total := points.setdefault(rollup["at"], totals)) is not totals:
+                        add(total, totals)
         if number > MAX_ROLLUPS:
             raise TooManyRollupsError
         return groups
-
-
-def _add_point(points: Points, at: datetime, totals: Totals) -> None:
-    if (total := points.setdefault(at, totals)) is not totals:
-        add(total, totals)
 
 
 def _ranked(groups: Groups, max_groups: int) -> list[Series]:

@@ -35,7 +35,6 @@ ENTRY_FIELDS: Final = (
 
 _PATHS: Final = tuple((field, tuple(field.split("."))) for field in FIELDS)
 _UUID_BYTES: Final = 16
-_HUNDRED: Final = 100
 
 
 class Entry(Struct, frozen=True):
@@ -59,11 +58,6 @@ def value_digest(field: str, value: Any) -> int:
     return _digest(field, str(value))
 
 
-def class_value(status: int) -> str:
-    """Return what stands for all HTTP statuses like this one, beside its own value."""
-    return f"{status // _HUNDRED}xx"
-
-
 def entry_of(document: Mapping[str, Any]) -> Entry:
     """Make the entry of a call that has ended."""
     words: dict[str, None] = {}
@@ -80,8 +74,8 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
                 digests.add(value_digest(field, UUID(bytes=bytes(value))))
             elif value is not None:
                 digests.add(value_digest(field, value))
-                if field == "upstream_status":
-                    digests.add(value_digest(field, class_value(value)))
+                if field == "upstream_status":  # its class too, see `StatusClass`
+                    digests.add(value_digest(field, f"{value // 100}xx"))
     digests.update(value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items())
     figures = tuple(figure.of(document) for figure in FIGURES.values())
     id_ = document["_id"]

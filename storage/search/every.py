@@ -58,7 +58,7 @@ class EveryReading(IndexReading):
         for begin in range(0, len(ids), step):
             some = each(ids[begin : begin + step])
             cursor = self.database.interceptions.find({"_id": {"$in": some}}, TEXT_FIELDS, session=self.session)
-            async with rows.semaphore if rows else nullcontext():
+            async with rows.scans if rows else nullcontext():
                 found = [document["_id"].bytes async for document in cursor if texts.matches(document)]
             if rows:
                 await rows.report_progress(read=len(some))

@@ -68,7 +68,8 @@ class Members:
     @property
     def share(self) -> Share:
         """This server's share of every limit."""
-        alive = sorted({self._own, *self._alive()})
+        known = [name for name, one in self._known.items() if one.heartbeat is not None and not self.is_dead(name)]
+        alive = sorted({self._own, *known})
         return Share(len(alive), alive.index(self._own))
 
     @property
@@ -132,9 +133,6 @@ class Members:
             and (one.heartbeat.alone or now >= one.heard_until or one.heartbeat.share.servers == 1)
             and not self.is_dead(name)
         }
-
-    def _alive(self) -> list[str]:
-        return [name for name, one in self._known.items() if one.heartbeat is not None and not self.is_dead(name)]
 
     def _first(self, heartbeat: Heartbeat | None, began: int, now: int, *, left: bool) -> _Known:
         if heartbeat is None:

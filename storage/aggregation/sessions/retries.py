@@ -44,7 +44,8 @@ def find_retries(calls: Sequence[dict[str, Any]], failed: Iterable[Mapping[str, 
         if before is not None:
             others.remove(before)
             retried.append(before["_id"])
-            count = max(count, attempts.get(before["_id"], _attempt(before)) + 1)
+            last = attempts.get(before["_id"], before.get("attempt", before.get("retry_count", 0)))
+            count = max(count, int(last) + 1)
         if not count:
             continue
         attempts[call["_id"]] = count
@@ -59,7 +60,3 @@ def _before(call: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> Map
     began: datetime = call["started_at"]
     ended = (one for one in others if one["started_at"] < began and began - MAX_PAUSE <= one["ended_at"] <= began)
     return max(ended, key=lambda one: one["ended_at"], default=None)
-
-
-def _attempt(call: Mapping[str, Any]) -> int:
-    return int(call.get("attempt", call.get("retry_count", 0)))

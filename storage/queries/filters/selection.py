@@ -39,7 +39,7 @@ class Selection:
         times, status = values.pop("started_at", {}), values.pop("status", None)
         return cls(
             values=values,
-            statuses=None if status is None else _statuses(status),
+            statuses=None if status is None else tuple(one.value for one in Status if _may_be(status, one.value)),
             start=times.get("$gte", EARLIEST),
             end=min(times["$lte"] + _MILLISECOND, LATEST) if "$lte" in times else LATEST,
         )
@@ -123,11 +123,6 @@ def _may_be(condition: Any, value: Any) -> bool:
 def is_one_of(condition: Any) -> bool:
     """Whether a condition names the values that it finds, and not only those that it does not."""
     return condition is not None and (not isinstance(condition, Mapping) or "$in" in condition)
-
-
-def _statuses(condition: Any) -> tuple[str, ...]:
-    """The statuses that a condition is true of."""
-    return tuple(status.value for status in Status if _may_be(condition, status.value))
 
 
 _BY_SIZE = (

@@ -42,7 +42,7 @@ class RowReader:
 
     Args:
         session: Of the moment; None where there is none.
-        scans: Bounds how many slices of records are read at a time.
+        scans: Bounds how many slices of records are read at a time. It is held while records are read.
         until: When it has to have ended, on the clock of `monotonic`.
         on_progress: Called before and after each slice of records. What it raises ends the reading.
     """
@@ -57,7 +57,7 @@ class RowReader:
     ) -> None:
         self.database = database
         self.session = session
-        self._scans = scans
+        self.scans = scans
         self._until = until
         self._on_progress = on_progress
         self._progress = Progress(0, 0)
@@ -93,11 +93,6 @@ class RowReader:
         self._progress = Progress(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
 
-    @property
-    def semaphore(self) -> asyncio.Semaphore:
-        """Is held while records are read."""
-        return self._scans
-
     async def calls_of(self, source: Source) -> int:
         """Say about how many calls are read of a source."""
         return sum(calls for _, calls in await self._parts_of(source))
@@ -122,7 +117,7 @@ class RowReader:
         """
         parts = await self._parts_of(source) if source.is_scan else [(source, 0)]
         for part, calls in parts:
-            async with self._scans if source.is_scan else nullcontext():
+            async with self.scans if source.is_scan else nullcontext():
                 index = part.ranking_hint if ranks else part.hint(keys)
                 rows = await self.aggregate(part, pipeline(part), index, most)
             for number, row in enumerate(rows):
