@@ -14,7 +14,7 @@ from limits.limit import NOTHING, UNLIMITED, Amounts, Kind, Limit, LimitState
 from storage.admission.decisions import admission_of, refusal_of
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.amount_account import AmountAccount
-from storage.admission.kinds.parameters import MS, Times, name_of
+from storage.admission.kinds.parameters import MS, Server, Times, name_of
 from storage.admission.kinds.rate_account import RateAccount
 from storage.admission.kinds.slot_account import SlotAccount
 from storage.admission.presence.shares import Absent, Alone
@@ -56,7 +56,7 @@ class Permits:
         absent: Callable[[], Absent] = dict,
         *,
         servers: Callable[[], int] = lambda: 1,
-        times: Times | None = None,
+        times: Times = Times(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self.process = process
         self.alone: Alone | None = None
@@ -64,7 +64,6 @@ class Permits:
         self.absent = absent
         self.servers = servers
         self._now_ns = now_ns
-        self._times = times or Times()
         self._accounts: OrderedDict[str, Account] = OrderedDict()  # in the order of their last use
         self._lively: dict[str, Account] = {}
         self._due: dict[str, Account] = {}
@@ -72,6 +71,7 @@ class Permits:
         self._expiring: list[tuple[int, str]] = []
         self._tickets: dict[int, Ticket] = {}
         self.next_number = count(1).__next__
+        self._server = Server(process, now_ns, self.next_number, times)
 
     @property
     def pending(self) -> bool:
@@ -298,7 +298,7 @@ class Permits:
         name = name_of(limit)
         account = self._accounts.get(name)
         if account is None:
-            account = _KINDS[limit.kind](limit, self.process, self._now_ns, self.next_number, self._times)
+            account = _KINDS[limit.kind](limit, self._server)
             self._accounts[name] = account
         else:
             self._accounts.move_to_end(name)

@@ -13,14 +13,12 @@ Between rounds an account admits requests by itself as far as it can (`fits`, `a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 from limits.limit import SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.basis import Basis, Versions
-from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times, name_of, span_of
+from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Server, name_of, span_of
 from storage.admission.ledger import Ledger, Member, Report
 from storage.admission.presence.shares import Absent, Alone
-from storage.mongo.clocks import MonotonicNs
 
 
 class Account(ABC):
@@ -36,20 +34,15 @@ class Account(ABC):
         versions: The known versions of its ledger.
     """
 
-    def __init__(
-        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
-    ) -> None:
+    def __init__(self, limit: Limit, server: Server) -> None:
+        self._process, self._now_ns, self._next_number, self._times = server
         self.name = name_of(limit)
         self.limit = limit
         self.urgent = False
         self.lacking = False
         self.expires_at = 0
-        self.used_at = now_ns()
+        self.used_at = self._written_at = self._now_ns()
         self.versions = Versions()
-        self._process = process
-        self._now_ns = now_ns
-        self._next_number = next_number
-        self._times = times
         self._reports: list[Report] = []
         self._ledger = Ledger()
         self._absent: Absent = {}
@@ -61,7 +54,6 @@ class Account(ABC):
         self._complete = True
         self._moved = False
         self._reported = self._planned = 0
-        self._written_at = now_ns()
         self._first = self._total = 0
 
     # -- between rounds

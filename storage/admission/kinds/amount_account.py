@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Times
+from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Server
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
-from storage.mongo.clocks import MonotonicNs
 
 REPORTED_NS = 3_000 * MS
 """After so many nanoseconds the ledger knows all charges of now. Until then the records may have some that it lacks."""
@@ -20,10 +18,8 @@ REPORTED_NS = 3_000 * MS
 class AmountAccount(Account):
     """Tokens in a window, or money in a calendar period: see `Account`."""
 
-    def __init__(
-        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
-    ) -> None:
-        super().__init__(limit, process, now_ns, next_number, times)
+    def __init__(self, limit: Limit, server: Server) -> None:
+        super().__init__(limit, server)
         self._charges: deque[tuple[int, int]] = deque()
         self._reserved = 0
         self._written = 0

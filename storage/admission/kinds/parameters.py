@@ -11,6 +11,7 @@ from limits.kinds.calendar import bounds_of
 from limits.limit import Kind, Limit
 from storage.admission.ledger import MAX_LIFE_MS, Report, Span
 from storage.admission.presence.shares import Absent
+from storage.mongo.clocks import MonotonicNs
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -78,6 +79,15 @@ class Times:
     grant: int = 500 * MS
     fresh: int = 1_000 * MS
     renew: int = 3_600_000 * MS
+
+
+class Server(NamedTuple):
+    """What all accounts of a server have in common; `next_number` numbers their reports."""
+
+    process: str
+    now_ns: MonotonicNs
+    next_number: Callable[[], int]
+    times: Times
 
 
 class Read(NamedTuple):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.parameters import MS, NEVER_READ, PREFETCH, Read, Times, life_of, near, prefetchable
+from storage.admission.kinds.parameters import MS, NEVER_READ, PREFETCH, Read, Server, life_of, near, prefetchable
 from storage.admission.kinds.permit_block import PermitBlock
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
-from storage.mongo.clocks import MonotonicNs
 
 MEASURE_NS = 50 * MS
 """The shortest time over which demand is measured, in nanoseconds."""
@@ -36,10 +34,8 @@ PARTS = 20
 class RateAccount(Account):
     """A rate: see `Account`."""
 
-    def __init__(
-        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
-    ) -> None:
-        super().__init__(limit, process, now_ns, next_number, times)
+    def __init__(self, limit: Limit, server: Server) -> None:
+        super().__init__(limit, server)
         self._prefetched: deque[PermitBlock] = deque()
         self._for_waiting: deque[PermitBlock] = deque()
         self._granted: list[PermitBlock] = []

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.parameters import NEVER_READ, SMALL, Read, Times, near, prefetchable
+from storage.admission.kinds.parameters import NEVER_READ, SMALL, Read, Server, near, prefetchable
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone, left_to
-from storage.mongo.clocks import MonotonicNs
 
 
 class SlotAccount(Account):
@@ -20,10 +17,8 @@ class SlotAccount(Account):
     server writes a larger number before it uses the slots, and a smaller one after it has stopped using them.
     """
 
-    def __init__(
-        self, limit: Limit, process: str, now_ns: MonotonicNs, next_number: Callable[[], int], times: Times
-    ) -> None:
-        super().__init__(limit, process, now_ns, next_number, times)
+    def __init__(self, limit: Limit, server: Server) -> None:
+        super().__init__(limit, server)
         self.in_use = 0
         self._held = 0
         self._peak = 0
