@@ -28,7 +28,7 @@ def histogram(buckets: Iterable[int]) -> int:
 
 
 def pack(histogram: int) -> bytes:
-    """Return a histogram as the database has it: in a byte its first bucket, then the digits from there, lowest first."""
+    """Return a histogram as the database has it: a byte for its first bucket, then the digits, lowest first."""
     first = _first_bucket(histogram)
     digits = histogram >> DIGIT_BITS * first
     return bytes([first]) + digits.to_bytes((digits.bit_length() + 7) // 8, "little")

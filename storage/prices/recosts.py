@@ -82,7 +82,8 @@ class Recosts(Changes):
             document = await recosts.find_one({"_id": id_}, session=session)
             if document is None:
                 raise UnknownIdentityError(UNKNOWN)
-            ended = {"$set": {"state": RecostState.CANCELLED.value, "ended_at": self._now()}, "$unset": {"lease_until": ""}}
+            fields = {"state": RecostState.CANCELLED.value, "ended_at": self._now()}
+            ended = {"$set": fields, "$unset": {"lease_until": ""}}
             cancelled = await recosts.update_one({"_id": id_, "state": {"$in": ACTIVE}}, ended, session=session)
             if not cancelled.modified_count:
                 raise IdentityConflictError(ENDED)

@@ -99,7 +99,7 @@ class Statistics:
         self._database = database
 
     async def read(self, query: StatsQuery, *, visible_to: UUID | None) -> tuple[int, list[Series]]:
-        """Return how many calls are not counted yet, at most `storage.aggregation.uncounted.MAX_UNCOUNTED`, and the series of all others.
+        """Return how many calls are not counted yet, at most `MAX_UNCOUNTED`, and the series of all others.
 
         The series with the most calls come first, and last that of the groups that have none of their own. Without groups
         there is always one. By groups of users a call is in as many series as its user was in groups, so the last one,

@@ -137,8 +137,8 @@ class Sessions:
     async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[Thread], bool]:
         """Read threads of a session, oldest first, and say whether there are more behind them.
 
-        There are fewer than `limit` when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`. `after_id` is the first call of
-        the thread behind which they begin.
+        There are fewer than `limit` when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`. `after_id` is the first call
+        of the thread behind which they begin.
 
         Raises:
             UnknownCursorError: No thread of the session begins with `after_id`.

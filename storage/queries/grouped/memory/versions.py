@@ -25,7 +25,7 @@ BUCKETS: Final = frozenset({Bucket.HOUR, Bucket.DAY})
 
 
 def digest(data: bytes) -> bytes:
-    """Return a digest for keys of caches: these have the same size however many conditions or versions they are about."""
+    """Return a digest for keys of caches, of the same size however many conditions or versions they are about."""
     return blake2b(data, digest_size=16).digest()
 
 
