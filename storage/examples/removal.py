@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from bson.binary import Binary
 from msgspec import structs
-from pymongo import ReturnDocument
 
 from intercept.ids import EXAMPLE_BYTES, FIRST_EXAMPLE
 from storage.aggregation.rollup import TOKENS
@@ -18,7 +17,7 @@ from storage.aggregation.sessions import session_job
 from storage.aggregation.sessions.prompt_cache import lines_id
 from storage.examples.documents import RANGE
 from storage.examples.kinds import AGENT_IDS
-from storage.examples.totals import delete_counted, take_out
+from storage.examples.totals import delete_counted, hold, take_out
 from storage.mongo.clocks import Now
 from storage.mongo.codec import binary
 from storage.mongo.database import Database, Session, with_plain_ids
@@ -96,8 +95,7 @@ class Removal:
         sessions, lines = with_plain_ids(self._database.sessions), with_plain_ids(self._database.cache_lines)
 
         async def delete(session: Session | None) -> bool:
-            for change in ({"$set": {"held": True}}, {"$unset": {"held": ""}}):  # no run of grouping beside this
-                await sessions.update_one(session_job.JOB_STATE, change, session=session)
+            await hold(sessions, session_job.JOB_STATE, session)
             projection = dict.fromkeys(("provider_names", "models"), True)
             found = (
                 await sessions.find(own, projection, session=session).limit(SESSIONS_AT_ONCE).to_list(SESSIONS_AT_ONCE)
@@ -114,15 +112,12 @@ class Removal:
         segments, parts = self._database.search_segments, self._database.search_parts
 
         async def make_again(session: Session | None) -> bool:
-            held = await segments.find_one_and_update(
-                JOB_STATE, {"$set": {"held": True}}, return_document=ReturnDocument.AFTER, session=session
-            )
-            await segments.update_one(JOB_STATE, {"$unset": {"held": ""}}, session=session)
+            is_held = await hold(segments, JOB_STATE, session)
             found = segments.find({"_id": {"$ne": JOB_STATE["_id"]}}, session=session)
             for segment in [read_segment(document) async for document in found]:
                 ids = await parts.find_one({"_id": part_id(segment, IDS)}, session=session)
                 invented = [] if ids is None else positions_of(ids["data"])
-                if held is None or not invented:
+                if not is_held or not invented:
                     continue
                 without = structs.replace(segment, gone=tuple({*segment.gone, *invented}))
                 await replace_by_one(self._database, [without], session)

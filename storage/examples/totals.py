@@ -6,7 +6,7 @@ to those by end, tool and tag their calls say, in the transaction that deletes t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from storage.aggregation.rollup import (
 from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.totals import row_of, rows
 from storage.examples.documents import RANGE
-from storage.mongo.database import Database, Session, with_plain_ids
+from storage.mongo.database import Collection, Database, Session, with_plain_ids
 from storage.mongo.indexes import ROLLUPS
 
 REMOVE_SECONDS: Final = 30.0
@@ -64,7 +64,7 @@ async def take_out(database: Database) -> bool:
 
 async def _batch(database: Database, session: Session | None) -> bool:
     rollups = database.rollups
-    await _hold(database, session)
+    await hold(rollups, JOB_STATE, session)
     found: list[dict[str, Any]] = []
     for level, field in _OWN:
         for bucket in BUCKETS[level]:
@@ -87,7 +87,7 @@ async def delete_counted(database: Database, ids: Sequence[Any], session: Sessio
     These have not all a user, so only the calls have what they added. One that waits to be counted stays: it may have been priced
     again meanwhile, and then it has what it costs now.
     """
-    await _hold(database, session)
+    await hold(database.rollups, JOB_STATE, session)
     details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))
     interceptions = with_plain_ids(database.interceptions)
     counted_ones = {"_id": {"$in": list(ids)}, "uncounted": {"$exists": False}}
@@ -108,7 +108,7 @@ async def _subtract(database: Database, totals: RollupTotals, session: Session |
         await database.rollups.bulk_write(changes, ordered=False, session=session)
 
 
-async def _say_changed(database: Database, places: Collection[tuple[str, datetime]], session: Session | None) -> None:
+async def _say_changed(database: Database, places: set[tuple[str, datetime]], session: Session | None) -> None:
     """Change the totals of everyone of these buckets and their days, also where only others are changed.
 
     Whoever has totals of a bucket in memory sees by it that these have changed, see `storage.queries.grouped.memory.versions`.
@@ -121,10 +121,11 @@ async def _say_changed(database: Database, places: Collection[tuple[str, datetim
             await database.rollups.update_many(everyone, {"$inc": {"removals": 1}}, hint=dict(ROLLUPS), session=session)
 
 
-async def _hold(database: Database, session: Session | None) -> None:
-    """Let no run of counting commit beside this one: its state is written to, and then as it was."""
-    await database.rollups.update_one(JOB_STATE, {"$set": {"held": True}}, session=session)
-    await database.rollups.update_one(JOB_STATE, {"$unset": {"held": ""}}, session=session)
+async def hold(job_states: Collection, job_state: Mapping[str, Any], session: Session | None) -> bool:
+    """Let no run of a job commit beside this one: its state, if there is one, is written to, and then as it was."""
+    held = await job_states.update_one(job_state, {"$set": {"held": True}}, session=session)
+    await job_states.update_one(job_state, {"$unset": {"held": ""}}, session=session)
+    return bool(held.matched_count)
 
 
 def shared_by(documents: Iterable[Mapping[str, Any]]) -> RollupTotals:

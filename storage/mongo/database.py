@@ -7,12 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar
 
 import pymongo
 from bson.binary import UuidRepresentation
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo.errors import InvalidName, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, InvalidName, NetworkTimeout, OperationFailure, PyMongoError
 
 from storage.mongo.connection import OPTIONS, open_client
 from storage.mongo.errors import (
@@ -35,6 +36,7 @@ __all__ = [
     "Database",
     "DatabaseUnavailableError",
     "Session",
+    "command",
     "database_errors",
     "with_plain_ids",
 ]
@@ -66,6 +68,18 @@ def with_plain_ids(collection: Collection) -> Collection:
     """
     plain = collection.codec_options.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
     return collection.with_options(codec_options=plain)
+
+
+async def command(collection: Collection, name: str, **arguments: Any) -> dict[str, Any]:
+    """Send a command about a collection, once more if the connection broke: the driver does that for its own methods alone."""
+    options = collection.codec_options
+    send = partial(collection.database.command, name, collection.name, codec_options=options, **arguments)
+    answer: dict[str, Any]
+    try:
+        answer = await send()
+    except AutoReconnect:
+        answer = await send()
+    return answer
 
 
 class Database:

@@ -6,14 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pymongo.errors import AutoReconnect
-
 from storage.mongo.connection import OPTIONS
-from storage.mongo.database import Collection, Database, Session
+from storage.mongo.database import Collection, Database, Session, command
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.groups import Key, TooMuchError
 from storage.queries.grouped.slices import Slice, slices
@@ -69,20 +66,8 @@ class RowReader:
 
         From then on aggregations take the `options` of this moment. They may run side by side, which those of a session may not.
         """
-        rollups = self.database.rollups
-        send = partial(
-            rollups.database.command,
-            *("find", rollups.name),
-            filter=match,
-            projection=projection,
-            limit=1,
-            session=self.session,
-            codec_options=rollups.codec_options,
-        )
-        try:
-            reply = await send()
-        except AutoReconnect:  # the driver tries again by itself, but for a command
-            reply = await send()
+        find = {"filter": match, "projection": projection, "limit": 1}
+        reply = await command(self.database.rollups, "find", **find, session=self.session)
         if (at := reply["cursor"].get("atClusterTime")) is not None:
             self.options = {"readConcern": {"level": "snapshot", "atClusterTime": at}}
         found: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]

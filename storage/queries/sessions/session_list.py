@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from pymongo.errors import AutoReconnect
-
 from intercept.records import Status
 from storage.mongo import indexes
-from storage.mongo.database import Collection
+from storage.mongo.database import Collection, command
 from storage.mongo.indexes import BY_ID, Keys
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import is_one_of
@@ -160,20 +157,8 @@ class SessionList:
         if others != conditions and index not in _SEVERAL_ALONE and _NUMBER in dict(index):
             return await self._count_of_several(others, index)
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-        send = partial(
-            self._sessions.database.command,
-            "count",
-            self._sessions.name,
-            query={"$and": list(conditions)},
-            hint=dict(index),
-            codec_options=self._sessions.codec_options,
-        )
-        try:
-            found = await send()
-        except AutoReconnect:  # the driver tries again by itself, but for a command
-            found = await send()
-        counted: int = found["n"]
-        return counted
+        found = await command(self._sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
+        return int(found["n"])
 
     async def _count_of_several(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         """Count those with more than one call by how many these have: a bound on that would seek behind each that has one."""

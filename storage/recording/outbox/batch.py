@@ -15,7 +15,7 @@ from storage.recording.operations import Action, Operation
 # Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
 _DOCUMENT_CODES = {2, 9, 14, 15, 22, 10334}
 
-# A write failed because of the server's state: MaxTimeMSExpired, WriteConflict, ExceededTimeLimit and Interrupted beside a loss.
+# The server's state stopped a write: beside a loss MaxTimeMSExpired, WriteConflict, ExceededTimeLimit, Interrupted.
 _STATE_CODES = LOSS_CODES | {50, 112, 262, 11601}
 
 RejectedWrite = tuple[Operation, int]
