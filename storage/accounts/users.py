@@ -230,6 +230,12 @@ def refuse_secret(subject: str, name: str) -> None:
         raise IdentityError(f"the {subject} is not allowed: it looks like a token or a key")
 
 
+def readable(text: str, most: int) -> str:
+    """Return what a client says of itself as it is kept: printable, without secrets, of so many characters at most."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return scrub_quoted(printable)[:most]
+
+
 def milliseconds(time: datetime) -> datetime:
     """Truncate a time to milliseconds, as MongoDB stores it."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

@@ -13,6 +13,7 @@ from storage.examples.people import RESTRICTED, Company, Person
 from storage.examples.sessions import FAILS, Call, Session
 
 _WEEKEND: Final = 5
+_MAKERS: Final = {"claude": "anthropic", "gemini": "gemini", "gpt": "openai"}
 _TROUBLE_DAYS: Final = (9, 33)
 """Days, counted back from the last one, on whose afternoon a provider had trouble."""
 
@@ -56,11 +57,7 @@ def refusals_of(company: Company, seed: int, day: date, until: datetime) -> list
             status=status,
             initiator_id=person.id,
             api_key_id=person.token_id,
-            provider="anthropic"
-            if model.startswith("claude")
-            else "gemini"
-            if model.startswith("gemini")
-            else "openai",
+            provider=_MAKERS[model.partition("-")[0]],
             route="/v1/messages" if model.startswith("claude") else "/v1/chat/completions",
             model=model,
             retry_after_ms=wait,

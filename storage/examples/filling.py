@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from random import Random
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -171,11 +172,7 @@ def _recorded(prices: Prices, calls: Iterable[Call], random: Random) -> Iterable
 
     Which call a tool result belongs to is known here, so nobody has to look for it.
     """
-    instance = example_id(random)
-
-    def new_id() -> UUID:
-        return example_id(random)
-
+    instance, new_id = example_id(random), partial(example_id, random)
     documents: dict[UUID, dict[str, Any]] = {}
     waiting: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
     for start, ending, root, parent_id in calls:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -161,21 +161,21 @@ def _failed(document: Mapping[str, Any]) -> ErrorGroup:
         type=of.get("type") or "",
         template=template_of(message),
     )
-    return _group(kind, document, document["users"], message)
+    return _group(kind, document, message)
 
 
 def _refused(document: Mapping[str, Any]) -> ErrorGroup:
     of = document["_id"]
     kind = Kind(of.get("provider"), of.get("model"), int(of["status"]), "refused", "", "", of["rule"])
-    return _group(kind, document, document["users"], "")
+    return _group(kind, document, "")
 
 
-def _group(kind: Kind, document: Mapping[str, Any], users: Iterable[UUID | None], message: str) -> ErrorGroup:
+def _group(kind: Kind, document: Mapping[str, Any], message: str) -> ErrorGroup:
     last = document["last"]
     return ErrorGroup(
         kind=kind,
         calls=int(document["calls"]),
-        users={user for user in users if user is not None},
+        users={user for user in document["users"] if user is not None},
         first_at=document["first_at"],
         last_at=last["at"],
         example_id=last["id"],

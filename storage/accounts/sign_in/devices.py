@@ -16,13 +16,12 @@ from uuid import UUID
 import msgspec
 from pymongo import ReturnDocument
 
-from intercept.secrets.scrub import scrub_quoted
 from storage.accounts.audit import Author
 from storage.accounts.authentication import InvalidTokenError
 from storage.accounts.identities import Identities, IdentityError, UnknownIdentityError
 from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollError, State
 from storage.accounts.tokens.text import digest, has_ended, new_token
-from storage.accounts.users import MAX_NAME, Token
+from storage.accounts.users import MAX_NAME, Token, readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 
@@ -76,12 +75,11 @@ class Devices:
         """
         codes = DeviceCodes(new_token(), "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH)))
         now = self._now()
-        printable = "".join(character if character.isprintable() else " " for character in name)
         document = {
             "_id": digest(codes.device_code),
             "schema_version": 1,
             "user_code": digest(codes.user_code),
-            "name": scrub_quoted(printable)[:MAX_NAME],
+            "name": readable(name, MAX_NAME),
             "client_ip": client_ip,
             "state": State.PENDING.value,
             "created_at": now,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from pymongo import DESCENDING
 
-from intercept.secrets.scrub import scrub_quoted
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Method, SessionTimes, SignInSession
 from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.users import readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 
@@ -53,7 +54,6 @@ class SignIns(Changes):
         """
         text, now = new_token(), self._now()
         session_id, _, secret = text.partition("-")
-        printable = "".join(character if character.isprintable() else " " for character in user_agent)
         async with self._database.within(ANSWER_SECONDS):
             token = await self._database.tokens.find_one({"_id": identity.token_id}, {"expires_at": True})
             ends_at = min(now + self._times.idle, now + self._times.lifetime)
@@ -69,7 +69,7 @@ class SignIns(Changes):
                 "last_used_at": now,
                 "expires_at": min(ends_at, token_ends_at or ends_at),
                 "client_ip": client_ip,
-                "user_agent": scrub_quoted(printable)[:MAX_USER_AGENT],
+                "user_agent": readable(user_agent, MAX_USER_AGENT),
             }
             if 0 < len(id_token) <= MAX_ID_TOKEN:
                 document["id_token"] = id_token
@@ -83,16 +83,8 @@ class SignIns(Changes):
 
     async def create_code(self, identity: Identity) -> str:
         """Make a code that signs in once, within `CODE_SECONDS`, as the token of this identity does. It has a token's form."""
-        code = new_token()
-        document = {
-            "_id": digest(code),
-            "schema_version": 1,
-            "token_id": identity.token_id,
-            "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
-        }
         async with self._database.within(ANSWER_SECONDS):
-            await self._database.sign_in_codes.insert_one(document)
-        return code
+            return await self._add_code({"token_id": identity.token_id})
 
     async def create_link(self, username: str, author: Author = COMMAND_LINE) -> str:
         """Create a code that signs in a user without a token, also if no other way to sign in is on.
@@ -100,17 +92,16 @@ class SignIns(Changes):
         Raises:
             UnknownIdentityError: There is no such user.
         """
-        code = new_token()
         async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(username)
-            document = {
-                "_id": digest(code),
-                "schema_version": 1,
-                "user_id": user.id,
-                "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
-            }
-            await self._database.sign_in_codes.insert_one(document)
+            code = await self._add_code({"user_id": user.id})
             await self._audit(None, author, Action.LINK_CREATED, user)
+        return code
+
+    async def _add_code(self, whose: dict[str, Any]) -> str:
+        code, expires_at = new_token(), self._now() + timedelta(seconds=CODE_SECONDS)
+        document = {"_id": digest(code), "schema_version": 1, **whose, "expires_at": expires_at}
+        await self._database.sign_in_codes.insert_one(document)
         return code
 
     async def redeem(self, code: str) -> Identity:

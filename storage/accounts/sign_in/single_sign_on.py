@@ -121,10 +121,7 @@ class SingleSignOn(Changes):
         Raises:
             PersonRefusedError: They do not get in.
         """
-        try:
-            checked_username(username)
-        except IdentityError as error:
-            raise PersonRefusedError(Refused.NAME_NOT_ALLOWED, str(error)) from error
+        _refuse_not_allowed(username)
         if (user := await self._accounts.find_user(username)) is not None:
             return user
         async with self._database.within(ADMISSION_SECONDS):
@@ -143,13 +140,10 @@ class SingleSignOn(Changes):
 
     async def _create_or_link(self, person: Claimed, session: Session | None) -> dict[str, Any]:
         """Create a user for this person, or link the existing user of that name."""
-        try:
-            username = checked_username(person.username)
-        except IdentityError as error:
-            raise PersonRefusedError(Refused.NAME_NOT_ALLOWED, str(error)) from error
+        _refuse_not_allowed(person.username)
         openid = {"issuer": person.issuer, "subject": person.subject}
         try:
-            user = await self._accounts.existing_user(username, session)
+            user = await self._accounts.existing_user(person.username, session)
         except UnknownIdentityError:
             return await self._make(person, openid, session)
         unlinked = {"_id": user.id, "openid": None}
@@ -266,3 +260,10 @@ class SingleSignOn(Changes):
         if document is None:
             raise UnknownIdentityError("the user is gone")
         return document
+
+
+def _refuse_not_allowed(username: str) -> None:
+    try:
+        checked_username(username)
+    except IdentityError as error:
+        raise PersonRefusedError(Refused.NAME_NOT_ALLOWED, str(error)) from error

@@ -85,9 +85,7 @@ def _word(text: str, problems: list[Validation]) -> Word | None:
                 problems.append(Validation(key, f'Query param "{key}" has more than {MAX_VALUES} values'))
             else:
                 return Word(key, tuple(dict.fromkeys(values)), negated)
-        case [first, *_] if not any(first):
-            problems.append(Validation("q", f"Query element {text} cannot start or end with ':'"))
-        case [*_, last] if not any(last):
+        case parts if not any(parts[0]) or not any(parts[-1]):
             problems.append(Validation("q", f"Query element {text} cannot start or end with ':'"))
         case _:
             problems.append(Validation("q", f"Query element {text} can only contain 1 ':'; quote its value"))
