@@ -49,6 +49,7 @@ class Groups(Changes):
     """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
 
     Every method raises `DatabaseUnavailableError`.
+    A group or user that is not there raises `UnknownIdentityError`, and so does the group `everyone`.
     """
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
@@ -84,11 +85,7 @@ class Groups(Changes):
             return await find_group(self._database.groups, group)
 
     async def existing(self, group: str) -> tuple[Group, int]:
-        """Find a group that was not removed, with the number of its members.
-
-        Raises:
-            UnknownIdentityError: There is no such group, or it is `everyone`.
-        """
+        """Find a group that was not removed, with the number of its members."""
         async with self._database.within(ANSWER_SECONDS):
             found = await self._existing(group, None)
             return found, await self._database.users.count_documents(_members_of(found))
@@ -119,11 +116,7 @@ class Groups(Changes):
         return count, [(group, members.get(group.id, 0)) for group in groups]
 
     async def members_page(self, group: str, *, limit: int, offset: int) -> tuple[int, list[User]]:
-        """Return how many members a group has, and some of them, by name. A limit of 0 is none.
-
-        Raises:
-            UnknownIdentityError: There is no such group.
-        """
+        """Return how many members a group has, and some of them, by name. A limit of 0 is none."""
         async with self._database.within(ANSWER_SECONDS):
             members = _members_of(await self._existing(group, None))
             count = await self._database.users.count_documents(members)
@@ -142,7 +135,6 @@ class Groups(Changes):
         """Change the given fields; an empty display name means the name.
 
         Raises:
-            UnknownIdentityError: There is no such group.
             ChangedMeanwhileError: It has none of the versions.
             IdentityConflictError: The name is taken.
             IdentityError: A name is not allowed.
@@ -185,7 +177,6 @@ class Groups(Changes):
         """Remove a group. Its members stay users, its tokens are revoked, its name becomes free, records keep it.
 
         Raises:
-            UnknownIdentityError: There is no such group.
             ChangedMeanwhileError: It has none of the `versions`.
             IdentityConflictError: It has a policy.
         """
@@ -217,7 +208,6 @@ class Groups(Changes):
         """Add users to a group: all of them, or none. Members stay members.
 
         Raises:
-            UnknownIdentityError: There is no such group or user.
             IdentityConflictError: A user is in `MAX_GROUPS_OF_USER` groups already.
         """
 
@@ -234,11 +224,7 @@ class Groups(Changes):
         return await self._change_members(group, users, add)
 
     async def remove_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
-        """Remove users from a group: all of them, or none. Others are ignored.
-
-        Raises:
-            UnknownIdentityError: There is no such group or user.
-        """
+        """Remove users from a group: all of them, or none. Others are ignored."""
 
         async def remove(session: Session | None, group: Group, user: User) -> bool:
             if group.id not in user.group_ids:

@@ -74,6 +74,7 @@ class Identities(UserAccounts):
 
     Args:
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
+    A user or token that is not there raises `UnknownIdentityError`.
     """
 
     def __init__(
@@ -97,7 +98,6 @@ class Identities(UserAccounts):
         A token created with an expiring one expires no later; without `expires_at`, at the same time.
 
         Raises:
-            UnknownIdentityError: There is no such user.
             IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
@@ -129,7 +129,6 @@ class Identities(UserAccounts):
             author: Who replaces it. As with `create_token`, a token does not outlive the one it is made with.
 
         Raises:
-            UnknownIdentityError: There is no such token.
             IdentityConflictError: It is not valid any more, or the user has too many.
             IdentityError: `expires_at` is past or too late.
         """
@@ -201,22 +200,14 @@ class Identities(UserAccounts):
                 raise IdentityConflictError(refusal.format(user.username, limit))
 
     async def list_tokens(self, username: str) -> list[Token]:
-        """List a user's tokens, oldest first, expired and revoked ones too.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """List a user's tokens, oldest first, expired and revoked ones too."""
         async with self._database.query():
             user = await self.existing_holder(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [Token.of(document) async for document in cursor]
 
     async def tokens_page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[Token]]:
-        """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first."""
         async with self._database.within(ANSWER_SECONDS):
             own = {"user_id": (await self.existing_holder(username, None)).id}
             count = await self._database.tokens.count_documents(own)
@@ -229,11 +220,7 @@ class Identities(UserAccounts):
             return count, [Token.of(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
-        """Revoke a token by its public part, of the user `of` if given; harmless if it is revoked already.
-
-        Raises:
-            UnknownIdentityError: There is no such user or token.
-        """
+        """Revoke a token by its public part, of the user `of` if given; harmless if it is revoked already."""
 
         async def revoke(session: Session | None) -> Token:
             owner = None if of is None else (await self.existing_holder(of, session)).id

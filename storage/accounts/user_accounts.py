@@ -40,6 +40,7 @@ class UserAccounts(Authentication, Changes):
 
     Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`. The command line may also
     remove the last owner; users may not.
+    A user who is not there raises `UnknownIdentityError`.
     """
 
     async def add_user(
@@ -98,11 +99,7 @@ class UserAccounts(Authentication, Changes):
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
     async def existing(self, username: str) -> tuple[User, int]:
-        """Find a user by name or id, with the number of their active tokens.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """Find a user by name or id, with the number of their active tokens."""
         async with self._database.within(ANSWER_SECONDS):
             user = await self.existing_user(username, None)
             return user, (await self._active_tokens([user.id])).get(user.id, 0)
@@ -143,7 +140,6 @@ class UserAccounts(Authentication, Changes):
         """Change the given fields of a user; an empty display name means the username, an empty cost centre none.
 
         Raises:
-            UnknownIdentityError: There is no such user.
             ChangedMeanwhileError: They have none of the versions.
             IdentityConflictError: There would be no owner any more.
             IdentityError: The display name or the cost centre is not allowed.
@@ -189,7 +185,6 @@ class UserAccounts(Authentication, Changes):
         """Remove a user with their views and policies. All tokens are revoked, the name becomes free, records keep it.
 
         Raises:
-            UnknownIdentityError: There is no such user.
             IdentityConflictError: It is the author, or the last owner.
         """
         at = self._now()
@@ -261,11 +256,7 @@ class UserAccounts(Authentication, Changes):
         return [user for user in users if is_same_name(user.username, username)]
 
     async def existing_user(self, username: str, session: Session | None) -> User:
-        """Find a user by name or id, within a change.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """Find a user by name or id, within a change."""
         user = await self._find_user(username, session)
         if user is None:
             raise UnknownIdentityError(f'there is no user named "{username}"')

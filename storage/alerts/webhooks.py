@@ -23,7 +23,10 @@ TOO_MANY: Final = f"there are {MAX_WEBHOOKS} webhooks already, the most that are
 
 
 class Webhooks(Changes):
-    """The webhooks of a database. Every method raises `DatabaseUnavailableError`."""
+    """The webhooks of a database. Every method raises `DatabaseUnavailableError`.
+
+    A webhook that is not there raises `UnknownIdentityError`.
+    """
 
     def __init__(self, database: Database, sealer: Sealer, *, now: Now) -> None:
         super().__init__(database, now=now)
@@ -36,11 +39,7 @@ class Webhooks(Changes):
             return [Webhook.of(document) async for document in found]
 
     async def find(self, id_: UUID) -> Webhook:
-        """Find one.
-
-        Raises:
-            UnknownIdentityError: There is none.
-        """
+        """Find one."""
         async with self._database.within(ANSWER_SECONDS):
             return await self._existing(id_, None)
 
@@ -89,7 +88,6 @@ class Webhooks(Changes):
         """Change the given fields: `url`, `description`, `types` or `disabled`.
 
         Raises:
-            UnknownIdentityError: There is none.
             ChangedMeanwhileError: It has none of the versions.
         """
 
@@ -114,7 +112,6 @@ class Webhooks(Changes):
         """Remove one with its waiting deliveries.
 
         Raises:
-            UnknownIdentityError: There is none.
             ChangedMeanwhileError: It has none of the versions.
         """
 

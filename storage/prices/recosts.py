@@ -24,7 +24,10 @@ _SCHEMA_VERSION: Final = 1
 
 
 class Recosts(Changes):
-    """The jobs of a database. Every method raises `DatabaseUnavailableError`."""
+    """The jobs of a database. Every method raises `DatabaseUnavailableError`.
+
+    A job that is not there raises `UnknownIdentityError`.
+    """
 
     async def request(self, start: datetime, end: datetime, *, author: Author = COMMAND_LINE) -> Recost:
         """Request a job for the calls that started in [start, end). The servers on the database do it.
@@ -58,11 +61,7 @@ class Recosts(Changes):
             return [Recost.of(document) async for document in found]
 
     async def find(self, id_: UUID) -> Recost:
-        """Find one.
-
-        Raises:
-            UnknownIdentityError: There is none.
-        """
+        """Find one."""
         async with self._database.within(ANSWER_SECONDS):
             document = await self._database.recosts.find_one({"_id": id_})
         if document is None:
@@ -73,7 +72,6 @@ class Recosts(Changes):
         """Cancel a job. Calls that were priced again keep their new cost.
 
         Raises:
-            UnknownIdentityError: There is none.
             IdentityConflictError: It has ended.
         """
 

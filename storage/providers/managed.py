@@ -38,7 +38,10 @@ _NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
 class ManagedProviders(Changes):
-    """The providers of a database. Every method raises `DatabaseUnavailableError`."""
+    """The providers of a database. Every method raises `DatabaseUnavailableError`.
+
+    A provider that is not there raises `UnknownProviderError`.
+    """
 
     def __init__(
         self,
@@ -62,11 +65,7 @@ class ManagedProviders(Changes):
             return [StoredProvider.of(document) async for document in found]
 
     async def find(self, name: str) -> StoredProvider:
-        """Find one.
-
-        Raises:
-            UnknownProviderError: there is none.
-        """
+        """Find one."""
         async with self._database.within(ANSWER_SECONDS):
             return await self._existing(name, None)
 
@@ -116,7 +115,6 @@ class ManagedProviders(Changes):
         `keys` are all its new keys, in order. `secrets` that are not given stay; an empty text removes one.
 
         Raises:
-            UnknownProviderError: there is none.
             ProviderError: it cannot be as it would be.
             ProviderConflictError: somebody else changed it at the same time.
         """
@@ -175,11 +173,7 @@ class ManagedProviders(Changes):
             raise ProviderConflictError(f"the provider {name} was changed at the same moment; please try again")
 
     async def remove(self, name: str, *, author: Author = COMMAND_LINE) -> None:
-        """Remove a provider and its keys. Records stay.
-
-        Raises:
-            UnknownProviderError: there is none.
-        """
+        """Remove a provider and its keys. Records stay."""
 
         async def remove(session: Session | None) -> None:
             removed = await self._database.providers.delete_one({"name": name}, session=session)

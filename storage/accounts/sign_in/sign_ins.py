@@ -30,7 +30,10 @@ class InvalidCodeError(Exception):
 
 
 class SignIns(Changes):
-    """The sessions of a database. Every method raises `DatabaseUnavailableError`."""
+    """The sessions of a database. Every method raises `DatabaseUnavailableError`.
+
+    A user or session that is not there raises `UnknownIdentityError`.
+    """
 
     def __init__(self, database: Database, identities: Identities, *, now: Now, times: SessionTimes) -> None:
         super().__init__(database, now=now)
@@ -87,11 +90,7 @@ class SignIns(Changes):
             return await self._add_code({"token_id": identity.token_id})
 
     async def create_link(self, username: str, author: Author = COMMAND_LINE) -> str:
-        """Create a code that signs in a user without a token, also if no other way to sign in is on.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """Create a code that signs in a user without a token, also if no other way to sign in is on."""
         async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(username)
             code = await self._add_code({"user_id": user.id})
@@ -122,11 +121,7 @@ class SignIns(Changes):
                 raise InvalidCodeError from error
 
     async def page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[SignInSession]]:
-        """Return the number of active sessions of a user, and some of them, the last used first.
-
-        Raises:
-            UnknownIdentityError: There is no such user.
-        """
+        """Return the number of active sessions of a user, and some of them, the last used first."""
         async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(username)
             own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
@@ -138,9 +133,6 @@ class SignIns(Changes):
         """End a session of the user `of`, by the public part of it.
 
         If the author is another user, the audit trail gets an entry.
-
-        Raises:
-            UnknownIdentityError: There is no such user or session.
         """
 
         async def end(session: Session | None) -> None:

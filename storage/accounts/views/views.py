@@ -36,7 +36,10 @@ class NotYourViewError(Exception):
 
 
 class Views(Changes):
-    """The saved views of a database. Every method raises `DatabaseUnavailableError`."""
+    """The saved views of a database. Every method raises `DatabaseUnavailableError`.
+
+    A view that there is not, or that the user may not see, raises `UnknownIdentityError`.
+    """
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:
         super().__init__(database, now=now)
@@ -52,11 +55,7 @@ class Views(Changes):
             return count, [View.of(document) async for document in cursor]
 
     async def find(self, id_: UUID, user: User) -> View:
-        """Find one that the user may see.
-
-        Raises:
-            UnknownIdentityError: There is none.
-        """
+        """Find one that the user may see."""
         async with self._database.within(ANSWER_SECONDS):
             return await self._existing(id_, user, None)
 
@@ -99,7 +98,6 @@ class Views(Changes):
         """Change what is given: `name`, `page`, `query` or `shared`. The author is a user.
 
         Raises:
-            UnknownIdentityError: There is none that they may see.
             NotYourViewError: It is somebody else's, and the author is no owner.
             ChangedMeanwhileError: It has none of the versions.
             IdentityConflictError: Its user has another one of this name.
@@ -130,7 +128,6 @@ class Views(Changes):
         """Remove one.
 
         Raises:
-            UnknownIdentityError: There is none that the author may see.
             NotYourViewError: It is somebody else's, and the author is no owner.
             ChangedMeanwhileError: It has none of the versions.
         """
