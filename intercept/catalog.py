@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from intercept.apis import Api, Dialect, RequestedModels
@@ -22,13 +23,13 @@ CHAT_COMPLETIONS: Final = Api(
     body_reader=chat_completions.body_reader,
     caches_prompts=True,
 )
-COMPLETIONS: Final = Api(
+# Its responses have the envelope of chat completions.
+COMPLETIONS: Final = replace(
+    CHAT_COMPLETIONS,
     name="completions",
     path="/v1/completions",
-    dialect=Dialect.OPENAI,
     parse_request=completions.parse_request,
-    stream_reader=completions.stream_reader,
-    body_reader=completions.body_reader,
+    caches_prompts=False,
 )
 RESPONSES: Final = Api(
     name="responses",
@@ -38,14 +39,6 @@ RESPONSES: Final = Api(
     stream_reader=responses.stream_reader,
     body_reader=responses.body_reader,
     caches_prompts=True,
-)
-REALTIME: Final = Api(
-    name="realtime",
-    path="/v1/realtime",
-    dialect=Dialect.OPENAI,
-    parse_request=usage_only.parse_request,
-    stream_reader=realtime.stream_reader,
-    body_reader=usage_only.body_reader,
 )
 MESSAGES: Final = Api(
     name="messages",
@@ -80,6 +73,7 @@ def _usage_only(
     )
 
 
+REALTIME: Final = replace(_usage_only("realtime", "/v1/realtime"), stream_reader=realtime.stream_reader)
 EMBEDDINGS: Final = _usage_only("embeddings", "/v1/embeddings")
 RERANK: Final = _usage_only("rerank", "/v1/rerank")
 MODERATIONS: Final = _usage_only("moderations", "/v1/moderations", billed=False)
@@ -95,38 +89,22 @@ MESSAGES_COUNT_TOKENS: Final = _usage_only(
 MESSAGE_BATCHES: Final = _usage_only(
     "message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False, requested_models=RequestedModels.UNREAD
 )
-FILES: Final = Api(
-    name="files",
-    path="/v1/files",
-    dialect=Dialect.OPENAI,
-    parse_request=usage_only.parse_request,
-    stream_reader=usage_only.stream_reader,
+FILES: Final = replace(
+    _usage_only("files", "/v1/files", billed=False, has_files=True, requested_models=RequestedModels.NONE),
     body_reader=batches.body_reader,
-    billed=False,
-    parse_form=usage_only.parse_form,
     form_names_model=False,
-    requested_models=RequestedModels.NONE,
 )
 UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False, requested_models=RequestedModels.NONE)
-UPLOAD_COMPLETIONS: Final = Api(
+UPLOAD_COMPLETIONS: Final = replace(
+    UPLOADS,
     name="upload_completions",
     path="/v1/uploads/{id}/complete",
-    dialect=Dialect.OPENAI,
-    parse_request=usage_only.parse_request,
-    stream_reader=usage_only.stream_reader,
     body_reader=batches.completed_upload_reader,
-    billed=False,
-    requested_models=RequestedModels.NONE,
 )
-BATCHES: Final = Api(
-    name="batches",
-    path="/v1/batches",
-    dialect=Dialect.OPENAI,
+BATCHES: Final = replace(
+    _usage_only("batches", "/v1/batches", billed=False, requested_models=RequestedModels.UNREAD),
     parse_request=batches.parse_request,
-    stream_reader=usage_only.stream_reader,
     body_reader=batches.body_reader,
-    billed=False,
-    requested_models=RequestedModels.UNREAD,
 )
 _UNREAD: Final = tuple(api.path.removeprefix("/v1") for api in (MESSAGE_BATCHES, BATCHES))
 GENERATE_CONTENT: Final = Api(
@@ -138,30 +116,18 @@ GENERATE_CONTENT: Final = Api(
     body_reader=gemini.body_reader,
     caches_prompts=True,
 )
-COUNT_TOKENS: Final = Api(
-    name="count_tokens",
-    path="/{version}/models/{model}:countTokens",
-    dialect=Dialect.GEMINI,
-    parse_request=contents.parse_plain_request,
-    stream_reader=gemini.stream_reader,
-    body_reader=gemini.body_reader,
-    billed=False,
-)
-EMBED_CONTENT: Final = Api(
+EMBED_CONTENT: Final = replace(
+    GENERATE_CONTENT,
     name="embed_content",
     path="/{version}/models/{model}:embedContent",
-    dialect=Dialect.GEMINI,
     parse_request=contents.parse_plain_request,
-    stream_reader=gemini.stream_reader,
-    body_reader=gemini.body_reader,
+    caches_prompts=False,
 )
-PREDICT: Final = Api(
-    name="predict",
-    path="/{version}/models/{model}:predict",
-    dialect=Dialect.GEMINI,
-    parse_request=contents.parse_plain_request,
-    stream_reader=gemini.stream_reader,
-    body_reader=predictions.body_reader,
+COUNT_TOKENS: Final = replace(
+    EMBED_CONTENT, name="count_tokens", path="/{version}/models/{model}:countTokens", billed=False
+)
+PREDICT: Final = replace(
+    EMBED_CONTENT, name="predict", path="/{version}/models/{model}:predict", body_reader=predictions.body_reader
 )
 # Bedrock streams in AWS's event stream alone.
 INVOKE: Final = Api(

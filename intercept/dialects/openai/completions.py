@@ -11,12 +11,9 @@ from msgspec import Raw
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.dialects.openai.chat_completions import body_reader, stream_reader
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import RequestBody, decode_request
 from intercept.formats.json_text import text_of
-
-__all__ = ["body_reader", "parse_request", "stream_reader"]
 
 
 class _Request(RequestBody):
