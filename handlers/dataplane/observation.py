@@ -10,7 +10,7 @@ from uuid import UUID
 from intercept.apis import EVENTS, Api, Reader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
-from intercept.formats.error_body import error_reader
+from intercept.formats.error_body import ErrorReader
 from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, Try
 from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub
@@ -212,7 +212,7 @@ class Observation:
 
     def _reader_for(self, response: UpstreamResponse) -> Reader:
         if not FIRST_SUCCESS <= response.status < FIRST_REDIRECT:
-            return error_reader(response.header(ERROR_TYPE_HEADER).partition(":")[0])
+            return ErrorReader(response.header(ERROR_TYPE_HEADER).partition(":")[0])
         return self._api.reader_for(response.content_type, response.header, keep_text=self._keep_text)
 
     def _drop_reader(self, error: Exception) -> None:

@@ -22,7 +22,11 @@ _MEMBERS: Final = Decoder(dict[str, Raw])
 
 
 class ErrorReader:
-    """Reads the body of an error: JSON of any dialect, or any text."""
+    """Reads the body of an error: JSON of any dialect, or any text.
+
+    Args:
+        kind: The type from the head, for a body without one.
+    """
 
     def __init__(self, kind: str = "") -> None:
         self._kind = kind
@@ -50,11 +54,6 @@ class ErrorReader:
         if not error.message:
             error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
         return Reading(complete=bool(decoded), error=error)
-
-
-def error_reader(kind: str = "") -> ErrorReader:
-    """Return a reader for an error's body. `kind` is the type from the head, for a body without one."""
-    return ErrorReader(kind)
 
 
 def _error_in(body: dict[str, Raw]) -> ProviderError:

@@ -6,12 +6,13 @@ Source: the Anthropic API reference, "Messages" and "Streaming messages".
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.apis import Reader, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
@@ -207,16 +208,6 @@ class MessageStream(StreamReader):
         self._draft.tokens = tokens(self._usage)
 
 
-def stream_reader() -> Reader:
-    """Return a reader for a streamed message."""
-    return MessageStream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for a blocking message."""
-    return BodyReader(add_body)
-
-
 def add_body(body: bytes, draft: Draft) -> bool:
     """Add a blocking message to a draft; return whether it is one whole JSON object."""
     message = read_struct(body, _MESSAGE if draft.text is None else _TEXT_MESSAGE)
@@ -247,3 +238,7 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     """Read the usage of a message; None where it has no count."""
     return disjoint_tokens(usage, _COUNTS, provider_price(usage))
+
+
+stream_reader: Final = MessageStream
+body_reader: Final = partial(BodyReader, add_body)

@@ -5,12 +5,12 @@ Source: the Amazon Bedrock API reference, "Converse", "ConverseStream" and "Toke
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Reader
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
@@ -131,16 +131,6 @@ class _Stream(StreamReader):
         add_event(event.name, event.data, self._draft)
 
 
-def event_stream_reader() -> Reader:
-    """Return a reader for a streamed response."""
-    return _Stream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for a blocking response."""
-    return BodyReader(add_body)
-
-
 def add_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
     """Add an event to a draft. After `messageStop` a stream is open-ended, and `metadata` completes it."""
     event = read_struct(data, _EVENT if draft.text is None else _TEXT_EVENT) or _Event()
@@ -213,3 +203,7 @@ def _add_thought(text: str | None, index: int, draft: Draft) -> None:
 
 def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
     return disjoint_tokens(usage, _COUNTS)
+
+
+event_stream_reader: Final = _Stream
+body_reader: Final = partial(BodyReader, add_body)

@@ -8,12 +8,13 @@ Source: the Amazon Bedrock API reference, "InvokeModel", and "Inference request 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Header, Reader
+from intercept.apis import Header, Reader, no_header
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse
 from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
@@ -71,16 +72,6 @@ class _Stream(messages.MessageStream):
             self._draft.tokens = self._draft.tokens or disjoint_tokens(metrics, _COUNTS)
 
 
-def event_stream_reader() -> Reader:
-    """Return a reader for a streamed response."""
-    return _Stream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for a blocking response whose head is not known."""
-    return metered_body_reader(lambda _name: "")
-
-
 def metered_body_reader(header: Header) -> Reader:
     """Return a reader for a blocking response, whose head has the token counts.
 
@@ -107,3 +98,7 @@ def _counted(header: Header) -> dict[str, int]:
         for name, text in values.items()
         if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
     }
+
+
+event_stream_reader: Final = _Stream
+body_reader: Final = partial(metered_body_reader, no_header)

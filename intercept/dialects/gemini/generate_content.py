@@ -11,13 +11,11 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Reader
 from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
-from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
+from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.json_array import ArrayDecoder
-from intercept.formats.streams.sse import Decoder as SseDecoder
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, storable
@@ -155,11 +153,11 @@ class _Assembly:
 class _Stream(StreamReader):
     """Reads a stream of responses. Its only end is that of the array, if it is one."""
 
-    def __init__(self, decoder: EventDecoder | None = None) -> None:
-        super().__init__(decoder)
+    def __init__(self, array: ArrayDecoder | None = None) -> None:
+        super().__init__(array)
         self._assembly = _Assembly(self._draft)
         self._bare = _BareError()
-        self._array = decoder if isinstance(decoder, ArrayDecoder) else None
+        self._array = array
 
     def feed(self, chunk: bytes) -> None:
         if self._array is None:
@@ -235,16 +233,6 @@ class _Body:
         return Reading() if self._inner is None else self._inner.result()
 
 
-def stream_reader() -> Reader:
-    """Return a reader for a stream of server-sent events."""
-    return _Stream(SseDecoder())
-
-
-def body_reader() -> Reader:
-    """Return a reader for a response in JSON, or an array of them."""
-    return _Body()
-
-
 def _add_body(body: bytes, draft: Draft) -> bool:
     return _Assembly(draft).add_response(body)
 
@@ -267,3 +255,7 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
         cache_read_input_tokens=cached,
         usage=storable(usage),
     )
+
+
+stream_reader: Final = _Stream
+body_reader: Final = _Body

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from intercept.apis import InvalidRequestError, Reader, RequestSummary
+from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.batch_lines import BatchResult
 from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
 from intercept.dialects.openai import usage_only
@@ -80,52 +80,32 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     return RequestSummary(model=request.model, used_file_id=request.input_file_id or None)
 
 
-class _WithoutTokens:
-    """Reads a batch at its creation. Its output has the usage, which is counted there."""
-
-    def __init__(self) -> None:
-        self._reader = usage_only.body_reader()
-        self.feed = self._reader.feed
-        self.step = self._reader.step
-
-    @property
-    def behind(self) -> bool:
-        return self._reader.behind
+class _WithoutTokens(usage_only.UsageReader):
+    """Reads a batch or a file at its creation. The output of a batch has its usage, which is counted there."""
 
     def result(self) -> Reading:
-        return replace(self._reader.result(), token_usages=())
+        return replace(super().result(), token_usages=())
 
 
-def body_reader() -> Reader:
-    """Return a reader for a batch or a file that was created."""
-    return _WithoutTokens()
-
-
-class _CompletedUpload:
-    """Reads an upload that was completed. What the call has got is the file in it."""
+class _CompletedUpload(_WithoutTokens):
+    """Reads an upload that was completed. What the call has got is the file in it: its id is that of the response."""
 
     def __init__(self) -> None:
-        self._reader = body_reader()
+        super().__init__()
         self._begin = bytearray()
-        self.step = self._reader.step
-
-    @property
-    def behind(self) -> bool:
-        return self._reader.behind
 
     def feed(self, chunk: bytes) -> None:
         self._begin += chunk[: MAX_UPLOAD_BYTES - len(self._begin)]
-        self._reader.feed(chunk)
+        super().feed(chunk)
 
     def result(self) -> Reading:
-        reading, upload = self._reader.result(), read_struct(bytes(self._begin), _UPLOAD)
+        reading, upload = super().result(), read_struct(bytes(self._begin), _UPLOAD)
         id_ = upload.file.id if upload is not None and upload.file is not None else ""
         return replace(reading, response_id=id_) if 0 < len(id_) <= MAX_NAME else reading
 
 
-def completed_upload_reader() -> Reader:
-    """Return a reader for an upload that was completed: the id of its response is that of the file."""
-    return _CompletedUpload()
+body_reader: Final = _WithoutTokens
+completed_upload_reader: Final = _CompletedUpload
 
 
 def read_files(batch: bytes) -> tuple[str, list[str]]:

@@ -5,12 +5,13 @@ Source: the OpenAI API reference, "Chat", with the habits of servers that imitat
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.apis import Reader, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
@@ -185,16 +186,6 @@ class _Stream(StreamReader):
         return call
 
 
-def stream_reader() -> Reader:
-    """Return a reader for a streamed completion."""
-    return _Stream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for a blocking completion."""
-    return BodyReader(_add_body)
-
-
 def _add_body(body: bytes, draft: Draft) -> bool:
     completion = read_struct(body, _COMPLETION if draft.text is None else _TEXT_COMPLETION)
     if completion is None:
@@ -254,3 +245,7 @@ def _add_call(delta: _Call, call: ToolCall) -> None:
     for function in filter(None, (delta.function, delta.custom)):
         call.identify(None, function.name)
         call.input.add(function.arguments or function.input)
+
+
+stream_reader: Final = _Stream
+body_reader: Final = partial(BodyReader, _add_body)

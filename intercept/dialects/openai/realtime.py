@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from intercept.apis import Reader, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
 from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.prompts import read_prompt
@@ -250,6 +250,4 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     return None if read is None else replace(read, usage=storable(usage))
 
 
-def stream_reader() -> Reader:
-    """Return a reader for the events of one response."""
-    return _Reader()
+stream_reader: Final = _Reader

@@ -5,12 +5,13 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Reader, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
@@ -168,16 +169,6 @@ class _Stream(StreamReader):
             self._draft.fail(name_error(message=kind))
 
 
-def stream_reader() -> Reader:
-    """Return a reader for a streamed response."""
-    return _Stream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for a blocking response."""
-    return BodyReader(_add_body)
-
-
 def _add_body(body: bytes, draft: Draft) -> bool:
     response = read_struct(body, _RESPONSE)
     if response is None:
@@ -239,3 +230,7 @@ def _add(text: str | None, part: ToolCall | Thought | None) -> None:
         part.input.add(text)
     elif part:
         part.text.add(text)
+
+
+stream_reader: Final = _Stream
+body_reader: Final = partial(BodyReader, _add_body)

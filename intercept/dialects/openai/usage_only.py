@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import InvalidRequestError, Reader, RequestSummary
+from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
@@ -101,7 +101,7 @@ def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
     return as_object(usage) if any(count(value) is not None for value in usage.values()) else {}
 
 
-class _Body:
+class UsageReader:
     """Reads a body of any length and kind, of which it holds the end. What is no JSON object tells nothing."""
 
     behind = False
@@ -112,6 +112,7 @@ class _Body:
         self._is_object: bool | None = None
 
     def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body."""
         if self._is_object is None and (begun := chunk.lstrip(_SPACE)):
             self._is_object = begun.startswith(b"{")
         if self._is_object:
@@ -121,9 +122,11 @@ class _Body:
                 del self._tail[:-MAX_TAIL_BYTES]
 
     def step(self) -> bool:
+        """Do nothing: little is held, and is read in `result`."""
         return False
 
     def result(self) -> Reading:
+        """Return what the end of the body says."""
         if not self._is_object:
             return Reading(open_ended=self._is_object is not None)
         draft = Draft()
@@ -154,11 +157,5 @@ class _Stream(StreamReader):
         self._draft.open_ended = True
 
 
-def stream_reader() -> Reader:
-    """Return a reader for a stream of events."""
-    return _Stream()
-
-
-def body_reader() -> Reader:
-    """Return a reader for any other response."""
-    return _Body()
+stream_reader: Final = _Stream
+body_reader: Final = UsageReader

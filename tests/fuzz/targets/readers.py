@@ -11,7 +11,7 @@ from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
 from intercept.dialects.texts import MAX_RESPONSE
 from intercept.formats.content_encoding import InflatingReader, decoded
-from intercept.formats.error_body import error_reader
+from intercept.formats.error_body import ErrorReader
 from intercept.records import Reading
 from tests.fuzz.targets import cut, single_bytes
 from tests.intercept.formats.streams.event_streams import chunk, event, exception
@@ -20,7 +20,7 @@ from tests.wire.conversations import conversations
 
 _APIS = tuple(BY_PATH.values())
 _BEDROCKS = (converse.event_stream_reader, invoke.event_stream_reader, converse.body_reader, invoke.body_reader)
-_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), *_BEDROCKS, error_reader)
+_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), *_BEDROCKS, ErrorReader)
 _ENCODINGS = ("", "gzip", "deflate", "br")
 _SMALL = 16 * 1024
 

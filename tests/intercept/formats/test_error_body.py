@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, MAX_ERROR_TYPE
-from intercept.formats.error_body import error_reader
+from intercept.formats.error_body import ErrorReader
 from intercept.records import ProviderError, Reading
 
 
 def read(*chunks):
-    reader = error_reader()
+    reader = ErrorReader()
     for chunk in chunks:
         reader.feed(chunk)
     return reader.result()
@@ -59,7 +59,7 @@ def test_a_body_that_is_no_json_object_is_its_own_message(body, message):
 
 
 def test_a_long_body_is_looked_at_in_part_only():
-    reader = error_reader()
+    reader = ErrorReader()
     for _ in range(100):
         reader.feed(b"x" * (MAX_ERROR_BYTES // 10))
     assert reader.result() == Reading(error=ProviderError(type="unnamed_error", message="x" * MAX_ERROR_MESSAGE))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.gemini.generate_content import body_reader, stream_reader, tokens
-from intercept.formats.error_body import error_reader
+from intercept.formats.error_body import ErrorReader
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from intercept.records import UsageSource as Source
 from tests.cases import for_each
@@ -216,8 +216,8 @@ FAILED = ProviderError(type="UNAVAILABLE", message="The model is overloaded.")
         (stream_reader, json.dumps(ERROR).encode()),
         (body_reader, json.dumps([CHUNKS[0], ERROR]).encode()),
         (body_reader, json.dumps(ERROR).encode()),
-        (error_reader, json.dumps(ERROR).encode()),
-        (error_reader, json.dumps([ERROR], indent=2).encode()),
+        (ErrorReader, json.dumps(ERROR).encode()),
+        (ErrorReader, json.dumps([ERROR], indent=2).encode()),
     ],
     ids=["an event", "bare lines", "nothing else", "an element", "a body", "a refusal", "a refused array"],
 )
