@@ -158,6 +158,13 @@ class Draft:
         """Begin a thought in place of what the key had; None if there are too many parts."""
         return self._begin(key, Thought(source, self._allowance)) if self._has_room(key) else None
 
+    def add_thought(self, key: Hashable, source: str, text: str | None) -> None:
+        """Add to the thought under a key, which begins with it: some APIs send no event for that."""
+        if text:
+            thought = self.part(key) or self.begin_thought(key, source)
+            if isinstance(thought, Thought):
+                thought.text.add(text)
+
     @property
     def is_full(self) -> bool:
         """Whether no further tool call or thought can begin."""

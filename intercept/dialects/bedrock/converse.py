@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
-from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.drafts import Draft, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.texts import ResponseText
 from intercept.formats.json_text import read_struct
@@ -168,7 +168,7 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.identify(tool.tool_use_id, tool.name)
         call.initial.add(bytes(tool.input).decode("utf-8", "replace"))
     if reasoning and reasoning.reasoning_text:
-        _add_thought(reasoning.reasoning_text.text, index, draft)
+        draft.add_thought(index, "reasoning", reasoning.reasoning_text.text)
     if draft.text is not None:
         _add_text(block, draft.text)
 
@@ -185,20 +185,12 @@ def _add_text(block: _Block, text: ResponseText) -> None:
 
 def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     if delta.reasoning_content:
-        _add_thought(delta.reasoning_content.text, index, draft)
+        draft.add_thought(index, "reasoning", delta.reasoning_content.text)
     part = draft.part(index)
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)
     if draft.text is not None and isinstance(delta, _TextDelta):
         draft.text.add(delta.text)
-
-
-def _add_thought(text: str | None, index: int, draft: Draft) -> None:
-    """Add to a thought. No event begins it."""
-    if text:
-        thought = draft.part(index) or draft.begin_thought(index, "reasoning")
-        if isinstance(thought, Thought):
-            thought.text.add(text)
 
 
 def _tokens(usage: dict[str, Any]) -> TokenUsage | None:

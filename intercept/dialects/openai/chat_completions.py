@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
-from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
+from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
@@ -221,11 +221,8 @@ def _first_choice(completion: _Completion) -> _Choice | None:
 
 
 def _add_thought(message: _Message, draft: Draft) -> None:
-    text = message.reasoning_content or message.reasoning
-    if text:
-        thought = draft.part(_THOUGHT) or draft.begin_thought(_THOUGHT, "reasoning")
-        if isinstance(thought, Thought):
-            thought.text.add(text)
+    if text := message.reasoning_content or message.reasoning:
+        draft.add_thought(_THOUGHT, "reasoning", text)
 
 
 def _add_text(choice: _TextChoice, text: ResponseText) -> None:
