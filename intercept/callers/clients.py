@@ -17,20 +17,20 @@ UNKNOWN: Final = "Unknown"
 
 @dataclass(frozen=True)
 class _Client:
-    """How a client is recognised: by the beginning of its User-Agent, or its `originator`."""
+    """How a client is recognised: by one of the beginnings of its User-Agent, or its `originator`."""
 
     name: str
-    user_agent: str
+    user_agent: str | tuple[str, ...]
     originator: str | None = None
     session_headers: tuple[str, ...] = ()
     is_library: bool = False
 
     def sent(self, user_agent: str, originator: str) -> bool:
-        return user_agent.startswith(self.user_agent) or (self.originator is not None and originator == self.originator)
+        return user_agent.startswith(self.user_agent) or originator == self.originator
 
 
-def _library(name: str, user_agent: str) -> _Client:
-    return _Client(name, user_agent, is_library=True)
+def _library(name: str, *user_agents: str) -> _Client:
+    return _Client(name, user_agents, is_library=True)
 
 
 CLAUDE_CODE: Final = "Claude Code"
@@ -56,40 +56,25 @@ _CLIENTS: Final = (
     _library("LiteLLM", "litellm/"),
     _library("LangChain (Python)", "langchain-"),
     _library("LangChain (JavaScript)", "langchainjs-"),
-    _library("Vercel AI SDK", "ai/"),
-    _library("Vercel AI SDK", "ai-sdk/"),
-    _library("Vercel AI SDK", "ai-sdk-"),  # the packages of providers, from version 7 on
+    _library("Vercel AI SDK", "ai/", "ai-sdk/", "ai-sdk-"),  # the last: packages of providers, from version 7 on
     _library("OpenAI Agents SDK (Python)", "agents/python"),
     _library("OpenAI Agents SDK (JavaScript)", "agents/javascript"),
-    _library("OpenAI SDK (Python)", "openai/python"),
-    _library("OpenAI SDK (Python)", "asyncopenai/python"),
-    _library("OpenAI SDK (Python)", "_moduleclient/python"),
+    _library("OpenAI SDK (Python)", "openai/python", "asyncopenai/python", "_moduleclient/python"),
     _library("OpenAI SDK (JavaScript)", "openai/js"),
     _library("OpenAI SDK (Go)", "openai/go"),
     _library("OpenAI SDK (Java)", "openai/java"),
-    _library("Anthropic SDK (Python)", "anthropic/python"),
-    _library("Anthropic SDK (Python)", "asyncanthropic/python"),
+    _library("Anthropic SDK (Python)", "anthropic/python", "asyncanthropic/python"),
     _library("Anthropic SDK (JavaScript)", "anthropic/js"),
     _library("Anthropic SDK (Go)", "anthropic/go"),
     _library("Anthropic SDK (Java)", "anthropic/java"),
-    _library("Anthropic SDK (Foundry)", "anthropicfoundry/"),
-    _library("Anthropic SDK (Foundry)", "asyncanthropicfoundry/"),
-    _library("Azure OpenAI SDK (Python)", "azureopenai/python"),
-    _library("Azure OpenAI SDK (Python)", "asyncazureopenai/python"),
-    _library("Azure OpenAI SDK (Python)", "_azuremoduleclient/python"),
-    _library("OpenAI SDK (Bedrock)", "bedrockopenai/"),
-    _library("OpenAI SDK (Bedrock)", "asyncbedrockopenai/"),
-    _library("OpenAI SDK (Bedrock)", "_bedrockmoduleclient/"),
-    _library("Anthropic SDK (Vertex)", "anthropicvertex/"),
-    _library("Anthropic SDK (Vertex)", "asyncanthropicvertex/"),
-    _library("Anthropic SDK (Google Cloud)", "anthropicgooglecloud/"),
-    _library("Anthropic SDK (Google Cloud)", "asyncanthropicgooglecloud/"),
-    _library("Anthropic SDK (AWS)", "anthropicaws/"),
-    _library("Anthropic SDK (AWS)", "asyncanthropicaws/"),
-    _library("Anthropic SDK (Bedrock)", "anthropicbedrock"),
-    _library("Anthropic SDK (Bedrock)", "asyncanthropicbedrock"),
-    _library("AWS SDK (Python)", "boto3/"),
-    _library("AWS SDK (Python)", "botocore/"),
+    _library("Anthropic SDK (Foundry)", "anthropicfoundry/", "asyncanthropicfoundry/"),
+    _library("Azure OpenAI SDK (Python)", "azureopenai/python", "asyncazureopenai/python", "_azuremoduleclient/python"),
+    _library("OpenAI SDK (Bedrock)", "bedrockopenai/", "asyncbedrockopenai/", "_bedrockmoduleclient/"),
+    _library("Anthropic SDK (Vertex)", "anthropicvertex/", "asyncanthropicvertex/"),
+    _library("Anthropic SDK (Google Cloud)", "anthropicgooglecloud/", "asyncanthropicgooglecloud/"),
+    _library("Anthropic SDK (AWS)", "anthropicaws/", "asyncanthropicaws/"),
+    _library("Anthropic SDK (Bedrock)", "anthropicbedrock", "asyncanthropicbedrock"),
+    _library("AWS SDK (Python)", "boto3/", "botocore/"),
     _library("Google Gen AI SDK", "google-genai-sdk/"),
     _library("httpx (Python)", "python-httpx"),
     _library("requests (Python)", "python-requests"),
