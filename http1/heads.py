@@ -20,16 +20,12 @@ class UnfinishedHeads:
 
     A client that sends its head in one piece is never refused because others do not.
 
-    Args:
-        max_bytes: How many there may be in total.
-
     Attributes:
         total: How many there are.
     """
 
-    def __init__(self, max_bytes: int = MAX_HEADS_BYTES) -> None:
+    def __init__(self) -> None:
         self.total = 0
-        self._max_bytes = max_bytes
         self._sizes: dict[HeadReader, int] = {}
 
     def note(self, connection: HeadReader, size: int) -> None:
@@ -39,5 +35,5 @@ class UnfinishedHeads:
             self._sizes[connection] = size  # a known connection keeps its place in the order
         else:
             self._sizes.pop(connection, None)
-        while self.total > self._max_bytes:
+        while self.total > MAX_HEADS_BYTES:
             next(iter(self._sizes)).refuse_head()

@@ -48,13 +48,12 @@ class InflatingReader:
     Args:
         reader: Reads the inflated body.
         gzip: The encoding is gzip, else deflate (with a zlib header or, as some servers have it, without).
-        max_inflated_bytes: Where inflating ends.
     """
 
-    def __init__(self, reader: Reader, *, gzip: bool, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> None:
+    def __init__(self, reader: Reader, *, gzip: bool) -> None:
         self._reader = reader
         self._gzip = gzip
-        self._room = max_inflated_bytes
+        self._room = MAX_INFLATED_BYTES
         self._allowed = MAX_STEP_BYTES
         self._compressed = bytearray()
         self._inflater: zlib._Decompress | None = None

@@ -14,9 +14,9 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 import handlers.dataplane.proxy
+import http1.heads
 import http1.server
 from handlers.application import BridgeApplication
-from http1.heads import UnfinishedHeads
 from http1.requests import MAX_HEAD_BYTES
 from http1.server import BridgeServer, default_max_connections
 from intercept.refusals import Rule
@@ -133,9 +133,9 @@ def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
 
 
 @pytest.mark.gen_test
-async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_with):
+async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_with, monkeypatch):
+    monkeypatch.setattr(http1.heads, "MAX_HEADS_BYTES", 100_000)
     server = serve_with(max_connections=99)
-    server.options.heads = UnfinishedHeads(max_bytes=100_000)
     clients = [await running.client() for _ in range(4)]
     for number, client in enumerate(clients):
         await client.send_raw(b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"x" * 30_000)

@@ -20,16 +20,14 @@ _SPACE: Final = b" \t\r\n"
 class ArrayDecoder:
     """Turns chunks into elements, the same elements wherever the chunks were cut. Each is an `Event` without a name.
 
+    An element of more than `MAX_EVENT_BYTES` is dropped.
+
     Attributes:
         closed: Whether the end of the array came. What follows it is not looked at.
-
-    Args:
-        max_element_bytes: The most that one element may hold; what is larger is dropped.
     """
 
-    def __init__(self, max_element_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self) -> None:
         self.closed = False
-        self._max_element_bytes = max_element_bytes
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -84,7 +82,7 @@ class ArrayDecoder:
         return None
 
     def _hold(self, piece: bytes) -> None:
-        if self._oversized or len(self._element) + len(piece) > self._max_element_bytes:
+        if self._oversized or len(self._element) + len(piece) > MAX_EVENT_BYTES:
             self._oversized = True
             self._element.clear()
         else:

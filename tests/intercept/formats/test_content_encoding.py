@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept.formats import content_encoding
 from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES, InflatingReader, decoded
 from intercept.records import Reading
 
@@ -145,10 +146,11 @@ def test_junk_after_the_end_leaves_a_complete_body_complete():
     assert reader.result() == Reading(complete=True)
 
 
-def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most():
+def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most(monkeypatch):
     collector = Collector()
     most = 10 * MAX_STEP_BYTES + 7
-    reader = InflatingReader(collector, gzip=True, max_inflated_bytes=most)
+    monkeypatch.setattr(content_encoding, "MAX_INFLATED_BYTES", most)
+    reader = InflatingReader(collector, gzip=True)
     reader.feed(gzip.compress(bytes(range(256)) * (20 * MAX_STEP_BYTES // 256)) + bytes(most // 100))
     reader.result()
     assert [len(piece) for piece in collector.pieces] == [MAX_STEP_BYTES] * 10 + [7]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept.formats.streams import json_array
 from intercept.formats.streams.json_array import ArrayDecoder
 from intercept.formats.streams.sse import Event
 
@@ -57,8 +58,9 @@ def test_what_is_no_whole_array_is_read_as_far_as_it_goes(text, elements, closed
     assert (events, decoder.closed) == (elements, closed)
 
 
-def test_an_element_that_is_too_large_is_dropped_and_those_behind_it_are_not():
-    decoder = ArrayDecoder(max_element_bytes=8)
+def test_an_element_that_is_too_large_is_dropped_and_those_behind_it_are_not(monkeypatch):
+    monkeypatch.setattr(json_array, "MAX_EVENT_BYTES", 8)
+    decoder = ArrayDecoder()
     events = (
         decoder.feed(b'["123456",') + decoder.feed(b'"12345') + decoder.feed(b'67890"') + decoder.feed(b',"after"]')
     )
