@@ -16,7 +16,6 @@ from zlib import crc32
 
 from msgspec import Struct
 
-CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
 MAX_HEADERS_BYTES: Final = 128 * 1024
 """The headers of a message, all together."""
 MAX_HEADERS: Final = 256
