@@ -17,18 +17,11 @@ _MAX_NAME = 64  # characters of what is shown, and of a header's name
 # What means something else already, and what any client sends.
 _TAKEN_HEADERS = frozenset(
     {
-        "host",
-        "cookie",
-        "authorization",
-        "connection",
-        "origin",
-        "user-agent",
-        "accept",
-        "content-type",
-        "content-length",
+        *("host", "cookie", "authorization", "connection", "origin", "user-agent"),
+        *("accept", "content-type", "content-length"),
+        *("x-api-key", "api-key", "x-goog-api-key", "x-coder-ai-governance-token", "coder-session-token"),
+        *("x-forwarded-for", "x-forwarded-proto", "forwarded"),
     }
-    | {"x-api-key", "api-key", "x-goog-api-key", "x-coder-ai-governance-token", "coder-session-token"}
-    | {"x-forwarded-for", "x-forwarded-proto", "forwarded"}
 )
 
 

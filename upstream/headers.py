@@ -14,15 +14,8 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-
 # The bridge's own, vendors' names for a key, and what AWS clients sign for the host that they call.
 _CREDENTIALS = frozenset(
     {
-        *(
-            "authorization",
-            "x-api-key",
-            "api-key",
-            "x-goog-api-key",
-            "x-coder-ai-governance-token",
-            "coder-session-token",
-        ),
-        *("cookie", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256"),
+        *("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-coder-ai-governance-token"),
+        *("coder-session-token", "cookie", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256"),
     }
 )
 # Where a request came from and by which way, as proxies before the bridge add it (RFC 7239, RFC 9110 section 7.6.3).
@@ -51,23 +44,12 @@ HANDSHAKE = frozenset(
 _OF_THE_ORIGIN = frozenset(
     {
         *("set-cookie", "set-cookie2", "alt-svc", "strict-transport-security", "clear-site-data", "refresh", "link"),
-        *(
-            "service-worker-allowed",
-            "x-content-type-options",
-            "x-frame-options",
-            "referrer-policy",
-            "permissions-policy",
-        ),
-        *("feature-policy", "expect-ct", "public-key-pins", "public-key-pins-report-only", "nel", "report-to"),
-        *("reporting-endpoints", "sourcemap", "x-sourcemap", "accept-ch", "critical-ch", "speculation-rules"),
-        *(
-            "origin-agent-cluster",
-            "document-policy",
-            "timing-allow-origin",
-            "x-dns-prefetch-control",
-            "x-xss-protection",
-        ),
-        *("x-permitted-cross-domain-policies", "set-login", "activate-storage-access", "observe-browsing-topics"),
+        *("service-worker-allowed", "x-content-type-options", "x-frame-options", "referrer-policy"),
+        *("permissions-policy", "feature-policy", "expect-ct", "public-key-pins", "public-key-pins-report-only"),
+        *("nel", "report-to", "reporting-endpoints", "sourcemap", "x-sourcemap", "accept-ch", "critical-ch"),
+        *("speculation-rules", "origin-agent-cluster", "document-policy", "timing-allow-origin"),
+        *("x-dns-prefetch-control", "x-xss-protection", "x-permitted-cross-domain-policies", "set-login"),
+        *("activate-storage-access", "observe-browsing-topics"),
     }
 )
 _NOT_TO_CLIENT = _HOP_BY_HOP | _OF_THE_ORIGIN

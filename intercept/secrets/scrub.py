@@ -75,17 +75,8 @@ _TOKENS: Final = ("access", "api", "auth", "bearer", "id", "refresh", "security"
 _NAMES: Final = (
     *(kind + key for kind in _KINDS for key in ("key", "_key", "_key_base")),
     *(kind + "token" for kind in _TOKENS),
-    *(
-        "accesskeyid",
-        "access_key_id",
-        "secret",
-        "password",
-        "passwd",
-        "passphrase",
-        "authorization",
-        "credential",
-        "credentials",
-    ),
+    *("accesskeyid", "access_key_id", "secret", "password", "passwd", "passphrase"),
+    *("authorization", "credential", "credentials"),
 )
 _SHORT_NAME: Final = re.compile(r"(?:^|[^a-z])(?:pass|passcode|psk|pwd|sig|token)$")
 _ENVIRONMENT: Final = ("_KEY", "_KEYS")
