@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
+
+from upstream.demo.generation import GenerationRequest, generate
 
 
 @dataclass(frozen=True)
@@ -18,23 +21,32 @@ class Stamp:
     created: int
 
 
-class ApiCall(Protocol):
-    """A parsed request, and its response in the shape of its API."""
+class ApiCall(ABC):
+    """A parsed request, and its response in the shape of its API.
 
-    @property
-    def model(self) -> str:
-        """The requested model."""
+    That of an API is made of a request body and a stamp. Where the body is not one of its requests, that raises
+    `msgspec.DecodeError`.
 
-    @property
-    def streaming(self) -> bool:
-        """Whether the response is a stream of events."""
+    Attributes:
+        model: The requested model.
+        streaming: Whether the response is a stream of events.
+    """
 
+    def __init__(self, request: GenerationRequest, stamp: Stamp, *, streaming: bool) -> None:
+        self.model = request.model
+        self.streaming = streaming
+        self._stamp = stamp
+        self._generation = generate(request)
+
+    @abstractmethod
     def body(self) -> Mapping[str, Any]:
         """The whole response as one JSON object."""
 
+    @abstractmethod
     def events(self) -> Iterator[bytes]:
         """The response as server-sent events."""
 
+    @abstractmethod
     def error_event(self, number: int) -> bytes:
         """The event that ends a failed stream, where it is event `number`, counted from 0."""
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.api_call import Content, Stamp, data_event, last_message, last_text
+from upstream.demo.api_call import ApiCall, Content, Stamp, data_event, last_message, last_text
 from upstream.demo.errors import openai_error
-from upstream.demo.generation import Generation, GenerationRequest, ToolCall, generate, pieces
+from upstream.demo.generation import Generation, GenerationRequest, ToolCall, pieces
 
 
 class _Function(Struct, frozen=True):
@@ -53,24 +53,13 @@ class _Request(Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(_Request)
 
 
-class ChatCompletion:
-    """One chat completion.
-
-    Args:
-        raw: the request body.
-        stamp: makes the response unique.
-
-    Raises:
-        msgspec.DecodeError: the body is not a chat completion request.
-    """
+class ChatCompletion(ApiCall):
+    """One chat completion."""
 
     def __init__(self, raw: bytes, stamp: Stamp) -> None:
         request = _DECODER.decode(raw)
-        self.model = request.model
-        self.streaming = bool(request.stream)
+        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
         self._includes_usage = bool(request.stream_options and request.stream_options.include_usage)
-        self._stamp = stamp
-        self._generation = generate(request.generation_request(len(raw)))
 
     def body(self) -> dict[str, Any]:
         """The `chat.completion` object."""

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.api_call import Content, Stamp, last_message, last_text, typed_event
+from upstream.demo.api_call import ApiCall, Content, Stamp, last_message, last_text, typed_event
 from upstream.demo.errors import anthropic_error
-from upstream.demo.generation import GenerationRequest, count_tokens, generate, pieces
+from upstream.demo.generation import GenerationRequest, count_tokens, pieces
 
 
 class _Tool(Struct, frozen=True):
@@ -72,23 +72,12 @@ def token_count(raw: bytes) -> dict[str, int]:
     return {"input_tokens": count_tokens(len(raw))}
 
 
-class Message:
-    """One message.
-
-    Args:
-        raw: the request body.
-        stamp: makes the response unique.
-
-    Raises:
-        msgspec.DecodeError: the body is not a messages request.
-    """
+class Message(ApiCall):
+    """One message."""
 
     def __init__(self, raw: bytes, stamp: Stamp) -> None:
         request = _DECODER.decode(raw)
-        self.model = request.model
-        self.streaming = bool(request.stream)
-        self._stamp = stamp
-        self._generation = generate(request.generation_request(len(raw)))
+        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
 
     def body(self) -> dict[str, Any]:
         """The `message` object."""

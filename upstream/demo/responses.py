@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.api_call import Content, Stamp, last_message, last_text, typed_event
+from upstream.demo.api_call import ApiCall, Content, Stamp, last_message, last_text, typed_event
 from upstream.demo.errors import openai_error
-from upstream.demo.generation import GenerationRequest, generate, pieces
+from upstream.demo.generation import GenerationRequest, pieces
 
 _ECHOED: dict[str, Any] = {
     "background": False,
@@ -76,24 +76,13 @@ class _Request(Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(_Request)
 
 
-class Response:
-    """One response.
-
-    Args:
-        raw: the request body.
-        stamp: makes the response unique.
-
-    Raises:
-        msgspec.DecodeError: the body is not a responses request.
-    """
+class Response(ApiCall):
+    """One response."""
 
     def __init__(self, raw: bytes, stamp: Stamp) -> None:
         request = _DECODER.decode(raw)
-        self.model = request.model
-        self.streaming = bool(request.stream)
+        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
         self._request_fields = msgspec.json.decode(raw)
-        self._stamp = stamp
-        self._generation = generate(request.generation_request(len(raw)))
 
     def body(self) -> dict[str, Any]:
         """The completed `response` object."""
