@@ -31,31 +31,23 @@ class BodyStream:
         length: Of the body in bytes; None if it is unknown.
 
     Attributes:
+        has_begun: Whether a connection got any of it, so that it cannot be sent again.
+        held_bytes: The bytes that no connection has yet.
         is_sent: Whether all of it has been written to the connection.
         failure: Why the rest does not arrive; None while it may.
     """
 
     def __init__(self, length: int | None) -> None:
         self.length = length
+        self.has_begun = False
+        self.held_bytes = 0
         self.is_sent = False
         self.failure: Exception | None = None
         self._pieces: list[bytes] = []
-        self._held_bytes = 0
         self._writer: PieceWriter | None = None
-        self._has_begun = False
         self._has_ended = False
         self._is_closed = False
         self._room: Future[None] | None = None
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a connection got any of it, so that it cannot be sent again."""
-        return self._has_begun
-
-    @property
-    def held_bytes(self) -> int:
-        """The bytes that no connection has yet."""
-        return self._held_bytes
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
@@ -63,7 +55,7 @@ class BodyStream:
             self._writer.send_piece(piece)
         elif not self._is_closed:
             self._pieces.append(piece)
-            self._held_bytes += len(piece)
+            self.held_bytes += len(piece)
 
     def wait_for_room(self) -> Future[None] | None:
         """A future to wait for before the next piece; None if there is room."""
@@ -88,8 +80,8 @@ class BodyStream:
 
     def send_to(self, writer: PieceWriter) -> None:
         """Send the pieces to a connection, as they arrive. They cannot be sent to another one."""
-        self._writer, self._has_begun = writer, True
-        pieces, self._pieces, self._held_bytes = self._pieces, [], 0
+        self._writer, self.has_begun = writer, True
+        pieces, self._pieces, self.held_bytes = self._pieces, [], 0
         for piece in pieces:
             writer.send_piece(piece)
         if self._has_ended:
@@ -106,5 +98,5 @@ class BodyStream:
         """Drop what comes from now on: the response has been dealt with."""
         self._is_closed, self._writer = True, None
         self._pieces.clear()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self.resume()

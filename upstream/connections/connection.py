@@ -35,6 +35,9 @@ class Connection(asyncio.Protocol):
         idle_timeout: How long the provider may be silent, in seconds.
         made: Called when the connection is there.
         lost: Called when it is gone, whoever ended it.
+
+    Attributes:
+        is_writable: Whether the next piece of a body may be sent.
     """
 
     __slots__ = (
@@ -54,7 +57,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_unsent",
         "_waiter",
-        "_writable",
+        "is_writable",
         "origin",
     )
     _idle_timer: IdleTimer
@@ -79,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._unsent = _NOTHING
         self._stream: BodyStream | None = None
         self._last_write_at = 0.0
-        self._writable = True
+        self.is_writable = True
         self._drained = asyncio.Event()
         self._reading_paused = False
 
@@ -115,11 +118,6 @@ class Connection(asyncio.Protocol):
         body.send_to(self)
         return response
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether the next piece of the body may be sent."""
-        return self._writable
-
     def send_piece(self, piece: bytes) -> None:
         """Send a piece of the body."""
         if self._stream is None or not piece or self._transport.is_closing():
@@ -137,7 +135,9 @@ class Connection(asyncio.Protocol):
 
     def give_up(self, error: Exception) -> None:
         """End the request with an error, which is raised where the response is awaited."""
-        self._fail(error)
+        self._failure = error
+        self._wake()
+        self.abort()
 
     async def head(self, response: Response) -> None:
         """Wait for the head of the response: at most twice the idle timeout after the body was written."""
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         """
         if not self._transport.is_closing():
             self._transport.write(data)
-        while not self._writable and not self._transport.is_closing():
+        while not self.is_writable and not self._transport.is_closing():
             self._drained.clear()
             await self._drained.wait()
         if self._transport.is_closing():
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Make the connection usable again if the response is complete and keeps it open; else close it at once."""
-        response, sent = self._response, self._writable and not self._unsent
+        response, sent = self._response, self.is_writable and not self._unsent
         sent = sent and (self._stream is None or self._stream.is_sent)
         if response is None or not (response.whole and response.keeps_connection and sent):
             self.abort()
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
         try:
             response.feed(data)
         except HttpParserError as error:
-            self._fail(error)
+            self.give_up(error)
             return
         if self._on_chunk is not None and response.size:
             self._stream_on(response, self._on_chunk)
@@ -252,11 +252,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Send no further step."""
-        self._writable = False
+        self.is_writable = False
 
     def resume_writing(self) -> None:
         """Write the next step: the previous one is written."""
-        self._writable = True
+        self.is_writable = True
         self._drained.set()
         self._last_write_at = self._loop.time()
         self._idle_timer.renew()
@@ -266,13 +266,13 @@ class Connection(asyncio.Protocol):
 
     def _check_idle(self) -> None:
         """Fail, unless it is the client that is waited for, to send more of the body."""
-        if self._stream is not None and not self._stream.is_sent and self._writable:
+        if self._stream is not None and not self._stream.is_sent and self.is_writable:
             self._idle_timer.renew()
         else:
-            self._fail(TimeoutError())
+            self.give_up(TimeoutError())
 
     def _send_on(self) -> None:
-        while self._unsent and self._writable and not self._transport.is_closing():
+        while self._unsent and self.is_writable and not self._transport.is_closing():
             step, self._unsent = self._unsent[:STEP_BYTES], self._unsent[STEP_BYTES:] or _NOTHING
             self._transport.write(step)
 
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         try:
             wants_more = on_chunk(self.read_buffered(response))
         except Exception as error:  # noqa: BLE001 - it is for the waiter
-            self._fail(error)
+            self.give_up(error)
             return
         if wants_more and not response.whole:
             self._idle_timer.renew()
@@ -302,8 +302,3 @@ class Connection(asyncio.Protocol):
         self._on_chunk = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(wants_more)
-
-    def _fail(self, error: Exception) -> None:
-        self._failure = error
-        self._wake()
-        self.abort()
