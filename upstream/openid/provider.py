@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -197,26 +198,18 @@ class OpenIDProvider:
     async def _request(self, method: str, url: str, headers: Headers = (), body: bytes = b"") -> tuple[int, bytes]:  # type: ignore[assignment]
         """Send a request to the provider. Redirects are not followed."""
         sent = [("Accept", "application/json"), ("Accept-Encoding", "identity"), *headers]
-        received = bytearray()
-
-        def read_piece(piece: bytes) -> bool:
-            received.extend(piece)
-            return len(received) <= MAX_DOCUMENT_BYTES
-
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                response = await self._http.open(method, url, sent, body, network=self._network_of(url))
-                try:
-                    whole = await response.stream_to(read_piece)
-                finally:
-                    response.close()
+                with closing(await self._http.open(method, url, sent, body, network=self._network_of(url))) as response:
+                    received = await response.peek(MAX_DOCUMENT_BYTES + 1)
+                    whole = len(received) <= MAX_DOCUMENT_BYTES and await response.stream_to(lambda _: True)
         except TimeoutError as error:
             raise ProviderUnavailableError(f"the provider did not answer within {ANSWER_SECONDS:.0f} s") from error
         except UpstreamError as error:
             raise ProviderUnavailableError(str(error)) from error
         if not whole:
             raise ProviderUnavailableError(f"the provider answers with more than {MAX_DOCUMENT_BYTES} bytes")
-        return response.status, bytes(received)
+        return response.status, received
 
 
 def _error_of(body: bytes) -> str:

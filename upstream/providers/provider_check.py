@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -59,11 +60,8 @@ async def _check(provider: Provider, key: str | None, client: UpstreamClient) ->
                 headers.append(credential_header(provider.expects, key))
             elif provider.authorizer is not None:
                 headers += await provider.authorizer.authorize("GET", url, headers, b"")
-            response = await client.open("GET", url, headers, b"", network=provider.network)
-            try:
+            with closing(await client.open("GET", url, headers, b"", network=provider.network)) as response:
                 body, cut = await _read(response)
-            finally:
-                response.close()
     except UpstreamError as error:
         return CheckResult(hint, False, None, str(error))
     except TimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -100,12 +101,10 @@ class ReportPages:
         url = f"{self._base_url}/{path}?{urlencode(query, quote_via=quote, safe='[]:')}"
         try:
             async with asyncio.timeout(PAGE_SECONDS):
-                response = await self._client.open("GET", url, self._headers, b"", network=self._network)
-                try:
+                opened = await self._client.open("GET", url, self._headers, b"", network=self._network)
+                with closing(opened) as response:
                     body = await response.peek(MAX_PAGE_BYTES)
                     is_whole = len(body) < MAX_PAGE_BYTES and await response.stream_to(lambda _: True)
-                finally:
-                    response.close()
         except UpstreamError as error:
             raise ReportError(f"{self._host}: {error}") from error
         except TimeoutError as error:
