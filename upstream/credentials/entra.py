@@ -6,17 +6,18 @@ azure-identity's `EnvironmentCredential` and `WorkloadIdentityCredential`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from msgspec import Struct, field
+from msgspec import Struct
+
+from intercept.formats.json_text import read_object
 
 SCOPE: Final = "https://cognitiveservices.azure.com/.default"
 AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -37,7 +38,7 @@ class EntraApplication(Struct, frozen=True):
 
     tenant: str
     client_id: str
-    secret: str = field(default="")
+    secret: str = ""
     token_file: str = ""
     authority: str = AUTHORITY
 
@@ -89,7 +90,7 @@ class EntraApplication(Struct, frozen=True):
 
 
 def _read(body: bytes) -> tuple[str, float]:
-    data = _object(body)
+    data = read_object(body)
     text, seconds = data.get("access_token"), str(data.get("expires_in"))  # old endpoints send a text
     try:
         lasts = float(seconds)
@@ -102,7 +103,7 @@ def _read(body: bytes) -> tuple[str, float]:
 
 def _refusal(status: int, body: bytes) -> str:
     """Why there is no token: Microsoft's message without its numbers for support."""
-    data = _object(body)
+    data = read_object(body)
     kind, words = (str(data.get(name) or "") for name in ("error", "error_description"))
     reason = words.partition("\n")[0].partition(" Trace ID:")[0].strip() or kind
     return (
@@ -110,11 +111,3 @@ def _refusal(status: int, body: bytes) -> str:
         if reason
         else f"it refused with status {status}"
     )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 from msgspec import Struct, structs
 
+from intercept.formats.json_text import as_text, read_object
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
 from upstream.headers import Headers
@@ -214,9 +215,6 @@ class OpenIDProvider:
 
 def _error_of(body: bytes) -> str:
     """The code of an error of OAuth (RFC 6749 section 5.2), if it is one; its description may say too much."""
-    try:
-        error = msgspec.json.decode(body).get("error", "")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
-        return "no reason"
-    said = error if isinstance(error, str) and error.isascii() and error.replace("_", "").isalnum() else ""
+    error = as_text(read_object(body).get("error"))
+    said = error if error.isascii() and error.replace("_", "").isalnum() else ""
     return said[:80] or "no reason"
