@@ -56,31 +56,16 @@ class LocalAuthority:
     servers = 1
 
     def __init__(self, limiter: Limiter | None = None) -> None:
-        self.limiter = Limiter() if limiter is None else limiter
+        self.limiter = limiter = Limiter() if limiter is None else limiter
+        self.start_now = limiter.start
+        self.count = limiter.count
+        self.charge = limiter.charge
+        self.end = limiter.end
+        self.restore = limiter.restore
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, without waiting."""
         return self.limiter.start(limits, reserve)
-
-    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
-        """The same, for those who cannot wait."""
-        return self.limiter.start(limits, reserve)
-
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere; see `Limiter.count`."""
-        return self.limiter.count(limits, reserve, charged)
-
-    def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
-        """Charge what a request has used since its start."""
-        self.limiter.charge(ticket, amounts, reserve)
-
-    def end(self, ticket: int) -> None:
-        """Give back the slots and reservations of a request."""
-        self.limiter.end(ticket)
-
-    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Have at least this much of a budget used in a period."""
-        self.limiter.restore(limit, used, begin_ns)
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left."""
