@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from itertools import chain, islice
 
+from msgspec import Struct
+
 from limits.counters import BUDGET, TOKENS, Counter, Counters, once, reported_of
 from limits.kinds.budget import Budgets
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
@@ -18,15 +20,12 @@ SWEEP_NS = 1_000_000_000
 """Time between two searches for unused windows."""
 
 
-class _Ticket:
+class _Ticket(Struct):
     """What a request under way holds: limits with a counter each, and what is reserved and charged."""
 
-    __slots__ = ("charged", "limits", "reserved")
-
-    def __init__(self, limits: Sequence[Limit], reserved: Amounts, charged: Amounts = NOTHING) -> None:
-        self.limits = limits
-        self.reserved = reserved
-        self.charged = charged
+    limits: Sequence[Limit]
+    reserved: Amounts
+    charged: Amounts = NOTHING
 
 
 class Limiter:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import Final
 
+from msgspec import Struct
+
 from intercept.records import ModelResponse
 
 MAX_RESPONSE: Final = 256 * 1024
@@ -13,11 +15,10 @@ MAX_RESPONSE: Final = 256 * 1024
 _APART: Final = "\n\n"
 
 
-class CharacterBudget:
+class CharacterBudget(Struct):
     """How many characters may still be kept."""
 
-    def __init__(self, characters: int) -> None:
-        self.characters = characters
+    characters: int
 
 
 class Text:

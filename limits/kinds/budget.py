@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from msgspec import Struct
+
 from limits.kinds.calendar import Bounds, bounds_of
 from limits.kinds.reservations import Reservations
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Limit, LimitState, Period
@@ -17,14 +19,11 @@ PERIODS_KEPT = 2
 """How many periods are kept: the present one, and the one before it."""
 
 
-class _Spent:
+class _Spent(Struct):
     """What one key was charged in one period."""
 
-    __slots__ = ("limit", "used")
-
-    def __init__(self, limit: Limit) -> None:
-        self.limit = limit
-        self.used = 0
+    limit: Limit
+    used: int = 0
 
 
 class Budgets(Reservations):

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
@@ -78,16 +79,13 @@ class _Plan:
         self.ends = bool(self.slots or self.tokens or self.budgets)
 
 
-class _Waiting:
+class _Waiting(Struct):
     """A call that was refused and is tried again."""
 
-    __slots__ = ("call", "plan", "totals", "tries")
-
-    def __init__(self, call: PastCall, plan: _Plan, totals: RefusalTotals) -> None:
-        self.call = call
-        self.plan = plan
-        self.totals = totals
-        self.tries = 1
+    call: PastCall
+    plan: _Plan
+    totals: RefusalTotals
+    tries: int = 1
 
 
 class Replay:

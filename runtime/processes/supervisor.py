@@ -138,11 +138,10 @@ class Worker:
                 os.kill(self.pid, number)
 
 
-class _WorkerSlot:
+class _WorkerSlot(msgspec.Struct):
     """A place for one worker that serves; None while it is being filled again."""
 
-    def __init__(self, worker: Worker | None) -> None:
-        self.worker = worker
+    worker: Worker | None
 
 
 class Supervisor:
