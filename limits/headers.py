@@ -139,13 +139,8 @@ def _policy(limit: Limit) -> str:
 
 def _tightest(states: Iterable[LimitState], kind: Kind) -> LimitState | None:
     """The limit of a kind with the least left, of several such the one that takes longest to have more."""
-    tightest: LimitState | None = None
-    for state in states:
-        if state.limit.kind is not kind or state.limit.shadow:
-            continue
-        if tightest is None or _order(state) < _order(tightest):
-            tightest = state
-    return tightest
+    of_kind = [state for state in states if state.limit.kind is kind and not state.limit.shadow]
+    return min(of_kind, key=_order, default=None)
 
 
 def _order(state: LimitState) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from tornado.web import RequestHandler
@@ -71,13 +71,7 @@ class OverloadProtectionMixin(RequestHandler):
                 took is free again.
         """
         self._client = client = Client(key, user_key, pays, policy)
-        try:
-            held = await self.overload.count_request(client)
-        except Exception:
-            self.release_slots()
-            raise
-        self._hold(held)
-        self._set_limit_headers()
+        await self._take(self.overload.count_request(client))
 
     async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
         """Count the request for the limits that need its body; see `OverloadProtection.count_call`.
@@ -87,13 +81,7 @@ class OverloadProtectionMixin(RequestHandler):
         """
         if self._client is None or not self.overload.limits.of_call(self._client, model):
             return
-        try:
-            held = await self.overload.count_call(self._client, model, reserve)
-        except Exception:
-            self.release_slots()
-            raise
-        self._hold(held)
-        self._set_limit_headers()
+        await self._take(self.overload.count_call(self._client, model, reserve))
 
     @property
     def is_charged(self) -> bool:
@@ -129,6 +117,16 @@ class OverloadProtectionMixin(RequestHandler):
 
     def note_shadow(self, states: Sequence[LimitState]) -> None:
         """Called for limits that only count, if they would have refused the request."""
+
+    async def _take(self, counting: Awaitable[Held]) -> None:
+        """Hold what is counted; if that is refused, nothing any more."""
+        try:
+            held = await counting
+        except Exception:
+            self.release_slots()
+            raise
+        self._hold(held)
+        self._set_limit_headers()
 
     def _hold(self, held: Held) -> None:
         self._held += (held,)
