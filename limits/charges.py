@@ -29,8 +29,12 @@ def amounts_of(usages: Iterable[TokenUsage], usd: Decimal | None, *, cache_reads
         tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0) + (usage.cache_write_input_tokens or 0)
         if cache_reads:
             tokens += usage.cache_read_input_tokens or 0
-    micro_dollars = 0 if usd is None else int((usd * _MICRO_DOLLARS).to_integral_value(ROUND_CEILING))
-    return Amounts(min(tokens, MAX_AMOUNT), min(micro_dollars, MAX_AMOUNT))
+    return Amounts(min(tokens, MAX_AMOUNT), 0 if usd is None else micro_dollars_of(usd))
+
+
+def micro_dollars_of(usd: Decimal) -> int:
+    """US dollars in whole micro-dollars, rounded up, at most `MAX_AMOUNT`."""
+    return min(int((usd * _MICRO_DOLLARS).to_integral_value(ROUND_CEILING)), MAX_AMOUNT)
 
 
 def remaining(reserved: Amounts, max_output: int, usages: Iterable[TokenUsage]) -> Amounts:

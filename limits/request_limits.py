@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from intercept.refusals import Rule
+from limits.kinds.calendar import nanoseconds
 from limits.limit import Kind, Limit, Of, Period
 from limits.policies.effective import Effective
 
@@ -67,8 +68,8 @@ class RequestLimits:
         self.settings = settings
         maximum = settings.max_concurrency
         self._of_server = (Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum),) if maximum else ()
-        self._rate_window_ns = _nanoseconds(settings.rate_window)
-        self._token_window_ns = _nanoseconds(settings.token_window)
+        self._rate_window_ns = nanoseconds(settings.rate_window)
+        self._token_window_ns = nanoseconds(settings.token_window)
 
     def of_server(self) -> tuple[Limit, ...]:
         """The limits that hold for every request, before it is known whose it is."""
@@ -126,7 +127,3 @@ class RequestLimits:
                 )
             )
         return limits
-
-
-def _nanoseconds(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1) * 1000

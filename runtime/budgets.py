@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from intercept.ids import format_id
 from limits.authority import Authority
-from limits.charges import amounts_of
-from limits.kinds.calendar import bounds_of
+from limits.charges import micro_dollars_of
+from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.request_limits import Client, RequestLimits
 from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.queries.money.spend import read_spend
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def restore_budgets(
@@ -38,13 +36,12 @@ async def restore_budgets(
         return
     while True:
         await database.health.wait_until_back()
-        moment = (now() - _EPOCH) // timedelta(microseconds=1) * 1000
-        begin = bounds_of(settings.budget_period, settings.budget_zone, moment).begin_ns
+        begin = bounds_of(settings.budget_period, settings.budget_zone, to_ns(now())).begin_ns
         try:
-            spend = await read_spend(database, _EPOCH + timedelta(microseconds=begin // 1000))
+            spend = await read_spend(database, from_ns(begin))
         except DatabaseUnavailableError:
             continue
         for user_id, usd in spend.items():
             for limit in limits.budgets_of(Client("", format_id(user_id))):
-                authority.restore(limit, amounts_of((), usd, cache_reads=False).micro_dollars, begin)
+                authority.restore(limit, micro_dollars_of(usd), begin)
         return

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -14,8 +14,8 @@ from msgspec import UNSET, structs
 
 from intercept.ids import format_id, is_example
 from limits.authority import Authority
-from limits.charges import amounts_of
-from limits.kinds.calendar import bounds_of
+from limits.charges import micro_dollars_of
+from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.limit import UNLIMITED, Of, Period
 from limits.policies.compiled import budget_limit
 from limits.policies.policy import AnyPolicy, Budget, Policy
@@ -27,8 +27,6 @@ from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
 from storage.queries.money.spend import read_spend_by_token
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def open_policies(database: Database, zone: str, now: Callable[[], datetime]) -> FollowedPolicies:
@@ -107,14 +105,13 @@ class PolicyBudgets:
         self._restored &= budgets
 
     async def _restore(self, period: Period, new: Collection[tuple[Source, str]]) -> None:
-        moment = (self._now() - _EPOCH) // timedelta(microseconds=1) * 1000
-        begin = bounds_of(period, self._zone, moment).begin_ns
-        spend = await read_spend_by_token(self._database, _EPOCH + timedelta(microseconds=begin // 1000))
+        begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
+        spend = await read_spend_by_token(self._database, from_ns(begin))
         users = await self._identities.users_by_id({user for user, _ in spend})
         budget = Budget(0, PERIODS[period])
         for (of, key), usd in spend_by_key(spend, users, new).items():
             limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
-            self._authority.restore(limit, _micro_dollars(usd), begin)
+            self._authority.restore(limit, micro_dollars_of(usd), begin)
 
 
 def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[Source, str, Budget]]:
@@ -162,7 +159,3 @@ def spend_by_key(
         for key in keys:
             spent[key] += usd
     return spent
-
-
-def _micro_dollars(usd: Decimal) -> int:
-    return amounts_of((), usd, cache_reads=False).micro_dollars

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from limits.limit import Period
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Bounds(NamedTuple):
@@ -18,6 +17,21 @@ class Bounds(NamedTuple):
 
     begin_ns: int
     end_ns: int
+
+
+def nanoseconds(duration: timedelta) -> int:
+    """A duration in nanoseconds."""
+    return duration // timedelta(microseconds=1) * 1000
+
+
+def to_ns(moment: datetime) -> int:
+    """An instant in nanoseconds since 1970."""
+    return nanoseconds(moment - _EPOCH)
+
+
+def from_ns(moment: int) -> datetime:
+    """The same back, in whole microseconds."""
+    return _EPOCH + timedelta(microseconds=moment // 1000)
 
 
 def time_zone(name: str) -> tzinfo:
@@ -35,7 +49,7 @@ def time_zone(name: str) -> tzinfo:
 def bounds_of(period: Period, zone: str, now_ns: int) -> Bounds:
     """The period in which an instant is, in nanoseconds since 1970. It begins at midnight, a week on Monday."""
     tz = time_zone(zone)
-    local = (_EPOCH + timedelta(microseconds=now_ns // 1000)).astimezone(tz)
+    local = from_ns(now_ns).astimezone(tz)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0)
     if period is Period.DAY:
         begin, end = midnight, midnight + timedelta(days=1)
@@ -50,7 +64,7 @@ def bounds_of(period: Period, zone: str, now_ns: int) -> Bounds:
 
 def _instant(midnight: datetime, tz: tzinfo) -> int:
     """When a midnight is. Where the clock is then set back, it is the first; where it is set forward, when that happens."""
-    return (midnight.replace(tzinfo=tz) - _EPOCH) // _MICROSECOND * 1000
+    return to_ns(midnight.replace(tzinfo=tz))
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from limits.kinds.calendar import nanoseconds
+
 # While all probes run, nobody knows when the state will change.
 PROBES_RETRY_NS = 1_000_000_000
 
@@ -93,7 +95,7 @@ class _Circuit:
         self._failures = 0
         self._successes = 0
         self._probes = 0
-        self._until_ns = now_ns() + _nanoseconds(policy.interval)
+        self._until_ns = now_ns() + nanoseconds(policy.interval)
 
     def state(self) -> State:
         self._catch_up(self._now_ns())
@@ -145,13 +147,13 @@ class _Circuit:
             self._change(State.HALF_OPEN, now)
         elif self._state is State.CLOSED:
             self._failures = 0
-            self._until_ns = now + _nanoseconds(self._policy.interval)
+            self._until_ns = now + nanoseconds(self._policy.interval)
 
     def _change(self, state: State, now: int) -> None:
         self._state = state
         self._generation += 1
         self._failures = self._successes = self._probes = 0
-        self._until_ns = now + _nanoseconds(self._policy.timeout if state is State.OPEN else self._policy.interval)
+        self._until_ns = now + nanoseconds(self._policy.timeout if state is State.OPEN else self._policy.interval)
         self._on_change(state)
 
 
@@ -206,7 +208,3 @@ class CircuitBreakers:
         """The state of a circuit; closed for one that is not kept."""
         circuit = self._circuits.get(key)
         return State.CLOSED if circuit is None else circuit.state()
-
-
-def _nanoseconds(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1) * 1000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from intercept.times import format_time
-from limits.kinds.calendar import bounds_of
+from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.limit import Kind, Limit, LimitState, Of
 from resources.limits import PERIODS
 from runtime.alerts.watch import Alert
@@ -27,7 +27,6 @@ MAX_WATCHED: Final = 5_000
 
 AT_ONCE: Final = 100
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO: Final = 1_000_000
 _Key = tuple[str, str, str, str]
 
@@ -85,8 +84,7 @@ class BudgetWatch:
 
 def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> list[Alert]:
     limit = state.limit
-    moment = (now - _EPOCH) // timedelta(microseconds=1) * 1000
-    begin, end = (_time(ns) for ns in bounds_of(limit.period, limit.zone, moment))
+    begin, end = (format_time(from_ns(ns)) for ns in bounds_of(limit.period, limit.zone, to_ns(now)))
     of, _, id_ = limit.key.partition(":")
     holder_id = _holder_id(limit)
     holder = None if holder_id is None else users.get(holder_id)
@@ -116,7 +114,3 @@ def _holder_id(limit: Limit) -> UUID | None:
     """Of the user or the group whose budget it is; None of everyone and of a token."""
     of, _, id_ = limit.key.partition(":")
     return read_id(id_) if of in {"user", "member", "group"} else None
-
-
-def _time(nanoseconds: int) -> str:
-    return format_time(_EPOCH + timedelta(microseconds=nanoseconds // 1000))
