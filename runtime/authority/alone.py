@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct, structs
 
-from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
+from limits.limit import NOTHING, Amounts, Decision, Kind, Limit
 from limits.limiter import Limiter
 from runtime.authority.messages import Adoption
 
@@ -54,6 +54,8 @@ class Alone:
         self._local = local
         self._now_ns = now_ns
         self._recent: deque[tuple[int, tuple[Limit, ...]]] = deque(maxlen=MAX_RECENT)
+        self.restore = local.restore
+        self.usage = local.usage
 
     def remember(self, request: Request) -> None:
         """The supervisor has admitted a request."""
@@ -99,14 +101,6 @@ class Alone:
             if rates:
                 self._local.end(self._local.count(rates))
         self._recent.clear()
-
-    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Have at least this much of a budget used in a period."""
-        self._local.restore(limit, used, begin_ns)
-
-    def usage(self, most: int) -> Sequence[LimitState]:
-        """How much of the limits this process uses, as counted here."""
-        return self._local.usage(most)
 
 
 def share_of(limit: Limit, shares: int) -> Limit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import cast
 
@@ -27,7 +28,31 @@ LATER_SECONDS = 0.001
 _log = logging.getLogger(__name__)
 
 
-class SupervisorLink(asyncio.Protocol):
+class _Link(asyncio.Protocol):
+    """What both ends have in common."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._reader = FrameReader()
+        self._flushing = False
+        self._closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def _wake(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Send all that there is."""
+
+
+class SupervisorLink(_Link):
     """The supervisor's end.
 
     Args:
@@ -37,20 +62,12 @@ class SupervisorLink(asyncio.Protocol):
         first_line: What the worker says of its start; None if it ended without a word.
     """
 
-    _transport: asyncio.Transport
-
     def __init__(self, authority: ServerAuthority) -> None:
+        super().__init__()
         self._authority = authority
         self._line = b""
-        self._reader = FrameReader()
         self._desk: Desk | None = None
-        self._flushing = False
-        self._closed = False
         self.first_line: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
 
     def send_line(self, line: bytes) -> None:
         """Send the worker its configuration, before everything else."""
@@ -112,18 +129,13 @@ class SupervisorLink(asyncio.Protocol):
         finally:
             self._flush()
 
-    def _wake(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
     def _flush(self) -> None:
         self._flushing = False
         while self._desk is not None and not self._closed and (message := self._desk.take_outgoing()) is not None:
             self._transport.write(encode(message))
 
 
-class WorkerLink(asyncio.Protocol):
+class WorkerLink(_Link):
     """The worker's end.
 
     Args:
@@ -131,22 +143,14 @@ class WorkerLink(asyncio.Protocol):
         on_lost: Called when the supervisor is gone, or violates the protocol.
     """
 
-    _transport: asyncio.Transport
-
     def __init__(self, local: Limiter, on_lost: Callable[[], None]) -> None:
+        super().__init__()
         self.authority = WorkerAuthority(local, wake=self._wake, wake_later=self._wake_later)
         self._on_lost = on_lost
-        self._reader = FrameReader()
         self._serving = False
         self._paused = False
-        self._flushing = False
         self._later: asyncio.TimerHandle | None = None
         self._ticking = False
-        self._closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast(asyncio.Transport, transport)
 
     def serve(self) -> None:
         """Report to the supervisor that this worker serves."""
@@ -181,11 +185,6 @@ class WorkerLink(asyncio.Protocol):
         """End it, with the worker."""
         self._closed = True
         self._transport.close()
-
-    def _wake(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
 
     def _wake_later(self) -> None:
         if not self._flushing and self._later is None:
