@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 import msgspec
 
-from commands.command import command, groups_of, identities_of, now, run
+from commands.command import Read, command, groups_of, identities_of, now, run
 from commands.output import format_time, json_option, show
 from commands.providers.work import provider_names
 from limits.policies.notes import notes_on
@@ -20,19 +20,15 @@ from storage.policies.documents import KeptPolicy, kind_of, level_of
 from storage.policies.store import PolicyStore
 
 
-class Of(click.ParamType[tuple[Level, str]]):
-    """Whose policy it is."""
+def _read_of(path: str) -> tuple[Level, str]:
+    """Read whose policy it is, as in `groups/research`."""
+    try:
+        return level_of(path)
+    except ValueError:
+        raise ValueError("is not allowed; give everyone, groups/GROUP, users/USER or tokens/TOKEN") from None
 
-    name = "OF"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Level, str]:
-        """Read a path such as `groups/research`."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return level_of(value)
-        except ValueError:
-            self.fail(f"{value!r} is not allowed; give everyone, groups/GROUP, users/USER or tokens/TOKEN", param, ctx)
+of_argument = click.argument("of", type=Read("OF", _read_of))
 
 
 @click.group()
@@ -54,7 +50,7 @@ def list_policies(as_json: bool) -> None:
 
 
 @command(policies, "show")
-@click.argument("of", type=Of())
+@of_argument
 def show_policy(of: tuple[Level, str]) -> None:
     """Print the policy of OF as JSON, {} if there is none.
 
@@ -64,7 +60,7 @@ def show_policy(of: tuple[Level, str]) -> None:
 
 
 @command(policies, "set")
-@click.argument("of", type=Of())
+@of_argument
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--merge", "merges", is_flag=True, help="Change only the fields in FILE, and remove those that are null there."
@@ -94,7 +90,7 @@ def set_policy(of: tuple[Level, str], file: BinaryIO, merges: bool) -> None:
 
 
 @command(policies, "remove")
-@click.argument("of", type=Of())
+@of_argument
 def remove_policy(of: tuple[Level, str]) -> None:
     """Remove the policy of OF: everyone, groups/GROUP, users/USER or tokens/TOKEN."""
     kept = run(lambda database: _store(database).change(*of, lambda policy: type(policy)()))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import click
 
-from commands.command import command, now, run
+from commands.command import Read, command, now, run
 from commands.output import format_time, json_option, show
 from resources.alerts.webhooks import Webhook, read_url
 from settings import settings_of
@@ -17,19 +16,6 @@ from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
 from storage.providers.sealing import Sealer
-
-
-class Url(click.ParamType[str]):
-    """Where alerts are posted."""
-
-    name = "URL"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check a URL."""
-        try:
-            return read_url(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} {error}", param, ctx)
 
 
 @click.group()
@@ -58,7 +44,7 @@ def list_webhooks(as_json: bool) -> None:
 
 
 @command(webhooks, "add")
-@click.argument("url", type=Url())
+@click.argument("url", type=Read("URL", read_url))
 @click.option(
     "--type", "types", type=click.Choice([one.value for one in AlertType]), multiple=True, help="Default: all."
 )

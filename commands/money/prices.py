@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, BinaryIO
 
 import click
 
-from commands.command import command, now, run
+from commands.command import Read, command, now, run
 from commands.output import format_time, json_option, show, show_json
 from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
@@ -17,23 +16,6 @@ from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
 from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
-
-
-class Read(click.ParamType[Any]):
-    """What a function reads."""
-
-    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
-        self.name = name
-        self._read = read
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a value."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._read(value)
-        except ValueError as error:
-            self.fail(f"{value!r} {error}", param, ctx)
 
 
 USD = Read("USD", read_usd)
