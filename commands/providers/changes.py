@@ -43,41 +43,40 @@ def _names(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 
 def _options(*, new: bool) -> Callable[[Command], Command]:
-    def decorate(function: Command) -> Command:
-        for name, text in (
-            ("project", "Project of Google Cloud."),
-            ("region", "Region of its cloud."),
-        ):
-            function = click.option(f"--{name}", metavar="TEXT", help=text)(function)
-        function = click.option(
-            "--key-file", "key_files", type=FILES, multiple=True,
-            help="File with keys, one a line; - is standard input. They replace those that are there.",
-        )(function)  # fmt: skip
-        function = click.option(
-            "--weight", type=int, help="Share of the load between it and its fallbacks; 0 is none."
-        )(function)
-        function = click.option(
+    options = [
+        click.option(
+            "--type", "type", type=click.Choice([one.value for one in TYPES]), required=new,
+            help="Type: its API and how it is reached.",
+        ),
+        click.option("--base-url", metavar="URL", help="Address; default: that of the type's vendor."),
+        click.option(
+            "--credential", type=click.Choice([one.value for one in Credential]), help="How its key is sent."
+        ),
+        click.option(
+            "--proxy-url", metavar="URL",
+            help="Proxy for it, without user and password, or `none`. Default: the proxy of the server.",
+        ),
+        *(
+            click.option(f"--{field.replace('_', '-')}", type=FILES, metavar="FILE", callback=_content, help=text)
+            for field, text in FILE_FIELDS.items()
+        ),
+        click.option(
             "--fallback", metavar="NAMES", callback=_names,
             help="Providers that are tried if it cannot answer, separated by commas; empty removes them.",
-        )(function)  # fmt: skip
-        for field, text in reversed(FILE_FIELDS.items()):
-            function = click.option(
-                f"--{field.replace('_', '-')}", type=FILES, metavar="FILE", callback=_content, help=text
-            )(function)
-        function = click.option(
-            "--proxy-url",
-            metavar="URL",
-            help="Proxy for it, without user and password, or `none`. Default: the proxy of the server.",
-        )(function)
-        credentials = click.Choice([one.value for one in Credential])
-        function = click.option("--credential", type=credentials, help="How its key is sent.")(function)
-        function = click.option("--base-url", metavar="URL", help="Address; default: that of the type's vendor.")(
-            function
-        )
-        types = click.Choice([one.value for one in TYPES])
-        return click.option("--type", "type", type=types, required=new, help="Type: its API and how it is reached.")(
-            function
-        )
+        ),
+        click.option("--weight", type=int, help="Share of the load between it and its fallbacks; 0 is none."),
+        click.option(
+            "--key-file", "key_files", type=FILES, multiple=True,
+            help="File with keys, one a line; - is standard input. They replace those that are there.",
+        ),
+        click.option("--region", metavar="TEXT", help="Region of its cloud."),
+        click.option("--project", metavar="TEXT", help="Project of Google Cloud."),
+    ]  # fmt: skip
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
 
     return decorate
 
