@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from commands.command import Command, command, identities_of, run
-from commands.export import STANDARD_OUTPUT, export, opened
+from commands.export import STANDARD_OUTPUT, export, file_argument, force_option, opened
 from commands.output import show_json
 from resources.recorded.export_formats import FORMATS
 from resources.recorded.interceptions import Interception
@@ -57,16 +57,12 @@ def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -
 
 
 @command(interceptions, "export")
-@click.argument(
-    "file",
-    type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
-    default=str(STANDARD_OUTPUT),
-)
+@file_argument
 @click.option(
     "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: by the extension of FILE, else ndjson."
 )
 @_search_options
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@force_option
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def export_interceptions(
     file: Path, format_: str | None, after_id: UUID | None, force: bool, quiet: bool, **terms: str | None

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from commands.command import command, groups_of, identities_of, now, run, tokens_of
-from commands.export import STANDARD_OUTPUT, opened
+from commands.export import STANDARD_OUTPUT, file_argument, force_option, opened
 from commands.money.prices import TIME
 from resources.money.spend import GONE, SPEND_FORMATS, Names
 from storage.aggregation.rollup import Bucket
@@ -25,11 +25,7 @@ def spend() -> None:
 
 
 @command(spend, "export")
-@click.argument(
-    "file",
-    type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
-    default=str(STANDARD_OUTPUT),
-)
+@file_argument
 @click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first of this month.")
 @click.option("--to", "end", type=TIME, help="The day after the last one; default: tomorrow.")
 @click.option(
@@ -48,7 +44,7 @@ def spend() -> None:
 @click.option(
     "--format", "format_", type=click.Choice(list(SPEND_FORMATS)), default="csv", show_default=True, help="The columns."
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@force_option
 def export_spend(
     *,
     file: Path,
