@@ -234,21 +234,12 @@ def serve_command(context: click.Context, /, demo: bool) -> None:
     run(settings_of(context), flags_of(context), demo=demo)
 
 
-main.add_command(users)
-main.add_command(groups)
-main.add_command(people)
-main.add_command(policies)
-main.add_command(examples)
-main.add_command(prices)
-main.add_command(spend)
-main.add_command(reconcile_command)
-main.add_command(tokens)
-main.add_command(webhooks)
 add_check(providers, make_managed)
-main.add_command(providers)
-main.add_command(interceptions)
-main.add_command(login)
-main.add_command(verify)
+for command in (
+    *(users, groups, people, policies, examples, prices, spend, reconcile_command, tokens, webhooks, providers),
+    *(interceptions, login, verify),
+):
+    main.add_command(command)
 
 if __name__ == "__main__":
     sys.exit(main())
