@@ -8,7 +8,6 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -108,74 +107,46 @@ class Response:
         return await asyncio.wait_for(self._reader.readexactly(size), RESPONSE_SECONDS)
 
 
-class Connection:
-    """One connection to the bridge, for one request after the other."""
-
-    def __init__(self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._address = address
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, address: Address) -> Self:
-        """Connect.
-
-        Raises:
-            UnreachableError: Nobody is there.
-        """
-        context = ssl.create_default_context() if address.tls else None
-        opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_MAX_HEAD)
-        try:
-            return cls(address, *await asyncio.wait_for(opening, CONNECT_SECONDS))
-        except (OSError, TimeoutError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or "no answer"
-            raise UnreachableError(f"{address.host}:{address.port} cannot be reached: {reason}") from error
-
-    async def send_request(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Response:
-        """Send a request and return when the head of its response is there.
-
-        Raises:
-            BrokenOffError: The connection ended instead.
-        """
-        host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
-        lines = [f"{method} {self._address.prefix}{path} HTTP/1.1", f"Host: {host}:{self._address.port}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        try:
-            self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
-            await self._writer.drain()
-            head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), RESPONSE_SECONDS)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
-            raise BrokenOffError("the connection ended before an answer came") from error
-        first, *rest = head.decode("latin-1").split("\r\n")[:-2]
-        fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
-        return Response(int(first.split()[1]), fields, self._reader)
-
-    def close(self) -> None:
-        """Close at once, whatever is still to come."""
-        self._writer.transport.abort()
-
-    async def __aenter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 @asynccontextmanager
 async def request(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
 ) -> AsyncIterator[Response]:
-    """Send a request on a connection of its own.
+    """Send a request on a connection of its own, which is closed at once at the end.
 
     Raises:
-        UnreachableError, BrokenOffError: See `Connection`.
+        UnreachableError: Nobody is there.
+        BrokenOffError: The connection ended before the head came.
     """
-    async with await Connection.open(address) as connection:
-        yield await connection.send_request(method, path, headers, body)
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    lines = [f"{method} {address.prefix}{path} HTTP/1.1", f"Host: {host}:{address.port}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    reader, writer = await _connect(address)
+    try:
+        head = await _exchange(reader, writer, "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+        first, *rest = head.decode("latin-1").split("\r\n")[:-2]
+        fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
+        yield Response(int(first.split()[1]), fields, reader)
+    finally:
+        writer.transport.abort()
+
+
+async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context() if address.tls else None
+    opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_MAX_HEAD)
+    try:
+        return await asyncio.wait_for(opening, CONNECT_SECONDS)
+    except (OSError, TimeoutError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no answer"
+        raise UnreachableError(f"{address.host}:{address.port} cannot be reached: {reason}") from error
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> bytes:
+    """Send a request, and wait for the head of its response."""
+    try:
+        writer.write(sent)
+        await writer.drain()
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), RESPONSE_SECONDS)
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+        raise BrokenOffError("the connection ended before an answer came") from error
