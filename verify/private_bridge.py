@@ -33,7 +33,7 @@ async def private_bridge() -> AsyncIterator[Loopback]:
         UnreachableError: It does not start.
     """
     with TemporaryDirectory(prefix="aibridge-verify-") as data_dir:
-        async with Upstream() as upstream:
+        async with Upstream().listening() as upstream:
             environment = {
                 **{name: value for name, value in os.environ.items() if not name.startswith("CODER_AIBRIDGE_")},
                 "CODER_AIBRIDGE_DATA_DIR": data_dir,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 
@@ -46,30 +45,22 @@ class Script:
 
 
 class Upstream:
-    """Listens on a free port of this machine. `script` is how it answers next."""
+    """Listens on a free port of this machine. `url` is where it is, `script` how it answers next."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.script = Script()
         self.received_requests: asyncio.Queue[ReceivedRequest] = asyncio.Queue()
-        self._server: asyncio.Server | None = None
 
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        if self._server is None:
-            raise RuntimeError("not open")
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
-
-    async def __aenter__(self) -> Self:
-        """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Self]:
+        """Listen until the end of the block."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        try:
+            yield self
+        finally:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):

@@ -91,7 +91,7 @@ def test_a_check_notices_its_fault(outcomes, name):
 
 def test_the_provider_notices_who_leaves_while_it_waits_to_go_on():
     async def leave():
-        async with Upstream() as upstream:
+        async with Upstream().listening() as upstream:
             upstream.script = Script(pieces=(b"first", b"second"))
             async with request(Address.parse(upstream.url), "POST", "/", {}, b"") as response:
                 assert await anext(response.chunks()) == b"first"
