@@ -99,6 +99,16 @@ class TextReader(Reader, Protocol):
         """Keep the text of the response too. To be called before the first bytes."""
 
 
+class AtOnce:
+    """The part of a reader that leaves nothing of what it is fed for later."""
+
+    behind = False
+
+    def step(self) -> bool:
+        """Do nothing."""
+        return False
+
+
 Header: TypeAlias = Callable[[str], str]
 """Returns a header of a response, by its name in any case; "" if it is missing."""
 

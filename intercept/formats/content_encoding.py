@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import structs
 
-from intercept.apis import Reader
+from intercept.apis import AtOnce, Reader
 from intercept.records import Reading
 
 MAX_STEP_BYTES: Final = 64 * 1024
@@ -25,14 +25,8 @@ MAX_RATIO: Final = 100
 _HEAD_BYTES: Final = 2
 
 
-class OpaqueReader:
+class OpaqueReader(AtOnce):
     """Reads nothing, of a body in an encoding it does not know."""
-
-    behind = False
-
-    def step(self) -> bool:
-        """Do nothing."""
-        return False
 
     def feed(self, chunk: bytes) -> None:
         """Pass the bytes on."""

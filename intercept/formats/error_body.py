@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Raw, structs
 from msgspec.json import Decoder
 
+from intercept.apis import AtOnce
 from intercept.dialects.drafts import (
     MAX_ERROR_BYTES,
     MAX_ERROR_MESSAGE,
@@ -21,7 +22,7 @@ from intercept.records import ProviderError, Reading
 _MEMBERS: Final = Decoder(dict[str, Raw])
 
 
-class ErrorReader:
+class ErrorReader(AtOnce):
     """Reads the body of an error: JSON of any dialect, or any text.
 
     Args:
@@ -31,12 +32,6 @@ class ErrorReader:
     def __init__(self, kind: str = "") -> None:
         self._kind = kind
         self._body = bytearray()
-
-    behind = False
-
-    def step(self) -> bool:
-        """Do nothing: the body is small, and is read in `result`."""
-        return False
 
     def feed(self, chunk: bytes) -> None:
         """Buffer the next bytes of the body; those beyond `MAX_ERROR_BYTES` are ignored."""

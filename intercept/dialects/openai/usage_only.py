@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import InvalidRequestError, RequestSummary
+from intercept.apis import AtOnce, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
@@ -101,10 +101,8 @@ def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
     return as_object(usage) if any(count(value) is not None for value in usage.values()) else {}
 
 
-class UsageReader:
+class UsageReader(AtOnce):
     """Reads a body of any length and kind, of which it holds the end. What is no JSON object tells nothing."""
-
-    behind = False
 
     def __init__(self) -> None:
         self._tail = bytearray()
@@ -120,10 +118,6 @@ class UsageReader:
             self._tail += chunk
             if len(self._tail) > 2 * MAX_TAIL_BYTES:
                 del self._tail[:-MAX_TAIL_BYTES]
-
-    def step(self) -> bool:
-        """Do nothing: little is held, and is read in `result`."""
-        return False
 
     def result(self) -> Reading:
         """Return what the end of the body says."""
