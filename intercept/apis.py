@@ -181,27 +181,22 @@ class Api:
     caches_prompts: bool = False
     requested_models: RequestedModels = RequestedModels.ONE
 
-    def reader_of(self, content_type: str) -> Callable[[], Reader]:
-        """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""
-        if content_type == EVENTS:
-            return self.stream_reader
-        if content_type == EVENT_STREAM and self.event_stream_reader is not None:
-            return self.event_stream_reader
-        return self.body_reader
-
     def reader_for(self, content_type: str, header: Header = no_header, *, keep_text: bool = False) -> Reader:
-        """A reader of a successful response: of a content type as before, with a head that gives these headers.
+        """A reader of a successful response.
 
         Args:
-            content_type: Of the response.
+            content_type: Of the response, in lower case and without parameters.
             header: Gives its headers.
             keep_text: Whether its text is kept, where it has any.
         """
-        make = self.reader_of(content_type)
-        if make is self.body_reader and self.metered_body_reader is not None:
+        if content_type == EVENTS:
+            reader = self.stream_reader()
+        elif content_type == EVENT_STREAM and self.event_stream_reader is not None:
+            reader = self.event_stream_reader()
+        elif self.metered_body_reader is not None:
             reader = self.metered_body_reader(header)
         else:
-            reader = make()
+            reader = self.body_reader()
         if keep_text and isinstance(reader, TextReader):
             reader.keep_text()
         return reader
