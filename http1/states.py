@@ -38,7 +38,7 @@
 # Three things are not part of the state. What the connection does after the end (serve the next request, linger, close) is
 # its own decision. Whether all bytes of the body have been read is known to the parser (`Request.whole`); the handler may be
 # told later, or sooner. And while the handler works on the head or a piece of the body, it is not given more: see
-# `ClientConnection._continue_after`.
+# `Delivery`.
 #
 # Everything that is not in the table is a mistake of the server or the handler, and raises.
 
