@@ -96,10 +96,7 @@ FILES: Final = replace(
 )
 UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False, requested_models=RequestedModels.NONE)
 UPLOAD_COMPLETIONS: Final = replace(
-    UPLOADS,
-    name="upload_completions",
-    path="/v1/uploads/{id}/complete",
-    body_reader=batches.completed_upload_reader,
+    UPLOADS, name="upload_completions", path="/v1/uploads/{id}/complete", body_reader=batches.completed_upload_reader
 )
 BATCHES: Final = replace(
     _usage_only("batches", "/v1/batches", billed=False, requested_models=RequestedModels.UNREAD),

@@ -205,11 +205,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("policies", bridge.policies.follow)
     process.start("users", UserChanges(process.database, bridge.identities, monotonic=monotonic).follow)
     process.start("prices", bridge.prices.run)
-    recosting = Recosting(
-        *(database, bridge.recorder.cost_of, bridge.prices.newest),
-        holder=process.id,
-        now=now,
-    )
+    recosting = Recosting(database, bridge.recorder.cost_of, bridge.prices.newest, holder=process.id, now=now)
     process.start("recosting", recosting.run)
     process.start("examples", ExampleJob(database, holder=process.id, now=now).run)
     budgets = PolicyBudgets(

@@ -24,11 +24,7 @@ LINK = "Open the dashboard; this link signs in once, within ten minutes (later, 
 NO_KEY = "No provider has a key yet: stop this, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and start again."
 PROMPT = "Hello! What are you?"
 _REQUESTS = (
-    (
-        "chat completions",
-        "/v1/chat/completions",
-        {"messages": [{"role": "user", "content": PROMPT}]},
-    ),
+    ("chat completions", "/v1/chat/completions", {"messages": [{"role": "user", "content": PROMPT}]}),
     ("responses", "/v1/responses", {"input": PROMPT}),
     ("messages", "/v1/messages", {"max_tokens": 1024, "messages": [{"role": "user", "content": PROMPT}]}),
 )

@@ -200,10 +200,7 @@ class Settings:
     further_providers: tuple[ProviderSettings, ...] = ()
     allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
     allow_billing_headers: bool = declare(
-        PROVIDERS,
-        SWITCH,
-        "false",
-        "Let clients choose the OpenAI organization and project that pay.",
+        PROVIDERS, SWITCH, "false", "Let clients choose the OpenAI organization and project that pay."
     )
     send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell providers which user calls.")
     upstream_connect_timeout: timedelta = declare(
@@ -252,10 +249,7 @@ class Settings:
         OVERLOAD, MONEY, "0", "US dollars that a user's calls may cost per budget period, at list prices."
     )
     user_budget_period: Period = declare(
-        OVERLOAD,
-        choice(Period),
-        "month",
-        "When the budget restarts: each day, each week (on Monday) or each month.",
+        OVERLOAD, choice(Period), "month", "When the budget restarts: each day, each week (on Monday) or each month."
     )
     budget_timezone: str = declare(OVERLOAD, TIME_ZONE, "UTC", "Time zone in which budget periods start.")
     limits_reserve: bool = declare(

@@ -17,12 +17,7 @@ from resources.provider_bodies import check_provider
 from resources.providers import KeyCondition
 from settings import flags_of, load, settings_of
 from storage.mongo.database import Database
-from storage.providers.documents import (
-    ProviderConflictError,
-    ProviderError,
-    StoredProvider,
-    UnknownProviderError,
-)
+from storage.providers.documents import ProviderConflictError, ProviderError, StoredProvider, UnknownProviderError
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import credential_hint

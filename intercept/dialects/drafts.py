@@ -10,14 +10,7 @@ from msgspec.json import Decoder
 
 from intercept.dialects.texts import CharacterBudget, ResponseText, Text
 from intercept.formats.json_text import read_object, read_struct, text_of
-from intercept.records import (
-    ModelThought,
-    ProviderError,
-    Reading,
-    TokenUsage,
-    ToolUsage,
-    UsageSource,
-)
+from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 
 MAX_NAME: Final = 256
 """Characters of an id or a tool's name."""
