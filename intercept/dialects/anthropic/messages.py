@@ -100,11 +100,7 @@ _TEXT_EVENT: Final[Decoder[_Event]] = Decoder(_TextEvent)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names, for a body that names none.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     last = last_message(messages)

@@ -61,11 +61,7 @@ _ERROR: Final = "error"
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     last = last_message(messages)

@@ -102,11 +102,7 @@ class _Contents(Items):
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request to generate content; `model` is what the path names.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request to generate content, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
     contents = _Contents(request.contents)
     last = last_message(contents)
@@ -125,11 +121,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
 
 
 def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request without a prompt: to count tokens, or to embed. `model` is what the path names.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request without a prompt, as `RequestParser` says: to count tokens, or to embed."""
     return RequestSummary(model=decode_request(body, _PLAIN_REQUEST, model).model)
 
 

@@ -69,11 +69,7 @@ _LINE: Final = Decoder(_Line)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read the request for a batch, which names a file and no model.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read the request for a batch, as `RequestParser` says. It names a file and no model."""
     if isinstance(body, Abridged):
         raise InvalidRequestError("the request for a batch is too large: its requests are in the file that it names")
     request = decode_request(body, _BATCH_REQUEST, model or usage_only.UNNAMED_MODEL)

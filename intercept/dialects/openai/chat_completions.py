@@ -108,11 +108,7 @@ _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names, for a body that names none.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     message = last_message(messages)

@@ -24,11 +24,7 @@ _REQUEST: Final = Decoder(_Request)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names, for a body that names none. Of several prompts none is recorded.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says. Of several prompts none is recorded."""
     request = decode_request(body, _REQUEST, model)
     return RequestSummary(
         model=request.model,

@@ -96,11 +96,7 @@ _EVENT: Final = Decoder(_Event)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names, for a body that names none.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
     items = request.input if isinstance(request.input, str) else Items(request.input)
     item = None if isinstance(items, str) else last_message(items)

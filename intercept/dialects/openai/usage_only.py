@@ -53,21 +53,13 @@ _META: Final = Decoder(_Meta)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request; `model` is what the path names, for a body that names none.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model or UNNAMED_MODEL)
     return RequestSummary(model=request.model, stream=bool(request.stream))
 
 
 def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
-    """Read the fields of a request that is a form with files; `model` is what the path names, for a form that names none.
-
-    Raises:
-        InvalidRequestError: The body cannot be relayed.
-    """
+    """Read the fields of a request that is a form with files, as `FormParser` says."""
     named = fields.get("model", "")
     if len(named) > MAX_MODEL:
         raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
