@@ -34,11 +34,7 @@ class OverloadProtectionMixin(RequestHandler):
     _states: tuple[LimitState, ...] = ()
 
     async def acquire_slot(self) -> None:
-        """Take one of the server's slots.
-
-        Raises:
-            OverloadedError: 503, all are taken.
-        """
+        """Take one of the server's slots; see `OverloadProtection.acquire_slot`."""
         self.take_over_slot(await self.overload.acquire_slot())
 
     def take_over_slot(self, slot: Held | None) -> None:
@@ -67,18 +63,13 @@ class OverloadProtectionMixin(RequestHandler):
             policy: The policies that hold for the client.
 
         Raises:
-            OverloadedError: 429, or 403 where the budget is used up. Nothing was counted, and the slot that `acquire_slot`
-                took is free again.
+            OverloadedError: See `OverloadProtection.count_request`.
         """
         self._client = client = Client(key, user_key, pays, policy)
         await self._take(self.overload.count_request(client))
 
     async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
-        """Count the request for the limits that need its body; see `OverloadProtection.count_call`.
-
-        Raises:
-            OverloadedError: 429, or 403 where the budget is used up. The request holds nothing any more.
-        """
+        """Count the request for the limits that need its body; see `OverloadProtection.count_call`."""
         if self._client is None or not self.overload.limits.of_call(self._client, model):
             return
         await self._take(self.overload.count_call(self._client, model, reserve))

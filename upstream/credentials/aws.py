@@ -67,14 +67,7 @@ class AwsAuthorizer:
         return sign(method, target, signed, payload_hash, keys=keys, scope=self._scope, at=self._now())
 
     def explain(self, status: int, header: Callable[[str], str]) -> str:
-        """The cause of a refusal by AWS, if its message does not have it; "" if unknown.
-
-        After a refusal of expired keys, the next request waits for new ones.
-
-        Args:
-            status: Of the response.
-            header: Returns a header of the response, "" if it is missing.
-        """
+        """The cause of a refusal, see `Authorizer`. After one of expired keys, the next request waits for new ones."""
         if status != FORBIDDEN:
             return ""
         if header("x-amzn-errortype").startswith(_EXPIRED):
