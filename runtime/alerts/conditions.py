@@ -70,22 +70,19 @@ def waiting_records(
     trouble: Callable[[], str], waiting: Callable[[], int], host: str, now: Callable[[], datetime]
 ) -> Source:
     """Records wait because the database or the disk fails. Sent when the database is back, if it was unavailable."""
-    since: list[datetime] = []
-    most: list[int] = []
+    since: datetime | None = None
+    most = 0
 
     async def find() -> list[Alert]:
+        nonlocal since, most
         if not (problem := trouble()):
-            since.clear()
-            most.clear()
+            since, most = None, 0
             return []
-        if not since:
-            since.append(now())
-        most.append(waiting())
-        most[:] = [max(most)]
-        if now() - since[0] < WAITING:
+        since, most = since or now(), max(most, waiting())
+        if now() - since < WAITING:
             return []
-        data = {"server": host, "problem": problem, "since": format_time(since[0]), "records": most[0]}
-        return [Alert(AlertType.RECORDING_WAITING, f"recording:{host}:{since[0]:%Y-%m-%dT%H:%M}", data)]
+        data = {"server": host, "problem": problem, "since": format_time(since), "records": most}
+        return [Alert(AlertType.RECORDING_WAITING, f"recording:{host}:{since:%Y-%m-%dT%H:%M}", data)]
 
     return find
 
