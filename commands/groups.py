@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
-import msgspec
 
 from commands.command import command, groups_of, run
 from commands.output import format_time, json_option, show
 from resources.accounts.groups import Group
-from storage.accounts import users
 
 
 @click.group()
@@ -46,14 +42,8 @@ def list_groups(as_json: bool) -> None:
 def list_members(group: str, as_json: bool) -> None:
     """List the users in GROUP, by name."""
     _, found = run(lambda database: groups_of(database).members_page(group, limit=0, offset=0))
-    show_members(found, as_json)
-
-
-def show_members(found: Sequence[users.User], as_json: bool) -> None:
-    """Print users."""
     rows = [(user.username, user.role, user.display_name, str(user.id)) for user in found]
-    structs: list[msgspec.Struct] = [*found]
-    show(structs, ("NAME", "ROLE", "DISPLAY NAME", "ID"), rows, as_json)
+    show(found, ("NAME", "ROLE", "DISPLAY NAME", "ID"), rows, as_json)
 
 
 @command(groups, "add-member")

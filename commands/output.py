@@ -13,12 +13,10 @@ import msgspec
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
-def show(
-    structs: Sequence[msgspec.Struct], headings: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool
-) -> None:
-    """Print as JSON, or as a table aligned for people."""
+def show(found: Sequence[object], headings: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> None:
+    """Print what was found as JSON, or its rows as a table aligned for people."""
     if as_json:
-        show_json(structs)
+        show_json(found)
         return
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for row in [headings, *rows]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from commands.command import Read, command, now, run
-from commands.output import format_time, json_option, show, show_json
+from commands.output import format_time, json_option, show
 from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
 from storage.costs.own_prices import OwnPrice
@@ -32,9 +32,6 @@ def prices() -> None:
 def list_prices(as_json: bool) -> None:
     """List the own prices, in US dollars for a million tokens."""
     kept = run(lambda database: _store(database).read())
-    if as_json:
-        show_json(PriceList.of(kept).prices)
-        return
     rows = [
         (
             *(one.provider, one.model, format_time(one.valid_from, ""), f"{one.input:f}", f"{one.output:f}"),
@@ -42,7 +39,8 @@ def list_prices(as_json: bool) -> None:
         )
         for one in kept.prices
     ]
-    show([], ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE"), rows, as_json=False)
+    headings = ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE")
+    show(PriceList.of(kept).prices, headings, rows, as_json)
 
 
 @command(prices, "set")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from commands.command import Command, command
-from commands.output import json_option, show, show_json
+from commands.output import json_option, show
 from commands.providers.plan import PlannedFile, Step, plan, read_file
 from commands.providers.work import FIELDS_OF_FILES, condition, describe, in_words, read_keys, read_text, work
 from resources.bodies import Body, InvalidBodyError
@@ -107,9 +107,6 @@ def list_providers(as_json: bool) -> None:
         return await managed.list_all(), managed.sealer
 
     found, sealer = work(find)
-    if as_json:
-        show_json([describe(one, sealer) for one in found])
-        return
     rows = [
         (
             one.spec.name,
@@ -120,7 +117,7 @@ def list_providers(as_json: bool) -> None:
         )
         for one in found
     ]
-    show([], ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json=False)
+    show([describe(one, sealer) for one in found], ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json)
 
 
 def _name_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:
