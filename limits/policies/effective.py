@@ -100,8 +100,13 @@ class Effective:
             model: The model, as the client names it.
             has_price: Says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
         """
-        if (refused := self._refuse_by_name(provider, model)) is not None:
-            return refused
+        provider, model = provider.lower(), model.lower()
+        for one in self.policies:
+            if one.deny is not None and (pattern := one.deny.find(provider, model)) is not None:
+                return _denied(one.source, pattern)
+        for one in self.policies:
+            if one.allow is not None and one.allow.find(provider, model) is None:
+                return _not_allowed(one.source, one.allow)
         if (source := self.denies_unpriced) is not None and not has_price():
             return Refused(source, f"{source} denies models without a known price")
         return None
@@ -113,16 +118,6 @@ class Effective:
             if one.deny is not None and (pattern := one.deny.find_of(provider)) is not None:
                 return _denied(one.source, pattern)
             if one.allow is not None and one.allow.find(provider, ANY_TEXT) is None:
-                return _not_allowed(one.source, one.allow)
-        return None
-
-    def _refuse_by_name(self, provider: str, model: str) -> Refused | None:
-        provider, model = provider.lower(), model.lower()
-        for one in self.policies:
-            if one.deny is not None and (pattern := one.deny.find(provider, model)) is not None:
-                return _denied(one.source, pattern)
-        for one in self.policies:
-            if one.allow is not None and one.allow.find(provider, model) is None:
                 return _not_allowed(one.source, one.allow)
         return None
 
