@@ -110,7 +110,7 @@ class Requests:
         if position < len(data) and request is not None and request.keeps_connection:
             self.unread += data[position:] if position else data
 
-    def next(self) -> Request | None:
+    def next(self) -> None:
         """Forget the current request, and go on with what follows it.
 
         Raises:
@@ -120,7 +120,6 @@ class Requests:
         if self.unread:
             position = self._read(self.unread)
             del self.unread[:position]
-        return self.request
 
     def _read(self, data: bytes | bytearray) -> int:
         """Parse a head, or the rest of one, and its body. Return the position after it."""

@@ -115,7 +115,7 @@ class BridgeServer:
             connection.abort()
         await self._unused.wait()
 
-    async def retire(self, timeout_s: float) -> int:
+    async def retire(self, timeout_s: float) -> None:
         """Accept no new connection, serve one more request on each open one, and wait until all are closed.
 
         The response to that request says `Connection: close`. A connection without one is closed after
@@ -123,9 +123,6 @@ class BridgeServer:
 
         Args:
             timeout_s: How long to wait at most, in seconds.
-
-        Returns:
-            How many connections are still open.
         """
         self.stop()
         self.options.retiring = True
@@ -137,7 +134,6 @@ class BridgeServer:
                 for connection in tuple(self.connections):
                     connection.check_idle()
                 await self._unused.wait()
-        return len(self.connections)
 
     def _opened(self, connection: ClientConnection) -> None:
         self._arriving -= 1
