@@ -197,13 +197,13 @@ def _base_url(text: str) -> str:
     return text if text.endswith("/") else text + "/"
 
 
-# Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
 def _proxy_url(text: str) -> str:
     if text not in {"", NO_PROXY}:
         Proxy.of(text)
     return text
 
 
+# Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
 RESERVED_NAMES = (
     "audit", "clients", "demo", "device", "errors", "examples", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
     "refusals", "sessions", "sign-in", "spend", "stats", "tags", "tokens", "users", "views", "webhooks",
