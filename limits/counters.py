@@ -108,7 +108,7 @@ def once(counted: Sequence[tuple[Counter, Limit]]) -> Sequence[tuple[Counter, Li
 
 def reported_of(refusing: Sequence[LimitState]) -> LimitState:
     """The limit that is reported if several refuse: one of concurrency, else the one with the longest wait."""
-    return max(refusing, key=_weight)
+    return max(refusing, key=lambda state: (state.limit.kind is CONCURRENCY, state.retry_after_ns))
 
 
 def _drop_idle(counters: dict[K, C], now: int) -> None:
@@ -116,7 +116,3 @@ def _drop_idle(counters: dict[K, C], now: int) -> None:
         counter.forget(now)
         if not counter:
             del counters[name]
-
-
-def _weight(state: LimitState) -> tuple[bool, int]:
-    return state.limit.kind is CONCURRENCY, state.retry_after_ns

@@ -140,11 +140,7 @@ def _policy(limit: Limit) -> str:
 def _tightest(states: Iterable[LimitState], kind: Kind) -> LimitState | None:
     """The limit of a kind with the least left, of several such the one that takes longest to have more."""
     of_kind = [state for state in states if state.limit.kind is kind and not state.limit.shadow]
-    return min(of_kind, key=_order, default=None)
-
-
-def _order(state: LimitState) -> tuple[int, int]:
-    return state.remaining, -state.retry_after_ns
+    return min(of_kind, key=lambda state: (state.remaining, -state.retry_after_ns), default=None)
 
 
 def _share(state: LimitState) -> float:

@@ -14,7 +14,6 @@ from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
 from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
-from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
 
 
@@ -58,7 +57,8 @@ def set_prices(file: BinaryIO) -> None:
     except InvalidBodyError as error:
         said = "; ".join(f"{field}: {rule}" for field, rule in error.problems) or "it must be a JSON object"
         raise click.ClickException(f"nothing was changed: {said}") from error
-    _say(run(lambda database: _store(database).change(lambda _: given)))
+    kept = run(lambda database: _store(database).change(lambda _: given))
+    click.echo(f"There are {len(kept.prices)} own prices.")
 
 
 @command(prices, "add")
@@ -132,7 +132,3 @@ def _named(provider: str, model: str) -> Any:
     except InvalidBodyError as error:
         field, rule = error.problems[0]
         raise click.UsageError(f"{field.upper()} {rule}") from error
-
-
-def _say(kept: KeptPrices) -> None:
-    click.echo(f"There are {len(kept.prices)} own prices.")

@@ -110,7 +110,7 @@ class Replay:
         self._rules = ProposedRules(self._policy, has_price)
         self._retry = retry
         self._at = 0
-        self._counters = Counters(self._clock)
+        self._counters = Counters(lambda: self._at)
         self._plans: dict[bytes, _Plan] = {}
         self._plans_paying: dict[bytes, _Plan] = {}
         self._totals: dict[tuple[LimitName, UUID], RefusalTotals] = {}
@@ -201,9 +201,6 @@ class Replay:
             who = UUID(bytes=bytes(call[1])), call[0], plan.user
             self._first.append(RefusedCall(*who, broken.name, 0, 0, None, broken.rule, model.model))
         return None
-
-    def _clock(self) -> int:
-        return self._at
 
     def _happen(self) -> None:
         """Have happen what is due next: at the same time ends before tries."""

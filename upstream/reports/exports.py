@@ -119,7 +119,7 @@ def _line(
     usd = _number(cell("cost") or "0", number)
     words = [word.lower() for word in _WORDS.findall(_REGION.sub("", meter))]
     has_model = "edition)" in product.lower()  # of a marketplace, where the product is the model
-    text = product.partition("(")[0] if has_model else _MONTH_AND_DAY.sub("", _REGION.sub("", _without_unit(meter)))
+    text = product.partition("(")[0] if has_model else _MONTH_AND_DAY.sub("", _REGION.sub("", _UNIT.sub("", meter)))
     name = [word for one in _LETTERS.findall(text) if (word := one.lower()) not in _NOISE]
     tokens = _tokens(words, cell("quantity"), _scale(cell("unit"), meter), number)
     listed = cell("list")
@@ -131,10 +131,6 @@ def _line(
         _number(listed, number) if listed else None,
         next((word for word in words if word in _TIERS), STANDARD),
     )
-
-
-def _without_unit(meter: str) -> str:
-    return _UNIT.sub("", meter)
 
 
 def _scale(unit: str, meter: str) -> int:
