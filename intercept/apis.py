@@ -132,16 +132,8 @@ class RequestParser(Protocol):
 FORM_FIELDS = ("model", "stream")
 """What is read from a form."""
 
-
-class FormParser(Protocol):
-    """Reads `FORM_FIELDS` of a request body that is a form (`multipart/form-data`)."""
-
-    def __call__(self, fields: Mapping[str, str], model: str = "", /) -> RequestSummary:
-        """Read it; `model` is what the path names.
-
-        Raises:
-            InvalidRequestError: The body cannot be relayed.
-        """
+FormParser: TypeAlias = Callable[[Mapping[str, str], str], RequestSummary]
+"""Reads `FORM_FIELDS` of a form, and the model that the path names; raises `InvalidRequestError`."""
 
 
 class RequestedModels(Enum):
