@@ -46,7 +46,7 @@ class ServerAuthority:
     def send_state(self) -> None:
         """Send all workers, if it changed, whether the server decides alone, and among how many limits are shared."""
         for desk in self._rounds.participants:
-            desk.send_state()
+            desk.wake()
 
     def reports(self) -> list[bytes]:
         """The last reports of the workers, as JSON; new ones are requested for the next time."""
@@ -59,6 +59,7 @@ class Desk:
     """The state of one worker at the authority. It does no I/O; a link carries its messages.
 
     Attributes:
+        wake: Called when there is a message for the worker, and perhaps when there is none.
         said: The last report of the worker, as JSON; empty until there is one.
     """
 
@@ -72,7 +73,7 @@ class Desk:
         self._authority = authority
         self._rounds = rounds
         self._elsewhere = elsewhere
-        self._wake = wake
+        self.wake = wake
         self.said = b""
         self._owes_report = False
         self._knows_unavailable = False
@@ -131,10 +132,6 @@ class Desk:
         for task in (*self._deciding.values(), *self._usage_tasks):
             task.cancel()
 
-    def send_state(self) -> None:
-        """Send the worker what has changed of the shared state."""
-        self._wake()
-
     def request_report(self) -> None:
         """Request a report of the worker, unless it still owes one."""
         if not self._owes_report:
@@ -144,12 +141,12 @@ class Desk:
     def want_report(self, number: int) -> None:
         """Request a report of the worker."""
         self._outgoing.wanted.append(number)
-        self._wake()
+        self.wake()
 
     def send_report(self, number: int, said: bytes) -> None:
         """Send it the report of another one; empty after the last one."""
         self._outgoing.reports.append(Report(number, said))
-        self._wake()
+        self.wake()
 
     def _check_new(self, number: int) -> None:
         if number in self._tickets or number in self._deciding:
@@ -180,7 +177,7 @@ class Desk:
         if decision.ticket is not None:
             self._tickets[start.number] = decision.ticket
         self._outgoing.decisions.append(DecisionReply.of(start.number, start.limits, decision))
-        self._wake()
+        self.wake()
 
     def _end(self, number: int) -> None:
         if (ticket := self._tickets.pop(number, None)) is not None:
@@ -191,7 +188,7 @@ class Desk:
     def _send_usage(self, request: UsageRequest) -> None:
         if request == ALIVE:
             self._outgoing.usages.append(UsageReply(request.number, ()))
-            self._wake()
+            self.wake()
             return
         if not request.most:
             for said in self._elsewhere():
@@ -205,4 +202,4 @@ class Desk:
     async def _work_out_usage(self, request: UsageRequest) -> None:
         states = await self._authority.usage(request.most)
         self._outgoing.usages.append(UsageReply(request.number, tuple(states)))
-        self._wake()
+        self.wake()
