@@ -29,11 +29,11 @@ _LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _LEAST_EVENTS = 2
 
 
-def check(sentence: str, checks: dict[str, Check] = CHECKS) -> Callable[[Check], Check]:
+def check(sentence: str) -> Callable[[Check], Check]:
     """Add a function to the checks under the sentence that it checks."""
 
     def decorate(function: Check) -> Check:
-        checks[sentence] = function
+        CHECKS[sentence] = function
         return function
 
     return decorate

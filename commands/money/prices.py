@@ -16,7 +16,6 @@ from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
 from storage.prices.store import PriceStore
 
-
 USD = Read("USD", read_usd)
 TIME = Read("TIME", read_day_or_time)
 

@@ -151,10 +151,10 @@ class Draft:
         """Begin a thought in place of what the key had; None if there are too many parts."""
         return self._begin(key, Thought(source, self._allowance)) if self._has_room(key) else None
 
-    def add_thought(self, key: Hashable, source: str, text: str | None) -> None:
-        """Add to the thought under a key, which begins with it: some APIs send no event for that."""
+    def add_reasoning(self, key: Hashable, text: str | None) -> None:
+        """Add to the reasoning under a key. It begins with the first text: no event begins it."""
         if text:
-            thought = self.part(key) or self.begin_thought(key, source)
+            thought = self.part(key) or self.begin_thought(key, "reasoning")
             if isinstance(thought, Thought):
                 thought.text.add(text)
 

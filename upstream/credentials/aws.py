@@ -6,7 +6,6 @@ The body is signed by its SHA-256. Bedrock takes no body without one: `UNSIGNED-
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -18,8 +17,6 @@ from upstream.credentials.access import credential_hint
 from upstream.credentials.aws_credentials import AwsKeySource, NoAwsKeysError
 from upstream.credentials.sigv4 import Scope, sign
 from upstream.headers import Headers
-
-logger = logging.getLogger(__name__)
 
 NO_KEYS = "the bridge has no AWS credentials; its log says why"
 FORBIDDEN = 403

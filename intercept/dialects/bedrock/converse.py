@@ -168,7 +168,7 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.identify(tool.tool_use_id, tool.name)
         call.initial.add(bytes(tool.input).decode("utf-8", "replace"))
     if reasoning and reasoning.reasoning_text:
-        draft.add_thought(index, "reasoning", reasoning.reasoning_text.text)
+        draft.add_reasoning(index, reasoning.reasoning_text.text)
     if draft.text is not None:
         _add_text(block, draft.text)
 
@@ -185,7 +185,7 @@ def _add_text(block: _Block, text: ResponseText) -> None:
 
 def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     if delta.reasoning_content:
-        draft.add_thought(index, "reasoning", delta.reasoning_content.text)
+        draft.add_reasoning(index, delta.reasoning_content.text)
     part = draft.part(index)
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)

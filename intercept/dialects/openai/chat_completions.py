@@ -218,7 +218,7 @@ def _first_choice(completion: _Completion) -> _Choice | None:
 
 def _add_thought(message: _Message, draft: Draft) -> None:
     if text := message.reasoning_content or message.reasoning:
-        draft.add_thought(_THOUGHT, "reasoning", text)
+        draft.add_reasoning(_THOUGHT, text)
 
 
 def _add_text(choice: _TextChoice, text: ResponseText) -> None:
