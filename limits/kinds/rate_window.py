@@ -7,41 +7,14 @@ window takes 8 to 16 MB for each key that uses all of it, and a rate of 60 about
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Iterator
 
+from limits.kinds.windows import MIN_GONE, Times, Windows
 from limits.limit import NEVER_NS, Limit, LimitState
 
-FORGETS = 16
-"""How often in a window idle keys are searched for, at most."""
 
-MIN_GONE = 64
-"""How many times that left the window are kept at least before the array is shortened."""
-
-
-class _Starts:
-    """The times of one key in ascending order; those before `first` have left the window. Never without one in it."""
-
-    __slots__ = ("first", "limit", "times")
-
-    def __init__(self, limit: Limit, now: int) -> None:
-        self.limit = limit
-        self.times = array("q", (now,))
-        self.first = 0
-
-
-class RateWindow:
-    """The starts of all keys in half-open windows of `window_ns` nanoseconds. Amortised constant time.
-
-    Times are those of a clock that never goes back.
-    """
-
-    def __init__(self, window_ns: int) -> None:
-        self._window_ns = window_ns
-        self._keys: OrderedDict[str, _Starts] = OrderedDict()  # in the order of their newest starts
-        self._forget_at = 0
+class RateWindow(Windows[Times]):
+    """The starts of all keys. Amortised constant time."""
 
     def __len__(self) -> int:
         """How many keys are kept."""
@@ -88,10 +61,9 @@ class RateWindow:
         if starts is not None and starts.times[starts.first] <= gone:
             starts = self._leave(key, starts, gone)
         if starts is None:
-            self._keys[key] = _Starts(limit, now)
-        else:
-            starts.times.append(now)
-            starts.limit = limit
+            starts = self._keys[key] = Times(limit)
+        starts.times.append(now)
+        starts.limit = limit
         self._keys.move_to_end(key)
         if now >= self._forget_at:
             self.forget(now)
@@ -105,25 +77,7 @@ class RateWindow:
     def reserve(self, limit: Limit, change: int) -> None:
         """Starts are not reserved."""
 
-    def forget(self, now: int) -> None:
-        """Forget the keys that are idle for a window."""
-        gone = now - self._window_ns
-        self._forget_at = now + self._window_ns // FORGETS
-        idle = []
-        for key, starts in self._keys.items():
-            if starts.times[-1] > gone:
-                break
-            idle.append(key)
-        for key in idle:
-            del self._keys[key]
-
-    def states(self, now: int) -> Iterator[LimitState]:
-        """The state of each key, the one that started last first."""
-        self.forget(now)
-        for starts in reversed(self._keys.values()):
-            yield self.state(starts.limit, 0, now)
-
-    def _leave(self, key: str, starts: _Starts, gone: int) -> _Starts | None:
+    def _leave(self, key: str, starts: Times, gone: int) -> Times | None:
         """Remove the starts at `gone` or before; None if no start is left."""
         times = starts.times
         if times[-1] <= gone:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
-from collections.abc import Iterator
 
 from limits.kinds.reservations import Reservations
+from limits.kinds.windows import MIN_GONE, Times, Windows
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 
 GROUPS = 8_192
@@ -23,26 +22,16 @@ GROUPS = 8_192
 MAX_CHARGES = 16_384
 """How many charges of a key are kept one by one."""
 
-FORGETS = 16
-"""How often in a window idle keys are searched for, at most."""
 
-MIN_GONE = 64
-"""How many charges that left the window are kept at least before the arrays are shortened."""
+class _Charges(Times):
+    """The charges of one key. `sums[i]` is the sum of all of them up to `i`, `gone` of those that have left."""
 
-
-class _Charges:
-    """The charges of one key; those before `first` have left the window. Never without one in it.
-
-    `sums[i]` is the sum of all charges up to `i`, `gone` of those that have left.
-    """
-
-    __slots__ = ("first", "gone", "grain", "limit", "sums", "times")
+    __slots__ = ("gone", "grain", "sums")
 
     def __init__(self, limit: Limit) -> None:
-        self.limit = limit
-        self.times = array("q")
+        super().__init__(limit)
         self.sums = array("q")
-        self.first = self.gone = self.grain = 0
+        self.gone = self.grain = 0
 
     def add(self, amount: int, now: int, window_ns: int) -> None:
         times, sums = self.times, self.sums
@@ -72,17 +61,12 @@ class _Charges:
             self.first = 0
 
 
-class TokenWindow(Reservations):
-    """The charges of all keys in half-open windows of `window_ns` nanoseconds. Amortised constant time.
-
-    Times are those of a clock that never goes back.
-    """
+class TokenWindow(Reservations, Windows[_Charges]):
+    """The charges of all keys, and what is reserved. Amortised constant time."""
 
     def __init__(self, window_ns: int) -> None:
-        super().__init__()
-        self._window_ns = window_ns
-        self._keys: OrderedDict[str, _Charges] = OrderedDict()  # in the order of their newest charges
-        self._forget_at = 0
+        Reservations.__init__(self)
+        Windows.__init__(self, window_ns)
 
     def __len__(self) -> int:
         """How many keys are kept."""
@@ -144,24 +128,6 @@ class TokenWindow(Reservations):
         self._keys.move_to_end(key)
         if now >= self._forget_at:
             self.forget(now)
-
-    def forget(self, now: int) -> None:
-        """Forget the keys that were charged nothing for a window."""
-        gone = now - self._window_ns
-        self._forget_at = now + self._window_ns // FORGETS
-        idle = []
-        for key, charges in self._keys.items():
-            if charges.times[-1] > gone:
-                break
-            idle.append(key)
-        for key in idle:
-            del self._keys[key]
-
-    def states(self, now: int) -> Iterator[LimitState]:
-        """The state of each key with charges, the one charged last first."""
-        self.forget(now)
-        for charges in reversed(self._keys.values()):
-            yield self.state(charges.limit, 0, now)
 
     def _leave(self, key: str, charges: _Charges, gone: int) -> _Charges | None:
         """Remove the charges at `gone` or before; None if no charge is left."""

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limits.kinds import token_window
+from limits.kinds import token_window, windows
 from limits.kinds.token_window import TokenWindow
 from limits.limit import LimitState
 from tests.limits.test_limiter import tokens
@@ -39,7 +39,7 @@ def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
             wait = window.state(limit, 0, now).retry_after_ns
             if wait:
                 assert window.state(limit, 0, now).remaining == 0
-            assert len(window._keys[limit.key].times) <= 2 * 11 + token_window.MIN_GONE
+            assert len(window._keys[limit.key].times) <= 2 * 11 + windows.MIN_GONE
         state = window.state(limit, 0, now)
         if state.retry_after_ns:
             assert window.state(limit, 0, now + state.retry_after_ns - 1).retry_after_ns == 1
