@@ -6,7 +6,8 @@ import pytest
 
 from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
-from tests.handlers.api.recorded.test_live import Source, calls, listen
+from tests.handlers.api.recorded.conftest import calls
+from tests.handlers.api.recorded.test_live import Source, listen
 from tests.handlers.conversations import MESSAGES
 from tests.storage.records import NOON
 

@@ -7,12 +7,10 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
 
 from handlers.operation.metric_names import OTHER
 from handlers.operation.metrics import NAMES_KEPT, Metrics, Spent
-from handlers.operation.spending_metrics import SPENDERS_KEPT
-from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage, ToolUsage
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
 from limits.protection.circuit_breaker import CircuitKey, State
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -263,30 +261,3 @@ async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
     assert 'model="\N{SNOWMAN}"' in text
     assert running.token not in text
     assert "sk-openai" not in text
-
-
-def test_dollars_and_tokens_are_counted_by_the_names_of_people_and_groups():
-    metrics = Metrics()
-    usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=5, cache_read_input_tokens=0)
-    for spent in (SPENT, SPENT, Spent("bob", "", None)):
-        metrics.started(interception())
-        metrics.ended(interception(), replace(ending(), reading=Reading(token_usages=(usage,))), spent)
-    assert samples(metrics, "cost_usd_total") == {("research", "m", "azure", "ada"): 0.5}
-    assert samples(metrics, "spent_tokens_total") == {
-        ("research", "m", "input", "ada"): 6,
-        ("research", "m", "output", "ada"): 10,
-        ("research", "m", "cache_read_input", "ada"): 0,
-        ("", "m", "input", "bob"): 3,
-        ("", "m", "output", "bob"): 5,
-        ("", "m", "cache_read_input", "bob"): 0,
-    }
-
-
-def test_people_beyond_the_number_kept_count_as_other():
-    metrics = Metrics()
-    for number in range(SPENDERS_KEPT + 2):
-        metrics.started(interception())
-        metrics.ended(interception(), ending(), Spent(f"user-{number}", "", Decimal(1)))
-    found = samples(metrics, "cost_usd_total")
-    assert len(found) == SPENDERS_KEPT + 1
-    assert found[OTHER, "m", "azure", OTHER] == 2

@@ -10,23 +10,16 @@ from uuid import UUID
 import pytest
 
 from handlers import control
-from handlers.api.recorded import export, watched
+from handlers.api.recorded import export
 from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import interception_reader as reader_module
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.storage.calls import Calls
 
 PATH = "/api/v2/aibridge/interceptions/export"
 LIST = "/api/v2/aibridge/interceptions"
-
-
-@pytest.fixture
-def calls(running):
-    """Records without a call."""
-    return Calls(running.bridge.database)
 
 
 @pytest.fixture
@@ -267,61 +260,6 @@ async def test_a_client_of_http_1_0_finds_its_end_in_that_of_the_connection(runn
     response = await client.head()
     assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
     assert len((await client.at_end()).splitlines()) == 2
-
-
-@pytest.mark.gen_test
-async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running, calls):
-    await recorded(calls, 8, user_agent="a" * (3 << 20))
-    clients = [await running.client(receive_buffer=4096) for _ in range(2)]
-    responses = []
-    for client, headers in zip(clients, (running.headers, await running.user("audrey", Role.AUDITOR)), strict=True):
-        await client.send("GET", PATH, headers)
-        responses.append(await client.head())
-    draining = asyncio.create_task(running.bridge.lifecycle.drain(60))
-    await clients[0].rest(responses[0])
-    assert numbers(responses[0]) == list(range(8, 0, -1))
-    assert (draining.done(), (await running.get(PATH))[0]) == (False, 503)
-    draining.cancel()
-    assert await running.bridge.lifecycle.drain(0) == 1
-    await clients[1].rest(responses[1])
-    assert not responses[1].whole
-    assert running.bridge.lifecycle.in_flight == 0
-
-
-@pytest.mark.parametrize("end", ["remove_user", "revoke_token"])
-@pytest.mark.gen_test
-async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, monkeypatch, end):
-    await recorded(calls, 8, user_agent="a" * (3 << 20))
-    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
-    headers = await running.user("audrey", Role.AUDITOR)
-    client = await running.client(receive_buffer=4096)
-    await client.send("GET", PATH, headers)
-    response = await client.head()
-    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
-    await getattr(running.bridge.identities, end)("audrey" if end == "remove_user" else token_id)
-    await until(lambda: running.bridge.lifecycle.in_flight == 0)  # though the client takes nothing
-    await client.rest(response)
-    assert not response.whole
-
-
-@pytest.mark.gen_test
-async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, calls):
-    await recorded(calls, 1)
-    original, requested, gate = running.bridge.interception_reader._page, asyncio.Event(), asyncio.Event()
-
-    async def page(*what):
-        requested.set()
-        await gate.wait()
-        return await original(*what)
-
-    running.bridge.interception_reader._page = page
-    client = await running.client()
-    await client.send("GET", PATH, running.headers)
-    await requested.wait()
-    draining = asyncio.create_task(running.bridge.lifecycle.drain(0))
-    assert await client.at_end() == b""
-    gate.set()
-    assert await draining == 1
 
 
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)

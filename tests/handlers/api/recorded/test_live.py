@@ -17,7 +17,6 @@ from storage.live.live import HEARTBEAT_SECONDS
 from storage.recording.outbox import tail
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.storage.calls import Calls
 from tests.storage.live.test_change_stream import single_server
 from tests.storage.live.test_live import Pauses
 
@@ -75,12 +74,6 @@ def pauses(running):
     """The waits of what is live, which the test ends."""
     running.bridge.live._pause = Pauses()
     return running.bridge.live._pause
-
-
-@pytest.fixture
-def calls(running):
-    """Records without a call."""
-    return Calls(running.bridge.database)
 
 
 def id_of(number):

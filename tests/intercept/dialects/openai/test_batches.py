@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
-from intercept.dialects.batch_lines import BatchResult, BatchResultLines
+from intercept.dialects.batch_lines import BatchResult
 from intercept.dialects.openai.batches import (
     MAX_BATCH_BYTES,
     MAX_UPLOAD_BYTES,
@@ -23,24 +23,18 @@ from intercept.records import Reading, TokenUsage
 CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}
 
 
-def line(custom_id="a", status=200, **body):
+def line(**body):
     result = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m", "usage": CHAT_USAGE} | body
-    response = {"status_code": status, "request_id": "req_1", "body": result}
-    return json.dumps({"id": "batch_req_1", "custom_id": custom_id, "response": response, "error": None}).encode()
+    response = {"status_code": 200, "request_id": "req_1", "body": result}
+    return json.dumps({"id": "batch_req_1", "custom_id": "a", "response": response, "error": None}).encode()
 
 
-def result(custom_id="a", name="chatcmpl-1"):
+def test_a_line_is_read_if_its_request_got_a_response():
+    failed = {"id": "batch_req_2", "custom_id": "x", "response": None, "error": {"code": "batch_expired"}}
     counts = {"input_tokens": 7, "output_tokens": 4, "cache_read_input_tokens": 3}
-    return BatchResult(custom_id, "m", TokenUsage(provider_response_id=name, usage=CHAT_USAGE, **counts))
-
-
-@given(st.integers(1, 300), st.booleans())
-def test_the_output_is_the_same_however_it_is_cut(size, ends):
-    failed = json.dumps({"id": "batch_req_2", "custom_id": "x", "response": None, "error": {"code": "batch_expired"}})
-    body = b"\n".join([line("a"), b"", failed.encode(), b"no JSON", b"[]", line("b")]) + b"\n" * ends
-    lines = BatchResultLines(read_line)
-    read = [one for at in range(0, len(body), size) for one in lines.feed(body[at : at + size])] + lines.end()
-    assert read == [result("a"), result("b")]
+    used = TokenUsage(provider_response_id="chatcmpl-1", usage=CHAT_USAGE, **counts)
+    assert read_line(line()) == BatchResult("a", "m", used)
+    assert [read_line(one) for one in (json.dumps(failed).encode(), b"", b"no JSON", b"[]")] == [None] * 4
 
 
 def test_a_response_without_an_id_is_named_by_its_request():

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.statistics.group_request import (
-    CHANGE_OF_NOTHING,
-    MAX_BUCKETS,
-    OWN_PARAMETERS,
-    needs_groups,
-    parse_group_request,
-)
 from handlers.api.recorded.statistics.grouped import too_much
-from handlers.control import DATABASE_UNAVAILABLE
-from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
-from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.filters.grouped.calendar import Period, starts
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
-from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
-from storage.queries.grouped import slices
-from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
-from storage.queries.grouped.row_reader import Progress
-from tests.cases import for_each
+from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
+from storage.queries.grouped.grouped import Grouped
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
-NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
 
 
 async def counted(running):
@@ -58,99 +36,6 @@ async def text(running, **parameters):
     client.close()
     assert response.status == 200
     return response
-
-
-def test_a_question_is_read_in_the_zone_it_names():
-    requested = parse_group_request(
-        {
-            "from": "2026-02-10T00:00:00Z",
-            "bucket": "month",
-            "tz": "Europe/Berlin",
-            "group_by": "initiator,tag.project",
-            "order_by": "cost",
-            "limit": "5",
-            "offset": "10",
-            "compare": "previous",
-            "format": "csv",
-        },
-        NOW,
-    )
-    query = requested.query
-    assert query.start == datetime(2026, 1, 31, 23, tzinfo=UTC)
-    assert query.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
-    assert query.by == (By(Dimension.USER), By(Dimension.TAG, "project"))
-    assert (query.period, query.order, query.limit, query.offset, query.compare) == (
-        *(Period.MONTH, Order.COST),
-        *(5, 10, True),
-    )
-    assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
-    usual = parse_group_request({"of": ""}, NOW).query
-    assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
-
-
-@for_each(
-    ("values", "field", "detail"),
-    [
-        ({"of": "money"}, "of", "must be one of calls, refusals, sessions"),
-        ({"tz": "Mars/Olympus"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
-        ({"tz": "../../etc/passwd"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
-        ({"format": "xml"}, "format", "must be one of json, csv, rows, series"),
-        ({"compare": "next"}, "compare", "must be previous"),
-        ({"order_by": "name"}, "order_by", "must be one of calls, cost, tokens, failed, p95, cache, change"),
-        ({"order_by": "change"}, "order_by", CHANGE_OF_NOTHING),
-        ({"bucket": "hour", "from": "2025-01-01T00:00:00Z"}, "bucket", "the range has more than 1,500 buckets"),
-        (
-            {"bucket": "minute", "from": "2026-02-26T12:00:00Z", "to": "2026-02-26T13:00:00Z"},
-            "from",
-            "minutes are kept for 7 days; choose a longer bucket",
-        ),
-        ({"to": "2026-03-01T00:00:00Z", "from": "2026-03-02T00:00:00Z"}, "to", "must be after from"),
-        ({"to": "0001-01-01T01:00:00Z"}, "to", "is out of range"),
-        (
-            {"of": "refusals", "group_by": "tool"},
-            "group_by",
-            "has 'tool', which refusals do not have; it may have up to 2 of user, rule, token, model, provider, http_status, separated by a comma",
-        ),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
-    with pytest.raises(ValidationProblem) as refused:
-        parse_group_request(values, NOW)
-    assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
-
-
-@for_each("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
-def test_a_dimension_that_there_is_not_is_refused(group_by):
-    with pytest.raises(ValidationProblem) as refused:
-        parse_group_request({"group_by": group_by}, NOW)
-    ((field, detail),) = refused.value.validations
-    assert field == "group_by"
-    assert "up to 2 of user, group, token, model" in detail
-    assert detail.endswith("streaming, tag.NAME, separated by a comma")
-
-
-times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-words = st.sampled_from([*Period, *Order, *Subject, "user,model", "Europe/Berlin", "rows", "previous", "7", "0"])
-texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=20))
-NAMES = ["from", "to", "bucket", "group_by", *OWN_PARAMETERS]
-
-
-@given(st.dictionaries(st.sampled_from(NAMES), texts))
-def test_any_values_are_a_bounded_question_or_are_refused(values):
-    try:
-        query = parse_group_request(values, NOW).query
-    except ValidationProblem:
-        return
-    assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS
-    assert query.start < query.end
-    assert query.previous.end == query.start
-
-
-def test_what_series_tell_is_no_question_about_groups():
-    assert not needs_groups({"bucket": "day", "group_by": "initiator", "q": ""})
-    assert not needs_groups({"format": "series", "q": "x", "compare": "previous", "group_by": "tool"})
-    for values in ({"q": "x"}, {"bucket": "all"}, {"group_by": "user,model"}, {"group_by": "tool"}, {"limit": "5"}):
-        assert needs_groups(values)
 
 
 def test_what_takes_too_long_is_told_with_how_long_it_may_take():
@@ -283,88 +168,3 @@ async def test_what_is_too_much_is_told(running, monkeypatch, error, field, deta
         400,
         {"message": INVALID, "validations": [{"field": field, "detail": detail}]},
     )
-
-
-@pytest.mark.gen_test
-async def test_progress_is_told_in_lines_while_records_are_read(running, monkeypatch):
-    monkeypatch.setattr(slices, "SLICE_CALLS", 1)
-    await record(running, model="a")
-    await counted(running)
-    client = await running.client()
-    lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await client.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
-    assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
-    *progress, last = map(json.loads, response.body.splitlines())
-    assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (1, 2), (2, 2)]
-    assert progress[-1]["progress"]["seconds_left"] == 0
-    assert last["result"] == await stats(running, group_by="agent", q="model:a")
-    (only,) = (await client.request("GET", f"{STATS}?group_by=model&bucket=all", lines)).body.splitlines()
-    assert json.loads(only)["result"]["count"] == 1
-
-
-@pytest.mark.gen_test
-async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
-    async def fails(_grouped, _query, on_progress, **_):
-        await on_progress(Progress(0, 40_000))
-        raise TooMuchError(3, STREAM_SECONDS)
-
-    monkeypatch.setattr(Grouped, "read", fails)
-    client = await running.client()
-    lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await client.request("GET", f"{STATS}?group_by=agent", lines)
-    progress, error = map(json.loads, response.body.splitlines())
-    assert (response.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
-    expected = {
-        "message": INVALID,
-        "validations": [{"field": "from", "detail": too_much(TooMuchError(3, STREAM_SECONDS))}],
-    }
-    assert error == {"error": expected}
-
-    async def refuses(*_, **_options):
-        raise UnsupportedOrderError("sessions cannot be sorted by p95")
-
-    monkeypatch.setattr(Grouped, "read", refuses)
-    assert (await client.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
-    running.bridge.lifecycle.draining = True
-    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
-    assert (response.status, json.loads(response.body)) == (503, {"message": SHUTTING_DOWN})
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_becomes_unavailable_is_the_last_line(running, monkeypatch):
-    async def fails(_grouped, _query, on_progress, **_):
-        await on_progress(Progress(0, 40_000))
-        raise DatabaseUnavailableError("gone")
-
-    monkeypatch.setattr(Grouped, "read", fails)
-    lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
-    progress, error = map(json.loads, response.body.splitlines())
-    assert (response.status, progress["progress"]["of"]) == (200, 40_000)
-    assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
-
-
-@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accept):
-    began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
-
-    async def reads(_grouped, _query, on_progress, **_):
-        began.set()
-        for read in range(100_000):
-            try:
-                await on_progress(Progress(read, 100_000))
-            except StreamClosedError:
-                ended.set_result(read)
-                raise
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(Grouped, "read", reads)
-    client = await running.client()
-    requested = asyncio.ensure_future(
-        client.request("GET", f"{STATS}?group_by=agent", {"Accept": accept, **running.headers})
-    )
-    await began.wait()
-    requested.cancel()
-    client.close()
-    assert await asyncio.wait_for(ended, 20) < 100_000

@@ -1,0 +1,152 @@
+"""The parameters of groups, and the time ranges of other resources."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.api.pagination import INVALID
+from handlers.api.recorded.statistics.group_request import (
+    CHANGE_OF_NOTHING,
+    MAX_BUCKETS,
+    OWN_PARAMETERS,
+    needs_groups,
+    parse_group_request,
+    whole_hours,
+)
+from handlers.problems import ValidationProblem
+from storage.queries.filters.grouped.calendar import Period, starts
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
+from tests.cases import for_each
+
+NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
+
+
+def test_a_question_is_read_in_the_zone_it_names():
+    requested = parse_group_request(
+        {
+            "from": "2026-02-10T00:00:00Z",
+            "bucket": "month",
+            "tz": "Europe/Berlin",
+            "group_by": "initiator,tag.project",
+            "order_by": "cost",
+            "limit": "5",
+            "offset": "10",
+            "compare": "previous",
+            "format": "csv",
+        },
+        NOW,
+    )
+    query = requested.query
+    assert query.start == datetime(2026, 1, 31, 23, tzinfo=UTC)
+    assert query.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
+    assert query.by == (By(Dimension.USER), By(Dimension.TAG, "project"))
+    assert (query.period, query.order, query.limit, query.offset, query.compare) == (
+        *(Period.MONTH, Order.COST),
+        *(5, 10, True),
+    )
+    assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
+    usual = parse_group_request({"of": ""}, NOW).query
+    assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
+
+
+@for_each(
+    ("values", "field", "detail"),
+    [
+        ({"of": "money"}, "of", "must be one of calls, refusals, sessions"),
+        ({"tz": "Mars/Olympus"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
+        ({"tz": "../../etc/passwd"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
+        ({"format": "xml"}, "format", "must be one of json, csv, rows, series"),
+        ({"compare": "next"}, "compare", "must be previous"),
+        ({"order_by": "name"}, "order_by", "must be one of calls, cost, tokens, failed, p95, cache, change"),
+        ({"order_by": "change"}, "order_by", CHANGE_OF_NOTHING),
+        ({"bucket": "hour", "from": "2025-01-01T00:00:00Z"}, "bucket", "the range has more than 1,500 buckets"),
+        (
+            {"bucket": "minute", "from": "2026-02-26T12:00:00Z", "to": "2026-02-26T13:00:00Z"},
+            "from",
+            "minutes are kept for 7 days; choose a longer bucket",
+        ),
+        ({"to": "2026-03-01T00:00:00Z", "from": "2026-03-02T00:00:00Z"}, "to", "must be after from"),
+        ({"to": "0001-01-01T01:00:00Z"}, "to", "is out of range"),
+        (
+            {"of": "refusals", "group_by": "tool"},
+            "group_by",
+            "has 'tool', which refusals do not have; it may have up to 2 of user, rule, token, model, provider, http_status, separated by a comma",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
+    with pytest.raises(ValidationProblem) as refused:
+        parse_group_request(values, NOW)
+    assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
+
+
+@for_each("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
+def test_a_dimension_that_there_is_not_is_refused(group_by):
+    with pytest.raises(ValidationProblem) as refused:
+        parse_group_request({"group_by": group_by}, NOW)
+    ((field, detail),) = refused.value.validations
+    assert field == "group_by"
+    assert "up to 2 of user, group, token, model" in detail
+    assert detail.endswith("streaming, tag.NAME, separated by a comma")
+
+
+times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+words = st.sampled_from([*Period, *Order, *Subject, "user,model", "Europe/Berlin", "rows", "previous", "7", "0"])
+texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=20))
+NAMES = ["from", "to", "bucket", "group_by", *OWN_PARAMETERS]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), texts))
+def test_any_values_are_a_bounded_question_or_are_refused(values):
+    try:
+        query = parse_group_request(values, NOW).query
+    except ValidationProblem:
+        return
+    assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS
+    assert query.start < query.end
+    assert query.previous.end == query.start
+
+
+def test_what_series_tell_is_no_question_about_groups():
+    assert not needs_groups({"bucket": "day", "group_by": "initiator", "q": ""})
+    assert not needs_groups({"format": "series", "q": "x", "compare": "previous", "group_by": "tool"})
+    for values in ({"q": "x"}, {"bucket": "all"}, {"group_by": "user,model"}, {"group_by": "tool"}, {"limit": "5"}):
+        assert needs_groups(values)
+
+
+@for_each(
+    ("values", "start", "end"),
+    [
+        ({}, "2026-03-04T13", "2026-03-05T13"),
+        ({"from": "", "to": ""}, "2026-03-04T13", "2026-03-05T13"),
+        ({"from": "2026-03-05T10:59:59Z"}, "2026-03-05T10", "2026-03-05T13"),
+        ({"to": "2026-03-05T10:00:00Z"}, "2026-03-04T10", "2026-03-05T10"),
+        ({"to": "2026-03-05T10:00:01Z"}, "2026-03-04T11", "2026-03-05T11"),
+        ({"from": "2026-03-05T10:20:00Z", "to": "2026-03-05T10:40:00Z"}, "2026-03-05T10", "2026-03-05T11"),
+    ],
+)
+def test_a_time_range_is_made_larger_to_whole_hours(values, start, end):
+    expected = tuple(datetime.fromisoformat(f"{hour}:00:00+00:00") for hour in (start, end))
+    assert whole_hours(values, NOW) == expected
+
+
+@for_each(
+    ("values", "field", "detail"),
+    [
+        ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "to", "must be after from"),
+        ({"from": "2026-03-05T10:40:00Z", "to": "2026-03-05T10:20:00Z"}, "to", "must be after from"),
+        ({"from": "2026-03-05T10:40:00Z", "to": "2026-03-05T10:40:00Z"}, "to", "must be after from"),
+        ({"from": "2999-01-02T00:00:00Z"}, "to", "must be after from"),
+        ({"to": "9999-12-31T23:59:59Z"}, "to", "is out of range"),
+        ({"to": "0001-01-01T01:00:00Z"}, "to", "is out of range"),
+        ({"from": "today"}, "from", 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'),
+    ],
+)
+def test_a_time_range_that_there_is_not_is_told_by_name(values, field, detail):
+    with pytest.raises(ValidationProblem) as refused:
+        whole_hours(values, NOW)
+    assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
