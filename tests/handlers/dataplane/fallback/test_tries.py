@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import pytest
 
-from limits.policies.policy import ModelPattern, Models, Policy
 from settings import ProviderSettings
-from storage.costs.own_prices import OwnPrice
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import MESSAGES
-from tests.handlers.dataplane.test_policies import hold
 from upstream.providers.presets import ProviderType
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
@@ -242,25 +237,6 @@ async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstream
 
 
 @pytest.mark.gen_test
-async def test_a_users_own_key_goes_to_no_other_provider(running, upstreams):
-    play(upstreams, answer(503), OK)
-    client = await running.client()
-    answered = await client.request("POST", PATH, running.own_key, REQUEST)
-    assert answered.status == 503
-    assert not upstreams[1].requests
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_what_one_provider_keeps_is_asked_of_that_one_alone(running, upstreams):
-    play(upstreams, answer(503), OK)
-    body = json.dumps(MESSAGES.request | {"container": "container_1"}).encode()
-    assert (await send(running, body)).status == 503
-    assert not upstreams[1].requests
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
 async def test_a_stream_that_breaks_is_not_begun_again(running, upstreams):
     begin = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n'
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -287,68 +263,6 @@ async def test_a_client_that_leaves_during_the_second_try_ends_it(running, upstr
     one = await recorded(running)
     assert (one["end_reason"], one["provider_name"]) == ("client_disconnected", "spare")
     assert tries(one) == [("anthropic", 429, None), ("spare", None, None)]
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
-    hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
-    play(upstreams, LIMITED, OK, OK)
-    assert (await send(running)).header("X-AI-Bridge-Provider") == "last"
-    assert not upstreams[1].requests
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_that(running, upstreams):
-    hold(running, Policy(models=Models(unpriced="deny")))
-    one = Decimal(1)
-    since = datetime(2026, 1, 1, tzinfo=UTC)
-    priced = [OwnPrice(name, "unlisted", since, one, one) for name in ("anthropic", "last")]
-    running.bridge.recorder.set_own_prices(priced)
-    play(upstreams, LIMITED, OK, OK)
-    body = json.dumps(MESSAGES.request | {"model": "unlisted"}).encode()
-    assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
-    assert not upstreams[1].requests
-    assert (await recorded(running))["provider_name"] == "last"
-
-
-@pytest.mark.gen_test
-async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
-    hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
-    play(upstreams, OK, OK, OK)
-    answered = await send(running)
-    assert (answered.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
-
-
-@pytest.mark.bridge(weights=(2, 1, 0))
-@pytest.mark.gen_test
-async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
-    play(upstreams, OK, OK, OK)
-    went = {}
-    for number in range(24):
-        for _ in range(2):
-            answered = await send(
-                running, headers={"X-Claude-Code-Session-Id": f"s-{number}", "User-Agent": "claude-cli/2"}
-            )
-            went.setdefault(number, set()).add(answered.header("X-AI-Bridge-Provider"))
-    assert all(len(providers) == 1 for providers in went.values())
-    shares = Counter(next(iter(providers)) for providers in went.values())
-    assert shares.keys() == {None, "spare"}
-    assert len(upstreams[2].requests) == 0
-    for one in await running.ended(48):
-        assert one["requested_provider_name"] == "anthropic"
-        assert one["tries"] == []
-    totals = Counter(one["provider_name"] for one in await running.ended(48))
-    assert totals == {"anthropic": 2 * shares[None], "spare": 2 * shares["spare"]}
-
-
-@pytest.mark.bridge(weights=(1, 1000, 0))
-@pytest.mark.gen_test
-async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(running, upstreams):
-    play(upstreams, OK, answer(503), OK)
-    assert (await send(running)).header("X-AI-Bridge-Provider") is None
-    one = await recorded(running)
-    assert (one["provider_name"], tries(one)) == ("anthropic", [("spare", 503, None), ("anthropic", 200, None)])
 
 
 @pytest.mark.bridge(weights=(1, 1000, 0))

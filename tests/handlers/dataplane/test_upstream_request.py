@@ -1,15 +1,26 @@
-"""Several keys for one provider: the next one is tried while no byte has reached the client. No refusal is made up."""
+"""A request as it goes upstream: with which of several keys, and how often.
+
+The next key is tried while no byte has reached the client. What reached a provider is never sent again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
-from tests.fake_upstream import CLOSE, RESET
-from tests.handlers.conversations import MESSAGES
+from handlers.dataplane import upstream_request
+from tests.bridge import until
+from tests.cases import for_each
+from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
+from tests.handlers.conversations import CHAT, MESSAGES
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider, Source
 
 KEYS = ("sk-first-key-0123456789", "sk-second-key-012345678")
 HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
@@ -17,12 +28,12 @@ HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\
 refused_key_is_logged = pytest.mark.expects_log("provider key refused: provider=anthropic")
 
 
-def refusal(status, *, body="{}", retry_after=""):
+def reply(status, *, body="{}", retry_after=""):
     return (HEAD % (status, f"Retry-After: {retry_after}\r\n" if retry_after else "", len(body), body)).encode()
 
 
-LIMITED, UNAUTHORIZED = refusal(429, retry_after="7"), refusal(401)
-OK = refusal(200, body=MESSAGES.body.decode())
+LIMITED, UNAUTHORIZED = reply(429, retry_after="7"), reply(401)
+OK = reply(200, body=MESSAGES.body.decode())
 PATH = "/api/v2/aibridge/anthropic/v1/"
 
 
@@ -63,7 +74,7 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
 @pytest.mark.gen_test
 async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(running, log_watch):
     for calls, status in enumerate((403, 429, 500, 503, 529, 401), start=1):
-        play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
+        play(running, reply(status, body='{"x":1}', retry_after="3600"), OK)
         response = await ask(running)
         refused = (response.status, response.body, response.header("Retry-After"))
         assert refused == (status, b'{"x":1}', "3600"), status
@@ -81,7 +92,7 @@ async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(runni
 @pytest.mark.gen_test
 async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
     told_otherwise = UNAUTHORIZED.replace(b"\r\n\r\n", b"\r\nx-should-retry: true\r\n\r\n", 1)
-    play(running, UNAUTHORIZED, told_otherwise, UNAUTHORIZED, refusal(403), refusal(529))
+    play(running, UNAUTHORIZED, told_otherwise, UNAUTHORIZED, reply(403), reply(529))
     headers = [running.headers, running.headers, running.own_key, running.headers, running.headers]
     responses = [await ask(running, one) for one in headers]
     assert [(response.status, response.header("x-should-retry")) for response in responses] == [
@@ -146,7 +157,7 @@ async def test_a_wrong_key_does_not_hide_that_another_one_waits_for_its_limit(ru
 @pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(running):
-    play(running, refusal(429, retry_after="0"))
+    play(running, reply(429, retry_after="0"))
     assert (await ask(running)).status == 429
     assert keys_sent(running) == list(KEYS)
     await running.ended(1)
@@ -156,7 +167,7 @@ async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(runnin
 @pytest.mark.parametrize("status", [500, 529])
 @pytest.mark.gen_test
 async def test_what_the_next_key_is_answered_is_the_answer(running, status):
-    play(running, LIMITED, refusal(status, body='{"x":1}'), OK)
+    play(running, LIMITED, reply(status, body='{"x":1}'), OK)
     response = await ask(running)
     assert (response.status, response.body, keys_sent(running)) == (status, b'{"x":1}', list(KEYS))
     await running.ended(1)
@@ -216,3 +227,141 @@ async def test_a_client_does_not_choose_who_pays_for_a_key_of_the_bridge(running
     own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
     assert (await client.request("GET", path, own | PAYERS)).status == 200
     assert payers_sent(running) == sent
+
+
+CHAT_OK = reply(200, body=CHAT.body.decode())
+UNREACHABLE = "no connection to the provider: it refused the connection"
+
+
+def retries(running):
+    """How often each provider was asked again."""
+    return {
+        sample.labels["provider"]: sample.value
+        for family in running.bridge.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "coder_aibridged_upstream_retries_total"
+    }
+
+
+async def call(running, method="POST", path=None):
+    client = await running.client()
+    body = CHAT.request_body(stream=False) if method == "POST" else b""
+    return await client.request(
+        method, path or running.path(CHAT), running.headers if method == "POST" else running.own_key, body
+    )
+
+
+@pytest.fixture
+def closed(running, monkeypatch):
+    """The address of `openai`, at which nobody listens yet."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/"
+        monkeypatch.setitem(
+            running.bridge.providers, "openai", replace(running.bridge.providers["openai"], base_url=url)
+        )
+        yield bound
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
+    upstream, asked_again = FakeUpstream(), running.bridge.metrics.retried
+    upstream.play(CHAT_OK)
+
+    def listen(provider):
+        asked_again(provider)
+        closed.listen()
+
+    monkeypatch.setattr(running.bridge.metrics, "retried", listen)
+    asking = asyncio.create_task(call(running))
+    await until(lambda: retries(running))
+    upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
+    response = await asking
+    assert (response.status, response.body) == (200, CHAT.body)
+    assert [request.body for request in upstream.requests] == [CHAT.request_body(stream=False)]
+    (recorded,) = await running.ended(1)
+    assert (recorded["id"], recorded["end_reason"]) == (response.header("X-AI-Bridge-Interception-Id"), "completed")
+    assert retries(running) == {"openai": 1}
+    await upstream.stop()
+
+
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=2, circuit_breaker_timeout=timedelta(hours=1)
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(running, closed, monkeypatch):
+    monkeypatch.setattr(upstream_request, "RETRY_PAUSE_SECONDS", 0)
+    for number in (1, 2):
+        response = await call(running)
+        assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {UNREACHABLE}.")
+        assert retries(running) == {"openai": number}
+    assert json.loads((await call(running)).body)["message"] == "circuit breaker is open"
+    rejected, *refused = await running.ended(3)
+    assert rejected["end_reason"] == "circuit_open"
+    for recorded in refused:
+        assert (recorded["end_reason"], recorded["error"]) == (
+            "upstream_unreachable",
+            {"type": "upstream_unreachable", "message": UNREACHABLE},
+        )
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed, monkeypatch):
+    monkeypatch.setattr(upstream_request, "RETRY_PAUSE_SECONDS", 600)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    await until(lambda: retries(running))
+    client.reset()
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "client_disconnected"
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_reached_a_provider_is_not_sent_again(running):
+    routes = (
+        ("POST", "/api/v2/aibridge/openai/v1/chat/completions"),
+        ("GET", "/api/v2/aibridge/openai/v1/models"),
+        ("DELETE", "/api/v2/aibridge/openai/v1/responses/resp_1"),
+    )
+    for number, ((method, path), end) in enumerate(product(routes, (RESET, CLOSE)), start=1):
+        for script in ([end], [CHAT_OK], [end]):
+            running.upstream.scripts = [script]
+            response = await call(running, method, path)
+            assert response.status == (200 if script == [CHAT_OK] else 502), (path, end)
+        assert len(running.upstream.requests) == 3 * number, (path, end)
+        assert len(running.upstream.connections) == 2 * number, (path, end)
+        assert retries(running) == {}, (path, end)
+    await running.ended(6)
+
+
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
+@pytest.mark.gen_test
+async def test_a_provider_that_is_silent_is_not_asked_again(running):
+    running.upstream.play(asyncio.Event())
+    assert (await call(running)).status == 504
+    assert len(running.upstream.requests) == 1
+    assert retries(running) == {}
+    await running.ended(1)
+
+
+INSTALL = "or install what finds them (pip install -r requirements-aws.lock)."
+TOKEN = "and the token in X-Coder-AI-Governance-Token."
+OWN_KEY = f", or send your own key, {TOKEN}"
+
+
+@for_each(
+    ("type_", "source", "allow_byok", "message"),
+    [
+        ("anthropic", Source.ENVIRONMENT, True, f"has no API key: set p-keys on the server{OWN_KEY}"),
+        ("anthropic", Source.ENVIRONMENT, False, "has no API key: set p-keys on the server."),
+        ("anthropic", Source.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
+        ("anthropic", Source.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
+        ("copilot", Source.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
+        ("bedrock", Source.ENVIRONMENT, True, f"has no AWS credentials: set p-keys on the server, {INSTALL}"),
+        ("bedrock", Source.DATABASE, True, f"has no AWS credentials: set a key for it on the server, {INSTALL}"),
+    ],
+)
+def test_who_can_give_a_provider_a_key_is_told_to_those_who_can_do_something(type_, source, allow_byok, message):
+    provider = Provider("p", ProviderType(type_), "https://p.example/", keys_setting="p-keys", source=source)
+    assert upstream_request.no_key_message(provider, allow_byok=allow_byok) == f"The provider p {message}"
