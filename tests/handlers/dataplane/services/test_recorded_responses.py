@@ -16,9 +16,6 @@ from limits.policies.recording_rules import RecordingRules
 from settings import ProviderSettings
 from storage.accounts.users import Role
 from tests.fake_upstream import CLOSE
-from tests.handlers.dataplane.services.sockets.socket_provider import create, events
-from tests.handlers.dataplane.services.sockets.test_session import opened, provider, send_all  # noqa: F401 - fixtures
-from tests.handlers.dataplane.services.sockets.test_session import receive as receive_all
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.test_response_text import ALL, STREAMS, TEXT, delta, sse
 from tests.sdk.bedrock import KEYS
@@ -143,23 +140,3 @@ async def test_a_response_is_for_those_who_may_read_prompts_and_reading_it_is_au
     _, trail = await running.get(f"{BRIDGE}/audit")
     read = [one["actor"]["username"] for one in trail["results"] if one["action"] == "calls.read"]
     assert read == ["audrey"]
-
-
-class TestOverAWebSocket:
-    """Responses over a WebSocket have text too."""
-
-    @pytest.fixture
-    def bridge_settings(self, bridge_settings, provider):  # noqa: F811
-        return {"openai_base_url": provider.url} | bridge_settings
-
-    @pytest.mark.gen_test
-    async def test_the_text_of_each_response_is_recorded(self, running, provider, opened):  # noqa: F811
-        keep(running, responses=Keep.FULL)
-        client, upstream = await opened()
-        for number, text in enumerate(("Grüße", "Adieu")):
-            await client.send(create("Hi"))
-            await provider.received.get()
-            await send_all(upstream, events(f"resp_{number}", text))
-            assert await receive_all(client, 3) == events(f"resp_{number}", text)
-        second, first = await running.ended(2)
-        assert [one["response"]["text"] for one in (first, second)] == ["Grüße", "Adieu"]

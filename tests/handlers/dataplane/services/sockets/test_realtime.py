@@ -15,25 +15,12 @@ from handlers.dataplane.admission import identify_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.problems import Problem
 from intercept.records import EndReason
-from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, event
+from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.intercept.dialects.openai.test_realtime import USAGE
 from upstream.providers.provider import Availability
 
 PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
 SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})
-
-
-@pytest.fixture
-def provider(io_loop):
-    provider = SocketProvider()
-    io_loop.run_sync(provider.start)
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.fixture
-def bridge_settings(bridge_settings, provider):
-    return {"openai_base_url": provider.url} | bridge_settings
 
 
 def dial(running, *, token=None, **options):

@@ -2,78 +2,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
-from http import HTTPStatus
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import identify_again
-from handlers.dataplane.services.sockets import call, hops, session
+from handlers.dataplane.services.sockets import call, session
 from handlers.dataplane.services.sockets.session import MAX_CALLS
 from handlers.problems import Problem
+from intercept.recording import Keep
 from intercept.records import EndReason
 from limits.policies.policy import Models, SharedPolicy
+from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
-from limits.protection.user_shares import MAX_SOCKETS
 from storage.policies.documents import KeptPolicy
-from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider, create, event, events
-
-PATH = "/api/v2/aibridge/openai/v1/responses"
-
-
-@pytest.fixture
-def provider(io_loop):
-    provider = SocketProvider()
-    io_loop.run_sync(provider.start)
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.fixture
-def bridge_settings(bridge_settings, provider):
-    return {"openai_base_url": provider.url} | bridge_settings
-
-
-def dial(running, path=PATH, **headers):
-    """Open a WebSocket of the user's."""
-    headers = {"Authorization": f"Bearer {running.token}", "User-Agent": "codex_cli_rs/0.171"} | headers
-    return connect(f"ws://127.0.0.1:{running.port}{path}", additional_headers=headers, user_agent_header=None)
-
-
-@pytest.fixture
-def opened(running, provider, io_loop):
-    """Open a WebSocket; the client's end and the provider's, closed with the test."""
-    clients = []
-
-    async def open_one(**headers):
-        client = await dial(running, **headers)
-        clients.append(client)
-        return client, await provider.connections.get()
-
-    yield open_one
-    for client in clients:
-        io_loop.run_sync(client.close)
-
-
-async def send_all(connection, messages):
-    for message in messages:
-        await connection.send(message)
-
-
-async def receive(connection, number):
-    return [await connection.recv() for _ in range(number)]
+from tests.handlers.dataplane.services.sockets.socket_client import PATH, lets_go, receive, send_all
+from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
+from tests.handlers.dataplane.test_policies import hold
 
 
 def token_id_of(headers):
     return headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
-
-
-def lets_go(running):
-    """Whether nothing of any call is held."""
-    return running.bridge.overload.holding == 0
 
 
 @pytest.mark.gen_test
@@ -106,6 +56,19 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
 
 
 @pytest.mark.gen_test
+async def test_the_text_of_each_response_is_recorded_where_a_policy_says_so(running, provider, opened):
+    hold(running, SharedPolicy(recording=RecordingRules(responses=Keep.FULL)))
+    client, upstream = await opened()
+    for number, text in enumerate(("Grüße", "Adieu")):
+        await client.send(create("Hi"))
+        await provider.received.get()
+        await send_all(upstream, events(f"resp_{number}", text))
+        assert await receive(client, 3) == events(f"resp_{number}", text)
+    second, first = await running.ended(2)
+    assert [one["response"]["text"] for one in (first, second)] == ["Grüße", "Adieu"]
+
+
+@pytest.mark.gen_test
 async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_marked(running, provider, opened):
     client, upstream = await opened()
     another, other_upstream = await opened()
@@ -125,55 +88,6 @@ async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_m
         200,
         [{"id": id_, "lane": "main", "warm_up": False}, {"id": id_, "lane": None, "warm_up": True}],
     )
-
-
-@pytest.mark.gen_test
-async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(running, provider, opened):
-    client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
-    (request,) = provider.requests
-    assert request.path == "/v1/responses"
-    assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
-    assert (request.headers["OpenAI-Beta"], request.headers["Session-Id"]) == ("responses_websockets=2026-02-06", "s1")
-    assert "Sec-WebSocket-Extensions" not in request.headers
-    assert running.token not in str(request.headers)
-    assert client.response.headers["Upgrade"] == "websocket"
-
-
-@pytest.mark.gen_test
-async def test_a_refused_handshake_of_the_provider_is_the_clients_answer(running, provider):
-    provider.refusal = (HTTPStatus.FORBIDDEN, "not for you\n")
-    with pytest.raises(InvalidStatus) as refused:
-        await dial(running)
-    assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
-
-
-@pytest.mark.gen_test
-async def test_a_handshake_that_may_not_be_is_refused(running):
-    for headers, status in (
-        ({"Authorization": "Bearer nobody"}, 401),
-        ({"Origin": "https://elsewhere.example"}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-    ):
-        with pytest.raises(InvalidStatus) as refused:
-            await dial(running, **headers)
-        assert refused.value.response.status_code == status, headers
-
-
-@pytest.mark.gen_test
-async def test_what_is_no_handshake_is_refused(running):
-    client = await running.client()
-    headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
-    response = await client.request("GET", PATH, headers)
-    assert (response.status, response.header("Sec-WebSocket-Version")) == (426, "13")
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_cannot_be_reached_is_a_502(running, provider):
-    await provider.stop()
-    with pytest.raises(InvalidStatus) as refused:
-        await dial(running)
-    assert refused.value.response.status_code == 502
-    await provider.start()
 
 
 @pytest.mark.gen_test
@@ -436,42 +350,6 @@ async def test_a_provider_that_vanishes_never_looks_like_an_orderly_end(running,
 
 
 @pytest.mark.gen_test
-async def test_a_binary_message_closes_with_1003(running, provider, opened):
-    client, _ = await opened()
-    await client.send(b"binary")
-    with pytest.raises(ConnectionClosed):
-        await client.recv()
-    assert client.close_code == 1003
-
-
-@pytest.mark.gen_test
-@pytest.mark.bridge(max_body_bytes=1000)
-async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
-    client, _ = await opened()
-    await client.send("x" * 2000)
-    with pytest.raises(ConnectionClosed):
-        await client.recv()
-    assert client.close_code == 1009
-    assert provider.received.empty()
-
-
-@pytest.mark.gen_test
-async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009(
-    running, provider, opened, monkeypatch
-):
-    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
-    client, upstream = await opened()
-    await client.send(create("Hello"))
-    await provider.received.get()
-    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
-    with pytest.raises(ConnectionClosed):
-        await client.recv()
-    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
-
-
-@pytest.mark.gen_test
 async def test_lanes_are_told_apart(running, provider, opened):
     client, upstream = await opened()
     for lane in "ab":
@@ -553,23 +431,6 @@ async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_a
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
-    monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
-    client, upstream = await opened()
-    await client.send(create("one"))
-    await provider.received.get()
-    client.transport.pause_reading()
-    with suppress(ConnectionClosed):
-        for number in range(64):
-            await upstream.send(event("response.output_text.delta", delta=str(number) * 500_000))
-    await provider.closed.get()
-    (call,) = await running.ended(1)
-    assert call["end_reason"] == "client_disconnected"
-    assert lets_go(running)
-    client.transport.abort()  # closing it would wait for what it does not read
-
-
-@pytest.mark.gen_test
 async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, provider, opened):
     client, _ = await opened()
     await client.send(create("one"))
@@ -579,15 +440,6 @@ async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, prov
         await client.recv()
     (call,) = await running.ended(1)
     assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
-
-
-@pytest.mark.gen_test
-async def test_a_user_has_a_bounded_number_of_websockets(running, opened):
-    for _ in range(MAX_SOCKETS):
-        await opened()
-    with pytest.raises(InvalidStatus) as refused:
-        await dial(running)
-    assert refused.value.response.status_code == 429
 
 
 @pytest.mark.gen_test

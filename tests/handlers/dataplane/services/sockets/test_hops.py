@@ -1,0 +1,133 @@
+"""The two ends of a relayed WebSocket: what they hold, and what they close."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from tornado.iostream import StreamClosedError
+from websockets.exceptions import ConnectionClosed
+
+from handlers.dataplane.services.sockets import hops
+from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop
+from handlers.dataplane.services.sockets.websocket import CLIENT, WebSocket
+from tests.handlers.dataplane.services.sockets.socket_client import lets_go
+from tests.handlers.dataplane.services.sockets.socket_provider import create, event
+
+
+class Cycle:
+    """A connection whose client takes what is written when the test says so."""
+
+    receiver: Callable[[bytes], None]
+
+    def __init__(self):
+        self.is_reading = True
+        self.taken = asyncio.get_running_loop().create_future()
+        self._client = WebSocket(CLIENT, 100)
+
+    def write(self, _):
+        return self.taken
+
+    def pause_reading(self):
+        self.is_reading = False
+
+    def resume_reading(self):
+        self.is_reading = True
+
+    def send(self, message):
+        """Let the client send a message."""
+        self._client.send(message)
+        self.receiver(self._client.drain_output())
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
+    cycle = Cycle()
+    hop, half = ClientHop(cycle, MAX_HELD_BYTES), b"x" * (MAX_HELD_BYTES // 2)
+    reading = []
+    for message in (half, half, b"y"):
+        cycle.send(message)
+        reading.append(cycle.is_reading)
+    assert reading == [True, True, False]
+    assert (await hop.receive(), cycle.is_reading) == (half, True)
+    assert [await hop.receive(), await hop.receive()] == [half, b"y"]
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_not_read_on_until_it_does():
+    cycle = Cycle()
+    hop = ClientHop(cycle, 100)
+    assert hop.is_drained
+    sending = asyncio.create_task(hop.send(b"a"))
+    await asyncio.sleep(0)
+    cycle.send(b"b")
+    assert (cycle.is_reading, hop.is_drained, sending.done()) == (False, False, False)
+    cycle.taken.set_result(None)
+    await sending
+    assert (cycle.is_reading, hop.is_drained) == (True, True)
+
+
+@pytest.mark.gen_test
+async def test_what_a_client_that_left_was_sent_is_not_taken_and_waits_for_nobody():
+    cycle = Cycle()
+    hop = ClientHop(cycle, 100)
+    sending = asyncio.create_task(hop.send(b"a"))
+    await asyncio.sleep(0)
+    cycle.taken.set_exception(StreamClosedError())
+    await sending
+    assert not hop.is_drained
+
+
+@pytest.mark.gen_test
+async def test_a_binary_message_closes_with_1003(running, provider, opened):
+    client, _ = await opened()
+    await client.send(b"binary")
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1003
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_body_bytes=1000)
+async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
+    client, _ = await opened()
+    await client.send("x" * 2000)
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1009
+    assert provider.received.empty()
+
+
+@pytest.mark.gen_test
+async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009(
+    running, provider, opened, monkeypatch
+):
+    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
+    client, upstream = await opened()
+    await client.send(create("Hello"))
+    await provider.received.get()
+    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.pause_reading()
+    with suppress(ConnectionClosed):
+        for number in range(64):
+            await upstream.send(event("response.output_text.delta", delta=str(number) * 500_000))
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
+    client.transport.abort()  # closing it would wait for what it does not read
