@@ -17,7 +17,7 @@ from storage.policies.documents import KeptPolicy, document_of
 from tests.fake_upstream import FakeUpstream
 from tests.faults.deployment import Deployment
 from tests.faults.waiting import until
-from tests.handlers.dataplane.test_usage_limits import OPUS, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
 SERVERS, CLIENTS = 3, 256
 ANSWER_SECONDS = 0.25

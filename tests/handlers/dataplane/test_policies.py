@@ -24,7 +24,7 @@ from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
-from tests.handlers.dataplane.test_usage_limits import OPUS, call, cost_of_opus, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
 
 EVERYONE = Source(Level.EVERYONE)
 

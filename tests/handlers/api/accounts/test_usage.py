@@ -15,7 +15,7 @@ from limits.policies.sources import Level
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.policies.documents import kind_of
-from tests.handlers.dataplane.test_usage_limits import OPUS, TOKENS_OF, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, TOKENS_OF, call, whole
 
 API = "/api/v2/aibridge"
 
@@ -93,20 +93,12 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     status, before = await running.get(f"{path}?to={hour - timedelta(hours=1):%Y-%m-%dT%H}:00:00Z")
     assert (before["total"]["interceptions"], before["refusals"]["count"], before["refusals"]["latest"]) == (0, 0, [])
     assert before["spend_usd"] == usual["spend_usd"] > 0
-
-
-@pytest.mark.gen_test
-async def test_a_time_range_that_there_is_not_is_refused_by_name(running):
     for parameters, field, detail in (
         ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to", "must be after from"),
-        ("from=2999-01-02T00:00:00Z", "to", "must be after from"),
-        ("to=9999-12-31T23:59:59Z", "to", "is out of range"),
-        ("to=0001-01-01T01:00:00Z", "to", "is out of range"),
-        ("from=today", "from", 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'),
         ("tz=UTC", "tz", "unknown query parameter; allowed are from, to"),
     ):
-        status, result = await running.get(f"{API}/users/me/usage?{parameters}")
-        assert (status, result.get("validations")) == (400, [{"field": field, "detail": detail}]), parameters
+        status, refused = await running.get(f"{path}?{parameters}")
+        assert (status, refused["validations"]) == (400, [{"field": field, "detail": detail}]), parameters
 
 
 @pytest.mark.gen_test

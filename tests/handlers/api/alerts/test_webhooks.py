@@ -16,7 +16,7 @@ from runtime.alerts.assembly import start_alerts
 from settings import Settings
 from storage.accounts.users import Role
 from storage.alerts.documents import AlertType
-from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 
 WEBHOOKS = "/api/v2/aibridge/webhooks"
 URL = "https://hooks.example.com/aibridge"

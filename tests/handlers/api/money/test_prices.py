@@ -11,7 +11,7 @@ from handlers.api.money.prices import NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOUR
 from resources.money.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
 from storage.accounts.users import Role
 from storage.costs.own_prices import MAX_PRICES
-from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 
 PRICES = "/api/v2/aibridge/prices"
 PRICE = {"provider": "anthropic", "model": "claude-*", "input": "4.5", "output": 22.5, "valid_from": "2026-01-01"}

@@ -11,7 +11,7 @@ import pytest
 from resources.money.spend import GONE
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.spending import Dimension
-from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 
 EXPORT = "/api/v2/aibridge/spend/export"
 

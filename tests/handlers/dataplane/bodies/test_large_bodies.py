@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import gzip
 import time
 
 import pytest
-from zstandard import ZstdCompressor
 
-from tests.handlers.conversations import CHAT, MESSAGES
+from tests.handlers.conversations import CHAT
 from tests.processor import TRIES, slowness
 
 MIB = 2**20
@@ -56,48 +54,3 @@ async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
         if longest.seconds < 0.06 * slowness():  # client and provider of the test included, on one loop
             return
     pytest.fail("one piece of it took too long, each time")
-
-
-@pytest.mark.gen_test
-async def test_a_compressed_request_is_recorded_and_goes_on_as_it_came(running):
-    body = CHAT.request_body(stream=True)
-    running.upstream.play(OK)
-    client = await running.client()
-    sent = {"gzip": gzip.compress(body), "zstd": ZstdCompressor().compress(body)}
-    for number, (encoding, compressed) in enumerate(sent.items()):
-        headers = running.headers | {"Content-Encoding": encoding}
-        assert (await client.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
-        received = await running.upstream.request(number)
-        assert (received.body, received.header("Content-Encoding")) == (compressed, [encoding])
-        recorded, *_ = await running.ended(number + 1)
-        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == [CHAT.prompt], encoding
-
-
-@pytest.mark.gen_test
-async def test_a_compressed_request_that_cannot_be_read_is_refused(running):
-    client = await running.client()
-    for encoding, body, status in (
-        ("gzip", b"{}", 400),
-        ("zstd", b"{}", 400),
-        ("br", b"{}", 415),
-        ("gzip", gzip.compress(bytes(2**22), mtime=0), 413),
-    ):
-        headers = running.headers | {"Content-Encoding": encoding}
-        response = await client.request("POST", running.path(CHAT), headers, body)
-        assert response.status == status, (encoding, len(body))
-    assert running.upstream.requests == []
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_parsers_may_read_differently_is_refused(running):
-    client = await running.client()
-    for body, message in (
-        (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
-        (b'{"model":"m","stream":true,"stream":false}', "stream is there more than once: parsers differ in which one"),
-        (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
-        (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
-    ):
-        response = await client.request("POST", running.path(MESSAGES), running.headers, body)
-        assert response.status == 400, body[:50]
-        assert message in response.body.decode(), body[:50]
-    assert running.upstream.requests == []

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from handlers.dataplane.services import ownership
+from intercept.records import Reading
+from storage.mongo.database import DatabaseUnavailableError
 from tests.handlers.conversations import RESPONSES
+from tests.storage.calls import Calls
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 OPENAI = "/api/v2/aibridge/openai/v1"
@@ -78,6 +82,36 @@ async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
     await respond(running, running.headers, queued.encode())
     await running.ended(1)
     assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
+
+
+@pytest.mark.gen_test
+async def test_what_is_written_while_it_is_looked_for_is_found(running, monkeypatch):
+    calls, waits = Calls(running.bridge.database), []
+
+    async def write_elsewhere(seconds):
+        waits.append(seconds)
+        await calls.start(1, initiator_id=running.identity.user.id, provider_name="openai")
+        await calls.end(1, reading=Reading(response_id="resp_elsewhere"))
+
+    monkeypatch.setattr(ownership, "asyncio", SimpleNamespace(sleep=write_elsewhere))
+    monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 5)
+    await respond(running, running.headers)
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
+    assert waits == []  # this process knew of it, and had only to write it
+    assert await statuses(running, running.headers, ("GET", "/responses/resp_elsewhere")) == [200]
+    assert waits == [5]
+
+
+@pytest.mark.gen_test
+async def test_where_nobody_can_tell_whose_it_is_nobody_gets_it(running, monkeypatch):
+    async def unavailable(*_):
+        raise DatabaseUnavailableError("MongoDB is unavailable: gone")
+
+    play(running)
+    monkeypatch.setattr(running.bridge.interceptions, "has_response", unavailable)
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [503]
+    assert await statuses(running, running.own_key, ("GET", f"/responses/{ID}")) == [200]
+    assert len(running.upstream.requests) == 1
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,66 @@
+"""Results of a batch that cannot be read or recorded. Those that can be: `tests/sdk/test_anthropic_messages.py`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from intercept.dialects import batch_lines
+from storage.mongo.database import DatabaseUnavailableError
+from tests.bridge import until
+
+PATH = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_1/results"
+KEY = "sk-anthropic-provider-key"
+
+
+def line(name, **message):
+    told = {"id": f"msg_{name}", "model": "m", "usage": {"input_tokens": 3, "output_tokens": 4}} | message
+    return json.dumps({"custom_id": name, "result": {"type": "succeeded", "message": told}}).encode() + b"\n"
+
+
+async def fetch(running, body, status=200, headers=""):
+    """Fetch the results with an own key, for which every batch may be read; they come unchanged."""
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/x-jsonl\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    running.upstream.scripts = [(head.encode() + body,)]
+    response = await (await running.client()).request("GET", PATH, running.own_key)
+    assert (response.status, response.body, response.whole) == (status, body, True)
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+
+
+async def unavailable(*_):
+    raise DatabaseUnavailableError("MongoDB is unavailable: gone")
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_results_or_compressed_is_passed_on_and_not_recorded(running):
+    await fetch(running, line("a"), status=404)
+    stored = gzip.compress(b"\n" + line("a"), 0, mtime=0)  # which has the line in it as it is
+    await fetch(running, stored, headers="Content-Encoding: gzip\r\n")
+    await running.ended(0)
+
+
+@pytest.mark.expects_log("results of a batch cannot be recorded now; they are when it is fetched again: 2")
+@pytest.mark.gen_test
+async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_again(running, monkeypatch):
+    body = line("a") + line("b")
+    with monkeypatch.context() as patch:
+        patch.setattr(running.bridge.recorder, "start", unavailable)
+        await fetch(running, body)
+    await running.ended(0)
+    monkeypatch.setattr(running.bridge.interceptions, "ended_ones", unavailable)
+    await fetch(running, body)
+    recorded = await running.ended(2)
+    await fetch(running, body)
+    assert await running.ended(2) == recorded
+
+
+@pytest.mark.expects_log("1 results of a batch are too long to read")
+@pytest.mark.gen_test
+async def test_a_result_that_is_too_long_is_passed_on_and_the_others_are_recorded_without_keys(running, monkeypatch):
+    monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
+    await fetch(running, line("a", text="x" * 1000) + line("b", id=KEY, model=f"m {KEY}"))
+    (recorded,) = await running.ended(1)
+    told = (recorded["model"], recorded["token_usages"][0]["provider_response_id"])
+    assert told == ("m [scrubbed]", "[scrubbed]")

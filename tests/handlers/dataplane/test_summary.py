@@ -1,0 +1,120 @@
+"""What is read of a request for its record, and which bodies cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+from zstandard import ZstdCompressor
+
+from handlers.dataplane.summary import LONG_PATH
+from intercept.dialects.request_bodies import MAX_PATH_MODEL
+from settings import ProviderSettings
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.handlers.dataplane.bodies.test_large_bodies import HOSTILE
+from tests.handlers.dataplane.test_admission import refused
+from upstream.providers.presets import ProviderType
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
+    for body, message in {
+        b"": "request body is not valid JSON",
+        b"{": "request body is not valid JSON",
+        b"[1]": "request body",
+        b"{}": "model is required",
+        b'{"model":""}': "model",
+        b'{"model":7}': "request body is not usable: Expected `str`, got `int` - at `$.model`",
+        b'{"model":"m","stream":"yes"}': (
+            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`"
+        ),
+        b'\xff\xfe{"model":"m"}': "request body is not valid UTF-8",
+    }.items():
+        response = await refused(running, running.path(CHAT), running.headers, body)
+        error = json.loads(response.body)
+        assert (response.status, error["error"]["type"]) == (400, "invalid_request_error"), body
+        assert error["message"].startswith(message), body
+        assert running.token not in error["message"], body
+
+
+@pytest.mark.gen_test
+async def test_a_compressed_request_is_recorded_and_goes_on_as_it_came(running):
+    body = CHAT.request_body(stream=True)
+    running.upstream.play(OK)
+    client = await running.client()
+    sent = {"gzip": gzip.compress(body), "zstd": ZstdCompressor().compress(body)}
+    for number, (encoding, compressed) in enumerate(sent.items()):
+        headers = running.headers | {"Content-Encoding": encoding}
+        assert (await client.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
+        received = await running.upstream.request(number)
+        assert (received.body, received.header("Content-Encoding")) == (compressed, [encoding])
+        recorded, *_ = await running.ended(number + 1)
+        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == [CHAT.prompt], encoding
+
+
+@pytest.mark.gen_test
+async def test_a_compressed_request_that_cannot_be_read_is_refused(running):
+    client = await running.client()
+    for encoding, body, status, message in (
+        ("gzip", b"{}", 400, "request body is not valid gzip: "),
+        ("zstd", b"{}", 400, "request body is not valid zstd: "),
+        ("br", b"{}", 415, "Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd."),
+        ("gzip", gzip.compress(bytes(2**22), mtime=0), 413, "The inflated request body is larger than the allowed "),
+    ):
+        headers = running.headers | {"Content-Encoding": encoding}
+        response = await client.request("POST", running.path(CHAT), headers, body)
+        assert response.status == status, (encoding, len(body))
+        assert json.loads(response.body)["message"].startswith(message), (encoding, len(body))
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_parsers_may_read_differently_is_refused(running):
+    client = await running.client()
+    for body, message in (
+        (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
+        (b'{"model":"m","stream":true,"stream":false}', "stream is there more than once: parsers differ in which one"),
+        (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
+        (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
+    ):
+        response = await client.request("POST", running.path(MESSAGES), running.headers, body)
+        assert response.status == 400, body[:50]
+        assert message in response.body.decode(), body[:50]
+    assert running.upstream.requests == []
+
+
+@pytest.mark.bridge(further_providers=(ProviderSettings("azure", ProviderType.AZURE, "", ("sk-azure",), "keys"),))
+@pytest.mark.gen_test
+async def test_a_path_whose_model_has_no_end_is_refused(running):
+    providers = running.bridge.providers
+    providers["azure"] = replace(providers["azure"], base_url=running.upstream.url)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nx\r\n--b--\r\n'
+    running.upstream.play(OK)
+    for path, body, kind in (
+        ("chat/completions", b'{"messages": []}', "application/json"),
+        ("audio/transcriptions", form, "multipart/form-data; boundary=b"),
+    ):
+        for length, expected in ((MAX_PATH_MODEL, 200), (MAX_PATH_MODEL + 1, 400)):
+            client = await running.client()
+            url = f"/api/v2/aibridge/azure/openai/deployments/{'x' * length}/{path}"
+            response = await client.request("POST", url, running.headers | {"Content-Type": kind}, body)
+            assert response.status == expected, (path, length)
+        assert json.loads(response.body)["message"] == LONG_PATH, path
+    assert len(running.upstream.requests) == 2
+    await running.ended(2)
+
+
+@pytest.mark.gen_test
+async def test_an_endless_user_agent_is_relayed_whole_and_recorded_cut(running):
+    running.upstream.play(OK)
+    agent = "claude-cli/2.1 " + "x" * 10_000
+    client = await running.client()
+    headers = running.headers | {"User-Agent": agent}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    assert running.upstream.requests[0].header("User-Agent") == [agent]
+    (recorded,) = await running.ended(1)
+    assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")
