@@ -1,6 +1,9 @@
 """The configuration of the gateways, and the measurements of each."""
 
+import gc
 import re
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,21 @@ from benchmarks.gateways.runners.nginx import Nginx
 from benchmarks.gateways.runners.runner import Setup, UnavailableError
 from benchmarks.gateways.without import TRICKS
 from benchmarks.reports.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.operation import metrics
+from intercept import blocks
+from intercept.dialects import readers
+from intercept.records import TokenUsage
+from runtime import ids
+from storage.costs import prices
+from storage.costs.prices import Prices
 from storage.recording import recorder
+from storage.recording.outbox import tail
 from tests.docs.pages import page
 
 MALICIOUS = {"1.82.7", "1.82.8", "1.107.0"}
 AUTHORITY = Path("/certificates/authority.pem")
+ONE_TOKEN = TokenUsage(provider_response_id="", input_tokens=1)
 
 
 def measured(runner):
@@ -114,7 +127,27 @@ def test_another_checkout_has_a_version_of_its_own(tmp_path, mongodb):
     assert (runner.prepare(), runner.database) == ("0.0.9", mongodb.pid)
 
 
-def test_without_waiting_each_end_is_written_at_once(monkeypatch):
-    monkeypatch.setattr(recorder, "ENDS_TOGETHER", recorder.ENDS_TOGETHER)
-    TRICKS["waiting_ends"]()
-    assert recorder.ENDS_TOGETHER == 1
+def test_without_a_trick_the_server_does_without_it(monkeypatch):
+    changed = {
+        "in_step": (ProxyHandler, "in_step"),
+        "waiting_ends": (recorder, "ENDS_TOGETHER"),
+        "prompt_blocks": (blocks, "read_blocks"),
+        "merged_starts": (tail, "START_SECONDS"),
+        "gathered_records": (tail, "GATHER_SECONDS"),
+        "ordered_ids": (ids, "time_ordered_ids"),
+        "known_prices": (prices, "MODELS_REMEMBERED"),
+        "known_series": (metrics, "series"),
+        "frozen_objects": (gc, "freeze"),
+        "switch_interval": (sys, "setswitchinterval"),
+        "read_together": (readers, "READ_TOGETHER_BYTES"),
+    }
+    assert set(changed) == set(TRICKS)
+    monkeypatch.setattr(blocks, "pack_blocks", blocks.pack_blocks)
+    monkeypatch.setattr(prices.Prices, "_tariff", prices.Prices._tariff)
+    for trick, (owner, name) in changed.items():
+        usual = getattr(owner, name)
+        monkeypatch.setattr(owner, name, usual)
+        TRICKS[trick]()
+        assert (trick, getattr(owner, name) is usual) == (trick, False)
+    assert next(ids.time_ordered_ids()).version == 4
+    assert Prices({"openai": ("openai", "")}).cost("openai", "gpt-4o", [ONE_TOKEN], datetime.now(UTC)).usd > 0
