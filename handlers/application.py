@@ -42,25 +42,14 @@ from handlers.api.recorded.live import LiveHandler
 from handlers.api.recorded.refusals import RefusalsHandler
 from handlers.api.recorded.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.recorded.statistics.stats import StatisticsHandler
-from handlers.api.sign_in.devices import (
-    DeviceAnswerHandler,
-    DeviceCodeHandler,
-    DeviceLookupHandler,
-    DeviceTokenHandler,
-)
+from handlers.api.sign_in.devices import DeviceAnswerHandler, DeviceCodeHandler, DeviceLookupHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
-from handlers.dataplane.addresses import (
-    CONTROL_PLANE,
-    ROOTS,
-    dialect_of_unknown,
-    find_misdirection,
-    find_route,
-)
+from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.service import Service
 from handlers.dataplane.services.batch_files import BatchState, FileContent

@@ -70,11 +70,7 @@ class KeyHealth:
         elsewhere: What the other processes reported last, each as `report_refused_keys` has it.
     """
 
-    def __init__(
-        self,
-        routing: Routing,
-        elsewhere: Callable[[], Sequence[Mapping[str, Any]]],
-    ) -> None:
+    def __init__(self, routing: Routing, elsewhere: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
         self._routing = routing
         self._elsewhere = elsewhere
 

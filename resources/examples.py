@@ -17,8 +17,7 @@ class ExampleData(Struct, kw_only=True):
     """The invented company."""
 
     state: Annotated[
-        ExampleState,
-        doc("`none` if it does not exist; `filling` and `removing` while a server works on it."),
+        ExampleState, doc("`none` if it does not exist; `filling` and `removing` while a server works on it.")
     ]
     calls: Annotated[Count, doc("The number of its calls that are recorded.")]
     progress: Annotated[float, Meta(ge=0, le=1, description="The progress of filling.")]

@@ -56,8 +56,7 @@ class ConfiguredProvider(Struct):
     keys: list[ProviderKey]
     source: Annotated[Source, doc("The providers of the environment cannot be changed here.")]
     state: Annotated[
-        Availability,
-        doc("Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted."),
+        Availability, doc("Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted.")
     ]
 
 
@@ -93,8 +92,7 @@ class DetailedProvider(Struct):
     aws_access_key: Annotated[str | None, doc("The id of the access key of AWS that signs; empty without one.")]
     keys: list[DetailedKey]
     circuit: Annotated[
-        CircuitState | None,
-        doc("The worst of its circuits in this process; null without circuit breakers."),
+        CircuitState | None, doc("The worst of its circuits in this process; null without circuit breakers.")
     ]
     created_at: Annotated[Time | None, doc("Null for a provider of the environment.")]
     changed_at: Time | None

@@ -78,9 +78,7 @@ class LimitsHandler(ControlHandler):
             if settings.user_max_concurrency
             else _slots_by_user(self.bridge.lifecycle)
         )
-        names = await self._usernames(
-            {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets},
-        )
+        names = await self._usernames({*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
         names |= {request["user_id"]: request["username"] for request in holders}
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
         self.write_json(

@@ -26,8 +26,7 @@ class Actor(Struct):
         ),
     ]
     token_id: Annotated[
-        str | UnsetType,
-        doc("The public part of the token. Absent for the command line and for an unknown token."),
+        str | UnsetType, doc("The public part of the token. Absent for the command line and for an unknown token.")
     ] = UNSET
 
 
@@ -42,8 +41,7 @@ class Detail(Struct):
     """Details of the action; only those that apply are present."""
 
     session_id: Annotated[
-        str | UnsetType,
-        doc("The session that was ended; of `calls.read` the session of calls that was read."),
+        str | UnsetType, doc("The session that was ended; of `calls.read` the session of calls that was read.")
     ] = UNSET
     token_id: str | UnsetType = UNSET
     replaced_by: Annotated[str | UnsetType, doc("The new token that replaces it.")] = UNSET

@@ -54,10 +54,7 @@ GroupName = Annotated[
         "UUID, nor what looks like a token.",
     ),
 ]
-DisplayName = Annotated[
-    str,
-    Meta(max_length=MAX_NAME, description="Printable characters; an empty one is the name."),
-]
+DisplayName = Annotated[str, Meta(max_length=MAX_NAME, description="Printable characters; an empty one is the name.")]
 
 
 class NewGroup(Body):

@@ -109,8 +109,7 @@ class RecordingRule(Struct):
         Count | None, doc("Days after which texts are removed; null if they stay as long as their call.")
     ]
     responses_retention: Annotated[
-        Count | None,
-        doc("The same of the text of responses; null if it stays as long as the other texts."),
+        Count | None, doc("The same of the text of responses; null if it stays as long as the other texts.")
     ]
 
     @classmethod
@@ -146,8 +145,7 @@ class LimitRule(Struct):
     window_seconds: Annotated[float | None, doc("The window of a rate or token limit.")]
     period: Annotated[Literal["day", "week", "month"] | None, doc("Of a budget.")]
     resets_at: Annotated[
-        Time | None,
-        doc("When nothing is used any more, if no more requests come; for a budget, when its period ends."),
+        Time | None, doc("When nothing is used any more, if no more requests come; for a budget, when its period ends.")
     ]
     next_free_at: Annotated[Time | None, doc("When the next request may start; null if that is unknown.")]
     shadow: Annotated[bool, doc("Whether it only counts, and refuses nothing.")]

@@ -111,10 +111,7 @@ class Replacement(Body):
     """How a token is to be replaced."""
 
     overlap: (
-        Annotated[
-            str,
-            doc(f"How long the old one works on: {DURATION.allowed}, {MAX_OVERLAP.days} days at most."),
-        ]
+        Annotated[str, doc(f"How long the old one works on: {DURATION.allowed}, {MAX_OVERLAP.days} days at most.")]
         | UnsetType
     ) = UNSET
     expires: Duration | UnsetType = UNSET

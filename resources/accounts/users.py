@@ -22,8 +22,7 @@ class User(Struct):
     username: str
     name: str
     role: Annotated[
-        Role,
-        doc("An owner and an auditor see every call, a reader every call without its texts, a member their own."),
+        Role, doc("An owner and an auditor see every call, a reader every call without its texts, a member their own.")
     ]
     created_at: Time
     cost_centre: Annotated[str, doc("Who pays, as the owners entered it; empty without an entry.")]
@@ -69,8 +68,7 @@ class ListedUser(User):
     living_tokens: Annotated[Count, doc("The former name of `active_tokens`. The next version removes it.")]
 
     last_seen_at: Annotated[
-        Time | None,
-        doc("The last use of one of their tokens, accurate to about 20 seconds; null is never."),
+        Time | None, doc("The last use of one of their tokens, accurate to about 20 seconds; null is never.")
     ]
     spend_usd: Annotated[
         float,
@@ -105,8 +103,7 @@ Username = Annotated[
     ),
 ]
 DisplayName = Annotated[
-    str,
-    Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username."),
+    str, Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username.")
 ]
 CostCentre = Annotated[
     str, Meta(max_length=MAX_NAME, description="Who pays, in printable characters; an empty one is none.")

@@ -38,12 +38,10 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
 
     provider: Literal["openai", "anthropic"]
     from_: Annotated[
-        str,
-        doc("The first day, such as `2026-11-01`, in UTC. Without it the first one of the month."),
+        str, doc("The first day, such as `2026-11-01`, in UTC. Without it the first one of the month.")
     ] = field(name="from", default="")
     to: Annotated[
-        str,
-        doc(f"The day after the last one, at most {MAX_DAYS} days later. Without it the present day."),
+        str, doc(f"The day after the last one, at most {MAX_DAYS} days later. Without it the present day.")
     ] = ""
     names: Annotated[
         list[str],

@@ -65,8 +65,7 @@ class Recost(Struct, kw_only=True):
     done: Annotated[Count, doc("The number of calls that were checked.")]
     changed: Annotated[Count, doc("The number of these whose cost changed.")]
     skipped: Annotated[
-        Count,
-        doc("The number that keep their cost, because their server died and its record may still arrive."),
+        Count, doc("The number that keep their cost, because their server died and its record may still arrive.")
     ]
     cost_before_usd: Annotated[str, doc("The cost of the checked calls before, exact.")]
     cost_after_usd: Annotated[str, doc("Their cost now, exact.")]

@@ -31,15 +31,13 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
     provider: Annotated[str | None, doc("The name of the provider; null for a refusal without one.")]
     model: Annotated[str | None, doc("Null for a refusal before the body was read.")]
     status: Annotated[
-        int | None,
-        doc("The status of the provider's response or of the refusal; null if there was none."),
+        int | None, doc("The status of the provider's response or of the refusal; null if there was none.")
     ]
     end_reason: Annotated[EndReason | None, doc("How the calls ended; null for refusals.")]
     type: Annotated[str, doc("The type of the error, in the provider's words; may be empty.")]
     rule: Annotated[Rule | None, doc("Why the bridge refused; null for calls.")]
     template: Annotated[
-        str,
-        doc("The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers."),
+        str, doc("The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers.")
     ]
     message: Annotated[str, doc("The message of the example, at most 500 characters. Empty for readers.")]
     explanation: Annotated[str, doc("What it means, in plain words.")]

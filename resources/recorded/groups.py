@@ -67,23 +67,20 @@ class GroupTotals(Struct, kw_only=True):
         UNSET
     )
     cost_micro_usd: Annotated[
-        Count | UnsetType | None,
-        doc("The same in whole millionths of a US dollar, rounded half to even."),
+        Count | UnsetType | None, doc("The same in whole millionths of a US dollar, rounded half to even.")
     ] = UNSET
     cost_by_kind: CostByKind | UnsetType | None = UNSET
     cache: Cache | UnsetType = UNSET
     unpriced: Annotated[Count | UnsetType, doc("Calls that used tokens and have no price.")] = UNSET
     no_usage: Annotated[
-        Count | UnsetType,
-        doc("Calls that ended without a report of tokens, except those that cost nothing."),
+        Count | UnsetType, doc("Calls that ended without a report of tokens, except those that cost nothing.")
     ] = UNSET
     duration_ms: Annotated[Quantiles | UnsetType | None, doc("From start to end.")] = UNSET
     first_byte_ms: Annotated[
         Quantiles | UnsetType | None, doc("From start to the first byte of the response body.")
     ] = UNSET
     bridge_ms: Annotated[
-        Quantiles | UnsetType | None,
-        doc("From start to the request to the provider: the time in the bridge."),
+        Quantiles | UnsetType | None, doc("From start to the request to the provider: the time in the bridge.")
     ] = UNSET
     tokens_per_second: Annotated[
         Quantiles | UnsetType | None, doc("Output of whole streams, from their first byte.")

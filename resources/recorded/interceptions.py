@@ -78,8 +78,7 @@ class Interception(Struct):
     websocket: Annotated[WebSocketOrigin | None, doc("Null for a request over HTTP.")]
     connecting: Annotated[Connecting | None, doc("Null if the connection was kept, or there was no response.")]
     attempt: Annotated[
-        Count,
-        doc("The number of the client's try, from 0: as the client says, or as worked out from equal requests."),
+        Count, doc("The number of the client's try, from 0: as the client says, or as worked out from equal requests.")
     ]
     retry_of: Annotated[UUID | None, doc("The try before it; null if there is none, or it was not recorded.")]
     attempts: Annotated[Count | None, doc("For the last of several tries, the number of tries; else null.")]
@@ -178,8 +177,7 @@ class InterceptionList(Struct):
         ),
     ] = True
     indexing: Annotated[
-        Indexing | None,
-        doc("While older calls cannot be searched for words yet: how far that is. Else null."),
+        Indexing | None, doc("While older calls cannot be searched for words yet: how far that is. Else null.")
     ] = None
 
 

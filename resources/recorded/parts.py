@@ -47,8 +47,7 @@ class Metadata(Struct):
 
 
 Removed: TypeAlias = Annotated[
-    Literal[True] | UnsetType,
-    doc("The text was removed at the end of its retention. It appears empty."),
+    Literal[True] | UnsetType, doc("The text was removed at the end of its retention. It appears empty.")
 ]
 
 
@@ -281,8 +280,7 @@ IndexingOfFigures: TypeAlias = Annotated[
     doc("While older calls cannot be searched for words yet: how far that is. These figures are without them."),
 ]
 RecordedSince: TypeAlias = Annotated[
-    Time | UnsetType,
-    doc("These values are computed from records. Records of calls before this time were removed."),
+    Time | UnsetType, doc("These values are computed from records. Records of calls before this time were removed.")
 ]
 
 

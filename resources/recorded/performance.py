@@ -52,8 +52,7 @@ class ProviderPerformance(Struct):
     bridge_ms: Annotated[Wait | None, doc("From the start of a call to the request to the provider.")]
     provider_ms: Annotated[Wait | None, doc("From that request to the first byte of the response.")]
     tokens_per_second: Annotated[
-        float | None,
-        doc("Output tokens of whole streams, by the time from their first byte to their end."),
+        float | None, doc("Output tokens of whole streams, by the time from their first byte to their end.")
     ]
 
     @classmethod
@@ -97,8 +96,7 @@ class ModelPerformance(Struct):
     model: str
     up: Up
     circuit: Annotated[
-        CircuitState | None,
-        doc("The worst of its circuits in the process that answers; null without any."),
+        CircuitState | None, doc("The worst of its circuits in the process that answers; null without any.")
     ]
     calls: Count
     requests: Count

@@ -53,8 +53,7 @@ class Session(Struct):
     unpriced: Annotated[Count, doc("Calls that used tokens and have no price.")]
     no_usage: Annotated[Count, doc("Calls that ended without a report of tokens, except those that cost nothing.")]
     first_prompt: Annotated[
-        str | None,
-        doc("The prompt of the first call that has one, cut. Null for readers and for older sessions."),
+        str | None, doc("The prompt of the first call that has one, cut. Null for readers and for older sessions.")
     ]
     last_prompt: Annotated[str | None, doc("The prompt of the latest call that has one, cut. Null for readers.")]
 
@@ -82,8 +81,7 @@ class SessionList(Struct):
     count: Count
     results: list[Session]
     next_after_session_id: Annotated[
-        UUID | None,
-        doc("The `after_session_id` of the next page, if this page was cut at 8 MiB; else null."),
+        UUID | None, doc("The `after_session_id` of the next page, if this page was cut at 8 MiB; else null.")
     ] = None
     count_is_exact: Annotated[
         bool,
@@ -93,8 +91,7 @@ class SessionList(Struct):
         ),
     ] = True
     indexing: Annotated[
-        Indexing | None,
-        doc("While older calls cannot be searched yet: how far that is. Else null."),
+        Indexing | None, doc("While older calls cannot be searched yet: how far that is. Else null.")
     ] = None
 
 

@@ -232,8 +232,7 @@ class Statistics(Struct, kw_only=True):
     ] = UNSET
     series: list[Series]
     previous: Annotated[
-        EarlierCalls | UnsetType,
-        doc("With `compare`: the same for the time range before, without groups."),
+        EarlierCalls | UnsetType, doc("With `compare`: the same for the time range before, without groups.")
     ] = UNSET
     recorded_since: RecordedSince = UNSET
     indexing: IndexingOfFigures = UNSET

@@ -105,8 +105,7 @@ class Timeline(Struct):
     tools: Annotated[list[ToolFigures], doc("Most called first.")]
     loops: Annotated[list[Loop], doc("In order of their start.")]
     refusals: Annotated[
-        list[Refusal],
-        doc("Refusals of the same tokens in this time, also from other sessions, oldest first."),
+        list[Refusal], doc("Refusals of the same tokens in this time, also from other sessions, oldest first.")
     ]
     earlier_session_id: Annotated[UUID | None, doc("The session of the same user before this one.")]
     later_session_id: Annotated[UUID | None, doc("The session of the same user after this one.")]

@@ -21,14 +21,7 @@ from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule, PolicyUser
-from resources.accounts.usage import (
-    MAX_REFUSALS,
-    MAX_TOKENS,
-    TokenUsage,
-    UserRefusals,
-    UserUsage,
-    count_rules,
-)
+from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, TokenUsage, UserRefusals, UserUsage, count_rules
 from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User

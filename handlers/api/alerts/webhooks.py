@@ -6,15 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.pagination import single_values
-from resources.alerts.webhooks import (
-    Delivery,
-    DeliveryList,
-    NewWebhook,
-    SentTest,
-    Webhook,
-    WebhookChange,
-    WebhookList,
-)
+from resources.alerts.webhooks import Delivery, DeliveryList, NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox

@@ -13,12 +13,7 @@ from handlers.api.recorded.facets import find_names
 from handlers.problems import Problem, ValidationProblem, sentence
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import DetailedProvider
-from storage.providers.documents import (
-    ProviderConflictError,
-    ProviderError,
-    StoredProvider,
-    UnknownProviderError,
-)
+from storage.providers.documents import ProviderConflictError, ProviderError, StoredProvider, UnknownProviderError
 from storage.queries.facets import Facet
 from upstream.providers.fallback import find_fault
 from upstream.providers.presets import ProviderType

@@ -29,12 +29,7 @@ from resources.accounts.devices import (
 )
 from storage.accounts.events import Reason
 from storage.accounts.sign_in.device_states import PollError
-from storage.accounts.sign_in.devices import (
-    DEVICE_SECONDS,
-    POLL_SECONDS,
-    NoTokenError,
-    TooManyDevicesError,
-)
+from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, NoTokenError, TooManyDevicesError
 from storage.accounts.users import UnknownIdentityError
 
 TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please try again later."

@@ -98,21 +98,13 @@ PATHS: dict[str, Described] = {
         "Find the program of a code",
         "For its user, before they allow it.",
         request=body(code=DeviceLookup("WDJB-MJHT")),
-        responses={
-            "200": json_response("The program.", device=_DEVICE),
-            "403": _MAY_NOT,
-            "404": _NO_CODE,
-        },
+        responses={"200": json_response("The program.", device=_DEVICE), "403": _MAY_NOT, "404": _NO_CODE},
     ),
     "/api/v2/aibridge/device/answer": post(
         "answerDevice",
         "Allow or deny a program a token",
         "For its user. The token belongs to this user; it is created when the program fetches it.",
         request=body(allow=DeviceAnswer("WDJB-MJHT", "allow")),
-        responses={
-            "204": {"description": "It is answered."},
-            "403": _MAY_NOT,
-            "404": _NO_CODE,
-        },
+        responses={"204": {"description": "It is answered."}, "403": _MAY_NOT, "404": _NO_CODE},
     ),
 }

@@ -7,12 +7,7 @@ from uuid import UUID
 
 from handlers.api.accounts import explanation
 from handlers.api.accounts.changes import TOO_LARGE
-from handlers.api.accounts.policies import (
-    MAX_POLICY_BYTES,
-    NOT_YOURS_TO_CHANGE,
-    NOT_YOURS_TO_SEE,
-    NOTE_HEADER,
-)
+from handlers.api.accounts.policies import MAX_POLICY_BYTES, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, NOTE_HEADER
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import delete, get, patch, put
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, in_path, json_response, query

@@ -6,12 +6,7 @@ from msgspec import structs
 
 from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import NOTE_HEADER
-from handlers.api.money.prices import (
-    MAX_PRICES_BYTES,
-    NO_PROVIDER,
-    NOT_YOURS_TO_CHANGE,
-    NOT_YOURS_TO_SEE,
-)
+from handlers.api.money.prices import MAX_PRICES_BYTES, NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import get, put
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, json_response

@@ -162,12 +162,7 @@ PATHS: dict[str, Described] = {
                 Order,
                 "The sort order of groups, largest first; without it calls. `change` needs `compare`.",
             ),
-            query(
-                "limit",
-                Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
-                "How many groups.",
-                default=DEFAULT_GROUPS,
-            ),
+            query("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "How many groups.", default=DEFAULT_GROUPS),
             query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "The number of groups to skip.", default=0),
             query(
                 "tz",
