@@ -38,13 +38,6 @@ class ClientConnection(asyncio.Protocol):
     writing only, and for a while what the client still sends is discarded. Closing it with unread bytes would reset it, and
     the client would lose the response (RFC 9112 section 9.6).
 
-    Args:
-        options: What the connections of the server share.
-        raw: The socket.
-        remote_ip: The address of the client.
-        on_open: Called when the connection is open.
-        on_close: Called when it is closed.
-
     Attributes:
         protocol: The scheme, for Tornado.
         writer: Takes what is written to the client.

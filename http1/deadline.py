@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Calls back when it is reached. Moving it to a later time costs no timer.
-
-    Args:
-        loop: The event loop, and its clock.
-        reached: Called when it is reached.
-    """
+    """Calls back when it is reached. Moving it to a later time costs no timer."""
 
     __slots__ = ("_loop", "_reached", "_timer", "_when")
 

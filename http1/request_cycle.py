@@ -47,11 +47,7 @@ SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 101, 204, 304, 200
 
 
 class Connection(Protocol):
-    """What a request needs of its connection. Tornado also reads `remote_ip` and `protocol`.
-
-    Attributes:
-        writer: Takes what is written to the client.
-    """
+    """What a request needs of its connection. Tornado also reads `remote_ip` and `protocol`."""
 
     writer: ResponseWriter
 
@@ -79,8 +75,6 @@ class RequestCycle(HTTPConnection):
     """Frames a response (RFC 9112 section 6) and writes it. `http1/states.py` explains how a request ends.
 
     Args:
-        context: The connection.
-        request: The request.
         keeps_connection: Whether the connection may stay open after the response.
         body_timeout: How long the body may take to arrive, in seconds, unless the handler says otherwise.
 

@@ -38,7 +38,6 @@ class Request:
 
     Attributes:
         start_line: Method, target and version, in Tornado's form.
-        headers: The headers.
         keeps_connection: Whether another request may follow this one.
         size: How many bytes of the body wait to be taken.
         whole: Whether these are the last ones.

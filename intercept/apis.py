@@ -174,12 +174,9 @@ class Api:
     requested_models: RequestedModels = RequestedModels.ONE
 
     def reader_for(self, content_type: str, header: Header = no_header, *, keep_text: bool = False) -> Reader:
-        """A reader of a successful response.
+        """A reader of a successful response, whose text it keeps where it has any and `keep_text` says so.
 
-        Args:
-            content_type: Of the response, in lower case and without parameters.
-            header: Gives its headers.
-            keep_text: Whether its text is kept, where it has any.
+        The content type is in lower case and has no parameters.
         """
         if content_type == EVENTS:
             reader = self.stream_reader()

@@ -30,12 +30,8 @@ _OVERLAP: Final = 64
 def is_tied(api: Api, summary: RequestSummary, body: Body) -> Generator[None, None, bool]:
     """Return, in steps of about a millisecond, whether a request depends on what one provider stores.
 
-    False positives are possible: a member of a client's tool may have the name of one of the API.
-
-    Args:
-        api: How it is read.
-        summary: What was read of it.
-        body: All of it, not compressed.
+    False positives are possible: a member of a client's tool may have the name of one of the API. The body is not
+    compressed.
     """
     if summary.uses_state or summary.used_file_id is not None or api.name in _KEPT_APIS:
         return True

@@ -100,7 +100,6 @@ class LimitState(Struct, frozen=True, array_like=True, gc=False):
     """How much of a limit is used, in the unit of its kind.
 
     Attributes:
-        limit: The limit.
         used: How much is used. Tokens and money may exceed the maximum, as they are known only afterwards.
         remaining: How much is left: neither used nor reserved.
         retry_after_ns: Nanoseconds until the request would be admitted (in a decision that admits: the next one), if

@@ -85,15 +85,9 @@ class Limiter:
         return Decision(ticket, tuple(counted), None, 0, shadow)
 
     def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere, whatever the limits say. Its start counts from now on.
+        """Count a request that was admitted elsewhere, whatever the limits say, and return its ticket.
 
-        Args:
-            limits: Its limits.
-            reserve: What is reserved for it.
-            charged: What was charged for it before, and is counted here from now on.
-
-        Returns:
-            Its ticket.
+        Its start counts from now on, and so does what was charged for it before.
         """
         now = self._now()
         ticket = self._count([(self._counter_of(limit), limit) for limit in limits], reserve, now)

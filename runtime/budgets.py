@@ -22,12 +22,6 @@ async def restore_budgets(
 
     Ended calls that are not recorded yet are missing in it.
 
-    Args:
-        database: Where calls are recorded.
-        limits: The limits.
-        authority: Counts usage.
-        now: The wall clock, in UTC.
-
     Raises:
         DatabaseRefusalError: MongoDB refuses, or takes too long.
     """

@@ -59,9 +59,7 @@ class Setting(click.Option):
     def read(self, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
         """Find and parse the value: of the flag, else of the variable, else the default.
 
-        Args:
-            flags: Names of settings, and the text given on the command line.
-            environ: The environment.
+        The flags are the texts given on the command line, by the names of settings.
 
         Raises:
             SettingError: The text is not allowed, a file cannot be read, or a value that must be given is absent.

@@ -78,9 +78,6 @@ class UpstreamResponse:
     """A response whose body is still to come. A callback gets the body; if it pauses, the provider has to wait.
 
     Attributes:
-        status: Of the response.
-        reason: Its reason phrase.
-        headers: Its headers.
         content_type: Of the body, in lower case and without parameters.
         is_event_stream: Whether the body is a stream of server-sent events.
         has_events: Whether those can be read as they come: they are not compressed.

@@ -50,10 +50,7 @@ class There(Struct, frozen=True):
 def plan(wanted: People, there: There, *, removes: bool) -> list[Step]:
     """Return the steps, in order; none if the database matches the file.
 
-    Args:
-        wanted: What the file says.
-        there: What the database has.
-        removes: Whether items missing in a section of the file are removed.
+    Items missing in a section of the file are removed only if `removes` says so.
 
     Raises:
         InvalidPeopleError: The file names an unknown group, user or token, or leaves no owner.

@@ -26,9 +26,6 @@ ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
 class BatchResultLines:
     """Turns the bytes of the results into results. Holds one unfinished line, and no more of it than is read.
 
-    Args:
-        read: Reads a line.
-
     Attributes:
         skipped: How many lines were longer than `MAX_LINE_BYTES`.
     """

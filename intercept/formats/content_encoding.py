@@ -40,7 +40,6 @@ class InflatingReader:
     """Inflates a body in bounded steps and hands it to a reader.
 
     Args:
-        reader: Reads the inflated body.
         gzip: The encoding is gzip, else deflate (with a zlib header or, as some servers have it, without).
     """
 
@@ -136,10 +135,8 @@ class InflatingReader:
 def decoded(reader: Reader, content_encoding: str) -> Reader:
     """Return a reader for the body as it is sent, given one for the body it means.
 
-    Args:
-        reader: Reads the body without its encoding.
-        content_encoding: The header's value. Known are `gzip`, `deflate` and `identity`; any other, or more than one,
-            makes a reader that reads nothing and whose reading is opaque.
+    Known are `gzip`, `deflate` and `identity`; any other `Content-Encoding`, or more than one, makes a reader that
+    reads nothing and whose reading is opaque.
     """
     match content_encoding.strip().lower():
         case "" | "identity":

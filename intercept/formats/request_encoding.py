@@ -28,12 +28,7 @@ class InflatedTooLargeError(InvalidRequestError):
 
 
 def inflated(body: Body, encoding: str, max_bytes: int) -> Generator[None, None, Body]:
-    """Inflate a request body.
-
-    Args:
-        body: The body as it came.
-        encoding: One of `ENCODINGS`.
-        max_bytes: How large it may be in the end.
+    """Inflate a request body that has one of `ENCODINGS`.
 
     Raises:
         InflatedTooLargeError: It is larger, or more than `MAX_RATIO` times its size.

@@ -35,9 +35,6 @@ class InvalidPatternError(ValueError):
 class OwnPattern:
     """A pattern that can be looked for.
 
-    Args:
-        text: The pattern.
-
     Raises:
         InvalidPatternError: It is none.
     """

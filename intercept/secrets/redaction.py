@@ -29,9 +29,7 @@ _MAIL: Final = re.compile(
 def redact(text: str, patterns: Sequence[str] = ()) -> str:
     """Return a text of at most `MAX_TEXT` characters without what is to be redacted.
 
-    Args:
-        text: The text.
-        patterns: Further ones to look for, of the language of `intercept.secrets.own_patterns`.
+    The patterns are further ones to look for, of the language of `intercept.secrets.own_patterns`.
 
     Raises:
         InvalidPatternError: One of the patterns is none.

@@ -30,8 +30,6 @@ class Budgets(Reservations):
     """The charges of all keys in periods of one kind and time zone. Constant time.
 
     Args:
-        period: Which periods.
-        zone: The time zone in which they begin.
         wall_ns: Nanoseconds since 1970.
     """
 

@@ -47,12 +47,7 @@ class PolicyBook:
         self._effective.clear()
 
     def find(self, caller: Caller, user_name: str = "") -> Effective | None:
-        """What holds for a caller; None if nothing is restricted.
-
-        Args:
-            caller: Whose request it is.
-            user_name: What people call the user.
-        """
+        """What holds for a caller; None if nothing is restricted."""
         if not len(self):
             return None
         effective = self._effective.get(caller)

@@ -29,8 +29,6 @@ class Applied(Struct, frozen=True, gc=False):
     """A limit, and the policy that has it.
 
     Attributes:
-        source: The policy.
-        limit: The limit.
         part: `each_member`, `together`, or empty if the policy has only one part.
         replaced_by: What holds instead of it, for a budget of each member; None if it holds.
     """
@@ -45,13 +43,9 @@ class CompiledPolicy:
     """A policy as it is applied.
 
     Args:
-        source: Whose policy it is.
-        policy: Its content.
         zone: The time zone in which budget periods begin.
 
     Attributes:
-        source: What was given.
-        policy: What was given.
         allow: The models that it allows; None if it does not say.
         deny: The models that it denies; None if it denies none.
         max_tokens: The most output tokens that a request may allow; None is any number.

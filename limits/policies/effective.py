@@ -40,10 +40,8 @@ class Effective:
 
     Args:
         policies: The policies that apply, the widest first.
-        user: The caller's id.
 
     Attributes:
-        policies: What was given.
         max_tokens: The most output tokens that a request may allow, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
         denies_unpriced: Who forbids models without a known price; None if nobody does.
@@ -93,12 +91,9 @@ class Effective:
         return next((one.source for one in self.applied() if one.limit == limit and one.replaced_by is None), None)
 
     def refuse_model(self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True) -> Refused | None:
-        """Which rule a model breaks; None if it may be used.
+        """Which rule a model breaks, given as the client names it; None if it may be used.
 
-        Args:
-            provider: The provider's name.
-            model: The model, as the client names it.
-            has_price: Says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
+        `has_price` says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
         """
         provider, model = provider.lower(), model.lower()
         for one in self.policies:

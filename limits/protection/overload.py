@@ -90,7 +90,6 @@ class OverloadProtection:
     """Presents the limits of a request to the authority that decides, step by step.
 
     Args:
-        settings: The limits.
         authority: What decides; by default this process alone.
         on_refusal: Called for every refusal, with the name of its rule.
         now_ns: A monotonic clock, in nanoseconds.
@@ -137,12 +136,7 @@ class OverloadProtection:
         return self._held(limits, decision)
 
     async def count_call(self, client: Client, model: str, reserve: Callable[[], Amounts]) -> Held:
-        """Count a request for the limits that need its body.
-
-        Args:
-            client: Whose request it is.
-            model: The name that the client gave.
-            reserve: Works out the most that the call may use; called if a limit reserves.
+        """Count a request for the limits that need its body. What to reserve is worked out only if a limit reserves.
 
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
@@ -188,13 +182,7 @@ class OverloadProtection:
 
 
 def refusal(refused_by: LimitState, decision: Decision, policy: Effective | None = None) -> OverloadedError:
-    """The error of a request that a limit refuses.
-
-    Args:
-        refused_by: The limit.
-        decision: What was decided.
-        policy: The policies that hold for the client.
-    """
+    """The error of a request that a limit refuses."""
     rule, wait_ns = refused_by.limit.rule, decision.retry_after_ns
     found = None if policy is None else policy.source_of(refused_by.limit)
     source = None if found is None else str(found)

@@ -65,7 +65,6 @@ class RefusedCall(NamedTuple):
         id: Of its interception.
         started_ms: When it started, in milliseconds since 1970.
         user: Whose it was.
-        limit: The limit.
         maximum: Of the limit, in the unit of its kind.
         used: How much of it was used then.
         wait_ns: The wait that its refusal would have named; None where no wait helps.

@@ -53,8 +53,6 @@ class _Plan:
     """What is to be done for a user's calls, and how many there were.
 
     Attributes:
-        user: The user.
-        calls: How many there were.
         limits: Their limits, with the counter of each.
         waits: What says how long each has a call wait.
         starts: What counts a start. Where nothing is reserved, tokens and budgets have nothing to count then.

@@ -33,7 +33,6 @@ class DirectSender:
     """Knows the webhooks, and posts to them without the database.
 
     Args:
-        webhooks: The webhooks of the database.
         post: Posts a delivery, and returns the status of the response.
         now: The wall clock, in UTC.
     """

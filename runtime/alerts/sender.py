@@ -38,12 +38,7 @@ class Sender:
     """Sends the deliveries of a database.
 
     Args:
-        database: Where they are.
-        webhooks: To whom.
-        outbox: What.
         sealer: Opens the secrets.
-        client: Sends.
-        way: The way to a URL.
         now: The wall clock, in UTC.
         pause: Waits for seconds.
     """

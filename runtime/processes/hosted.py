@@ -21,12 +21,9 @@ from storage.mongo.database import Database
 
 
 async def open_server_authority(settings: Settings, database: Database, stack: AsyncExitStack) -> ServerAuthority:
-    """Open what decides for all workers. With scope `cluster` it reports to the other servers until the stack closes.
+    """Open what decides for all workers; the stack closes it, after them.
 
-    Args:
-        settings: What the operator decided.
-        database: Where servers of a cluster count.
-        stack: Closes it, after the workers.
+    With scope `cluster` it reports to the other servers until then.
     """
     cluster = make_cluster(settings, database, next(time_ordered_ids()))
     if cluster is None:

@@ -74,11 +74,6 @@ class Worker:
     async def spawn(cls, handover: Handover, environ: Mapping[str, str], authority: ServerAuthority) -> Self:
         """Start a process, out of reach of the terminal's signals.
 
-        Args:
-            handover: Its configuration.
-            environ: Its environment.
-            authority: Decides about limits for it.
-
         Raises:
             OSError: It cannot be started.
         """

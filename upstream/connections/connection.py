@@ -31,7 +31,6 @@ class Connection(asyncio.Protocol):
     gone, and `HttpParserError` when the bytes are not HTTP or go beyond the bounds of `Response`.
 
     Args:
-        origin: The server.
         idle_timeout: How long the provider may be silent, in seconds.
         made: Called when the connection is there.
         lost: Called when it is gone, whoever ended it.

@@ -19,12 +19,7 @@ class ProxyError(OSError):
 
 
 async def open_tunnel(raw: socket.socket, authority: str, proxy: Proxy) -> None:
-    """Have a proxy connect a socket to a server (RFC 9110, section 9.3.6).
-
-    Args:
-        raw: A connection to the proxy.
-        authority: Host and port of the server.
-        proxy: The proxy.
+    """Have a proxy, to which a socket is connected, connect it to host and port of a server (RFC 9110, section 9.3.6).
 
     Raises:
         ProxyError: It does not do that.

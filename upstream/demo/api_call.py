@@ -28,7 +28,6 @@ class ApiCall(ABC):
     `msgspec.DecodeError`.
 
     Attributes:
-        model: The requested model.
         streaming: Whether the response is a stream of events.
     """
 

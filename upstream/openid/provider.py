@@ -59,7 +59,6 @@ class OpenIDProvider:
     Args:
         client: Our client there.
         rules: How its claims are read.
-        http: The HTTP client.
         network_of: The network path to a URL.
         time: The wall clock, in seconds since 1970.
         monotonic: A clock that never jumps, in seconds.

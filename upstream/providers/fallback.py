@@ -52,14 +52,7 @@ def _score(name: str, weight: int, session: str) -> float:
 
 
 def find_fault(name: str, type_: ProviderType, fallback: Sequence[str], types: Mapping[str, ProviderType]) -> str:
-    """Return what is wrong with the fallbacks of a provider; "" if nothing is.
-
-    Args:
-        name: Of the provider.
-        type_: Of the provider.
-        fallback: The names that it gives.
-        types: Of the providers that are known, by name.
-    """
+    """Return what is wrong with the fallbacks of a provider, given the types of all known ones; "" if nothing is."""
     if name in fallback:
         return f"{name} cannot stand in for itself"
     for other in fallback:

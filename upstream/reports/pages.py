@@ -54,7 +54,6 @@ class ReportPages:
     """Asks one provider for its reports.
 
     Args:
-        client: The way out.
         base_url: Of the provider, with or without a `/v1` at its end.
         headers: With the key.
         key_setting: The name of the setting that the key is from.

@@ -30,7 +30,6 @@ class ReportReader:
     """Reads reports.
 
     Args:
-        client: The way out.
         access: Of each provider of `READABLE`.
     """
 
@@ -39,12 +38,7 @@ class ReportReader:
         self._access = access
 
     async def read(self, provider: str, start: datetime, end: datetime) -> list[Reported]:
-        """Read what is reported of the days in [start, end), in UTC. It may take minutes.
-
-        Args:
-            provider: One of `READABLE`.
-            start: The first day.
-            end: The day after the last one.
+        """Read what one of `READABLE` reports of the days in [start, end), in UTC. It may take minutes.
 
         Raises:
             MissingKeyError: No key is set.

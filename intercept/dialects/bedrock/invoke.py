@@ -73,11 +73,7 @@ class _Stream(messages.MessageStream):
 
 
 def metered_body_reader(header: Header) -> Reader:
-    """Return a reader for a blocking response, whose head has the token counts.
-
-    Args:
-        header: Gives a header of the response.
-    """
+    """Return a reader for a blocking response, whose head has the token counts."""
 
     def add(body: bytes, draft: Draft) -> bool:
         if not messages.add_body(body, draft):
