@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from resources.fields import TokenCounts
 from resources.recorded.interceptions import Interception
 
 # What makes a spreadsheet compute a cell instead of showing it, in every width that Unicode has of it.
@@ -39,6 +40,11 @@ class Format:
     content_type: str
     head: bytes
     rows: Callable[[Iterable[Interception]], bytes]
+
+
+def _same(*names: str) -> dict[str, Callable[[Interception], Any]]:
+    """Columns that are called like the fields that stand in them."""
+    return {name: attrgetter(name) for name in names}
 
 
 def _tokens(name: str) -> Callable[[Interception], Any]:
@@ -68,37 +74,16 @@ def _prompt(interception: Interception) -> str | None:
 
 COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
     {
-        "id": attrgetter("id"),
-        "started_at": attrgetter("started_at"),
-        "upstream_asked_at": attrgetter("upstream_asked_at"),
-        "first_byte_at": attrgetter("first_byte_at"),
-        "ended_at": attrgetter("ended_at"),
-        "status": attrgetter("status"),
-        "end_reason": attrgetter("end_reason"),
+        **_same("id", "started_at", "upstream_asked_at", "first_byte_at", "ended_at", "status", "end_reason"),
         "initiator_id": _of("initiator", "id"),
         "initiator_username": _of("initiator", "username"),
         "initiator_name": _of("initiator", "name"),
-        "api_key_id": attrgetter("api_key_id"),
-        "provider": attrgetter("provider"),
-        "provider_name": attrgetter("provider_name"),
-        "model": attrgetter("model"),
-        "client": attrgetter("client"),
-        "client_session_id": attrgetter("client_session_id"),
-        "session_id": attrgetter("session_id"),
-        "parent_id": attrgetter("parent_id"),
-        "root_id": attrgetter("root_id"),
-        "user_agent": attrgetter("user_agent"),
-        "streaming": attrgetter("streaming"),
-        "credential_kind": attrgetter("credential_kind"),
-        "credential_hint": attrgetter("credential_hint"),
-        "upstream_status": attrgetter("upstream_status"),
-        "upstream_request_id": attrgetter("upstream_request_id"),
+        **_same("api_key_id", "provider", "provider_name", "model", "client", "client_session_id", "session_id"),
+        **_same("parent_id", "root_id", "user_agent", "streaming", "credential_kind", "credential_hint"),
+        **_same("upstream_status", "upstream_request_id"),
         "error_type": _of("error", "type"),
         "error_message": _of("error", "message"),
-        "input_tokens": _tokens("input_tokens"),
-        "output_tokens": _tokens("output_tokens"),
-        "cache_read_input_tokens": _tokens("cache_read_input_tokens"),
-        "cache_write_input_tokens": _tokens("cache_write_input_tokens"),
+        **{name: _tokens(name) for name in TokenCounts.__struct_fields__},
         "cost_usd": _of("cost", "usd"),
         "prompt": _prompt,
         "tools": _tools,
