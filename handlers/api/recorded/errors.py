@@ -23,7 +23,6 @@ from storage.queries.filters.interceptions import Search
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
-from storage.search.reading import Query
 
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
@@ -62,14 +61,13 @@ class ErrorsHandler(ProgressHandler):
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
         search = narrowed(query.search, values.get("provider", ""), start, end)
-        found = await self._found(query, search) if search.texts is not None else None
+        found = None
+        if search.texts is not None:
+            query = query._replace(search=search, conditions=search.filter(initiator_id=query.initiator_id))
+            found = await self.bridge.search.latest(query, MAX_SAYING)
         await self.write_with_progress(
             partial(self._errors, _ErrorQuery(search, found, query.initiator_id, start, end, page))
         )
-
-    async def _found(self, query: Query, search: Search) -> FoundIds:
-        conditions = search.filter(initiator_id=query.initiator_id)
-        return await self.bridge.search.latest(query._replace(search=search, conditions=conditions), MAX_SAYING)
 
     async def _errors(self, query: _ErrorQuery, on_progress: OnProgress, seconds: float | None) -> ErrorList:
         calls = query.search.filter(initiator_id=query.initiator_id)
