@@ -109,12 +109,7 @@ async def open_bridge(
 
 
 async def assemble(process: Process, providers: list[Provider]) -> Bridge:
-    """Open the parts in the order of their dependencies, with the jobs that serving needs.
-
-    Raises:
-        SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
-        SettingError: OpenTelemetry's environment cannot be used.
-    """
+    """Open the parts in the order of their dependencies, with the jobs that serving needs. Raises as `open_bridge`."""
     settings, database, metrics = process.settings, process.database, process.metrics
     process.start("database", database.health.watch)
     overload, cluster = await open_admission(process)

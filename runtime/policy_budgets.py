@@ -74,11 +74,7 @@ class PolicyBudgets:
         self._changed.set()
 
     async def run(self) -> None:
-        """Restore budgets that are new, until cancelled.
-
-        Raises:
-            DatabaseRefusalError: MongoDB refuses, or takes too long.
-        """
+        """Restore budgets that are new, until cancelled or `restore` raises."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -85,11 +85,7 @@ class Response:
             raise BrokenOffError("the connection ended before the body did") from error
 
     async def body(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            BrokenOffError: It ends before its own end.
-        """
+        """The whole body, as `chunks` gives it."""
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def json(self) -> Any:

@@ -1,4 +1,7 @@
-"""Shared by commands about providers: work on the database, keys, and output."""
+"""Shared by commands about providers: work on the database, keys, and output.
+
+What cannot be done, or read, raises `click.ClickException`, which is shown as one line, with exit code 1.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,7 @@ MAX_FILE_BYTES = 64 * 1024
 
 
 def work(do: Callable[[ManagedProviders], Awaitable[T]]) -> T:
-    """Work on the providers of the database.
-
-    Raises:
-        click.ClickException: it cannot be done; shown as one line, with exit code 1.
-    """
+    """Work on the providers of the database."""
     sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
     try:
         return run(
@@ -53,20 +52,12 @@ async def provider_names(database: Database) -> frozenset[str]:
 
 
 def read_keys(files: Sequence[Path]) -> list[str]:
-    """Read keys, one a line, from files; `-` is standard input.
-
-    Raises:
-        click.ClickException: a file cannot be read, or is far too large.
-    """
+    """Read keys, one a line, from files; `-` is standard input."""
     return [line.strip() for file in files for line in read_lines(file) if line.strip()]
 
 
 def read_lines(file: Path) -> list[str]:
-    """Read the lines of a small file; `-` is standard input.
-
-    Raises:
-        click.ClickException: it cannot be read, or is far too large.
-    """
+    """Read the lines of a small file; `-` is standard input."""
     try:
         if file == STANDARD_INPUT:
             text = sys.stdin.read(MAX_FILE_BYTES + 1)
@@ -91,11 +82,7 @@ FIELDS_OF_FILES = {
 
 
 def read_text(file: Path) -> str:
-    """Read a text; an empty file removes the value.
-
-    Raises:
-        click.ClickException: the file cannot be read, or is far too large.
-    """
+    """Read a text; an empty file removes the value."""
     return "\n".join(read_lines(file)).strip()
 
 

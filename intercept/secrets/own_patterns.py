@@ -66,11 +66,7 @@ class OwnPattern:
 
 @lru_cache(_REMEMBERED)
 def own_pattern(text: str) -> OwnPattern:
-    """Make a pattern, once.
-
-    Raises:
-        InvalidPatternError: It is none.
-    """
+    """Make an `OwnPattern`, once."""
     return OwnPattern(text)
 
 

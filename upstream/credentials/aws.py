@@ -48,11 +48,7 @@ class AwsAuthorizer:
         self._now = now
 
     async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:
-        """The headers to add to a request, which signs its method, its address, its content type and its body.
-
-        Raises:
-            CredentialError: there are no access keys.
-        """
+        """The headers to add to a request, which signs its method, its address, its content type and its body."""
         try:
             keys = await self._source.keys()
         except NoAwsKeysError as error:

@@ -76,11 +76,7 @@ class FoundKeys:
         self._failed_at = 0.0
 
     async def keys(self) -> AwsKeys:
-        """The last keys; if they are old or missing, waits for new ones.
-
-        Raises:
-            NoAwsKeysError: there are none.
-        """
+        """The last keys; if they are old or missing, waits for new ones."""
         now = self._monotonic()
         if self._keys is not None and now < self._found_at + MAX_AGE_SECONDS:
             if now >= self._found_at + REFRESH_SECONDS and not self._has_just_failed(now):

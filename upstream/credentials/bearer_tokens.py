@@ -53,11 +53,7 @@ class BearerAuthorizer:
         self._failed_at: float | None = None
 
     async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:  # noqa: ARG002 - nothing is signed
-        """The header with the token.
-
-        Raises:
-            CredentialError: there is none.
-        """
+        """The header with the token."""
         if self._seconds_left() <= REFRESH_AHEAD_SECONDS and not self._has_just_failed():
             fetching = self._begin()
             if self._seconds_left() <= LEAST_SECONDS:

@@ -56,6 +56,8 @@ class _Tokens(Struct):
 class OpenIDProvider:
     """The provider that signs people in. Belongs to one event loop.
 
+    What needs its discovery document raises `ProviderUnavailableError` while that cannot be read.
+
     Args:
         client: Our client there.
         rules: How its claims are read.
@@ -83,11 +85,7 @@ class OpenIDProvider:
         self._keys = CachedDocument(self._fetch_keys, monotonic)
 
     async def begin(self, view: str, redirect_url: str) -> tuple[Flow, str]:
-        """Begin a sign-in: return the state for the browser, and the URL for its redirect.
-
-        Raises:
-            ProviderUnavailableError: The discovery document cannot be read.
-        """
+        """Begin a sign-in: return the state for the browser, and the URL for its redirect."""
         endpoint = (await self._metadata.get()).authorization_endpoint
         flow = Flow.begin(view, self._time())
         query = flow.parameters(self._client.id, self._client.scopes, redirect_url)
@@ -125,9 +123,6 @@ class OpenIDProvider:
         Args:
             id_token: Of the sign-in, by which the provider knows who it was.
             back: Where the provider sends the browser afterwards.
-
-        Raises:
-            ProviderUnavailableError: The discovery document cannot be read.
         """
         endpoint = (await self._metadata.get()).end_session_endpoint
         if endpoint is None:

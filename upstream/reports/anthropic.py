@@ -107,11 +107,7 @@ class OlderCostBucket(Struct):
 
 
 async def read_anthropic(pages: ReportPages, start: datetime, end: datetime) -> list[Reported]:
-    """Read what is reported of the days in [start, end).
-
-    Raises:
-        ReportError: It cannot be read.
-    """
+    """Read what is reported of the days in [start, end), or raise `ReportError`."""
     found: list[Reported] = []
     at, read = start, _read
     while at < end:

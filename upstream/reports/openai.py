@@ -61,11 +61,7 @@ class CostBucket(Struct):
 
 
 async def read_openai(pages: ReportPages, start: datetime, end: datetime) -> list[Reported]:
-    """Read what is reported of the days in [start, end).
-
-    Raises:
-        ReportError: It cannot be read.
-    """
+    """Read what is reported of the days in [start, end), or raise `ReportError`."""
     span = [("start_time", f"{start.timestamp():.0f}"), ("end_time", f"{end.timestamp():.0f}"), ("bucket_width", "1d")]
     tiers = [("group_by[]", "model"), ("group_by[]", "batch"), ("group_by[]", "service_tier")]
     usage: list[tuple[str, Query]] = [("completions", tiers), ("embeddings", [("group_by[]", "model")])]
