@@ -3,7 +3,7 @@ import pytest
 from benchmarks.hostile_clients import ATTACKS, SERVERS, measure
 
 SENT_BYTES = 150_000
-"""More than our server takes of a client that reads no answer; Tornado answers all of it."""
+"""More than our server takes of a client that reads no response; Tornado answers all of it."""
 NOISE_MIB = 4.0
 SECONDS = 0.5
 

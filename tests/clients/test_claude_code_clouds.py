@@ -22,7 +22,7 @@ VERTEX = f"/v1/projects/mine/locations/us-east5/publishers/anthropic/models/{VER
 
 
 def bedrock_events():
-    """The answer as Bedrock frames it."""
+    """The response as Bedrock frames it."""
     return event_stream(map(chunk, message_of_text()))
 
 

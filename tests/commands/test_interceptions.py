@@ -23,10 +23,10 @@ def test_interceptions_look_as_in_the_api_with_an_indent_of_two(output, record, 
     id_ = record()
     text = output("interceptions", "list")
     assert text.startswith(f'[\n  {{\n    "id": "{id_}",\n    "api_key_id": "abcdefghij",\n')
-    (shown,) = json.loads(text)
-    assert shown["initiator"] == {"id": str(ada), "username": "ada", "name": "Ada"}
-    assert (shown["status"], shown["end_reason"]) == ("completed", "completed")
-    assert datetime.fromisoformat(shown["started_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
+    (listed,) = json.loads(text)
+    assert listed["initiator"] == {"id": str(ada), "username": "ada", "name": "Ada"}
+    assert (listed["status"], listed["end_reason"]) == ("completed", "completed")
+    assert datetime.fromisoformat(listed["started_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_newest_come_first_and_only_those_that_have_ended(output, record):
@@ -101,5 +101,5 @@ def test_an_unknown_user_or_interception_is_said_in_one_line(run):
     ],
 )
 def test_an_option_without_meaning_is_a_usage_error(run, arguments, message):
-    code, shown = refused(run("interceptions", "list", *arguments))
-    assert (code, shown.splitlines()[-1]) == (2, f"Error: {message}")
+    code, output = refused(run("interceptions", "list", *arguments))
+    assert (code, output.splitlines()[-1]) == (2, f"Error: {message}")

@@ -23,7 +23,7 @@ class Bridge:
     """Answers by path, the answers of each in their order, the last one again and again."""
 
     def __init__(self):
-        self.answers = {"code": [(200, CODES)], "token": [(200, TOKEN)]}
+        self.responses = {"code": [(200, CODES)], "token": [(200, TOKEN)]}
         self.forms = []
         bridge = self
 
@@ -31,7 +31,7 @@ class Bridge:
             def do_POST(self):
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 bridge.forms.append({name: value for name, (value,) in form.items()})
-                responses = bridge.answers[self.path.rpartition("/")[2]]
+                responses = bridge.responses[self.path.rpartition("/")[2]]
                 status, body = responses.pop(0) if len(responses) > 1 else responses[0]
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
@@ -76,7 +76,7 @@ def run(tmp_path, waits):
 
 
 def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_path, waits):
-    bridge.answers["token"] = [(400, {"error": "authorization_pending"}), (400, {"error": "slow_down"}), (200, TOKEN)]
+    bridge.responses["token"] = [(400, {"error": "authorization_pending"}), (400, {"error": "slow_down"}), (200, TOKEN)]
     result = run(bridge.url, "--no-browser")
     path = tmp_path / "aibridge" / "logins.json"
     assert (result.exit_code, result.stdout) == (0, "")
@@ -103,7 +103,7 @@ def test_of_several_bridges_one_has_to_be_named(bridge, run):
     run(bridge.url, "--no-browser")
     other = Bridge()
     try:
-        other.answers["token"] = [(200, TOKEN | {"access_token": "another"})]
+        other.responses["token"] = [(200, TOKEN | {"access_token": "another"})]
         run(other.url, "--no-browser")
         assert "give the URL of one of" in run("--print-token").stderr
         assert run("--print-token", other.url).stdout == "another\n"
@@ -115,7 +115,7 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
     result = run("--print-token")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "not signed in; run `login URL` first" in result.stderr
-    bridge.answers["token"] = [(200, TOKEN | {"expires_in": 0})]
+    bridge.responses["token"] = [(200, TOKEN | {"expires_in": 0})]
     run(bridge.url, "--no-browser")
     assert "the token has expired" in run("--print-token").stderr
     (tmp_path / "aibridge" / "logins.json").write_text("{")
@@ -141,7 +141,7 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
     ],
 )
 def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
-    bridge.answers |= responses
+    bridge.responses |= responses
     result = run(bridge.url, "--no-browser")
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr

@@ -76,7 +76,7 @@ def test_constants_and_settings_are_filled_in():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "before", "shown"),
+    ("name", "value", "before", "text"),
     [
         ("X_BYTES", 65536, "", "64 KiB"),
         ("X_BYTES", 5 * 2**30, "1 MiB", "5 GiB"),
@@ -89,8 +89,8 @@ def test_constants_and_settings_are_filled_in():
         ("X_MILLISECONDS", 8000, "", "8,000"),
     ],
 )
-def test_a_value_is_shown_with_its_unit(name, value, before, shown):
-    assert tables.format_constant(name, value, before) == shown
+def test_a_value_is_shown_with_its_unit(name, value, before, text):
+    assert tables.format_constant(name, value, before) == text
 
 
 @each_setting
@@ -225,7 +225,7 @@ def test_every_key_of_a_search_is_described():
 
 
 @pytest.fixture
-def shown():
+def resource():
     """An interception with one record of each kind, as the API shows it."""
     new_id = counting_ids()
     reading = Reading(
@@ -238,25 +238,25 @@ def shown():
     return as_json(Interception.of, kept(start | ending_fields(ending(reading=reading), new_id=new_id)), {ADA.id: ADA})
 
 
-def test_every_key_of_an_interception_is_described(shown):
-    assert first_cells(section(API, "Interception"), "key") == list(shown)
+def test_every_key_of_an_interception_is_described(resource):
+    assert first_cells(section(API, "Interception"), "key") == list(resource)
 
 
-def test_every_key_of_what_an_interception_holds_is_described(shown):
+def test_every_key_of_what_an_interception_holds_is_described(resource):
     described = {row[0].strip("`"): row[1] for row in rows(section(API, "Interception")) if len(row) == 2}
     for kind in ("token_usages", "user_prompts", "tool_usages", "model_thoughts"):
-        (record,) = shown[kind]
+        (record,) = resource[kind]
         common = {"id", "interception_id", "created_at", "metadata"}
         further = [key for key in record if key not in common]
         assert [word for word in further if f"`{word}`" not in described[kind]] == [], kind
 
 
-def test_the_example_of_an_interception_has_its_keys(shown):
+def test_the_example_of_an_interception_has_its_keys(resource):
     (example,) = blocks(API, "json")[-2:-1]
     example = json.loads(example)
-    assert list(example) == list(shown)
+    assert list(example) == list(resource)
     for kind in ("token_usages", "user_prompts"):
-        assert [list(record) for record in example[kind]] == [list(record) for record in shown[kind]]
+        assert [list(record) for record in example[kind]] == [list(record) for record in resource[kind]]
 
 
 @for_each(

@@ -40,7 +40,7 @@ class Audit:
     in_flight: list[int] = field(default_factory=list)
     misrecorded: list[int] = field(default_factory=list)
     invented: list[int] = field(default_factory=list)
-    asked_twice: list[int] = field(default_factory=list)
+    requested_twice: list[int] = field(default_factory=list)
 
 
 class Records:
@@ -75,7 +75,7 @@ class Records:
             provider: What it was asked for.
             may_end_as: The end reasons that the record of a call may have whose client saw it whole.
         """
-        begun = {seen.call.number for seen in load.begun} | set(provider.asked)
+        begun = {seen.call.number for seen in load.begun} | set(provider.requested)
 
         async def settled() -> bool:
             recorded = await asyncio.to_thread(self._by_number)
@@ -90,7 +90,7 @@ class Records:
             in_flight=_in_flight(recorded),
             misrecorded=sorted(_misrecorded(load.seen, recorded, may_end_as)),
             invented=sorted(recorded.keys() - {seen.call.number for seen in load.seen}),
-            asked_twice=sorted(number for number, times in provider.asked.items() if times > 1),
+            requested_twice=sorted(number for number, times in provider.requested.items() if times > 1),
         )
 
     def end_reasons(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The calls of the load. Each has a number, which comes back from every side that saw the call.
 
 The client puts the number into its prompt. The upstream reads it there and claims to have produced as many tokens. So a
-record shows it twice, once from the request and once from the answer, and a record that mixes two calls is found out.
+record shows it twice, once from the request and once from the response, and a record that mixes two calls is found out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 @dataclass(frozen=True)
 class Call:
-    """One call: what is asked, what is answered, and what is to be recorded."""
+    """One call: what is requested, what comes back, and what is to be recorded."""
 
     number: int
     conversation: Conversation
@@ -34,7 +34,7 @@ class Call:
         return cls(number, ALL[number % 3], streaming=number // 3 % 2 == 0)
 
     @classmethod
-    def asked(cls, body: bytes) -> Call:
+    def requested(cls, body: bytes) -> Call:
         """The call whose request has this body."""
         match = PROMPT.search(body)
         assert match is not None, body
@@ -56,30 +56,30 @@ class Call:
         return self.conversation.request_body(stream=self.streaming).replace(b"Hello", self.prompt.encode())
 
     @property
-    def answer(self) -> bytes:
-        """The body of the answer."""
+    def response(self) -> bytes:
+        """The body of the response."""
         body = self.conversation.stream if self.streaming else self.conversation.body
         return body.replace(OUTPUT_TOKENS, b'_tokens": %d' % self.number)
 
     @property
     def events(self) -> list[bytes]:
-        """The events of the answer to a streaming call."""
-        return [event + b"\n\n" for event in self.answer.split(b"\n\n")[:-1]]
+        """The events of the response to a streaming call."""
+        return [event + b"\n\n" for event in self.response.split(b"\n\n")[:-1]]
 
     @property
     def tokens(self) -> dict[str, int | None]:
-        """What is recorded of a whole answer."""
+        """What is recorded of a whole response."""
         return self.conversation.tokens | {"output_tokens": self.number}
 
     def script(self) -> Iterator[bytes]:
-        """The answer as it goes over the wire, head first, in the pieces that a provider would send it in."""
+        """The response as it goes over the wire, head first, in the pieces that a provider would send it in."""
         if self.streaming:
             yield STREAM_HEAD
             yield from map(chunk, self.events)
             yield LAST_CHUNK
         else:
-            yield BODY_HEAD % len(self.answer)
-            yield self.answer
+            yield BODY_HEAD % len(self.response)
+            yield self.response
 
 
 def chunk(data: bytes) -> bytes:

@@ -17,7 +17,7 @@ from tests.fake_upstream import FakeUpstream, Received, Step
 from tests.faults.calls import Call
 
 CLIENTS = 16
-# From one piece of an answer to the next: long enough that at any moment some calls are in each of their stages.
+# From one piece of a response to the next: long enough that at any moment some calls are in each of their stages.
 PACE_SECONDS = 0.02
 # Nothing that is tested here may keep a client waiting longer.
 CLIENT_SECONDS = 30
@@ -34,15 +34,15 @@ class Place(Protocol):
 
 
 class Provider(FakeUpstream):
-    """Answers each call at a provider's pace, or by script where a test gave one; counts how often it was asked."""
+    """Answers each call at a provider's pace, or by script where a test gave one; counts how often it was requested."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: Counter[int] = Counter()
+        self.requested: Counter[int] = Counter()
 
     async def received(self, request: Received) -> Iterable[Step]:  # type: ignore[override]  # paced as it is played
-        call = Call.asked(request.body)
-        self.asked[call.number] += 1
+        call = Call.requested(request.body)
+        self.requested[call.number] += 1
         return await super().received(request) if self.scripts else self._paced(call)
 
     @staticmethod
@@ -69,12 +69,12 @@ class Seen:
 
     @property
     def served(self) -> bool:
-        """Whether the answer came whole and unchanged."""
-        return self.status == 200 and self.body == self.call.answer
+        """Whether the response came whole and unchanged."""
+        return self.status == 200 and self.body == self.call.response
 
 
 class Load:
-    """Clients of a deployment that call one after another. `waited` is how long each waited for the head of its answer, in seconds.
+    """Clients of a deployment that call one after another. `waited`: for the head of each response, in seconds.
 
     The calls are numbered from `first`. After each call its client waits for `rest`.
     """

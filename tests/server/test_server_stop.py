@@ -72,7 +72,7 @@ def token(data_dir):
 
 @pytest.fixture
 def stream(token):
-    """Begin a call and read its first event; the client and its answer so far."""
+    """Begin a call and read its first event; the client and its response so far."""
 
     async def stream(server):
         server.stdout.find("interceptions")

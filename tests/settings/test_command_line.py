@@ -100,15 +100,15 @@ def test_no_flag_takes_a_key(run):
 
 def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_topic(run):
     for arguments in [["--help"], ["serve", "--help"]]:
-        shown = run(*arguments).output
-        words = " ".join(shown.split())
+        output = run(*arguments).output
+        words = " ".join(output.split())
         for setting in declared():
             origin = setting.env if setting.flag else f"{setting.env} {setting.kind.name}"
             assert setting.help in words
             assert origin in words
-            assert f"\n{setting.topic}:\n" in shown
+            assert f"\n{setting.topic}:\n" in output
             if setting.flag:
-                assert f"\n  {setting.flag} {setting.kind.name}\n" in shown
+                assert f"\n  {setting.flag} {setting.kind.name}\n" in output
             if setting.default:
                 assert f"default: {setting.default}]" in words
 

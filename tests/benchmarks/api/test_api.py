@@ -101,8 +101,8 @@ async def test_filling_can_be_stopped_and_goes_on_where_it_was(
     assert await database.users.count_documents({}) == users
     marked = {"$or": [{"uncounted": {"$exists": True}}, {"ungrouped": {"$exists": True}}]}
     assert await database.interceptions.count_documents(marked) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     for what in ("recorded", "counted", "grouped"):
-        assert re.search(rf"{what} 250 of 250 in \d+ s, 0 s left", shown)
+        assert re.search(rf"{what} 250 of 250 in \d+ s, 0 s left", output)
     await api_database.fill(mongodb_uri, 250)
     assert capsys.readouterr().out == ""

@@ -22,7 +22,7 @@ print(server.getsockname()[1], flush=True)
 while True:
     client, _ = server.accept()
     if client.recv(100000):
-        client.sendall({answer!r})
+        client.sendall({response!r})
     client.close()
 """
 
@@ -120,7 +120,7 @@ def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
 )
 def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, response, reason):
     log = tmp_path / "log"
-    script = WRONG.format(answer=response)
+    script = WRONG.format(response=response)
     process = Process([sys.executable, "-c", script], log=log, cores=os.sched_getaffinity(0))
     try:
         while not log.read_text().endswith("\n"):

@@ -26,12 +26,12 @@ messages = [HumanMessage(os.environ["PROMPT"])]
 
 
 def ask():
-    """Stream an answer, and add it to the conversation."""
-    answer = None
+    """Stream a message, and add it to the conversation."""
+    message = None
     for chunk in model.bind_tools([make]).stream(messages):
-        answer = chunk if answer is None else answer + chunk
-    messages.append(answer)
-    return answer
+        message = chunk if message is None else message + chunk
+    messages.append(message)
+    return message
 
 
 messages += [ToolMessage(make.invoke(call["args"]), tool_call_id=call["id"]) for call in ask().tool_calls]

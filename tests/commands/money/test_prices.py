@@ -40,14 +40,14 @@ def test_what_is_no_price_changes_nothing_and_is_said(run, output, tmp_path):
         (json.dumps([PRICE, PRICE]), "nothing was changed: prices[1]: is there already"),
     ):
         file.write_text(text)
-        code, shown = refused(run("prices", "set", str(file)))
-        assert (code, shown.startswith(f"Error: {said}")) == (1, True)
-    code, shown = refused(run("prices", "add", *GPT, "--input", "free", "--output", "1"))
-    assert (code, NOT_MONEY in shown) == (2, True)
-    code, shown = refused(run("prices", "add", *GPT, "--input", "1", "--output", "1", "--valid-from", "soon"))
-    assert (code, NOT_A_TIME in shown) == (2, True)
-    code, shown = refused(run("prices", "add", "open ai", "gpt-5", "--input", "1", "--output", "1"))
-    assert (code, "PROVIDER must be 1 to 200 visible ASCII characters" in shown) == (2, True)
+        code, printed = refused(run("prices", "set", str(file)))
+        assert (code, printed.startswith(f"Error: {said}")) == (1, True)
+    code, printed = refused(run("prices", "add", *GPT, "--input", "free", "--output", "1"))
+    assert (code, NOT_MONEY in printed) == (2, True)
+    code, printed = refused(run("prices", "add", *GPT, "--input", "1", "--output", "1", "--valid-from", "soon"))
+    assert (code, NOT_A_TIME in printed) == (2, True)
+    code, printed = refused(run("prices", "add", "open ai", "gpt-5", "--input", "1", "--output", "1"))
+    assert (code, "PROVIDER must be 1 to 200 visible ASCII characters" in printed) == (2, True)
     assert json.loads(output("prices", "list", "--json")) == []
 
 

@@ -105,8 +105,8 @@ def test_keys_are_sealed_again_for_a_new_encryption_key(run, output, key_file):
     rotated = f"{OTHER},{KEY}"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 2.\n"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 0.\n"
-    shown = json.loads(run("providers", "list", "--json", key=OTHER).stdout)
-    assert [key["state"] for key in shown[0]["keys"]] == ["ready", "ready"]
+    providers = json.loads(run("providers", "list", "--json", key=OTHER).stdout)
+    assert [key["state"] for key in providers[0]["keys"]] == ["ready", "ready"]
     assert [key["state"] for key in listed(output)[0]["keys"]] == ["sealed", "sealed"]
     assert refused(run("providers", "reseal"))[0] == 1
 

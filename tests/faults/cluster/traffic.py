@@ -38,8 +38,8 @@ class TimedProvider(Provider):
 
     async def received(self, request: Received) -> Iterable[Step]:  # type: ignore[override]  # paced as it is played
         loop = asyncio.get_running_loop()
-        call = Call.asked(request.body)
-        self.asked[call.number] += 1
+        call = Call.requested(request.body)
+        self.requested[call.number] += 1
         self.received_at.setdefault(call.number, loop.time())
         return self._play(call) if call.number % SLOW else self._play(call, SLOW_SECONDS)
 

@@ -85,16 +85,16 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
                 "version": VERSION,
             }
             assert await ready(server) == (503, away)
-            requested = scenario.provider.asked.total()
+            requested = scenario.provider.requested.total()
             during = len(load.seen)
             await load.more(CALLS)
             assert {seen.status for seen in load.seen[during:]} == {503}
-            assert scenario.provider.asked.total() == requested
+            assert scenario.provider.requested.total() == requested
         await database_is(server, "ok", RECOVERY_SECONDS)
         await load.more(CALLS)
     refused = [seen for seen in load.seen if not seen.served]
     assert {seen.status for seen in refused} == {503}
     assert {seen.interception_id for seen in refused} == {None}
-    assert [seen.call.number for seen in refused if seen.call.number in scenario.provider.asked] == []
+    assert [seen.call.number for seen in refused if seen.call.number in scenario.provider.requested] == []
     assert await scenario.audit() == Audit()
     scenario.tell(f"{len(refused)} calls were refused")

@@ -94,7 +94,7 @@ def _marked(call: Call) -> Sequence[Step]:
     if call.streaming:
         first, *others = call.events
         return [STREAM_HEAD, chunk(first), chunk(b": %s\n\n" % MARK), *map(chunk, others), b"0\r\n\r\n"]
-    body = call.answer.replace(b"{", b'{"%s": 1, ' % MARK, 1)
+    body = call.response.replace(b"{", b'{"%s": 1, ' % MARK, 1)
     return [BODY_HEAD % len(body), body]
 
 
@@ -106,8 +106,8 @@ class StormProvider(Provider):
         self.fates: dict[int, Fate] = {}
 
     async def received(self, request: Received) -> Sequence[Step]:
-        number = Call.asked(request.body).number
-        self.asked[number] += 1
+        number = Call.requested(request.body).number
+        self.requested[number] += 1
         return self.fates[number].script
 
 

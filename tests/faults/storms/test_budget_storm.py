@@ -86,12 +86,12 @@ async def storm(deployments, token, ended):
         for place in places:
             path = f"{place.url}/api/v2/aibridge/anthropic{OPUS.path}"
             async with session.post(path, data=body, headers=headers) as response:
-                answer = await response.read()
+                response_body = await response.read()
                 statuses[response.status] += 1
             if response.status == 200:
                 ended.append(loop.time())
                 continue
-            assert (response.status, b"AI budget of US$" in answer) == (403, True), answer
+            assert (response.status, b"AI budget of US$" in response_body) == (403, True), response_body
             return
 
     connector = aiohttp.TCPConnector(limit=0)

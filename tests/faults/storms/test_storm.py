@@ -141,9 +141,9 @@ async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scenari
         ends[document["end_reason"]] += 1
         storm.begun.discard(document["_id"])
     assert set(numbers.values()) == {1}
-    assert set(scenario.provider.asked.values()) == {1}
+    assert set(scenario.provider.requested.values()) == {1}
     recorded = {one.call.number for one in fates if one.name != "passed on"}
-    assert scenario.provider.asked.keys() & recorded <= numbers.keys() <= recorded
+    assert scenario.provider.requested.keys() & recorded <= numbers.keys() <= recorded
     assert storm.begun == set()
     assert ends.keys() == {
         *("completed", "client_disconnected", "server_crashed", "upstream_error", "upstream_timeout"),

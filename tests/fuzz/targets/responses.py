@@ -29,7 +29,7 @@ WORDS = [
 
 
 def check(data: bytes) -> None:
-    """An answer means the same wherever it is cut, and what is held of it is bounded."""
+    """A response means the same wherever it is cut, and what is held of it is bounded."""
     method, data = _METHODS[data[0] % 2 if data else 0], data[1:]
     whole = _outcome(method, [data])
     assert _outcome(method, cut(data)) == whole
