@@ -72,10 +72,10 @@ def test_nobody_is_called_me(username):
     assert str(caught.value) == f'the username "{username}" is not allowed: in a search it means the current user'
 
 
-@pytest.mark.parametrize("shown", [str, lambda id_: id_.hex])
-def test_nobody_is_called_like_an_id(shown):
+@pytest.mark.parametrize("spelled", [str, lambda id_: id_.hex])
+def test_nobody_is_called_like_an_id(spelled):
     with pytest.raises(IdentityError, match=r" is not allowed: in a search it means the user with that id$"):
-        checked_username(shown(ADA.id))
+        checked_username(spelled(ADA.id))
 
 
 def test_what_looks_like_a_token_is_no_username_and_is_not_repeated():

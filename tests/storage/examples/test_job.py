@@ -104,10 +104,10 @@ async def refuse_somebody(database):
 async def fill(database, now=lambda: NOW):
     await ExampleStore(database, now=now).fill()
     job = ExampleJob(database, holder=uuid4(), now=now)
-    while (shown := await ExampleStore(database, now=now).read()).state is ExampleState.FILLING:
+    while (example := await ExampleStore(database, now=now).read()).state is ExampleState.FILLING:
         await job.step()
-    assert shown.state is ExampleState.FILLED
-    return shown
+    assert example.state is ExampleState.FILLED
+    return example
 
 
 async def remove(database, now=lambda: NOW):
@@ -175,8 +175,8 @@ async def test_after_its_removal_a_database_is_as_if_it_had_never_been_there(dat
         await untouched._database[name].insert_many(await database._database[name].find().to_list(None))
     await make_real_calls(untouched, range(40, 44))
     await database.interceptions.insert_many(real_calls(range(40, 44)))  # are indexed with invented ones
-    shown = await fill(database)
-    assert await database.interceptions.count_documents({}) == shown.calls + 18
+    example = await fill(database)
+    assert await database.interceptions.count_documents({}) == example.calls + 18
     for one in (database, untouched):
         await make_real_calls(one, range(15, 25))
     held = await everything(database)

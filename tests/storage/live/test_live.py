@@ -55,8 +55,8 @@ class Ear:
             event = await self.event()
             assert event is not None, self.listener.ended
             if event.interception is not None:
-                shown = json.loads(event.interception)
-                heard.append((UUID(shown["id"]).int, shown["end_reason"] or "started"))
+                resource = json.loads(event.interception)
+                heard.append((UUID(resource["id"]).int, resource["end_reason"] or "started"))
         return heard
 
 
@@ -148,10 +148,10 @@ async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its
     ear = await listen(live)
     await calls.start(1, initiator_id=ada.id)
     await ear.event()
-    shown = json.loads((await ear.event()).interception)
-    assert shown["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
+    resource = json.loads((await ear.event()).interception)
+    assert resource["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
     document = await database.interceptions.find_one({})
-    assert shown == as_json(Interception.of, document, {ada.id: ada})
+    assert resource == as_json(Interception.of, document, {ada.id: ada})
 
 
 @pytest.mark.gen_test

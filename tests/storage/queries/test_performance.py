@@ -57,8 +57,8 @@ async def test_waits_rates_and_models_are_those_of_the_providers_calls(database)
         ),
         "west": Performance(calls=1, requests=1, models={"m": 1}, bridge_ms=[4.0]),
     }
-    shown = ProviderPerformance.of("east", by_name["east"])
-    assert shown == ProviderPerformance("east", 3, 3, 0, ["m", "other"], Wait(4.0, 10.0), Wait(100.0, 1000.0), 50.0)
+    resource = ProviderPerformance.of("east", by_name["east"])
+    assert resource == ProviderPerformance("east", 3, 3, 0, ["m", "other"], Wait(4.0, 10.0), Wait(100.0, 1000.0), 50.0)
 
 
 @pytest.mark.gen_test

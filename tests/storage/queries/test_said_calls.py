@@ -19,12 +19,12 @@ class Finder:
     """Finds two calls a day, named after the day."""
 
     def __init__(self):
-        self.asked = []
+        self.ranges = []
 
     async def __call__(self, rows, session, start, end):
         assert session is rows.session is not None
-        self.asked.append((start, end))
-        number = len(self.asked)
+        self.ranges.append((start, end))
+        number = len(self.ranges)
         return FoundCalls(bytes([number]) * 16 + bytes([100 + number]) * 16, (1, 9), number)
 
 
@@ -33,7 +33,7 @@ async def test_each_day_is_searched_by_itself_and_the_last_one_may_be_shorter(da
     finder, end = Finder(), NOON + 2.5 * DAY
     days = [one async for one in said_calls(database, finder, NOON, end)]
     ranges = [(NOON, NOON + DAY), (NOON + DAY, NOON + 2 * DAY), (NOON + 2 * DAY, end)]
-    assert finder.asked == ranges
+    assert finder.ranges == ranges
     assert days == [
         SaidOfDay(*one, frozenset({bytes([number]) * 16, bytes([100 + number]) * 16}), (1, 9), number)
         for number, one in enumerate(ranges, 1)

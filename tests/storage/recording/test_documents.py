@@ -39,7 +39,7 @@ from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids
 ENDED_AT = "2026-03-01T12:00:02.250Z"
 
 
-def shown(start, end=None):
+def resource(start, end=None):
     new_id = counting_ids()
     document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id), fitting.START_BYTES)
     return as_json(Interception.of, document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
@@ -50,7 +50,7 @@ def number(id_):
 
 
 def test_an_interception_in_flight_shows_every_key():
-    assert list(shown(interception()).items()) == [
+    assert list(resource(interception()).items()) == [
         ("id", str(ID)),
         ("api_key_id", "abcdefghij"),
         ("initiator", {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"}),
@@ -113,9 +113,9 @@ def test_a_call_of_two_providers_shows_who_answered_and_each_try():
     start = interception(requested_provider_name="openai-eu")
     refused = Try(provider_name="openai-eu", credential_hint="sk-a...wxyz", status=429, seconds=0.0126)
     left_out = Try(provider_name="spare", error=ProviderError(type="circuit_open", message="circuit breaker is open"))
-    answered = Try(provider_name="azure", credential_hint="ab...yz", status=200, seconds=1.5)
-    end = ending(provider="azure", provider_name="azure", tries=(refused, left_out, answered))
-    result = shown(start, end)
+    succeeded = Try(provider_name="azure", credential_hint="ab...yz", status=200, seconds=1.5)
+    end = ending(provider="azure", provider_name="azure", tries=(refused, left_out, succeeded))
+    result = resource(start, end)
     assert (result["provider"], result["provider_name"], result["requested_provider_name"]) == (
         *("azure", "azure"),
         "openai-eu",
@@ -136,16 +136,16 @@ def test_a_call_of_two_providers_shows_who_answered_and_each_try():
 def test_a_call_over_a_websocket_shows_which_one_and_where_on_it():
     id_ = UUID(int=7)
     warm_up = interception(websocket=SocketOrigin(websocket_id=id_, warm_up=True))
-    assert shown(warm_up)["websocket"] == {"id": str(id_), "lane": None, "warm_up": True}
+    assert resource(warm_up)["websocket"] == {"id": str(id_), "lane": None, "warm_up": True}
     in_a_lane = interception(websocket=SocketOrigin(websocket_id=id_, lane="a"))
-    assert shown(in_a_lane)["websocket"] == {"id": str(id_), "lane": "a", "warm_up": False}
+    assert resource(in_a_lane)["websocket"] == {"id": str(id_), "lane": "a", "warm_up": False}
 
 
 def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():
     made = Connecting(dns=0.0004123, connect=0.008, tls=0.0179)
-    shown_made = shown(interception(), ending(connecting=made))["connecting"]
-    assert shown_made == {"dns_ms": 0.412, "connect_ms": 8.0, "tls_ms": 17.9}
-    without_tls = shown(interception(), ending(connecting=Connecting(dns=0, connect=0)))["connecting"]
+    with_tls = resource(interception(), ending(connecting=made))["connecting"]
+    assert with_tls == {"dns_ms": 0.412, "connect_ms": 8.0, "tls_ms": 17.9}
+    without_tls = resource(interception(), ending(connecting=Connecting(dns=0, connect=0)))["connecting"]
     assert without_tls == {"dns_ms": 0.0, "connect_ms": 0.0, "tls_ms": None}
 
 
@@ -185,7 +185,7 @@ def test_an_ended_interception_shows_what_was_read():
         error=ProviderError(type="overloaded_error", message="Overloaded"),
         reading=reading,
     )
-    result = shown(interception(), end)
+    result = resource(interception(), end)
     common = {"interception_id": str(ID), "created_at": ENDED_AT}
     expected = {
         "status": "failed",
@@ -247,7 +247,7 @@ def test_an_ended_interception_shows_what_was_read():
 
 
 def test_every_resource_has_the_same_keys_in_the_same_order():
-    assert list(shown(interception(user_prompt=None))) == list(shown(interception(), ending()))
+    assert list(resource(interception(user_prompt=None))) == list(resource(interception(), ending()))
 
 
 def test_the_document_keeps_what_the_api_does_not_show():
@@ -286,8 +286,8 @@ def test_a_cost_is_kept_exactly_and_shown_as_a_number():
 def test_a_call_shows_its_place_in_a_session_and_a_thread():
     places = {"session_id": UUID(int=7), "parent_id": UUID(int=8), "root_id": UUID(int=9)}
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | places
-    shown_places = as_json(Interception.of, kept(document), {})
-    assert {name: shown_places[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
+    resource = as_json(Interception.of, kept(document), {})
+    assert {name: resource[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
 
 
 @pytest.mark.parametrize("session", [None, ""])
@@ -359,12 +359,12 @@ def test_an_unknown_initiator_has_no_name():
 def test_times_are_shown_in_utc_with_milliseconds():
     berlin = timezone(timedelta(hours=2))
     started_at = NOON.replace(microsecond=0).astimezone(berlin)
-    assert shown(interception(started_at=started_at))["started_at"] == "2026-03-01T12:00:00.000Z"
+    assert resource(interception(started_at=started_at))["started_at"] == "2026-03-01T12:00:00.000Z"
 
 
 def test_a_truncated_prompt_says_so():
     prompt = UserPrompt(prompt="Say", truncated=True)
-    assert shown(interception(user_prompt=prompt))["user_prompts"][0]["metadata"] == {"truncated": True}
+    assert resource(interception(user_prompt=prompt))["user_prompts"][0]["metadata"] == {"truncated": True}
 
 
 def deep(levels):
@@ -378,26 +378,26 @@ def deep(levels):
 )
 def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", output_tokens=3, usage=usage),))
-    [shown_usage] = shown(interception(), ending(reading=reading))["token_usages"]
-    assert (shown_usage["output_tokens"], shown_usage["metadata"]) == (3, {"truncated": True})
+    [recorded_usage] = resource(interception(), ending(reading=reading))["token_usages"]
+    assert (recorded_usage["output_tokens"], recorded_usage["metadata"]) == (3, {"truncated": True})
 
 
 def test_a_usage_object_at_the_limits_is_kept():
     usage = {"a": deep(parts.USAGE_DEPTH - 2), "b": 2**70}
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", usage=usage),))
-    assert shown(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
+    assert resource(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
 
 
 def test_counts_beyond_64_bits_are_cut():
     usage = TokenUsage(provider_response_id="r", input_tokens=2**80, output_tokens=-(2**80))
-    [shown_usage] = shown(interception(), ending(reading=Reading(token_usages=(usage,))))["token_usages"]
-    assert (shown_usage["input_tokens"], shown_usage["output_tokens"]) == (2**63 - 1, -(2**63))
+    [recorded_usage] = resource(interception(), ending(reading=Reading(token_usages=(usage,))))["token_usages"]
+    assert (recorded_usage["input_tokens"], recorded_usage["output_tokens"]) == (2**63 - 1, -(2**63))
 
 
 def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
     tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * fitting.END_BYTES)
     thought = ModelThought(content="short", source="thinking")
-    result = shown(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
+    result = resource(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
     assert [(t["content"], t["metadata"]) for t in result["model_thoughts"]] == [("short", {"source": "thinking"})]
     assert result["metadata"] == {}
@@ -405,20 +405,20 @@ def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
 
 def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
     size = fitting.START_BYTES // 2  # characters of two bytes
-    result = shown(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
+    result = resource(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
     assert (result["model"], result["metadata"]) == ("", {"truncated": True})
     assert (result["user_prompts"][0]["prompt"], result["user_prompts"][0]["metadata"]) == ("hello", {})
 
 
 def test_lists_without_end_are_cut():
     thoughts = tuple(ModelThought(content=str(n), source="thinking") for n in range(documents.MAX_LIST + 1))
-    result = shown(interception(), ending(reading=Reading(model_thoughts=thoughts)))
+    result = resource(interception(), ending(reading=Reading(model_thoughts=thoughts)))
     assert [thought["content"] for thought in result["model_thoughts"]] == [str(n) for n in range(documents.MAX_LIST)]
     assert result["metadata"] == {"truncated": True}
 
 
 def test_a_reading_that_is_not_all_says_so():
-    assert shown(interception(), ending(reading=Reading(truncated=True)))["metadata"] == {"truncated": True}
+    assert resource(interception(), ending(reading=Reading(truncated=True)))["metadata"] == {"truncated": True}
 
 
 @given(records.interceptions, records.endings)
@@ -432,25 +432,25 @@ def test_any_record_is_the_same_after_the_database_had_it(start, end):
 
 @given(records.interceptions, records.endings)
 def test_any_record_can_be_written_as_json(start, end):
-    encoded = msgspec.json.encode(shown(start, end))
+    encoded = msgspec.json.encode(resource(start, end))
     assert msgspec.json.decode(encoded)["end_reason"] == end.end_reason
 
 
 @given(records.endings)
 def test_every_count_is_shown_as_it_was_reported(end):
-    result = shown(interception(), end)
-    for usage, shown_usage in zip(end.reading.token_usages, result["token_usages"], strict=True):
+    result = resource(interception(), end)
+    for usage, recorded_usage in zip(end.reading.token_usages, result["token_usages"], strict=True):
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"):
             count = getattr(usage, name)
-            assert shown_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))
+            assert recorded_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))
 
 
 def test_an_agent_is_kept_where_the_client_says_one():
     said = Agent(id="agent-2", parent_id="agent-1", hints={"request_class": "subagent"})
     for agent in (said, Agent(), Agent(hints={"prompt_id": "p"})):
         document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
-        shown = as_json(Interception.of, kept(document), {})["agent"]
-        assert shown == (None if agent == Agent() else msgspec.to_builtins(agent))
+        found = as_json(Interception.of, kept(document), {})["agent"]
+        assert found == (None if agent == Agent() else msgspec.to_builtins(agent))
 
 
 def test_what_the_provider_takes_stands_beside_the_list_price():

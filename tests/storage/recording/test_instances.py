@@ -180,10 +180,10 @@ class LostHeartbeats:
 
     def __init__(self):
         self.sent = asyncio.get_running_loop().create_future()
-        self.asked = asyncio.Event()
+        self.begun = asyncio.Event()
 
     def update_one(self, *_, **__):
-        self.asked.set()
+        self.begun.set()
         return self.sent
 
 
@@ -192,7 +192,7 @@ async def test_a_heartbeat_that_fails_when_nobody_waits_for_it_is_no_unseen_erro
     lost = LostHeartbeats()
     monkeypatch.setattr(watcher, "_instances", lost)
     waiting = asyncio.create_task(watcher.register())
-    await lost.asked.wait()
+    await lost.begun.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -21,7 +21,17 @@ from storage.search import reading as reading_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
 from tests.examples import examples
 from tests.storage.records import NOON
-from tests.storage.search.test_find import BOB_ID, asked, calls, index, kept_in_segments, made, people, says, searches
+from tests.storage.search.test_find import (
+    BOB_ID,
+    calls,
+    index,
+    kept_in_segments,
+    made,
+    people,
+    query_of,
+    says,
+    searches,
+)
 
 MODEL, USER = By(Dimension.MODEL), By(Dimension.USER)
 AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))
@@ -50,7 +60,7 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
     async def check():
         every = await kept_in_segments(database, documents, cut)
         for fields, initiator_id, visible_to in questions:
-            query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
+            query = query_of(initiator_id=initiator_id, visible_to=visible_to, **fields)
             expected = Counter()
             tokens = Counter()
             for one in every:
@@ -81,7 +91,7 @@ async def test_they_are_sorted_paged_in_buckets_and_beside_the_time_before(datab
     await database.interceptions.insert_many(documents[:5])
     await index(database)
     await database.interceptions.insert_many(documents[5:])
-    query = asked(texts=says("word"))
+    query = query_of(texts=says("word"))
     first = await grouped(database, query, replace(AN_HOUR, order=Order.TOKENS, limit=2, compare=True))
     assert (first.count, list(numbers(first).items())) == (3, [(("m1",), (3, 12)), (("m2",), (2, 7))])
     assert (first.total.total["interceptions"], first.total.previous["interceptions"]) == (7, 2)
@@ -105,10 +115,10 @@ async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatc
     async def on_progress(progress):
         result.append(tuple(progress))
 
-    await grouped(database, asked(texts=says("a")), replace(AN_HOUR, by=()), on_progress)
+    await grouped(database, query_of(texts=says("a")), replace(AN_HOUR, by=()), on_progress)
     assert result == [(0, 4), (2, 4), (4, 4)]
     result.clear()
-    await grouped(database, asked(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
+    await grouped(database, query_of(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
     # The order of words is known of calls that wait, and read once more with those that are indexed.
     assert result == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
 
@@ -117,10 +127,10 @@ async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatc
 async def test_what_the_index_does_not_have_yet_is_told(database, monkeypatch):
     await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 5)])
     monkeypatch.setattr(reading_module, "MAX_WAITING", 3)
-    response = await grouped(database, asked(texts=says("hello")))
+    response = await grouped(database, query_of(texts=says("hello")))
     assert (response.total.total["interceptions"], response.uncounted, response.indexed) == (3, 1, (0, 0))
     await index(database)
-    response = await grouped(database, asked(texts=says("hello")))
+    response = await grouped(database, query_of(texts=says("hello")))
     assert (response.total.total["interceptions"], response.uncounted, response.indexed) == (4, 0, None)
 
 
@@ -131,13 +141,13 @@ async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
         await index(database)
     await database.search_parts.delete_many({})
     await database.interceptions.delete_many({"_id": UUID(int=1)})
-    assert numbers(await grouped(database, asked(texts=says("word")))) == {}
+    assert numbers(await grouped(database, query_of(texts=says("word")))) == {}
 
 
 @pytest.mark.gen_test
 async def test_on_a_single_server_no_calls_are_found_one_by_one(single_server):
     with pytest.raises(NoFinderError):
-        await grouped(single_server, asked(texts=says("word")))
+        await grouped(single_server, query_of(texts=says("word")))
 
 
 @pytest.mark.gen_test
@@ -151,9 +161,9 @@ async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database
         assert found.progress is None
         return {one.int for one in found.ids}, found.is_exact
 
-    assert await latest(asked(texts=says("a")), 3) == ({1, 2, 3}, True)
-    assert await latest(asked(texts=says("a")), 1) == ({3}, False)
-    assert await latest(asked(texts=says("a b")), 3) == ({1, 2}, True)
+    assert await latest(query_of(texts=says("a")), 3) == ({1, 2, 3}, True)
+    assert await latest(query_of(texts=says("a")), 1) == ({3}, False)
+    assert await latest(query_of(texts=says("a b")), 3) == ({1, 2}, True)
 
 
 @pytest.mark.gen_test
@@ -162,7 +172,7 @@ async def test_the_latest_of_one_segment_are_its_newest_calls(database, monkeypa
     await database.interceptions.insert_many([made(number, prompt="a b") for number in range(1, 5)])
     for _ in range(2):
         for says_what, most in (("a", 2), ("a b", 3)):
-            found = await SearchIndex(database).latest(asked(texts=says(says_what)), most)
+            found = await SearchIndex(database).latest(query_of(texts=says(says_what)), most)
             assert ({one.int for one in found.ids}, found.is_exact) == ({3, 4}, False)
         await index(database)
 
@@ -170,4 +180,4 @@ async def test_the_latest_of_one_segment_are_its_newest_calls(database, monkeypa
 @pytest.mark.gen_test
 async def test_a_single_server_tells_no_ids_either(single_server):
     with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).latest(asked(texts=says("a")), 1)
+        await SearchIndex(single_server).latest(query_of(texts=says("a")), 1)

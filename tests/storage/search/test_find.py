@@ -69,7 +69,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
     return start_document(start, instance_id=INSTANCE, new_id=ids) | ending_fields(end, new_id=ids, cost=cost)
 
 
-def asked(*, visible_to=None, initiator_id=None, **fields):
+def query_of(*, visible_to=None, initiator_id=None, **fields):
     search = Search(initiator=None if initiator_id is None else "somebody", **fields)
     return Query(search, search.filter(initiator_id=initiator_id), initiator_id, visible_to)
 
@@ -117,14 +117,14 @@ async def test_words_are_found_in_every_text_of_a_call(database):
             made(5, prompt="nothing of it"),
         ]
     )
-    assert await listed(database, asked(texts=says("password"))) == (4, [4, 3, 2, 1])
+    assert await listed(database, query_of(texts=says("password"))) == (4, [4, 3, 2, 1])
     assert await index(database) == 5
-    assert await listed(database, asked(texts=says("password"))) == (4, [4, 3, 2, 1])
-    assert await listed(database, asked(texts=says("password", without=["hunter2"]))) == (3, [4, 3, 2])
-    assert await listed(database, asked(texts=says("password is"))) == (1, [1])
-    assert await listed(database, asked(texts=says("is password"))) == (0, [])
-    assert await listed(database, asked(texts=says("password", without=["my password"]))) == (3, [4, 3, 2])
-    assert await listed(database, asked(texts=says("password"), status=Status.FAILED)) == (1, [4])
+    assert await listed(database, query_of(texts=says("password"))) == (4, [4, 3, 2, 1])
+    assert await listed(database, query_of(texts=says("password", without=["hunter2"]))) == (3, [4, 3, 2])
+    assert await listed(database, query_of(texts=says("password is"))) == (1, [1])
+    assert await listed(database, query_of(texts=says("is password"))) == (0, [])
+    assert await listed(database, query_of(texts=says("password", without=["my password"]))) == (3, [4, 3, 2])
+    assert await listed(database, query_of(texts=says("password"), status=Status.FAILED)) == (1, [4])
 
 
 @pytest.mark.gen_test
@@ -134,7 +134,7 @@ async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
         await database.interceptions.insert_many(some)
         await index(database)
     await database.interceptions.insert_many(documents[7:])
-    query = asked(texts=says("word"))
+    query = query_of(texts=says("word"))
     count, everything = await listed(database, query)
     assert (count, everything) == (8, [8, 7, 6, 5, 4, 3, 2, 1])
     after, by_cursor, by_offset = None, [], []
@@ -155,14 +155,14 @@ async def test_where_the_order_of_words_matters_only_the_newest_are_checked(data
         [made(number, prompt="b a" if number == 4 else "a b") for number in range(1, 6)]
     )
     await index(database)
-    found = await SearchIndex(database).page(asked(texts=says("a b")), limit=10)
+    found = await SearchIndex(database).page(query_of(texts=says("a b")), limit=10)
     assert (found.count, found.is_exact, [one["_id"].int for one in found.rows]) == (5, False, [5, 3])
 
 
 @pytest.mark.gen_test
 async def test_no_count_is_exact_while_more_calls_wait_than_are_looked_at(database, monkeypatch):
     await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 4)])
-    query = asked(texts=says("hello"))
+    query = query_of(texts=says("hello"))
     found = await SearchIndex(database).page(query, limit=10)
     assert (found.count, found.is_exact) == (3, True)
     monkeypatch.setattr(reading_module, "MAX_WAITING", 2)
@@ -184,11 +184,11 @@ async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_to
     async def read(query, **more):
         return [[one["_id"].int for one in page] async for page in SearchIndex(database).pages(query, **more)]
 
-    assert await read(asked(texts=says("a"))) == [[6, 5], [4, 3], [2, 1]]
-    assert await read(asked(texts=says("a")), limit=3) == [[6, 5], [4]]
-    assert await read(asked(texts=says("a b"))) == [[6], [3], [2, 1]]
-    assert await read(asked(texts=says("a b")), after_id=UUID(int=3)) == [[2, 1]]
-    assert await read(asked(texts=says("nothing"))) == []
+    assert await read(query_of(texts=says("a"))) == [[6, 5], [4, 3], [2, 1]]
+    assert await read(query_of(texts=says("a")), limit=3) == [[6, 5], [4]]
+    assert await read(query_of(texts=says("a b"))) == [[6], [3], [2, 1]]
+    assert await read(query_of(texts=says("a b")), after_id=UUID(int=3)) == [[2, 1]]
+    assert await read(query_of(texts=says("nothing"))) == []
 
 
 @pytest.mark.gen_test
@@ -199,16 +199,16 @@ async def test_a_segment_that_retention_is_removing_is_left_out(database, monkey
         await index(database)
     first = await database.search_segments.find_one({"calls": 1}, sort=[("_id", 1)])
     await database.search_parts.delete_many({"last": first["last"]})
-    assert await listed(database, asked(texts=says("word"))) == (1, [2])
+    assert await listed(database, query_of(texts=says("word"))) == (1, [2])
     await database.interceptions.insert_one(made(3, prompt="word"))
     await index(database)
-    assert await listed(database, asked(texts=says("word"))) == (2, [3, 2])
+    assert await listed(database, query_of(texts=says("word"))) == (2, [3, 2])
 
 
 @pytest.mark.gen_test
 async def test_on_a_mongodb_that_is_no_replica_set_there_is_no_index(single_server):
     with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).page(asked(texts=says("word")), limit=1)
+        await SearchIndex(single_server).page(query_of(texts=says("word")), limit=1)
 
 
 @for_each(
@@ -233,19 +233,19 @@ async def test_what_retention_has_removed_is_not_counted(database):
     await database.interceptions.insert_many([made(number, prompt="word") for number in range(1, 5)])
     await index(database)
     await database.interceptions.delete_many({"_id": {"$lte": UUID(int=2)}})
-    assert await listed(database, asked(texts=says("word"))) == (2, [4, 3])
+    assert await listed(database, query_of(texts=says("word"))) == (2, [4, 3])
     await database.interceptions.delete_many({})
-    assert await listed(database, asked(texts=says("word"))) == (0, [])
+    assert await listed(database, query_of(texts=says("word"))) == (0, [])
 
 
 @pytest.mark.gen_test
 async def test_until_all_calls_were_gone_through_the_progress_is_told(database):
-    found = await SearchIndex(database).page(asked(texts=says("word")), limit=1)
+    found = await SearchIndex(database).page(query_of(texts=says("word")), limit=1)
     assert found.progress == Progress(0, 0)
     assert not await SearchIndex(database).is_complete()
     await index(database)
     assert await SearchIndex(database).is_complete()
-    assert (await SearchIndex(database).page(asked(texts=says("word")), limit=1)).progress is None
+    assert (await SearchIndex(database).page(query_of(texts=says("word")), limit=1)).progress is None
 
 
 @pytest.mark.gen_test
@@ -253,11 +253,11 @@ async def test_texts_whose_retention_is_over_are_not_found_any_more(database):
     documents = [made(number, prompt="word", tool='{"a": "word"}') for number in (1, 2)]
     await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON}])
     await index(database)
-    assert await listed(database, asked(texts=says("word"))) == (2, [2, 1])
+    assert await listed(database, query_of(texts=says("word"))) == (2, [2, 1])
     assert await TextRetention(database, now=now).remove_due() == 1
     await index(database)
-    assert await listed(database, asked(texts=says("word"))) == (1, [1])
-    assert await listed(database, asked(terms=(Term("tool", ("Bash",)),))) == (2, [2, 1])
+    assert await listed(database, query_of(texts=says("word"))) == (1, [1])
+    assert await listed(database, query_of(terms=(Term("tool", ("Bash",)),))) == (2, [2, 1])
     await has_indexed_all(database)
 
 
@@ -330,7 +330,7 @@ def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, 
     async def check():
         every = await kept_in_segments(database, documents, cut)
         for fields, initiator_id, visible_to in questions:
-            query = asked(initiator_id=initiator_id, visible_to=visible_to, **fields)
+            query = query_of(initiator_id=initiator_id, visible_to=visible_to, **fields)
             expected = [
                 document
                 for document in every

@@ -10,7 +10,7 @@ from storage.search import every as every_module
 from storage.search import sessions as sessions_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
 from tests.storage.records import ADA, NOON
-from tests.storage.search.test_find import BOB_ID, asked, index, made, says
+from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
 
 
 async def sessions(database, query):
@@ -35,14 +35,14 @@ async def test_sessions_are_those_of_the_calls_that_match(database):
     )
     s1, s2, s3 = named(ADA.id, "s1"), named(ADA.id, "s2"), named(BOB_ID, "s3")
     for _ in range(2):
-        assert (await sessions(database, asked(texts=says("a"))))[:2] == ({s1, s2, s3}, True)
-        assert (await sessions(database, asked(texts=says("a b"))))[:2] == ({s1, s3}, True)
-        assert (await sessions(database, asked(texts=says("a"), visible_to=BOB_ID)))[:2] == ({s3}, True)
-        assert (await sessions(database, asked(terms=(Term("tool", ("Bash",)),))))[:2] == ({s1}, True)
-        late = asked(texts=says("a"), started_after=NOON + timedelta(seconds=3))
+        assert (await sessions(database, query_of(texts=says("a"))))[:2] == ({s1, s2, s3}, True)
+        assert (await sessions(database, query_of(texts=says("a b"))))[:2] == ({s1, s3}, True)
+        assert (await sessions(database, query_of(texts=says("a"), visible_to=BOB_ID)))[:2] == ({s3}, True)
+        assert (await sessions(database, query_of(terms=(Term("tool", ("Bash",)),))))[:2] == ({s1}, True)
+        late = query_of(texts=says("a"), started_after=NOON + timedelta(seconds=3))
         assert (await sessions(database, late))[:2] == ({s1, s3}, True)
         await index(database)
-    assert await sessions(database, asked(texts=says("nothing"))) == (set(), True, None)
+    assert await sessions(database, query_of(texts=says("nothing"))) == (set(), True, None)
 
 
 @pytest.mark.gen_test
@@ -53,8 +53,8 @@ async def test_of_many_calls_those_of_the_latest_are_found(database, monkeypatch
     monkeypatch.setattr(sessions_module, "MAX_CALLS", 2)
     monkeypatch.setattr(every_module, "MAX_CHECKED", 1)
     s2, s3 = named(ADA.id, "s2"), named(ADA.id, "s3")
-    assert await sessions(database, asked(texts=says("a"))) == ({s2, s3}, False, None)
-    assert await sessions(database, asked(texts=says("a b"))) == ({s3}, False, None)
+    assert await sessions(database, query_of(texts=says("a"))) == ({s2, s3}, False, None)
+    assert await sessions(database, query_of(texts=says("a b"))) == ({s3}, False, None)
 
 
 @pytest.mark.gen_test
@@ -62,13 +62,13 @@ async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
     document = made(1, prompt="a")
     document.pop("session_id", None)
     await database.interceptions.insert_one(document)
-    assert (await sessions(database, asked(texts=says("a"))))[:2] == (set(), True)
+    assert (await sessions(database, query_of(texts=says("a"))))[:2] == (set(), True)
 
 
 @pytest.mark.gen_test
 async def test_a_single_server_has_no_index_of_sessions_either(single_server):
     with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).sessions(asked(texts=says("a")))
+        await SearchIndex(single_server).sessions(query_of(texts=says("a")))
 
 
 @pytest.mark.gen_test
@@ -77,7 +77,7 @@ async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database)
         await database.interceptions.insert_one(made(number, prompt="a", client_session_id=f"s{number % 3}"))
     await index(database)
     await database._database.command("profile", 2)
-    found = await sessions(database, asked(texts=says("a")))
+    found = await sessions(database, query_of(texts=says("a")))
     await database._database.command("profile", 0)
     assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True, None)
     done = {"ns": database.interceptions.full_name, "command.pipeline": {"$exists": True}}

@@ -11,7 +11,7 @@ from storage.search.job import SearchJob
 from storage.search.reading import Progress
 from storage.search.sweep import EACH, Step, Sweep
 from tests.storage.records import NOON
-from tests.storage.search.test_find import asked, listed, made, says
+from tests.storage.search.test_find import listed, made, query_of, says
 from tests.storage.search_checks import has_indexed_all
 
 LATER = NOON + timedelta(days=1)
@@ -31,7 +31,7 @@ async def test_calls_of_an_earlier_version_are_indexed_from_the_newest_on(databa
     sweep, job = Sweep(database, now=lambda: LATER), SearchJob(database)
     seen = []
     while (step := await sweep.step()) is not Step.DONE:
-        found = await SearchIndex(database).page(asked(texts=says("word")), limit=10)
+        found = await SearchIndex(database).page(query_of(texts=says("word")), limit=10)
         seen.append((step, found.count, found.progress))
         await job.add_pending()
     assert seen == [
@@ -40,7 +40,7 @@ async def test_calls_of_an_earlier_version_are_indexed_from_the_newest_on(databa
         (Step.WAITING, 4, None),
     ]
     await has_indexed_all(database)
-    assert await listed(database, asked(texts=says("word"))) == (5, [5, 4, 3, 2, 1])
+    assert await listed(database, query_of(texts=says("word"))) == (5, [5, 4, 3, 2, 1])
 
 
 @pytest.mark.gen_test
@@ -57,7 +57,7 @@ async def test_later_only_what_started_since_is_gone_through_and_nothing_is_adde
     clock[0] += EACH
     assert await sweep.step() is Step.WAITING
     await job.add_pending()
-    assert await listed(database, asked(texts=says("word"))) == (3, [4, 2, 1])
+    assert await listed(database, query_of(texts=says("word"))) == (3, [4, 2, 1])
     assert [await sweep.step() for _ in range(2)] == [Step.DONE] * 2
 
 
@@ -68,7 +68,7 @@ async def test_a_call_that_was_marked_for_nothing_is_in_the_index_once(database)
     await job.add_pending()
     again = {"$set": {"unindexed": LATER, "indexed": True, "cost": None}}
     await database.interceptions.update_one({"_id": UUID(int=2)}, again)
-    assert await listed(database, asked(texts=says("word"))) == (3, [3, 2, 1])
+    assert await listed(database, query_of(texts=says("word"))) == (3, [3, 2, 1])
     assert await job.add_pending() == 1
     await has_indexed_all(database)
 

@@ -94,7 +94,7 @@ class Cut:
 
     def __init__(self, clock):
         self.clock = clock
-        self.asked = 0
+        self.requests = 0
 
     async def snapshot(self, names):
         """What time it is can be known without the database."""
@@ -103,7 +103,7 @@ class Cut:
 
     def __getattr__(self, name):
         async def send(*_):
-            self.asked += 1
+            self.requests += 1
             raise DatabaseUnavailableError("it is cut off")
 
         return send

@@ -85,7 +85,7 @@ async def test_requests_wait_until_the_others_leave_a_server_its_share(database)
         cut = cut_off(bob)
         waiting = [asyncio.ensure_future(bob.start([slots(8), rate(100)])) for _ in range(9)]
         beating = asyncio.ensure_future(bob._beat())
-        await until(lambda: cut.asked > 9)
+        await until(lambda: cut.requests > 9)
         assert not bob.unavailable
         assert not any(task.done() for task in waiting)
         later[0] = HIDDEN_NS

@@ -29,8 +29,8 @@ def id_of(number):
     return binary(UUID(int=number))
 
 
-def shown(session, initiators):
-    """Show a session as it is read by who shows it."""
+def resource(session, initiators):
+    """The resource of a session, made of what is read of it."""
     return as_json(Session.of, bson.decode(bson.encode(session), READ), initiators)
 
 
@@ -157,7 +157,7 @@ def test_a_session_that_has_forgotten_its_first_prompt_takes_no_later_one_for_it
     session = with_calls(session, [call(2, started_at=NOON + timedelta(seconds=2))])
     assert (session["first_prompt"], session["last_prompt"], session["retries"]) == (None, "Hello", 0)
     del session["retries"], session["retry_cost"]
-    assert shown(session, {})["retries"] == {"calls": 0, "amplification": 1.0, "cost_usd": 0.0}
+    assert resource(session, {})["retries"] == {"calls": 0, "amplification": 1.0, "cost_usd": 0.0}
 
 
 def test_a_session_without_a_prompt_has_none():
@@ -222,12 +222,12 @@ SHOWN = {
     ],
 )
 def test_a_session_is_shown_with_every_key(changes, differing):
-    session = shown(with_calls(None, [call(**changes)]), {ADA.id: ADA})
+    session = resource(with_calls(None, [call(**changes)]), {ADA.id: ADA})
     assert list(session.items()) == list((SHOWN | differing).items())
 
 
 def test_a_removed_initiator_has_an_id_alone():
-    assert shown(with_calls(None, [call()]), {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
+    assert resource(with_calls(None, [call()]), {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
 
 
 calls = st.builds(

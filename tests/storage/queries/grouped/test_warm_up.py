@@ -29,11 +29,11 @@ NOW = MIDNIGHT + timedelta(days=10)
 QUERIES = list(first_queries(NOW))
 
 
-class Asked:
-    """Takes the place of groups; notes what is asked, and fails as it is told."""
+class NotedQueries:
+    """Takes the place of groups; notes the queries, and fails as it is told."""
 
     def __init__(self, calls=1_000_000, failure=None):
-        self.asked = []
+        self.queries = []
         self._calls, self._failure = calls, failure
 
     async def counted(self, query):
@@ -41,7 +41,7 @@ class Asked:
 
     async def read(self, query, *, seconds):
         assert seconds == SECONDS
-        self.asked.append(query)
+        self.queries.append(query)
         if self._failure is not None:
             raise self._failure
 
@@ -97,24 +97,24 @@ async def test_with_few_calls_nothing_is_asked(database):
 
 @pytest.mark.gen_test
 async def test_there_is_a_pause_before_each_question():
-    grouped = Asked()
+    grouped = NotedQueries()
     assert await pauses_of(grouped) == [FIRST_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
-    assert grouped.asked == QUERIES
+    assert grouped.queries == QUERIES
 
 
 @pytest.mark.gen_test
 async def test_calls_come_first_but_not_for_ever():
-    grouped, busy = Asked(), iter([True, False])
+    grouped, busy = NotedQueries(), iter([True, False])
     pauses = await pauses_of(grouped, lambda: next(busy, False))
     assert pauses == [FIRST_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
-    grouped = Asked()
+    grouped = NotedQueries()
     pauses = await pauses_of(grouped, lambda: True)
-    assert (pauses.count(BUSY_SECONDS), grouped.asked) == (MAX_WAITS, QUERIES)
+    assert (pauses.count(BUSY_SECONDS), grouped.queries) == (MAX_WAITS, QUERIES)
 
 
 @pytest.mark.parametrize("failure", [DatabaseUnavailableError("lost"), TooMuchError(1)])
 @pytest.mark.gen_test
 async def test_it_is_given_up_where_it_takes_too_long(failure):
-    grouped = Asked(failure=failure)
+    grouped = NotedQueries(failure=failure)
     await pauses_of(grouped)
-    assert len(grouped.asked) == 1
+    assert len(grouped.queries) == 1

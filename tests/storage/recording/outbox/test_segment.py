@@ -75,14 +75,14 @@ def test_records_inside_a_damaged_record_are_not_taken_for_records(before, insid
 
 def test_a_length_beyond_the_end_is_not_read_into_memory():
     class Counting(BytesIO):
-        asked = 0
+        largest = 0
 
         def read(self, size=-1):
-            self.asked = max(self.asked, size)
+            self.largest = max(self.largest, size)
             return super().read(size)
 
     file = Counting(Struct("<II").pack(2**32 - 1, 0) + b"x" * 100)
-    assert (list(read_frames(file, 108)), file.asked) == ([], FRAME_BYTES)
+    assert (list(read_frames(file, 108)), file.largest) == ([], FRAME_BYTES)
 
 
 def segment_of(path, *records, torn=b""):
