@@ -229,8 +229,8 @@ def test_the_keys_with_least_left_are_told_for_each_rule(limiter, monkeypatch):
     limiter.start([slots(3)])
     ticket = limiter.start([tokens(10), budget(7)]).ticket
     limiter.charge(ticket, Amounts(2, 3))
-    shown = [(state.limit.rule, state.limit.key, state.used) for state in limiter.usage(2)]
-    assert shown == [
+    usage = [(state.limit.rule, state.limit.key, state.used) for state in limiter.usage(2)]
+    assert usage == [
         (Rule.CONCURRENCY, "server", 1),
         (Rule.RATE, "b", 3),
         (Rule.RATE, "c", 2),

@@ -70,8 +70,8 @@ def test_a_row_names_what_its_calls_have_in_common_and_is_no_formula():
 def test_who_is_not_known_has_an_id_alone():
     values = {Dimension.USER: OPS, Dimension.TOKEN: "gone"}
     row = SpendRow(MAY, values, FIGURES, Decimal(0))
-    (shown,) = table("csv", SpendQuery(MAY, MAY + 40 * DAY, (Dimension.USER, Dimension.TOKEN)), row)
-    assert (shown["username"], shown["token_name"], shown["period_end"]) == ("", "", "2026-06-01")
+    (cells,) = table("csv", SpendQuery(MAY, MAY + 40 * DAY, (Dimension.USER, Dimension.TOKEN)), row)
+    assert (cells["username"], cells["token_name"], cells["period_end"]) == ("", "", "2026-06-01")
 
 
 # FOCUS 1.4, dataset Cost and Usage: the columns that are mandatory. ChargeClass is null but for corrections.
@@ -137,5 +137,5 @@ def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
 @given(st.text(), st.sampled_from(list(SPEND_FORMATS)))
 def test_whatever_a_model_is_called_a_row_is_one_row_and_no_cell_a_formula(model, name):
     row = SpendRow(MAY, VALUES | {Dimension.MODEL: model}, FIGURES, Decimal(1))
-    (shown,) = table(name, SpendQuery(MAY, MAY + DAY, tuple(Dimension)), row)
-    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in shown.values())
+    (cells,) = table(name, SpendQuery(MAY, MAY + DAY, tuple(Dimension)), row)
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells.values())

@@ -147,13 +147,13 @@ async def test_readiness_and_metrics_name_a_job_that_failed(running):
             "version": VERSION,
         },
     )
-    shown = metrics.exposition()[1].decode()
+    exposed = metrics.exposition()[1].decode()
     for line in (
         'background_job_failures_total{job="counting"} 1.0',
         'background_job_up{job="counting"} 0.0',
         'background_job_up{job="sessions"} 1.0',
     ):
-        assert f"coder_aibridged_{line}\n" in shown
+        assert f"coder_aibridged_{line}\n" in exposed
     await well.stop()
     await job.stop()
 

@@ -59,5 +59,5 @@ def test_the_help_of_serve_lists_its_settings():
     run = subprocess.run(
         [sys.executable, "server.py", "serve", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    shown = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", run.stdout, re.MULTILINE)
-    assert len(shown) == len(declared())
+    listed = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", run.stdout, re.MULTILINE)
+    assert len(listed) == len(declared())

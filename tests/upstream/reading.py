@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 async def read_piece(response):
-    """What comes next of the body of an answer; b"" is its end."""
+    """What comes next of the body of a response; b"" is its end."""
     pieces = []
 
     def take_one(piece):
@@ -16,7 +16,7 @@ async def read_piece(response):
 
 
 async def read_all(response):
-    """The body of an answer."""
+    """The body of a response."""
     pieces = []
 
     def take(piece):

@@ -15,7 +15,7 @@ from tests.examples import examples
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
-from tests.upstream.test_response import answers, damaged
+from tests.upstream.test_response import damaged, responses
 from upstream.client import (
     UpstreamClient,
     UpstreamEventTooLargeError,
@@ -377,7 +377,7 @@ async def test_a_switch_of_protocols_is_no_answer(upstream, client):
 
 @settings(max_examples=examples(25, 250), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    raw=st.one_of(answers().map(lambda made: made[0]), damaged(), st.binary(max_size=200)),
+    raw=st.one_of(responses().map(lambda made: made[0]), damaged(), st.binary(max_size=200)),
     cut=st.integers(0, 400),
     end=st.sampled_from([CLOSE, RESET]),
     method=st.sampled_from(["GET", "HEAD", "POST"]),

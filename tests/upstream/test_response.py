@@ -16,7 +16,7 @@ WHOLE = OK + LENGTH + b"\r\nhi"
 
 
 def read(raw, method="POST", cuts=(), *, closed=False):
-    """Feed an answer in the pieces that these cuts leave, up to its end, as a connection does."""
+    """Feed a response in the pieces that these cuts leave, up to its end, as a connection does."""
     response = Response(method)
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
     for start, end in pairwise(places):
@@ -29,7 +29,7 @@ def read(raw, method="POST", cuts=(), *, closed=False):
 
 
 def outcome(raw, cuts):
-    """All that a caller may learn of an answer that may be broken."""
+    """All that a caller may learn of a response that may be broken."""
     try:
         response = read(raw, cuts=cuts, closed=True)
     except HttpParserError:
@@ -55,8 +55,8 @@ INTERIM = st.sampled_from(
 
 
 @st.composite
-def answers(draw):
-    """An answer as bytes, and what it means."""
+def responses(draw):
+    """A response as bytes, and what it means."""
     status, headers, body = draw(st.integers(200, 599)), draw(HEADERS), draw(st.binary(max_size=60))
     framing = "none" if status in {204, 304} else draw(st.sampled_from(["length", "chunked", "close"]))
     text = body
@@ -75,7 +75,7 @@ def answers(draw):
     return draw(INTERIM) + head.encode("latin-1") + text, (status, "Fine", headers, body), framing
 
 
-@given(answers(), CUTS)
+@given(responses(), CUTS)
 def test_an_answer_means_the_same_wherever_its_bytes_were_cut(made, cuts):
     raw, meant, framing = made
     for places in ((), every_byte(raw), cuts):
@@ -86,7 +86,7 @@ def test_an_answer_means_the_same_wherever_its_bytes_were_cut(made, cuts):
 
 @st.composite
 def damaged(draw):
-    raw, _, _ = draw(answers())
+    raw, _, _ = draw(responses())
     place, gone = draw(st.integers(0, len(raw))), draw(st.integers(0, 12))
     return raw[:place] + draw(st.binary(max_size=6)) + raw[place + gone :]
 
@@ -96,7 +96,7 @@ def test_what_is_broken_is_broken_wherever_it_was_cut(raw, cuts):
     assert outcome(raw, ()) == outcome(raw, every_byte(raw)) == outcome(raw, cuts)
 
 
-@given(answers(), st.integers(1, 500))
+@given(responses(), st.integers(1, 500))
 def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
     raw, (status, *_), framing = made
     if framing in {"length", "chunked"} and status not in {204, 304}:

@@ -118,9 +118,9 @@ ENCODINGS = {
     st.sampled_from(sorted(SECRETS)),
     st.sampled_from(sorted(ENCODINGS)),
 )
-def test_no_credential_survives_wherever_it_stands_and_however_encoded(text, before, shown, encoding):
-    assert SECRETS[shown] not in scrub(ENCODINGS[encoding](f"{text}\n{shown} {text}"))
-    assert SECRETS[shown] not in scrub(f"{text} {before}{shown}\n{text}")
+def test_no_credential_survives_wherever_it_stands_and_however_encoded(text, before, secret, encoding):
+    assert SECRETS[secret] not in scrub(ENCODINGS[encoding](f"{text}\n{secret} {text}"))
+    assert SECRETS[secret] not in scrub(f"{text} {before}{secret}\n{text}")
 
 
 @given(TEXTS)

@@ -35,12 +35,12 @@ class Clock:
 
 
 class Receiver:
-    """Takes messages on loopback; `answers` are the statuses, 204 at the end."""
+    """Takes messages on loopback; `statuses` are those of its responses, 204 at the end."""
 
     url = ""
 
     def __init__(self):
-        self.answers = []
+        self.statuses = []
         self.messages = []
         self.silent = asyncio.Event()
         self.silent.set()
@@ -52,7 +52,7 @@ class Receiver:
         body = await reader.readexactly(int(headers["content-length"]))
         self.messages.append((line, headers, body))
         await self.silent.wait()
-        status = self.answers.pop(0) if self.answers else 204
+        status = self.statuses.pop(0) if self.statuses else 204
         writer.write(
             b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nLocation: /elsewhere\r\nConnection: close\r\n\r\n" % status
         )
@@ -113,7 +113,7 @@ async def test_an_alert_is_posted_signed(sender, parts, receiver):
 async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender, parts, receiver, clock):
     webhooks, outbox, _ = parts
     webhook, _ = await webhooks.add(receiver.url, ["job.failed"])
-    receiver.answers = [500, 302]
+    receiver.statuses = [500, 302]
     await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
     await sender.send_due()
     assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 500"
@@ -133,7 +133,7 @@ async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender
 async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts, receiver, monkeypatch):
     webhooks, outbox, _ = parts
     gone, _ = await webhooks.add(receiver.url, [])
-    receiver.answers = [410]
+    receiver.statuses = [410]
     await outbox.send_test(gone.id)
     await sender.send_due()
     assert await outbox.waiting() == {}
@@ -214,7 +214,7 @@ async def test_who_wants_it_is_told_that_the_database_is_away_while_it_is(sender
     direct = DirectSender(webhooks, sender.post, now=clock)
     watch = Watch(SimpleNamespace(health=health), outbox, [source], direct=direct)
     await watch.check()
-    health.available, receiver.answers = False, [500]
+    health.available, receiver.statuses = False, [500]
     found.append(waiting)
     for _ in range(2):
         await watch.check()

@@ -30,11 +30,11 @@ class Waiting(LocalAuthority):
     def __init__(self):
         super().__init__()
         self.gate = asyncio.Event()
-        self.asked = asyncio.Semaphore(0)
+        self.requested = asyncio.Semaphore(0)
         self.start_now = lambda limits, reserve=NOTHING: None
 
     async def start(self, limits, reserve=NOTHING):
-        self.asked.release()
+        self.requested.release()
         await self.gate.wait()
         return await super().start(limits, reserve)
 
@@ -191,7 +191,7 @@ async def test_a_decision_that_takes_a_while_holds_no_other_up_and_may_be_given_
     authority, *_ = await server.worker()
     starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(3)]
     for _ in starts:
-        await waiting.asked.acquire()
+        await waiting.requested.acquire()
     starts[1].cancel()
     await authority.usage(1)  # answered after what was said before
     waiting.gate.set()

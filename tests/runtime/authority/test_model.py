@@ -66,9 +66,9 @@ class Worker:
         if self.up:
             (payload,) = FrameReader().feed(self.up.popleft())
             self.desk.received(decode_from_worker(payload))
-        self.answer()
+        self.respond()
 
-    def answer(self):
+    def respond(self):
         while (message := self.desk.take_outgoing()) is not None:
             self.down.append(encode(message))
 
@@ -141,7 +141,7 @@ class World:
                 worker.send()
                 while worker.up:
                     worker.deliver_up()
-                worker.answer()
+                worker.respond()
                 while worker.down:
                     worker.deliver_down()
 

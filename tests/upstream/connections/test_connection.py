@@ -106,7 +106,7 @@ async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_e
 
 
 async def pouring(provider, client, on_chunk):
-    """An answer whose body is waited for, and its connection."""
+    """A response whose body is waited for, and its connection."""
     provider.play(CHUNKED, asyncio.Event())
     response = await client.open("GET", provider.url, [], b"")
     stream_to = asyncio.create_task(response.stream_to(on_chunk))
@@ -351,7 +351,7 @@ async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout
 
 
 class Announcing(Scripted):
-    """Announces an answer a few times within the idle timeout, as long as there is somebody to hear it."""
+    """Announces a response a few times within the idle timeout, as long as there is somebody to hear it."""
 
     announced = 0
 

@@ -17,9 +17,9 @@ HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 @dataclass
 class TunnelingProxy:
-    """A proxy on a real socket. `answer` stands in the place of a connection where it is set."""
+    """A proxy on a real socket. `response` stands in the place of a connection where it is set."""
 
-    answer: bytes = b""
+    response: bytes = b""
     heads: list[bytes] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     port: int = 0
@@ -32,8 +32,8 @@ class TunnelingProxy:
         self.writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
-        if self.answer:
-            writer.write(self.answer)
+        if self.response:
+            writer.write(self.response)
             writer.close()
             return
         host, _, port = head.split(b" ")[1].decode().rpartition(":")
@@ -122,7 +122,7 @@ async def test_a_provider_without_tls_is_reached_directly(client, proxy, provide
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused with status 407"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nlong", "the proxy refused with status 502"),
@@ -132,8 +132,8 @@ async def test_a_provider_without_tls_is_reached_directly(client, proxy, provide
         (b"HTTP/1.1 200 OK\r\n\r\nmore", "the proxy sent something of its own into the connection"),
     ],
 )
-async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, answer, reason):
-    proxy.answer = answer
+async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, response, reason):
+    proxy.response = response
     with pytest.raises(UpstreamNotReachedError) as error:
         await send(client, "https://provider.example/", Network(Proxy("127.0.0.1", proxy.port)))
     assert str(error.value) == f"no connection to the provider: {reason}"

@@ -31,7 +31,7 @@ def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
 
 
 async def send(client, url, body=b"{}"):
-    """The body of an answer."""
+    """The body of a response."""
     return await read_all(await client.open("POST", url, [], body))
 
 

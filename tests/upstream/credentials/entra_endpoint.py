@@ -18,11 +18,11 @@ REFUSED = {
 
 
 class EntraEndpoint:
-    """Notes what it was sent, and gives tokens to who knows the secret, or has the platform's token; or answers `answer`."""
+    """Notes what it was sent, and gives tokens to who knows the secret, or has the platform's token; or `response`."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str]]] = []
-        self.answer: tuple[int, bytes] | None = None
+        self.response: tuple[int, bytes] | None = None
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,7 +30,7 @@ class EntraEndpoint:
                 sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 form = {name: values[0] for name, values in parse_qs(sent, strict_parsing=True).items()}
                 endpoint.requests.append((self.path, form))
-                status, body = endpoint.answer or endpoint.judge(form)
+                status, body = endpoint.response or endpoint.judge(form)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))

@@ -116,12 +116,12 @@ class TokenServer(BaseHTTPRequestHandler):
         status, result = (
             (200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else (400, {"error": "no"})
         )
-        self.answer(status, result)
+        self.respond(status, result)
 
     def do_GET(self):
-        self.answer(403, {"error": "no project is told"})
+        self.respond(403, {"error": "no project is told"})
 
-    def answer(self, status, result):
+    def respond(self, status, result):
         body = json.dumps(result).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

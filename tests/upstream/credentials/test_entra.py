@@ -67,7 +67,7 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
     ],
 )
 def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):  # noqa: F811 - the fixture
-    entra.answer = response
+    entra.response = response
     with pytest.raises(EntraError) as refused:
         EntraApplication.of(entra.environ()).fetch()
     assert said in str(refused.value)
@@ -76,7 +76,7 @@ def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response
 
 
 def test_a_time_that_is_text_is_read(entra):  # noqa: F811 - the fixture
-    entra.answer = (200, json.dumps(GRANTED | {"expires_in": "3599"}).encode())
+    entra.response = (200, json.dumps(GRANTED | {"expires_in": "3599"}).encode())
     assert EntraApplication.of(entra.environ()).fetch()[1] > time()
 
 
@@ -106,7 +106,7 @@ async def test_a_token_is_renewed_ahead_of_its_end(entra):  # noqa: F811 - the f
     first = await authorizer.authorize("POST", "https://h/", [], b"")
     assert first == [("Authorization", "Bearer eyJ0.token.1")]
     # It lasts beyond the time that the clock is set to.
-    entra.answer = (200, json.dumps(GRANTED | {"access_token": "eyJ0.token.2", "expires_in": 7200}).encode())
+    entra.response = (200, json.dumps(GRANTED | {"access_token": "eyJ0.token.2", "expires_in": 7200}).encode())
     now[0] += 3400
     assert await authorizer.authorize("POST", "https://h/", [], b"") == first
     while authorizer._fetching is not None:

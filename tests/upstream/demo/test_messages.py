@@ -119,7 +119,7 @@ async def test_streamed_and_blocking_answers_are_the_same(anthropic):
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(
-    ("thinking", "shown"),
+    ("thinking", "is_displayed"),
     [
         ({"type": "enabled", "budget_tokens": 1024}, True),
         ({"type": "adaptive"}, True),
@@ -127,10 +127,10 @@ async def test_streamed_and_blocking_answers_are_the_same(anthropic):
         ({"type": "disabled"}, False),
     ],
 )
-async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinking, shown):
+async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinking, is_displayed):
     message = await send(anthropic, thinking=thinking)
-    assert [block.type for block in message.content] == ["thinking", "text"] if shown else ["text"]
-    if shown:
+    assert [block.type for block in message.content] == ["thinking", "text"] if is_displayed else ["text"]
+    if is_displayed:
         assert message.content[0].thinking == generation(wants_thought=True).thought
         assert message.content[0].signature == "demokey0"
 

@@ -10,14 +10,14 @@ from urllib.parse import parse_qsl
 
 from tests.upstream.openid.tokens import private_key, published, signed
 
-Answer = tuple[int, bytes]
+Response = tuple[int, bytes]
 
 
 class StandIn:
-    """A server on loopback; `answers` are by path, each what is sent for it or what makes that of the request."""
+    """A server on loopback; `responses` are by path, each what is sent for it or what makes that of the request."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.forms: list[dict[str, str]] = []
         self.authorization: list[str] = []
         self.nonce = ""
@@ -32,7 +32,9 @@ class StandIn:
             "jwks_uri": f"{self.issuer}/keys",
             "userinfo_endpoint": f"{self.issuer}/me",
         }
-        self.answers: dict[str, Callable[[], Awaitable[Answer]] | Answer] = {"/keys": (200, published(private_key()))}
+        self.responses: dict[str, Callable[[], Awaitable[Response]] | Response] = {
+            "/keys": (200, published(private_key()))
+        }
 
     @classmethod
     async def start(cls) -> Self:
@@ -54,7 +56,7 @@ class StandIn:
 
     def give(self, id_token: str, **more: Any) -> None:
         """Answer with this ID token."""
-        self.answers["/token"] = (200, json.dumps({"id_token": id_token, "token_type": "Bearer"} | more).encode())
+        self.responses["/token"] = (200, json.dumps({"id_token": id_token, "token_type": "Bearer"} | more).encode())
 
     def sign_in(self, now: float, **claims: Any) -> None:
         """Sign somebody in."""
@@ -64,12 +66,12 @@ class StandIn:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         path = head[0].split(" ")[1]
-        self.asked.append(path)
+        self.paths.append(path)
         self.authorization.append(headers.get("authorization", ""))
         if length := int(headers.get("content-length", 0)):
             self.forms.append(dict(parse_qsl((await reader.readexactly(length)).decode())))
-        response = self.answers.get(path, (404, b""))
-        if path == "/.well-known/openid-configuration" and path not in self.answers:
+        response = self.responses.get(path, (404, b""))
+        if path == "/.well-known/openid-configuration" and path not in self.responses:
             response = (200, json.dumps(self.discovery).encode())
         status, body = response if isinstance(response, tuple) else await response()
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)

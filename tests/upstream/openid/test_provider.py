@@ -63,7 +63,7 @@ def make(io_loop, stand_in, clock):
 
 
 async def sign_in(openid, stand_in, prepare=None):
-    """Begin, let the stand-in prepare its answer to the nonce, and come back."""
+    """Begin, let the stand-in prepare its response to the nonce, and come back."""
     flow, url = await openid.begin("", REDIRECT)
     stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]
     (prepare or (lambda: stand_in.sign_in(NOW)))()
@@ -89,7 +89,7 @@ async def test_a_code_is_redeemed_with_the_secret_and_the_verifier(make, stand_i
         "redirect_uri": REDIRECT,
     }
     assert len(form["code_verifier"]) == 43
-    sent = stand_in.authorization[stand_in.asked.index("/token")]
+    sent = stand_in.authorization[stand_in.paths.index("/token")]
     assert b64decode(sent.removeprefix("Basic ")) == b"ai-bridge:s%25%3A"
     assert "client_secret" not in form
 
@@ -103,7 +103,7 @@ async def test_a_provider_that_wants_it_gets_the_secret_in_the_form(make, stand_
     await sign_in(make(secret), stand_in)
     (form,) = stand_in.forms
     assert {name: value for name, value in form.items() if name.startswith("client_")} == sent
-    assert stand_in.authorization[stand_in.asked.index("/token")] == ""
+    assert stand_in.authorization[stand_in.paths.index("/token")] == ""
 
 
 def test_no_text_of_a_client_has_its_secret():
@@ -115,17 +115,17 @@ async def test_documents_are_fetched_once_an_hour(make, stand_in, clock):
     openid = make()
     for _ in range(3):
         await sign_in(openid, stand_in)
-    assert stand_in.asked.count("/keys") == stand_in.asked.count("/.well-known/openid-configuration") == 1
+    assert stand_in.paths.count("/keys") == stand_in.paths.count("/.well-known/openid-configuration") == 1
     clock.now += cached.FRESH_SECONDS
     await sign_in(openid, stand_in)
-    assert stand_in.asked.count("/keys") == stand_in.asked.count("/.well-known/openid-configuration") == 2
+    assert stand_in.paths.count("/keys") == stand_in.paths.count("/.well-known/openid-configuration") == 2
 
 
 @pytest.mark.gen_test
 async def test_of_many_who_come_at_once_one_fetches_the_documents(make, stand_in):
     openid = make()
     await asyncio.gather(*(openid.begin("", REDIRECT) for _ in range(20)))
-    assert stand_in.asked == ["/.well-known/openid-configuration"]
+    assert stand_in.paths == ["/.well-known/openid-configuration"]
 
 
 @pytest.mark.gen_test
@@ -135,11 +135,11 @@ async def test_a_new_key_is_fetched_when_a_token_is_signed_with_it(make, stand_i
     new = private_key(number=7)
 
     def rotate():
-        stand_in.answers["/keys"] = (200, published(new))
+        stand_in.responses["/keys"] = (200, published(new))
         stand_in.give(signed(stand_in.claims(NOW), key=new))
 
     assert (await sign_in(openid, stand_in, rotate)).subject == "s"
-    assert stand_in.asked.count("/keys") == 2
+    assert stand_in.paths.count("/keys") == 2
 
 
 @pytest.mark.gen_test
@@ -150,17 +150,17 @@ async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_
         await refusal(
             openid, stand_in, lambda: stand_in.give(signed(stand_in.claims(NOW), key=strange)), UnknownKeyError
         )
-    assert stand_in.asked.count("/keys") == 2
+    assert stand_in.paths.count("/keys") == 2
     clock.now += cached.RENEWAL_SECONDS
     await refusal(openid, stand_in, lambda: stand_in.give(signed(stand_in.claims(NOW), key=strange)), UnknownKeyError)
-    assert stand_in.asked.count("/keys") == 3
+    assert stand_in.paths.count("/keys") == 3
 
 
 @pytest.mark.gen_test
 async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make, stand_in, clock):
     openid = make()
     await sign_in(openid, stand_in)
-    stand_in.answers |= {"/keys": (500, b""), "/.well-known/openid-configuration": (500, b"")}
+    stand_in.responses |= {"/keys": (500, b""), "/.well-known/openid-configuration": (500, b"")}
     clock.now = cached.STALE_SECONDS - 1
     assert (await sign_in(openid, stand_in)).subject == "s"
     clock.now = cached.STALE_SECONDS
@@ -171,14 +171,14 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
 @pytest.mark.gen_test
 async def test_after_a_failure_sign_ins_fail_at_once_and_it_is_tried_again_a_moment_later(make, stand_in, clock):
     openid = make()
-    stand_in.answers["/.well-known/openid-configuration"] = (302, b"")
+    stand_in.responses["/.well-known/openid-configuration"] = (302, b"")
     for _ in range(3):
         with pytest.raises(
             ProviderUnavailableError, match="the discovery document cannot be fetched: the provider answers 302"
         ):
             await openid.begin("", REDIRECT)
-    assert len(stand_in.asked) == 1
-    del stand_in.answers["/.well-known/openid-configuration"]
+    assert len(stand_in.paths) == 1
+    del stand_in.responses["/.well-known/openid-configuration"]
     clock.now += cached.RETRY_SECONDS
     assert (await sign_in(openid, stand_in)).subject == "s"
 
@@ -225,7 +225,7 @@ async def test_a_token_without_a_signature_is_refused(make, stand_in):
 @pytest.mark.gen_test
 async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, response, error, why):
     def prepare():
-        stand_in.answers["/token"] = response
+        stand_in.responses["/token"] = response
 
     assert why in await refusal(make(), stand_in, prepare, error)
 
@@ -239,7 +239,7 @@ async def test_a_provider_that_is_slow_is_given_up(make, stand_in, monkeypatch):
         await released.wait()
         return 200, b"{}"
 
-    stand_in.answers["/.well-known/openid-configuration"] = wait
+    stand_in.responses["/.well-known/openid-configuration"] = wait
     with pytest.raises(ProviderUnavailableError, match="did not answer within"):
         await make().begin("", REDIRECT)
     released.set()
@@ -254,7 +254,7 @@ async def test_a_provider_that_cannot_be_reached_is_told(make, stand_in):
 
 def userinfo(stand_in, status=200, **claims):
     def prepare():
-        stand_in.answers["/me"] = (status, json.dumps(claims).encode())
+        stand_in.responses["/me"] = (status, json.dumps(claims).encode())
         claims_of_token = stand_in.claims(NOW)
         del claims_of_token["email"]
         stand_in.give(signed(claims_of_token), access_token="an-access-token")
@@ -273,7 +273,7 @@ async def test_claims_that_the_token_leaves_out_are_asked_for(make, stand_in):
 @pytest.mark.gen_test
 async def test_they_are_not_asked_for_where_the_token_has_them(make, stand_in):
     await sign_in(make(), stand_in)
-    assert "/me" not in stand_in.asked
+    assert "/me" not in stand_in.paths
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
 
     def broken():
         prepare()
-        stand_in.answers["/me"] = (200, body)
+        stand_in.responses["/me"] = (200, body)
 
     assert "without claims in JSON" in await refusal(make(), stand_in, broken)
 
@@ -311,7 +311,7 @@ async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand
 
     openid = make(username_claim="preferred_username")
     assert await refusal(openid, stand_in, split) == "the access token cannot be used"
-    assert "/me" not in stand_in.asked
+    assert "/me" not in stand_in.paths
 
 
 @pytest.mark.gen_test

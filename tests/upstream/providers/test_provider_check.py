@@ -39,10 +39,10 @@ class FixedAuthorizer:
 
     def __init__(self, failure=""):
         self.failure = failure
-        self.asked = []
+        self.requests = []
 
     async def authorize(self, method, url, headers, body):
-        self.asked.append((method, url, list(headers), body))
+        self.requests.append((method, url, list(headers), body))
         if self.failure:
             raise CredentialError(self.failure)
         return [("Authorization", "Bearer fetched")]
@@ -110,7 +110,7 @@ async def test_an_authorizer_lets_the_question_have_its_credential(provider, cli
     results = await check(client, provider, ProviderType.CLAUDE_AWS, authorizer=authorizer)
     assert results == [CheckResult("", True, 200, "reached; it lists 3 models", 3)]
     requested = [("Accept", "application/json"), ("anthropic-version", "2023-06-01")]
-    assert authorizer.asked == [("GET", provider.url + "v1/models", requested, b"")]
+    assert authorizer.requests == [("GET", provider.url + "v1/models", requested, b"")]
     assert sent(provider) == [("GET", "/v1/models", [*requested, ("Authorization", "Bearer fetched")], b"")]
 
 

@@ -42,14 +42,14 @@ class StandIn:
         page_size: Rows or days on a page, where fewer are not asked for.
         refusal: Status, headers and body of every answer; None answers.
         is_older: Whether Anthropic's newer reports are not there.
-        asked: Paths and queries of the requests.
+        requests: Their paths and queries.
     """
 
     entries: list[Entry] = field(default_factory=list)
     page_size: int = 2
     refusal: tuple[int, Mapping[str, str], bytes] | None = None
     is_older: bool = False
-    asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     url: str = ""
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, headers, body = stand_in.answer(self.path, self.headers)
+                status, headers, body = stand_in.respond(self.path, self.headers)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
@@ -77,10 +77,10 @@ class StandIn:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, target: str, headers: Any) -> tuple[int, Mapping[str, str], bytes]:
+    def respond(self, target: str, headers: Any) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(target)
         query = parse_qs(parts.query, keep_blank_values=True)
-        self.asked.append((parts.path, query))
+        self.requests.append((parts.path, query))
         if self.refusal is not None:
             return self.refusal
         is_openai = parts.path.startswith("/v1/organization/")
@@ -94,8 +94,8 @@ class StandIn:
         if not is_known:
             return _refuse(401, "no such key")
         served = self._openai() if is_openai else self._anthropic(headers)
-        answer = served.get(parts.path)
-        return _refuse(404, "Not found") if answer is None else answer(query)
+        serve = served.get(parts.path)
+        return _refuse(404, "Not found") if serve is None else serve(query)
 
     def _openai(self) -> dict[str, Any]:
         usage = "/v1/organization/usage/"

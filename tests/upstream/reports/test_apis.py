@@ -88,9 +88,9 @@ async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, endin
     assert usage(lines) == [*USAGE, (DAYS[1], "embedder", Tokens(4), "")]
     entries = sorted(stand_in.entries, key=lambda one: one.day)
     assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in entries]
-    of_costs = [query for path, query in stand_in.asked if path == "/v1/organization/costs"]
+    of_costs = [query for path, query in stand_in.requests if path == "/v1/organization/costs"]
     assert [query.get("page") for query in of_costs] == [None, *([f"page_{at}"] for at in range(2, 40, 2))]
-    assert {query["bucket_width"][0] for _, query in stand_in.asked} == {"1d"}
+    assert {query["bucket_width"][0] for _, query in stand_in.requests} == {"1d"}
 
 
 @pytest.mark.gen_test
@@ -102,7 +102,7 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
     assert costs(lines) == [
         (one.day, one.model, Decimal(one.usd), usd) for one, usd in zip(ENTRIES, listed, strict=True)
     ]
-    spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.asked}
+    spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.requests}
     assert spans == {
         ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),
         ("2026-10-02T00:00:00Z", "2026-10-11T00:00:00Z"),

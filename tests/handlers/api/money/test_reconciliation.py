@@ -41,7 +41,7 @@ def bridge_settings(bridge_settings, stand_in):  # noqa: F811 - the fixture
 
 @pytest.fixture
 def compare(running):
-    """Ask for a comparison: status and answer."""
+    """Ask for a comparison: status and response."""
 
     async def compare(requested=ASKED, headers=running.headers):
         client = await running.client()
@@ -131,7 +131,7 @@ async def test_an_auditor_sees_where_records_and_reports_differ(running, compare
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
 async def test_members_and_readers_may_not_compare_and_nothing_is_read(running, compare, stand_in, role):  # noqa: F811
     assert await compare(ASKED, await running.user("eve", role)) == (403, {"message": NOT_YOURS_TO_SEE})
-    assert stand_in.asked == []
+    assert stand_in.requests == []
 
 
 @pytest.mark.gen_test
@@ -153,10 +153,10 @@ class Silent:
     """Something that is read and never comes: says that it was asked for, and that nobody waits for it any more."""
 
     def __init__(self):
-        self.asked, self.left = asyncio.Event(), asyncio.Event()
+        self.requested, self.left = asyncio.Event(), asyncio.Event()
 
     async def read(self, *_):
-        self.asked.set()
+        self.requested.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -181,7 +181,7 @@ async def test_nothing_more_is_read_for_a_client_that_leaves(running, monkeypatc
     monkeypatch.setattr(*where, silent.read)
     client = await running.client()
     await client.send("POST", PATH, running.headers, json.dumps(ASKED).encode())
-    await silent.asked.wait()
+    await silent.requested.wait()
     client.close()
     await silent.left.wait()
     await until(lambda: len(running.bridge.shares.exports) == 0)
