@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Answer:
-    """An answer, as far as it came. `whole` is False when the connection ended before the body did."""
+class Response:
+    """A response, as far as it came. `whole` is False when the connection ended before the body did."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -46,12 +46,12 @@ class RawClient:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def head(self) -> Answer:
+    async def head(self) -> Response:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:] if line)]
-        return Answer(int(head[0].split(" ")[1]), headers)
+        return Response(int(head[0].split(" ")[1]), headers)
 
-    async def piece(self, response: Answer) -> bytes:
+    async def piece(self, response: Response) -> bytes:
         """The next piece of the body as it was framed; b"" at its end. A chunked body comes chunk by chunk."""
         try:
             if response.header("Transfer-Encoding") == "chunked":
@@ -71,12 +71,12 @@ class RawClient:
             response.whole = True
         return piece
 
-    async def rest(self, response: Answer) -> Answer:
+    async def rest(self, response: Response) -> Response:
         while await self.piece(response):
             pass
         return response
 
-    async def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
+    async def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Response:
         await self.send(method, path, headers, body)
         response = await self.head()
         return response if method == "HEAD" else await self.rest(response)

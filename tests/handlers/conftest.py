@@ -11,11 +11,11 @@ from storage.accounts.identities import Identities
 def call(running):
     """Make a call and wait until it is recorded; returns its id."""
 
-    async def call(conversation, headers=None, answer_headers=b"", **extra):
+    async def call(conversation, headers=None, response_headers=b"", **extra):
         running.upstream.scripts.clear()
         running.upstream.play(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
-            % (answer_headers, len(conversation.body), conversation.body)
+            % (response_headers, len(conversation.body), conversation.body)
         )
         body = json.dumps(conversation.request | extra).encode()
         client = await running.client()

@@ -76,7 +76,7 @@ class Contract:
         return min(fitting, key=lambda one: one[0])[1:]
 
     def check(self, method, target, response):
-        """Compare an answer with what is promised of it: status, media type, headers and body."""
+        """Compare a response with what is promised of it: status, media type, headers and body."""
         path, operation = self.find(method, target)
         responses, status = operation["responses"], str(response.status)
         assert status in responses or "default" in responses, f"{method} {path} is not said to answer {status}"

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Conversation:
-    """A request, its answer as a stream and as one body, and what is recorded of either."""
+    """A request, its response as a stream and as one body, and what is recorded of either."""
 
     path: str
     request: dict[str, Any]

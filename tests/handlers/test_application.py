@@ -87,8 +87,8 @@ async def test_a_path_that_might_mean_another_one_is_refused(running):
         "/v1/models/%2e%2e/files": "an encoded segment that is empty, `.` or `..`",
     }
     for provider in ("openai", "anthropic"):
-        answered = {path: await message(running, "GET", f"{CONTROL}/{provider}{path}") for path in faults}
-        assert answered == {path: (400, f"The path cannot be served: it has {it}.") for path, it in faults.items()}
+        messages = {path: await message(running, "GET", f"{CONTROL}/{provider}{path}") for path in faults}
+        assert messages == {path: (400, f"The path cannot be served: it has {it}.") for path, it in faults.items()}
     assert running.upstream.requests == []
 
 

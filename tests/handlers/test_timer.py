@@ -36,7 +36,7 @@ class Clock:
 
 
 def timings(response):
-    """The milliseconds in the header of an answer, by name in their order."""
+    """The milliseconds in the header of a response, by name in their order."""
     parts = [re.fullmatch(r"(\w+);dur=(\d+\.\d{3})", part) for part in response.header("Server-Timing").split(", ")]
     return {part[1]: float(part[2]) for part in parts}
 

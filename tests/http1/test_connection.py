@@ -39,17 +39,17 @@ class Stage:
 
 
 class Echo(RequestHandler):
-    """Answers with what it was asked, once its gate is open."""
+    """Responds with the request that it got, once its gate is open."""
 
     def initialize(self, stage):
         self.stage = stage
 
-    async def answer(self):
+    async def respond(self):
         self.stage.notes.append("begun")
         await self.stage.gate.wait()
         self.finish({"method": self.request.method, "uri": self.request.uri, "body": self.request.body.decode()})
 
-    get = post = answer
+    get = post = respond
 
     def on_connection_close(self):
         self.stage.notes.append("left")
@@ -103,7 +103,7 @@ class Collect(RequestHandler):
 
 
 class Early(Collect):
-    """Begins its answer before the body is there."""
+    """Begins its response before the body is there."""
 
     async def prepare(self):
         super().prepare()
@@ -141,9 +141,9 @@ def connect(http_server, http_port, io_loop):
         client.close()
 
 
-def summary(answer):
-    body = json.loads(answer.body)
-    return answer.status, body["method"], body["uri"], body["body"]
+def summary(response):
+    body = json.loads(response.body)
+    return response.status, body["method"], body["uri"], body["body"]
 
 
 TOKEN = b"0123456789-0123456789012345678901"
@@ -190,8 +190,8 @@ async def test_a_body_waits_for_the_one_who_takes_it_and_the_client_for_that(con
     await until(lambda: connection._reading_paused)
     assert stage.notes == ["piece"]
     stage.gate.set()
-    answer = await client.rest(await client.head())
-    assert (answer.status, answer.body) == (200, str(len(body)).encode())
+    response = await client.rest(await client.head())
+    assert (response.status, response.body) == (200, str(len(body)).encode())
     await sending
 
 
@@ -210,9 +210,9 @@ async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer(connect, stage
     stage.gate.set()
     client = await connect()
     await client.send_raw(b"POST /early HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-    answer = await client.head()
+    response = await client.head()
     await client.send_raw(b"hi")
-    assert (answer.status, (await client.rest(answer)).body, answer.whole) == (200, b"2", True)
+    assert (response.status, (await client.rest(response)).body, response.whole) == (200, b"2", True)
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
@@ -225,9 +225,9 @@ async def test_a_body_that_is_too_large_for_its_handler_is_refused(connect, stag
     else:
         body = b"%x\r\n%b\r\n" % (MAX_BODY_BYTES + 1, b"x" * (MAX_BODY_BYTES + 1))
         await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     message = f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."
-    assert (answer.status, json.loads(answer.body)) == (413, {"message": message})
+    assert (response.status, json.loads(response.body)) == (413, {"message": message})
     with suppress(ConnectionError):
         assert await client.at_end() == b""
     assert stage.notes == []
@@ -249,10 +249,10 @@ async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, st
     stage.gate.set()
     client = await connect()
     await client.send_raw(b"POST /collect?within=0.05 HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n123")
-    answer = await client.rest(await client.head())
+    response = await client.rest(await client.head())
     message = "The request cannot be read: its body did not come whole within 0.05 seconds."
-    assert (answer.status, json.loads(answer.body)) == (408, {"message": message})
-    assert (answer.header("Connection"), await client.at_end()) == ("close", b"")
+    assert (response.status, json.loads(response.body)) == (408, {"message": message})
+    assert (response.header("Connection"), await client.at_end()) == ("close", b"")
     assert stage.notes == ["piece", "left"]
 
 
@@ -273,10 +273,10 @@ async def test_a_client_that_leaves_early_is_noticed_and_the_next_is_served(conn
 async def test_what_the_client_does_not_take_is_waited_for_and_comes_in_order(connect, stage):
     client = await connect()
     await client.send_raw(b"GET /large?times=3 HTTP/1.1\r\nHost: b\r\n\r\n" + GET % 7)
-    answer = await client.head()
+    response = await client.head()
     assert stage.notes == []
-    answer = await client.rest(answer)
-    assert (answer.whole, answer.body, stage.notes[:3]) == (True, LARGE * 3, ["taken", "taken", "taken"])
+    response = await client.rest(response)
+    assert (response.whole, response.body, stage.notes[:3]) == (True, LARGE * 3, ["taken", "taken", "taken"])
     stage.gate.set()
     assert summary(await client.rest(await client.head())) == (200, "GET", "/7", "")
 
@@ -319,8 +319,8 @@ async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, sta
     client = await connect()
     for _ in range(1 if answered == "close" else 2):
         await client.send_raw(f"{requested}\r\n\r\n".encode())
-        answer = await client.rest(await client.head())
-        assert (answer.status, answer.header("Connection")) == (200, answered)
+        response = await client.rest(await client.head())
+        assert (response.status, response.header("Connection")) == (200, answered)
     if answered == "close":
         assert await client.at_end() == b""
 
@@ -329,8 +329,8 @@ async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, sta
 async def test_a_body_of_unknown_length_ends_for_an_old_client_with_the_connection(connect):
     client = await connect()
     await client.send_raw(b"GET /large HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    answer = await client.head()
-    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    response = await client.head()
+    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
     assert await client.at_end() == LARGE * 2
 
 
@@ -352,11 +352,11 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
     client = await connect()
     await client.send_raw(GET % 1 + data)
     assert summary(await client.rest(await client.head())) == (200, "GET", "/1", "")
-    answer = await client.rest(await client.head())
-    assert (answer.status, answer.header("Connection")) == (status, "close")
-    assert datetime.now(UTC) - parsedate_to_datetime(answer.header("Date")) < timedelta(minutes=1)
+    response = await client.rest(await client.head())
+    assert (response.status, response.header("Connection")) == (status, "close")
+    assert datetime.now(UTC) - parsedate_to_datetime(response.header("Date")) < timedelta(minutes=1)
     if reason is not None:
-        assert json.loads(answer.body) == {"message": f"The request cannot be read: {reason}."}
+        assert json.loads(response.body) == {"message": f"The request cannot be read: {reason}."}
     with suppress(ConnectionError):
         assert await client.at_end() == b""
 

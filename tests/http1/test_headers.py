@@ -39,7 +39,7 @@ def read_by_server(line):
 
 
 def read_by_client(line):
-    """The header that an answer is read to have; None where it is refused."""
+    """The header that a response is read to have; None where it is refused."""
     response = Response("GET")
     with suppress(HttpParserError):
         response.feed(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n")

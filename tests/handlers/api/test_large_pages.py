@@ -19,7 +19,7 @@ from tests.storage.calls import Calls
 LIST, SESSIONS = "/api/v2/aibridge/interceptions", "/api/v2/aibridge/sessions"
 LARGE = "a" * (1 << 20)
 CALLS = 20
-# Besides its rows: a piece of the answer as text, as bytes and in the transport, and what asyncio and the driver read.
+# Besides its rows: a piece of the response as text, bytes and in the transport, and what asyncio and the driver read.
 HELD_BESIDES = 4 * (1 << 20) + 3 * PIECE_BYTES
 
 
@@ -40,7 +40,7 @@ def record(running):
 
 @pytest.fixture
 def unread(running, http_server):
-    """Ask and read no more than the head; returns the client, with its answer, once the bridge waits for it."""
+    """Ask and read no more than the head; returns the client, with its response, once the bridge waits for it."""
 
     async def unread(path):
         waiting = sum(not one.writer.drained for one in http_server.connections)
@@ -87,7 +87,7 @@ async def test_the_list_is_whole_however_it_is_walked(running, record):
     while len(by_offset) < CALLS:
         by_offset += (await running.get(f"{LIST}?limit=1000&offset={len(by_offset)}"))[1]["results"]
     assert by_id == by_offset
-    assert [UUID(shown["id"]).int for shown in by_id] == list(range(CALLS, 0, -1))
+    assert [UUID(one["id"]).int for one in by_id] == list(range(CALLS, 0, -1))
 
 
 @pytest.mark.gen_test

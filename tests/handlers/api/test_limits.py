@@ -79,7 +79,7 @@ def refused_with(response, opening):
 
 
 async def call(bridge, conversation=CHAT, headers=None):
-    """One call on a connection of its own: the answer, or what is wrong."""
+    """One call on a connection of its own: the response, or what is wrong."""
     client = await bridge.client()
     headers = bridge.headers if headers is None else headers
     return await client.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
@@ -237,13 +237,13 @@ class TestWithoutTheDatabase:
             assert statuses == [429] * 4  # of one request a server can prove none to be its own
             _, ready = await one.get("/readyz", {})
             assert ready["limits"] == "process-local: the database is unavailable"
-            status, shown = await one.get(PATH)
-            assert (status, shown["scope"], shown["state"]) == (
+            status, response = await one.get(PATH)
+            assert (status, response["scope"], response["state"]) == (
                 200,
                 "cluster",
                 "process-local: the database is unavailable",
             )
-            assert shown["limits"][2]["keys"] == []  # nothing was admitted
+            assert response["limits"][2]["keys"] == []  # nothing was admitted
         finally:
             private_mongodb.thaw()
 
@@ -256,16 +256,16 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
     gate = asyncio.Event()
     client = await hold(running, gate)
     assert (await call(running)).status == 429
-    status, shown = await running.get(PATH)
-    now = datetime.fromisoformat(shown["at"])
-    (holder,) = shown["holders"]
-    next_free_at = {"next_free_at": shown["at"]}
-    assert (status, shown) == (
+    status, response = await running.get(PATH)
+    now = datetime.fromisoformat(response["at"])
+    (holder,) = response["holders"]
+    next_free_at = {"next_free_at": response["at"]}
+    assert (status, response) == (
         200,
         {
             "scope": "process",
             "state": "ok",
-            "at": shown["at"],
+            "at": response["at"],
             "refused_since": format_time(running.bridge.lifecycle.began),
             "limits": [
                 {
@@ -367,8 +367,8 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
 )
 @pytest.mark.gen_test
 async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
-    _, shown = await running.get(PATH)
-    assert [limit["limit"] for limit in shown["limits"]] == [4, 6, 5, 7, 8, 0.5]
+    _, response = await running.get(PATH)
+    assert [limit["limit"] for limit in response["limits"]] == [4, 6, 5, 7, 8, 0.5]
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
@@ -376,9 +376,9 @@ async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
 async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
     running.upstream.play(OK)
     await call(running)
-    _, shown = await running.get(PATH)
-    (key,) = shown["limits"][2]["keys"]
-    wait = datetime.fromisoformat(key["next_free_at"]) - datetime.fromisoformat(shown["at"])
+    _, response = await running.get(PATH)
+    (key,) = response["limits"][2]["keys"]
+    wait = datetime.fromisoformat(key["next_free_at"]) - datetime.fromisoformat(response["at"])
     assert (key["used"], key["remaining"]) == (1, 0)
     assert timedelta(seconds=80) < wait <= timedelta(seconds=100)
 
@@ -386,9 +386,14 @@ async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
 @pytest.mark.gen_test
 async def test_what_is_not_limited_is_counted_all_the_same(running):
     client = await hold(running, asyncio.Event())
-    _, shown = await running.get(PATH)
-    server, user, rate, *_ = shown["limits"]
-    assert (server["limit"], server["used"], server["remaining"], server["next_free_at"]) == (0, 1, None, shown["at"])
+    _, response = await running.get(PATH)
+    server, user, rate, *_ = response["limits"]
+    assert (server["limit"], server["used"], server["remaining"], server["next_free_at"]) == (
+        0,
+        1,
+        None,
+        response["at"],
+    )
     assert [key["used"] for key in user["keys"]] == [1]
     assert (rate["limit"], rate["keys"]) == (0, [])
     client.reset()
@@ -406,16 +411,16 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
     await other.bridge.cluster._beat()
     await one.bridge.cluster._beat()
-    _, shown = await one.get(PATH)
-    assert shown["refused_since"] == format_time(other.bridge.lifecycle.began)
-    assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)
-    server, user, rate, user_rate, *_ = shown["limits"]
+    _, response = await one.get(PATH)
+    assert response["refused_since"] == format_time(other.bridge.lifecycle.began)
+    assert (response["scope"], response["state"], response["holding"]) == ("cluster", "ok", 2)
+    server, user, rate, user_rate, *_ = response["limits"]
     assert (server["used"], server["remaining"]) == (2, 3)
     assert [(key["username"], key["used"]) for key in user["keys"]] == [("ada", 2)]
     assert [(key["key"], key["used"]) for key in rate["keys"]] == [(running.identity.token_id, 2)]
     assert [(key["username"], key["used"]) for key in user_rate["keys"]] == [("ada", 2)]
-    assert [limit["limit"] for limit in shown["limits"]] == [5, 5, 5, 5, 0, 0.0]
-    assert [(holder["username"], holder["model"]) for holder in shown["holders"]] == [
+    assert [limit["limit"] for limit in response["limits"]] == [5, 5, 5, 5, 0, 0.0]
+    assert [(holder["username"], holder["model"]) for holder in response["holders"]] == [
         ("ada", CHAT.request["model"])
     ] * 2
     gate.set()

@@ -64,7 +64,7 @@ async def with_secrets(running):
 async def found(running, q, headers=None, more=""):
     status, response = await running.get(f"{LIST}?q={quote(q)}{more}", headers)
     assert status == 200, response
-    return response["count"], [UUID(shown["id"]).int for shown in response["results"]]
+    return response["count"], [UUID(one["id"]).int for one in response["results"]]
 
 
 @pytest.mark.gen_test
@@ -72,11 +72,11 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
     await record(running, 1, "My password is hunter2, please log in.")
     await record(running, 2, "Say hello", response="It is in the harbour.")
     for step in ("not indexed", "indexed"):
-        status, answer = await running.get(f"{LIST}?q=password")
+        status, response = await running.get(f"{LIST}?q=password")
         assert status == 200
-        (shown,) = answer["results"]
-        assert (answer["count"], answer["count_is_exact"]) == (1, True), step
-        assert shown["matches"] == [
+        (found_call,) = response["results"]
+        assert (response["count"], response["count_is_exact"]) == (1, True), step
+        assert found_call["matches"] == [
             {
                 "field": "user_prompts[0].prompt",
                 "before": "My ",
@@ -87,12 +87,12 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
         _, of_response = await running.get(f"{LIST}?q=harbour")
         place = {"field": "response.text", "before": "It is in the ", "text": "harbour", "after": "."}
         assert [one["matches"] for one in of_response["results"]] == [[place]]
-        assert answer["indexing"] == ({"done": 0, "total": 0} if step == "not indexed" else None)
+        assert response["indexing"] == ({"done": 0, "total": 0} if step == "not indexed" else None)
         await index(running)
     assert await found(running, '"password is"') == (1, [1])
     assert await found(running, "hello -password since:1h") == (1, [2])
-    _, answer = await running.get(LIST)
-    assert all("matches" not in shown for shown in answer["results"])
+    _, response = await running.get(LIST)
+    assert all("matches" not in one for one in response["results"])
 
 
 @pytest.mark.gen_test
@@ -248,8 +248,8 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
     rows = await added_up(running, "-password", more="&group_by=model&format=rows")
     assert [(row["model"], row["calls"]) for row in rows["rows"]] == [("m2", 1)]
     series = await added_up(running, "my password", more="&format=series&group_by=model&compare=previous")
-    shown = {one["group"]: one["total"]["interceptions"] for one in series["series"]}
-    assert (shown, series["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
+    counts = {one["group"]: one["total"]["interceptions"] for one in series["series"]}
+    assert (counts, series["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
     assert "refusals" not in series
     client = await running.client()
     lines = await client.request(

@@ -17,7 +17,7 @@ EXPORT, LIVE = f"{LIST}/export", f"{LIST}/live"
 
 @pytest.fixture
 def begin(running):
-    """Ask, and return the client with the head of the answer."""
+    """Ask, and return the client with the head of the response."""
 
     async def begin(path, headers=None):
         client = await running.client(receive_buffer=4096)

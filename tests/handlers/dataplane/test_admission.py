@@ -19,7 +19,7 @@ BAD_TOKEN = "The token is not valid: it is unknown, expired or revoked."
 
 
 async def refused(running, path, headers, body=b"{}", method="POST"):
-    """The answer to a request that must not reach the upstream nor be recorded."""
+    """The response to a request that must not reach the upstream nor be recorded."""
     client = await running.client()
     response = await client.request(method, path, headers, body)
     assert running.upstream.requests == []

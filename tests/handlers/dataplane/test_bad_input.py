@@ -62,9 +62,9 @@ def bridge(running):
 
 async def call(running, path, body=b'{"messages":[]}', **headers):
     client = await running.client()
-    answered = await client.request("POST", path, running.headers | headers, body)
+    response = await client.request("POST", path, running.headers | headers, body)
     await client.closed()
-    return answered
+    return response
 
 
 async def check_free(running):
@@ -89,10 +89,10 @@ async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
     providers["bedrock"] = replace(
         providers["bedrock"], region="eu-nowhere-1", base_url="https://bedrock-runtime.eu-nowhere-1.invalid/"
     )
-    answered = await call(bridge, CONVERSE)
-    result = json.loads(answered.body)
-    assert (answered.status, result["message"].partition(":")[0]) == (502, "bedrock")
-    assert answered.header("x-amzn-ErrorType") == result["__type"]
+    response = await call(bridge, CONVERSE)
+    result = json.loads(response.body)
+    assert (response.status, result["message"].partition(":")[0]) == (502, "bedrock")
+    assert response.header("x-amzn-ErrorType") == result["__type"]
     await check_free(bridge)
     assert await find_end(bridge) == ("upstream_unreachable", "upstream_unreachable")
 
@@ -107,9 +107,9 @@ async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge):
         start=1,
     ):
         bridge.upstream.scripts[:] = [answer({"message": said}, 403, **{"x-amzn-ErrorType": kind})]
-        answered = await call(bridge, CONVERSE)
-        assert (answered.status, answered.header("x-amzn-ErrorType")) == (403, kind)
-        assert json.loads(answered.body) == {"message": said}, kind
+        response = await call(bridge, CONVERSE)
+        assert (response.status, response.header("x-amzn-ErrorType")) == (403, kind)
+        assert json.loads(response.body) == {"message": said}, kind
         await check_free(bridge)
         assert await find_end(bridge, calls) == ("upstream_error", kind)
 
@@ -124,9 +124,9 @@ async def test_what_leads_nowhere_is_refused_in_the_dialect_and_asks_nobody(brid
         "a signature for the bridge": (CONVERSE, {"Authorization": signature}, 401),
     }.items():
         bridge.upstream.requests.clear()
-        answered = await call(bridge, path, **headers)
-        result = json.loads(answered.body)
-        assert (answered.status, result["__type"]) == (status, answered.header("x-amzn-ErrorType")), case
+        response = await call(bridge, path, **headers)
+        result = json.loads(response.body)
+        assert (response.status, result["__type"]) == (status, response.header("x-amzn-ErrorType")), case
         assert result["message"], case
         assert bridge.upstream.requests == [], case
         await check_free(bridge)
@@ -155,8 +155,8 @@ async def test_broken_frames_pass_unchanged_and_are_recorded_as_broken(bridge):
         start=1,
     ):
         bridge.upstream.scripts[:] = [event_stream([sent])]
-        answered = await call(bridge, STREAM)
-        assert (answered.status, bytes(answered.body), answered.whole) == (200, sent, True), case
+        response = await call(bridge, STREAM)
+        assert (response.status, bytes(response.body), response.whole) == (200, sent, True), case
         await check_free(bridge)
         assert await find_end(bridge, calls) == ("upstream_stream_error", "broken_event_stream"), case
 
@@ -167,8 +167,8 @@ async def test_frames_that_are_cut_anywhere_are_recorded_as_cut(bridge):
     complete = len(b"".join(MESSAGE_EVENTS[:7]))
     for at in {1, 11, 12, len(MESSAGE_EVENTS[0]), complete // 2, complete - 1}:
         bridge.upstream.scripts[:] = [[*event_stream([EVENTS[:at]])[:-1], CLOSE]]
-        answered = await call(bridge, STREAM)
-        assert (bytes(answered.body), answered.whole) == (EVENTS[:at], False)
+        response = await call(bridge, STREAM)
+        assert (bytes(response.body), response.whole) == (EVENTS[:at], False)
     await check_free(bridge)
     _, *cut = await bridge.ended(7)
     assert {one["end_reason"] for one in cut} == {"upstream_truncated"}
@@ -181,8 +181,8 @@ async def test_an_array_that_is_cut_anywhere_is_never_a_complete_call(bridge, cl
     cuts = range(1, len(ARRAY.rstrip()) - 1, len(ARRAY) // 12)
     for at in cuts:
         bridge.upstream.scripts[:] = [[head, chunk(ARRAY[:at]), LAST_CHUNK if clean else CLOSE]]
-        answered = await call(bridge, ARRAY_PATH, b'{"contents":[]}')
-        assert (bytes(answered.body), answered.whole) == (ARRAY[:at], clean)
+        response = await call(bridge, ARRAY_PATH, b'{"contents":[]}')
+        assert (bytes(response.body), response.whole) == (ARRAY[:at], clean)
     await check_free(bridge)
     _, *cut = await bridge.ended(len(cuts) + 1)
     assert {one["end_reason"] for one in cut} == {"upstream_truncated"}

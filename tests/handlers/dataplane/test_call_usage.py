@@ -30,7 +30,7 @@ def chunk(data):
 
 
 def whole(conversation, headers=b""):
-    """The answer as one body."""
+    """The response as one body."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(conversation.body)
     return head + headers + b"\r\n" + conversation.body
 
@@ -91,8 +91,8 @@ async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(runn
     assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
     await running.bridge.refusal_recorder.flush()
     _, listed = await running.get("/api/v2/aibridge/refusals?q=rule:user_tokens")
-    shown = [(row["rule"], row["status"], row["retry_after_ms"] > 3_590_000) for row in listed["results"]]
-    assert shown == [("user_tokens", 429, True)] * 2
+    refusals = [(row["rule"], row["status"], row["retry_after_ms"] > 3_590_000) for row in listed["results"]]
+    assert refusals == [("user_tokens", 429, True)] * 2
     _, limits = await running.get("/api/v2/aibridge/limits")
     (key,) = limits["limits"][4]["keys"]
     assert (key["username"], key["used"], key["remaining"], limits["limits"][4]["refused"]) == ("ada", 7, 0, 2)

@@ -27,7 +27,7 @@ READING = Reading(response_id="r", complete=True, token_usages=(TokenUsage(provi
 
 @dataclass
 class Head:
-    """The head of an upstream's answer."""
+    """The head of an upstream's response."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ REST = MESSAGES.stream[len(FIRST) :]
 
 
 async def send(running, conversation, receive_buffer=None):
-    """Begin a stream; its client, and the head of its answer."""
+    """Begin a stream; its client, and the head of its response."""
     client = await running.client(receive_buffer=receive_buffer)
     headers, body = running.headers, conversation.request_body(stream=True)
     await client.send("POST", running.path(conversation), headers, body)

@@ -250,9 +250,9 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     await running.ended(1)
     assert await running.bridge.recorder.flush(5)
     _, listed = await running.get("/api/v2/aibridge/interceptions")
-    (shown,) = listed["results"][0]["user_prompts"]
-    assert shown["prompt"] == "I am [redacted], [redacted], [scrubbed]"
-    assert shown["metadata"] == {"recording": "redacted"}
+    (recorded_prompt,) = listed["results"][0]["user_prompts"]
+    assert recorded_prompt["prompt"] == "I am [redacted], [redacted], [scrubbed]"
+    assert recorded_prompt["metadata"] == {"recording": "redacted"}
     _, explained = await running.get("/api/v2/aibridge/users/me/policy")
     kept = explained["recording"]
     assert (kept["prompts"], kept["thoughts"], kept["patterns"]) == ("redacted", "full", [r"EMP-\d{5}"])

@@ -92,7 +92,7 @@ def refuse(random, drawn):
 
 
 async def live(running, number, drawn):
-    """Send the request and take the answer, or leave."""
+    """Send the request and take the response, or leave."""
     client = await running.client()
     lines = [f"{name}: {value}" for name, value in (drawn.headers | {"X-Number": str(number)}).items()]
     head = "\r\n".join([f"POST {drawn.path} HTTP/1.1", "Host: b", *lines, f"Content-Length: {len(drawn.body)}", "", ""])

@@ -265,11 +265,11 @@ def closed(running, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
-    upstream, asked_again = FakeUpstream(), running.bridge.metrics.retried
+    upstream, retried = FakeUpstream(), running.bridge.metrics.retried
     upstream.play(CHAT_OK)
 
     def listen(provider):
-        asked_again(provider)
+        retried(provider)
         closed.listen()
 
     monkeypatch.setattr(running.bridge.metrics, "retried", listen)

@@ -130,7 +130,7 @@ def requests(draw, *, let_in: bool):
 async def status_of(running, request):
     client = await running.client()
     await client.send_raw(request.replace(b"{token}", running.token.encode()))
-    status = (await client.head()).status  # an answer without an end is left at its beginning
+    status = (await client.head()).status  # a response without an end is left at its beginning
     client.close()
     running.clients.remove(client)
     return status

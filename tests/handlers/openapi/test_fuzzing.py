@@ -1,4 +1,4 @@
-"""Schemathesis asks the control plane whatever its description allows, and what it forbids: every answer is described."""
+"""Schemathesis requests what the description of the control plane allows and forbids: every response is described."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", 
 OPTIONS = (
     *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "3"),
     *("--max-failures", "5", "--suppress-health-check", "all"),
-    *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose answer has no end
+    *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose response has no end
     *("--request-timeout", "30", "--warnings", "off", "--no-color"),
     # In CI the same requests each time, so that a change is refused for what it does.
     *(("--seed", "1") if "CI" in os.environ else ()),

@@ -69,9 +69,9 @@ def examples():
     def within(node):
         if isinstance(node, dict):
             if "schema" in node:
-                shown = [one["value"] for one in node.get("examples", {}).values()]
+                values = [one["value"] for one in node.get("examples", {}).values()]
                 yield from (
-                    (node["schema"], value) for value in [*shown, *([node["example"]] if "example" in node else [])]
+                    (node["schema"], value) for value in [*values, *([node["example"]] if "example" in node else [])]
                 )
             node = list(node.values())
         if isinstance(node, list):

@@ -93,13 +93,13 @@ def contract():
 
 @pytest.fixture
 def late():
-    """Requests whose bodies never come, each with its wait for the answer."""
+    """Requests whose bodies never come, each with its wait for the response."""
     return []
 
 
 @pytest.fixture
 def send(io_loop, running, contract, late):
-    """Send a request, compare the answer with what is promised of it, and return it; of a stream only the head.
+    """Send a request, compare the response with what is promised of it, and return it; of a stream only the head.
 
     The body of one that is `late` never comes: its answer is waited for beside what is asked next.
     """
@@ -155,7 +155,7 @@ async def test_every_recorded_conversation_is_shown_as_described(running, send, 
     listed = json.loads((await send("GET", f"{LIST}?limit=1000", 200)).body)["results"]
     assert len(listed) == len(conversations())
     for kind in ("token_usages", "user_prompts", "tool_usages", "model_thoughts", "error"):
-        assert any(shown[kind] for shown in listed), kind
+        assert any(one[kind] for one in listed), kind
     exported = (await send("GET", f"{LIST}/export", 200)).body.splitlines()
     assert [json.loads(line) for line in exported] == listed
 
@@ -164,17 +164,17 @@ async def test_every_recorded_conversation_is_shown_as_described(running, send, 
 async def test_what_calls_add_up_to_is_shown_as_described(send, record):
     await record()
     for query in ("", *(f"?group_by={group}" for group in GroupBy)):
-        shown = json.loads((await send("GET", STATISTICS + query, 200)).body)
-        assert shown["uncounted"] == 0
-        assert sum(series["total"]["interceptions"] for series in shown["series"]) == len(conversations())
-        assert all(series["points"] for series in shown["series"])
+        statistics = json.loads((await send("GET", STATISTICS + query, 200)).body)
+        assert statistics["uncounted"] == 0
+        assert sum(series["total"]["interceptions"] for series in statistics["series"]) == len(conversations())
+        assert all(series["points"] for series in statistics["series"])
     for path in NAMES:
         assert json.loads((await send("GET", path, 200)).body)
-    for shown in json.loads((await send("GET", SESSIONS, 200)).body)["results"]:
-        session = json.loads((await send("GET", f"{SESSIONS}/{shown['id']}", 200)).body)
+    for listed in json.loads((await send("GET", SESSIONS, 200)).body)["results"]:
+        session = json.loads((await send("GET", f"{SESSIONS}/{listed['id']}", 200)).body)
         assert session["thread_page"]["results"]
-        timeline = json.loads((await send("GET", f"{SESSIONS}/{shown['id']}/timeline", 200)).body)
-        assert len(timeline["calls"]) == shown["interceptions"]
+        timeline = json.loads((await send("GET", f"{SESSIONS}/{listed['id']}/timeline", 200)).body)
+        assert len(timeline["calls"]) == listed["interceptions"]
 
 
 @pytest.mark.gen_test
@@ -192,10 +192,10 @@ async def test_every_event_is_an_interception_as_described(running, contract):
     while len(events := re.findall(rb"^event: (.+)\nid: .+\ndata: (.+)\n\n", response.body, re.MULTILINE)) < 2:
         await listener.piece(response)
     assert [name for name, _ in events] == [b"interception"] * 2
-    shown = [json.loads(data) for _, data in events]
-    for interception in shown:
+    interceptions = [json.loads(data) for _, data in events]
+    for interception in interceptions:
         contract.validate(interception, {"$ref": "#/components/schemas/Interception"})
-    assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
+    assert [interception["status"] for interception in interceptions] == ["in_flight", "completed"]
 
 
 @pytest.mark.expects_log("sign-in refused: reason=unavailable")
@@ -347,8 +347,8 @@ async def invent_a_company(running, send, member):
     await send("DELETE", path, 404)
     await send("POST", path, 202)
     await send("POST", path, 409)
-    shown = json.loads((await send("GET", path, 200, member)).body)
-    assert (shown["state"], shown["calls"], shown["requested_by"]) == ("filling", 0, "ada")
+    status = json.loads((await send("GET", path, 200, member)).body)
+    assert (status["state"], status["calls"], status["requested_by"]) == ("filling", 0, "ada")
     await send("DELETE", path, 202)
     assert json.loads((await send("GET", path, 200)).body)["state"] == "removing"
 

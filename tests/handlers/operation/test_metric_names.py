@@ -28,8 +28,8 @@ class Naive:
         return True
 
     def __call__(self, name):
-        shown = name in self.active or (len(self.active) < self.limit and self.activate(name))
-        return name if shown else OTHER
+        kept = name in self.active or (len(self.active) < self.limit and self.activate(name))
+        return name if kept else OTHER
 
     def used(self, name):
         if name not in self.uses and len(self.uses) >= 2 * self.limit:
@@ -67,13 +67,13 @@ def bounded(limit=2, ever=100, halved_after=1000):
 
 @given(st.lists(NAMES | st.sampled_from(["use a", "use b"]), max_size=200), st.integers(1, 4), st.integers(4, 7))
 def test_never_more_names_than_the_limit_at_a_time_nor_more_than_ever_altogether(steps, limit, ever):
-    names, shown = bounded(limit, ever, 20), set()
+    names, kept = bounded(limit, ever, 20), set()
     for step in steps:
         names.used(step.removeprefix("use "))
         now = {name for name in "abcdefghij" if names(name) != OTHER}
         assert len(now) <= limit
-        shown |= now
-    assert len(shown) <= ever
+        kept |= now
+    assert len(kept) <= ever
 
 
 def test_names_that_came_first_give_way_to_one_that_is_used_more():
@@ -101,9 +101,9 @@ def test_two_names_that_are_used_alike_do_not_take_turns():
     for _ in range(100):
         for name in "ab":
             names.used(name)
-            shown = next(one for one in "ab" if names(one) != OTHER)
-            changes += shown != before
-            before = shown
+            kept = next(one for one in "ab" if names(one) != OTHER)
+            changes += kept != before
+            before = kept
     assert changes == 0
 
 

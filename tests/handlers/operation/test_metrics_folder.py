@@ -94,9 +94,9 @@ COUNTED = (
 def test_any_process_shows_all_counters_added_and_gauges_as_sum_or_worst(start):
     first, second = start(refusals=2, lag=0.5, queue=3), start(refusals=5, lag=0.25, queue=4)
     for process in (first, second, first):
-        shown = process.scrape()
-    assert [shown[name] for name in COUNTED] == [7, 7, 0, 7]
-    assert (shown["lag"], shown["queue"]) == (0.5, 7)
+        scraped = process.scrape()
+    assert [scraped[name] for name in COUNTED] == [7, 7, 0, 7]
+    assert (scraped["lag"], scraped["queue"]) == (0.5, 7)
 
 
 def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
@@ -107,9 +107,9 @@ def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
         process.kill()
         folder.reap(process.pid)
         folder.reap(process.pid)
-    shown = third.scrape()
-    assert [shown[name] for name in COUNTED] == [8, 8, 0, 8]
-    assert (shown["lag"], shown["queue"]) == (0, 1)
+    scraped = third.scrape()
+    assert [scraped[name] for name in COUNTED] == [8, 8, 0, 8]
+    assert (scraped["lag"], scraped["queue"]) == (0, 1)
     assert sorted(path.name for path in folder.path.glob("*.db")) == sorted(
         f"{kind}_{of}.db"
         for kind, of in [
@@ -122,8 +122,8 @@ def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
 def test_a_file_that_a_process_has_just_made_is_left_out(start, folder):
     process = start(refusals=2)
     (folder.path / "counter_1.db").touch()
-    shown = process.scrape()
-    assert [shown[name] for name in COUNTED] == [2, 2, 0, 2]
+    scraped = process.scrape()
+    assert [scraped[name] for name in COUNTED] == [2, 2, 0, 2]
 
 
 def test_a_process_that_counted_nothing_is_buried_too(folder):

@@ -15,7 +15,7 @@ from intercept.times import format_time
 from settings import TokenCreation
 from storage.accounts.identities import TOO_MANY_TOKENS
 from storage.accounts.users import Role
-from tests.handlers.api.accounts.test_tokens import id_of, shown, token_of
+from tests.handlers.api.accounts.test_tokens import id_of, resource, token_of
 from tests.handlers.conversations import CHAT
 
 API = "/api/v2/aibridge"
@@ -51,7 +51,7 @@ async def test_owners_and_auditors_find_tokens_of_all_users(running, change, fou
         assert await found("", headers) == [laptop["id"], id_of(grace), id_of(auditor), running.identity.token_id]
     user = await running.bridge.identities.find_user("grace.hopper")
     token = (await running.bridge.identities.list_tokens("grace.hopper"))[1]
-    expected = {"count": 4, "results": [shown(token) | {"user": whose(user)}]}
+    expected = {"count": 4, "results": [resource(token) | {"user": whose(user)}]}
     assert await running.get(f"{API}/tokens?limit=1") == (200, expected)
     assert (await running.get(f"{API}/tokens?limit=1&offset=3"))[1]["results"][0]["id"] == running.identity.token_id
     assert await running.get(f"{API}/tokens", grace) == (403, {"message": NOT_YOURS_TO_SEE})
@@ -76,7 +76,7 @@ async def test_an_owner_is_told_whose_a_token_is_and_when_it_was_used_from_where
     (token,) = await running.bridge.identities.list_tokens("grace")
     (use,) = (await running.bridge.token_uses.of_tokens([token.id])).values()
     last = {"last_used_at": format_time(use.at), "last_client": "Codex", "last_client_ip": "127.0.0.1"}
-    expected = shown(token) | last | {"user": whose(user)}
+    expected = resource(token) | last | {"user": whose(user)}
     for text in (token_of(grace), f" {token_of(grace)}\n"):
         assert await change("POST", "/tokens/lookup", {"token": text}) == (200, expected)
     for text in ("", "x", token.id, f"{token.id}-{22 * 'x'}", f"{10 * 'x'}{token_of(grace)[10:]}"):

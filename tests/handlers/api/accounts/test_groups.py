@@ -13,7 +13,7 @@ from intercept.times import format_time
 from storage.accounts.groups import BUILT_IN
 from storage.accounts.users import Role
 from tests.handlers.api.accounts.test_users import listed as listed_user
-from tests.handlers.api.accounts.test_users import shown
+from tests.handlers.api.accounts.test_users import resource
 
 GROUPS = "/api/v2/aibridge/groups"
 USERS = "/api/v2/aibridge/users"
@@ -21,7 +21,7 @@ INVALID_BODY = "The request body has invalid values."
 NO_GROUP = {"message": 'There is no group named "research".'}
 
 
-def shown_group(group, members=0):
+def group_resource(group, members=0):
     return {
         "id": str(group.id),
         "name": group.name,
@@ -33,7 +33,7 @@ def shown_group(group, members=0):
 
 @pytest.fixture
 def send(running):
-    """Ask for a change, with what else is in the head; returns the whole answer."""
+    """Ask for a change, with what else is in the head; returns the whole response."""
 
     async def send(method, path, body=None, **headers):
         client = await running.client()
@@ -52,20 +52,20 @@ async def test_an_owner_adds_groups_and_puts_users_into_them(running, change):
     await running.user("bob+1@example.com")
     status, added = await change("POST", "/groups", {"name": "research", "display_name": "R & D"})
     research = await running.bridge.groups.find("research")
-    assert (status, added) == (201, shown_group(research))
+    assert (status, added) == (201, group_resource(research))
     assert await change("POST", "/groups", {"name": "Ops"}) == (
         201,
-        shown_group(await running.bridge.groups.find("ops")),
+        group_resource(await running.bridge.groups.find("ops")),
     )
     for group, user in (("RESEARCH", bob), ("research", bob.upper()), (research.id, running.identity.user.id)):
         assert await change("PUT", f"/groups/{group}/members/{user}") == (204, None)
-    assert await running.get(f"{GROUPS}/Research") == (200, shown_group(research, 2))
-    users = [shown(user) for user in await running.bridge.identities.list_users()]
+    assert await running.get(f"{GROUPS}/Research") == (200, group_resource(research, 2))
+    users = [resource(user) for user in await running.bridge.identities.list_users()]
     assert await running.get(f"{GROUPS}/research/members") == (200, {"count": 2, "results": users})
     assert await running.get(f"{GROUPS}/research/members?limit=1&offset=1") == (200, {"count": 2, "results": users[1:]})
     status, page = await running.get(GROUPS)
     assert (status, page["count"], [one["name"] for one in page["results"]]) == (200, 2, ["Ops", "research"])
-    assert page["results"][1] == shown_group(research, 2)
+    assert page["results"][1] == group_resource(research, 2)
     assert (await running.get(f"{GROUPS}?limit=1&offset=1"))[1] == {"count": 2, "results": page["results"][1:]}
     assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
     assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
@@ -134,7 +134,7 @@ async def test_an_owner_changes_and_removes_a_group(running, change):
     await change("PUT", "/groups/lab/members/ada")
     status, changed = await change("PATCH", "/groups/lab", {"name": "research"})
     research = await running.bridge.groups.find("research")
-    assert (status, changed, research.display_name) == (200, shown_group(research, 1), "lab")
+    assert (status, changed, research.display_name) == (200, group_resource(research, 1), "lab")
     assert (await change("PATCH", "/groups/research", {"display_name": ""}))[1]["display_name"] == "research"
     assert await change("DELETE", f"/groups/{research.id}") == (204, None)
     for method, path, body in (

@@ -33,7 +33,7 @@ OWN = {"limits": {"concurrency": 4, "budget": BUDGET | {"reserve": True}}, "max_
 
 @pytest.fixture
 def send(running):
-    """Ask for something, with what else is in the head; returns the whole answer."""
+    """Ask for something, with what else is in the head; returns the whole response."""
 
     async def send(method, path, body=None, **headers):
         client = await running.client()

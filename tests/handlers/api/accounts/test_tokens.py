@@ -28,7 +28,7 @@ def id_of(headers):
     return split_token(token_of(headers))[0]
 
 
-def shown(token):
+def resource(token):
     return {
         "id": token.id,
         "name": token.name,
@@ -48,10 +48,10 @@ async def test_everybody_has_their_own_tokens_in_hand(running, change):
         for name in ("me", username):
             status, token = await change("POST", f"/users/{name}/tokens", {"name": "laptop"}, own)
             assert status == 201, role
-            shown_with = {"X-Api-Key": token.pop("token")}
-            assert (await running.get(f"{USERS}/me", shown_with))[1]["username"] == username
+            with_token = {"X-Api-Key": token.pop("token")}
+            assert (await running.get(f"{USERS}/me", with_token))[1]["username"] == username
             created.append(token)
-        kept = [shown(token) for token in reversed(await running.bridge.identities.list_tokens(username))]
+        kept = [resource(token) for token in reversed(await running.bridge.identities.list_tokens(username))]
         assert [token["id"] for token in kept[:2]] == [token["id"] for token in reversed(created)], role
         for name in ("me", username):
             assert await running.get(f"{USERS}/{name}/tokens", own) == (200, {"count": 3, "results": kept}), role
@@ -68,7 +68,7 @@ async def test_the_token_is_shown_once_and_its_secret_is_kept_nowhere(running, c
     _, created = await change("POST", "/users/me/tokens", {"name": "laptop", "expires": "90d"})
     token_id, secret = split_token(created.pop("token"))
     (token,) = [token for token in await running.bridge.identities.list_tokens("ada") if token.id == token_id]
-    assert created == shown(token)
+    assert created == resource(token)
     assert token.expires_at - token.created_at <= timedelta(days=90)
     assert token.expires_at - token.created_at > timedelta(days=90) - timedelta(minutes=1)
     database = running.bridge.database

@@ -112,9 +112,9 @@ async def test_members_see_themselves_and_who_sees_everyone_sees_all(running):
         status, usage = await running.get(f"{API}/{path}/usage", bob)
         assert (status, usage["limits"], len(usage["tokens"]), usage["refusals"]["count"]) == (200, [], 1, 0)
     assert await running.get(f"{API}/users/ada/usage", bob) == (403, {"message": NOT_YOURS_TO_SEE})
-    for who, shown in ((running.headers, 1), (eve, 1)):
+    for who, number in ((running.headers, 1), (eve, 1)):
         status, usage = await running.get(f"{API}/users/bob/usage", who)
-        assert (status, usage["user"]["username"], len(usage["tokens"])) == (200, "bob", shown)
+        assert (status, usage["user"]["username"], len(usage["tokens"])) == (200, "bob", number)
     status, usage = await running.get(f"{API}/users/bob/usage", rita)
     assert (status, usage["user"]["username"], usage["tokens"]) == (200, "bob", None)
     assert len((await running.get(f"{API}/users/me/usage", rita))[1]["tokens"]) == 1
@@ -129,7 +129,7 @@ async def test_a_service_token_sees_what_it_has_used_itself_and_what_holds_for_i
     headers = {"Authorization": f"Bearer {text}"}
     status, usage = await running.get(f"{API}/users/me/usage", headers)
     assert (status, usage["user"]["username"], usage["spend_usd"]) == (200, "groups/research", 0)
-    (shown,) = usage["tokens"]
-    assert (shown["id"], rows(shown["limits"])) == (token.id, [("settings", "rate", "token", 7, 0)])
+    (listed,) = usage["tokens"]
+    assert (listed["id"], rows(listed["limits"])) == (token.id, [("settings", "rate", "token", 7, 0)])
     status, result = await running.get(f"{API}/users/me/policy", headers)
     assert (status, result["user"]["username"]) == (200, "groups/research")

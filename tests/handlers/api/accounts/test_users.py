@@ -20,7 +20,7 @@ INVALID_BODY = "The request body has invalid values."
 LAST_OWNER = '"ada" is the only owner; assign another owner first.'
 
 
-def shown(user):
+def resource(user):
     return {
         "id": str(user.id),
         "username": user.username,
@@ -33,7 +33,7 @@ def shown(user):
 
 def listed(user, tokens=1, groups=(), seen=None, spend=0.0):
     """A user as the list has them, to whom nothing has happened yet unless it is said."""
-    return shown(user) | {
+    return resource(user) | {
         "groups": [{"id": str(group.id), "name": group.name} for group in groups],
         "active_tokens": tokens,
         "living_tokens": tokens,
@@ -93,7 +93,7 @@ async def test_an_owner_adds_a_user(running, change):
     ):
         status, added = await change("POST", "/users", body)
         found = await running.bridge.identities.find_user(body["username"])
-        assert (status, added) == (201, shown(found))
+        assert (status, added) == (201, resource(found))
         assert (found.display_name, found.role) == (name, body["role"])
     again = {"message": 'A user named "bob" exists already.'}
     assert await change("POST", "/users", {"username": "bob", "role": "owner"}) == (409, again)
@@ -124,7 +124,7 @@ async def test_an_owner_changes_what_is_given_of_a_user(running, change):
     assert (await running.get(USERS, headers))[0] == 403
     status, changed = await change("PATCH", "/users/grace", {"role": "auditor"})
     found = await running.bridge.identities.find_user("grace")
-    assert (status, changed, found.role, found.display_name) == (200, shown(found), Role.AUDITOR, "grace")
+    assert (status, changed, found.role, found.display_name) == (200, resource(found), Role.AUDITOR, "grace")
     assert (await running.get(USERS, headers))[0] == 200  # in this process at once
     for given, name in (("Grace H.", "Grace H."), ("", "grace")):
         status, changed = await change("PATCH", "/users/grace", {"display_name": given})

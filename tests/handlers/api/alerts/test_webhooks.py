@@ -130,13 +130,13 @@ async def test_an_address_that_is_not_safe_is_refused(send):
 @SEALED
 @pytest.mark.gen_test
 async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(send):
-    for url, shown in (
+    for url, added_url in (
         ("http://localhost:1", "http://localhost:1/"),
         ("http://127.0.0.2:1/a?b", "http://127.0.0.2:1/a?b"),
         ("http://[::1]:1/", "http://[::1]:1/"),
     ):
         status, added = await send("POST", WEBHOOKS, {"url": url, "types": []})
-        assert (status, added["url"]) == (201, shown)
+        assert (status, added["url"]) == (201, added_url)
     wrong = {"url": 5, "description": "a\nb", "types": ["moon"], "disabled": 1}
     _, result = await send("PATCH", f"{WEBHOOKS}/{added['id']}", wrong)
     assert {one["field"]: one["detail"] for one in result["validations"]} == {

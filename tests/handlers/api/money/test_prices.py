@@ -20,7 +20,7 @@ SHOWN = PRICE | {"output": "22.5", "valid_from": "2026-01-01T00:00:00.000Z"}
 
 @pytest.fixture
 def put(running):
-    """Set prices; returns the whole answer."""
+    """Set prices; returns the whole response."""
 
     async def put(body, **headers):
         client = await running.client()
@@ -42,12 +42,12 @@ async def test_prices_are_set_and_shown_with_a_version(running, put):
         "valid_from": "2026-02-03T04:05:06Z",
     }
     response = await put({"prices": [PRICE, cached]})
-    shown = [
+    expected = [
         SHOWN | {"model": "claude-*"},
         SHOWN
         | {"model": "claude-3", "cache_read": "0.000001", "cache_write": "5", "valid_from": "2026-02-03T04:05:06.000Z"},
     ]
-    assert (response.status, json.loads(response.body)["prices"]) == (200, shown)
+    assert (response.status, json.loads(response.body)["prices"]) == (200, expected)
     assert (await running.get(PRICES))[1] == json.loads(response.body)
     stale = await put({"prices": []}, **{"If-Match": '"0"'})
     assert (stale.status, json.loads(stale.body)["message"]) == (

@@ -52,7 +52,7 @@ async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
 @pytest.mark.gen_test
 async def test_what_a_provider_answers_is_said_in_words(running):
     await send(running, "POST", "", east(running))
-    for answer, ok, message in (
+    for reply, ok, message in (
         (MODELS, True, "reached; it lists 2 models"),
         (response(200, b"[]"), True, "reached; it lists 0 models"),
         (response(200, b'{"a":1}'), True, "reached"),
@@ -72,10 +72,10 @@ async def test_what_a_provider_answers_is_said_in_words(running):
         (response(429), True, "reached; a rate limit of the provider holds the key back (429)"),
         (response(500), False, "the provider answers 500 to the question for its models"),
     ):
-        running.upstream.scripts = [[answer]]
+        running.upstream.scripts = [[reply]]
         status, checked = await check(running)
         said = (status, checked["ok"], [one["message"] for one in checked["results"]])
-        assert said == (200, ok, [message]), answer
+        assert said == (200, ok, [message]), reply
 
 
 @pytest.mark.gen_test

@@ -71,8 +71,8 @@ async def call(running, name="east"):
     return response.status, json.loads(response.body)
 
 
-def without_times(shown):
-    return {name: value for name, value in shown.items() if name not in {"created_at", "changed_at", "keys"}}
+def without_times(resource):
+    return {name: value for name, value in resource.items() if name not in {"created_at", "changed_at", "keys"}}
 
 
 @sealed
@@ -129,9 +129,9 @@ async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(runni
     running.upstream.scripts.clear()
     running.upstream.play(busy)
     assert (await call(running))[0] == 503
-    refused, answered = await running.ended(2)
+    refused, completed = await running.ended(2)
     assert (refused["provider_name"], refused["tries"]) == ("east", [])
-    assert (answered["provider_name"], [one["provider_name"] for one in answered["tries"]]) == (
+    assert (completed["provider_name"], [one["provider_name"] for one in completed["tries"]]) == (
         "west",
         ["east", "west"],
     )
@@ -188,11 +188,11 @@ async def test_no_key_leaves_through_the_api_the_record_or_the_database(running,
     running.upstream.play(OK)
     await call(running)
     await running.ended(1)
-    shown = [await running.get(f"{PROVIDERS}{path}") for path in ("/east", "/configured")]
-    shown += [await running.get(f"/api/v2/aibridge/{path}") for path in ("audit", "interceptions")]
+    responses = [await running.get(f"{PROVIDERS}{path}") for path in ("/east", "/configured")]
+    responses += [await running.get(f"/api/v2/aibridge/{path}") for path in ("audit", "interceptions")]
     stored = [document async for document in database.providers.find()]
     for key in KEYS:
-        assert key not in json.dumps(shown)
+        assert key not in json.dumps(responses)
         assert key.encode() not in repr(stored).encode()
         assert running.bridge.secrets.hide(f"a {key} b") == "a [scrubbed] b"
 
@@ -307,9 +307,9 @@ async def test_providers_of_the_environment_are_read_only_and_win_by_name(runnin
     fixed = "The provider openai is one of the server's environment: it is changed there."
     assert await send(running, "PATCH", "/openai", {"disabled": True}) == (409, {"message": fixed})
     assert await send(running, "DELETE", "/openai") == (409, {"message": fixed})
-    status, shown = await running.get(f"{PROVIDERS}/openai")
-    assert (status, shown["source"], shown["base_url"]) == (200, "environment", running.upstream.url + "v1/")
-    assert shown["keys"] == [
+    status, resource = await running.get(f"{PROVIDERS}/openai")
+    assert (status, resource["source"], resource["base_url"]) == (200, "environment", running.upstream.url + "v1/")
+    assert resource["keys"] == [
         {
             "hint": "sk-o...-key",
             "setting": "openai-key",

@@ -52,14 +52,14 @@ async def test_a_provider_is_reached_with_its_own_authorities_and_certificate(ru
     base = {"name": "east", "type": "openai", "base_url": tls_upstream.url + "v1"}
     await send(running, "POST", **base)
     assert await call(running) == 502
-    status, shown = await send(running, "PATCH", "/east", ca_certificates=(authority / "ca.pem").read_text())
-    assert (status, shown["has_ca_certificates"], shown["has_client_certificate"]) == (200, True, False)
+    status, resource = await send(running, "PATCH", "/east", ca_certificates=(authority / "ca.pem").read_text())
+    assert (status, resource["has_ca_certificates"], resource["has_client_certificate"]) == (200, True, False)
     assert await call(running) == 502
     certificate = (authority / "server.pem").read_text()
-    status, shown = await send(running, "PATCH", "/east", client_certificate=certificate)
-    assert (status, shown["has_client_certificate"]) == (200, True)
+    status, resource = await send(running, "PATCH", "/east", client_certificate=certificate)
+    assert (status, resource["has_client_certificate"]) == (200, True)
     assert await call(running) == 200
-    assert "PRIVATE KEY" not in json.dumps(shown)
+    assert "PRIVATE KEY" not in json.dumps(resource)
     await running.ended(3)
 
 
@@ -67,11 +67,13 @@ async def test_a_provider_is_reached_with_its_own_authorities_and_certificate(ru
 @pytest.mark.gen_test
 async def test_a_provider_has_its_own_proxy_whose_password_nobody_sees(running):
     fields = {"proxy_url": "http://proxy.example:3128", "proxy_credentials": "ada:p@ss/word-secret"}
-    status, shown = await send(running, "POST", name="east", type="openai", base_url="https://e.example/v1", **fields)
-    assert (status, shown["proxy_url"]) == (201, "http://proxy.example:3128")
+    status, resource = await send(
+        running, "POST", name="east", type="openai", base_url="https://e.example/v1", **fields
+    )
+    assert (status, resource["proxy_url"]) == (201, "http://proxy.example:3128")
     expected = base64.b64encode(b"ada:p@ss/word-secret").decode()
     assert running.bridge.providers["east"].network.proxy == Proxy("proxy.example", 3128, f"Basic {expected}")
-    assert "word-secret" not in json.dumps(shown)
+    assert "word-secret" not in json.dumps(resource)
     assert running.bridge.secrets.hide("p@ss/word-secret") == "[scrubbed]"
 
 
@@ -79,8 +81,8 @@ async def test_a_provider_has_its_own_proxy_whose_password_nobody_sees(running):
 @pytest.mark.gen_test
 async def test_an_access_key_of_aws_signs(running):
     fields = {"region": "us-east-1", "base_url": running.upstream.url, "aws_access_key": AWS}
-    status, shown = await send(running, "POST", name="aws", type="bedrock", **fields)
-    assert (status, shown["aws_access_key"], shown["key_state"]) == (201, KEY_ID, "key")
+    status, resource = await send(running, "POST", name="aws", type="bedrock", **fields)
+    assert (status, resource["aws_access_key"], resource["key_state"]) == (201, KEY_ID, "key")
     running.upstream.play(OK)
     client = await running.client()
     await client.request("POST", "/api/v2/aibridge/aws/model/m/converse", running.headers, b'{"messages": []}')

@@ -78,8 +78,8 @@ async def test_members_see_their_own_errors_and_readers_no_messages(running):
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     await record(running, 1, "a", error="a secret of 1")
     assert (await running.get(ERRORS, grace))[1]["results"] == []
-    (shown,) = (await running.get(ERRORS, reader))[1]["results"]
-    assert (shown["template"], shown["message"], shown["type"]) == ("", "", "invalid_request_error")
+    (error,) = (await running.get(ERRORS, reader))[1]["results"]
+    assert (error["template"], error["message"], error["type"]) == ("", "", "invalid_request_error")
 
 
 @pytest.mark.gen_test

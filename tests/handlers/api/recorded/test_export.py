@@ -136,8 +136,8 @@ async def test_a_limit_is_a_whole_number(running):
     detail = "Pagination limit must be in range (0, 2147483647]"
     response = {"message": "Invalid pagination limit value.", "detail": detail}
     limits = ("0", "-1", "x", "2147483648", "9" * 40)
-    answered = {limit: await running.get(f"{PATH}?limit={limit}") for limit in limits}
-    assert answered == dict.fromkeys(limits, (400, response))
+    responses = {limit: await running.get(f"{PATH}?limit={limit}") for limit in limits}
+    assert responses == dict.fromkeys(limits, (400, response))
 
 
 @pytest.mark.gen_test

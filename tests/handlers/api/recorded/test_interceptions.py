@@ -68,8 +68,8 @@ async def test_a_call_keeps_the_groups_that_its_user_was_in_then(running, call, 
     await change("DELETE", "/groups/research")
     await change("DELETE", "/groups/ops/members/ada")
     after = await call(CHAT)
-    shown = {one["id"]: one["group_ids"] for one in (await running.get(LIST))[1]["results"]}
-    assert shown == {before: [], within: ids, after: []}
+    group_ids = {one["id"]: one["group_ids"] for one in (await running.get(LIST))[1]["results"]}
+    assert group_ids == {before: [], within: ids, after: []}
     assert (await running.get(f"{LIST}/{within}"))[1]["group_ids"] == ids
 
 
@@ -257,8 +257,8 @@ async def test_what_cannot_be_asked_is_refused_by_name(running):
             ],
         },
     }
-    answered = {query: await running.get(f"{LIST}?{query}") for query in refusals}
-    assert answered == {query: (400, refusal) for query, refusal in refusals.items()}
+    responses = {query: await running.get(f"{LIST}?{query}") for query in refusals}
+    assert responses == {query: (400, refusal) for query, refusal in refusals.items()}
 
 
 @pytest.mark.gen_test
@@ -292,11 +292,11 @@ async def test_one_in_flight_is_shown_too(running):
     await client.send("POST", running.path(MESSAGES), running.headers, body)
     id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
     assert await running.bridge.recorder.flush(5)
-    status, shown = await running.get(f"{LIST}/{id_}")
-    assert (status, shown["id"], shown["status"], shown["end_reason"]) == (200, id_, "in_flight", None)
+    status, resource = await running.get(f"{LIST}/{id_}")
+    assert (status, resource["id"], resource["status"], resource["end_reason"]) == (200, id_, "in_flight", None)
     assert await running.get(f"{LIST}?q=status:in_flight") == (
         200,
-        {"count": 1, "results": [shown], "next_after_id": None, "count_is_exact": True, "indexing": None},
+        {"count": 1, "results": [resource], "next_after_id": None, "count_is_exact": True, "indexing": None},
     )
 
 
@@ -322,8 +322,8 @@ async def test_one_takes_no_parameters(running, call):
 
 @pytest.mark.gen_test
 async def test_an_interception_is_found_by_every_id_that_it_was_given(running, call):
-    chat = await call(CHAT, answer_headers=b"X-Request-Id: req_chat\r\n")
-    messages = await call(MESSAGES, answer_headers=b"Request-Id: req_messages\r\n")
+    chat = await call(CHAT, response_headers=b"X-Request-Id: req_chat\r\n")
+    messages = await call(MESSAGES, response_headers=b"Request-Id: req_messages\r\n")
     responses = await call(RESPONSES)
     await running.bridge.recorder.flush(5)
     given = [(chat, chat, "req_chat", "chatcmpl-1"), (messages, messages, "req_messages", "msg_1")]

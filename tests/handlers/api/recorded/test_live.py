@@ -28,15 +28,15 @@ class Source:
     """One who listens, and what it is told: fields of each block as they stand there."""
 
     def __init__(self, client, response):
-        self.client, self.answer = client, response
+        self.client, self.response = client, response
         self._read = 0
 
     async def block(self):
         """The next block; None at the end."""
-        while b"\n\n" not in self.answer.body[self._read :]:
-            if not await self.client.piece(self.answer):
+        while b"\n\n" not in self.response.body[self._read :]:
+            if not await self.client.piece(self.response):
                 return None
-        text = bytes(self.answer.body[self._read :]).partition(b"\n\n")[0]
+        text = bytes(self.response.body[self._read :]).partition(b"\n\n")[0]
         self._read += len(text) + 2
         return [tuple(line.split(": ", 1)) for line in text.decode().split("\n")]
 
@@ -62,7 +62,7 @@ def listen(running):
         client = await running.client(receive_buffer=receive_buffer)
         await client.send("GET", PATH + query, {**(headers or running.headers), **more})
         source = Source(client, await client.head())
-        assert source.answer.status == 200
+        assert source.response.status == 200
         assert await source.block() == [RETRY]
         return source
 
@@ -89,7 +89,7 @@ async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_i
         CHAT.body,
     )
     source = await listen()
-    assert {name: source.answer.header(name) for name in ("Content-Type", "Cache-Control", "X-Accel-Buffering")} == {
+    assert {name: source.response.header(name) for name in ("Content-Type", "Cache-Control", "X-Accel-Buffering")} == {
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",
@@ -100,12 +100,12 @@ async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_i
     await caller.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     id_ = (await caller.head()).header("X-AI-Bridge-Interception-Id")
     path = f"/api/v2/aibridge/interceptions/{id_}"
-    kind, started, shown = await source.event()
-    assert (kind, shown, shown["status"]) == ("interception", (await running.get(path))[1], "in_flight")
-    assert shown["initiator"]["username"] == "ada"
+    kind, started, resource = await source.event()
+    assert (kind, resource, resource["status"]) == ("interception", (await running.get(path))[1], "in_flight")
+    assert resource["initiator"]["username"] == "ada"
     gate.set()
-    kind, ended, shown = await source.event()
-    assert (kind, shown, shown["status"]) == ("interception", (await running.get(path))[1], "completed")
+    kind, ended, resource = await source.event()
+    assert (kind, resource, resource["status"]) == ("interception", (await running.get(path))[1], "completed")
     assert begun < started < ended
 
 
@@ -114,7 +114,7 @@ async def test_an_event_is_exactly_what_the_standard_wants(running, listen, call
     source = await listen()
     await calls.start(1)
     await source.event()
-    blocks = bytes(source.answer.body).split(b"\n\n")
+    blocks = bytes(source.response.body).split(b"\n\n")
     assert blocks[0] == b"retry: 2000"
     assert blocks[1].startswith(b": heartbeat\nid: 82")
     event, id_, data = blocks[2].split(b"\n")
@@ -154,7 +154,7 @@ async def test_a_member_is_told_of_their_own_calls_alone_and_others_of_all(runni
     await calls.start(2, initiator_id=grace.id)
     assert await sources[0].heard(2) == await sources[1].heard(2) == [(id_of(1), None), (id_of(2), None)]
     assert await sources[2].heard(1) == [(id_of(2), None)]
-    first = bytes(sources[0].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
+    first = bytes(sources[0].response.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
     resumed = await listen(headers=member, **{"Last-Event-ID": first})
     assert await resumed.heard(1) == [(id_of(2), None)]
 
@@ -166,7 +166,7 @@ async def test_a_reader_is_told_of_all_calls_without_their_texts(running, listen
     await calls.start(1)
     result = [(await source.event())[2]["user_prompts"][0] for source in sources]
     assert [(one["prompt"], one["metadata"]) for one in result] == [("Say hello", {}), ("", {"withheld": True})]
-    first = bytes(sources[1].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
+    first = bytes(sources[1].response.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
     resumed = await listen(headers=reader, **{"Last-Event-ID": first})
     assert (await resumed.event())[2]["user_prompts"][0] == result[1]
 
@@ -221,7 +221,7 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
         ("id:",),
         ("data", json.dumps({"message": message}, separators=(",", ":"))),
     ]
-    assert (await source.block(), source.answer.whole) == (None, True)
+    assert (await source.block(), source.response.whole) == (None, True)
     client = await running.client()
     response = await client.request("GET", PATH, running.headers | {"Last-Event-ID": last})
     assert (response.status, json.loads(response.body)) == (410, {"message": message})
@@ -306,7 +306,7 @@ async def test_a_token_that_was_revoked_ends_it(running, listen, calls, watched_
     await revoked.block()
     token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
     await running.bridge.identities.revoke_token(token_id)
-    assert (await revoked.event(), revoked.answer.whole) == (None, True)
+    assert (await revoked.event(), revoked.response.whole) == (None, True)
     await calls.start(1)
     assert await kept.heard(1) == [(id_of(1), None)]
 
@@ -319,7 +319,7 @@ async def test_a_session_that_is_over_ends_it(running, listen, watched_closely):
     client = await running.client()
     path = f"/api/v2/aibridge/users/me/sessions/{session['id']}"
     assert (await client.request("DELETE", path, running.headers)).status == 204
-    assert (await source.event(), source.answer.whole) == (None, True)
+    assert (await source.event(), source.response.whole) == (None, True)
 
 
 @pytest.mark.gen_test
@@ -328,7 +328,7 @@ async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely)
     source = await listen(headers=headers)
     await source.block()
     await running.bridge.identities.change_user("grace", role=Role.MEMBER)
-    assert (await source.event(), source.answer.whole) == (None, True)
+    assert (await source.event(), source.response.whole) == (None, True)
 
 
 @pytest.mark.gen_test
@@ -344,7 +344,7 @@ async def test_the_removal_of_its_user_ends_it_also_while_events_come(running, l
             break
     while await source.event():
         pass
-    assert source.answer.whole
+    assert source.response.whole
     assert len(running.bridge.live._listeners) == 1
 
 
@@ -357,8 +357,8 @@ async def test_one_that_reads_too_slowly_is_cut_off_while_others_go_on_and_can_r
         await calls.start(count, user_agent="a" * (QUEUED_BYTES // 2))
         await other.heard(1)
         count += 1
-    await slow.client.rest(slow.answer)
-    assert not slow.answer.whole
+    await slow.client.rest(slow.response)
+    assert not slow.response.whole
     resumed = await listen(**{"Last-Event-ID": begun})
     assert await resumed.heard(count) == [(id_of(number), None) for number in range(count)]
 
@@ -368,7 +368,7 @@ async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, l
     source = await listen()
     await source.block()
     assert await running.bridge.lifecycle.drain(60) == 0
-    assert (await source.block(), source.answer.whole) == (None, True)
+    assert (await source.block(), source.response.whole) == (None, True)
     assert await source.client.at_end() == b""
     client = await running.client()
     response = await client.request("GET", PATH, running.headers)
@@ -395,7 +395,7 @@ async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen,
 async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
     source = await listen()
     await running.bridge.database.interceptions.insert_one({"_id": "not an interception"})
-    assert (await source.event(), source.answer.whole) == (None, False)
+    assert (await source.event(), source.response.whole) == (None, False)
 
 
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)

@@ -23,10 +23,10 @@ READERS = {
 }
 """What answers a reader who asks for it."""
 LISTS = {
-    f"{API}/interceptions": lambda body: [shown["id"] for shown in json.loads(body)["results"]],
+    f"{API}/interceptions": lambda body: [one["id"] for one in json.loads(body)["results"]],
     f"{API}/interceptions/export": lambda body: body.splitlines(),
     f"{API}/interceptions/export?format=csv": lambda body: body.splitlines()[1:],
-    f"{API}/sessions": lambda body: [shown["id"] for shown in json.loads(body)["results"]],
+    f"{API}/sessions": lambda body: [one["id"] for one in json.loads(body)["results"]],
     f"{API}/models": json.loads,
     f"{API}/clients": json.loads,
     f"{API}/providers": json.loads,

@@ -1,4 +1,4 @@
-"""What takes long to read of a provider's answer is read in steps, behind the bytes that the client gets."""
+"""What takes long to read of a provider's response is read in steps, behind the bytes that the client gets."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def endless(head, piece):
 
 
 def held(handler, response):
-    """The bytes of an answer that are in the bridge and not yet in a socket."""
+    """The bytes of a response that are in the bridge and not yet in a socket."""
     return handler.cycle.context._transport.get_write_buffer_size() + response._response.size
 
 

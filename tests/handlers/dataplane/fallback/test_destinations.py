@@ -19,11 +19,11 @@ from tests.handlers.dataplane.fallback.test_tries import (
     OK,
     PATH,
     REQUEST,
-    answer,
     bridge_settings,
     others,
     play,
     recorded,
+    reply,
     send,
     tries,
     upstreams,
@@ -37,10 +37,10 @@ __all__ = ["bridge_settings", "others", "upstreams"]
 
 @pytest.mark.gen_test
 async def test_a_users_own_key_goes_to_no_other_provider(running, upstreams):
-    play(upstreams, answer(503), OK)
+    play(upstreams, reply(503), OK)
     client = await running.client()
-    answered = await client.request("POST", PATH, running.own_key, REQUEST)
-    assert answered.status == 503
+    response = await client.request("POST", PATH, running.own_key, REQUEST)
+    assert response.status == 503
     assert not upstreams[1].requests
     await running.ended(1)
 
@@ -51,7 +51,7 @@ async def test_what_one_provider_keeps_or_nobody_can_read_goes_to_that_one_alone
     for calls, (body, headers) in enumerate(
         [(kept, {}), (gzip.compress(REQUEST, mtime=0), {"Content-Encoding": "gzip"})], start=1
     ):
-        play(upstreams, answer(503), OK)
+        play(upstreams, reply(503), OK)
         assert (await send(running, body, headers)).status == 503, headers
         assert not upstreams[1].requests, headers
         await running.ended(calls)
@@ -71,7 +71,7 @@ async def test_a_form_goes_to_no_other_provider_as_it_is_sent_while_it_arrives(r
         ],
         start=1,
     ):
-        play(upstreams, answer(503), OK)
+        play(upstreams, reply(503), OK)
         response = await send(running, sent, {"Content-Type": kind}, "/api/v2/aibridge/openai/v1/" + path)
         assert (response.status, len(upstreams[1].requests)) == (status, 1), path
         await running.ended(calls)
@@ -127,8 +127,8 @@ async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_tha
 async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
     play(upstreams, OK, OK, OK)
-    answered = await send(running)
-    assert (answered.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
+    response = await send(running)
+    assert (response.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
 
 
 @pytest.mark.bridge(weights=(2, 1, 0))
@@ -138,10 +138,10 @@ async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
     went = {}
     for number in range(24):
         for _ in range(2):
-            answered = await send(
+            response = await send(
                 running, headers={"X-Claude-Code-Session-Id": f"s-{number}", "User-Agent": "claude-cli/2"}
             )
-            went.setdefault(number, set()).add(answered.header("X-AI-Bridge-Provider"))
+            went.setdefault(number, set()).add(response.header("X-AI-Bridge-Provider"))
     assert all(len(providers) == 1 for providers in went.values())
     shares = Counter(next(iter(providers)) for providers in went.values())
     assert shares.keys() == {None, "spare"}
@@ -156,7 +156,7 @@ async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
 @pytest.mark.bridge(weights=(1, 1000, 0))
 @pytest.mark.gen_test
 async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(running, upstreams):
-    play(upstreams, OK, answer(503), OK)
+    play(upstreams, OK, reply(503), OK)
     assert (await send(running)).header("X-AI-Bridge-Provider") is None
     one = await recorded(running)
     assert (one["provider_name"], tries(one)) == ("anthropic", [("spare", 503, None), ("anthropic", 200, None)])

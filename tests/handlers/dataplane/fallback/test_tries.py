@@ -19,12 +19,12 @@ REQUEST = json.dumps(MESSAGES.request).encode()
 NAMES = ("anthropic", "spare", "last")
 
 
-def answer(status, body="{}", headers=""):
+def reply(status, body="{}", headers=""):
     return (HEAD % (status, headers, len(body), body)).encode()
 
 
-LIMITED = answer(429, '{"first":1}', "Retry-After: 7\r\n")
-OK = answer(200, MESSAGES.body.decode())
+LIMITED = reply(429, '{"first":1}', "Retry-After: 7\r\n")
+OK = reply(200, MESSAGES.body.decode())
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def tries(one):
 @pytest.mark.gen_test
 async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
     for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
-        play(upstreams, answer(status), OK)
-        answered = await send(running)
-        assert (answered.status, answered.body) == (200, MESSAGES.body), status
-        assert answered.header("X-AI-Bridge-Provider") == "spare", status
+        play(upstreams, reply(status), OK)
+        response = await send(running)
+        assert (response.status, response.body) == (200, MESSAGES.body), status
+        assert response.header("X-AI-Bridge-Provider") == "spare", status
         one, *_ = await running.ended(calls)
         assert (one["provider_name"], one["requested_provider_name"]) == ("spare", "anthropic"), status
         assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789"), status
@@ -94,7 +94,7 @@ async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
 
 @pytest.mark.gen_test
 async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstreams):
-    play(upstreams, LIMITED, answer(503), OK)
+    play(upstreams, LIMITED, reply(503), OK)
     body = b' {"model":"claude-sonnet-4-5",\n"max_tokens":5,"messages":[{"role":"user","content":"\xc3\xa9"}]}\n'
     await send(running, body)
     sent = [upstream.requests[0] for upstream in upstreams]
@@ -130,9 +130,9 @@ async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running,
 @pytest.mark.gen_test
 async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, log_watch):
     for calls, status in enumerate((400, 404, 401), start=1):
-        play(upstreams, answer(status, '{"first":1}'), OK)
-        answered = await send(running)
-        got = (answered.status, answered.body, answered.header("X-AI-Bridge-Provider"))
+        play(upstreams, reply(status, '{"first":1}'), OK)
+        response = await send(running)
+        got = (response.status, response.body, response.header("X-AI-Bridge-Provider"))
         assert got == (status, b'{"first":1}', None)
         one, *_ = await running.ended(calls)
         assert one["tries"] == [], status
@@ -142,12 +142,12 @@ async def test_other_refusals_of_the_first_provider_are_the_answer(running, upst
 
 @pytest.mark.gen_test
 async def test_without_a_success_the_first_answer_stands(running, upstreams):
-    for calls, later in enumerate((answer(404), answer(503), LIMITED, RESET, answer(400)), start=1):
-        play(upstreams, LIMITED, later, answer(500))
-        answered = await send(running)
-        first = (answered.status, answered.body, answered.header("Retry-After"))
+    for calls, later in enumerate((reply(404), reply(503), LIMITED, RESET, reply(400)), start=1):
+        play(upstreams, LIMITED, later, reply(500))
+        response = await send(running)
+        first = (response.status, response.body, response.header("Retry-After"))
         assert first == (429, b'{"first":1}', "7"), later
-        assert answered.header("X-AI-Bridge-Provider") is None, later
+        assert response.header("X-AI-Bridge-Provider") is None, later
         one, *_ = await running.ended(calls)
         refused = (one["provider_name"], one["upstream_status"], one["credential_hint"])
         assert refused == ("anthropic", 429, "sk...89"), later
@@ -156,9 +156,9 @@ async def test_without_a_success_the_first_answer_stands(running, upstreams):
 
 @pytest.mark.gen_test
 async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, upstreams):
-    play(upstreams, RESET, answer(503, '{"spare":1}'), RESET)
-    answered = await send(running)
-    assert (answered.status, answered.body) == (503, b'{"spare":1}')
+    play(upstreams, RESET, reply(503, '{"spare":1}'), RESET)
+    response = await send(running)
+    assert (response.status, response.body) == (503, b'{"spare":1}')
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
 
@@ -166,8 +166,8 @@ async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, 
 @pytest.mark.gen_test
 async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
-    answered = await send(running)
-    assert (answered.status, json.loads(answered.body)["error"]["message"]) == (
+    response = await send(running)
+    assert (response.status, json.loads(response.body)["error"]["message"]) == (
         502,
         "anthropic: the provider closed the connection before its response was complete.",
     )
@@ -180,7 +180,7 @@ async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, up
 )
 @pytest.mark.gen_test
 async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
-    play(upstreams, answer(503), OK)
+    play(upstreams, reply(503), OK)
     for _ in range(2):
         assert (await send(running)).status == 200
     assert [len(upstream.requests) for upstream in upstreams] == [1, 2, 0]
@@ -196,11 +196,11 @@ async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
 )
 @pytest.mark.gen_test
 async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams):
-    play(upstreams, answer(503), answer(503), answer(503))
+    play(upstreams, reply(503), reply(503), reply(503))
     assert (await send(running)).status == 503
-    answered = await send(running)
-    assert (answered.status, json.loads(answered.body)["error"]["message"]) == (503, "circuit breaker is open")
-    assert answered.header("Retry-After") is not None
+    response = await send(running)
+    assert (response.status, json.loads(response.body)["error"]["message"]) == (503, "circuit breaker is open")
+    assert response.header("Retry-After") is not None
     assert [len(upstream.requests) for upstream in upstreams] == [1, 1, 1]
     last, _ = await running.ended(2)
     assert (last["end_reason"], tries(last)) == (
@@ -269,11 +269,11 @@ async def test_a_client_that_leaves_during_the_second_try_ends_it(running, upstr
 @pytest.mark.gen_test
 async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
-    answered = await send(running)
-    message = json.loads(answered.body)["error"]["message"]
+    response = await send(running)
+    message = json.loads(response.body)["error"]["message"]
     assert message == "spare: the provider closed the connection before its response was complete."
-    assert (answered.status, answered.header("X-AI-Bridge-Provider")) == (502, "spare")
-    assert answered.header("X-AI-Bridge-Interception-Id") == (await recorded(running))["id"]
+    assert (response.status, response.header("X-AI-Bridge-Provider")) == (502, "spare")
+    assert response.header("X-AI-Bridge-Interception-Id") == (await recorded(running))["id"]
 
 
 @pytest.mark.gen_test

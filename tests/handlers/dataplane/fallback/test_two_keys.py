@@ -50,7 +50,7 @@ def script(fate, number: int):
 
 
 def expected(requested):
-    """The request whose answer a call has to get, of those that were made for it: its fate, its number and its key."""
+    """The request whose response a call has to get, of those that were made for it: its fate, number and key."""
     refused = [one for one in requested if one[0] in REFUSALS]
     last = requested[-1]
     if last[0] in (UNANSWERED, SILENT) and refused:
@@ -92,8 +92,8 @@ async def test_each_call_gets_one_answer_of_the_provider_and_one_record_of_it(ru
         else:
             assert (response.status, response.body, response.whole) == (fate, body(number), True)
         refused_before |= {key for fate, _, key in requested if fate in REFUSALS}
-        answered = {CUT: 200, UNANSWERED: None, SILENT: None}.get(fate, fate)
-        responses[response.header("X-AI-Bridge-Interception-Id")] = (answered, HINTS[key])
+        status = {CUT: 200, UNANSWERED: None, SILENT: None}.get(fate, fate)
+        responses[response.header("X-AI-Bridge-Interception-Id")] = (status, HINTS[key])
     recorded = await running.ended(len(responses))
     assert {one["id"]: (one["upstream_status"], one["credential_hint"]) for one in recorded} == responses
     assert (await running.get("/api/v2/aibridge/refusals"))[1] == {"count": 0, "results": []}

@@ -63,10 +63,10 @@ async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_w
 async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.stream)
     message = {"messages": [{"role": "user", "content": "Hello"}], "anthropic_version": "vertex-2023-10-16"}
-    for calls, (method, answered, streaming) in enumerate(
+    for calls, (method, reply, streaming) in enumerate(
         (("rawPredict", OK, False), ("streamRawPredict", head + MESSAGES.stream, True)), start=1
     ):
-        vertex.upstream.scripts = [[answered]]
+        vertex.upstream.scripts = [[reply]]
         response = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
         recorded, *_ = await vertex.ended(calls)
         got = (response.status, recorded["model"], recorded["streaming"])
