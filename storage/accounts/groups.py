@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group
-from storage.accounts.subject_policies import name_policy, remove_policies
+from storage.accounts.subject_policies import name_policy, remove_belongings
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     EVERYONE,
@@ -190,13 +190,8 @@ class Groups(Changes):
             await self._database.groups.update_one({"_id": found.id}, {"$set": {"removed_at": at}}, session=session)
             left = {"$pull": {"group_ids": found.id}}
             members = await self._database.users.update_many({"group_ids": found.id}, left, session=session)
-            revoked = await self._database.tokens.update_many(
-                {"user_id": found.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
-            )
-            for theirs in (self._database.sign_in_sessions, self._database.views):
-                await theirs.delete_many({"user_id": found.id}, session=session)
-            await remove_policies(self._database, found.id, at, session)
-            numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked.modified_count}
+            revoked = await remove_belongings(self._database, found.id, at, session)
+            numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked}
             await self._audit(session, author, Action.GROUP_REMOVED, **_said(found), **numbers)
             return found
 

@@ -1,6 +1,6 @@
-"""Changes of policies with their subjects: they follow the name of a group, and are removed with a user or group.
+"""What changes with a user or a group: their policies, tokens, sessions and views.
 
-Their documents stay, with another version, so that each process notices it.
+The documents of policies stay, with another version, so that each process notices it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from uuid import UUID, uuid4
 from storage.mongo.database import Database, Session
 
 
-async def remove_policies(database: Database, id_: UUID, at: datetime, session: Session | None) -> None:
-    """Remove the policies of a removed user or group, and of all their tokens; `at` is the current time."""
+async def remove_belongings(database: Database, id_: UUID, at: datetime, session: Session | None) -> int:
+    """Remove what a removed user or group had; return how many of their tokens are revoked now.
+
+    `at` is the current time.
+    """
+    active = {"user_id": id_, "revoked_at": None}
+    revoked = await database.tokens.update_many(active, {"$set": {"revoked_at": at}}, session=session)
+    for theirs in (database.sign_in_sessions, database.views):
+        await theirs.delete_many({"user_id": id_}, session=session)
     tokens = database.tokens.find({"user_id": id_}, {"_id": True}, session=session)
     paths = [f"users/{id_}", *[f"tokens/{document['_id']}" async for document in tokens]]
     saying: dict[str, Any] = {"_id": {"$in": paths}, "policy": {"$ne": {}}}
     changes = {"policy": {}, "version": _version(), "changed_at": at}
     await database.policies.update_many(saying, {"$set": changes}, session=session)
+    return revoked.modified_count
 
 
 async def name_policy(database: Database, group_id: UUID, name: str, session: Session | None) -> None:

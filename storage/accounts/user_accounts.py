@@ -13,7 +13,7 @@ from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
 from storage.accounts.group_lookup import find_group, service_of
-from storage.accounts.subject_policies import remove_policies
+from storage.accounts.subject_policies import remove_belongings
 from storage.accounts.users import (
     SERVICE_PREFIX,
     ChangedMeanwhileError,
@@ -196,13 +196,8 @@ class UserAccounts(Authentication, Changes):
             if user.role is Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             await self._database.users.update_one({"_id": user.id}, {"$set": {"removed_at": at}}, session=session)
-            revoked = await self._database.tokens.update_many(
-                {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
-            )
-            for theirs in (self._database.sign_in_sessions, self._database.views):
-                await theirs.delete_many({"user_id": user.id}, session=session)
-            await remove_policies(self._database, user.id, at, session)
-            await self._audit(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
+            revoked = await remove_belongings(self._database, user.id, at, session)
+            await self._audit(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked)
             return user
 
         self.forget((await self._change(remove)).id)
