@@ -28,6 +28,12 @@ def _of_those_with(keys: Keys, name: str, field: str = "") -> IndexModel:
     return _of_some(keys, name, {field or name: _THERE})
 
 
+def _of_active_names(field: str, name: str) -> IndexModel:
+    """An index of the names of those that were not removed, each of which there is once, in whatever case."""
+    active = {"removed_at": None}
+    return IndexModel(field, name=name, unique=True, partialFilterExpression=active, collation=ANY_CASE)
+
+
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
         "interceptions": (
@@ -90,13 +96,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         ),
         "cache_lines": (_EXPIRY,),
         "users": (
-            IndexModel(
-                "username",
-                name="active_username",
-                unique=True,
-                partialFilterExpression={"removed_at": None},
-                collation=ANY_CASE,
-            ),
+            _of_active_names("username", "active_username"),
             IndexModel(
                 ascending("group_ids", "username"),
                 name="by_group",
@@ -105,15 +105,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
             _of_those_with(ascending("openid.issuer", "openid.subject"), "by_subject", "openid.subject"),
         ),
-        "groups": (
-            IndexModel(
-                "name",
-                name="active_name",
-                unique=True,
-                partialFilterExpression={"removed_at": None},
-                collation=ANY_CASE,
-            ),
-        ),
+        "groups": (_of_active_names("name", "active_name"),),
         "providers": (IndexModel("name", name="name", unique=True),),
         "tokens": (
             IndexModel(ascending("user_id", "created_at"), name="by_user"),
