@@ -71,10 +71,10 @@ class Identities(UserAccounts):
     """The users and tokens of a database.
 
     Every method with a query raises `DatabaseUnavailableError`, except `authenticate`.
+    A user or token that is not there raises `UnknownIdentityError`.
 
     Args:
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
-    A user or token that is not there raises `UnknownIdentityError`.
     """
 
     def __init__(

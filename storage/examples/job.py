@@ -66,11 +66,7 @@ class ExampleJob:
             await self._pause(seconds)
 
     async def step(self) -> bool:
-        """Do one step of the work, if there is any; return whether there may be more.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Do a step of the work, if there is any; say whether there may be more. Raises `DatabaseUnavailableError`."""
         examples = await self._claim()
         if examples.state is ExampleState.NONE:
             await self._expire()

@@ -55,11 +55,7 @@ class Removal:
         )
 
     async def step(self) -> bool:
-        """Do one step; return whether something is left.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Do one step; return whether something is left. Raises `DatabaseUnavailableError`."""
         for step in self._steps:
             if await step():
                 return True

@@ -122,11 +122,7 @@ class Recosting:
             await self._pause(seconds)
 
     async def step(self) -> float:
-        """Do one step of a job, if there is one; return the seconds until the next step.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
+        """Do a step of a job, if there is one; return the seconds until the next. Raises `DatabaseUnavailableError`."""
         job = await self._claim()
         if job is None:
             return IDLE_SECONDS

@@ -42,10 +42,9 @@ class RefusalTotals(Struct, frozen=True):
     @property
     def rules(self) -> dict[str, int]:
         """How many by rule, those with most first."""
-        rules: dict[str, int] = {}
+        rules: Counter[str] = Counter()
         for point in self.points.values():
-            for rule, number in point.items():
-                rules[rule] = rules.get(rule, 0) + number
+            rules.update(point)
         return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
 
 
