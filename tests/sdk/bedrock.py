@@ -67,7 +67,7 @@ CLAUDE_REQUEST = {
 }
 
 
-def answer(body, status=200, **headers):
+def reply(body, status=200, **headers):
     content = json.dumps(body, ensure_ascii=False).encode()
     return [_head(status, "application/json", headers | {"Content-Length": str(len(content))}), content]
 

@@ -101,10 +101,10 @@ async def test_a_blocking_message_is_parsed_as_it_was_sent_and_recorded_as_it_wa
     assert message.to_dict() == MESSAGE
     assert message._request_id == "req_1"
     (recorded,) = await running.ended(1)
-    shown = essence(recorded)
-    calls = [(call_id, tool, json.loads(arguments)) for call_id, tool, arguments in shown.pop("tool_usages")]
+    kept = essence(recorded)
+    calls = [(call_id, tool, json.loads(arguments)) for call_id, tool, arguments in kept.pop("tool_usages")]
     assert calls == [("toolu_a", "get_weather", CONTENT[2]["input"]), ("toolu_b", "get_forecast", CONTENT[3]["input"])]
-    assert shown | {"tool_usages": []} == RECORD | {"upstream_request_id": "req_1"}
+    assert kept | {"tool_usages": []} == RECORD | {"upstream_request_id": "req_1"}
     assert recorded["id"] == raw.headers["X-AI-Bridge-Interception-Id"]
     assert recorded["token_usages"][0]["metadata"]["usage"] == USAGE
     assert recorded["token_usages"][0]["provider_response_id"] == "msg_1"

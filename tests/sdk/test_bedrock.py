@@ -23,9 +23,9 @@ from tests.sdk.bedrock import (
     KEYS,
     MESSAGES,
     TlsFront,
-    answer,
     check_signature,
     event_stream,
+    reply,
 )
 from tests.sdk.wiring import essence, record, tokens
 from upstream.credentials.aws import AwsAuthorizer
@@ -111,8 +111,8 @@ def read_events(stream):
 
 @pytest.mark.gen_test
 async def test_boto3_converses(running, runtime):
-    running.upstream.play(*answer(CONVERSED))
-    result = await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    running.upstream.play(*reply(CONVERSED))
+    result = await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
     assert result["output"] == CONVERSED["output"]
     assert result["ResponseMetadata"]["RequestId"] == "request-1"
     assert check_request(running, "converse") == {"messages": MESSAGES}
@@ -125,7 +125,7 @@ async def test_boto3_converses(running, runtime):
 async def test_boto3_converses_in_a_stream(running, runtime):
     running.upstream.play(*event_stream([event(*each) for each in CONVERSE_EVENTS]))
     result = await runtime(
-        "converse_stream", lambda answer: read_events(answer["stream"]), modelId=ARN, messages=MESSAGES
+        "converse_stream", lambda response: read_events(response["stream"]), modelId=ARN, messages=MESSAGES
     )
     assert result == [{kind: payload} for kind, payload in CONVERSE_EVENTS]
     check_request(running, "converse-stream")
@@ -136,9 +136,9 @@ async def test_boto3_converses_in_a_stream(running, runtime):
 @pytest.mark.gen_test
 async def test_boto3_invokes_claude(running, runtime):
     message = CLAUDE_EVENTS[0]["message"] | {"usage": {"input_tokens": 8, "output_tokens": 5}}
-    running.upstream.play(*answer(message))
+    running.upstream.play(*reply(message))
     body = json.dumps(CLAUDE_REQUEST).encode()
-    result = await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
+    result = await runtime("invoke_model", lambda response: response["body"].read(), modelId=ARN, body=body)
     assert json.loads(result) == message
     assert check_request(running, "invoke") == CLAUDE_REQUEST
     assert running.upstream.requests[0].body == body
@@ -149,9 +149,9 @@ async def test_boto3_invokes_claude(running, runtime):
 @pytest.mark.gen_test
 async def test_boto3_invokes_another_model_whose_tokens_stand_in_the_head(running, runtime):
     counts = {"X-Amzn-Bedrock-Input-Token-Count": "7", "X-Amzn-Bedrock-Output-Token-Count": "3"}
-    running.upstream.play(*answer({"generation": "Hi"}, **counts))
+    running.upstream.play(*reply({"generation": "Hi"}, **counts))
     body = json.dumps({"prompt": "Hello"}).encode()
-    await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
+    await runtime("invoke_model", lambda response: response["body"].read(), modelId=ARN, body=body)
     (recorded,) = await running.ended(1)
     assert essence(recorded) == record_of(user_prompts=["Hello"], token_usages=[tokens(7, 3, read=None)])
 
@@ -162,7 +162,7 @@ async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     body = json.dumps(CLAUDE_REQUEST).encode()
     result = await runtime(
         "invoke_model_with_response_stream",
-        lambda answer: [json.loads(each["chunk"]["bytes"]) for each in answer["body"]],
+        lambda response: [json.loads(each["chunk"]["bytes"]) for each in response["body"]],
         modelId=ARN,
         body=body,
     )
@@ -178,7 +178,9 @@ async def test_an_exception_in_a_stream_reaches_boto3_and_the_record(running, ru
         *event_stream([event(*CONVERSE_EVENTS[0]), exception("throttlingException", "Too many tokens")])
     )
     with pytest.raises(ClientError, match="Too many tokens"):
-        await runtime("converse_stream", lambda answer: read_events(answer["stream"]), modelId=ARN, messages=MESSAGES)
+        await runtime(
+            "converse_stream", lambda response: read_events(response["stream"]), modelId=ARN, messages=MESSAGES
+        )
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["error"]) == (
         "upstream_stream_error",
@@ -189,9 +191,9 @@ async def test_an_exception_in_a_stream_reaches_boto3_and_the_record(running, ru
 @pytest.mark.gen_test
 async def test_an_error_of_bedrock_is_relayed_and_recorded_by_its_type(running, runtime):
     error_type = "AccessDeniedException:http://internal.amazon.com/coral/com.amazon.bedrock/"
-    running.upstream.play(*answer({"message": "No access to the model."}, 403, **{"x-amzn-ErrorType": error_type}))
+    running.upstream.play(*reply({"message": "No access to the model."}, 403, **{"x-amzn-ErrorType": error_type}))
     with pytest.raises(ClientError) as raised:
-        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+        await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
     assert raised.value.response["Error"] == {"Code": "AccessDeniedException", "Message": "No access to the model."}
     (recorded,) = await running.ended(1)
     assert recorded["error"] == {"type": "AccessDeniedException", "message": "No access to the model."}
@@ -204,9 +206,9 @@ async def test_an_error_of_bedrock_is_relayed_and_recorded_by_its_type(running, 
 async def test_a_clock_that_is_wrong_is_said_in_the_log_and_the_record(running, runtime):
     date = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     refused = {"x-amzn-ErrorType": "InvalidSignatureException", "Date": date}
-    running.upstream.play(*answer({"message": "Signature expired."}, 403, **refused))
+    running.upstream.play(*reply({"message": "Signature expired."}, 403, **refused))
     with pytest.raises(ClientError, match="Signature expired"):
-        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+        await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
     (recorded,) = await running.ended(1)
     assert recorded["error"] == {
         "type": "InvalidSignatureException",
@@ -218,9 +220,9 @@ async def test_a_clock_that_is_wrong_is_said_in_the_log_and_the_record(running, 
 @pytest.mark.gen_test
 async def test_a_bedrock_key_goes_as_a_bearer_and_a_refused_one_gives_way(running, runtime):
     running.bridge.key_pools["bedrock"] = KeyPool(("ABSK-first", "ABSK-second"), lambda: 0.0, lambda: datetime.now(UTC))
-    running.upstream.play(*answer({"message": "slow down"}, 429))
-    running.upstream.play(*answer(CONVERSED))
-    await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    running.upstream.play(*reply({"message": "slow down"}, 429))
+    running.upstream.play(*reply(CONVERSED))
+    await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
     sent = [received.header("Authorization") for received in running.upstream.requests]
     assert sent == [["Bearer ABSK-first"], ["Bearer ABSK-second"]]
 
@@ -229,7 +231,7 @@ async def test_a_bedrock_key_goes_as_a_bearer_and_a_refused_one_gives_way(runnin
 async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "no-token")
     with pytest.raises(ClientError) as raised:
-        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+        await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
     assert raised.value.response["Error"] == {
         "Code": "UnrecognizedClientException",
         "Message": "The token is not valid: it is unknown, expired or revoked.",
@@ -298,7 +300,7 @@ async def test_a_client_that_signs_is_told_how_to_sign_in(running, bedrock):
 
 @pytest.mark.gen_test
 async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
-    running.upstream.play(*answer(CONVERSED))
+    running.upstream.play(*reply(CONVERSED))
     client = await running.client()
     headers = {
         "X-Coder-AI-Governance-Token": running.token,
@@ -347,7 +349,7 @@ async def test_anthropics_client_for_bedrock_streams(running, bedrock):
 async def test_messages_on_aws_are_signed_for_their_service(running, kind, service, target):
     authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", service), lambda: datetime.now(UTC))
     running.bridge.providers["aws"] = Provider("aws", kind, running.upstream.url, authorizer=authorizer)
-    running.upstream.play(*answer(CLAUDE_EVENTS[0]["message"]))
+    running.upstream.play(*reply(CLAUDE_EVENTS[0]["message"]))
     client = await running.client()
     body = json.dumps(CLAUDE_REQUEST | {"model": "m"}).encode()
     headers = running.headers | {"anthropic-workspace-id": "workspace-1"}

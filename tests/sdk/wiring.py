@@ -119,14 +119,14 @@ def record(provider: str, **differences: Any) -> dict[str, Any]:
 
 def essence(recorded: dict[str, Any]) -> dict[str, Any]:
     """What a listed record says that is the same in every run."""
-    shown = {name: recorded[name] for name in record("")}
-    shown["initiator"] = recorded["initiator"]["username"]
-    shown["token_usages"] = [{name: usage[name] for name in tokens(0, 0, read=0)} for usage in recorded["token_usages"]]
-    shown["user_prompts"] = [prompt["prompt"] for prompt in recorded["user_prompts"]]
-    shown["tool_usages"] = [
+    kept = {name: recorded[name] for name in record("")}
+    kept["initiator"] = recorded["initiator"]["username"]
+    kept["token_usages"] = [{name: usage[name] for name in tokens(0, 0, read=0)} for usage in recorded["token_usages"]]
+    kept["user_prompts"] = [prompt["prompt"] for prompt in recorded["user_prompts"]]
+    kept["tool_usages"] = [
         (tool["provider_tool_call_id"], tool["tool"], tool["input"]) for tool in recorded["tool_usages"]
     ]
-    shown["model_thoughts"] = [
+    kept["model_thoughts"] = [
         (thought["metadata"]["source"], thought["content"]) for thought in recorded["model_thoughts"]
     ]
-    return shown
+    return kept

@@ -21,7 +21,7 @@ from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import MESSAGES
 from tests.intercept.dialects.gemini.test_generate_content import ARRAY
 from tests.intercept.formats.streams.event_streams import event, message
-from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, answer, event_stream
+from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, event_stream, reply
 from tests.sdk.wiring import LAST_CHUNK, chunk, whole
 from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import StaticKeys
@@ -106,7 +106,7 @@ async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge):
         ),
         start=1,
     ):
-        bridge.upstream.scripts[:] = [answer({"message": said}, 403, **{"x-amzn-ErrorType": kind})]
+        bridge.upstream.scripts[:] = [reply({"message": said}, 403, **{"x-amzn-ErrorType": kind})]
         response = await call(bridge, CONVERSE)
         assert (response.status, response.header("x-amzn-ErrorType")) == (403, kind)
         assert json.loads(response.body) == {"message": said}, kind

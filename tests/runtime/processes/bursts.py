@@ -38,9 +38,9 @@ async def finish(upstream, calls):
 
 async def limits(server):
     """What `GET /limits` says."""
-    status, shown = await server.get(LIMITS, server.token)
+    status, resource = await server.get(LIMITS, server.token)
     assert status == 200
-    return shown
+    return resource
 
 
 async def until_free(server):
@@ -79,5 +79,5 @@ async def replace_worker(server, upstream, streams):
     await finish(upstream, admitted + streams[survivor])
 
 
-def by_name(shown):
-    return {limit["name"]: limit for limit in shown["limits"]}
+def by_name(resource):
+    return {limit["name"]: limit for limit in resource["limits"]}

@@ -31,9 +31,9 @@ async def heartbeats(server):
 async def until_limits(server, holding, refused):
     """Wait until `GET /limits` says so: other servers report with their heartbeats."""
     while True:
-        shown = await limits(server)
-        if (shown["holding"], by_name(shown)["concurrency"]["refused"]) == (holding, refused):
-            return shown
+        found = await limits(server)
+        if (found["holding"], by_name(found)["concurrency"]["refused"]) == (holding, refused):
+            return found
         await asyncio.sleep(HEARTBEAT_PAUSE_SECONDS)
 
 
@@ -57,9 +57,9 @@ def flags():
 async def test_slots_and_rates_outlive_the_workers_of_a_server(server, upstream):
     admitted = await burst(server, 60)
     assert len(admitted) == 12
-    shown = await limits(server)
-    assert (shown["scope"], shown["state"], shown["holding"], len(shown["holders"])) == ("cluster", "ok", 12, 12)
-    used = by_name(shown)["concurrency"]
+    found = await limits(server)
+    assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("cluster", "ok", 12, 12)
+    used = by_name(found)["concurrency"]
     assert (used["used"], used["remaining"], used["refused"]) == (12, 0, 48)
     assert (await server.get("/readyz"))[1]["limits"] == "ok"
     assert len(await heartbeats(server)) == 1
@@ -91,9 +91,9 @@ async def test_two_servers_share_one_limit_while_the_database_answers(server_wit
     admitted = [(client, response) for client, response in responses if response.status == 200]
     assert len(admitted) == 12
     for one in (server, another):
-        shown = await until_limits(one, holding=12, refused=48)
-        assert len(shown["holders"]) == 12
-        used = by_name(shown)["concurrency"]
+        found = await until_limits(one, holding=12, refused=48)
+        assert len(found["holders"]) == 12
+        used = by_name(found)["concurrency"]
         assert (used["used"], used["remaining"]) == (12, 0)
     await finish(upstream, admitted)
     await until_limits(server, holding=0, refused=48)

@@ -31,9 +31,9 @@ class TestConcurrency:
     async def test_workers_share_the_slots_of_their_server_also_if_one_hangs_or_dies(self, server, upstream):
         admitted = await burst(server, 60)
         assert len(admitted) == 12
-        shown = await limits(server)
-        assert (shown["scope"], shown["state"], shown["holding"], len(shown["holders"])) == ("server", "ok", 12, 12)
-        used = by_name(shown)["concurrency"]
+        found = await limits(server)
+        assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("server", "ok", 12, 12)
+        used = by_name(found)["concurrency"]
         assert (used["used"], used["remaining"], used["refused"]) == (12, 0, 48)
         await finish(upstream, admitted)
         await until_free(server)
