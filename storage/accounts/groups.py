@@ -145,12 +145,8 @@ class Groups(Changes):
         async def change(session: Session | None) -> Group:
             before = await self._existing(group, session, versions)
             after = replace(before, name=new_name or before.name)
-            after = replace(
-                after,
-                display_name=before.display_name
-                if checked_display_name is None
-                else checked_display_name or after.name,
-            )
+            if checked_display_name is not None:
+                after = replace(after, display_name=checked_display_name or after.name)
             if after == before:
                 return before
             if after.name != before.name:
