@@ -46,7 +46,7 @@ class Changes:
     """What changes documents of a database, as a whole or not at all, each time with an entry in the audit trail.
 
     A method that changes something is given its `author`. Where it takes `versions`, what it changes must have one of
-    these; None is any.
+    these, or else it raises `ChangedMeanwhileError`; None is any.
     """
 
     def __init__(self, database: Database, *, now: Now) -> None:

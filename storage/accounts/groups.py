@@ -135,7 +135,6 @@ class Groups(Changes):
         """Change the given fields; an empty display name means the name.
 
         Raises:
-            ChangedMeanwhileError: It has none of the versions.
             IdentityConflictError: The name is taken.
             IdentityError: A name is not allowed.
         """
@@ -173,7 +172,6 @@ class Groups(Changes):
         """Remove a group. Its members stay users, its tokens are revoked, its name becomes free, records keep it.
 
         Raises:
-            ChangedMeanwhileError: It has none of the `versions`.
             IdentityConflictError: It has a policy.
         """
         at = self._now()

@@ -140,7 +140,6 @@ class UserAccounts(Authentication, Changes):
         """Change the given fields of a user; an empty display name means the username, an empty cost centre none.
 
         Raises:
-            ChangedMeanwhileError: They have none of the versions.
             IdentityConflictError: There would be no owner any more.
             IdentityError: The display name or the cost centre is not allowed.
         """

@@ -85,11 +85,7 @@ class Webhooks(Changes):
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> Webhook:
-        """Change the given fields: `url`, `description`, `types` or `disabled`.
-
-        Raises:
-            ChangedMeanwhileError: It has none of the versions.
-        """
+        """Change the given fields: `url`, `description`, `types` or `disabled`."""
 
         async def change(session: Session | None) -> Webhook:
             old = await self._existing(id_, session, versions)
@@ -109,11 +105,7 @@ class Webhooks(Changes):
     async def remove(
         self, id_: UUID, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
     ) -> None:
-        """Remove one with its waiting deliveries.
-
-        Raises:
-            ChangedMeanwhileError: It has none of the versions.
-        """
+        """Remove one with its waiting deliveries."""
 
         async def remove(session: Session | None) -> None:
             await self._existing(id_, session, versions)

@@ -56,7 +56,6 @@ class InterceptionReader:
 
         Raises:
             TooManyExportsError: No more may read everything.
-            UnknownCursorError: `after_id` is unknown, or not visible.
         """
         if self._exports >= MAX_EXPORTS_AT_A_TIME:
             raise TooManyExportsError

@@ -40,9 +40,6 @@ class Interceptions:
 
         Both are as of one moment. A page that would have too many bytes is cut: there are fewer documents than `limit`,
         and more behind them.
-
-        Raises:
-            UnknownCursorError: `after_id` is unknown, or not visible.
         """
         selection = Selection.of(search_filter, visible_to)
         async with self._database.query():

@@ -2,7 +2,8 @@
 
 All lists take the same: `visible_to` is the user whose documents alone may be seen or counted, and None sees all.
 `limit` is the most that is returned, at least 1. `after_id` is the document behind which the page begins, and `offset`
-how many are left out, at most 2^31 - 1; only one of them is given.
+how many are left out, at most 2^31 - 1; only one of them is given. An `after_id` that is unknown, or not visible,
+raises `UnknownCursorError`.
 """
 
 from __future__ import annotations

@@ -65,11 +65,7 @@ class Refusals:
         after_id: UUID | None = None,
         offset: int = 0,
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Read a page (see `storage.queries.paging`) of the rows that match, newest first, and count all that do.
-
-        Raises:
-            UnknownCursorError: `after_id` is unknown, or not visible.
-        """
+        """Read a page (see `storage.queries.paging`) of the rows that match, newest first, and count all that do."""
         own = visible(visible_to)
         matching: list[Mapping[str, Any]] = [conditions, own]
         index = REFUSALS_BY_INITIATOR if own or "initiator_id" in conditions else REFUSALS_BY_TIME

@@ -140,7 +140,6 @@ class SearchIndex:
         Both are as of one moment.
 
         Raises:
-            UnknownCursorError: `after_id` is unknown, or not visible.
             SearchUnsupportedError: There is no index.
         """
         async with self._database.query():

@@ -99,7 +99,6 @@ class Views(Changes):
 
         Raises:
             NotYourViewError: It is somebody else's, and the author is no owner.
-            ChangedMeanwhileError: It has none of the versions.
             IdentityConflictError: Its user has another one of this name.
         """
         before = await self.find(id_, _user_of(author))
@@ -129,7 +128,6 @@ class Views(Changes):
 
         Raises:
             NotYourViewError: It is somebody else's, and the author is no owner.
-            ChangedMeanwhileError: It has none of the versions.
         """
         before = await self.find(id_, _user_of(author))
         owner = (await self.owners([before]))[before.user_id]

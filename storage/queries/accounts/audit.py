@@ -66,7 +66,6 @@ class Audit:
         """List the documents of entries, newest first; see `storage.queries.paging`.
 
         Raises:
-            UnknownCursorError: There is no entry `after_id`.
             DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):

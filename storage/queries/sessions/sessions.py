@@ -122,9 +122,6 @@ class Sessions:
 
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them. A
         session that was last changed by an earlier version has lost nothing.
-
-        Raises:
-            UnknownCursorError: `after_id` is unknown, or not visible.
         """
         async with self._database.query():
             return await self._list.page(conditions, visible(visible_to), order, after_id, limit=limit, offset=offset)
