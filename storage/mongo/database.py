@@ -71,7 +71,7 @@ def with_plain_ids(collection: Collection) -> Collection:
 
 
 async def command(collection: Collection, name: str, **arguments: Any) -> dict[str, Any]:
-    """Send a command about a collection, once more if the connection broke: the driver does that for its own methods alone."""
+    """Send a command about a collection, once more if the connection broke: the driver itself does not for commands."""
     options = collection.codec_options
     send = partial(collection.database.command, name, collection.name, codec_options=options, **arguments)
     answer: dict[str, Any]

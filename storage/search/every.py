@@ -20,7 +20,7 @@ class EveryReading(IndexReading):
     """Reads the ids of all calls that match."""
 
     async def every(self, rows: RowReader, start: datetime, end: datetime) -> FoundCalls:
-        """Find those that started in [start, end). Where the order of words matters, the texts of all candidates are read."""
+        """Find those that started in [start, end). Where words have an order, the texts of all candidates are read."""
         self.selection = self.selection and self.selection.within(start, end)
         matches = await self.matches()
         found = [key.id for key in matches.waiting] + [await self._ids(hit) for hit in matches.hits]

@@ -112,7 +112,7 @@ class SessionList:
         limit: int,
         offset: int,
     ) -> tuple[int, Rows]:
-        """Count what matches, and read a page of it (see `storage.queries.paging`); `own` is true of what may be seen."""
+        """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen."""
         paging = _PAGING[order]
         every = [dict(conditions), dict(own), _EVER]
         after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
