@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.examples import examples
 from tests.handlers.contract import Contract, strict
 from tests.handlers.conversations import ALL
 
@@ -23,8 +24,10 @@ CONFIG = """
 positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412"]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "429", "431"]
 """
+# What is made at random is for `make properties`; the other phases ask the same each time.
+PHASES = "examples,coverage,fuzzing" if examples(0, 1) else "examples,coverage"
 OPTIONS = (
-    *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "3"),
+    *("--checks", "all", "--phases", PHASES, "--max-examples", "10"),
     *("--max-failures", "5", "--suppress-health-check", "all"),
     *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose response has no end
     *("--request-timeout", "30", "--warnings", "off", "--no-color"),
@@ -60,6 +63,7 @@ def fuzz(running, tmp_path):
 
 
 # Who asks may revoke their own token: what follows is 401, however much it is.
+@pytest.mark.hypothesis
 @pytest.mark.bridge(authentication_failure_limit=0)
 @pytest.mark.gen_test(timeout=120)
 async def test_whatever_the_control_plane_is_asked_it_answers_as_described(running, fuzz):
