@@ -173,7 +173,7 @@ async def test_what_the_next_key_is_answered_is_the_answer(running, status):
     await running.ended(1)
 
 
-@pytest.mark.bridge(anthropic_key=KEYS, upstream_idle_timeout=timedelta(seconds=1))
+@pytest.mark.bridge(anthropic_key=KEYS, upstream_idle_timeout=timedelta(seconds=0.2))
 @pytest.mark.parametrize("broken", ["reset", "closed", "silent"])
 @pytest.mark.gen_test
 async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, broken):
