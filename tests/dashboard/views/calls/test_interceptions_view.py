@@ -70,11 +70,11 @@ def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, ended):
 
 
 def nothing_is_cut(page):
-    shown = ["at", "user", "model", "prompt", "usage", "cost", "took", "state"]
+    columns = ["at", "user", "model", "prompt", "usage", "cost", "took", "state"]
     for size in (PHONE, (760, 900), (1000, 800), (1280, 900), (1440, 900)):
         page.resize(size)
         assert page.browser.execute_script(CUT) == [], size
-        assert page.browser.execute_script(SEEN, shown) == shown
+        assert page.browser.execute_script(SEEN, columns) == columns
         assert page.browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
 
 

@@ -49,8 +49,8 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     response = site.get(owner, "stats", group_by="user,model", order_by="cost", limit=PAGE, **week)
     rows = [(one["group"]["user"]["username"], one["group"]["model"]) for one in response["groups"]]
     cells = page.texts(".groups tbody td:nth-child(-n+2)")
-    shown = list(zip(cells[::2], cells[1::2], strict=True))
-    assert [row for row in shown if row[0] == name] == [row for row in rows if row[0] == name]
+    table = list(zip(cells[::2], cells[1::2], strict=True))
+    assert [row for row in table if row[0] == name] == [row for row in rows if row[0] == name]
     costs = [cell.removeprefix("$") for cell in page.texts(".groups tbody td:nth-child(6)") if cell.startswith("$")]
     assert costs == sorted(costs, key=float, reverse=True)
     page.until(lambda: page.all(".charts.one canvas"), "the chart was to be drawn")

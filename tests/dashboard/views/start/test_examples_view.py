@@ -38,8 +38,8 @@ def test_every_view_says_that_figures_are_invented(page, site, owner, axe):
         if document:
             await database.examples.insert_one(document)
 
-    shown = {"_id": ID, "state": "filled", "seed": 1, "total": 61, "days": 61, "calls": 20_000, "requested_at": None}
-    site.run(keep(shown | {"until": datetime.now(UTC), "requested_by": None}))
+    example = {"_id": ID, "state": "filled", "seed": 1, "total": 61, "days": 61, "calls": 20_000, "requested_at": None}
+    site.run(keep(example | {"until": datetime.now(UTC), "requested_by": None}))
     try:
         page.open("overview", owner)
         for view in ("overview", "users", "nowhere"):
