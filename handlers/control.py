@@ -30,6 +30,7 @@ PIECE_BYTES = 256 * 1024
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
 PROXY_REFUSED = {
     Refused.REMOVED: "Your user was removed. Please ask an owner.",
+    Refused.NAME_TAKEN: "The name that the proxy gives you belongs to several users. Please ask an owner.",
     Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
 }
 DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."

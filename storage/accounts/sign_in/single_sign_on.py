@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -128,11 +129,13 @@ class SingleSignOn(Changes):
             removed = {"username": username, "removed_at": {"$ne": None}}
             if await self._database.users.find_one(removed, collation=ANY_CASE) is not None:
                 raise PersonRefusedError(Refused.REMOVED, f'the user "{username}" was removed')
-        try:
+        with suppress(IdentityConflictError):  # by another request of theirs, at the same moment
             return await self._accounts.add_user(username, role=Role.MEMBER, author=SINGLE_SIGN_ON)
-        except IdentityConflictError:  # by another request of theirs, at the same moment
+        try:
             async with self._database.within(ADMISSION_SECONDS):
                 return await self._accounts.existing_user(username, None)
+        except UnknownIdentityError as error:  # several of that name in different cases, from an earlier version
+            raise PersonRefusedError(Refused.NAME_TAKEN, f'several users have the name "{username}"') from error
 
     async def _find(self, person: Claimed, session: Session | None) -> dict[str, Any] | None:
         own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}

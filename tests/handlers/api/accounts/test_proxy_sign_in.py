@@ -93,6 +93,19 @@ async def test_a_removed_user_and_a_name_that_is_not_allowed_are_refused(running
 
 @behind
 @pytest.mark.gen_test
+async def test_a_name_of_several_users_in_different_cases_is_refused(running):
+    database = running.bridge.database
+    await database.users.drop_index("active_username")  # as a database of an earlier version has them
+    for number, name in enumerate(("Zed", "ZED")):
+        await running.bridge.identities.add_user(f"user-{number}", role=Role.MEMBER)
+        await database.users.update_one({"username": f"user-{number}"}, {"$set": {"username": name}})
+    for path in (ME, f"{API}/users", f"{API}/interceptions"):
+        refused = await running.get(path, {HEADER: "zed"})
+        assert (path, *refused) == (path, 403, {"message": PROXY_REFUSED[Refused.NAME_TAKEN]})
+
+
+@behind
+@pytest.mark.gen_test
 async def test_calls_to_providers_need_a_token_and_the_header_does_not_reach_them(running):
     client = await running.client()
     body = MESSAGES.request_body(stream=False)
