@@ -123,18 +123,18 @@ class UpstreamResponse:
 
         If the body fails, `stream_to` raises that after the bytes that came before.
         """
-        pieces: list[bytes] = []
+        begun = bytearray()
 
         def collect(piece: bytes) -> bool:
-            pieces.append(piece)
-            return sum(map(len, pieces)) < size
+            begun.extend(piece)
+            return len(begun) < size
 
         try:
-            while sum(map(len, pieces)) < size and not await self.stream_to(collect):
+            while len(begun) < size and not await self.stream_to(collect):
                 pass
         except UpstreamError as error:
             self._failure = error
-        self._peeked = b"".join(pieces)
+        self._peeked = bytes(begun)
         return self._peeked
 
     async def stream_to(self, on_chunk: OnChunk) -> bool:

@@ -96,7 +96,7 @@ def _read(body: bytes) -> tuple[str, float]:
         lasts = float(seconds)
     except ValueError:
         lasts = 0.0
-    if not isinstance(text, str) or not text or not 0 < lasts < float("inf"):
+    if not isinstance(text, str) or not text or not text.isascii() or not 0 < lasts < float("inf"):
         raise EntraError("the token endpoint of Microsoft Entra sent no token")
     return text, time() + lasts
 

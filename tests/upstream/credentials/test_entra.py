@@ -63,6 +63,7 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
         ((200, b'{"access_token": "t", "expires_in": "soon"}'), "the token endpoint of Microsoft Entra sent no token"),
         ((200, b'{"access_token": "t", "expires_in": -1}'), "the token endpoint of Microsoft Entra sent no token"),
         ((200, b'{"access_token": 7, "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b'{"access_token": "\xff", "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
         ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
     ],
 )
