@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +13,14 @@ import msgspec
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
-def show(found: Sequence[object], headings: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> None:
-    """Print what was found as JSON, or its rows as a table aligned for people."""
+def show(found: Iterable[object], headings: Sequence[str], rows: Iterable[Sequence[str]], as_json: bool) -> None:
+    """Print what was found as JSON, or its rows as a table aligned for people. The other one is not looked at."""
     if as_json:
-        show_json(found)
+        show_json(list(found))
         return
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in [headings, *rows]:
+    table = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
         click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 

@@ -107,7 +107,7 @@ def list_providers(as_json: bool) -> None:
         return await managed.list_all(), managed.sealer
 
     found, sealer = work(find)
-    rows = [
+    rows = (
         (
             one.spec.name,
             one.spec.type,
@@ -116,8 +116,8 @@ def list_providers(as_json: bool) -> None:
             one.spec.base_url or PRESETS[ProviderType(one.spec.type)].url_in(one.spec.region),
         )
         for one in found
-    ]
-    show([describe(one, sealer) for one in found], ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json)
+    )
+    show((describe(one, sealer) for one in found), ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json)
 
 
 def _name_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:

@@ -57,6 +57,13 @@ def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(outpu
     ]
 
 
+def test_a_provider_of_a_type_of_a_later_version_is_listed_as_json(output, key_file, database, io_loop):
+    output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
+    io_loop.run_sync(lambda: database.providers.update_one({}, {"$set": {"type": "later"}}))
+    (east,) = listed(output)
+    assert (east["name"], east["type"], len(east["keys"])) == ("east", "later", 2)
+
+
 def test_what_is_given_is_changed_and_the_rest_stays(output, key_file):
     output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
     disabled = output("providers", "set", "east", "--disabled")
