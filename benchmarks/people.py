@@ -11,7 +11,6 @@ import asyncio
 import gc
 import os
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, perf_counter, process_time
 from typing import Any
@@ -21,6 +20,7 @@ from intercept.ids import format_id
 from limits.policies.effective import Caller
 from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
 from limits.policies.sources import Level, Source
+from runtime.process import now
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
@@ -37,10 +37,6 @@ AT_ONCE = 5_000
 MIB = 1024 * 1024
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _memory() -> int:
     """The resident memory of this process, in bytes."""
     gc.collect()
@@ -49,7 +45,7 @@ def _memory() -> int:
 
 async def fill(database: Database) -> tuple[list[UUID], list[tuple[UUID, tuple[UUID, ...]]]]:
     """Make the groups, users and policies; return the groups, and each user with theirs."""
-    at = _now()
+    at = now()
     groups = [uuid4() for _ in range(GROUPS)]
     common = {"schema_version": 1, "created_at": at, "removed_at": None}
     await database.groups.insert_many(
@@ -111,7 +107,7 @@ async def _seconds_until_changed(store: PolicyStore, followed: FollowedPolicies,
 async def _measure(database: Database) -> None:
     groups, users = await fill(database)
     before = _memory()
-    followed = FollowedPolicies(database, now=_now)
+    followed = FollowedPolicies(database, now=now)
     began = perf_counter()
     await followed.read()
     print(f"policies read at the start: {len(followed.book):,} in {perf_counter() - began:.2f} s")
@@ -131,8 +127,8 @@ async def _measure(database: Database) -> None:
     print(f"memory in all: {(_memory() - before) / MIB:.1f} MiB")
     following = asyncio.create_task(followed.follow())
     await asyncio.sleep(2)
-    identities = Identities(database, now=_now, monotonic=monotonic)
-    store = PolicyStore(database, identities, Groups(database, identities, now=_now), now=_now)
+    identities = Identities(database, now=now, monotonic=monotonic)
+    store = PolicyStore(database, identities, Groups(database, identities, now=now), now=now)
     waits = []
     for number in range(CHANGES):
         group = groups[number]

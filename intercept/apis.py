@@ -100,7 +100,7 @@ class TextReader(Reader, Protocol):
 
 
 class AtOnce:
-    """The part of a reader that leaves nothing of what it is fed for later."""
+    """The part of a reader without steps: what it holds is small, and is read in `result`."""
 
     behind = False
 
@@ -133,7 +133,7 @@ FORM_FIELDS = ("model", "stream")
 """What is read from a form."""
 
 FormParser: TypeAlias = Callable[[Mapping[str, str], str], RequestSummary]
-"""Reads `FORM_FIELDS` of a form, and the model that the path names; raises `InvalidRequestError`."""
+"""Reads `FORM_FIELDS` of a form. The model that the path names is for a form that names none. Raises `InvalidRequestError`."""
 
 
 class RequestedModels(Enum):

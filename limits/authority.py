@@ -50,7 +50,11 @@ class HostedAuthority(Authority, Protocol):
 
 
 class LocalAuthority:
-    """Decides for this process alone, at once."""
+    """Decides for this process alone, at once.
+
+    Attributes:
+        start_now, count, charge, end, restore: Those of the limiter.
+    """
 
     unavailable = False
     servers = 1

@@ -78,7 +78,7 @@ class Metrics:
     Attributes:
         circuits: Those of circuits.
 
-    Those that are public are called with their labels, and then counted.
+    A public metric with labels is called with their values, and returns the series to count in.
     """
 
     def __init__(self, folder: MetricsFolder | None = None) -> None:

@@ -91,7 +91,7 @@ class Effective:
         return next((one.source for one in self.applied() if one.limit == limit and one.replaced_by is None), None)
 
     def refuse_model(self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True) -> Refused | None:
-        """Which rule a model breaks, given as the client names it; None if it may be used.
+        """Which rule a model breaks, None if it may be used. The model is named as the client names it.
 
         `has_price` says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
         """

@@ -63,13 +63,17 @@ class OverloadProtectionMixin(RequestHandler):
             policy: The policies that hold for the client.
 
         Raises:
-            OverloadedError: See `OverloadProtection.count_request`.
+            OverloadedError: See `OverloadProtection.count_request`. The request holds nothing any more.
         """
         self._client = client = Client(key, user_key, pays, policy)
         await self._take(self.overload.count_request(client))
 
     async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
-        """Count the request for the limits that need its body; see `OverloadProtection.count_call`."""
+        """Count the request for the limits that need its body; see `OverloadProtection.count_call`.
+
+        Raises:
+            OverloadedError: A limit refuses it. The request holds nothing any more.
+        """
         if self._client is None or not self.overload.limits.of_call(self._client, model):
             return
         await self._take(self.overload.count_call(self._client, model, reserve))

@@ -48,6 +48,9 @@ class Alone:
     Args:
         local: Decides.
         now_ns: A monotonic clock, in nanoseconds.
+
+    Attributes:
+        restore, usage: Those of `local`.
     """
 
     def __init__(self, local: Limiter, now_ns: Callable[[], int]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
@@ -28,7 +28,7 @@ LATER_SECONDS = 0.001
 _log = logging.getLogger(__name__)
 
 
-class _Link(asyncio.Protocol):
+class _Link(asyncio.Protocol, ABC):
     """What both ends have in common."""
 
     _transport: asyncio.Transport

@@ -49,7 +49,8 @@ class Groups(Changes):
     """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
 
     Every method raises `DatabaseUnavailableError`.
-    A group or user that is not there raises `UnknownIdentityError`, and so does the group `everyone`.
+    A group or user that is not there raises `UnknownIdentityError`, and so does the group `everyone`, except where a
+    method returns None or leaves it out.
     """
 
     def __init__(self, database: Database, accounts: UserAccounts, *, now: Now) -> None:

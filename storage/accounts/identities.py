@@ -71,7 +71,7 @@ class Identities(UserAccounts):
     """The users and tokens of a database.
 
     Every method with a query raises `DatabaseUnavailableError`, except `authenticate`.
-    A user or token that is not there raises `UnknownIdentityError`.
+    A user or token that is not there raises `UnknownIdentityError`, except where a method returns None or leaves it out.
 
     Args:
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.

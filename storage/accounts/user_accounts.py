@@ -40,7 +40,7 @@ class UserAccounts(Authentication, Changes):
 
     Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`. The command line may also
     remove the last owner; users may not.
-    A user who is not there raises `UnknownIdentityError`.
+    A user who is not there raises `UnknownIdentityError`, except where a method returns None or leaves them out.
     """
 
     async def add_user(

@@ -1,6 +1,6 @@
-"""Calls to the database that requests wait for. They end in bounded time; a pause of this process is not a failure.
+"""Calls to the database that requests wait for. They end in bounded time.
 
-Waits count only the time in which this process runs: its own pause is not a failure of the other side.
+Only the time counts in which this process runs: its own pause is no failure of the other side.
 """
 
 from __future__ import annotations

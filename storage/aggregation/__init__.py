@@ -1,4 +1,5 @@
 """Aggregation of ended interceptions: rollups, sessions and threads, each exactly once, in the background.
 
-`rollups.Rollups`, `grouping.Grouping` and `threads.Threads` are jobs; rollups, histograms and session documents are pure.
+`rollup_job.RollupJob`, `sessions.session_job.SessionJob` and `sessions.threads.Threads` are jobs; rollups, histograms and
+session documents are pure.
 """

@@ -122,7 +122,7 @@ async def _say_changed(database: Database, places: set[tuple[str, datetime]], se
 
 
 async def hold(job_states: Collection, job_state: Mapping[str, Any], session: Session | None) -> bool:
-    """Let no run of a job commit beside this one: its state, if there is one, is written to, and then as it was."""
+    """Let no run of a job commit beside this one: its state is written to, and then as it was. Return whether it has one."""
     held = await job_states.update_one(job_state, {"$set": {"held": True}}, session=session)
     await job_states.update_one(job_state, {"$unset": {"held": ""}}, session=session)
     return bool(held.matched_count)

@@ -19,10 +19,10 @@ class Stored(Struct, frozen=True):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document. What else it has is left out."""
-        return msgspec.convert({"id": document["_id"], **document}, cls)
+        return msgspec.convert({**document, "id": document["_id"]}, cls)
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same as the database has it."""
+        """The same as the database has it, where all of it is in fields of these names."""
         fields = msgspec.to_builtins(self, builtin_types=_NATIVE)
         return {"_id": fields.pop("id"), "schema_version": 1, **fields}

@@ -19,7 +19,9 @@ class ProxyError(OSError):
 
 
 async def open_tunnel(raw: socket.socket, authority: str, proxy: Proxy) -> None:
-    """Have a proxy, to which a socket is connected, connect it to host and port of a server (RFC 9110, section 9.3.6).
+    """Have a proxy connect a socket to a server (RFC 9110, section 9.3.6).
+
+    The socket is connected to the proxy. `authority` is host and port of the server.
 
     Raises:
         ProxyError: It does not do that.

@@ -24,10 +24,11 @@ class Stamp:
 class ApiCall(ABC):
     """A parsed request, and its response in the shape of its API.
 
-    That of an API is made of a request body and a stamp. Where the body is not one of its requests, that raises
-    `msgspec.DecodeError`.
+    Each API has a class of its own, made of a request body and a stamp. It raises `msgspec.DecodeError` for a body that is
+    not one of its requests.
 
     Attributes:
+        model: The requested model.
         streaming: Whether the response is a stream of events.
     """
 

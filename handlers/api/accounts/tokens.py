@@ -17,7 +17,7 @@ NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
 
 
 class TokenChangeHandler(ChangeHandler):
-    """Changes of what belongs to people, which no service token makes."""
+    """What people alone may ask for, and no service token."""
 
     async def identify_person(self) -> None:
         """Authenticate the author of a change.

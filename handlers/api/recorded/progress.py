@@ -35,7 +35,7 @@ class ProgressHandler(WatchedHandler):
         """Respond with the result: in one piece, or in lines if the client accepts them.
 
         Raises:
-            ValidationProblem: it would take too long.
+            TooMuchError: it would take too long.
             Problem: 503, the server stops.
         """
         if LINES in self.request.headers.get("Accept", ""):

@@ -57,15 +57,15 @@ class VisibilityHandler(ControlHandler):
     """How the caller reads calls of others."""
     read_detail: tuple[tuple[str, str], ...] = ()
     """What else the audit trail says of that."""
-    unknown_cursor: ClassVar[tuple[str, str]]
-    """The parameter that names the row behind which a page begins, and what is said if there is no such row."""
+    unknown_cursor: ClassVar[tuple[str, str] | None] = None
+    """Of a list: the parameter that names the row behind which a page begins, and what is said if there is no such row."""
 
     def problem_of(self, error: BaseException | None) -> Problem | None:
         """Say also what is wrong with a search or a page."""
         match error:
             case InvalidSearchError():
                 return ValidationProblem(INVALID_SEARCH, validations=error.validations)
-            case UnknownCursorError():
+            case UnknownCursorError() if self.unknown_cursor is not None:
                 return ValidationProblem(INVALID, validations=[self.unknown_cursor])
             case SearchUnsupportedError() | NoFinderError():
                 return Problem(501, UNSUPPORTED)
@@ -115,7 +115,8 @@ class VisibilityHandler(ControlHandler):
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
-            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
+            InvalidSearchError: it cannot be understood.
+            ValidationProblem: its initiator is nobody that the caller may see.
         """
         search = await self.resolved(parse_search(q, now=self.bridge.now()))
         initiator_id = await self.initiator_of(search)
@@ -133,8 +134,10 @@ class VisibilityHandler(ControlHandler):
         """The filter of a search for sessions. The search index answers what it asks of calls.
 
         Raises:
-            Problem: 403, it has words, and the caller may not read texts; 501, this MongoDB has no search index.
-            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
+            Problem: 403, it has words, and the caller may not read texts.
+            SearchUnsupportedError: this MongoDB has no search index.
+            InvalidSearchError: it cannot be understood.
+            ValidationProblem: its initiator is nobody that the caller may see.
         """
         query = await self.query(q)
         conditions = session_filter(query.search, initiator_id=query.initiator_id)

@@ -161,7 +161,7 @@ class _Stream(StreamReader):
         if self._draft.text is not None and isinstance(choice, _TextChoice):
             _add_text(choice, self._draft.text)
         if choice.delta:
-            _add_thought(choice.delta, self._draft)
+            self._draft.add_reasoning(_THOUGHT, choice.delta.reasoning_content or choice.delta.reasoning)
             for delta in choice.delta.tool_calls or ():
                 if call := self._call(delta):
                     _add_call(delta, call)
@@ -191,7 +191,7 @@ def _add_body(body: bytes, draft: Draft) -> bool:
     if draft.text is not None and isinstance(choice, _TextChoice):
         _add_text(choice, draft.text)
     if choice and choice.message:
-        _add_thought(choice.message, draft)
+        draft.add_reasoning(_THOUGHT, choice.message.reasoning_content or choice.message.reasoning)
         for delta in choice.message.tool_calls or ():
             if (call := draft.begin_tool_call(key=object())) is None:
                 break
@@ -214,11 +214,6 @@ def _first_choice(completion: _Completion) -> _Choice | None:
         if not choice.index:
             return choice
     return None
-
-
-def _add_thought(message: _Message, draft: Draft) -> None:
-    if text := message.reasoning_content or message.reasoning:
-        draft.add_reasoning(_THOUGHT, text)
 
 
 def _add_text(choice: _TextChoice, text: ResponseText) -> None:

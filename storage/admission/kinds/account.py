@@ -251,7 +251,7 @@ class Account(ABC):
         """Give back what this round granted and the waiting requests did not use."""
 
     def written(self, number: int, held: int, *, again: bool) -> Ledger | None:
-        """The ledger with the current state of this server; None if nothing is new, nor to be written `again`."""
+        """The ledger with the current state of this server; None if nothing is new or due, and not all is written `again`."""
         before = self._ledger.members.get(self._process)
         is_same = not self._reports and not self._moved and held == (before.held if before else 0)
         if is_same and not again and not self._is_to_renew(held):

@@ -37,7 +37,7 @@ class Position(NamedTuple):
 
 
 class Segments:
-    """The files, oldest first, as of a `Spool`. What an earlier process left is there from the beginning.
+    """The files of a `Spool`, oldest first; its arguments are described there. What an earlier process left is among them.
 
     Raises:
         SpoolLockedError: Another process has the folder.

@@ -89,7 +89,8 @@ class GroupedHandler(ProgressHandler):
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
-            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
+            InvalidSearchError: it cannot be understood.
+            ValidationProblem: its initiator is nobody that the caller may see.
         """
         found = await self.query(q)
         return found.conditions, self.bridge.search.every(found) if found.search.texts is not None else None

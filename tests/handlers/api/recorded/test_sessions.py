@@ -366,6 +366,7 @@ async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, c
     assert (timeline["earlier_session_id"], timeline["later_session_id"]) == (None, single)
     assert await listed(running, "several=true") == (1, [id_of(running, "s1")])
     assert (await listed(running, "several=false"))[0] == 2
-    assert (await running.get(f"{LIST}?several=1"))[1]["validations"] == [
-        {"field": "several", "detail": "must be true or false"}
-    ]
+    several = {"field": "several", "detail": "must be true or false"}
+    assert (await running.get(f"{LIST}?several=1"))[1]["validations"] == [several]
+    order = {"field": "order_by", "detail": "must be one of started, last_active, cost, lost, failed, calls"}
+    assert (await running.get(f"{LIST}?several=1&order_by=x"))[1]["validations"] == [order, several]
