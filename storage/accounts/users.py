@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from intercept.secrets.scrub import scrub_quoted
-from storage.mongo.stored import Stored
+from storage.mongo.documents.stored import Stored
 
 MAX_USERNAME = 128
 MAX_NAME = 128

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from intercept.times import format_time
-from storage.mongo.stored import Stored
+from storage.mongo.documents.stored import Stored
 
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""

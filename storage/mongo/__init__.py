@@ -1,1 +1,1 @@
-"""How MongoDB is reached: connections, indexes, rows as they were sent, batches of counts, and a mongod of our own."""
+"""How MongoDB is reached: connections, indexes, documents, batches of counts, and a mongod of our own."""

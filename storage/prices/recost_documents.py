@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
-from storage.mongo.stored import Stored
+from storage.mongo.documents.stored import Stored
 
 
 class RecostState(StrEnum):

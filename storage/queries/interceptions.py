@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from storage.mongo.database import Database, Session
-from storage.mongo.rows import Rows, as_sent
+from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.counts import Counts, IndexRanges
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST

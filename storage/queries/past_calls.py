@@ -28,8 +28,8 @@ from limits.charges import MAX_AMOUNT
 from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.mongo.codec import EPOCH, read_ms
 from storage.mongo.database import Database
+from storage.mongo.documents.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout
 from storage.mongo.indexes import BY_ID, CHARGED, UNCHARGED, Keys
-from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, REPLY, SAMPLE_ID, RowLayout
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
 from storage.recording.charged import FORMAT

@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from storage.mongo.database import Database, Session
-from storage.mongo.rows import Rows, as_sent
+from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.grouped.row_reader import RowReader

@@ -11,7 +11,7 @@ import msgspec
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.control import PIECE_BYTES
 from storage.accounts.users import User
-from storage.mongo.rows import Rows
+from storage.mongo.documents.rows import Rows
 
 
 class Row(Protocol):

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from storage.mongo.stored import Stored
+from storage.mongo.documents.stored import Stored
 
 MAX_SESSIONS = 50
 """Sessions of one user. One more ends the one that was not used for the longest time."""

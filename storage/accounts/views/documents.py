@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from storage.mongo.stored import Stored
+from storage.mongo.documents.stored import Stored
 
 MAX_VIEWS_OF_USER: Final = 100
 """How many views a user may have saved."""

@@ -11,8 +11,8 @@ from uuid import UUID
 from intercept.records import Status
 from storage.mongo import indexes
 from storage.mongo.database import Collection, command
+from storage.mongo.documents.rows import Rows, as_sent
 from storage.mongo.indexes import BY_ID, Keys
-from storage.mongo.rows import Rows, as_sent
 from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import Paging
 from storage.queries.side_by_side import side_by_side

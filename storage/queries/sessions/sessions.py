@@ -13,8 +13,8 @@ from motor.motor_asyncio import AsyncIOMotorCursor
 from pymongo import ASCENDING, DESCENDING
 
 from storage.mongo.database import Database
+from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.mongo.indexes import OF_SESSION, OF_THREAD, Keys
-from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.filters.keys import Conditions
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible

@@ -12,7 +12,7 @@ import pytest
 from handlers import control
 from handlers.control import PIECE_BYTES
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.mongo.rows import PAGE_BYTES
+from storage.mongo.documents.rows import PAGE_BYTES
 from tests.bridge import until
 from tests.storage.calls import Calls
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.database import Database
+from storage.mongo.documents.rows import as_sent
 from storage.mongo.indexes import ROLLUPS
-from storage.mongo.rows import as_sent
 from storage.queries.filters.time_ranges import TimeRange
 
 BucketKey = tuple[str, datetime]

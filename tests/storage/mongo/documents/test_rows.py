@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
+from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.interceptions import Interceptions
 from storage.queries.sessions.sessions import Sessions
 from tests.storage.calls import Calls

@@ -11,7 +11,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 
-from storage.mongo.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
+from storage.mongo.documents.row_layout import BINARY, FLAG, ID, LONG, SAMPLE_ID, RowLayout
 from tests.cases import for_each
 
 FORMATS = {"at": LONG, "_id": ID, "packed": BINARY + "qq?", "flag": FLAG}
