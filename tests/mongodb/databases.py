@@ -19,9 +19,6 @@ from storage.mongo.database import Database
 PROFILE = "system.profile"
 """What a test leaves that had MongoDB write down its commands."""
 
-WAITING = 8
-"""How many others are used before one is used again, so that what its last test left running cannot reach the next."""
-
 
 class SharedConnections(AsyncIOMotorClient):
     """A client on the event loop of a test, with connections that stay open after it."""
@@ -40,11 +37,14 @@ class Databases:
     Args:
         uri: Where the mongod answers.
         run: Runs a coroutine to its end.
+        others: How many others are used before one is used again, so that what its last test left running cannot reach
+            the next.
     """
 
-    def __init__(self, uri, run):
+    def __init__(self, uri, run, *, others=8):
         self._uri = uri
         self._run = run
+        self._others = others
         self._client = MongoClient(uri)
         # Many times in tests are past. MongoDB removes what has expired once a minute, also while a test looks at it.
         self._client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
@@ -59,7 +59,7 @@ class Databases:
 
     def take(self):
         """Return the name of an empty database with its indexes."""
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= self._others:
             name = self._waiting.popleft()
             collections = self._collections(name)
             if collections.pop(PROFILE, None):

@@ -6,8 +6,6 @@ import pytest
 from storage.mongo import connection
 from storage.mongo import database as database_module
 from storage.mongo.database import Database
-from storage.mongo.mongod import Mongod, arguments, find_program
-from tests.storage.conditions import until
 
 
 @pytest.fixture
@@ -35,17 +33,3 @@ def unreachable():
             database.health._probe = probe
             yield database
             database.close()
-
-
-@pytest.fixture
-def single_server(io_loop, tmp_path):
-    """An empty database in a MongoDB that is no replica set."""
-    address = tmp_path / "mongodb.sock"
-    command = [each for each in arguments(database_dir=tmp_path, socket=address) if each not in {"--replSet", "rs0"}]
-    mongod = Mongod(find_program(), command, tmp_path / "mongod.log")
-    io_loop.run_sync(lambda: until(address.exists))
-    database = Database.connect(f"mongodb://{str(address).replace('/', '%2F')}/?directConnection=true", "single")
-    io_loop.run_sync(lambda: database.prepare(retention=None))
-    yield database
-    database.close()
-    io_loop.run_sync(mongod.stop)

@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote_plus
 from uuid import uuid4
 
 import pytest
@@ -14,9 +15,10 @@ from pymongo.monitoring import CommandListener
 
 from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.mongo.mongod import Mongod, find_program
+from storage.mongo.mongod import Mongod, arguments, find_program
 from storage.recording.outbox import writer
 from tests.mongodb.database_timeouts import UNAVAILABLE
+from tests.mongodb.databases import Databases
 from tests.mongodb.memory import data_folder
 from tests.ports import free_ports
 
@@ -28,6 +30,11 @@ def freeze(pid):
         with suppress(FileNotFoundError):
             while (task / "stat").read_text().rpartition(")")[2].split()[0] != "T":
                 os.sched_yield()
+
+
+def thaw(pid):
+    """Let it go on."""
+    os.kill(pid, signal.SIGCONT)
 
 
 class Commands(CommandListener):
@@ -51,6 +58,14 @@ class Commands(CommandListener):
         return [writes for name, writes in self.sent if name in {"insert", "update"}]
 
 
+def start_single(folder):
+    """Start a MongoDB that is no replica set; return it and where it answers."""
+    address = folder / "mongodb.sock"
+    command = [each for each in arguments(database_dir=folder, socket=address) if each not in {"--replSet", "rs0"}]
+    mongod = Mongod(find_program(), command, folder / "mongod.log")
+    return mongod, f"mongodb://{quote_plus(str(address))}/?directConnection=true"
+
+
 class PrivateMongoDB:
     """A mongod that freezes, thaws, dies and comes back when a test says so; one that tests share only freezes."""
 
@@ -71,7 +86,7 @@ class PrivateMongoDB:
         freeze(self._mongodb.pid)
 
     def thaw(self):
-        os.kill(self._mongodb.pid, signal.SIGCONT)
+        thaw(self._mongodb.pid)
 
     async def kill(self):
         assert not self._shared, "the test is to have a MongoDB of its own: @pytest.mark.own_mongodb"
@@ -96,6 +111,25 @@ def shared_mongodb(tmp_path_factory, run_apart):
         run_apart(mongodb.start())
         yield mongodb
         run_apart(mongodb.end())
+
+
+@pytest.fixture(scope="session")
+def single_mongodb(tmp_path_factory, run_apart):
+    """A MongoDB that is no replica set, and its databases."""
+    mongod, uri = start_single(tmp_path_factory.mktemp("single-mongodb"))
+    databases = Databases(uri, run_apart, others=1)
+    yield mongod, databases
+    databases.close()
+    run_apart(mongod.stop())
+
+
+@pytest.fixture
+def single_server(patient_with_mongodb, io_loop, single_mongodb):
+    """An empty database in it."""
+    _, databases = single_mongodb
+    name = databases.take()
+    yield databases.connect(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo import MongoClient
 
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.live.change_stream import (
@@ -14,26 +15,9 @@ from storage.live.change_stream import (
 )
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.mongo.mongod import Mongod, find_program
 from tests.examples import examples
-from tests.ports import free_ports
 from tests.storage.calls import Calls
-
-
-@asynccontextmanager
-async def single_server(folder):
-    """A database on a MongoDB that is no replica set."""
-    (port,) = free_ports(1)
-    options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-    mongod = Mongod(find_program(), options, folder.with_suffix(".log"))
-    database = Database.connect(f"mongodb://127.0.0.1:{port}/", "single")
-    try:
-        while not await database.ping():
-            pass
-        yield database
-    finally:
-        database.close()
-        await mongod.stop()
+from tests.storage.outages import start_single
 
 
 @pytest.fixture
@@ -221,9 +205,10 @@ async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
         await database.interceptions.insert_one({"_id": number})
     database.close()
     await mongodb.stop()
-    async with single_server(tmp_path / "mongodb") as database:  # in a replica set nobody may write to the oplog
-        oplog = database.interceptions.database.client.local["oplog.rs"]
-        await oplog.delete_many({"o._id": {"$ne": 2}})
+    mongod, uri = start_single(tmp_path / "mongodb")  # in a replica set nobody may write to the oplog
+    with MongoClient(uri) as client:
+        client.local["oplog.rs"].delete_many({"o._id": {"$ne": 2}})
+    await mongod.stop()
     mongodb = await EmbeddedMongoDB.start(tmp_path)
     database = Database.connect(mongodb.uri, "test")
     with pytest.raises(ForgottenPositionError, match=r"^events after this position are no longer available$"):
@@ -250,7 +235,6 @@ async def test_a_database_that_is_unavailable_is_said_to_be_so(unreachable):
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_has_no_change_streams(tmp_path):
-    async with single_server(tmp_path) as database:
-        with pytest.raises(ChangeStreamsUnsupportedError, match=r"^MongoDB has change streams on replica sets only$"):
-            await ChangeStream.open(database)
+async def test_a_single_server_has_no_change_streams(single_server):
+    with pytest.raises(ChangeStreamsUnsupportedError, match=r"^MongoDB has change streams on replica sets only$"):
+        await ChangeStream.open(single_server)

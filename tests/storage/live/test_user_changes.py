@@ -14,7 +14,6 @@ from storage.live.change_stream import ChangeStream
 from storage.live.user_changes import UNFOLLOWED_SECONDS, UserChanges
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.conditions import until
-from tests.storage.live.test_change_stream import single_server
 from tests.storage.records import NOON
 
 
@@ -124,9 +123,6 @@ async def test_while_changes_are_not_followed_tokens_are_verified_more_often(her
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_has_tokens_verified_every_two_seconds(here, clock, tmp_path):
-    folder = tmp_path / "mongodb"
-    folder.mkdir()
-    async with single_server(folder) as alone:
-        await UserChanges(alone, here, monotonic=clock).follow()
+async def test_a_single_server_has_tokens_verified_every_two_seconds(here, clock, single_server):
+    await UserChanges(single_server, here, monotonic=clock).follow()
     assert here.fresh_seconds == UNFOLLOWED_SECONDS

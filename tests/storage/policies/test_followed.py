@@ -15,14 +15,12 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Identity, Role
 from storage.accounts.users import ChangedMeanwhileError
 from storage.mongo.database import Database
-from storage.mongo.mongod import Mongod, find_program
 from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of, read_document
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError, caller_of
 from storage.policies.store import PolicyStore
-from tests.ports import free_ports
 from tests.storage.conditions import until
-from tests.storage.live.test_change_stream import single_server
+from tests.storage.outages import freeze, thaw
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -89,14 +87,9 @@ async def test_what_another_process_changes_holds_here(database):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_on_a_single_server_changes_are_looked_for(tmp_path):
-    folder = tmp_path / "db"
-    folder.mkdir()
-    async with (
-        single_server(folder) as database,
-        following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes),
-    ):
-        await change_elsewhere(database, policies, changes)
+async def test_on_a_single_server_changes_are_looked_for(single_server):
+    async with following(single_server, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
+        await change_elsewhere(single_server, policies, changes)
 
 
 @pytest.mark.gen_test
@@ -192,29 +185,27 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(tmp_path, impatient, monkeypatch):
+async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(
+    single_mongodb, single_server, impatient, monkeypatch
+):
     monkeypatch.setattr(followed, "READ_SECONDS", 0.5)
-    (port,) = free_ports(1)
-    options = ["--dbpath", str(tmp_path), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-    mongod = Mongod(find_program(), options, tmp_path / "mongod.log")
-    database = Database.connect(f"mongodb://127.0.0.1:{port}/", "single")
+    mongod, databases = single_mongodb
+    database = Database.connect(databases.uri, single_server.policies.database.name)
     try:
-        while not await database.ping():
-            pass
         async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
             await changes.until(lambda: held(policies) == [])
-            await mongod.stop()
+            freeze(mongod.pid)
             await until(lambda: policies.problem == LOST)
             assert held(policies) == []
-            mongod = Mongod(find_program(), options, tmp_path / "mongod.log")
+            thaw(mongod.pid)
             await database.health.wait_until_back()
             kept = KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=5), "v")
             await database.policies.insert_one(document_of(kept))
             await changes.until(lambda: held(policies) == [("everyone", 5)])
             assert policies.problem == ""
     finally:
+        thaw(mongod.pid)
         database.close()
-        await mongod.stop()
 
 
 @pytest.mark.gen_test
@@ -243,13 +234,9 @@ async def test_a_document_that_is_deleted_by_hand_ends_nothing(database):
 
 @pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
 @pytest.mark.gen_test(timeout=60)
-async def test_on_a_single_server_a_document_of_something_else_ends_nothing(tmp_path, caplog):
-    folder = tmp_path / "db"
-    folder.mkdir()
-    async with (
-        single_server(folder) as database,
-        following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes),
-    ):
+async def test_on_a_single_server_a_document_of_something_else_ends_nothing(single_server, caplog):
+    database = single_server
+    async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
         await changes.until(lambda: held(policies) == [])
         await database.policies.insert_one({"_id": "users/1"})
         await changes.until(lambda: policies.problem)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 from uuid import uuid4
 
 import pymongo
@@ -154,9 +153,9 @@ async def test_a_name_is_given_once(managed, database):
 
 
 @pytest.mark.gen_test
-async def test_a_name_that_was_taken_a_moment_ago_is_not_given_again(single_server, tmp_path, clock):
+async def test_a_name_that_was_taken_a_moment_ago_is_not_given_again(single_server, single_mongodb, clock):
     other = StoredProvider(uuid4(), structs.replace(WEST, name="east"), (), NOON, NOON, 1)
-    uri = f"mongodb://{quote(str(tmp_path / 'mongodb.sock'), safe='')}/?directConnection=true"
+    uri, name = single_mongodb[1].uri, single_server.providers.database.name
     with pymongo.MongoClient(uri, uuidRepresentation="standard") as quicker:
 
         class Meddler(CommandListener):
@@ -167,12 +166,12 @@ async def test_a_name_that_was_taken_a_moment_ago_is_not_given_again(single_serv
 
             def succeeded(self, event):
                 if event.command_name == "find":
-                    quicker["single"]["providers"].insert_one(other.document)
+                    quicker[name]["providers"].insert_one(other.document)
 
             def failed(self, event):
                 pass
 
-        database = Database(AsyncIOMotorClient(uri, event_listeners=[Meddler()], **OPTIONS), "single")
+        database = Database(AsyncIOMotorClient(uri, event_listeners=[Meddler()], **OPTIONS), name)
         try:
             assert await conflict(manage(database, clock, Sealer()).add(EAST)) == TAKEN
         finally:
@@ -318,14 +317,12 @@ async def test_a_change_at_the_same_moment_is_kept_and_the_other_done_again(mana
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_refuses_a_change_at_the_same_moment(single_server, tmp_path, clock):
+async def test_a_single_server_refuses_a_change_at_the_same_moment(single_server, clock):
     managed = manage(single_server, clock, Sealer())
     added = await managed.add(EAST)
-    uri = f"mongodb://{quote(str(tmp_path / 'mongodb.sock'), safe='')}/?directConnection=true"
-    with pymongo.MongoClient(uri) as quicker:
-        check = change_once(quicker["single"]["providers"])
-        overtaken = manage(single_server, clock, Sealer(), check)
-        assert await conflict(overtaken.change("east", {"disabled": True})) == CHANGED_MEANWHILE
+    check = change_once(single_server.providers.delegate)  # the driver's own, which waits
+    overtaken = manage(single_server, clock, Sealer(), check)
+    assert await conflict(overtaken.change("east", {"disabled": True})) == CHANGED_MEANWHILE
     assert await managed.find("east") == structs.replace(added, spec=structs.replace(EAST, region="eu"), revision=2)
     assert await trail(single_server) == [audited("provider.added", NOON, provider="east")]
 

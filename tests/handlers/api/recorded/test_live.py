@@ -17,7 +17,6 @@ from storage.live.live import HEARTBEAT_SECONDS
 from storage.recording.outbox import tail
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.storage.live.test_change_stream import single_server
 from tests.storage.live.test_live import Pauses
 
 PATH = "/api/v2/aibridge/interceptions/live"
@@ -228,11 +227,10 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
 
 
 @pytest.mark.gen_test
-async def test_without_a_replica_set_it_says_what_is_missing(running, tmp_path):
-    async with single_server(tmp_path) as database:
-        running.bridge.live._database = database
-        message = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
-        assert await running.get(PATH) == (501, {"message": message})
+async def test_without_a_replica_set_it_says_what_is_missing(running, single_server):
+    running.bridge.live._database = single_server
+    message = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
+    assert await running.get(PATH) == (501, {"message": message})
 
 
 @pytest.mark.gen_test
