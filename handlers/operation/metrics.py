@@ -187,8 +187,8 @@ class Metrics:
         self._job_failures(name).inc()
 
     async def publish(self) -> None:
-        """Publish watched values to other processes, until cancelled."""
-        while True:
+        """Publish watched values to other processes, until cancelled; end at once where there are none."""
+        while self._folder is not None:
             self._read_watched()
             await asyncio.sleep(PUBLISH_SECONDS)
 

@@ -10,6 +10,7 @@ import pytest
 
 from handlers.operation.metric_names import OTHER
 from handlers.operation.metrics import NAMES_KEPT, Metrics, Spent
+from handlers.operation.metrics_folder import MetricsFolder
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
 from limits.protection.circuit_breaker import CircuitKey, State
 from tests.bridge import until
@@ -160,12 +161,13 @@ def test_a_watched_value_is_read_whenever_the_metrics_are():
 
 
 @pytest.mark.gen_test
-async def test_a_watched_value_is_published_for_other_processes_unasked():
-    metrics = Metrics()
+async def test_a_watched_value_is_published_for_other_processes_unasked(tmp_path):
+    metrics = Metrics(MetricsFolder(tmp_path))
     metrics.watch("recorder_queue_length", "Waiting.", lambda: 3)
     publishing = asyncio.create_task(metrics.publish())
     await until(lambda: samples(metrics, "recorder_queue_length") == {(): 3})
     publishing.cancel()
+    await Metrics().publish()
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(hours=1))
