@@ -25,6 +25,9 @@ BATCH = 100
 WAIT_MILLISECONDS = 500
 """How long the database waits for an event before it returns without one."""
 
+SELDOM_MILLISECONDS = 5_000
+"""The same for what seldom changes. An event is returned at once."""
+
 CLOSE_SECONDS = 1.0
 """How long the database may take to close a stream."""
 

@@ -11,7 +11,12 @@ from typing import Final
 
 from storage.accounts.authentication import Authentication
 from storage.accounts.tokens.text import FRESH_SECONDS
-from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.live.change_stream import (
+    SELDOM_MILLISECONDS,
+    ChangeStream,
+    ChangeStreamsUnsupportedError,
+    ForgottenPositionError,
+)
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
@@ -59,7 +64,7 @@ class UserChanges:
         known_at = self._monotonic() + UNFOLLOWED_SECONDS
         try:
             while True:
-                if changes := await stream.read():
+                if changes := await stream.read(SELDOM_MILLISECONDS):
                     self._authentication.forget(*[change.document["_id"] for change in changes])
                 if self._monotonic() >= known_at:
                     self._authentication.fresh_seconds = FRESH_SECONDS

@@ -16,7 +16,12 @@ from intercept.times import format_time
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Effective
 from storage.accounts.users import Identity
-from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.live.change_stream import (
+    SELDOM_MILLISECONDS,
+    ChangeStream,
+    ChangeStreamsUnsupportedError,
+    ForgottenPositionError,
+)
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.policies.documents import UNREADABLE, KeptPolicy, path_of, read_document
@@ -169,7 +174,7 @@ class FollowedPolicies:
         try:
             await self.read()
             while True:
-                if changes := await stream.read():
+                if changes := await stream.read(SELDOM_MILLISECONDS):
                     self._apply([change.document for change in changes])
         finally:
             await stream.close()

@@ -10,6 +10,7 @@ import pytest
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.accounts.tokens.text import FRESH_SECONDS
+from storage.live import user_changes
 from storage.live.change_stream import ChangeStream
 from storage.live.user_changes import UNFOLLOWED_SECONDS, UserChanges
 from storage.mongo.database import DatabaseUnavailableError
@@ -41,8 +42,9 @@ def elsewhere(database):
 
 
 @pytest.fixture
-def following(io_loop, database, here, clock):
+def following(io_loop, database, here, clock, monkeypatch):
     """Follows from the start of the test to its end."""
+    monkeypatch.setattr(user_changes, "SELDOM_MILLISECONDS", 100)
 
     async def begin():
         return asyncio.create_task(UserChanges(database, here, monotonic=clock).follow())
@@ -95,7 +97,7 @@ async def test_a_membership_that_another_process_changed_is_known_without_waitin
 @pytest.mark.gen_test
 async def test_while_changes_are_not_followed_tokens_are_verified_more_often(here, clock, database, monkeypatch):
     class Lost:
-        async def read(self):
+        async def read(self, _):
             raise DatabaseUnavailableError("gone")
 
         async def close(self):
