@@ -78,6 +78,8 @@ class BudgetWatch:
         for start in range(0, len(limits), AT_ONCE):
             states = await self._states(limits[start : start + AT_ONCE])
             reached += [state for state in states if state.used * 100 >= state.limit.maximum * SHARES[0]]
+        if not reached:
+            return []
         users = await self._users({id_ for state in reached if (id_ := _holder_id(state.limit)) is not None})
         return [alert for state in reached for alert in _alerts(state, users, now)]
 

@@ -51,6 +51,9 @@ PAUSE_SECONDS = 1.0
 BATCH = 2_000
 """Most interceptions that are counted in one transaction."""
 
+LOOK_BACK_EVERY = 10
+"""What earlier versions left is searched for in one of so many runs, and in each while there is some."""
+
 JOB_STATE = {"_id": "counting"}
 """Finds the document, among the rollups, that says what has been counted and is still marked."""
 
@@ -81,30 +84,33 @@ class RollupJob(ExactlyOnceJob):
         self._rollups = database.rollups
         self._now = now
         self._is_behind = False
+        self._looks_back = True
+        self._runs = 0
 
     async def _run_in_time(self) -> bool:
+        is_all = await super()._run_in_time()
+        self._runs += 1
+        self._looks_back = not is_all or self._runs % LOOK_BACK_EVERY == 0
         # Details of earlier calls are not urgent.
-        return await super()._run_in_time() or self._is_behind
+        return is_all or self._is_behind
 
     async def _run_once(self) -> tuple[int, bool]:
-        async with self._database.within(BATCH_SECONDS, self.verb):
-            marked = await self._mark_first_schema()
+        marked = await self._mark_first_schema() if self._looks_back else 0
         number, is_all = await super()._run_once()
         is_all = is_all and not marked
-        if is_all:
+        if is_all and self._looks_back:
             self._is_behind = await self._in_time(self._add_details)
         return number, is_all and not self._is_behind
 
     async def _mark_first_schema(self) -> int:
         """Mark some of what has ended without marks; return how many were found."""
-        cursor = (
-            self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self._batch_limit)
-        )
-        ids = [document["_id"] for document in await cursor.to_list(self._batch_limit)]
-        if ids:
-            marks = {"schema_version": SCHEMA_VERSION, "uncounted": "$ended_at", "ungrouped": "$ended_at"}
-            await self._interceptions.update_many({"_id": {"$in": ids}, **_FIRST_SCHEMA_ENDED}, [{"$set": marks}])
-        return len(ids)
+        async with self._database.within(BATCH_SECONDS, self.verb):
+            found = self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA)
+            ids = [document["_id"] for document in await found.limit(self._batch_limit).to_list(self._batch_limit)]
+            if ids:
+                marks = {"schema_version": SCHEMA_VERSION, "uncounted": "$ended_at", "ungrouped": "$ended_at"}
+                await self._interceptions.update_many({"_id": {"$in": ids}, **_FIRST_SCHEMA_ENDED}, [{"$set": marks}])
+            return len(ids)
 
     async def _add(self, limit: int, session: Session) -> Pending:
         cursor = self._interceptions.aggregate(

@@ -68,8 +68,6 @@ class ExampleJob:
     async def step(self) -> bool:
         """Do a step of the work, if there is any; say whether there may be more. Raises `DatabaseUnavailableError`."""
         examples = await self._claim()
-        if examples.state is ExampleState.NONE:
-            await self._expire()
         if examples.state is ExampleState.FILLING:
             await self._fill(examples)
         elif examples.state is ExampleState.REMOVING and not await self._removal.step():
@@ -81,21 +79,22 @@ class ExampleJob:
         return examples.state is not ExampleState.NONE
 
     async def _claim(self) -> Examples:
-        """Take the work that there is, or keep it; it is of no state where there is none for this process."""
+        """Take the work that there is, or keep it; it is of no state where there is none for this process.
+
+        What is filled is removed before retention takes the first of its calls.
+        """
         now = self._now()
         free = {"$or": [{"holder": self._holder}, {"lease_until": None}, {"lease_until": {"$lt": now}}]}
+        over = {"state": ExampleState.FILLED.value, "expires_at": {"$lte": now}}
+        removed = {"$cond": [{"$eq": ["$state", over["state"]]}, ExampleState.REMOVING.value, "$state"]}
         lease = {"holder": self._holder, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
         async with self._database.within(STEP_SECONDS):
             document = await self._database.examples.find_one_and_update(
-                {"_id": ID, "state": {"$in": ACTIVE}, **free}, {"$set": lease}, return_document=ReturnDocument.AFTER
+                {"_id": ID, "$or": [{"state": {"$in": ACTIVE}, **free}, over]},
+                [{"$set": {"state": removed, **lease}}],
+                return_document=ReturnDocument.AFTER,
             )
         return read_examples(document)
-
-    async def _expire(self) -> None:
-        """Have it removed before retention takes the first of its calls."""
-        over = {"_id": ID, "state": ExampleState.FILLED.value, "expires_at": {"$lte": self._now()}}
-        async with self._database.within(STEP_SECONDS):
-            await self._database.examples.update_one(over, {"$set": {"state": ExampleState.REMOVING.value}})
 
     async def _fill(self, examples: Examples) -> None:
         if examples.days < examples.total:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
-from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.rollup_job import LOOK_BACK_EVERY, RollupJob
 from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
 
@@ -133,6 +133,26 @@ async def test_documents_of_the_first_schema_are_marked_and_counted_once(databas
     assert await both[1].add_pending() == 2
     await has_counted_all(database)
     assert await database.interceptions.count_documents({"schema_version": 1}) == 0
+
+
+@pytest.mark.gen_test
+async def test_what_an_earlier_version_left_is_searched_for_now_and_then(database):
+    runs = 0
+
+    async def pause(_):
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            await write(database, Call(1).start, Call(1).end())
+            unmarked = {"$set": {"schema_version": 1}, "$unset": {"uncounted": "", "ungrouped": "", "cost": ""}}
+            await database.interceptions.update_many({}, unmarked)
+        elif await database.interceptions.count_documents({"schema_version": 2}):
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await RollupJob(database, now=lambda: NOON, pause=pause).run()
+    assert runs == LOOK_BACK_EVERY + 1
+    await has_counted_all(database)
 
 
 kinds = st.sampled_from(["start", "checkpoint", "presume", "end", "end otherwise", "count", "count twice at once"])
