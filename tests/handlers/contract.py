@@ -48,6 +48,14 @@ def described():
     return document, {"components": {"schemas": strict(document["components"]["schemas"])}}
 
 
+@cache
+def patterns(method):
+    """The operations of a method with their paths, and what these fit; those with fewest parameters first."""
+    served = [(path, operation) for of, path, operation, _ in Contract().operations() if of == method]
+    served.sort(key=lambda one: one[0].count("{"))
+    return [(re.compile(template(path, rest="rest|file")), path, operation) for path, operation in served]
+
+
 class Contract:
     """The document, and which of its answers have been seen."""
 
@@ -67,13 +75,9 @@ class Contract:
     def find(self, method, target):
         """The operation of a request; of several paths that fit, the one with fewest parameters."""
         requested = urlsplit(target).path
-        fitting = [
-            (path.count("{"), path, operation)
-            for served, path, operation, _ in self.operations()
-            if served == method and re.fullmatch(template(path, rest="rest|file"), requested)
-        ]
+        fitting = [(path, operation) for pattern, path, operation in patterns(method) if pattern.fullmatch(requested)]
         assert fitting, f"{method} {requested} is not described"
-        return min(fitting, key=lambda one: one[0])[1:]
+        return fitting[0]
 
     def check(self, method, target, response):
         """Compare a response with what is promised of it: status, media type, headers and body."""

@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from contextlib import suppress
 
 import pytest
+from hypothesis.configuration import storage_directory
 
 from tests.examples import examples
 from tests.handlers.contract import Contract, strict
@@ -49,6 +50,7 @@ def fuzz(running, tmp_path):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", *OPTIONS, *server, *only),
             cwd=tmp_path,
+            env=os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": str(storage_directory().path)},  # has what takes it 3 s
             stdout=PIPE,
             stderr=STDOUT,
         )
