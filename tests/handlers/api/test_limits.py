@@ -230,11 +230,10 @@ class TestWithoutTheDatabase:
         private_mongodb.freeze()
         try:
             path = "/api/v2/aibridge/openai/v1/nowhere"
-            statuses = []
-            for bridge in (one, other, one, other):
-                client = await bridge.client()
-                statuses.append((await client.request("GET", path, bridge.headers)).status)
-            assert statuses == [429] * 4  # of one request a server can prove none to be its own
+            clients = [await bridge.client() for bridge in (one, other, one, other)]
+            requests = [client.request("GET", path, running.headers) for client in clients]
+            refused = [response.status for response in await asyncio.gather(*requests)]
+            assert refused == [429] * 4  # of one request a server can prove none to be its own
             _, ready = await one.get("/readyz", {})
             assert ready["limits"] == "process-local: the database is unavailable"
             status, response = await one.get(PATH)
