@@ -187,12 +187,11 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         }
 
 
-@pytest.mark.own_mongodb
 @pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.parametrize("outage", ["frozen", "killed"])
+@pytest.mark.parametrize(("outage", "times"), [("frozen", 2), pytest.param("killed", 1, marks=pytest.mark.own_mongodb)])
 @pytest.mark.gen_test(timeout=60)
 async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
-    private_database, private_mongodb, tmp_path, outage
+    private_database, private_mongodb, tmp_path, outage, times
 ):
     numbers = iter(range(1_000_000))
     allowed = asyncio.Semaphore(0)
@@ -217,8 +216,8 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
 
     async with opened(private_database, tmp_path / "spool") as writer:
         calls = [asyncio.create_task(call(writer)) for _ in range(20)]
-        for _ in range(2):
-            begin(500)
+        for _ in range(times):
+            begin(200)
             await until(lambda: writer.queued)
             if outage == "frozen":
                 private_mongodb.freeze()
@@ -226,15 +225,15 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
                 await private_mongodb.kill()
             begin(1)  # all that was written before may have been answered
             await until(lambda: writer.trouble)
-            begin(500)
+            begin(200)
             await finished()
-            begin(500)
+            begin(200)
             if outage == "frozen":
                 private_mongodb.thaw()
             else:
                 await private_mongodb.start()
             await until(lambda: not writer.trouble)
-            begin(500)
+            begin(200)
             await finished()
             assert await writer.flush(20)
         for one in calls:
@@ -272,20 +271,19 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
         assert 4 not in documents
 
 
-@pytest.mark.own_mongodb
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test
 async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_is_back(
     private_database, private_mongodb, tmp_path
 ):
     async with opened(private_database, tmp_path / "spool", STRICT) as writer:
-        await private_mongodb.kill()
+        private_mongodb.freeze()
         await asyncio.gather(writer.write(start(1)), return_exceptions=True)
         assert not writer.healthy
-        await private_mongodb.start()
+        private_mongodb.thaw()
         await until(lambda: writer.healthy)
         await writer.write(start(2))
-        assert set(await found(private_database)) == {2}
+        assert set(await found(private_database)) - {1} == {2}
 
 
 @pytest.mark.gen_test
