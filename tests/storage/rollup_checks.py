@@ -158,11 +158,12 @@ async def expected(database, breakdowns=tuple(Breakdown)):
     """What the interceptions that have ended add up to."""
     sums = {}
     async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
+        totals = totals_of_call(document)
         for breakdown in breakdowns:
-            for bucket in BUCKETS[breakdown]:
-                at = bucket.floor(document["started_at"])
-                for named in belongs_to(document, breakdown):
-                    add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals_of_call(document))
+            for named in belongs_to(document, breakdown):
+                for bucket in BUCKETS[breakdown]:
+                    at = bucket.floor(document["started_at"])
+                    add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals)
     return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}
 
 

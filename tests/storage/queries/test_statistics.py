@@ -264,18 +264,18 @@ def test_every_series_is_what_its_interceptions_add_up_to(
         for collection in (database.interceptions, database.rollups):
             await collection.delete_many({})
         await count(database, *calls, ends=[{"tokens": call.number, "took": call.number} for call in calls])
-        documents = await database.interceptions.find().to_list(None)
+        documents = [(document, figures(totals_of_call(document))) async for document in database.interceptions.find()]
         for group_by in (None, *GroupBy):
             query = StatsQuery(DAYS.start, DAYS.end, bucket, group_by)
             _, series = await Statistics(database).read(query, visible_to=visible_to)
             named = {one.group for one in series if not one.other}
             wanted = {}
-            for document in documents:
+            for document, totals in documents:
                 if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
                     for group in groups_of(document, group_by):
                         if group in named or group_by is not GroupBy.GROUP:
                             place = (group if group in named else None), bucket.floor(document["started_at"])
-                            add(wanted.setdefault(place, {}), figures(totals_of_call(document)))
+                            add(wanted.setdefault(place, {}), totals)
             assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
                 place: nonzero(each) for place, each in wanted.items()
             }
