@@ -92,7 +92,7 @@ def is_alive(pid):
         return False
 
 
-async def test_it_starts_serves_transactions_stops_and_keeps_its_data(data_dir):
+async def test_it_starts_serves_stops_and_starts_again_once_the_data_is_let_go(data_dir):
     assert running_uri(data_dir) is None
     async with running(data_dir) as mongodb:
         assert running_uri(data_dir) == mongodb.uri
@@ -105,8 +105,16 @@ async def test_it_starts_serves_transactions_stops_and_keeps_its_data(data_dir):
     assert running_uri(data_dir) is None
     assert not embedded._socket_address(data_dir).parent.exists()
     assert not is_alive(mongodb.pid)
-    async with running(data_dir) as mongodb:
-        assert (mongodb.uri, await read(mongodb)) == (first_uri, [1])
+    with (data_dir / "mongodb" / "mongod.lock").open("r+") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
+        await asyncio.sleep(0)
+        with pytest.raises(EmbeddedUnavailableError):
+            await EmbeddedMongoDB.start(data_dir)
+        assert not start.done()
+    mongodb = await start
+    assert (mongodb.uri, await read(mongodb)) == (first_uri, [1])
+    await mongodb.stop()
 
 
 async def test_only_its_owner_gets_at_the_data_and_the_socket(mongodb_in_use, data_dir_in_use):
@@ -132,21 +140,6 @@ async def test_it_listens_nowhere_else(mongodb_in_use, data_dir_in_use):
     assert listening(mongodb_in_use.pid) == (set(), {str(embedded._socket_address(data_dir_in_use))})
 
 
-async def test_a_moved_data_dir_works_and_keeps_its_data_also_after_a_kill(data_dir):
-    mongodb = await EmbeddedMongoDB.start(data_dir)
-    await write(mongodb, 1)
-    old_uri = mongodb.uri
-    os.kill(mongodb.pid, signal.SIGKILL)
-    await mongodb.stop()
-    await mongodb.stop()
-    moved = data_dir.parent / "moved"
-    data_dir.rename(moved)
-    async with running(moved) as mongodb:
-        await write(mongodb, 2)
-        assert mongodb.uri != old_uri
-        assert await read(mongodb) == [1, 2]
-
-
 async def test_a_link_to_the_data_dir_is_the_data_dir(mongodb_in_use, data_dir_in_use, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(data_dir_in_use)
@@ -169,39 +162,34 @@ async def test_another_data_dir_has_a_server_of_its_own_and_keeps_its_mode(mongo
         assert (await read(mongodb_in_use), await read(other)) == ([], [1])
 
 
-async def test_a_killed_server_takes_its_mongod_along_and_the_next_start_works_at_once(data_dir):
+async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_also_moved(data_dir):
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, str(data_dir), cwd=ROOT, stdout=subprocess.PIPE
     )
     pid = int(await server.stdout.readline())
-    database = Database.connect(running_uri(data_dir), "test")
+    old_uri = running_uri(data_dir)
+    database = Database.connect(old_uri, "test")
     await database.users.insert_one({"_id": 1})
     database.close()
     server.kill()
     await server.wait()
-    async with running(data_dir) as mongodb:
-        assert await read(mongodb) == [1]
-        assert not is_alive(pid)
+    mongodb = await EmbeddedMongoDB.start(data_dir)
+    assert not is_alive(pid)
+    assert (mongodb.uri, await read(mongodb)) == (old_uri, [1])
+    os.kill(mongodb.pid, signal.SIGKILL)
+    await mongodb.stop()
+    await mongodb.stop()
+    moved = data_dir.parent / "moved"
+    data_dir.rename(moved)
+    async with running(moved) as mongodb:
+        await write(mongodb, 2)
+        assert mongodb.uri != old_uri
+        assert await read(mongodb) == [1, 2]
 
 
 async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb_in_use):
     pid = mongodb_in_use.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
-
-
-async def test_a_start_waits_until_an_old_mongod_lets_go(data_dir):
-    async with running(data_dir) as mongodb:
-        await write(mongodb, 1)
-    with (data_dir / "mongodb" / "mongod.lock").open("r+") as old:
-        fcntl.flock(old, fcntl.LOCK_EX)
-        start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
-        await asyncio.sleep(0)
-        with pytest.raises(EmbeddedUnavailableError):
-            await EmbeddedMongoDB.start(data_dir)
-        assert not start.done()
-    mongodb = await start
-    assert await read(mongodb) == [1]
-    await mongodb.stop()
 
 
 async def test_starts_that_fail_say_why_and_hinder_no_later_start(data_dir, monkeypatch):
