@@ -27,6 +27,7 @@ MAX_HEADERS = 128
 
 TOO_LARGE = f"its head has more than {MAX_HEAD_BYTES} bytes"
 TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
+ENDS_EARLY = "its head ends before its empty line"
 UNKNOWN_CODING = "the only transfer coding that is understood is chunked"
 _VERSIONS = {"1.0", "1.1"}
 _HEAD_END = b"\r\n\r\n"
@@ -214,12 +215,14 @@ class _Head:
 
     def on_url(self, part: bytes) -> None:
         """Collect a part of the target."""
-        self._refuse_more()
+        if self._whole:
+            raise InvalidRequestError(ENDS_EARLY)
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header."""
-        self._refuse_more()
+        if self._whole:
+            raise InvalidRequestError(ENDS_EARLY)
         self._number += 1
         if self._number > MAX_HEADERS:
             raise InvalidRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
@@ -227,7 +230,8 @@ class _Head:
 
     def on_headers_complete(self) -> None:
         """Make the request."""
-        self._refuse_more()
+        if self._whole:
+            raise InvalidRequestError(ENDS_EARLY)
         self._whole = True
         parser, headers = self._parser, self._headers
         assert parser is not None  # noqa: S101 - it calls this
@@ -243,10 +247,6 @@ class _Head:
         # After CONNECT a client sends data for a tunnel, and there is none.
         keeps_connection = parser.should_keep_alive() and method != "CONNECT"
         self.request = Request(RequestStartLine(method, target, f"HTTP/{version}"), headers, keeps_connection)
-
-    def _refuse_more(self) -> None:
-        if self._whole:
-            raise InvalidRequestError("its head ends before its empty line")
 
 
 def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec import Struct
+
 from intercept.refusals import Rule
 from limits.kinds.calendar import nanoseconds
 from limits.limit import Kind, Limit, Of, Period
@@ -44,8 +46,7 @@ class LimitSettings:
     reserve: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """Whose request it is.
 
     Attributes:

@@ -23,7 +23,6 @@ from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
 from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer
 from handlers.tornado_private import headers_of, serve_before_the_body
-from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body
 from intercept.formats.weight import Light, is_light
@@ -112,8 +111,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     def set_default_headers(self) -> None:
         """Prevent browsers from treating a provider's response as a page of the bridge."""
         super().set_default_headers()
+        headers = headers_of(self)
         for name, value in NO_PAGE_HEADERS:
-            add_checked(headers_of(self), name, value)
+            headers[name] = value
 
     async def prepare(self) -> None:
         """Admit the request, or say why not; the body has not been read yet."""

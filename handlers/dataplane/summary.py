@@ -131,7 +131,7 @@ def start_of(
         id=bridge.new_id(),
         api_key_id=identity.token_id,
         initiator_id=identity.user.id,
-        provider=to.provider.type.value,
+        provider=str(to.provider.type),
         provider_name=to.provider.name,
         route=to.route.pattern,
         model=summary.model,

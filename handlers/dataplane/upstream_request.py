@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -50,14 +49,14 @@ class Destination(Struct, frozen=True):
     keys: KeyPool | None = None
 
 
-class KeyStatus(NamedTuple):
+class KeyStatus(Struct, frozen=True):
     """What a response says of a key: the status that counts for it, and after how many seconds to come back, if it says so."""
 
     status: int
     retry_after: float | None
 
 
-class RankedResponse(NamedTuple):
+class RankedResponse(Struct, frozen=True):
     """A response, the key that was sent, and the status that counts for that key."""
 
     response: UpstreamResponse

@@ -52,7 +52,7 @@ def read_credentials(headers: Mapping[str, str], session_cookie: str | None = No
     `query_key` is one from the query or from a subprotocol, where some clients have to put theirs; it comes last. Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
     """
-    given = (_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS], query_key)
+    given = (_bearer(headers), *[headers[name].strip() for name in KEY_HEADERS if name in headers], query_key)
     if governance := _sent(headers, GOVERNANCE_HEADER):
         own = next((secret for secret in given if secret and not holds_token(secret)), None)
         return Credentials(governance, own, sent=(governance, *given))

@@ -104,7 +104,8 @@ def _ends(items: Items) -> tuple[int | None, int | None]:
     """Indexes of the client's last item, and of the last one before the model's last message."""
     last = None
     model_wrote = False
-    for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
+    end = len(items) - 1
+    for at in range(end, max(-1, end - MAX_SCANNED), -1):
         match side_of(items[at]):
             case Side.CLIENT if last is None:
                 last = at
@@ -127,7 +128,7 @@ def side_of(item: Item) -> Side:
 
 
 def _text(item: Item, texts_of: ItemTexts) -> str:
-    return "\n".join(text[:MAX_COMPARED_CHARACTERS] for text in texts_of(item) if text)[-MAX_COMPARED_CHARACTERS:]
+    return "\n".join([text[:MAX_COMPARED_CHARACTERS] for text in texts_of(item) if text])[-MAX_COMPARED_CHARACTERS:]
 
 
 def _key(opening: bytes, last: str) -> bytes | None:

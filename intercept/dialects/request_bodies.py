@@ -161,9 +161,11 @@ def last_message(items: Items) -> Item | None:
 
     Claude Code 2.1 puts a `system` message after its user's.
     """
-    for at in range(len(items) - 1, max(-1, len(items) - 2 - MAX_SKIPPED_MESSAGES), -1):
-        if items[at].role not in ("system", "developer"):
-            return items[at]
+    last = len(items) - 1
+    for at in range(last, max(-1, last - 1 - MAX_SKIPPED_MESSAGES), -1):
+        item = items[at]
+        if item.role not in ("system", "developer"):
+            return item
     return None
 
 

@@ -100,7 +100,8 @@ def size_of(content: Raw) -> int:
 def _backwards(items: Items, results_of: ResultsOf) -> Iterator[ToolResult]:
     """Go back from the end to the model's last message. A prefilled beginning is not a message yet."""
     anything = False
-    for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
+    last = len(items) - 1
+    for at in range(last, max(-1, last - MAX_SCANNED), -1):
         item = items[at]
         match side_of(item):
             case Side.CLIENT:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from storage.accounts.events import Reason
@@ -40,7 +41,7 @@ class Kind(StrEnum):
     SESSION = "session"
 
 
-class _Credential(NamedTuple):
+class _Credential(Struct, frozen=True):
     """The parts of a token or session from a request.
 
     `key` is its key in the cache, different for tokens and sessions.

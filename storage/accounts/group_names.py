@@ -26,7 +26,7 @@ class GroupNames:
 
     def together(self, ids: Iterable[UUID]) -> str:
         """The names of groups in order, as one text; the id where a name is not known yet."""
-        return SEPARATOR.join(sorted(self._names.get(id_) or str(id_) for id_ in ids))
+        return SEPARATOR.join(sorted([self._names.get(id_) or str(id_) for id_ in ids]))
 
     async def refresh(self) -> None:
         """Read all names; they stay as they are while the database is unavailable."""

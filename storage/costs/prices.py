@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bson.decimal128 import Decimal128
+from msgspec import Struct
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
@@ -190,7 +191,7 @@ class Prices:
         return provider.find_model(model, all_providers=self._table.providers)
 
 
-class _Count(NamedTuple):
+class _Count(Struct, frozen=True):
     """The four counts of a usage, cut to the priced range."""
 
     plain: int

@@ -81,8 +81,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "client_session_id": interception.client_session_id,
         "user_agent": interception.user_agent,
         "streaming": interception.streaming,
-        "status": Status.IN_FLIGHT.value,
-        "credential_kind": interception.credential_kind.value,
+        "status": str(Status.IN_FLIGHT),
+        "credential_kind": str(interception.credential_kind),
         "credential_hint": interception.credential_hint,
         "answered_tool_call_id": interception.answered_tool_call_id,
         "started_at": interception.started_at,
@@ -159,8 +159,8 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
     usages, calls, thoughts = reading.token_usages, reading.tool_usages, reading.model_thoughts
     fields = {
         "schema_version": SCHEMA_VERSION,
-        "status": ending.end_reason.status.value,
-        "end_reason": ending.end_reason.value,
+        "status": str(ending.end_reason.status),
+        "end_reason": str(ending.end_reason),
         "error": None if ending.error is None else {"type": ending.error.type, "message": ending.error.message},
         "upstream_status": ending.upstream_status,
         "upstream_request_id": ending.upstream_request_id,

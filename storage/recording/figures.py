@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def _summed(document: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    return sum(int(usage[name] or 0) for usage in document.get("token_usages", ()) for name in names)
+    return sum([int(usage[name] or 0) for usage in document.get("token_usages", ()) for name in names])
 
 
 def _sum(names: tuple[str, ...]) -> dict[str, Any]:

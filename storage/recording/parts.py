@@ -44,7 +44,7 @@ def token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> 
         "output_tokens": usage.output_tokens,
         "cache_read_input_tokens": usage.cache_read_input_tokens,
         "cache_write_input_tokens": usage.cache_write_input_tokens,
-        "source": usage.source.value,
+        "source": str(usage.source),
         "metadata": {"truncated": True} if text is None else {"usage": text},
         "created_at": at,
     }

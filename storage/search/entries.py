@@ -76,8 +76,8 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
                 digests.add(value_digest(field, value))
                 if field == "upstream_status":  # its class too, see `StatusClass`
                     digests.add(value_digest(field, f"{value // 100}xx"))
-    digests.update(value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items())
-    figures = tuple(figure.of(document) for figure in FIGURES.values())
+    digests.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])
+    figures = tuple([figure.of(document) for figure in FIGURES.values()])
     id_ = document["_id"]
     raw = id_.bytes if isinstance(id_, UUID) else bytes(id_)
     return Entry(write_ms(document["started_at"]), raw, frozenset(digests), figures)

@@ -126,7 +126,7 @@ def without_credentials(query: str) -> str:
     """A query without `CREDENTIAL_PARAMETERS`; the other parameters stay as they are."""
     if "%" not in query and not any(name in query.lower() for name in ("key", "access_token", "x-amz")):
         return query
-    return "&".join(one for one in query.split("&") if _name_of(one) not in CREDENTIAL_PARAMETERS)
+    return "&".join([one for one in query.split("&") if _name_of(one) not in CREDENTIAL_PARAMETERS])
 
 
 def _name_of(parameter: str) -> str:

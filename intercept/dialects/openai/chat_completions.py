@@ -134,7 +134,7 @@ def _conversation_texts(message: Item) -> list[str]:
 
 
 def _texts(message: Item) -> list[str]:
-    return [message.text, *(part.text for part in message.parts if part.type == "text")]
+    return [message.text, *[part.text for part in message.parts if part.type == "text"]]
 
 
 class _Stream(StreamReader):
@@ -161,7 +161,8 @@ class _Stream(StreamReader):
         if self._draft.text is not None and isinstance(choice, _TextChoice):
             _add_text(choice, self._draft.text)
         if choice.delta:
-            self._draft.add_reasoning(_THOUGHT, choice.delta.reasoning_content or choice.delta.reasoning)
+            if thought := choice.delta.reasoning_content or choice.delta.reasoning:
+                self._draft.add_reasoning(_THOUGHT, thought)
             for delta in choice.delta.tool_calls or ():
                 if call := self._call(delta):
                     _add_call(delta, call)
@@ -204,7 +205,7 @@ def _add_envelope(completion: _Completion, draft: Draft) -> None:
         draft.identify(completion.id)
     if completion.error:
         draft.fail(read_error(completion.error))
-    if usage := draft.read_usage(completion.usage):
+    if completion.usage and (usage := draft.read_usage(completion.usage)):
         draft.tokens = openai_tokens(usage, "prompt", "completion") or draft.tokens
 
 

@@ -51,7 +51,7 @@ def lines_id(session_id: Binary, call: Mapping[str, Any]) -> Binary | None:
         return None
     names = call["provider_name"], call["model"], (call.get("agent") or {}).get("id") or ""
     return Binary(
-        sha256(b"\0".join([session_id, *(name.encode(errors="replace") for name in names)])).digest()[:_KEY_BYTES]
+        sha256(b"\0".join([session_id, *[name.encode(errors="replace") for name in names]])).digest()[:_KEY_BYTES]
     )
 
 

@@ -87,13 +87,13 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     id_ = session_of(any_call)
     own_name = format_id(id_.as_uuid())
     client_session_id = any_call["client_session_id"] or None
-    first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
+    first = min([*_pair(known, "started_at", "client"), *[(call["started_at"], call["client"]) for call in calls]])
     prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
     # One of an earlier version has forgotten its first prompt.
     firsts = [] if known.get("last_prompt_at") and not known.get("first_prompt_at") else prompts
     first_prompt = min([*_pair(known, "first_prompt_at", "first_prompt"), *firsts], default=(None, None))
     last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
-    ends = [known.get("last_active_at"), *(call[name] for call in calls for name in ("started_at", "ended_at"))]
+    ends = [known.get("last_active_at"), *[call[name] for call in calls for name in ("started_at", "ended_at")]]
     return {
         "_id": id_,
         "initiator_id": any_call["initiator_id"],
@@ -101,11 +101,11 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         "session_ids": [client_session_id, own_name] if client_session_id else [own_name],
         "client": first[1],
         **{
-            names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MAX_NAMES]
+            names: sorted({*known.get(names, ()), *[call[name] for call in calls]})[:MAX_NAMES]
             for names, name in _NAMES.items()
         },
         "started_at": first[0],
-        "last_active_at": max(end for end in ends if end),
+        "last_active_at": max([end for end in ends if end]),
         **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
         "first_prompt_at": first_prompt[0],
         "first_prompt": first_prompt[1],
@@ -135,8 +135,8 @@ def _sums(
 
 
 def _usd(shares: Iterable[Mapping[str, Any]], name: str) -> Decimal:
-    return sum((read_decimal(part[name]) for part in shares if name in part), Decimal())
+    return sum([read_decimal(part[name]) for part in shares if name in part], Decimal())
 
 
 def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:
-    return sum(part.get(name, 0) for part in shares)  # a share of an earlier version has fewer sums
+    return sum([part.get(name, 0) for part in shares])  # a share of an earlier version has fewer sums

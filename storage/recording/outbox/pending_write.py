@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from storage.recording.operations import Operation
 from storage.recording.outbox.segments import Position
@@ -28,8 +29,7 @@ class RecordingUnavailableError(Exception):
         self.maybe_written = maybe_written
 
 
-@dataclass(eq=False, slots=True)
-class PendingWrite:
+class PendingWrite(Struct, eq=False):
     """An operation in memory, until the database has it, or only the spool.
 
     Attributes:

@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from storage.recording.outbox.segment import SUFFIX, Boundary, Segment
 
@@ -28,7 +29,7 @@ class SpoolLockedError(SpoolOpenError):
     """Another process has it open."""
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True):
     """Where a record is."""
 
     segment: Segment
