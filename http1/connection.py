@@ -169,7 +169,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_with_room(self) -> None:
         """Read on, unless as much is buffered as may be."""
-        if self._requests.buffered_bytes <= READ_AHEAD_BYTES:
+        if self._reading_paused and self._requests.buffered_bytes <= READ_AHEAD_BYTES:
             self.resume_reading()
 
     def serves(self, cycle: RequestCycle) -> bool:
@@ -208,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
 
     def restart_body_deadline(self, cycle: RequestCycle) -> None:
         """Give the body its full time to arrive, from now on."""
-        if cycle.awaits_body and not cycle.request.whole:
+        if not cycle.request.whole and cycle.awaits_body:
             self._body_deadline.move(self._loop.time() + cycle.body_timeout)
 
     def _refuse_late_body(self) -> None:

@@ -191,11 +191,11 @@ class RequestCycle(HTTPConnection):
         Args:
             event: `RESPONSE_READ`, `SERVER_REFUSES` or `CONNECTION_LOST`.
         """
-        stopped, in_body = not self.finished, self.awaits_body
+        before = self.state
         self._move(event)
-        if stopped and in_body:
+        if before in AWAITING_BODY:
             self.delegate.on_connection_close()
-        elif stopped and self.on_close is not None:
+        elif before not in FINISHED and self.on_close is not None:
             self.on_close()
         self.on_refusal = None
         del self.delegate  # it refers back

@@ -40,24 +40,21 @@ class Request:
     Attributes:
         start_line: Method, target and version, in Tornado's form.
         keeps_connection: Whether another request may follow this one.
+        declared_bytes: The `Content-Length`; 0 if there is none.
         size: How many bytes of the body wait to be taken.
         whole: Whether these are the last ones.
     """
 
-    __slots__ = ("_pieces", "headers", "keeps_connection", "size", "start_line", "whole")
+    __slots__ = ("_pieces", "declared_bytes", "headers", "keeps_connection", "size", "start_line", "whole")
 
     def __init__(self, start_line: RequestStartLine, headers: HTTPHeaders, keeps_connection: bool) -> None:
         self.start_line = start_line
         self.headers = headers
         self.keeps_connection = keeps_connection
+        self.declared_bytes = int(headers.get("Content-Length", "0"))
         self.size = 0
         self.whole = False
         self._pieces: list[bytes] = []
-
-    @property
-    def declared_bytes(self) -> int:
-        """The `Content-Length`; 0 if there is none."""
-        return int(self.headers.get("Content-Length", "0"))
 
     def read_buffered(self) -> bytes:
         """Return what has arrived of the body since the last call."""

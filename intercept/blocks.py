@@ -158,7 +158,7 @@ def unpack(packed: bytes) -> Blocks:
     Raises:
         ValueError: It is something else.
     """
-    tools, system = (int.from_bytes(packed[at : at + _COUNT_BYTES]) for at in (0, _COUNT_BYTES))
+    tools, system = [int.from_bytes(packed[at : at + _COUNT_BYTES]) for at in (0, _COUNT_BYTES)]
     entries = packed[2 * _COUNT_BYTES :]
     if len(packed) < 2 * _COUNT_BYTES or len(entries) % _ENTRY_BYTES or tools + system > len(entries) // _ENTRY_BYTES:
         raise ValueError("these are no blocks")

@@ -36,7 +36,7 @@ class BoundedNames:
 
     def __call__(self, name: str) -> str:
         """The label value for a name, which becomes active if there is room."""
-        if name in self._active or (len(self._active) < self._limit and self._activate(name)):
+        if name in self._active.names or (len(self._active) < self._limit and self._activate(name)):
             return name
         return OTHER
 
@@ -45,10 +45,10 @@ class BoundedNames:
         uses = self._uses.get(name)
         if uses is None:
             uses = self._replaced_uses() if len(self._uses) >= 2 * self._limit else 0
-            if name not in self._active:
+            if name not in self._active.names:
                 self._others.add(name)
         self._uses[name] = uses = uses + 1
-        if name not in self._active and len(self._active) >= self._limit:
+        if name not in self._active.names and len(self._active) >= self._limit:
             least = self._active.first()
             if uses > MARGIN * self._uses.get(least, 0) and self._activate(name):
                 self._active.remove(least)
@@ -89,35 +89,35 @@ class _LeastUsed:
 
     Args:
         uses: How often each is used; none for those that are not there. Uses only grow, but for `renew`.
+
+    Attributes:
+        names: All of them.
     """
 
     def __init__(self, uses: Mapping[str, int]) -> None:
         self._uses = uses
-        self._names: set[str] = set()
+        self.names: set[str] = set()
         self._heap: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return len(self.names)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.names)
 
     def add(self, name: str) -> None:
-        self._names.add(name)
+        self.names.add(name)
         heappush(self._heap, (self._uses.get(name, 0), name))
 
     def remove(self, name: str) -> None:
         """Remove a name, if it is there."""
-        self._names.discard(name)
+        self.names.discard(name)
 
     def first(self) -> str:
         """The least used name, of one or more."""
         while True:
             uses, name = self._heap[0]
-            if name not in self._names:
+            if name not in self.names:
                 heappop(self._heap)
             elif uses != (now := self._uses.get(name, 0)):
                 heapreplace(self._heap, (now, name))
@@ -126,5 +126,5 @@ class _LeastUsed:
 
     def renew(self, names: Iterable[str]) -> None:
         """Begin again with these names, after uses have become fewer."""
-        self._names = set(names)
-        self._heap = sorted((self._uses.get(name, 0), name) for name in self._names)
+        self.names = set(names)
+        self._heap = sorted((self._uses.get(name, 0), name) for name in self.names)

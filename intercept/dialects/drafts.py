@@ -183,7 +183,7 @@ class Draft:
             error=self.error,
             token_usages=(tokens,) if tokens else (),
             tool_usages=tuple(
-                part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name
+                [part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name]
             ),
             model_thoughts=tuple([part.record() for part in parts if isinstance(part, Thought) and part.text]),
             response=None if self.text is None else self.text.record(),

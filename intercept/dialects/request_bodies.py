@@ -42,8 +42,9 @@ class RequestBody(BeforeMessages):
     @property
     def token_limit(self) -> int | None:
         """The most tokens that the model may write, in all choices together; None for no limit."""
-        counts = [read_count(one) for one in (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)]
-        return max(filter(None, counts)) * (read_count(self.n) or 1) if any(counts) else None
+        given = (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)
+        counts = [count for one in given if one and (count := read_count(one))]
+        return max(counts) * (read_count(self.n) or 1) if counts else None
 
 
 _COUNT: Final = re.compile(rb"[0-9]{1,9}")
@@ -58,20 +59,19 @@ def read_count(value: Raw) -> int | None:
 R = TypeVar("R", bound=RequestBody)
 
 
-class _Name:
+class _Name(str):
     """The name of a member, equal to no other name: a decoder keeps each of several members of one name."""
 
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
 _ONCE: Final = ("model", "stream", "input_file_id")
-_MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=lambda _, name: _Name(name))
+_MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 
 def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
@@ -137,7 +137,7 @@ def _check_utf8(body: bytes) -> None:
 
 def _check_once(body: bytes) -> None:
     """Refuse a name that is there twice, in any case: servers in Go take `Model` for `model`."""
-    names = [name.text.casefold() for name in decode(body, _MEMBERS)]
+    names = [name.casefold() for name in decode(body, _MEMBERS)]
     for once in _ONCE:
         if names.count(once) > 1:
             raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")

@@ -57,7 +57,7 @@ def test_the_names_shown_are_those_that_a_look_at_all_of_them_finds(steps, limit
         else:
             names.used(name)
             naive.used(name)
-        assert {one for one in "abcdefghij" if one in names._active} == naive.active
+        assert {one for one in "abcdefghij" if one in names._active.names} == naive.active
         assert names._uses == naive.uses
 
 
