@@ -45,7 +45,7 @@ async def until_counted(server, number):
 
 async def states(server):
     """What some requests, which any of its workers may answer, say of the limits of a server."""
-    return {(await server.get("/readyz"))[1]["limits"] for _ in range(8)}
+    return {said["limits"] for _, said in await asyncio.gather(*(server.get("/readyz") for _ in range(8)))}
 
 
 @pytest.fixture
