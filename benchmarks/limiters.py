@@ -162,9 +162,9 @@ def burst_and_pressure() -> Iterator[int]:
 
 
 def random_bursts() -> Iterator[int]:
-    """Five hundred bursts of a tenth to twice the limit, a tenth of a window to a window apart."""
+    """A hundred bursts of a tenth to twice the limit, a tenth of a window to a window apart."""
     random, now = Random(1), 0
-    for _ in range(500):
+    for _ in range(100):
         now += random.randrange(WINDOW // 10, WINDOW)
         yield from [now] * random.randrange(LIMIT // 10, 2 * LIMIT)
 
