@@ -15,6 +15,7 @@ import pytest
 from benchmarks.api import database as api_database
 from benchmarks.api.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
 from benchmarks.api.requests import shapes
+from tests.mongodb.memory import data_folder
 
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,8 +60,9 @@ def test_a_person_uses_few_models_and_clients_as_a_rule_and_now_and_then_another
 def test_every_kind_of_request_is_measured(tmp_path):
     unprofiled = "^groups of |^view: |search"  # what adds groups up and goes through words scans and sorts
     few = ("--records", "250", "--requests", "1", "--warm-up", "0", "--no-profile-of", unprofiled)
-    command = [sys.executable, "-m", "benchmarks.api", *few, "--data-dir", tmp_path]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    with data_folder(tmp_path) as folder:
+        command = [sys.executable, "-m", "benchmarks.api", *few, "--data-dir", folder]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^\| (.+?) \| [\d.]+ \|", done.stdout, flags=re.MULTILINE)
     assert rows == [shape.name for shape in shapes(250)]
