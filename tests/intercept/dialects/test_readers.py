@@ -1,4 +1,3 @@
-import gc
 import gzip
 import time
 import tracemalloc
@@ -192,7 +191,6 @@ def longest_step(reader, pieces):
         longest = max(longest, time.thread_time() - began)
         return result
 
-    gc.collect()
     for piece in pieces:
         timed(reader.feed, piece)
         while reader.behind and timed(reader.step):

@@ -35,29 +35,30 @@ NAMES = "model stream messages input metadata user_id role content type text too
 BEDROCKS = "toolResult toolUseId prompt inputText"
 TEXTS = "user tool system developer text tool_result function_call_output input_text"
 MIB = 2**20
+SIZE = 2**18  # of what is read in steps, which are as long in a larger body
 TURNS = b'{"model":"m","messages":'
 HOSTILE = {
-    "a long string": b'{"model":"m","x":"' + b"a" * 3 * MIB + b'"}',
-    "escapes and half a pair": TURNS + b'[{"role":"user","content":"' + rb"\n" * 2 * MIB + rb'\ud83d"}]}',
+    "a long string": b'{"model":"m","x":"' + b"a" * 3 * SIZE + b'"}',
+    "escapes and half a pair": TURNS + b'[{"role":"user","content":"' + rb"\n" * 2 * SIZE + rb'\ud83d"}]}',
     "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * (MIB // 2) + b'"}]}',
     "characters of every width": TURNS + b'[{"role":"user","content":"' + "é東🚀".encode() * (MIB // 3) + b'"}]}',
-    "numbers": b'{"model":"m","x":[' + b"0," * 2 * MIB + b"0]}",
-    "numbers for messages": TURNS + b"[" + b"0," * 2 * MIB + b"0]}",
+    "numbers": b'{"model":"m","x":[' + b"0," * 2 * SIZE + b"0]}",
+    "numbers for messages": TURNS + b"[" + b"0," * 2 * SIZE + b"0]}",
     "objects for messages": TURNS + b"[" + b"{}," * (MIB // 2) + b"{}]}",
-    "strings for messages": TURNS + b"[" + b'"",' * MIB + b'""]}',
-    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 40_000 + b"{}]}",
+    "strings for messages": TURNS + b"[" + b'"",' * SIZE + b'""]}',
+    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 10_000 + b"{}]}",
     "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 40_000 + b"{}]}]}",
-    "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}}',
-    "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}',
-    "the same key": b'{"model":"m",' + b'"role":0,' * (MIB // 36) + b'"role":0}',
-    "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (MIB // 36) + b'"k":0}',
-    "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (MIB // 150) + b"0]}",
-    "great depth": b'{"model":"m","x":' + b"[" * 3 * MIB + b"}",
-    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 100 + b"0]}",
+    "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}}',
+    "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}',
+    "the same key": b'{"model":"m",' + b'"role":0,' * (SIZE // 36) + b'"role":0}',
+    "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (SIZE // 36) + b'"k":0}',
+    "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (SIZE // 150) + b"0]}",
+    "great depth": b'{"model":"m","x":' + b"[" * 3 * SIZE + b"}",
+    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 25 + b"0]}",
     "white space": b'{"model":"m",' + (b" " * (MAX_SPACE - 1) + b'"k":0,') * 8 + b'"k":0}',
-    "no end of white space": b'{"model":"m",' + b" " * 3 * (MIB // 3) + b'"k":0}',
-    "a long number": b'{"model":"m","x":' + b"1" * 3 * MIB + b"}",
-    "a long key": b'{"model":"m","' + b"k" * 3 * MIB + b'":0}',
+    "no end of white space": b'{"model":"m",' + b" " * 3 * (SIZE // 3) + b'"k":0}',
+    "a long number": b'{"model":"m","x":' + b"1" * 3 * SIZE + b"}",
+    "a long key": b'{"model":"m","' + b"k" * 3 * SIZE + b'":0}',
     "arrays of long escapes": TURNS
     + b'[{"role":"user","content":['
     + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 10
@@ -66,14 +67,14 @@ HOSTILE = {
     + b'[{"role":"user","content":['
     + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 200
     + b"0]}]}",
-    "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * MIB + b'"},') * 5 + b"0]}",
+    "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * SIZE + b'"},') * 5 + b"0]}",
     "every name with escapes": TURNS
     + b"[{"
     + b",".join(b'"%b":{"content":"%b"}' % (name.encode(), rb"\u00e9" * 40_000) for name in NAMES.split())
     + b',"role":"user"}]}',
-    "pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d\ude80" * (MIB // 3) + b'"}]}',
-    "long numbers": TURNS + b'[{"role":"user","content":[' + b"1.2345678901234567e-300," * (MIB // 6) + b"0]}]}",
-    "no end": TURNS + b'[{"role":"user","content":["' + b"x" * 3 * MIB,
+    "pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d\ude80" * (SIZE // 3) + b'"}]}',
+    "long numbers": TURNS + b'[{"role":"user","content":[' + b"1.2345678901234567e-300," * (SIZE // 6) + b"0]}]}",
+    "no end": TURNS + b'[{"role":"user","content":["' + b"x" * 3 * SIZE,
 }
 
 
