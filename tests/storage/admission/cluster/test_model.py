@@ -244,7 +244,7 @@ def test_what_was_used_far_from_a_limit_is_free_a_window_later(maximum, least, g
         for server in servers:  # each with rounds of its own, as one round would take less ahead
             start(server)
         pass_(gap_ms)
-    while register.now < 10_000_000 + 2 * window_ms:
+    while register.now < 10_000_000 + 3 * window_ms // 2:
         pass_(5)
         start(servers[register.now // 5 % 3])
     assert len(used) > 100
