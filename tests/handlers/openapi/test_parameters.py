@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import quote
 
@@ -45,52 +46,47 @@ def queries():
             yield path, {one["name"]: pointed(contract.document, one["schema"]) for one in requested}
 
 
-@pytest.fixture
-def here(running):
-    """A path with the id of something that is there."""
-
-    async def here(path):
-        path = path.replace("{name}", "openai" if "/providers/" in path else "ada")
-        if "{group}" in path:
-            await running.bridge.groups.add("research")
-            return path.replace("{group}", "research")
-        if "{id}" not in path:
-            return path
-        if "views" in path:
-            author = Author(running.identity.user)
-            view = await Views(running.bridge.database, running.bridge.identities, now=running.bridge.now).add(
-                author, name="week", page=Page.EXPLORE, query={}, shared=False
-            )
-            return path.replace("{id}", str(view.id))
-        running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
-        client = await running.client()
-        body = MESSAGES.request_body(stream=False)
-        assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
-        await running.ended(1)
-        assert await SessionJob(running.bridge.database).add_pending() == 1
-        (interception,) = await running.ended(1)
-        return path.replace("{id}", interception["session_id" if "sessions" in path else "id"])
-
-    return here
+async def names(running):
+    """What is there, for the parameters of paths: of a path with an id by its kind."""
+    bridge = running.bridge
+    await bridge.groups.add("research")
+    views = Views(bridge.database, bridge.identities, now=bridge.now)
+    view = await views.add(Author(running.identity.user), name="week", page=Page.EXPLORE, query={}, shared=False)
+    running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
+    client = await running.client()
+    body = MESSAGES.request_body(stream=False)
+    assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
+    await running.ended(1)
+    assert await SessionJob(bridge.database).add_pending() == 1
+    (interception,) = await running.ended(1)
+    return {
+        "providers/{name}": "providers/openai",
+        "views/{id}": f"views/{view.id}",
+        "sessions/{id}": f"sessions/{interception['session_id']}",
+        "{id}": interception["id"],
+        "{name}": "ada",
+        "{group}": "research",
+    }
 
 
-@pytest.mark.parametrize(("path", "parameters"), [pytest.param(*one, id=one[0]) for one in queries()])
 @pytest.mark.gen_test
-async def test_a_query_takes_what_is_described_and_nothing_else(running, here, path, parameters):
-    client, path = await running.client(), await here(path)
+async def test_a_query_takes_what_is_described_and_nothing_else(running):
+    client, there = await running.client(), await names(running)
 
-    async def send(query):
+    async def expect(status, path, query):
         response = await client.request("GET", f"{path}?{query}{BESIDE.get(query, '')}", running.headers)
-        return query, response.status
+        assert response.status == status, (path, query, bytes(response.body))
 
-    assert await send("nothing=1") == ("nothing=1", 400)
-    for name, schema in parameters.items() if path != LIVE else ():
-        allowed, refused = allowed_and_not(schema)
-        for value in ("", *allowed):
-            assert await send(query := f"{name}={quote(str(value))}") == (query, 200)
-        for value in refused:
-            assert await send(query := f"{name}={quote(str(value))}") == (query, 400)
-        assert await send(query := f"{name}=&{name}=") == (query, 400)
+    for described, parameters in queries():
+        path = functools.reduce(lambda path, one: path.replace(*one), there.items(), described)
+        await expect(400, path, "nothing=1")
+        for name, schema in parameters.items() if path != LIVE else ():
+            allowed, refused = allowed_and_not(schema)
+            for value in ("", *allowed):
+                await expect(200, path, f"{name}={quote(str(value))}")
+            for value in refused:
+                await expect(400, path, f"{name}={quote(str(value))}")
+            await expect(400, path, f"{name}=&{name}=")
 
 
 @pytest.mark.gen_test
