@@ -7,7 +7,6 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote_plus
-from uuid import uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -70,6 +69,7 @@ class PrivateMongoDB:
     """A mongod that freezes, thaws, dies and comes back when a test says so; one that tests share only freezes."""
 
     def __init__(self, data_dir, *, shared=False):
+        self.databases = None
         self._data_dir = data_dir
         self._mongodb = None
         self._shared = shared
@@ -109,7 +109,9 @@ def shared_mongodb(tmp_path_factory, run_apart):
     with data_folder(tmp_path_factory.mktemp("shared-mongodb")) as folder:
         mongodb = PrivateMongoDB(folder, shared=True)
         run_apart(mongodb.start())
+        mongodb.databases = Databases(mongodb.uri, run_apart, others=2)
         yield mongodb
+        mongodb.databases.close()
         run_apart(mongodb.end())
 
 
@@ -133,7 +135,7 @@ def single_server(patient_with_mongodb, io_loop, single_mongodb):
 
 
 @pytest.fixture
-def private_mongodb(request, io_loop, tmp_path):
+def private_mongodb(request, io_loop, tmp_path, run_apart):
     """That one; for tests of the mark a fresh one, as a killed one takes long to recover when it has seen many tests."""
     if request.node.get_closest_marker("own_mongodb") is None:
         mongodb = request.getfixturevalue("shared_mongodb")
@@ -142,7 +144,9 @@ def private_mongodb(request, io_loop, tmp_path):
     else:
         mongodb = PrivateMongoDB(tmp_path / "data")
         io_loop.run_sync(mongodb.start)
+        mongodb.databases = Databases(mongodb.uri, run_apart)
         yield mongodb
+        mongodb.databases.close()
         io_loop.run_sync(mongodb.end)
 
 
@@ -168,11 +172,14 @@ def commands():
 def private_database(io_loop, private_mongodb, commands):
     """An empty database in it."""
     client = AsyncIOMotorClient(private_mongodb.uri, event_listeners=[commands], **OPTIONS)
-    database = Database(client, f"test-{uuid4().hex}")
-    io_loop.run_sync(lambda: database.prepare(retention=None))
+    # A transaction that was under way when MongoDB was frozen holds what it changed for a minute.
+    io_loop.run_sync(lambda: client.admin.command({"killAllSessions": []}))
+    name = private_mongodb.databases.take()
     commands.sent.clear()
+    database = Database(client, name)
     yield database
     database.close()
+    private_mongodb.databases.give_back(name)
 
 
 class ReplicaSet:
