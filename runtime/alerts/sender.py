@@ -18,7 +18,7 @@ from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import DIRECT, Network
 from version import VERSION
 
-POLL_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 2.0
 """Time between two searches for due deliveries."""
 
 SEND_SECONDS: Final = 15.0
