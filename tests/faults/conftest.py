@@ -16,6 +16,7 @@ from tests.faults.audit import Records
 from tests.faults.deployment import Deployment
 from tests.faults.load import Load, Provider
 from tests.faults.scenario import Scenario
+from tests.mongodb.memory import data_folder
 from tests.storage.outages import PrivateMongoDB
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -54,10 +55,11 @@ def provider(io_loop):
 @pytest.fixture
 def mongod(io_loop, tmp_path):
     """A MongoDB of this test's own, which is not the server's child."""
-    mongod = PrivateMongoDB(tmp_path / "mongod")
-    io_loop.run_sync(mongod.start)
-    yield mongod
-    io_loop.run_sync(mongod.kill)
+    with data_folder(tmp_path / "mongod") as folder:
+        mongod = PrivateMongoDB(folder)
+        io_loop.run_sync(mongod.start)
+        yield mongod
+        io_loop.run_sync(mongod.kill)
 
 
 @pytest.fixture
