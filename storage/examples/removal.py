@@ -7,7 +7,6 @@ from functools import partial
 from itertools import product
 from typing import Any, Final
 
-from bson.binary import Binary
 from msgspec import structs
 
 from intercept.ids import EXAMPLE_BYTES, FIRST_EXAMPLE
@@ -136,7 +135,7 @@ class Removal:
         return False
 
 
-def _lines(session: Mapping[str, Any]) -> Iterator[Binary]:
+def _lines(session: Mapping[str, Any]) -> Iterator[bytes]:
     """The ids of the documents with which calls of a session were compared, by its main agent or another one."""
     for name, model, agent in product(session["provider_names"], session["models"], ("", *AGENT_IDS)):
         call = {

@@ -45,14 +45,12 @@ class Lost(StrEnum):
     EVICTED = "evicted"
 
 
-def lines_id(session_id: Binary, call: Mapping[str, Any]) -> Binary | None:
+def lines_id(session_id: Binary, call: Mapping[str, Any]) -> bytes | None:
     """Return the id of the document with the lines that a call may go on with; None where it is not compared."""
     if call.get("presumed") or "blocks" not in call or not any(call[name] for name in TOKENS):
         return None
     names = call["provider_name"], call["model"], (call.get("agent") or {}).get("id") or ""
-    return Binary(
-        sha256(b"\0".join([session_id, *[name.encode(errors="replace") for name in names]])).digest()[:_KEY_BYTES]
-    )
+    return sha256(b"\0".join([session_id, *[name.encode(errors="replace") for name in names]])).digest()[:_KEY_BYTES]
 
 
 def compare(

@@ -46,7 +46,7 @@ JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
 
 Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
-Compared: TypeAlias = defaultdict[Binary, list[dict[str, Any]]]
+Compared: TypeAlias = defaultdict[bytes, list[dict[str, Any]]]
 
 _MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
 

@@ -110,10 +110,10 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     await keep(database, first)
     await cached(database, first, before, read=0, written=1000)
     await sessions.add_pending()
-    await keep(database, second, third)
-    await cached(database, second, before, read=1000, written=0)
-    await cached(database, third, now, read=0, written=1500)
-    assert await sessions.add_pending() == 2
+    for call, blocks, read, written in ((second, before, 1000, 0), (third, now, 0, 1500)):
+        await keep(database, call)
+        await cached(database, call, blocks, read=read, written=written)
+        assert await sessions.add_pending() == 1
     assert await database.interceptions.find_one({"_id": second.id, "cache_loss": {"$exists": True}}) is None
     assert (await database.interceptions.find_one({"_id": third.id}))["cache_loss"] == {
         "lost_tokens": 1000,
