@@ -12,11 +12,11 @@ from urllib.request import Request, urlopen
 
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
+    JavascriptException,
     NoSuchElementException,
     StaleElementReferenceException,
 )
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -35,6 +35,17 @@ RUN_AXE = """{
     const mild = axe._audit.rules.filter(({impact}) => ["minor", "moderate"].includes(impact))
     const rules = Object.fromEntries(mild.map(({id}) => [id, {enabled: false}]))
     axe.run({resultTypes: ["violations"], rules, ...%s}).then(({violations}) => JSON.stringify(violations)) }"""
+# Looks again in the page itself, for a second: a look from here takes the processor ten times as long.
+FOUND = """
+    const [css, text, done] = arguments
+    const end = Date.now() + 1000
+    const look = () => {
+        const found = [...document.querySelectorAll(css)].find((one) =>
+            one.textContent.includes(text) && one.checkVisibility({visibilityProperty: true}))
+        if (found || Date.now() > end) done(found ?? null)
+        else setTimeout(look, 20)
+    }
+    look()"""
 # Whether an element is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
 STANDS_STILL = """
     const [one, done] = arguments
@@ -48,19 +59,6 @@ STANDS_STILL = """
 WAS_HIT = "return window.wasHit !== false"
 # What a browser says of every answer that is no success, beside what the page says.
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
-
-
-def start_chromium(program: str, driver: str, *arguments: str) -> Chrome:
-    """A browser without a window; `arguments` are what else is on its command line."""
-    options = ChromeOptions()
-    options.binary_location = program
-    usual = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
-    for argument in (*usual, *arguments):
-        options.add_argument(argument)
-    # A page that is kept to go back to has a process, and so every page would start one of its own: a quarter of the time.
-    options.add_argument("--disable-features=BackForwardCache")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return Chrome(options=options, service=Service(driver))
 
 
 class Page:
@@ -83,12 +81,18 @@ class Page:
 
     def forget(self) -> None:
         """Begin like a browser that was never here."""
-        self.browser.get("about:blank")
-        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": "all"})
+        self.leave()
+        kept = {"origin": self.url, "storageTypes": "local_storage"}
+        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
         self.browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self._said()
         self.resize(WIDE)
         self.prefer("light")
+
+    def leave(self) -> None:
+        """Show nothing."""
+        if self.browser.current_url != "about:blank":
+            self.browser.get("about:blank")
 
     def open(self, address: str = "", token: str | None = None) -> None:
         """Open a view, such as `interceptions?q=x`; signed in with a token where one is given."""
@@ -96,8 +100,7 @@ class Page:
             session = {"name": SESSION_COOKIE, "value": self._session(token), "url": self.url}
             cookie = session | {"httpOnly": True, "sameSite": "Strict"}
             self.browser.execute_cdp_cmd("Network.setCookie", cookie)
-        if self.browser.current_url.startswith(self.url):
-            self.browser.get("about:blank")  # or only what stands behind the # would change
+        self.leave()  # or only what stands behind the # would change
         self.browser.get(f"{self.url}/#/{address}")
 
     def go(self, address: str) -> None:
@@ -128,7 +131,7 @@ class Page:
         """Wait for something. A page that is redrawn meanwhile, or has too few of something, is read again."""
 
         def look() -> Any:
-            with suppress(NoSuchElementException, StaleElementReferenceException, IndexError):
+            with suppress(NoSuchElementException, StaleElementReferenceException, JavascriptException, IndexError):
                 return condition()
 
         try:
@@ -141,11 +144,8 @@ class Page:
 
     def find(self, css: str, text: str = "") -> WebElement:
         """The first element that is shown, with this text in it; waited for."""
-        script = """
-            return [...document.querySelectorAll(arguments[0])].find((one) =>
-                one.textContent.includes(arguments[1]) && one.checkVisibility({visibilityProperty: true})) ?? null"""
         found: WebElement = self.until(
-            lambda: self.browser.execute_script(script, css, text), f"{css} with {text!r} was waited for"
+            lambda: self.browser.execute_async_script(FOUND, css, text), f"{css} with {text!r} was waited for"
         )
         return found
 

@@ -13,8 +13,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
-from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE
+from tests.dashboard.serving import API
 from tests.polling import poll
 
 DESK = (1440, 900)
