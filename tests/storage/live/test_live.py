@@ -12,7 +12,7 @@ from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
 from storage.live.change_stream import ChangeStream, InvalidPositionError
 from storage.live.listeners import End
-from storage.live.live import HEARTBEAT_SECONDS, USERS_SECONDS, Live, TooManyListenersError
+from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
 from tests.storage.calls import Calls
@@ -20,13 +20,15 @@ from tests.storage.records import as_json
 
 
 class Pauses:
-    """Waits that a test ends, and the time."""
+    """Waits that a test ends, but for those between tries, and the time."""
 
     def __init__(self):
         self.seconds = 0.0
         self._waiting = {}
 
     async def __call__(self, seconds):
+        if seconds == RETRY_SECONDS:
+            return
         await self._waiting.setdefault(seconds, asyncio.Event()).wait()
 
     async def over(self, seconds):
