@@ -360,7 +360,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
 @pytest.mark.gen_test(timeout=120)
 async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(replica_set, tmp_path):
     database = Database.connect(replica_set.uri, "test")
-    numbers = iter(range(2000))
+    numbers = iter(range(1000))
     acknowledged = []
 
     async def calls(recorder):
@@ -377,7 +377,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         assert await recorder.flush(60), (recorder.reason, recorder.queue_length, recorder.spooled_records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)
     assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
-        (number, "completed") for number in range(2000)
+        (number, "completed") for number in range(1000)
     ]
     database.close()
 
