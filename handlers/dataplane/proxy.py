@@ -131,7 +131,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
                 self.move(states.BODY_AWAITED)
             self.timer.enter(None)
             for phase, seconds in self.timer.seconds.items():
-                self.bridge.metrics.overhead(phase, seconds)
+                self.bridge.metrics.overhead(phase).observe(seconds)
         except (Problem, OverloadedError) as refusal:
             self._refuse(refusal)
 

@@ -153,7 +153,7 @@ class Metrics:
             across="livemin",
         )
         self._jobs: Iterable[Job] = ()
-        self._overhead = self._histogram(
+        self.overhead = self._histogram(
             "relay_overhead_seconds", "Time in the bridge before a call leaves it.", "phase", OVERHEAD_BUCKETS
         )
         self.upstream_head = self._histogram(
@@ -207,10 +207,6 @@ class Metrics:
     def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
         """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
         self._key_refused.labels(provider, hint).set(refused)
-
-    def overhead(self, phase: str, seconds: float) -> None:
-        """The bridge itself took that long: `authentication`, `admission` or `recording`."""
-        self._overhead(phase).observe(seconds)
 
     def started(self, interception: Interception) -> None:
         """A recorded call began."""

@@ -86,6 +86,8 @@ def conversation_id(conversation: Raw, cache_key: Raw) -> str | None:
         cache_key: `prompt_cache_key`. Pi, Copilot and Codex put the conversation's id there, a UUID. Programs write one for
             all that they send there, so that nothing else counts.
     """
+    if not (conversation or cache_key):
+        return None
     decoded = read_struct(conversation, _CONVERSATION)
     id_, key = text_of(conversation if decoded is None else decoded.id), text_of(cache_key)
     return (id_[:MAX_NAME] if id_.strip() else None) or (key if _is_uuid(key) else None)

@@ -157,7 +157,7 @@ class RecordedCall(Watcher):
             ending = self._observation.ending(handler.stopped, credential_hint=self._tries.sent.credential_hint)
             bridge.recorder.end(start, ending)
             raise
-        bridge.metrics.overhead(RECORDING, handler.timer.enter(None))
+        bridge.metrics.overhead(RECORDING).observe(handler.timer.enter(None))
         bridge.metrics.started(start)
         bridge.record_log.started(start)
         handler.interception_id = start.id

@@ -29,7 +29,7 @@ metrics.watch("lag", "Late.", lambda: float(lag), across="livemax")
 metrics.watch("queue", "Waiting.", lambda: float(queue))
 for _ in range(int(refusals)):
     metrics.rejected("rate")
-    metrics.overhead("admission", 0.01)
+    metrics.overhead("admission").observe(0.01)
 for _ in sys.stdin:
     content_type, text = metrics.exposition()
     print(text.decode(), "end", sep="\\n", flush=True)
