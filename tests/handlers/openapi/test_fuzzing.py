@@ -13,7 +13,7 @@ import pytest
 from hypothesis.configuration import storage_directory
 
 from tests.examples import examples
-from tests.handlers.contract import Contract, strict
+from tests.handlers.contract import CONTROL, Contract, strict
 from tests.handlers.conversations import ALL
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -25,10 +25,11 @@ CONFIG = """
 positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412"]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "429", "431"]
 """
-# What is made at random is for `make properties`; the other phases ask the same each time.
-PHASES = "examples,coverage,fuzzing" if examples(0, 1) else "examples,coverage"
+# What is made at random is for `make properties`; the other phases ask the same each time. So are the 400 bodies of what-if.
+USUAL = ("--phases", "examples,coverage", "--exclude-path", f"{CONTROL}/limits/what-if")
+THOROUGH = ("--phases", "examples,coverage,fuzzing")
 OPTIONS = (
-    *("--checks", "all", "--phases", PHASES, "--max-examples", "10"),
+    *("--checks", "all", *(THOROUGH if examples(0, 1) else USUAL), "--max-examples", "10"),
     *("--max-failures", "5", "--suppress-health-check", "all"),
     *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose response has no end
     *("--request-timeout", "30", "--warnings", "off", "--no-color"),
