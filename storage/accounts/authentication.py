@@ -42,10 +42,7 @@ class Kind(StrEnum):
 
 
 class _Credential(Struct, frozen=True):
-    """The parts of a token or session from a request.
-
-    `key` is its key in the cache, different for tokens and sessions.
-    """
+    """The parts of a token or session from a request. `key` is that of the cache, different for tokens and sessions."""
 
     kind: Kind
     id: str

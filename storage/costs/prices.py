@@ -20,7 +20,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bson.decimal128 import Decimal128
-from msgspec import Struct
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
@@ -191,7 +190,7 @@ class Prices:
         return provider.find_model(model, all_providers=self._table.providers)
 
 
-class _Count(Struct, frozen=True):
+class _Count(NamedTuple):
     """The four counts of a usage, cut to the priced range."""
 
     plain: int
