@@ -98,10 +98,10 @@ async def test_a_batch_that_is_too_much_for_mongodbs_cache_is_made_smaller(datab
 
 @pytest.mark.gen_test
 async def test_of_several_at_the_same_time_one_adds(database, task):
-    for round_ in range(10):
-        await end(database, *(task.call(100 * round_ + number) for number in range(20)))
+    for round_ in range(5):
+        await end(database, *(task.call(100 * round_ + number) for number in range(10)))
         several = [task.make_job(database) for _ in range(4)]
-        assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 20
+        assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 10
         await several[0].add_pending()
         await task.is_done(database)
 
