@@ -12,7 +12,6 @@ from urllib.request import Request, urlopen
 
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
-    JavascriptException,
     NoSuchElementException,
     StaleElementReferenceException,
 )
@@ -35,17 +34,6 @@ RUN_AXE = """{
     const mild = axe._audit.rules.filter(({impact}) => ["minor", "moderate"].includes(impact))
     const rules = Object.fromEntries(mild.map(({id}) => [id, {enabled: false}]))
     axe.run({resultTypes: ["violations"], rules, ...%s}).then(({violations}) => JSON.stringify(violations)) }"""
-# Looks again in the page itself, for a second: a look from here takes the processor ten times as long.
-FOUND = """
-    const [css, text, done] = arguments
-    const end = Date.now() + 1000
-    const look = () => {
-        const found = [...document.querySelectorAll(css)].find((one) =>
-            one.textContent.includes(text) && one.checkVisibility({visibilityProperty: true}))
-        if (found || Date.now() > end) done(found ?? null)
-        else setTimeout(look, 20)
-    }
-    look()"""
 # Whether an element is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
 STANDS_STILL = """
     const [one, done] = arguments
@@ -131,7 +119,7 @@ class Page:
         """Wait for something. A page that is redrawn meanwhile, or has too few of something, is read again."""
 
         def look() -> Any:
-            with suppress(NoSuchElementException, StaleElementReferenceException, JavascriptException, IndexError):
+            with suppress(NoSuchElementException, StaleElementReferenceException, IndexError):
                 return condition()
 
         try:
@@ -144,8 +132,11 @@ class Page:
 
     def find(self, css: str, text: str = "") -> WebElement:
         """The first element that is shown, with this text in it; waited for."""
+        script = """
+            return [...document.querySelectorAll(arguments[0])].find((one) =>
+                one.textContent.includes(arguments[1]) && one.checkVisibility({visibilityProperty: true})) ?? null"""
         found: WebElement = self.until(
-            lambda: self.browser.execute_async_script(FOUND, css, text), f"{css} with {text!r} was waited for"
+            lambda: self.browser.execute_script(script, css, text), f"{css} with {text!r} was waited for"
         )
         return found
 
