@@ -13,6 +13,7 @@ from storage.accounts.authentication import Authentication
 from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.live.change_stream import (
     SELDOM_MILLISECONDS,
+    WAIT_MILLISECONDS,
     ChangeStream,
     ChangeStreamsUnsupportedError,
     ForgottenPositionError,
@@ -64,10 +65,11 @@ class UserChanges:
         known_at = self._monotonic() + UNFOLLOWED_SECONDS
         try:
             while True:
-                if changes := await stream.read(SELDOM_MILLISECONDS):
-                    self._authentication.forget(*[change.document["_id"] for change in changes])
-                if self._monotonic() >= known_at:
+                is_known = self._monotonic() >= known_at
+                if is_known:
                     self._authentication.fresh_seconds = FRESH_SECONDS
+                if changes := await stream.read(SELDOM_MILLISECONDS if is_known else WAIT_MILLISECONDS):
+                    self._authentication.forget(*[change.document["_id"] for change in changes])
         finally:
             self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
             await stream.close()

@@ -10,7 +10,6 @@ import pytest
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.accounts.tokens.text import FRESH_SECONDS
-from storage.live import user_changes
 from storage.live.change_stream import ChangeStream
 from storage.live.user_changes import UNFOLLOWED_SECONDS, UserChanges
 from storage.mongo.database import DatabaseUnavailableError
@@ -42,9 +41,8 @@ def elsewhere(database):
 
 
 @pytest.fixture
-def following(io_loop, database, here, clock, monkeypatch):
+def following(io_loop, database, here, clock):
     """Follows from the start of the test to its end."""
-    monkeypatch.setattr(user_changes, "SELDOM_MILLISECONDS", 100)
 
     async def begin():
         return asyncio.create_task(UserChanges(database, here, monotonic=clock).follow())
