@@ -108,7 +108,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/webhooks/{id}/test": post(
         "testWebhook",
         "Send a test",
-        "For owners. The result is in `last_delivery` of the webhook, a second or two later.",
+        "For owners. The result is in `last_delivery` of the webhook, a few seconds later.",
         parameters=(_PARAMETER,),
         responses={
             "202": json_response("It is being delivered.", test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))
