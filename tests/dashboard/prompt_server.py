@@ -2,6 +2,7 @@
 
 Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time. Jobs
 begin when records were written: if they asked a few times a second, that would take a tenth of all that these tests take.
+A job's pause is an argument that the server does not give, so its default is replaced.
 """
 
 import asyncio

@@ -95,6 +95,7 @@ class PrivateMongoDB:
     async def end(self):
         os.kill(self._mongodb.pid, signal.SIGKILL)
         await self._mongodb.stop()
+        os.utime(self._data_dir / "lock")  # nobody holds it until the next start
 
 
 def pytest_configure(config):
@@ -219,9 +220,9 @@ class ReplicaSet:
         for client in clients:
             client.close()
 
-    async def kill_primary(self, database):
-        primary = (await database.interceptions.database.command("hello"))["primary"]
-        os.kill(self._members[primary].pid, signal.SIGKILL)
+    async def primary(self, database):
+        """The mongod that is the primary now."""
+        return self._members[(await database.interceptions.database.command("hello"))["primary"]]
 
     async def stop(self):
         for member in self._members.values():

@@ -28,8 +28,9 @@ class Pauses:
 
     async def __call__(self, seconds):
         if seconds == RETRY_SECONDS:
-            return
-        await self._waiting.setdefault(seconds, asyncio.Event()).wait()
+            await asyncio.sleep(0)
+        else:
+            await self._waiting.setdefault(seconds, asyncio.Event()).wait()
 
     async def over(self, seconds):
         """End a wait of that many seconds as soon as somebody waits."""

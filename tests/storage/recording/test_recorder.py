@@ -369,10 +369,11 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
             acknowledged.append(number)
             recorder.end(interception(), ending(interception_id=UUID(int=number)))
 
+    primary = await replica_set.primary(database)
     async with opened(database, tmp_path / "spool") as recorder:
         running = [asyncio.create_task(calls(recorder)) for _ in range(20)]
         await until(lambda: len(acknowledged) > 300)
-        await replica_set.kill_primary(database)
+        os.kill(primary.pid, signal.SIGKILL)
         await asyncio.gather(*running)
         assert await recorder.flush(60), (recorder.reason, recorder.queue_length, recorder.spooled_records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)

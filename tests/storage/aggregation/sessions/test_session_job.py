@@ -104,17 +104,21 @@ async def cached(database, call, packed, *, read, written):
 
 @pytest.mark.gen_test
 async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summed_up(database, sessions):
-    first, second, third = Call(1, "a"), Call(4, "a"), Call(9, "a")
+    first, second, third, fourth = Call(1, "a"), Call(4, "a"), Call(9, "a"), Call(14, "a")
     before = read_blocks(b'{"system":"It is 9:01","messages":[1,2]}')
     now = read_blocks(b'{"system":"It is 9:02","messages":[1,2,3]}')
     await keep(database, first)
     await cached(database, first, before, read=0, written=1000)
     await sessions.add_pending()
-    for call, blocks, read, written in ((second, before, 1000, 0), (third, now, 0, 1500)):
-        await keep(database, call)
-        await cached(database, call, blocks, read=read, written=written)
-        assert await sessions.add_pending() == 1
-    assert await database.interceptions.find_one({"_id": second.id, "cache_loss": {"$exists": True}}) is None
+    await keep(database, second)
+    await cached(database, second, before, read=1000, written=0)
+    assert await sessions.add_pending() == 1
+    await keep(database, fourth, third)
+    await cached(database, third, now, read=0, written=1500)
+    await cached(database, fourth, now, read=1500, written=0)
+    assert await sessions.add_pending() == 2
+    lost = await database.interceptions.find({"cache_loss": {"$exists": True}}).to_list(None)
+    assert [call["_id"] for call in lost] == [third.id]
     assert (await database.interceptions.find_one({"_id": third.id}))["cache_loss"] == {
         "lost_tokens": 1000,
         "lost": Decimal128("0.003000"),
@@ -125,7 +129,7 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     }
     session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
     assert (session["lost_tokens"], session["lost"].to_decimal()) == (1000, Decimal("0.003"))
-    assert session["saved"].to_decimal() == Decimal("0.002")
+    assert session["saved"].to_decimal() == Decimal("0.005")
 
 
 async def repeated(database, *calls):
