@@ -19,8 +19,7 @@ from statistics import median, quantiles
 from benchmarks.api.database import NAME, OWNER, fill, new_token
 from benchmarks.api.server import running_server
 from storage.mongo.embedded import EmbeddedMongoDB
-from tests.dashboard.browser import start_chromium
-from tests.dashboard.page import Page
+from tests.dashboard.page import Page, start_chromium
 
 LOADS = {
     "first paint": "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null",

@@ -5,31 +5,224 @@ Tests share both, so each has users of its own; what the console of the browser 
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+from uuid import UUID, uuid4
 
 import pytest
+from bson import ObjectId
 from selenium.webdriver import Chrome
 
 from handlers.api.dashboard import LIBRARIES, ROOT
 from runtime.process import now
-from storage.accounts.identities import Role
-from tests.dashboard.browser import fresh_page, start_chromium
+from storage.accounts.identities import Identities, Role
+from storage.aggregation.rollup import Bucket
+from storage.mongo.database import Database
 from tests.dashboard.held_provider import HeldProvider
-from tests.dashboard.page import Page
-from tests.dashboard.serving import Site, serving
+from tests.dashboard.page import Page, start_chromium
 from tests.mongodb.database_timeouts import lengthen_timeouts
 from tests.mongodb.databases import Databases
 from tests.polling import poll
-from tests.upstream.reports.stand_in import ANTHROPIC_KEY, StandIn
+from tests.server_process import PatientServerProcess
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
+AT_ONCE = 8
 # Views that ask again every few seconds do so sooner, but not before a busy server has answered.
 SOON = "const every = setInterval; window.setInterval = (ask, pause) => every(ask, Math.min(pause, Math.max(pause / 5, 1000)))"
+START_SECONDS = 150  # beside browsers of other tests
+API = "/api/v2/aibridge"
+
+
+@dataclass
+class Site:
+    """The server, its database, and how clients call it; `link` signs in once, where there is a demo user."""
+
+    url: str
+    run: Callable[..., Any]
+    databases: Databases
+    database: str
+    link: str
+
+    def connect(self) -> Database:
+        """Its database, by connections that stay open."""
+        connected: Database = self.databases.connect(self.database)
+        return connected
+
+    def user(self, *, role: Role = Role.MEMBER, name: str = "") -> tuple[str, str]:
+        """Add a user; its name and a token of it."""
+        name = name or f"user-{uuid4().hex[:10]}"
+
+        async def add() -> str:
+            database = self.connect()
+            identities = Identities(database, now=now, monotonic=lambda: 0.0)
+            await identities.add_user(name, role=role)
+            _, token = await identities.create_token(name)
+            return token
+
+        return name, self.run(add())
+
+    def users(self, names: Iterable[str]) -> None:
+        """Add many members."""
+
+        async def add() -> None:
+            database = self.connect()
+            identities = Identities(database, now=now, monotonic=lambda: 0.0)
+            for name in names:
+                await identities.add_user(name, role=Role.MEMBER)
+
+        self.run(add())
+
+    def keep_link(self) -> None:
+        """Let the link be good for as long as the tests of a process may take."""
+
+        async def keep() -> None:
+            database = self.connect()
+            later = {"$set": {"expires_at": now() + timedelta(days=1)}}
+            assert (await database.sign_in_codes.update_many({}, later)).matched_count == 1
+
+        self.run(keep())
+
+    def change(self, interception: str, **fields: Any) -> None:
+        """Change the record of a call, as if something else had been seen of it."""
+
+        async def change() -> None:
+            database = self.connect()
+            await database.interceptions.update_one({"_id": UUID(interception)}, {"$set": fields})
+
+        self.run(change())
+
+    def repeat_earlier(self, interception: str, at: datetime, prompt: str) -> str:
+        """Record a call once more, as if it had been made then with that prompt; the id of that one."""
+        id_ = uuid4()
+
+        async def repeat() -> None:
+            database = self.connect()
+            call = await database.interceptions.find_one({"_id": UUID(interception)})
+            (said,) = call["user_prompts"]
+            waiting = dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())
+            earlier = {"_id": id_, "started_at": at, "user_prompts": [{**said, "prompt": prompt}], **waiting}
+            await database.interceptions.insert_one({**call, **earlier})
+
+        self.run(repeat())
+        return str(id_)
+
+    def count_again(self, token: str, before: timedelta) -> None:
+        """Count what a member's calls of the last hours add up to once more, so much earlier."""
+        initiator = UUID(self.get(token, "users/me")["id"])
+
+        async def repeat() -> None:
+            database = self.connect()
+            cells = await database.rollups.find({"initiator_id": initiator, "bucket": Bucket.HOUR}).to_list(None)
+            earlier = [{**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells]
+            await database.rollups.insert_many(earlier)
+
+        self.run(repeat())
+
+    def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
+        """Make a call and wait for its answer, an error or not; the id of the interception."""
+        body = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": prompt}], **more}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        request = Request(f"{self.url}{API}/demo/v1/messages", json.dumps(body).encode(), headers)
+        try:
+            with urlopen(request) as response:
+                response.read()
+        except HTTPError as error:
+            response = error
+            error.close()
+        return response.headers["X-AI-Bridge-Interception-Id"]
+
+    def ask(self, token: str, provider: str, prompt: str) -> None:
+        """Make a call to a provider that is like OpenAI, and wait for its answer."""
+        body = {"model": "held", "messages": [{"role": "user", "content": prompt}]}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        with urlopen(
+            Request(f"{self.url}{API}/{provider}/v1/chat/completions", json.dumps(body).encode(), headers)
+        ) as response:
+            response.read()
+
+    def calls(self, token: str, number: int) -> None:
+        """Make so many at once; their prompts are their numbers."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda number: self.call(token, f"Prompt {number}"), range(number)))
+
+    def refused(self, token: str, times: int = 1) -> None:
+        """Make calls of an unknown route, and wait until figures and the list of refusals have them all."""
+        for _ in range(times):
+            with pytest.raises(HTTPError) as refusal:
+                urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
+            refusal.value.close()
+        poll(lambda: self.get(token, "stats")["refusals"]["total"] >= times)
+        poll(lambda: sum(1 + one["more"] for one in self.get(token, "refusals")["results"]) >= times)
+
+    def get(self, token: str, path: str, **parameters: Any) -> Any:
+        """Ask the API."""
+        request = Request(
+            f"{self.url}{API}/{path}?{urlencode(parameters)}", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urlopen(request) as response:
+            return json.load(response)
+
+    def send(self, token: str, method: str, path: str, **fields: str) -> Any:
+        """Change something by the API."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = json.dumps(fields).encode() if fields else None
+        with urlopen(Request(f"{self.url}{API}/{path}", body, headers, method=method)) as response:
+            return json.loads(response.read() or b"null")
+
+    def recorded(self, token: str, number: int) -> None:
+        """Wait until so many calls of a member have ended."""
+        poll(lambda: self.get(token, "interceptions", limit=1)["count"] >= number)
+
+    def counted(self, token: str, number: int) -> None:
+        """Wait until so many are in a member's figures."""
+        poll(lambda: (series := self.get(token, "stats")["series"]) and series[0]["total"]["interceptions"] >= number)
+
+
+class PromptServerProcess(PatientServerProcess):
+    """One that tells soon of what changed."""
+
+    program = ("-m", "tests.dashboard.prompt_server")
+
+
+@contextmanager
+def serving(
+    databases: Databases,
+    run_apart: Callable[..., Any],
+    data_dir: Path,
+    address: str = "127.0.0.1:0",
+    **environment: str,
+) -> Iterator[Site]:
+    """A server with a database of its own."""
+    name = f"test-{uuid4().hex}"
+    flags = {
+        "http-address": address,
+        "data-dir": str(data_dir),
+        "mongodb-database": name,
+        "max-concurrency": "50",
+        "rate-limit": "1000",
+        "rate-window": "1h",
+    }
+    arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
+    server = PromptServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=databases.uri, **environment)
+    try:
+        server.stdout.find("what was recorded of them|to see the dashboard", START_SECONDS)
+        link = re.search(r"http\S+/#/sign-in/\S+", "".join(server.stdout.so_far()))
+        yield Site(f"http://127.0.0.1:{server.port}", run_apart, databases, name, link[0] if link else "")
+    finally:
+        server.kill()
+    assert " ERROR " not in server.stderr.all()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,25 +234,13 @@ def patient() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def reports() -> Iterator[StandIn]:
-    """A provider that reports what it bills."""
-    stand_in = StandIn()
-    stand_in.start()
-    yield stand_in
-    stand_in.stop()
-
-
-@pytest.fixture(scope="session")
 def site(
-    databases: Databases, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, reports: StandIn
+    databases: Databases, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """The server."""
-    settings = {
-        "CODER_AIBRIDGE_ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
-        "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_URL": reports.url,
-        "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
-    }
-    with serving(databases, run_apart, tmp_path_factory.mktemp("site"), **settings) as site:
+    key = b64encode(bytes(32)).decode()
+    folder = tmp_path_factory.mktemp("site")
+    with serving(databases, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
         site.keep_link()
         yield site
 
@@ -101,8 +282,10 @@ def within_a_day() -> None:
 @pytest.fixture
 def page(within_a_day: None, chromium: Chrome, site: Site) -> Iterator[Page]:
     """The page, as if this browser had never been there."""
-    with fresh_page(chromium, site.url) as page:
-        yield page
+    page = Page(chromium, site.url)
+    page.forget()
+    yield page
+    assert page.complaints() == []
 
 
 @pytest.fixture(scope="session")

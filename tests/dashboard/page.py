@@ -15,7 +15,8 @@ from selenium.common.exceptions import (
     NoSuchElementException,
     StaleElementReferenceException,
 )
-from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -49,6 +50,19 @@ WAS_HIT = "return window.wasHit !== false"
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
 
+def start_chromium(program: str, driver: str, *arguments: str) -> Chrome:
+    """A browser without a window; `arguments` are what else is on its command line."""
+    options = ChromeOptions()
+    options.binary_location = program
+    usual = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+    for argument in (*usual, *arguments):
+        options.add_argument(argument)
+    # A page that is kept to go back to has a process, and so every page would start one of its own: a quarter of the time.
+    options.add_argument("--disable-features=BackForwardCache")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return Chrome(options=options, service=Service(driver))
+
+
 class Page:
     """The dashboard of the server at `url`."""
 
@@ -69,18 +83,12 @@ class Page:
 
     def forget(self) -> None:
         """Begin like a browser that was never here."""
-        self.leave()
-        kept = {"origin": self.url, "storageTypes": "local_storage"}
-        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
+        self.browser.get("about:blank")
+        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": "all"})
         self.browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self._said()
         self.resize(WIDE)
         self.prefer("light")
-
-    def leave(self) -> None:
-        """Show nothing."""
-        if self.browser.current_url != "about:blank":
-            self.browser.get("about:blank")
 
     def open(self, address: str = "", token: str | None = None) -> None:
         """Open a view, such as `interceptions?q=x`; signed in with a token where one is given."""
@@ -88,7 +96,8 @@ class Page:
             session = {"name": SESSION_COOKIE, "value": self._session(token), "url": self.url}
             cookie = session | {"httpOnly": True, "sameSite": "Strict"}
             self.browser.execute_cdp_cmd("Network.setCookie", cookie)
-        self.leave()  # or only what stands behind the # would change
+        if self.browser.current_url.startswith(self.url):
+            self.browser.get("about:blank")  # or only what stands behind the # would change
         self.browser.get(f"{self.url}/#/{address}")
 
     def go(self, address: str) -> None:

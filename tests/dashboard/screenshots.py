@@ -25,8 +25,7 @@ from storage.aggregation.sessions.session_job import SessionJob
 from storage.costs.prices import Prices
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from tests.dashboard.browser import start_chromium
-from tests.dashboard.page import PHONE, WIDE, Page
+from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
 from tests.server_process import ROOT, ServerProcess
 
 # Two frames later: what is there then has been drawn.

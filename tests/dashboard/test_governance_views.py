@@ -13,8 +13,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
+from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE
-from tests.dashboard.serving import API
 from tests.polling import poll
 
 DESK = (1440, 900)
@@ -27,11 +27,12 @@ def put(site, token, path, body):
 
 
 def is_for_everybody(page, axe):
-    """On a phone, and on a desk in light and dark, which have the same colours on both."""
-    for size, find_faults in ((PHONE, page.axe), (DESK, page.axe_in_light_and_dark)):
+    """Light and dark, on a desk and on a phone."""
+    for size in (DESK, PHONE):
         page.resize(size)
-        assert find_faults(axe) == []
+        assert page.axe_in_light_and_dark(axe) == []
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+    page.resize(DESK)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from storage.accounts.identities import Role
-from tests.dashboard.serving import API
+from tests.dashboard.conftest import API
 from tests.dashboard.views.calls.test_interceptions_view import MARKUP
 from tests.polling import poll
 

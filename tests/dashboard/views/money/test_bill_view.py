@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import date
 from urllib.parse import urlsplit
 
+import pytest
+
 from storage.accounts.identities import Role
-from tests.dashboard.page import PHONE, WIDE
+from tests.dashboard.conftest import serving
+from tests.dashboard.page import PHONE, WIDE, Page
 from tests.dashboard.test_governance_views import is_for_everybody
+from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, Entry
 
 HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0", "$0.01", "+$0.01", "differs"]
 
 
-def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(page, site, reports, axe):
+@pytest.fixture
+def billed(chromium, databases, run_apart, tmp_path, stand_in):  # noqa: F811 - the fixture
+    """A server that may read the stand-in's reports, and its page."""
+    environment = {
+        "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_URL": stand_in.url,
+        "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+        "CODER_AIBRIDGE_ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
+    }
+    with serving(databases, run_apart, tmp_path, **environment) as site:
+        page = Page(chromium, site.url)
+        page.forget()
+        yield site, page, stand_in
+        assert page.complaints() == []
+
+
+def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(billed, axe):
+    site, page, reports = billed
     reports.entries = [Entry(date(2026, 9, 1), "claude-haiku-5", 4, 4, 0, 0, "0.01")]
     _, owner = site.user(role=Role.OWNER)
     page.open("prices", owner)

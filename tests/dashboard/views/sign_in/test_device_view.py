@@ -6,8 +6,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE, WIDE
-from tests.dashboard.serving import API
 
 
 def begin(site, name="login on laptop"):

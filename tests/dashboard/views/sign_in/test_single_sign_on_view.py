@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.dashboard.browser import fresh_page
-from tests.dashboard.page import PHONE, WIDE
-from tests.dashboard.serving import serving
+from tests.dashboard.conftest import serving
+from tests.dashboard.page import PHONE, WIDE, Page
 from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
 from tests.ports import free_ports
 
@@ -34,9 +33,11 @@ def provider_and_site(databases, run_apart, tmp_path_factory):
 
 @pytest.fixture
 def page(chromium, provider_and_site):
-    with fresh_page(chromium, provider_and_site[1].url) as page:
-        page.refused.append("401")
-        yield page
+    page = Page(chromium, provider_and_site[1].url)
+    page.forget()
+    page.refused.append("401")
+    yield page
+    assert page.complaints() == []
 
 
 def sign_in(page, login):
