@@ -79,19 +79,19 @@ class ExampleJob:
         return examples.state is not ExampleState.NONE
 
     async def _claim(self) -> Examples:
-        """Take the work that there is, or keep it; it is of no state where there is none for this process.
+        """Take or keep the work; return `ExampleState.NONE` where there is none for this process.
 
-        What is filled is removed before retention takes the first of its calls.
+        The removal of what is filled begins before retention takes the first of its calls.
         """
         now = self._now()
         free = {"$or": [{"holder": self._holder}, {"lease_until": None}, {"lease_until": {"$lt": now}}]}
         over = {"state": ExampleState.FILLED.value, "expires_at": {"$lte": now}}
-        removed = {"$cond": [{"$eq": ["$state", over["state"]]}, ExampleState.REMOVING.value, "$state"]}
+        state = {"$cond": [{"$eq": ["$state", over["state"]]}, ExampleState.REMOVING.value, "$state"]}
         lease = {"holder": self._holder, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
         async with self._database.within(STEP_SECONDS):
             document = await self._database.examples.find_one_and_update(
                 {"_id": ID, "$or": [{"state": {"$in": ACTIVE}, **free}, over]},
-                [{"$set": {"state": removed, **lease}}],
+                [{"$set": {"state": state, **lease}}],
                 return_document=ReturnDocument.AFTER,
             )
         return read_examples(document)
