@@ -13,11 +13,21 @@ from msgspec import structs
 from commands.command import Command, command
 from commands.output import json_option, show
 from commands.providers.plan import PlannedFile, Step, plan, read_file
-from commands.providers.work import FIELDS_OF_FILES, condition, describe, in_words, read_keys, read_text, work
+from commands.providers.work import (
+    FIELDS_OF_FILES,
+    condition,
+    describe,
+    in_words,
+    read_keys,
+    read_text,
+    work,
+    work_on_seals,
+)
 from resources.bodies import Body, InvalidBodyError
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.provider_fields import TYPES
 from resources.providers import KeyCondition
+from storage.alerts.webhooks import Webhooks
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer
@@ -159,9 +169,12 @@ def remove_provider(name: str) -> None:
 
 @command(providers, "reseal")
 def reseal() -> None:
-    """Seal every key with the first of the encryption-keys."""
-    count = work(lambda managed: managed.reseal())
-    click.echo(f"Keys sealed again: {count}.")
+    """Seal every key, and the secrets of webhooks, with the first of the encryption-keys."""
+
+    async def again(managed: ManagedProviders, webhooks: Webhooks) -> int:
+        return await managed.reseal() + await webhooks.reseal()
+
+    click.echo(f"Keys sealed again: {work_on_seals(again)}.")
 
 
 @command(providers, "apply")

@@ -19,6 +19,7 @@ from resources.bodies import InvalidBodyError
 from resources.provider_bodies import check_provider
 from resources.providers import KeyCondition
 from settings import flags_of, load, settings_of
+from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
 from storage.providers.documents import ProviderConflictError, ProviderError, StoredProvider, UnknownProviderError
 from storage.providers.managed import ManagedProviders
@@ -34,10 +35,18 @@ MAX_FILE_BYTES = 64 * 1024
 
 def work(do: Callable[[ManagedProviders], Awaitable[T]]) -> T:
     """Work on the providers of the database."""
+    return work_on_seals(lambda managed, _: do(managed))
+
+
+def work_on_seals(do: Callable[[ManagedProviders, Webhooks], Awaitable[T]]) -> T:
+    """Work on all that is sealed in the database."""
     sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
     try:
         return run(
-            lambda database: do(ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now))
+            lambda database: do(
+                ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now),
+                Webhooks(database, sealer, now=now),
+            )
         )
     except (ProviderError, ProviderConflictError, UnknownProviderError, SealError) as error:
         raise click.ClickException(str(error.args[0])) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -114,6 +115,23 @@ class Webhooks(Changes):
             await self._audit(session, author, Action.WEBHOOK_REMOVED, webhook_id=id_)
 
         await self._change(remove)
+
+    async def reseal(self, *, author: Author = COMMAND_LINE) -> int:
+        """Seal every secret with the first encryption key, and return how many were not.
+
+        Raises:
+            SealError: A secret cannot be opened.
+        """
+        old = [one for one in await self.list_all() if not self._sealer.is_current(one.sealed)]
+        for webhook in old:
+            sealed = self._sealer.seal(self._sealer.open(webhook.sealed, webhook.id), webhook.id)
+            await self._change(partial(self._reseal, webhook, sealed, author))
+        return len(old)
+
+    async def _reseal(self, webhook: Webhook, sealed: bytes, author: Author, session: Session | None) -> None:
+        same = {"_id": webhook.id, "sealed": webhook.sealed}
+        await self._database.webhooks.update_one(same, {"$set": {"sealed": sealed}}, session=session)
+        await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=webhook.id, changes=["seals"])
 
     async def _existing(self, id_: UUID, session: Session | None, versions: Collection[str] | None = None) -> Webhook:
         document = await self._database.webhooks.find_one({"_id": id_}, session=session)

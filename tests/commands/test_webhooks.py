@@ -4,15 +4,19 @@ from functools import partial
 
 import pytest
 
+from commands.command import now
 from resources.alerts.webhooks import NOT_A_URL
+from storage.alerts.webhooks import Webhooks
+from storage.providers.sealing import Sealer
 from tests.command_line import refused, succeeded
 
 URL = "https://hooks.example.com/aibridge"
+OLD = b64encode(bytes(32)).decode()
 
 
 @pytest.fixture
 def sealed(run):
-    return partial(run, CODER_AIBRIDGE_ENCRYPTION_KEYS=b64encode(bytes(32)).decode())
+    return partial(run, CODER_AIBRIDGE_ENCRYPTION_KEYS=OLD)
 
 
 def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
@@ -35,3 +39,14 @@ def test_an_address_that_is_not_safe_and_a_missing_key_are_said(sealed, run):
     code, said = refused(run("webhooks", "add", URL))
     assert (code, "encryption-keys" in said) == (1, True)
     assert len(json.loads(succeeded(run("webhooks", "list", "--json")))) == 0
+
+
+def test_secrets_are_sealed_again_for_a_new_encryption_key(sealed, run, database, io_loop):
+    secret = sealed("webhooks", "add", URL).stdout.strip()
+    new = bytes(range(32))
+    rotated = partial(run, "providers", "reseal", CODER_AIBRIDGE_ENCRYPTION_KEYS=f"{b64encode(new).decode()},{OLD}")
+    assert [rotated().stdout for _ in range(2)] == ["Keys sealed again: 1.\n", "Keys sealed again: 0.\n"]
+    (webhook,) = io_loop.run_sync(Webhooks(database, Sealer(), now=now).list_all)
+    assert Sealer([new]).open(webhook.sealed, webhook.id) == secret
+    newest = io_loop.run_sync(lambda: database.audit.find_one(sort=[("at", -1), ("_id", -1)]))
+    assert (newest["action"], newest["detail"]) == ("webhook.changed", {"webhook_id": webhook.id, "changes": ["seals"]})
