@@ -31,6 +31,9 @@ _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(f"[{_ALONE}]|[^\\W_{_ALONE}]+")
 _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _UNKEPT = {Keep.NONE.value, Keep.HASHED.value}
+_OBJECT = re.compile(r"\s*\{")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Text(Struct, frozen=True):
@@ -72,7 +75,7 @@ def texts_of(document: Mapping[str, Any]) -> Iterator[Text]:
             yield Text(f"user_prompts[{index}].prompt", prompt["prompt"])
     for index, usage in enumerate(document.get("tool_usages", ())):
         if _is_kept(usage):
-            yield Text(f"tool_usages[{index}].input", usage["input"])
+            yield Text(f"tool_usages[{index}].input", _unescaped(usage["input"]))
         if usage.get("invocation_error"):
             yield from _unhashed(f"tool_usages[{index}].invocation_error", usage["invocation_error"])
     for index, thought in enumerate(document.get("model_thoughts", ())):
@@ -148,6 +151,14 @@ def _match(field: str, text: str, start: int, end: int) -> Match:
 
 def _folded(word: str) -> str:
     return word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
+
+
+def _unescaped(text: str) -> str:
+    """A JSON object as people read it, also one that was cut: the `n` of a line break begins no word. Other texts are as they are."""
+    if "\\" not in text or not _OBJECT.match(text):
+        return text
+    read = _ESCAPE.sub(lambda one: chr(int(one[1], 16)) if one[1] else _ESCAPED.get(one[2], one[2]), text)
+    return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_kept(entry: Mapping[str, Any]) -> bool:

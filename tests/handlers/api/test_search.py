@@ -96,6 +96,28 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
 
 
 @pytest.mark.gen_test
+async def test_words_that_begin_a_line_of_a_tool_input_are_found(running):
+    lines = 'def main():\nimport os\n\treturn "größer \U0001f600 last"'
+    await record(running, 1, "Write it", tool=json.dumps({"content": lines}))
+    await record(running, 2, "Cut off", tool=json.dumps({"content": lines})[:-4])
+    await record(running, 3, "No JSON", tool=r"C:\new")
+    for _ in ("not indexed", "indexed"):
+        for words in ("import", "return", "größer", '"main import os return größer"'):
+            assert await found(running, words) == (2, [2, 1]), words
+        assert await found(running, "new") == (1, [3])
+        assert await found(running, "nimport") == await found(running, "ew") == (0, [])
+        _, response = await running.get(f"{LIST}?q=last")
+        (match,) = response["results"][1]["matches"]
+        assert match == {
+            "field": "tool_usages[0].input",
+            "before": '{"content": "def main():\nimport os\n\treturn "größer \U0001f600 ',
+            "text": "last",
+            "after": '""}',
+        }
+        await index(running)
+
+
+@pytest.mark.gen_test
 async def test_nobody_finds_texts_of_calls_that_they_may_not_read(running):
     grace, auditor, reader = await with_secrets(running)
     assert await found(running, "secret", grace) == (1, [2])
