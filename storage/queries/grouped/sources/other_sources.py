@@ -111,6 +111,8 @@ class Losses(Records):
     def _documents(self) -> Stages:
         times = {"$gte": self._selection.start, "$lt": self._selection.end}
         match = {**self._selection.values, "started_at": times, "cache_loss.lost_tokens": {"$gt": 0}}
+        if self._selection.count_field != "interceptions":  # not in the index, which has all that is read otherwise
+            match["status"] = self._selection.count_field
         projection = {**self._keys, "at": "$started_at", **{f"cache_loss.{name}": True for name in LOSS}}
         return [{"$match": match}, {"$project": projection}]
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 
-from intercept.records import EndReason
+from intercept.records import EndReason, Status
 from storage.aggregation.rollup import TOKENS, add
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
@@ -286,7 +286,8 @@ async def test_tools_tags_errors_and_agents_are_told_by_records_without_details(
 
 @pytest.mark.gen_test
 async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(database):
-    await count(database, Call(1, model="a"), Call(2, model="a", initiator=BOB), Call(3, model="b"))
+    calls = Call(1, model="a"), Call(2, model="a", initiator=BOB), Call(3, model="b")
+    await count(database, *calls, ends=[{}, {"end_reason": EndReason.UPSTREAM_TRUNCATED}, {}])
     loss = {"lost_tokens": 30, "lost": 0.25, "cause": "evicted"}
     await database.interceptions.update_many({"model": "a"}, {"$set": {"cache_loss": loss}})
     for names in (("model",), ("model", "streaming")):
@@ -296,6 +297,9 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
         assert response.total.total["lost_tokens"] == 60
     mine = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
     assert mine.total.total["lost_tokens"] == 30
+    for status in (Status.COMPLETED, Status.FAILED):
+        some = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), conditions={"status": status.value}))
+        assert some.total.total["lost_tokens"] == 30
 
 
 @pytest.mark.gen_test
