@@ -33,7 +33,7 @@ LONG_LIFETIME: Final = timedelta(hours=1)
 """The same for entries written for an hour (Anthropic, `"ttl": "1h"`)."""
 
 KEPT: Final = timedelta(days=3)
-"""How long after its last call a line is kept."""
+"""How long after its last call a line is kept, unless texts of its calls are removed before."""
 
 _KEY_BYTES: Final = 16
 
@@ -70,9 +70,7 @@ def compare(
     """
     lines: list[dict[str, Any]] = [dict(line) for line in known["lines"]] if known else []
     losses: dict[Binary, dict[str, Any]] = {}
-    latest = known["expires_at"] - KEPT if known else calls[0]["started_at"]
     for call in calls:
-        latest = max(latest, call["started_at"])
         blocks = unpack(call["blocks"])
         before = _line_of(lines, blocks)
         if before is not None:
@@ -85,7 +83,10 @@ def compare(
             lines.append(line)
             lines.sort(key=lambda line: line["at"])
             del lines[:-MAX_LINES]
-    return {"lines": lines, "expires_at": latest + KEPT}, losses
+    latest = max([calls[-1]["started_at"], *[line["at"] for line in lines]])
+    # They have checksums of texts, which go when the texts do.
+    ends = [latest + KEPT, *[line["until"] for line in lines if line.get("until")]]
+    return {"lines": lines, "expires_at": min(ends)}, losses
 
 
 def saved_usd(read: int, rates: Mapping[str, Any]) -> Decimal:
@@ -109,6 +110,7 @@ def _line(call: Mapping[str, Any]) -> dict[str, Any]:
         "from": call.get("first_byte_at") or call["ended_at"],
         "cached": read + written,
         "long": bool(call.get("long_lived")),
+        "until": call.get("texts_until"),
         "blocks": call["blocks"],
     }
 

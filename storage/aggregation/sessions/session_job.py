@@ -65,7 +65,7 @@ CALL = {
         (
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
             *("client", "status", "started_at", "first_byte_at", "ended_at", "cost", "presumed", "grouped"),
-            *("blocks", "agent.id", "fingerprint", "retry_count", "attempt"),
+            *("blocks", "agent.id", "fingerprint", "retry_count", "attempt", "texts_until"),
         ),
         True,
     ),

@@ -173,6 +173,23 @@ async def test_a_session_shows_no_prompt_that_was_removed(database, calls, reten
 
 
 @pytest.mark.gen_test
+async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(database, calls):
+    usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=4, cache_write_input_tokens=9)
+    for number, days in ((1, 1), (2, 2), (3, None)):
+        await calls.start(
+            number,
+            recording=Recording(retention=days) if days else None,
+            client_session_id="s",
+            blocks=read_blocks(b'{"messages":[%d]}' % number),
+        )
+        await calls.end(number, reading=Reading(token_usages=(usage,)))
+    await SessionJob(database).add_pending()
+    (compared,) = await database.cache_lines.find().to_list(None)
+    assert len(compared["lines"]) == 3
+    assert compared["expires_at"] == (await document(database, 1))["texts_until"]
+
+
+@pytest.mark.gen_test
 async def test_a_call_in_flight_waits_for_its_end(database, calls, retention, clock):
     await keep(calls, 1, end=False)
     clock.pass_(2 * DAY.total_seconds())
