@@ -12,8 +12,8 @@ FIRST_SERVER_ERROR = 500
 # Error types that providers send inside a stream that began with 200 when they have no capacity.
 OVERLOADED = frozenset(
     {
-        *("overloaded_error", "overloaded", "server_overloaded", "service_unavailable", "slow_down"),
-        *("serviceUnavailableException", "UNAVAILABLE"),
+        *("overloaded_error", "overloaded", "service_unavailable", "serviceUnavailableException", "UNAVAILABLE"),
+        *("server_is_overloaded", "service_unavailable_error", "slow_down"),  # OpenAI's, a code or a type
     }
 )
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fake_upstream import RESET
-from tests.handlers.conversations import CHAT, MESSAGES
+from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
 AFTER_TWO_FAILURES = pytest.mark.bridge(
     circuit_breaker_enabled=True,
@@ -24,8 +24,8 @@ def overloaded(message=b"Busy."):
     return b"HTTP/1.1 529 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def overloaded_event():
-    event = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Busy."}}\n\n'
+def overloaded_event(event=b'{"type":"error","error":{"type":"overloaded_error","message":"Busy."}}'):
+    event = b"event: error\ndata: %s\n\n" % event
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event)
 
@@ -59,6 +59,18 @@ async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_r
         None,
         {"type": "circuit_open", "message": "circuit breaker is open"},
     )
+
+
+@AFTER_TWO_FAILURES
+@pytest.mark.gen_test
+async def test_openais_own_words_for_an_overload_in_a_stream_count_as_failures(running):
+    error = b'{"type":"error","error":{"type":"service_unavailable_error","code":"server_is_overloaded"}}'
+    failed = b'{"type":"response.failed","response":{"error":{"code":"server_is_overloaded"}}}'
+    running.upstream.play(overloaded_event(error))
+    running.upstream.play(overloaded_event(failed))
+    assert [(await send(running, RESPONSES)).status for _ in range(3)] == [200, 200, 503]
+    ended = await running.ended(3)
+    assert [each["end_reason"] for each in ended] == ["circuit_open", *["upstream_stream_error"] * 2]
 
 
 @AFTER_TWO_FAILURES
