@@ -145,10 +145,13 @@ class Tries:
         response = await self.sent.open()
         if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
             response.close()
-            usage.refused(provider, model)
-            logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, model)
             handler.body = body
-            return await self.sent.open(), None
+            response = await self.sent.open()
+            # A refusal may have repeated the request, or the client's words: then the option was not the reason.
+            if response.status < FIRST_REFUSAL:
+                usage.refused(provider, model)
+                logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, model)
+            return response, None
         return response, UsageChunkFilter()
 
     def _settle_failed(self, to: Destination, error: CircuitOpenError | UpstreamError) -> None:

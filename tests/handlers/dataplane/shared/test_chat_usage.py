@@ -92,6 +92,21 @@ async def test_a_400_for_another_reason_is_passed_on_and_nothing_is_asked_again(
 
 
 @pytest.mark.gen_test
+async def test_a_refusal_that_only_repeats_the_request_is_not_taken_for_one_of_the_option(running):
+    """Servers made with FastAPI repeat the whole body in the errors of its validation."""
+    repeated = b'{"detail":[{"type":"missing","loc":["body","messages"],"input":%s}]}'
+    running.upstream.play(refusal(repeated % ASKING, 422))
+    running.upstream.play(refusal(repeated % BODY, 422))
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    refused, streamed = await call(running), await call(running)
+    assert (refused.status, refused.body) == (422, repeated % BODY)
+    assert (streamed.status, streamed.body) == (200, without_usage(CHAT.stream))
+    assert [request.body for request in running.upstream.requests] == [ASKING, BODY, ASKING]
+    recorded, _ = await running.ended(2)
+    assert running.tokens(recorded) == CHAT.tokens
+
+
+@pytest.mark.gen_test
 async def test_a_400_that_is_cut_reaches_the_client_as_far_as_it_came(running):
     head = b"HTTP/1.1 400 X\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     running.upstream.play(head + OTHER, CLOSE)
