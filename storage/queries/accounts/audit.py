@@ -12,7 +12,7 @@ from msgspec import Struct
 from storage.accounts.events import Action
 from storage.accounts.users import read_id
 from storage.mongo.database import Database
-from storage.mongo.indexes import AUDIT_BY_TIME
+from storage.mongo.indexes import ANY_CASE, AUDIT_BY_TIME
 from storage.queries.paging import Paging
 
 ANSWER_SECONDS = 2.0
@@ -28,7 +28,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         start: From then on.
         end: Until before then.
         actions: One of these things was done.
-        user: Who did it or whom it concerned: a username as it was then, or an id.
+        user: Who did it or whom it concerned: a username in any case, or an id.
     """
 
     start: datetime | None = None
@@ -36,16 +36,15 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     actions: Sequence[Action] = ()
     user: str = ""
 
-    @property
-    def filter(self) -> dict[str, Any]:
-        """What MongoDB finds them by."""
+    def filter(self, usernames: Sequence[str]) -> dict[str, Any]:
+        """What MongoDB finds them by. `usernames` are `user` as users are called."""
         times = {operator: time for operator, time in (("$gte", self.start), ("$lt", self.end)) if time is not None}
         found: dict[str, Any] = {"at": times} if times else {}
         if self.actions:
             found["action"] = {"$in": [action.value for action in self.actions]}
         if self.user:
             id_ = read_id(self.user)
-            field, value = ("username", self.user) if id_ is None else ("id", id_)
+            field, value = ("username", {"$in": [self.user, *usernames]}) if id_ is None else ("id", id_)
             found["$or"] = [{f"{who}.{field}": value} for who in ("actor", "subject")]
         return found
 
@@ -69,7 +68,9 @@ class Audit:
             DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):
-            every = [query.filter]
+            # Entries have no index of names in any case, but users are few, and removed ones stay.
+            same = self._database.users.find({"username": query.user}, {"username": True}, collation=ANY_CASE)
+            every = [query.filter([one["username"] async for one in same] if query.user else ())]
             if after_id is not None:
                 every.append(_ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {})))
             cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)

@@ -44,7 +44,7 @@ PATHS: dict[str, Described] = {
                 f"What was done: one or several of {', '.join(Action)}, with commas; or all of a kind: {', '.join(KINDS)}.",
                 example="policy,token.created",
             ),
-            query("user", str, "Who did it or whom it concerned: a username as it was then, or an id.", example="ada"),
+            query("user", str, "Who did it or whom it concerned: a username in any case, or an id.", example="ada"),
         ),
         responses={
             "200": json_response("The page.", page=Trail([_EXAMPLE])),

@@ -41,20 +41,20 @@ async def test_a_page_behind_an_unknown_entry_is_none(audit):
 
 @pytest.mark.gen_test
 async def test_entries_of_a_time_an_action_and_a_user_are_found(identities, audit, database):
-    ada = await identities.add_user("ada", role=Role.OWNER)
+    ada = await identities.add_user("Ada", role=Role.OWNER)
     await identities.add_user("grace", role=Role.MEMBER)
-    later, ada_named = NOON + timedelta(seconds=1), {"id": ada.id, "username": "ada"}
+    later, ada_named = NOON + timedelta(seconds=1), {"id": ada.id, "username": "Ada"}
     changed = {"at": later, "action": Action.USER_CHANGED.value, "actor": ada_named}
     await database.audit.update_one({"subject.username": "grace"}, {"$set": changed})
 
     async def found(**requested):
         return [entry["subject"]["username"] for entry in await audit.page(AuditQuery(**requested), limit=9)]
 
-    assert await found() == ["grace", "ada"]
+    assert await found() == ["grace", "Ada"]
     assert await found(start=later) == ["grace"]
-    assert await found(end=later) == ["ada"]
-    assert await found(actions=[Action.USER_ADDED]) == ["ada"]
+    assert await found(end=later) == ["Ada"]
+    assert await found(actions=[Action.USER_ADDED]) == ["Ada"]
     assert await found(user="grace") == ["grace"]
-    assert await found(user="ada") == await found(user=str(ada.id)) == ["grace", "ada"]
+    assert await found(user="Ada") == await found(user="aDA") == await found(user=str(ada.id)) == ["grace", "Ada"]
     assert await found(user="ada", actions=[Action.USER_CHANGED], start=later) == ["grace"]
     assert await found(user="nobody") == []
