@@ -96,6 +96,12 @@ class Round:
         only: bool,
     ) -> None:
         requested = {need.account.name for one in waiting for need in one.needs}
+        for one in waiting:
+            if any(
+                need.limit.maximum < 1 for need in one.needs
+            ):  # refused in any case: it tells the states of the others
+                for need in one.needs:
+                    need.account.versions.must_read = True
         self._basis = {
             name: account.basis(requested=name in requested) if timed else Basis.READ
             for name, account in accounts.items()

@@ -8,6 +8,7 @@ import pytest
 
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
+from limits.protection.overload import OverloadProtection
 from storage.admission.cluster import uptime_ns
 from storage.admission.kinds.amount_account import REPORTED_NS
 from storage.admission.kinds.parameters import MS
@@ -17,7 +18,9 @@ from tests.storage.admission.cluster.servers import (
     beat,
     budget,
     ledgers,
+    rate,
     servers,
+    slots,
     tokens,
 )
 
@@ -39,6 +42,19 @@ async def test_what_others_charged_is_known_after_a_heartbeat(database):
         assert [state.used for state in refused.states] == [1_100, 3_500]
         assert 0 < refused.retry_after_ns <= 60_000 * MS
         assert sorted(state.used for state in await bob.usage(5)) == [1_100, 3_500]
+
+
+@pytest.mark.gen_test
+async def test_every_server_tells_what_all_of_them_have_used(database):
+    async with servers(2, database) as (ada, bob):
+        limits = [slots(50), tokens(1_000), budget(5_000), rate(12)]
+        ticket = (await ada.start(limits)).ticket
+        told = []
+        for nth in (1, 2):  # at first to one who never had these limits, and then to one who remembers them
+            ada.charge(ticket, Amounts(100 * nth, 1_000 * nth))
+            await beat(ada)
+            told += [state.used for state in await OverloadProtection(authority=bob).states(limits)]
+        assert told == [1, 100, 1_000, 1, 1, 200, 2_000, 1]
 
 
 def this_month(months=0):
