@@ -7,7 +7,7 @@ from typing import Final
 WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
     *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
-    *("prompt_cache_key", "previous_response_id", "conversation", "store", "id"),
+    *("prompt_cache_key", "previous_response_id", "conversation", "store", "background", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
     *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),

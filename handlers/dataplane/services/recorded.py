@@ -114,6 +114,7 @@ class RecordedCall(Watcher):
         )
         self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens, api.requested_models)
         self._checkpoint_due = 0.0
+        self._awaits_id = summary.in_background and summary.stream
         handler.add_known(model=self._start.model, interception_id=self._start.id)
 
     async def run(self) -> None:
@@ -165,7 +166,8 @@ class RecordedCall(Watcher):
 
     async def _relay_call(self) -> None:
         response, usage_filter, sent = await self._tries.open()
-        self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
+        if not self._awaits_id:
+            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
         try:
             self._observation.head(response, sent.explained)
             self._set_provider(sent.provider)
@@ -194,8 +196,10 @@ class RecordedCall(Watcher):
             return
         await self._read_in_pieces()
         if due:
-            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             reading = self._observation.reading()
+            if self._awaits_id and not reading.response_id:
+                return
+            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def _read_in_pieces(self) -> None:

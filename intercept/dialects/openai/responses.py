@@ -39,6 +39,7 @@ class _Request(RequestBody):
     previous_response_id: Raw = Raw()
     prompt_cache_key: Raw = Raw()
     store: Raw = Raw()
+    background: Raw = Raw()
     metadata: Raw = Raw()
 
     @property
@@ -112,6 +113,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         tags=metadata_tags(request.metadata),
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
         uses_state=request.uses_state,
+        in_background=bytes(request.background) == b"true",
         tool_results=read_results(items, results_of_item),
         blocks=None if isinstance(request.input, str) else known_blocks(body, request, request.input),
     )

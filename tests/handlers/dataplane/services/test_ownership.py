@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from handlers.dataplane.services import ownership
 from intercept.records import Reading
 from storage.mongo.database import DatabaseUnavailableError
 from tests.handlers.conversations import RESPONSES
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
 from tests.storage.calls import Calls
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -82,6 +84,27 @@ async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
     await respond(running, running.headers, queued.encode())
     await running.ended(1)
     assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
+
+
+@pytest.mark.gen_test
+async def test_a_background_response_can_be_cancelled_as_soon_as_its_stream_has_begun(running, monkeypatch):
+    monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 5)
+    begun, rest = RESPONSES.stream.split(b"\n\n", 1)
+    created, cancelled = asyncio.Event(), asyncio.Event()
+    pieces = [chunk(begun[:20]), created, chunk(begun[20:] + b"\n\n"), cancelled, chunk(rest), LAST]
+    running.upstream.scripts[:] = [(EVENT_STREAM + CHUNKED, *pieces), (HEAD % (2, b"{}"),)]
+    client = await running.client()
+    request = json.dumps(RESPONSES.request | {"stream": True, "background": True}).encode()
+    await client.send("POST", OPENAI + "/responses", running.headers, request)
+    response = await client.head()
+    created.set()
+    while ID.encode() not in response.body:
+        await client.piece(response)
+    assert await statuses(running, running.headers, ("POST", f"/responses/{ID}/cancel")) == [200]
+    cancelled.set()
+    await client.rest(response)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", RESPONSES.tokens)
 
 
 @pytest.mark.gen_test
