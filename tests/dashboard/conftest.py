@@ -174,7 +174,7 @@ class Site:
         with urlopen(request) as response:
             return json.load(response)
 
-    def send(self, token: str, method: str, path: str, **fields: str) -> Any:
+    def send(self, token: str, method: str, path: str, **fields: Any) -> Any:
         """Change something by the API."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         body = json.dumps(fields).encode() if fields else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handlers.api.accounts.applied import (
     AppliedLimit,
@@ -123,7 +123,9 @@ class UsageHandler(OwnHandler):
 
     async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:
         rules = await self.bridge.refusals.rules_of(user.id, within.start, within.end)
-        during = {"at": {"$gte": within.start, "$lt": within.end}} if within.is_given else {}
-        _, rows = await self.bridge.refusals.page(during, visible_to=user.id, limit=MAX_REFUSALS)
+        refused: dict[str, Any] = {"shadow": {"$ne": True}}
+        if within.is_given:
+            refused["at"] = {"$gte": within.start, "$lt": within.end}
+        _, rows = await self.bridge.refusals.page(refused, visible_to=user.id, limit=MAX_REFUSALS)
         latest = [Refusal.of(row, {user.id: user}) for row in rows]
         return UserRefusals(since=format_time(within.start), latest=latest, **count_rules(rules))

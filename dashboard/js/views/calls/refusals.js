@@ -38,18 +38,19 @@ function Nothing({ q }) {
 }
 
 function Row({ refusal }) {
-  const { at, initiator, api_key_id: token, client_ip: address, provider, route, model, status, rule, retry_after_ms: wait, more } = refusal;
+  const { at, initiator, api_key_id: token, client_ip: address, provider, route, model, status, rule, retry_after_ms: wait, more, shadow } = refusal;
   const what = [provider, model, route].filter(Boolean).join(" · ");
   return html`
     <li class="entry refusal">
       <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
       <span class="what">
         <b>${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span>${" "}
+        ${shadow && html`<b>This limit only counts, and refused nothing.</b> `}
         ${more > 0 && html`<b class="bad">${whole(more)} more within the minute</b>`}
         <small class="quiet">${what}</small>
       </span>
       <span class="quiet">
-        ${status}${wait !== null && ` · retry after ${duration(wait)}`}<br />
+        ${shadow && "would be "}${status}${wait !== null && ` · retry after ${duration(wait)}`}<br />
         ${initiator?.username ?? address ?? "unknown"}${token && ` · token ${token}`}
       </span>
     </li>

@@ -46,7 +46,7 @@ export function Filled({ token }) {
 export function FirstCall({ token }) {
   const { data, error } = useResource("interceptions", { q: `token:${token.id}`, limit: 1 }, { every: (data) => (data?.count ? 0 : EVERY_MS) });
   const call = data?.results[0];
-  const { data: refused } = useResource(call ? null : "refusals", { q: `api_key_id:${token.id}`, limit: 1 }, { every: EVERY_MS });
+  const { data: refused } = useResource(call ? null : "refusals", { q: `api_key_id:${token.id} shadow:false`, limit: 1 }, { every: EVERY_MS });
   if (error) return html`<${Failure} error=${error} />`;
   if (!call) {
     const refusal = refused?.results[0];

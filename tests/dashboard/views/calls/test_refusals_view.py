@@ -39,6 +39,17 @@ def test_refused_calls_are_narrowed_by_reason(page, refused):
     page.find(".refusal", "Unknown route")
 
 
+def test_what_a_limit_that_only_counts_would_have_refused_says_so(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    site.send(owner, "PUT", f"policies/users/{name}", limits={"rate": {"requests": 0, "window": "1h", "shadow": True}})
+    poll(lambda: site.calls(token, 1) or site.get(token, "refusals")["count"])
+    page.open("refusals", token)
+    row = page.find(".refusal", "Policy: rate limited").text
+    assert "This limit only counts, and refused nothing." in row
+    assert "would be 429" in row
+
+
 def test_a_member_does_not_see_whom_else_the_bridge_refused(page, site, refused):
     _, other = site.user()
     page.open("refusals", other)
