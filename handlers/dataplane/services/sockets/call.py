@@ -130,7 +130,9 @@ class SocketCall:
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
         start = start_of(handler, self._to, self._api, summary, self._sent)
         recording = self.policy.recording if self.policy else None  # of now, not of the handshake
-        self._start: Interception = secrets.hide(replace(start, recording=recording, websocket=self._origin))
+        # Nothing else can be requested over a WebSocket than a stream.
+        start = replace(start, streaming=True, recording=recording, websocket=self._origin)
+        self._start: Interception = secrets.hide(start)
         self._observation = Observation(
             self._start.id, self._api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )

@@ -53,6 +53,7 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
         "cache_write_input_tokens": None,
     }
     assert (first["client"], first["model"], first["provider_name"]) == ("Codex", "gpt-5", "openai")
+    assert (first["streaming"], second["streaming"]) == (True, True)
 
 
 @pytest.mark.gen_test
