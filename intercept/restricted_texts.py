@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.recording import KINDS, Keep, Recording
 from intercept.records import (
     Conversation,
@@ -28,6 +29,10 @@ from intercept.secrets.redaction import MAX_TEXT, redact
 
 MAX_CALL: Final = 1024 * 1024
 """Characters of all texts of a call that are redacted; of further texts nothing is kept."""
+
+MAX_SPLIT: Final = 256
+"""Characters that are dropped before the end of a text that was cut: what is to be redacted may be split there, and is
+then not recognised."""
 
 HASH: Final = "hmac-sha256:"
 """What a hashed text begins with; 64 hexadecimal digits follow."""
@@ -99,7 +104,7 @@ class _Once:
 
     def prompt(self, prompt: UserPrompt) -> UserPrompt:
         """What is kept of a prompt."""
-        kept = self._keep(prompt.prompt, self._recording.prompts)
+        kept = self._keep(prompt.prompt, self._recording.prompts, is_cut=prompt.truncated)
         return replace(prompt, prompt=kept.text, kept=kept.kept, truncated=prompt.truncated or kept.is_cut)
 
     def ending(self, ending: Ending) -> Ending:
@@ -116,7 +121,7 @@ class _Once:
 
     def tool_usage(self, usage: ToolUsage) -> ToolUsage:
         """What is kept of a tool call."""
-        kept = self._keep(usage.input, self._recording.tool_inputs)
+        kept = self._keep(usage.input, self._recording.tool_inputs, is_cut=usage.truncated)
         error = usage.invocation_error
         if error is not None:
             error = self._keep(error, self._recording.error_messages).text
@@ -125,23 +130,26 @@ class _Once:
 
     def thought(self, thought: ModelThought) -> ModelThought:
         """What is kept of a thought."""
-        kept = self._keep(thought.content, self._recording.thoughts)
+        kept = self._keep(thought.content, self._recording.thoughts, is_cut=thought.truncated)
         return replace(thought, content=kept.text, kept=kept.kept, truncated=thought.truncated or kept.is_cut)
 
     def response(self, response: ModelResponse | None) -> ModelResponse | None:
         """What is kept of the text of a response."""
         if response is None:
             return None
-        kept = self._keep(response.text, self._recording.response_text)
+        kept = self._keep(response.text, self._recording.response_text, is_cut=response.truncated)
         return replace(response, text=kept.text, kept=kept.kept, truncated=response.truncated or kept.is_cut)
 
     def error(self, error: ProviderError | None) -> ProviderError | None:
         """What is kept of an error."""
         if error is None:
             return None
-        return ProviderError(type=error.type, message=self._keep(error.message, self._recording.error_messages).text)
+        is_cut = len(error.message) >= MAX_ERROR_MESSAGE
+        kept = self._keep(error.message, self._recording.error_messages, is_cut=is_cut)
+        return ProviderError(type=error.type, message=kept.text)
 
-    def _keep(self, text: str, keep: Keep) -> _Kept:
+    def _keep(self, text: str, keep: Keep, *, is_cut: bool = False) -> _Kept:
+        """What is kept of a text, whose end may be missing already."""
         match keep:
             case Keep.FULL:
                 return _Kept(text, keep)
@@ -150,7 +158,10 @@ class _Once:
             case Keep.REDACTED:
                 size = min(len(text), MAX_TEXT, self._left)
                 self._left -= size
-                return _Kept(redact(text[:size], self._recording.patterns), keep, size < len(text))
+                redacted = redact(text[:size], self._recording.patterns)
+                if is_cut or size < len(text):
+                    return _Kept(redacted[:-MAX_SPLIT], keep, is_cut=True)
+                return _Kept(redacted, keep)
             case _:
                 return _Kept("", Keep.NONE)
 

@@ -17,7 +17,7 @@ from limits.authority import Authority
 from limits.charges import micro_dollars_of
 from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.limit import UNLIMITED, Of, Period
-from limits.policies.compiled import budget_limit
+from limits.policies.compiled import budget_limit, group_key, member_key, token_key
 from limits.policies.policy import AnyPolicy, Budget, Policy
 from limits.policies.sources import Level, Source
 from resources.limits import PERIODS
@@ -144,14 +144,14 @@ def spend_by_key(
     for (user_id, token), usd in spend.items():
         keys = []
         if of_members:
-            keys.append((Of.USER, f"member:{format_id(user_id)}"))
+            keys.append((Of.USER, member_key(format_id(user_id))))
         if Level.TOKEN in levels:
-            keys.append((Of.TOKEN, f"key:{token}"))
+            keys.append((Of.TOKEN, token_key(token)))
         if "" in groups and not is_example(user_id):
-            keys.append((Of.GROUP, f"group:{Level.EVERYONE}"))
+            keys.append((Of.GROUP, group_key(Level.EVERYONE)))
         user = users.get(user_id)
         own = set(map(format_id, user.group_ids)) if user else set()
-        keys += [(Of.GROUP, f"group:{group}") for group in own & groups]
+        keys += [(Of.GROUP, group_key(group)) for group in own & groups]
         for key in keys:
             spent[key] += usd
     return spent

@@ -36,7 +36,7 @@ class EventGaps:
 
     def passed(self, piece: bytes) -> None:
         """Note a piece of its body."""
-        self._tail = piece[-_TAIL_BYTES:]
+        self._tail = (self._tail + piece[-_TAIL_BYTES:])[-_TAIL_BYTES:]
 
     @property
     def has_room(self) -> bool:

@@ -66,26 +66,37 @@ class CompiledPolicy:
         """Its limits for a user, with the user's id in those of each member."""
         for one in self._limits:
             if one.limit.key == _ANY_MEMBER:
-                yield replace(one, limit=replace(one.limit, key=_member(user)))
+                yield replace(one, limit=replace(one.limit, key=member_key(user)))
             else:
                 yield one
 
 
-def _member(user: str) -> str:
+def member_key(user: str) -> str:
+    """What limits of a user are counted under."""
     return f"member:{user}"
+
+
+def token_key(token: str) -> str:
+    """What limits of a token are counted under."""
+    return f"key:{token}"
+
+
+def group_key(group: str) -> str:
+    """What limits of a group together are counted under."""
+    return f"group:{group}"
 
 
 def _limits_of(source: Source, policy: AnyPolicy, zone: str) -> Iterator[Applied]:
     if isinstance(policy, Policy):
         if policy.limits is UNSET:
             return
-        of, key = (Of.USER, _member(source.key)) if source.level is Level.USER else (Of.TOKEN, f"key:{source.key}")
+        of, key = (Of.USER, member_key(source.key)) if source.level is Level.USER else (Of.TOKEN, token_key(source.key))
         parts = [("", policy.limits, of, key)]
     else:
         shared = policy.limits or SharedLimits()
         parts = [
             ("each_member", shared.each_member or Limits(), Of.USER, _ANY_MEMBER),
-            ("together", shared.together or Limits(), Of.GROUP, f"group:{source.key or Level.EVERYONE}"),
+            ("together", shared.together or Limits(), Of.GROUP, group_key(source.key or Level.EVERYONE)),
         ]
     for part, limits, of, key in parts:
         for limit in _make_limits(limits, of, key, zone):

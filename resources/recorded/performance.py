@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from math import ceil
 from typing import Annotated, Any, NamedTuple, Self
 
 from msgspec import Meta, Struct, field, structs
@@ -35,7 +36,7 @@ class Wait(Struct):
         if not waits:
             return None
         ordered = sorted(waits)
-        p50, p95 = (round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 1) for share in (0.5, 0.95))
+        p50, p95 = (round(ordered[ceil(share * len(ordered)) - 1], 1) for share in (0.5, 0.95))
         return cls(p50, p95)
 
 

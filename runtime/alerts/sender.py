@@ -84,7 +84,9 @@ class Sender:
         taken: list[Delivery] = []
         while len(taken) < AT_ONCE and (delivery := await self._outbox.claim()) is not None:
             taken.append(delivery)
-        await asyncio.gather(*map(self._deliver, taken))
+        for error in await asyncio.gather(*map(self._deliver, taken), return_exceptions=True):
+            if error is not None:
+                raise error
         return len(taken) < AT_ONCE
 
     async def _deliver(self, delivery: Delivery) -> None:

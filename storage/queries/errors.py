@@ -24,8 +24,7 @@ from storage.queries.side_by_side import side_by_side
 T = TypeVar("T")
 
 MAX_DISTINCT: Final = 20_000
-"""Most different messages that are put into groups, those of most calls."""
-
+"""Most different messages, and most different refusals, that are put into groups: those of most calls."""
 
 SCANS: Final = 2
 """How many slices of failed calls a process reads at a time."""
@@ -71,10 +70,10 @@ class Errors:
         for one in failed:
             _add(different, (one.kind, one.message), one)
         found = sorted(different.values(), key=lambda one: -one.calls)
-        for one in (*found[:MAX_DISTINCT], *refused):
+        for one in (*found[:MAX_DISTINCT], *refused[:MAX_DISTINCT]):
             _add(groups, one.kind, one)
         ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
-        return ordered, len(found) > MAX_DISTINCT
+        return ordered, max(len(found), len(refused)) > MAX_DISTINCT
 
     async def _all_failed(self, selection: Selection | None, texts: bool, on_progress: OnProgress) -> list[ErrorGroup]:
         """Read failed calls slice by slice, of which MongoDB reads some at a time."""
@@ -123,7 +122,8 @@ class Errors:
         pipeline: list[dict[str, Any]] = [
             {"$match": {"$and": [refusals, visible(visible_to), {"shadow": {"$ne": True}}]}},
             {"$group": {"_id": {name: f"${name}" for name in fields}, **sums}},
-            {"$limit": MAX_DISTINCT},
+            {"$sort": {"calls": -1}},
+            {"$limit": MAX_DISTINCT + 1},
         ]
         index = REFUSALS_BY_TIME if visible_to is None else REFUSALS_BY_INITIATOR
         cursor = self._database.refusals.aggregate(pipeline, hint=dict(index))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from intercept.errors.explanations import ENDS, RULES
 from intercept.records import EndReason
 from intercept.refusals import Rule
+from intercept.secrets.scrub import _SHAPES
 from storage.queries.filters.interceptions import SEARCH_KEYS, Search, parse_search
 from tests.server_process import ROOT
 
@@ -50,6 +51,11 @@ def test_every_rule_by_which_calls_are_refused_is_explained():
     command = ["node", "--input-type=module", "-e", script]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     assert list(explained) == [[rule, RULES[rule]] for rule in Rule]
+
+
+def test_every_vendors_prefix_of_a_key_that_is_scrubbed_is_known_as_a_secret():
+    prefixes = re.search(r"\(\?:(sk\|[^)]+)\)", _SHAPES.pattern)[1]
+    assert f"(?:{prefixes})[-_]" in (ROOT / "dashboard/js/bar/query.js").read_text()
 
 
 def test_every_key_of_a_search_is_completed():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from intercept import restricted_texts
+from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.recording import KINDS, Keep, Recording, strictest
 from intercept.records import (
     Conversation,
@@ -17,7 +18,8 @@ from intercept.records import (
     Try,
     UserPrompt,
 )
-from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
+from intercept.restricted_texts import MAX_SPLIT, Texts, without_restricted_texts, without_restricted_words
+from tests.cases import for_each
 from tests.storage.records import ending, interception
 
 MAIL = "ada@example.com"
@@ -120,12 +122,24 @@ def test_a_start_whose_prompt_is_not_restricted_stays_as_it_is():
 
 def test_what_is_beyond_the_bounds_is_cut_and_said_to_be(monkeypatch):
     monkeypatch.setattr(restricted_texts, "MAX_TEXT", 10)
-    monkeypatch.setattr(restricted_texts, "MAX_CALL", 14)
+    monkeypatch.setattr(restricted_texts, "MAX_CALL", 16)
+    monkeypatch.setattr(restricted_texts, "MAX_SPLIT", 4)
     start, end = TEXTS.ended(*call(prompts=Keep.REDACTED, tool_inputs=Keep.REDACTED))
     (tool,) = end.reading.tool_usages
     assert end.reading.response.truncated is False
-    assert (start.user_prompt.prompt, start.user_prompt.truncated) == ("prompt ada", True)
-    assert (tool.input, tool.truncated) == ("tool", True)
+    assert (start.user_prompt.prompt, start.user_prompt.truncated) == ("prompt", True)
+    assert (tool.input, tool.truncated) == ("to", True)
+
+
+@for_each("split", ["alice.smith@exam", "4111 1111 1111 11", "sk-proj-abcdefgh"])
+def test_nothing_is_left_of_what_a_cut_splits(split):
+    start, end = call(prompts=Keep.REDACTED, responses=Keep.REDACTED)
+    beginning = "a" * (MAX_ERROR_MESSAGE - len(split) - 1) + " "
+    cut = UserPrompt(prompt=beginning + split, truncated=True)
+    error = ProviderError(type="invalid", message=beginning + split)
+    kept, ended = TEXTS.ended(replace(start, user_prompt=cut), replace(end, error=error))
+    assert kept.user_prompt.truncated
+    assert kept.user_prompt.prompt == ended.error.message == beginning[: MAX_ERROR_MESSAGE - MAX_SPLIT]
 
 
 def test_where_texts_cannot_be_looked_through_none_that_is_restricted_is_left():

@@ -16,7 +16,7 @@ const WORD = /(?:"[^"]*"|[^" ])+/g;
 // As `intercept/secrets/scrub.py` knows them: tokens of the bridge, keys with a vendor's prefix, JSON web tokens.
 const SECRET = new RegExp(
   "(?<![A-Za-z0-9])(?:[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])" +
-    "|(?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat)[-_][A-Za-z0-9_-]{16}" +
+    "|(?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat|AGE-SECRET-KEY)[-_][A-Za-z0-9_-]{16}" +
     "|(?:AIza|AKIA|ASIA)[A-Za-z0-9_-]{16}|(?:ya29|SG)\\.[A-Za-z0-9_.-]{16}" +
     "|eyJ[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*)",
 );

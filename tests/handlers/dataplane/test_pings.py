@@ -39,6 +39,9 @@ def test_between_two_events_of_an_open_stream_is_room_for_another(piece):
     assert gaps.has_room
     gaps.passed(piece[:-1])
     assert not gaps.has_room
+    for byte in piece[-1:], piece[:-2], piece[-2:]:
+        gaps.passed(byte)
+        assert gaps.has_room is (byte != piece[:-2])
 
 
 @for_each(("headers", "is_event_stream"), [(("Content-Length",), True), (("Content-Encoding",), True), ((), False)])

@@ -19,7 +19,9 @@ from runtime.alerts.watch import Alert, Watch
 from storage.alerts.documents import AlertType, event_id_of
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
+from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.sealing import Sealer
+from tests.bridge import until
 from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
@@ -194,6 +196,37 @@ async def test_many_deliveries_are_sent_one_after_the_other(sender, parts, recei
     with pytest.raises(asyncio.CancelledError):
         await sender.run()
     assert pauses == [(POLL_SECONDS, 3)]
+
+
+class Interrupted(Webhooks):
+    """The database is unavailable for all but one webhook."""
+
+    readable = None
+
+    async def find(self, id_):
+        if id_ != self.readable:
+            raise DatabaseUnavailableError
+        return await super().find(id_)
+
+
+@pytest.mark.gen_test
+async def test_deliveries_that_are_under_way_end_though_another_fails(sender, parts, receiver, database, clock):
+    webhooks, outbox, sealer = parts
+    other, _ = await webhooks.add(receiver.url, [])
+    webhook, _ = await webhooks.add(receiver.url, [])
+    for one in other, webhook:
+        await outbox.send_test(one.id)
+    interrupted = Interrupted(database, sealer, now=clock)
+    interrupted.readable = webhook.id
+    sender._webhooks = interrupted
+    receiver.silent.clear()
+    sent = asyncio.ensure_future(sender.send_due())
+    await until(lambda: receiver.messages)
+    assert not sent.done()
+    receiver.silent.set()
+    with pytest.raises(DatabaseUnavailableError):
+        await sent
+    assert (await webhooks.find(webhook.id)).last.status == 204
 
 
 @pytest.mark.expects_log(TOLD_DIRECTLY)

@@ -170,6 +170,7 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert (document["state"], document["attempts"], document["status"]) == ("delivered", 3, 204)
     await outbox.note(first, 500, "late")  # of a process that hung
     assert (await database.webhook_deliveries.find_one())["state"] == "delivered"
+    assert (await webhooks.find(webhook.id)).last.status == 204
     clock.time += timedelta(days=1)
     assert await outbox.claim() is None
 

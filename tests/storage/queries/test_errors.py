@@ -150,6 +150,15 @@ async def test_of_too_many_different_messages_the_rarest_are_left_out(database, 
     assert ([one.kind.template for one in found], is_cut) == (["often"], True)
 
 
+@pytest.mark.gen_test
+async def test_of_too_many_different_refusals_the_rarest_are_left_out(database, monkeypatch):
+    monkeypatch.setattr(errors_module, "MAX_DISTINCT", 1)
+    for number, rule in enumerate(("slots", "rate", "rate", "user_slots"), start=1):
+        await refuse(database, number, rule)
+    found, is_cut = await groups(database)
+    assert ([one.kind.rule for one in found], is_cut) == (["rate"], True)
+
+
 @for_each(
     ("search", "expected"),
     [
