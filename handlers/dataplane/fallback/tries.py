@@ -39,8 +39,8 @@ class Tries:
     """Sends a call to the first of some providers, and to the next ones while those before cannot answer.
 
     The next provider is tried if one cannot be reached, has an open circuit, or answers 429 or 5xx. Each gets the same
-    bytes, with its own key. The client gets the first success; if there is none, the response of the first provider that
-    gave one; if none did, the error of the first provider.
+    bytes, with its own key. The client gets the first success; if there is none, the first 429 or 5xx; without one, the
+    error of the first provider. How the others refuse by their own rules is not the client's: one may lack the model.
 
     Args:
         handler: Of the request, whose body is whole.
@@ -73,8 +73,8 @@ class Tries:
         """Send the request and wait for the head of the response for the client.
 
         Raises:
-            CircuitOpenError: no provider responded, and the circuit of the first one is open.
-            UpstreamError: no provider responded.
+            CircuitOpenError: no provider gave an answer for the client, and the circuit of the first one is open.
+            UpstreamError: no provider gave an answer for the client.
         """
         handler, body, first = self._handler, self._handler.body, self.sent
         held: ProviderResponse | None = None
@@ -91,12 +91,14 @@ class Tries:
                     if isinstance(error, (CircuitOpenError, UpstreamUnreachableError)):
                         continue
                     break
-                if held is None and number == len(self._destinations) - 1:
+                status, is_last = found.response.status, number == len(self._destinations) - 1
+                if status < FIRST_REFUSAL or (not number and not _asks_for_another(status)):
                     return found
-                if _is_for_client(found.response.status, is_first=not number):
+                is_answer = held is None and _asks_for_another(status)
+                if is_answer and is_last:
                     return found
-                self.settle(outcome_of_status(found.response.status))
-                if held is None:
+                self.settle(outcome_of_status(status))
+                if is_answer:
                     held = found
                 else:
                     found.response.close()
@@ -168,8 +170,6 @@ class Tries:
             permit.settle(outcome)
 
 
-def _is_for_client(status: int, *, is_first: bool) -> bool:
-    """Whether a response goes to the client. The first provider may refuse by its own rules; another one must do the work."""
-    if is_first:
-        return status != TOO_MANY_REQUESTS and status < FIRST_SERVER_ERROR
-    return status < FIRST_REFUSAL
+def _asks_for_another(status: int) -> bool:
+    """Whether a provider cannot answer now, so that another one may. It refuses by its own rules otherwise."""
+    return status == TOO_MANY_REQUESTS or status >= FIRST_SERVER_ERROR

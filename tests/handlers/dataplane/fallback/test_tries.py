@@ -163,6 +163,17 @@ async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, 
     assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
 
 
+@pytest.mark.expects_log("provider key refused")
+@pytest.mark.gen_test
+async def test_a_refusal_of_another_provider_is_not_told_where_the_first_gave_no_answer(running, upstreams):
+    for calls, (later, told) in enumerate(((RESET, 502), (reply(404), 502), (LIMITED, 429)), start=1):
+        play(upstreams, RESET, reply((404, 401, 400)[calls - 1]), later)
+        assert (await send(running)).status == told, later
+        one, *_ = await running.ended(calls)
+        assert one["provider_name"] == ("last" if told == 429 else "anthropic"), later
+        assert len(one["tries"]) == 3, later
+
+
 @pytest.mark.gen_test
 async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, upstreams):
     play(upstreams, RESET, RESET, RESET)
