@@ -14,7 +14,7 @@ from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.dataplane.shared.pieces import Pieces
 from handlers.dataplane.shared.provider_log import ProviderLog
 from handlers.dataplane.shared.record_log import RecordLog
-from handlers.identity.access import AccessRecorder
+from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers

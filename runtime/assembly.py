@@ -21,12 +21,12 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
-from runtime.budgets import restore_budgets
 from runtime.factories.edge import known_secrets, make_edge_options, make_openid
 from runtime.factories.limits import make_breakers, make_cluster, make_overload
-from runtime.policy_budgets import PolicyBudgets, open_policies
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers, make_managed_providers
+from runtime.restored_budgets import restore_budgets
+from runtime.restored_policy_budgets import PolicyBudgets, open_policies
 from runtime.storage import (
     make_identities,
     open_access,

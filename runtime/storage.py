@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from time import monotonic, monotonic_ns
 from typing import Any
 
-from handlers.identity.access import AccessRecorder
+from handlers.identity.access_recorder import AccessRecorder
 from intercept.restricted_texts import Texts
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import Process, now

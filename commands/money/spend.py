@@ -16,7 +16,7 @@ from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.money.spending import Spending
+from storage.queries.money.spend_rows import Spending
 
 
 @click.group()

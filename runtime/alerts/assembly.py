@@ -18,7 +18,7 @@ from runtime.process import Process, now
 from settings import Settings
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
-from storage.queries.money.spending import Spending
+from storage.queries.money.spend_rows import Spending
 from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 
 

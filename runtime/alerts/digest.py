@@ -15,7 +15,7 @@ from storage.accounts.users import User
 from storage.aggregation.rollup import TOKENS, Bucket
 from storage.alerts.documents import AlertType
 from storage.queries.filters.grouped.spending import Dimension, Span, SpendQuery, SpendRow
-from storage.queries.money.spending import Spending
+from storage.queries.money.spend_rows import Spending
 
 POLL_SECONDS: Final = 60.0
 """Time between two checks of the calendar."""

@@ -1,13 +1,8 @@
-"""What alerts, webhooks and deliveries are, and how a delivery is signed and repeated. Pure.
-
-Source: the specification of Standard Webhooks, version 1.0.
-"""
+"""What alerts, webhooks and deliveries are, and when a delivery is repeated. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -22,11 +17,6 @@ from storage.mongo.documents.stored import Stored
 
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
-
-SECRET_BYTES: Final = 32
-"""Of a secret; the specification wants 24 to 64."""
-
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 
 FIRST_RETRY_SECONDS: Final = 10.0
 """From the first failure to the next try. Each further wait is `RETRY_FACTOR` times as long."""
@@ -158,23 +148,6 @@ def body_of(kind: str, data: Mapping[str, Any], at: datetime) -> str:
 def event_id_of(key: str) -> str:
     """The id of the message about what has a key: the same on every server."""
     return "msg_" + hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-
-
-def format_secret(secret: bytes) -> str:
-    """Write a secret as receivers get it."""
-    return SECRET_PREFIX + b64encode(secret).decode()
-
-
-def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
-    """The headers by which a receiver knows who sent a body, and when, in seconds since 1970."""
-    key = b64decode(secret.removeprefix(SECRET_PREFIX))
-    signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
-    signature = b64encode(hmac.digest(key, signed, "sha256")).decode()
-    return [
-        ("webhook-id", event_id),
-        ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", f"v1,{signature}"),
-    ]
 
 
 def retry_seconds(attempts: int) -> float:

@@ -13,7 +13,8 @@ from msgspec import structs
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
-from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
+from storage.alerts.documents import MAX_WEBHOOKS, Webhook
+from storage.alerts.signing import SECRET_BYTES, format_secret
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.providers.sealing import NoEncryptionKeyError, Sealer

@@ -1,4 +1,4 @@
-"""Evaluates filters of `storage.queries.filters.interceptions` on documents in memory. Pure."""
+"""Evaluates filters of `storage.queries.filters.search_language` on documents in memory. Pure."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Listener:
     """A listener and its queue.
 
     Args:
-        conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
+        conditions: Filters of `storage.queries.filters.search_language`, all of which an interception has to match.
         on_slow: Called when the listener is dropped because it does not read its events.
         texts: Whether it may read what people and models wrote.
     """

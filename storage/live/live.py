@@ -93,7 +93,7 @@ class Live:
         """Listen until the block ends; `next` returns events.
 
         Args:
-            conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
+            conditions: Filters of `storage.queries.filters.search_language`, all of which an interception has to match.
             after: The position of the last event that was heard; None listens from now on.
             on_slow: Called when the listener is dropped because it does not read its events.
             texts: Whether the listener may read what people and models wrote.

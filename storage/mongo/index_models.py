@@ -152,7 +152,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "limit_ledgers": (_EXPIRY,),
     }
 )
-"""All indexes, by collection, without those for retention."""
+"""All indexes, by collection, without those of `storage.mongo.retention`."""
 
 OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -50,7 +50,7 @@ class Errors:
         """Group what went wrong, the most frequent first; and say whether some different messages were left out.
 
         Args:
-            calls: The filter of the failed calls, see `storage.queries.filters.interceptions`; it bounds the time.
+            calls: The filter of the failed calls, see `storage.queries.filters.search_language`; it bounds the time.
             refusals: The filter of the refusals, with `at`; None where none can be meant.
             visible_to: The user whose errors alone may be seen; None sees all.
             texts: Whether messages may be read; without them errors are grouped by their type.

@@ -80,7 +80,7 @@ class PastCalls:
     """The calls of a range that ended.
 
     Args:
-        search_filter: See `storage.queries.filters.interceptions.Search.filter`.
+        search_filter: See `storage.queries.filters.search_language.Search.filter`.
         visible_to: The user whose calls alone may be seen; None sees all.
         cache_reads: Whether tokens read from a cache count.
     """

@@ -12,9 +12,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.records import Status
-from storage.queries.filters.interceptions import Search
 from storage.queries.filters.keys import KEYS, Term
 from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.queries.filters.search_language import Search
 from storage.recording.figures import FIGURES
 from storage.search.entries import value_digest, word_digest
 from storage.search.segments import FIRST_FIGURE, Segment, compared, find

@@ -11,7 +11,7 @@ from pymongo import ASCENDING
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BY_TIME, UNINDEXED
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.search.conditions import Calls, Condition, conditions_of, flags

@@ -6,7 +6,7 @@ import pytest
 
 from commands.interceptions import SEARCH_OPTIONS
 from intercept.records import UserPrompt
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from tests.command_line import refused
 
 

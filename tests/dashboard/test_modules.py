@@ -16,7 +16,7 @@ from intercept.errors.explanations import ENDS, RULES
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.secrets.scrub import _SHAPES
-from storage.queries.filters.interceptions import SEARCH_KEYS, Search, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from tests.server_process import ROOT
 
 HERE = Path(__file__).parent

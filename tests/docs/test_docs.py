@@ -30,8 +30,8 @@ from runtime.assembly import open_bridge
 from settings import Settings, declared
 from storage.accounts.events import Action
 from storage.alerts.documents import AlertType
-from storage.queries.filters.interceptions import SEARCH_KEYS
 from storage.queries.filters.refusals import RefusalSearch
+from storage.queries.filters.search_language import SEARCH_KEYS
 from storage.recording.documents import ending_fields, start_document
 from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section

@@ -13,7 +13,7 @@ import atheris
 
 from tests.fuzz.targets import Target, load
 
-OURS = ["intercept", "upstream", "http1", "storage.queries.filters.interceptions"]
+OURS = ["intercept", "upstream", "http1", "storage.queries.filters.search_language"]
 MAX_INPUT_BYTES = 4 * 1024
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from upstream.credentials.cooldowns import Cooldowns
+from upstream.cooldowns import Cooldowns
 
 RATE_LIMITED = 429
 UNAUTHORIZED = 401

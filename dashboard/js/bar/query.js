@@ -1,4 +1,4 @@
-/** The search language of the API, as far as the filters write it. Pure; it is read as `storage/queries/filters/interceptions.py` reads it. */
+/** The search language of the API, as far as the filters write it. Pure; it is read as `storage/queries/filters/search_language.py` reads it. */
 
 /** The key of a search that finds a group of the statistics. */
 export const GROUP_KEYS = { model: "model", provider: "provider_name", client: "client", initiator: "initiator" };

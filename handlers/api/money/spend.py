@@ -21,7 +21,7 @@ from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
-from storage.queries.money.spending import Spending
+from storage.queries.money.spend_rows import Spending
 
 PARAMETERS = ("from", "to", "group_by", "span", "format")
 TOO_SLOW = "Summing up takes the database too long. Ask for a shorter range."

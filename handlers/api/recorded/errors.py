@@ -19,8 +19,8 @@ from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from resources.recorded.parts import Indexing
 from storage.accounts.events import Way
-from storage.queries.filters.interceptions import Search
 from storage.queries.filters.refusals import conditions_of
+from storage.queries.filters.search_language import Search
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
 

@@ -6,8 +6,8 @@ from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from resources.recorded.refusals import Refusal, RefusalList
-from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.filters.refusals import parse_refusal_search
+from storage.queries.filters.search_language import InvalidSearchError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."

@@ -18,8 +18,8 @@ from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.grouped.groups import NoFinderError
-from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
+from storage.queries.filters.search_language import InvalidSearchError, Search, parse_search
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
@@ -110,7 +110,7 @@ class VisibilityHandler(ControlHandler):
         """The query of a search for interceptions. A search for words leaves an audit entry.
 
         Args:
-            q: The search, see `storage.queries.filters.interceptions`.
+            q: The search, see `storage.queries.filters.search_language`.
             in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:

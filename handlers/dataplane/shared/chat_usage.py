@@ -8,7 +8,7 @@ from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.openai.stream_usage import with_usage
 from intercept.formats.large_bodies import Body
-from upstream.credentials.cooldowns import Cooldowns
+from upstream.cooldowns import Cooldowns
 
 # For this time the option is not sent again to a provider that refused it for a model.
 REMEMBERED_SECONDS = 3600.0

@@ -12,8 +12,8 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
+from intercept.dialects.gemini.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.json_array import ArrayDecoder
 from intercept.formats.streams.sse import Event

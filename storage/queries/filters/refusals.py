@@ -1,6 +1,6 @@
 """The search language of the list of refusals. Pure: text in, a MongoDB filter out.
 
-It is read as `storage.queries.filters.interceptions` reads searches for interceptions; only the keys differ.
+It is read as `storage.queries.filters.search_language` reads searches for interceptions; only the keys differ.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from intercept.records import Status
 from intercept.refusals import Rule
-from storage.queries.filters.interceptions import Search, read_values
 from storage.queries.filters.keys import Conditions
 from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_text, read_time
+from storage.queries.filters.search_language import Search, read_values
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
 from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
-from storage.queries.money.spending import SUM_SECONDS, Spending
+from storage.queries.money.spend_rows import SUM_SECONDS, Spending
 
 _LATE: Final = "late_"
 

@@ -15,8 +15,8 @@ from pymongo import ASCENDING, DESCENDING
 from storage.mongo.database import Database
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.mongo.indexes import OF_SESSION, OF_THREAD, Keys
-from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.filters.keys import Conditions
+from storage.queries.filters.search_language import InvalidSearchError, Search, Validation
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.queries.sessions.session_list import OF_STATUS, Order, SessionList
 

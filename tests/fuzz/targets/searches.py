@@ -1,4 +1,4 @@
-"""The search `q` of lists: `storage/queries/filters/interceptions.py`."""
+"""The search `q` of lists: `storage/queries/filters/search_language.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from storage.queries.filters.interceptions import SEARCH_KEYS, InvalidSearchError, parse_search
 from storage.queries.filters.keys import KEYS
+from storage.queries.filters.search_language import SEARCH_KEYS, InvalidSearchError, parse_search
 
 _SOMEBODY = UUID(int=1)
 # The name of a tag is part of the name of a field.

@@ -29,7 +29,7 @@ from storage.alerts.outbox import Outbox
 from storage.examples.ids import example_id
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
-from storage.queries.money.spending import Spending
+from storage.queries.money.spend_rows import Spending
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

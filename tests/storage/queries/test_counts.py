@@ -15,7 +15,7 @@ from intercept.records import EndReason, Status
 from storage.aggregation.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
 from tests.examples import examples
 from tests.storage.queries.decoded import Decoded

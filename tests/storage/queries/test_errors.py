@@ -8,8 +8,8 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import Errors
 from storage.queries.filters.error_groups import ErrorGroup, Kind
-from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.refusals import conditions_of
+from storage.queries.filters.search_language import Search, Term
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.row_reader import Progress
 from tests.cases import for_each

@@ -7,7 +7,7 @@ import pytest
 
 from intercept.records import Status
 from storage.queries import interception_reader as reader_module
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from storage.queries.interception_reader import MAX_EXPORTS_AT_A_TIME, PAGE, InterceptionReader, TooManyExportsError
 from storage.queries.paging import UnknownCursorError
 from tests.storage.calls import Calls

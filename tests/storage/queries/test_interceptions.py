@@ -9,7 +9,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries import counts
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
 from storage.queries.paging import UnknownCursorError
 from storage.recording.documents import ending_fields, start_document

@@ -14,7 +14,7 @@ from intercept.records import CredentialKind, Reading, TokenUsage
 from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.mongo.indexes import CHARGED
 from storage.queries import past_calls
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.search_language import Search
 from storage.queries.past_calls import PastCalls
 from storage.recording.outbox.pending_write import RecordPolicy
 from storage.recording.outbox.spool import Spool

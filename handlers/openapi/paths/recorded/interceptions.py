@@ -31,7 +31,7 @@ from handlers.openapi.operations import (
 )
 from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
 from resources.recorded.interceptions import InterceptionList
-from storage.queries.filters.interceptions import SEARCH_KEYS
+from storage.queries.filters.search_language import SEARCH_KEYS
 
 SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
 SEARCH = query(

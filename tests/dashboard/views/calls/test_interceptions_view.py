@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from intercept.records import EndReason
 from storage.accounts.identities import Role
-from storage.queries.filters.interceptions import SEARCH_KEYS
+from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.dashboard.page import PHONE
 
 READ_FILE = {

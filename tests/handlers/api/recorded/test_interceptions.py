@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from storage.accounts.users import Role
-from storage.queries.filters.interceptions import SEARCH_KEYS
+from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

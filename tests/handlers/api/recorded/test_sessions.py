@@ -12,7 +12,7 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
-from storage.queries.filters.interceptions import SEARCH_KEYS
+from storage.queries.filters.search_language import SEARCH_KEYS
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}

@@ -23,7 +23,7 @@ from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Sub
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.filters.grouped.rollup_plan import Since, plan
-from storage.queries.filters.interceptions import parse_search
+from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import ratios as ratios_module
 from storage.queries.grouped import reading as reading_module

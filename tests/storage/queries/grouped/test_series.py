@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.aggregation.rollup import NO_GROUP, Bucket, GroupBy, add
-from storage.queries.filters.interceptions import parse_search
+from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.series import group_query_of, series_of

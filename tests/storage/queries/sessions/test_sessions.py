@@ -26,8 +26,8 @@ from storage.mongo.indexes import (
     SESSIONS_OF_SEVERAL_BY_MODEL,
     SESSIONS_WITH_FAILURES,
 )
-from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.filters.keys import Term
+from storage.queries.filters.search_language import InvalidSearchError, Search
 from storage.queries.filters.texts import TextQuery
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions import session_list as session_list_module

@@ -18,7 +18,7 @@ from storage.aggregation.rollup import DIMENSIONS, Breakdown, Bucket
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.interceptions import parse_search
+from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.memory import column_cache, group_cache
 from storage.queries.grouped.memory.columns import ColumnRows, Combinations, RollupColumns, first

@@ -18,7 +18,7 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found
-from storage.queries.filters.interceptions import parse_search
+from storage.queries.filters.search_language import parse_search
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.memory import totals_cache

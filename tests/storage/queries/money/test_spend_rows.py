@@ -10,8 +10,8 @@ import pytest
 
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
-from storage.queries.money import spending as module
-from storage.queries.money.spending import Spending
+from storage.queries.money import spend_rows as module
+from storage.queries.money.spend_rows import Spending
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.credentials.cooldowns import Cooldowns
+from upstream.cooldowns import Cooldowns
 
 MAX_KEYS = 3
 

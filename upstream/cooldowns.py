@@ -1,4 +1,7 @@
-"""Cooldowns of a bounded number of things: one more replaces the one begun first."""
+"""Cooldowns of a bounded number of things: keys (`upstream.credentials.keys`), or models that lack something.
+
+One more replaces the one begun first.
+"""
 
 from __future__ import annotations
 

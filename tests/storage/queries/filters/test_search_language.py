@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import Status
-from storage.queries.filters.interceptions import SEARCH_KEYS, InvalidSearchError, Search, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, InvalidSearchError, Search, parse_search
 from storage.queries.filters.texts import TextQuery, words_of
 from tests.cases import for_each
 

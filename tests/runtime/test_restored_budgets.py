@@ -11,7 +11,7 @@ from limits.authority import LocalAuthority
 from limits.limit import Period
 from limits.limiter import Limiter
 from limits.request_limits import Client, LimitSettings, RequestLimits
-from runtime.budgets import restore_budgets
+from runtime.restored_budgets import restore_budgets
 from tests.storage.conftest import unreachable  # noqa: F401 - a fixture
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

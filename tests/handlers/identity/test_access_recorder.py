@@ -54,8 +54,10 @@ async def call(running, headers):
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, "handlers.identity.access")
-    return lambda: [record.getMessage() for record in caplog.records if record.name == "handlers.identity.access"]
+    caplog.set_level(logging.INFO, "handlers.identity.access_recorder")
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.name == "handlers.identity.access_recorder"
+    ]
 
 
 @pytest.mark.gen_test

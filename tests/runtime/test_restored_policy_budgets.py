@@ -17,13 +17,13 @@ from limits.limiter import Limiter
 from limits.policies.compiled import budget_limit
 from limits.policies.policy import Budget, Limits, Policy, Rate, SharedLimits, SharedPolicy
 from limits.policies.sources import Level, Source
-from runtime.policy_budgets import PolicyBudgets, spend_by_key
+from runtime.restored_policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.examples.ids import example_id
 from storage.policies.documents import KeptPolicy
 from storage.policies.followed import FollowedPolicies
-from tests.runtime.test_budgets import NOON
+from tests.runtime.test_restored_budgets import NOON
 from tests.storage.rollup_checks import Call, write
 
 BUDGET = Budget(9, "day")
@@ -107,7 +107,7 @@ async def test_a_change_without_a_new_budget_asks_for_nothing(world, monkeypatch
     async def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr("runtime.policy_budgets.read_spend_by_token", never)
+    monkeypatch.setattr("runtime.restored_policy_budgets.read_spend_by_token", never)
     world.hold(source, Policy(limits=Limits(budget=Budget(7, "day"), rate=Rate(1, "1s"))))
     await world.budgets.restore()
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 
 from intercept.dialects.drafts import MAX_TOOL_INPUT
-from intercept.dialects.streamed_arguments import MAX_VALUES, PartialArgument, StreamedArguments
+from intercept.dialects.gemini.streamed_arguments import MAX_VALUES, PartialArgument, StreamedArguments
 
 
 def put_together(*pieces):
