@@ -12,8 +12,8 @@ from collections.abc import Callable, Container
 from intercept.apis import Dialect
 from upstream.connections.connection import OnChunk
 
-PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
-"""The ping of each dialect, to be sent between two events."""
+PINGS = {Dialect.OPENAI: b": ping\n\n", Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
+"""The ping of each dialect, to be sent between two events. Google's SDKs take a comment for an invalid response."""
 
 # Headers of a stream in which nothing can be put between two events.
 _WITHOUT_ROOM = ("Content-Length", "Content-Encoding")

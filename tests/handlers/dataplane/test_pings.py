@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from handlers.dataplane.pings import PINGS, EventGaps, Pings
 from intercept.apis import Dialect
+from settings import ProviderSettings
 from tests.bridge import until
 from tests.cases import for_each
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
+from tests.intercept.dialects.gemini.test_generate_content import CHUNKS
 from tests.upstream.connections.timer_loop import Loop
+from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))
 PING = PINGS[Dialect.ANTHROPIC]
@@ -108,6 +113,25 @@ async def test_where_a_ping_would_spoil_the_answer_there_is_none(running):
         gate.set()
         await client.rest(response)
         assert (response.whole, response.body) == (True, MESSAGES.stream), case
+
+
+@pytest.mark.bridge(further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", ("AIza-of-the-bridge",)),))
+@pytest.mark.gen_test
+async def test_googles_streams_have_no_pings_as_its_sdks_fail_at_comments(running):
+    providers = running.bridge.providers
+    providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
+    clock, gate = await new_clock(running), asyncio.Event()
+    events = [b"data: %b\r\n\r\n" % json.dumps(each).encode() for each in CHUNKS]
+    running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(events[0]), gate, *map(chunk, events[1:]), LAST]]
+    client = await running.client()
+    path = "/api/v2/aibridge/gemini/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse"
+    await client.send("POST", path, running.headers, b'{"contents": []}')
+    response = await client.head()
+    await client.piece(response)
+    await clock(3)
+    gate.set()
+    await client.rest(response)
+    assert (response.whole, response.body) == (True, b"".join(events))
 
 
 @pytest.mark.gen_test
