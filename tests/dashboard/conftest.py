@@ -212,6 +212,7 @@ def serving(
         "mongodb-database": name,
         "max-concurrency": "50",
         "rate-limit": "1000",
+        "user-rate-limit": "1000",
         "rate-window": "1h",
     }
     arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]

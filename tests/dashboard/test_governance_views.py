@@ -55,7 +55,7 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     page.resize(DESK)
     page.open("overview", member)
     page.click("nav a", "My usage")
-    gauge = page.find(".gauges li", "Calls in 1h").text.splitlines()
+    gauge = page.find(".gauges li", "2 of 2").text.splitlines()
     assert gauge[:2] == ["Calls in 1h", "2 of 2"]
     assert gauge[2].startswith(f"policy of user {name}. Free at ")
     assert page.find(".gauges li", "Calls at a time").text.splitlines()[1] == "0 of 3"

@@ -82,10 +82,14 @@ function Now({ user, chosen, range }) {
 /** Who a row is about: a user or a token with a link to what they have used, or an address. */
 function Name({ of: { key, username }, tokens }) {
   const token = tokens[key];
-  if (!token) return username === "All requests" || isToken(key) || !username ? (username ?? key) : html`<a href=${href("usage", username)}>${username}</a>`;
-  const { user, name } = token;
-  if (user.username.startsWith("groups/")) return html`<a href=${href("groups", user.username.slice("groups/".length))}>${user.username}</a> · ${name || key}`;
-  return html`<a href=${href("usage", user.username)}>${user.username}</a> · ${name || key}`;
+  if (token) return html`<${User} username=${token.user.username} /> · ${token.name || key}`;
+  return username === "All requests" || isToken(key) || !username ? (username ?? key) : html`<${User} username=${username} />`;
+}
+
+/** Who calls with tokens of a group is no user, and has no usage of their own. */
+function User({ username }) {
+  const [group, name] = username.split("/");
+  return html`<a href=${name ? href(group, name) : href("usage", username)}>${username}</a>`;
 }
 
 function Limit({ limit, tokens, since, inRange, range }) {

@@ -1,5 +1,6 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -39,6 +40,18 @@ def test_the_gauges_say_how_much_is_left(page, site):
         "Tokens used, by user",
         "Budget, by user",
     ]
+
+
+def test_users_lead_to_their_usage_and_callers_with_tokens_of_a_group_to_it(page, site):
+    name, owner = site.user(role=Role.OWNER)
+    group = f"lab-{uuid4().hex[:8]}"
+    site.send(owner, "POST", "groups", name=group)
+    for token in (owner, site.send(owner, "POST", f"groups/{group}/tokens", name="build", expires="1h")["token"]):
+        site.calls(token, 20)  # gauges are of those who have least left, and others use this server too
+    page.open("limits", owner)
+    page.find(".limit h2", "Requests started, by user")
+    for link in (f".gauge a[href='#/usage/{name}']", f".gauge a[href='#/groups/{group}']"):
+        page.until(lambda link=link: len(page.all(link)) == 2, f"both gauges were to have {link}")
 
 
 def test_refusals_say_since_when_they_are_counted(page, site):
