@@ -29,7 +29,7 @@ import msgspec
 from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError
 
-from limits.limit import Limit
+from limits.limit import Kind, Limit
 from storage.admission.database_clock import DatabaseClock, DatabaseTime
 from storage.admission.kinds.parameters import span_of
 from storage.admission.ledger import Ledger
@@ -46,7 +46,7 @@ BEAT_MS = 1_000
 """A heartbeat may be written until so many milliseconds after the read of the others."""
 
 MAX_LEDGERS_READ = 1_000
-"""Usage is reported of so many ledgers at most: those that expire last."""
+"""Usage is reported of so many ledgers of each kind at most: those that expire last."""
 
 
 class Heartbeats(NamedTuple):
@@ -209,13 +209,15 @@ class LedgerStore:
         return heartbeats
 
     async def usage(self, is_dead: Callable[[str], bool]) -> list[tuple[Limit, Ledger, int]]:
-        """The ledgers that expire last, as they are now, each with its limit and the time."""
-        cursor = self._ledgers.find({"limit": {"$exists": True}}, _PROJECTION | {"limit": 1})
+        """Of each kind the ledgers that expire last, as they are now, each with its limit and the time."""
         found: list[tuple[Limit, Ledger, int]] = []
-        for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):
-            limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), write_ms(one["now"])
-            ledger.advance(span_of(limit, now), ledger.clock, is_dead)
-            found.append((limit, ledger, now))
+        for kind in Kind:  # of all kinds together, budgets expire last
+            wanted = {"_id": {"$regex": f"^{kind}:"}, "limit": {"$exists": True}}
+            cursor = self._ledgers.find(wanted, _PROJECTION | {"limit": 1})
+            for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):
+                limit, ledger, now = msgspec.convert(one["limit"], Limit), ledger_of(one), write_ms(one["now"])
+                ledger.advance(span_of(limit, now), ledger.clock, is_dead)
+                found.append((limit, ledger, now))
         return found
 
 

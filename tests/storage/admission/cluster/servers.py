@@ -36,8 +36,8 @@ def tokens(maximum, *, reserve=False):
     return Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:u", maximum, window_ns=60_000 * MS, reserve=reserve)
 
 
-def budget(maximum):
-    return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:u", maximum, period=Period.MONTH)
+def budget(maximum, key="user:u"):
+    return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=Period.MONTH)
 
 
 @asynccontextmanager
