@@ -85,7 +85,7 @@ class BridgeHandler(RequestHandler):
             self.cycle.refuse_body()
 
     def clear(self) -> None:
-        """Reset the response, as Tornado does, but without default headers: the handler sets them, and `RequestCycle` the date."""
+        """Reset the response without Tornado's default headers: the handler sets them, and `RequestCycle` the date."""
         discard_response(self)
         self.set_status(200)
         self.set_default_headers()

@@ -95,7 +95,12 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced, `openid` where nobody signs in at a provider; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge.
+
+    `now` is the wall clock in UTC, `monotonic` counts seconds. These may be None: `breakers` if they are off, `cluster`
+    if this process does not ask the database about limits, `workers` if it does not ask a supervisor, `trace` if no
+    request is followed for a collector, and `openid` if nobody signs in at a provider.
+    """
 
     options: EdgeOptions
     routing: Routing

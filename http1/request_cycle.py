@@ -206,9 +206,9 @@ class RequestCycle(HTTPConnection):
         """Write the head of the response, and a first piece of its body.
 
         After a 101 everything is sent as it is, until the response is finished (RFC 9110 section 15.2.2); then the connection
-        is closed. Else a body of unknown length is sent in chunks. For an HTTP/1.0 client it ends with the connection. The connection is
-        also closed after the response if there is a header `Connection: close`, or if the request has not arrived yet. A
-        missing `Date` is added (RFC 9110 section 6.6.1).
+        is closed. Else a body of unknown length is sent in chunks. For an HTTP/1.0 client it ends with the connection.
+        The connection is also closed after the response if there is a header `Connection: close`, or if the request has
+        not arrived yet. A missing `Date` is added (RFC 9110 section 6.6.1).
 
         Raises:
             ValueError: A header contains a line end, NUL or a character that is not Latin-1.

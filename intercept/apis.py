@@ -40,14 +40,14 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     """What is read from a request body.
 
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
-    which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that it has in a
-    place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the response that a
-    responses request goes on from, `used_file_id` the file that a batch is made of. `stream_options` is a chat request's value of that key, in
-    the bytes that were sent; None where it has none. `max_output_tokens` is the most that it allows the model to write, in
-    all choices together; None where it does not say. `uses_state` says that the provider keeps the response, or that the
-    request goes on with something that it has kept, `in_background` that others may use the response before it has ended.
-    `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they are unknown.
-    `tags` are those of the body (see `intercept.callers.tags`).
+    which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that
+    it has in a place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the
+    response that a responses request goes on from, `used_file_id` the file that a batch is made of. `stream_options` is
+    a chat request's value of that key, in the bytes that were sent; None where it has none. `max_output_tokens` is the
+    most that it allows the model to write, in all choices together; None where it does not say. `uses_state` says that
+    the provider keeps the response, or that the request goes on with something that it has kept, `in_background` that
+    others may use the response before it has ended. `blocks` are those that a provider may cache, packed (see
+    `intercept.blocks`); None where they are unknown. `tags` are those of the body (see `intercept.callers.tags`).
     `tool_results` are those behind the model's last message (see `intercept.dialects.tool_results`).
     """
 
@@ -152,12 +152,12 @@ class RequestedModels(Enum):
 class Api:
     """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions.
 
-    The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
-    the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
-    tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
-    `parse_form` reads a request that is a form with files, where the API takes one; `form_names_model` says that the form
-    names the model. `caches_prompts` says that providers keep the beginning of a request, so that its blocks are read.
-    `requested_models` says which models a request names.
+    The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for
+    AWS's event stream, where the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place
+    where the head of a response tells its tokens. `billed` is false where a call costs nothing, so that no cost is
+    missing if it reports no tokens. `parse_form` reads a request that is a form with files, where the API takes one;
+    `form_names_model` says that the form names the model. `caches_prompts` says that providers keep the beginning of a
+    request, so that its blocks are read. `requested_models` says which models a request names.
     """
 
     name: str

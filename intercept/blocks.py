@@ -122,7 +122,7 @@ _END_BYTES: Final = 128
 
 
 def read_blocks(body: Body) -> bytes | None:
-    """Read the blocks of a request body, packed; None where it has none, is no JSON object, or has too much in it to be read at once."""
+    """Read the blocks of a request body, packed; None if it has none, is no JSON object, or is too much to read at once."""
     is_small = len(body) <= LIGHT_BYTES or isinstance(body, Light)
     if len(body) > MAX_BYTES or not (is_small or body.count(b",") <= MAX_COMMAS):
         return None
@@ -241,7 +241,7 @@ def _without_marks(block: bytes) -> bytes:
 
 
 def _begin_of(block: bytes, at: int, least: int) -> int:
-    """Return where a mark would begin, from `least` on, that has its name at `at`: with the brace and the comma before, and spaces."""
+    """Return where a mark begins that has its name at `at`: with brace, comma and spaces before it, from `least` on."""
     before = block[least:at].rstrip()
     if before.endswith(b"{") and block.startswith(_POINT, at):
         at = least + len(before) - 1

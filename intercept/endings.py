@@ -17,7 +17,7 @@ def end_reason(
     interruption: EndReason | None,
     undelivered: bool = False,
 ) -> EndReason:
-    """Decide by what happened first to the call itself, not by who hung up afterwards.
+    """Decide how a call ended: what the provider sent counts before the client's leaving.
 
     `status` is the upstream's, None before its head. `interruption` is what broke the exchange off (the client left,
     the server stopped, the upstream fell silent or was cut), None when the body ended cleanly. `undelivered` says that

@@ -166,8 +166,8 @@ class Try(Struct, frozen=True, kw_only=True):
     """One try to get a response from a provider.
 
     `status` is that of its response, None if it gave none; then `error` says why, or is None if the call was stopped before.
-    `seconds` is how long the head of its response took, or how long was waited for one. `credential_hint` is of the credential that
-    was sent.
+    `seconds` is how long the head of its response took, or how long was waited for one. `credential_hint` is of the
+    credential that was sent.
     """
 
     provider_name: str
@@ -180,8 +180,8 @@ class Try(Struct, frozen=True, kw_only=True):
 class Connecting(Struct, frozen=True, kw_only=True):
     """How long making the connection to a provider took, part by part, in seconds.
 
-    `dns` is finding its address, of which there is nothing to do where that is known; `connect` making the connection, through a
-    proxy where there is one; `tls` the handshake, None without TLS.
+    `dns` is finding its address, of which there is nothing to do where that is known; `connect` making the connection,
+    through a proxy where there is one; `tls` the handshake, None without TLS.
     """
 
     dns: float
@@ -274,8 +274,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     `upstream_asked_at` is when the request was handed to the upstream, the last time if it was more than once; None if it
     never was. `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is
     of the credential that the response was given to; empty leaves the start record's. So do `provider` and `provider_name`,
-    those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once. `connecting` is None where a connection was there
-    already, and where no response came.
+    those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once.
+    `connecting` is None where a connection was there already, and where no response came.
     """
 
     interception_id: UUID

@@ -55,8 +55,9 @@ def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
 def dialect_headers(dialect: Dialect, states: Sequence[LimitState], now: datetime) -> dict[str, str]:
     """The same in the headers of a provider, for a refusal of the bridge's own.
 
-    Other dialects have none. OpenAI: `x-ratelimit-limit-requests` and so on, with a duration for the reset (API reference, "Rate limits");
-    Anthropic: `anthropic-ratelimit-requests-limit` and so on, with an instant (API reference, "Rate limits").
+    Other dialects have none. OpenAI: `x-ratelimit-limit-requests` and so on, with a duration for the reset (API
+    reference, "Rate limits"); Anthropic: `anthropic-ratelimit-requests-limit` and so on, with an instant (API
+    reference, "Rate limits").
     """
     headers: dict[str, str] = {}
     for kind, unit in _UNITS.items():

@@ -1,7 +1,7 @@
 """Errors of the bridge: of the control plane, and of the data plane as each dialect words them.
 
-Sources: OpenAI's and Anthropic's documents on error codes, Google's AIP-193, and Amazon Bedrock's API reference. Clients built for one of them
-find what they look for.
+Sources: OpenAI's and Anthropic's documents on error codes, Google's AIP-193, and Amazon Bedrock's API reference.
+Clients built for one of them find what they look for.
 """
 
 from __future__ import annotations

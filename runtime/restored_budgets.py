@@ -18,7 +18,7 @@ from storage.queries.money.spend import read_spend
 async def restore_budgets(
     database: Database, limits: RequestLimits, authority: Authority, now: Callable[[], datetime]
 ) -> None:
-    """Raise the counts to what was recorded, as soon as the database has answered.
+    """Increase the counts to what was recorded, as soon as the database has answered.
 
     Ended calls that are not recorded yet are missing in it.
 

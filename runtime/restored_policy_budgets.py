@@ -39,7 +39,7 @@ async def open_policies(database: Database, zone: str, now: Callable[[], datetim
 
 
 class PolicyBudgets:
-    """Raises the count of each budget of a policy to what was recorded, as soon as the database has answered.
+    """Increases the count of each budget of a policy to what was recorded, as soon as the database has answered.
 
     Ended calls that are not recorded yet are missing in it. A group has what its current members have spent.
 

@@ -34,7 +34,8 @@ _FAMILIES_NOT_TO_UPSTREAM = (
     *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
     *("x-ai-bridge-", "x-aibridge-"),
 )
-# They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference; Google's system parameters).
+# They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference; Google's
+# system parameters).
 BILLING = frozenset({"openai-organization", "openai-project", "x-goog-user-project"})
 # A WebSocket's handshake is between two hops (RFC 6455 section 4); no compression is offered to the provider.
 HANDSHAKE = frozenset(

@@ -86,7 +86,10 @@ class Api:
 
 
 def measure(api: Api, shape: Shape, requests: int, warm_up: int) -> tuple[list[float], list[float]]:
-    """Time requests of one kind, each with other values. Return two sorted lists: the times until the first line, and until the end."""
+    """Time requests of one kind, each with other values.
+
+    Return two sorted lists: the times until the first line, and until the end.
+    """
     random = Random(shape.name)
 
     def request() -> tuple[float, float]:

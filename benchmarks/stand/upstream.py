@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.stand.upstream [CERTIFICATE]
 
-Prints its port. With a file that holds a key and its certificate it speaks TLS. Every event of a stream is a write of its own, as providers do it; a paced one leaves when it is due,
-whether or not the other side has kept up, as long as the socket takes it.
+Prints its port. With a file that holds a key and its certificate it speaks TLS. Every event of a stream is a write of
+its own, as providers do it; a paced one leaves when it is due, whether or not the other side has kept up, as long as
+the socket takes it.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def work_on_seals(do: Callable[[ManagedProviders, Webhooks], Awaitable[T]]) -> T
 
 
 async def provider_names(database: Database) -> frozenset[str]:
-    """The names of providers that a command knows: those of its environment, of the database, and `demo`. Servers may have more."""
+    """The names of providers that a command knows: of its environment, of the database, and `demo`. Servers may have more."""
     managed = ManagedProviders(database, Sealer(), check=check_provider, hint=credential_hint, now=now)
     stored = [one.spec.name for one in await managed.list_all()]
     configured = [one.name for one in load(flags_of(click.get_current_context()), os.environ).providers]

@@ -4,7 +4,8 @@ The path of a request, in the order in which it takes it:
 
 1.  Find       `handlers/application.py` finds the provider, the route and what serves it: one of `services/`: a
                recorded call (`recorded.py`), one that is only passed on (`passthrough.py`; `batch_results.py` and
-               `batch_files.py` record what it tells of earlier calls), or a refusal (`not_served.py`, with the words of `addresses.py`).
+               `batch_files.py` record what it tells of earlier calls), or a refusal (`not_served.py`, with the words of
+               `addresses.py`).
 2.  Admit      The head is there, the body is not read yet. `ProxyHandler.prepare` in `proxy.py` begins; `admission.py` has the
                order of the questions: is a slot free, whose token is it, is the rate kept, can the request be served at all?
 3.  Receive    `ProxyHandler.data_received` collects the body. A request whose body is slow may have to give its slot away. A

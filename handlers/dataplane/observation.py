@@ -91,7 +91,7 @@ class Observation:
         self._connecting: Connecting | None = None
 
     def head(self, response: UpstreamResponse, explained: str = "") -> None:
-        """The upstream's response began, of the content type that says how it is read.
+        """The upstream's response began. Its content type chooses the reader.
 
         Args:
             response: The response.
@@ -130,7 +130,7 @@ class Observation:
             yield
 
     def step(self) -> bool:
-        """Do the next of them; whether there are more."""
+        """Do one step; say whether more are left."""
         try:
             return self._reader.step()
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on

@@ -120,7 +120,7 @@ class Relay:
         return last is not None and last.done() and not last.cancelled() and last.exception() is None
 
     def _ping(self) -> None:
-        """Say that the stream is alive, unless the client has yet to take what came before, a ping included."""
+        """Say that the stream is alive, but only if the client has read everything so far, pings included."""
         if self._handler.gaps.has_room and self.delivered and (self._pinged is None or self._pinged.done()):
             self._pinged = self._handler.cycle.write(PINGS[self._handler.dialect])
 

@@ -31,7 +31,7 @@ class AccessRecorder:
         failure_limit: How often an address may fail in any minute; 0 is any number.
 
     Attributes:
-        trail: Writes down what it was given.
+        trail: The entries of the audit trail that wait to be written.
     """
 
     def __init__(

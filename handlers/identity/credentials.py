@@ -49,7 +49,8 @@ class Credentials:
 def read_credentials(headers: Mapping[str, str], session_cookie: str | None = None, query_key: str = "") -> Credentials:
     """Find the token or session: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
 
-    `query_key` is one from the query or from a subprotocol, where some clients have to put theirs; it comes last. Beside a governance token, the others are the client's own provider credential, unless they look like one of our
+    `query_key` is one from the query or from a subprotocol, where some clients have to put theirs; it comes last.
+    Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
     """
     given = (_bearer(headers), *[headers[name].strip() for name in KEY_HEADERS if name in headers], query_key)
@@ -78,7 +79,7 @@ def read_protocol_key(headers: Mapping[str, str]) -> str:
 
 
 def upstream_protocols(offered: str, *, keeps_billing: bool) -> str:
-    """The subprotocols that go to the provider: no keys, nothing of the form of our tokens, and who pays only if that is kept."""
+    """The subprotocols that go to the provider: no keys, nothing like our tokens, and who pays only if that is kept."""
     dropped = (_KEY_PROTOCOL,) if keeps_billing else (_KEY_PROTOCOL, *_BILLING_PROTOCOLS)
     return ", ".join(one for one in _protocols(offered) if not one.startswith(dropped) and not hides_token(one))
 

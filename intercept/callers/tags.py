@@ -2,7 +2,8 @@
 
 They come in the header `X-AIBridge-Tags: project=apollo,env=ci`, which is for the bridge alone and goes no further, and in
 the `metadata` of a body: of OpenAI's APIs an object of texts ("Metadata": up to 16 pairs, names of 64 and values of 512
-characters), of Anthropic's the `user_id` ("an external identifier for the user who is associated with the request"). The header comes first.
+characters), of Anthropic's the `user_id` ("an external identifier for the user who is associated with the request").
+The header comes first.
 
 A header that is wrong is refused, as its sender means the bridge; of a body what does not fit is left out, as it is meant
 for the provider.

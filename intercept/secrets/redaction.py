@@ -27,7 +27,7 @@ _MAIL: Final = re.compile(
 
 
 def redact(text: str, patterns: Sequence[str] = ()) -> str:
-    """Return a text of at most `MAX_TEXT` characters without what is to be redacted.
+    """Return the text without what is to be redacted. The caller has cut it to `MAX_TEXT` characters.
 
     The patterns are further ones to look for, of the language of `intercept.secrets.own_patterns`.
 

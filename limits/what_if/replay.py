@@ -1,8 +1,8 @@
 """What a proposed policy would have done to calls that were, on a clock of the past. Pure.
 
-Rules and counters are those of requests. Calls are given in the order of their starts. A call that is refused counts nowhere, so rules are asked before limits. What a
-call used is charged when it ended, as nobody knows when its provider told it; nothing is reserved, as nobody knows what it
-asked for.
+Rules and counters are those of requests. Calls are given in the order of their starts. A call that is refused counts
+nowhere, so rules are asked before limits. What a call used is charged when it ended, as nobody knows when its provider
+told it; nothing is reserved, as nobody knows what it asked for.
 
 It says what `limits.limiter.Limiter` would say, in a tenth of the time: the counters of a user's limits are looked up once,
 and nobody is told how much of each limit is left.

@@ -1,8 +1,9 @@
 """The cost of calls as CSV: in the bridge's own columns, and in those of FOCUS. Pure.
 
 FOCUS is the FinOps Open Cost and Usage Specification; version 1.4, dataset "Cost and Usage", says what is in a column. A row is
-a charge of the category `Usage`, a day long. No invoice says what calls cost, so the four costs are the same, and the columns of
-invoices are left out. A row has tokens of several kinds, each with a price of its own: so there are no columns of unit prices.
+a charge of the category `Usage`, a day long. No invoice says what calls cost, so the four costs are the same, and the
+columns of invoices are left out. A row has tokens of several kinds, each with a price of its own: so there are no
+columns of unit prices.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True)
 class Format:
-    """How interceptions, are written: `head` first, then each list of them by `rows`."""
+    """How interceptions are written: `head` first, then each list of them by `rows`."""
 
     content_type: str
     head: bytes

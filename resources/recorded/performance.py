@@ -82,7 +82,7 @@ class Up(StrEnum):
 
 
 class UsedRange(NamedTuple):
-    """What all calls of a provider in [start, end) add up to, in all and by model; the latest ones started at `since` or later."""
+    """The totals of all calls of a provider in [start, end), and by model; the latest ones started at `since` or later."""
 
     start: datetime
     end: datetime

@@ -1,4 +1,7 @@
-"""Sessions: calls that belong together, and their threads. Made of documents, see `storage.aggregation.sessions.session_documents`."""
+"""Sessions: calls that belong together, and their threads.
+
+Made of documents, see `storage.aggregation.sessions.session_documents`.
+"""
 
 from __future__ import annotations
 

@@ -189,7 +189,11 @@ class RefusedCalls(Refused, kw_only=True):
         shadow: Mapping[Any, int],
         users: Mapping[UUID, User],
     ) -> Self:
-        """Show how many there were by rule: of all, of users, None for all that are not known, by start of bucket, and what would have been refused."""
+        """Show how many there were by rule.
+
+        There are those of all, of users (None for all that are not known), by start of bucket, and those that would have
+        been refused.
+        """
         return cls.of(
             rules,
             initiators=[

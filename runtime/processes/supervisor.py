@@ -36,7 +36,7 @@ STEADY_SECONDS = 60.0
 """A worker that lived that long is replaced at once when it ends."""
 
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
-"""The first and the longest pause before a worker is replaced that did not; each is twice the one before."""
+"""The pause before a worker that died earlier is replaced: the first, and the longest. It doubles each time."""
 
 STOP_SECONDS = 30.0
 """What a worker that ends may take beyond the drain timeout, for its records above all; then it is killed."""

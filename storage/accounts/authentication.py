@@ -113,7 +113,7 @@ class Authentication:
             # Of several at the same time, one reads the database.
             async with self._locks.setdefault(credential.key, asyncio.Lock()):
                 if (memory := self._remembered(credential.key)) is None:
-                    return await self._verified_now(credential)
+                    return await self._verify_and_remember(credential)
         elif self._monotonic() >= memory.verified_at + self.fresh_seconds / 2:
             self._refresh_ahead(credential)
         return memory.identity
@@ -130,7 +130,7 @@ class Authentication:
         except DatabaseUnavailableError as error:
             raise IdentitiesUnavailableError(str(error)) from error
 
-    async def identify(self, token_id: str) -> Identity:
+    async def owner_of_token(self, token_id: str) -> Identity:
         """Return the owner of a token by its public part. The caller has proved it in another way.
 
         Raises:
@@ -141,7 +141,7 @@ class Authentication:
             document = await self._database.tokens.find_one({"_id": token_id})
             if document is None:
                 raise InvalidTokenError(Reason.UNKNOWN)
-            return await self._identify(document)
+            return await self._owner_of(document)
 
     def forget(self, *user_ids: UUID) -> None:
         """Verify the tokens and sessions of these users again from now on, in this process."""
@@ -156,7 +156,7 @@ class Authentication:
 
     def _remembered(self, key: bytes) -> Memory | None:
         available = self._database.health.available
-        remembered = self._verified_within(self.fresh_seconds if available else STALE_SECONDS, key)
+        remembered = self._from_memory(self.fresh_seconds if available else STALE_SECONDS, key)
         if remembered is None and not available:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered
@@ -173,9 +173,9 @@ class Authentication:
     async def _refresh(self, credential: _Credential, lock: asyncio.Lock) -> None:
         with suppress(InvalidTokenError, IdentitiesUnavailableError):  # for the next caller
             async with lock:
-                await self._verified_now(credential)
+                await self._verify_and_remember(credential)
 
-    async def _verified_now(self, credential: _Credential) -> Identity:
+    async def _verify_and_remember(self, credential: _Credential) -> Identity:
         key, forgotten = credential.key, self._forgotten
         try:
             identity = await self._verify(credential)
@@ -184,14 +184,14 @@ class Authentication:
             raise
         except DatabaseUnavailableError as error:
             self._database.health.lose(str(error))  # also if it was there, so that nobody else waits as long
-            if memory := self._verified_within(STALE_SECONDS, key):
+            if memory := self._from_memory(STALE_SECONDS, key):
                 return memory.identity
             raise IdentitiesUnavailableError(str(error)) from error
         if forgotten == self._forgotten:  # else it may have been revoked since the query
             self._verified.add(key, identity, at=self._monotonic())
         return identity
 
-    def _verified_within(self, seconds: float, key: bytes) -> Memory | None:
+    def _from_memory(self, seconds: float, key: bytes) -> Memory | None:
         return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
     async def _verify(self, credential: _Credential) -> Identity:
@@ -204,7 +204,7 @@ class Authentication:
                 raise InvalidTokenError(Reason.UNKNOWN)
             if not genuine:
                 raise InvalidTokenError(Reason.WRONG_SECRET, credential.id)
-            return await self._identify(document)
+            return await self._owner_of(document)
 
     async def _verify_session(self, session_id: str, secret: str) -> Identity:
         document = await self._database.sign_in_sessions.find_one({"_id": session_id})
@@ -216,9 +216,9 @@ class Authentication:
         if has_ended(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
         if session.token_id is None:
-            identity = await self.identify_user(session.user_id)
+            identity = await self.user_with_id(session.user_id)
         else:
-            identity = await self.identify(session.token_id)
+            identity = await self.owner_of_token(session.token_id)
         used = times.used(session, now) if times.is_use_due(session, now) else session
         ends_at = min(times.end_of(used), identity.expires_at or used.expires_at)
         if used is not session:
@@ -226,7 +226,7 @@ class Authentication:
             await self._database.sign_in_sessions.update_one({"_id": session_id}, {"$set": fields})
         return replace(identity, session_id=session_id, session_expires_at=ends_at)
 
-    async def identify_user(self, user_id: UUID) -> Identity:
+    async def user_with_id(self, user_id: UUID) -> Identity:
         """Return a user by id. The caller has proved it without a token.
 
         Raises:
@@ -239,7 +239,7 @@ class Authentication:
             raise InvalidTokenError(Reason.USER_REMOVED)
         return Identity(user=User.of(user))
 
-    async def _identify(self, document: Mapping[str, Any]) -> Identity:
+    async def _owner_of(self, document: Mapping[str, Any]) -> Identity:
         """Say whose a genuine token is."""
         token = Token.of(document)
         if token.revoked_at is not None:

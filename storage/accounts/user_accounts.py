@@ -110,7 +110,7 @@ class UserAccounts(Authentication, Changes):
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
     async def find_user(self, username: str) -> User | None:
-        """Find a user that was not removed, by name in any case or by id; `groups/` and a name is who calls with tokens of a group."""
+        """Find a user that was not removed, by id or name in any case; `groups/NAME` is who calls with tokens of a group."""
         async with self._database.query():
             if username.startswith(SERVICE_PREFIX):
                 return await self._find_service(username, None)

@@ -213,7 +213,7 @@ class ClusterAuthority:
         self._rounds.work()
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
-        """Count at least this much of a budget as used in a period. The ledger counts it once, however many servers report it."""
+        """Count at least this much of a budget as used in a period: once, however many servers report it."""
         self._permits.restore(limit, used, begin_ns)
         self._rounds.work()
 

@@ -46,7 +46,9 @@ class Snapshot(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A ledger to be written. The write counts if the ledger still has the version `before`; with None, if there is no ledger yet.
+    """A ledger to be written.
+
+    The write counts if the ledger still has the version `before`; with None, if there is no ledger yet.
 
     With `room`, the entries and this server's member are added to the ledger, whatever its version is. This needs two
     things: everything that counts in it, without this server's member, is at most `room`; and its times are of the same

@@ -52,7 +52,7 @@ class Waiting:
 
     @property
     def acquiring(self) -> list[Need]:
-        """What it acquires at its start: of each account once, by a limit with room for it; a limit that reserves comes first."""
+        """What it acquires at its start: of each account once, by a limit with room for it, one that reserves first."""
         fitting = [need for need in self.needs if need not in self.blocked] if self.blocked else self.needs
         acquiring: dict[str, Need] = {}
         for need in fitting:

@@ -64,7 +64,7 @@ def longest(histogram: int) -> float:
 
 
 def buckets(histogram: int) -> Iterator[tuple[float, int]]:
-    """Yield of each bucket that has calls its upper end in milliseconds, to a tenth of one, and how many it has."""
+    """Yield (upper end in ms, to a tenth; number of calls) of each bucket that has calls."""
     for bucket in range(LAST_BUCKET + 1):
         if number := histogram >> DIGIT_BITS * bucket & 0xFFFFFFFF:
             yield round(GROWTH**bucket, 1), number

@@ -57,7 +57,7 @@ _WRITE_CONFLICT = 112
 T = TypeVar("T")
 
 Pending: TypeAlias = dict[str, Any]
-"""The note of a run: `true` has the ids of what was added for good, `presumed` the `_id` of the others and what their documents keep."""
+"""The note of a run: `true` has the ids of what was added for good, `presumed` the others, with what they keep."""
 
 
 class NoTransactionsError(Exception):

@@ -58,7 +58,7 @@ ALIKE: tuple[dict[str, Any], ...] = (
     },
     {"$sort": {"latest_at": -1, "_id": 1}},
 )
-"""Has MongoDB put calls together that went alike, those with the latest call first: to read each takes ten times as long here."""
+"""Has MongoDB put calls together that went alike, the latest first: reading each here takes ten times as long."""
 
 
 class Performance(Struct):

@@ -1,4 +1,4 @@
-"""Rollups: the totals of the interceptions of a minute, an hour or a day, of all of them or of those that have something in common.
+"""Rollups: the totals of the interceptions of a minute, an hour or a day, of all or of those with something in common.
 
 A rollup has a key and totals. The key is a breakdown, which says what its interceptions have in common (`DIMENSIONS`),
 the values of these dimensions, a bucket and the start of the bucket. An interception belongs to the bucket in which it started.

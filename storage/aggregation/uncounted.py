@@ -1,7 +1,7 @@
 """Interceptions that are marked as uncounted: rollups do not have them yet, or have an earlier state.
 
-A run of `storage.aggregation.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So what is marked
-and in the note is counted all the same.
+A run of `storage.aggregation.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So
+what is marked and in the note is counted all the same.
 """
 
 from __future__ import annotations

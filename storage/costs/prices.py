@@ -1,7 +1,8 @@
 """The cost of a call: its tokens at an own price of the operator, else at list prices.
 
-List prices are from a table that comes with the library genai-prices. The table is never fetched, so a price is as new as the installed version, which is recorded beside it. What the table does
-not have has no price, which is not a price of zero.
+List prices are from a table that comes with the library genai-prices. The table is never fetched, so a price is as new
+as the installed version, which is recorded beside it. What the table does not have has no price, which is not a price
+of zero.
 
 A list price is not an invoice. What token counts do not show is not priced: discounts, batches and service tiers, tools
 that the provider runs, images and sound (their tokens are priced as text), and how long a cache keeps what is written to
@@ -62,7 +63,7 @@ def _stored(rates: InputRates) -> Mapping[str, Decimal128]:
 class Cost(NamedTuple):
     """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from.
 
-    `rates` are those of its last response; None where the provider says nothing of a prompt cache.
+    `rates` are those of its last usage with counts; None where the provider says nothing of a prompt cache.
     """
 
     usd: Decimal
@@ -77,7 +78,7 @@ class Cost(NamedTuple):
 
 
 class _Rates(NamedTuple):
-    """US dollars for a call, and for a token of each kind."""
+    """US dollars for a call, and for a token of each kind. `plain` is input that is in no cache."""
 
     call: Decimal
     plain: Decimal
@@ -150,10 +151,10 @@ class Prices:
             return None
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
-        counted = [usage for usage in usages if usage.has_counts]
-        if not counted:
+        reported = [usage for usage in usages if usage.has_counts]
+        if not reported:
             return None
-        counts = list(map(_Count.of, counted))
+        counts = list(map(_Count.of, reported))
         if own := self._own.find(provider_name, model, at):
             rates, table = [_own_rates(own)] * len(counts), own.name
         elif provider_name in self._demos:
@@ -163,7 +164,7 @@ class Prices:
         else:
             return None
         usd = EXACT.quantize(sum(map(_price, counts, rates), Decimal()), PRECISION)
-        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_has_cache, counted)) else None)
+        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_has_cache, reported)) else None)
 
     def _rates(self, model: ModelInfo, count: _Count, at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))
@@ -201,10 +202,10 @@ class _Count(NamedTuple):
     @classmethod
     def of(cls, usage: TokenUsage) -> Self:
         return cls(
-            _counted(usage.input_tokens),
-            _counted(usage.output_tokens),
-            _counted(usage.cache_read_input_tokens),
-            _counted(usage.cache_write_input_tokens),
+            _clamped(usage.input_tokens),
+            _clamped(usage.output_tokens),
+            _clamped(usage.cache_read_input_tokens),
+            _clamped(usage.cache_write_input_tokens),
         )
 
 
@@ -233,7 +234,7 @@ def _own_rates(price: OwnPrice) -> _Rates:
     return _Rates(Decimal(), plain, price.output / _MILLION, read, written)
 
 
-def _counted(tokens: int | None) -> int:
+def _clamped(tokens: int | None) -> int:
     return min(max(tokens, 0), MAX_TOKENS) if tokens else 0
 
 

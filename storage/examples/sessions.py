@@ -1,4 +1,4 @@
-"""What invented sessions are: calls one after the other, each with a start, an end, and the call whose tools it answers. Pure."""
+"""Invented sessions: calls one after the other, each with a start, an end, and the call whose tools it answers. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Removes invented calls from the totals: their own are deleted, and shared ones are reduced.
 
-The totals of invented users say exactly what these added to those of all users, of models, providers and clients. What they added
-to those by end, tool and tag their calls say, in the transaction that deletes these.
+The totals of invented users say exactly what these added to those of all users, of models, providers and clients. What
+they added to those by end, tool and tag their calls say, in the transaction that deletes these.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ async def _batch(database: Database, session: Session | None) -> bool:
 async def delete_counted(database: Database, ids: Sequence[Any], session: Session | None) -> None:
     """Delete calls, and take them out of the totals by how they ended, what they called and their tags.
 
-    These have not all a user, so only the calls have what they added. One that waits to be counted stays: it may have been priced
-    again meanwhile, and then it has what it costs now.
+    These have not all a user, so only the calls have what they added. One that waits to be counted stays: it may have
+    been priced again meanwhile, and then it has what it costs now.
     """
     await hold(database.rollups, JOB_STATE, session)
     details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))

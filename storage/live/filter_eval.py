@@ -23,9 +23,9 @@ def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
 
     Args:
         document: As the driver reads it.
-        conditions: What each field must be: a value, one of several (`$in`) or none of them (`$nin`), or a time not before and not
-            after others (`$gte`, `$lte`). A list in the document needs one element that is so. Also `$and`, `$or`, and `$expr` of
-            `storage.recording.figures`.
+        conditions: What each field must be: a value, one of several (`$in`) or none of them (`$nin`), or a time not
+            before and not after others (`$gte`, `$lte`). A list in the document needs one element that is so. Also
+            `$and`, `$or`, and `$expr` of `storage.recording.figures`.
 
     Raises:
         KeyError: A condition has another operator.

@@ -146,9 +146,9 @@ class Database:
         """A transaction: everything with this session is committed at the end of the block, and aborted if it raises.
 
         Raises:
-            PyMongoError: For `database_errors` an outage, also for a conflict with another transaction: try either again. If the
-                commit raises it, the transaction may have been committed. A single server, not a
-                replica set, refuses: `NO_TRANSACTIONS`.
+            PyMongoError: For `database_errors` an outage, also for a conflict with another transaction: try either
+                again. If the commit raises it, the transaction may have been committed. A single server, not a replica
+                set, refuses: `NO_TRANSACTIONS`.
         """
         async with await self._client.start_session() as session, session.start_transaction():
             yield session

@@ -91,8 +91,8 @@ SESSIONS_BY_PROVIDER_NAME: Keys = (
     *(*_SESSIONS_COVERED, *_SESSIONS_SORTED),
 )
 SESSIONS_BY_MODEL: Keys = (*ascending("models"), *_NEWEST_FIRST, *_SESSIONS_COVERED, *_SESSIONS_SORTED)
-# Most sessions of a model have one call, and the page folds these away. A hint tells two indexes apart by their keys alone, so these
-# are in another order.
+# Most sessions of a model have one call, and the page folds these away. A hint tells two indexes apart by their keys
+# alone, so these are in another order.
 SESSIONS_OF_SEVERAL_BY_MODEL: Keys = (
     *(*ascending("models"), *_NEWEST_FIRST),
     *(*ascending("client", "initiator_id"), *_SESSIONS_SORTED),

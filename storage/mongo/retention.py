@@ -1,6 +1,7 @@
 """How long calls, sessions, refusals and the search index are kept: MongoDB removes older documents by an index of their time.
 
-Source: MongoDB's manual, "TTL Indexes". What expires at a time of its own has an index `expiry` in `storage.mongo.index_models`.
+Source: MongoDB's manual, "TTL Indexes". What expires at a time of its own has an index `expiry` in
+`storage.mongo.index_models`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Counts interceptions exactly, and finds rare ones, without reading each: most counts come from rollups.
 
-They are corrected by the interceptions that the rollups do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
-moment, since an interception passes from one to the other.
+They are corrected by the interceptions that the rollups do not have yet, see `storage.aggregation.uncounted`. Both are
+read as they were at one moment, since an interception passes from one to the other.
 
 RollupTotals outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
 gone, is counted in the index, like the rest at either end that no whole bucket makes up.

@@ -64,7 +64,7 @@ class Errors:
         selection = Selection.of(calls, visible_to)
         async with self._database.query(seconds):
             refused, failed = await side_by_side(
-                self._refused(refusals, visible_to), self._all_failed(selection, texts, on_progress)
+                self._read_refused(refusals, visible_to), self._read_all_failed(selection, texts, on_progress)
             )
         different: dict[tuple[Kind, str], ErrorGroup] = {}
         for one in failed:
@@ -75,28 +75,30 @@ class Errors:
         ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
         return ordered, max(len(found), len(refused)) > MAX_DISTINCT
 
-    async def _all_failed(self, selection: Selection | None, texts: bool, on_progress: OnProgress) -> list[ErrorGroup]:
+    async def _read_all_failed(
+        self, selection: Selection | None, texts: bool, on_progress: OnProgress
+    ) -> list[ErrorGroup]:
         """Read failed calls slice by slice, of which MongoDB reads some at a time."""
         if selection is None:
             return []
         slices = await slices_of_failed(self._database, selection.start, selection.end)
-        of = sum(one.calls for one in slices)
+        total = sum(one.calls for one in slices)
         read = 0
         if len(slices) > 1:
-            await on_progress(Progress(read, of))
+            await on_progress(Progress(read, total))
 
         async def groups_of(one: Slice) -> list[ErrorGroup]:
             nonlocal read
             async with self._scans:
-                found = await self._failed(selection.within(one.start, one.end), texts)
+                found = await self._read_failed(selection.within(one.start, one.end), texts)
             read += one.calls
             if len(slices) > 1:
-                await on_progress(Progress(read, of))
+                await on_progress(Progress(read, total))
             return found
 
         return list(chain(*await side_by_side(*map(groups_of, slices))))
 
-    async def _failed(self, selection: Selection, texts: bool) -> list[ErrorGroup]:
+    async def _read_failed(self, selection: Selection, texts: bool) -> list[ErrorGroup]:
         message: Any = {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]} if texts else {"$literal": ""}
         fields = ("provider_name", "model", "upstream_status", "end_reason")
         pipeline: list[dict[str, Any]] = [
@@ -112,9 +114,9 @@ class Errors:
         ]
         index = BY_INITIATOR if "initiator_id" in selection.values else BY_COMBINATION
         cursor = self._database.interceptions.aggregate(pipeline, hint=dict(index))
-        return [_failed(document) for document in await cursor.to_list(None)]
+        return [_group_of_call(document) for document in await cursor.to_list(None)]
 
-    async def _refused(self, refusals: Mapping[str, Any] | None, visible_to: UUID | None) -> list[ErrorGroup]:
+    async def _read_refused(self, refusals: Mapping[str, Any] | None, visible_to: UUID | None) -> list[ErrorGroup]:
         if refusals is None:
             return []
         fields = ("provider", "model", "status", "rule")
@@ -127,7 +129,7 @@ class Errors:
         ]
         index = REFUSALS_BY_TIME if visible_to is None else REFUSALS_BY_INITIATOR
         cursor = self._database.refusals.aggregate(pipeline, hint=dict(index))
-        return [_refused(document) for document in await cursor.to_list(None)]
+        return [_group_of_refusal(document) for document in await cursor.to_list(None)]
 
 
 def _add(groups: dict[T, ErrorGroup], key: T, one: ErrorGroup) -> None:
@@ -149,24 +151,24 @@ _SUMS: Final[Mapping[str, Any]] = {
 }
 
 
-def _failed(document: Mapping[str, Any]) -> ErrorGroup:
-    of = document["_id"]
-    message = of["message"] if not of["message"].startswith(HASH) else ""
-    status = of.get("upstream_status")
+def _group_of_call(document: Mapping[str, Any]) -> ErrorGroup:
+    key = document["_id"]
+    message = key["message"] if not key["message"].startswith(HASH) else ""
+    status = key.get("upstream_status")
     kind = Kind(
-        provider=of["provider_name"],
-        model=of["model"],
+        provider=key["provider_name"],
+        model=key["model"],
         status=None if status is None else int(status),
-        reason=of.get("end_reason") or EndReason.SERVER_CRASHED.value,
-        type=of.get("type") or "",
+        reason=key.get("end_reason") or EndReason.SERVER_CRASHED.value,
+        type=key.get("type") or "",
         template=template_of(message),
     )
     return _group(kind, document, message)
 
 
-def _refused(document: Mapping[str, Any]) -> ErrorGroup:
-    of = document["_id"]
-    kind = Kind(of.get("provider"), of.get("model"), int(of["status"]), "refused", "", "", of["rule"])
+def _group_of_refusal(document: Mapping[str, Any]) -> ErrorGroup:
+    key = document["_id"]
+    kind = Kind(key.get("provider"), key.get("model"), int(key["status"]), "refused", "", "", key["rule"])
     return _group(kind, document, "")
 
 

@@ -27,7 +27,7 @@ async def read_performance(database: Database, start: datetime, end: datetime) -
 async def read_provider(
     database: Database, name: str, start: datetime, end: datetime
 ) -> tuple[dict[str, ModelUse], datetime]:
-    """The same of one provider, by model; and since when all calls were looked at: later than `start` where they are too many."""
+    """The same of one provider, by model; and since when calls were looked at: later than `start` if they are too many."""
     found: dict[str, ModelUse] = {}
     number, oldest = 0, end
     async with database.query():

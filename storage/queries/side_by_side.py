@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def side_by_side(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Do all of it, and return what each returns. When one fails the others are cancelled, and have ended when its error is raised."""
+    """Do all of it, and return what each returns. If one fails, its error is raised once the others are cancelled."""
     tasks = [asyncio.create_task(one) for one in work]  # noqa: TID251 - waited for below
     try:
         return await asyncio.gather(*tasks)

@@ -50,7 +50,7 @@ class TooManyRollupsError(Exception):
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """A query for series: of the calls that started in [start, end), both whole buckets in UTC; with `compare` of the time before too."""
+    """A query for series of the calls of [start, end), whole buckets in UTC; with `compare` of the time before too."""
 
     start: datetime
     end: datetime

@@ -6,8 +6,8 @@ any number of servers may run at the same time, stop and go on.
 
 Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
 calls.
-Checksums and digests of them go too, by which somebody could try whether a text is a certain one. A call in flight waits for
-its end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool.
+Their checksums and digests go too: with them somebody could test a guess at the text. A call in flight waits for its
+end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the search index is kept in MongoDB. Pure.
 
-`search_segments` has a document for each segment, and the state of the job that makes them; `search_parts` the parts of segments.
-Both say when the latest call of a segment started (`last`), from which retention counts.
+`search_segments` has a document for each segment, and the state of the job that makes them; `search_parts` the parts of
+segments. Both say when the latest call of a segment started (`last`), from which retention counts.
 """
 
 from __future__ import annotations

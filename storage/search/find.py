@@ -1,7 +1,7 @@
 """Searches that the search index answers: what was said in calls, and rare values of theirs.
 
-All is read as it was at one moment. Calls that wait to be indexed are looked at themselves. The index is exact but for the order of
-words: where that matters, the texts of the newest calls are read, see `MAX_CHECKED`.
+All is read as it was at one moment. Calls that wait to be indexed are looked at themselves. The index is exact but for
+the order of words: where that matters, the texts of the newest calls are read, see `MAX_CHECKED`.
 """
 
 from __future__ import annotations

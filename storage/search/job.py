@@ -1,8 +1,8 @@
 """The job that adds every ended interception to the search index, exactly once (see `storage.aggregation.job`).
 
 Each run makes a segment of what has ended since. Several small segments are merged into a larger one, so that there are never
-many. A call that changes after it was indexed (its presumed end is replaced, it is priced again) is marked again, with `indexed`:
-then it is taken out of the segment that has it, and added once more.
+many. A call that changes after it was indexed (its presumed end is replaced, it is priced again) is marked again, with
+`indexed`: then it is taken out of the segment that has it, and added once more.
 
 Calls that ended before there was the index, or at a server of an earlier version, have no mark. They are found by going
 through all calls, from the newest to the oldest (`storage.search.sweep`).

@@ -1,8 +1,8 @@
 """Segments of the search index: some thousand calls, in the order of their start. Pure: entries in, bytes out, and back.
 
-A segment is kept in parts, so that a search reads few of them. Digests are spread over buckets by their first bits; the part of a
-bucket has its digests in order, and for each the positions of the calls that have it. Other parts have the ids of the calls, when
-they started, and each figure. Numbers are little-endian.
+A segment is kept in parts, so that a search reads few of them. Digests are spread over buckets by their first bits; the
+part of a bucket has its digests in order, and for each the positions of the calls that have it. Other parts have the
+ids of the calls, when they started, and each figure. Numbers are little-endian.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""LangChain, OpenAI's Agents SDK over a WebSocket, and llm, with a token of the bridge. They have an environment of their own."""
+"""LangChain, OpenAI's Agents SDK over a WebSocket, and llm, in an environment of their own, with a token of the bridge."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class Page:
         self.until(clicked, f"{css} with {text!r} was to be clicked")
 
     def overwrite(self, css: str, *keys: str) -> None:
-        """Type in a field in place of what is in it. `clear` tells the page nothing, which puts the text back where it draws."""
+        """Replace the text of a field by typing. `clear` tells the page nothing: it puts the text back when it draws."""
         field = self.find(css)
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(*keys)

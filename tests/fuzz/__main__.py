@@ -3,8 +3,9 @@
     .venv/bin/python -m tests.fuzz [TARGET ...] [--minutes 1] [--seed N]
     .venv/bin/python -m tests.fuzz TARGET --input FILE
 
-A target is a module of `tests/fuzz/targets`, or any other by its full name. Each runs in a process of its own, two at a time. A finding is printed,
-kept as a file, and checked again by `--input`. The same seed tries the same inputs in the same order.
+A target is a module of `tests/fuzz/targets`, or any other by its full name. Each runs in a process of its own, two at a
+time. A finding is printed, kept as a file, and checked again by `--input`. The same seed tries the same inputs in the
+same order.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ ON_BOTH = (
     "tests/handlers/hostile/test_echoes.py",
     "tests/limits/protection/test_mixin.py",
 )
-"""What runs on either server whenever it runs: how requests are served and stopped, how responses go out, how clients leave, and
+"""What runs on either server: how requests are served and stopped, how responses go out, how clients leave, and
 early refusals. Tests of what a slow client may make the server hold do not: Tornado holds more."""
 
 OWN_REFUSALS = (
@@ -230,4 +230,4 @@ NOT_ON_TORNADO = {
         OWN_REFUSALS,
     ),
 }
-"""Tests that cannot pass on Tornado's server, with the reason. The list is complete for the files that it names, and `ON_BOTH`."""
+"""Tests that cannot pass on Tornado's server, with the reason: all of them in the files that it names and `ON_BOTH`."""

@@ -21,7 +21,7 @@ STARTING_SECONDS = 60
 
 @contextmanager
 def data_folder(elsewhere: Path) -> Iterator[Path]:
-    """A folder for a database: in memory where there is room, where a write takes half the time, and a quarter less of the processor."""
+    """A folder for a database, in memory if there is room: there a write takes half the time and a quarter less processor."""
     remove_left()
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > NEEDED_BYTES:
         with TemporaryDirectory(prefix=PREFIX, dir=MEMORY) as folder:

@@ -21,7 +21,7 @@ SUCCESSES = range(200, 300)
 # How long a refused key cools down when the provider does not say, and the longest that it may say, in seconds.
 COOLDOWN_SECONDS = 60.0
 MAX_COOLDOWN_SECONDS = 3600.0
-# Clients name the models: the cooldown that was begun first is forgotten for one more.
+# Clients name the models, so there may be any number. One more makes the oldest be forgotten.
 MAX_COOLDOWNS = 1_000
 _ALL_MODELS = None
 
@@ -81,8 +81,8 @@ class KeyPool:
     def find_other(self, model: str, tried: Collection[str], status: int) -> str | None:
         """The key to try for a model after a key was refused with a status; None if there is none.
 
-        It is the first one that the call has not tried and that is not cooling down. A 401 says nothing about the limits of
-        other keys: after one, a key that cools down because of a 429 is tried as well, the one that comes back first.
+        It is the first key that the call has not tried and that is not cooling down. After a 401, which says nothing about
+        limits, a key that is cooling down because of a 429 may be tried too: the one that comes back first.
         """
         untried = [key for key in self.keys if key not in tried]
         if (other := next((key for key in untried if not self._seconds_left(key, model)), None)) is not None:

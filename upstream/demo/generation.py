@@ -43,7 +43,10 @@ _SAMPLES: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationRequest:
-    """The request in the terms that all APIs share. `size` is its body in bytes, `tools` the JSON schema of each offered tool by name."""
+    """The request in the terms that all APIs share.
+
+    `size` is its body in bytes, `tools` the JSON schema of each offered tool by name.
+    """
 
     model: str
     size: int

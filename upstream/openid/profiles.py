@@ -120,7 +120,7 @@ def _check_domain(claims: Mapping[str, Any], domains: tuple[str, ...]) -> None:
 
 
 def _values(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """The texts of a claim, without the `/` that Keycloak puts before a group; None where the provider left them out for their number."""
+    """The texts of a claim, without the `/` that Keycloak puts before a group; None if the provider left out too many."""
     value = find_claim(claims, name)
     sources = claims.get(_SOURCES)
     if value is None and isinstance(sources, dict) and name in sources:

@@ -1,7 +1,8 @@
 """Exports of costs as CSV files: of Azure Cost Management and of AWS, each as it is and by FOCUS.
 
-Sources: Azure, "Understand cost details fields"; AWS, "Cost and Usage Report" and "Data Exports", the columns of CUR 2.0; FinOps
-Open Cost and Usage Specification, versions 1.0 to 1.3. Meters have no model of their own: its name is read out of theirs.
+Sources: Azure, "Understand cost details fields"; AWS, "Cost and Usage Report" and "Data Exports", the columns of CUR
+2.0; FinOps Open Cost and Usage Specification, versions 1.0 to 1.3. Meters have no model of their own: its name is read
+out of theirs.
 """
 
 from __future__ import annotations

@@ -94,11 +94,13 @@ class TokenReplacementHandler(TokenChangeHandler):
     """A token that another one replaces."""
 
     async def post(self, token_id: str) -> None:
-        """Create a token instead: 201, with the token itself, which appears only here. For callers who are not owners, tokens of others are unknown.
+        """Create a token instead: 201, with the token itself, which appears only here.
+
+        For callers who are not owners, tokens of others are unknown.
 
         Raises:
-            Problem: 403, only owners create tokens, or the caller is a service token; 404, there is no such token; 409, it is not
-                valid any more.
+            Problem: 403, only owners create tokens, or the caller is a service token; 404, there is no such token; 409,
+                it is not valid any more.
             ValidationProblem: the body is invalid.
         """
         await self.identify_person()

@@ -87,8 +87,8 @@ class ViewHandler(_ViewHandler):
         """Change the given fields; respond with the result.
 
         Raises:
-            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 409, the name is taken; 412, it has
-                another version.
+            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 409, the name is
+                taken; 412, it has another version.
             ValidationProblem: the body is invalid.
         """
         await self.identify(fresh=True)

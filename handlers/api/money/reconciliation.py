@@ -38,7 +38,8 @@ class ReconciliationHandler(ChangeHandler):
         """Respond with a row for each day and model.
 
         Raises:
-            Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has another long request in progress; 502, the provider refuses its reports; 504, they take too long.
+            Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has
+                another long request in progress; 502, the provider refuses its reports; 504, they take too long.
             ValidationProblem: the body cannot be used, or the records are gone.
         """
         await self.identify_auditor(NOT_YOURS_TO_SEE)

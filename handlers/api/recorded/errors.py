@@ -54,7 +54,8 @@ class ErrorsHandler(ProgressHandler):
 
         Raises:
             ValidationProblem: a parameter cannot be used.
-            Problem: 403, words are searched for by who may not read texts; 501, there is no index of them; 503, the server stops.
+            Problem: 403, words are searched for by who may not read texts; 501, there is no index of them; 503, the
+                server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page({name: values.get(name, "") for name in ("limit", "offset")})

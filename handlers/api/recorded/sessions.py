@@ -1,4 +1,4 @@
-"""`GET /api/v2/aibridge/sessions`, `/sessions/{id}` and its `/timeline`: calls that belong together, newest first, and one such set."""
+"""`GET /api/v2/aibridge/sessions`, newest first, `/sessions/{id}` and its `/timeline`: calls that belong together."""
 
 from __future__ import annotations
 

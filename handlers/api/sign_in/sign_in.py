@@ -71,8 +71,9 @@ class SignInHandler(SmallBodyHandler):
         """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
 
         Raises:
-            Problem: 400 or 415, it is invalid; 401, the token is not valid; 403, the request is from a page of another site; or tokens do not sign in; 429,
-                too many tokens from the address were not valid; 503, the database is unavailable.
+            Problem: 400 or 415, it is invalid; 401, the token is not valid; 403, the request is from a page of another
+                site; or tokens do not sign in; 429, too many tokens from the address were not valid; 503, the database
+                is unavailable.
         """
         self._refuse_foreign()
         sign_in = self._decode_request()

@@ -38,9 +38,11 @@ class ProviderResponse(NamedTuple):
 class Tries:
     """Sends a call to the first of some providers, and to the next ones while those before cannot answer.
 
-    The next provider is tried if one cannot be reached, has an open circuit, or answers 429 or 5xx. Each gets the same
-    bytes, with its own key. The client gets the first success; if there is none, the first 429 or 5xx; without one, the
-    error of the first provider. How the others refuse by their own rules is not the client's: one may lack the model.
+    The next provider is tried if one cannot be reached, has an open circuit, or answers 429 or 5xx, and after the first
+    one also if it refuses by its own rules. A timeout ends the tries. Each gets the same bytes, with its own key.
+
+    The client gets the first success; if there is none, the first 429 or 5xx; without one, the error of the first
+    provider. How the others refuse by their own rules is not the client's: one may lack the model.
 
     Args:
         handler: Of the request, whose body is whole.

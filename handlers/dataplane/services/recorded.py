@@ -52,7 +52,8 @@ class Recorded:
         """Admit what can be sent, and is about what is the user's own where it names something.
 
         Raises:
-            Problem: 404 for what is not the user's, 503 when that cannot be known now, and as `admission.admit` and `check_destination`.
+            Problem: 404 for what is not the user's, 503 when that cannot be known now, and as `admission.admit` and
+                `check_destination`.
             OverloadedError: concurrency or rate.
         """
         if self._api.parse_form is not None and streams_form(handler, self._to):

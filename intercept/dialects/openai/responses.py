@@ -57,7 +57,7 @@ class _Part(Struct):
 
 
 class _Item(Struct):
-    """An output item, begun or finished. Of a tool call, a function has `arguments`, a custom tool `input`, a shell `action`."""
+    """An output item, begun or finished. A function call has `arguments`, one of a custom tool `input`, a shell `action`."""
 
     type: str | None = None
     call_id: str | None = None

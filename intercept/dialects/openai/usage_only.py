@@ -1,4 +1,4 @@
-"""APIs of which the model and the usage are recorded, and nothing that was said: embeddings, moderations, reranking, images, sound ..
+"""APIs of which only model and usage are recorded: embeddings, moderations, reranking, images, sound ..
 
 Sources: OpenAI's API reference ("Embeddings", "Moderations", "Images", "Audio"); Anthropic's ("Count tokens", "Message
 batches"); Cohere's ("Rerank", `meta.billed_units`); those of Jina,

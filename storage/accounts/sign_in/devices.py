@@ -157,8 +157,8 @@ class Devices:
         expires_at, latest = now + timedelta(days=TOKEN_DAYS), found["outlived_by"]
         try:
             if found["token_id"] is not None:
-                await self._identities.identify(found["token_id"])  # revoked in the meantime, so it is useless
-            user = (await self._identities.identify_user(user_id)).user
+                await self._identities.owner_of_token(found["token_id"])  # revoked in the meantime, so it is useless
+            user = (await self._identities.user_with_id(user_id)).user
             author = Author(user, found["answered_from"], found["token_id"], latest)
             return await self._identities.create_token(
                 str(user_id), name=found["name"], expires_at=min(expires_at, latest or expires_at), author=author

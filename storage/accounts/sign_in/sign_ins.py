@@ -115,8 +115,8 @@ class SignIns(Changes):
                 raise InvalidCodeError
             try:
                 if "user_id" in found:
-                    return await self._identities.identify_user(found["user_id"])
-                return await self._identities.identify(found["token_id"])
+                    return await self._identities.user_with_id(found["user_id"])
+                return await self._identities.owner_of_token(found["token_id"])
             except InvalidTokenError as error:
                 raise InvalidCodeError from error
 

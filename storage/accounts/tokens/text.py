@@ -20,7 +20,8 @@ from msgspec import Struct
 from storage.accounts.users import Identity, User
 
 FRESH_SECONDS = 5.0
-"""How long a verified token is valid without reading the database: the longest a revoked one still works."""
+"""How long a verified token is valid without reading the database. A revoked one works no longer than that, or while the
+database is unavailable `STALE_SECONDS`."""
 
 STALE_SECONDS = 3600.0
 """How long a verified token is believed while the database is unavailable."""

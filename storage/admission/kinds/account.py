@@ -282,7 +282,7 @@ class Account(ABC):
         return self._span.now + (self._now_ns() - self._read_at) // MS
 
     def _used(self) -> int:
-        """The part of the ledger that still counts. The ledger itself does not change, because it may be about to be written."""
+        """The part of the ledger that still counts. The ledger itself stays as it is: it may be about to be written."""
         entries, span = self._ledger.entries, self._span
         if not entries or self._read_at == NEVER_READ:
             return 0

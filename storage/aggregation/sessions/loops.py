@@ -13,7 +13,7 @@ MAX_APART: Final = 8
 
 
 class Loop(NamedTuple):
-    """Equal calls of a tool by one agent: the agent's id, None for the main one; and the ids of the interceptions, oldest first."""
+    """Equal calls of a tool by one agent (its id, None for the main one): the ids of the interceptions, oldest first."""
 
     tool: str
     agent_id: str | None

@@ -1,8 +1,8 @@
 """Tries of one call: which call repeats an earlier one that failed. Pure: no I/O, no clock.
 
-A call is a retry of another one, which started before it, if both have the same fingerprint (one user, model and request), that one failed or
-was cut, had ended when it began, and that was at most `MAX_PAUSE` before. Each failed call has one retry at most:
-of several the first. So the tries of a call make a row.
+A call is a retry of another one, which started before it, if both have the same fingerprint (one user, model and
+request), that one failed or was cut, had ended when it began, and that was at most `MAX_PAUSE` before. Each failed call
+has one retry at most: of several the first. So the tries of a call make a row.
 
 A client that counts its tries is believed: its first try may never have come to be recorded.
 """

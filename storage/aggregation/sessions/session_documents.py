@@ -30,7 +30,7 @@ SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "
 """The whole numbers that calls add up to."""
 
 MONEY = ("cost", "saved", "lost", "retry_cost")
-"""What calls add up to in US dollars: their cost, what the prompt cache saved and lost of it, and that of tries before others."""
+"""Totals in US dollars: what calls cost, what the prompt cache saved and lost of it, and what earlier tries cost."""
 
 MAX_NAMES = 50
 """How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""

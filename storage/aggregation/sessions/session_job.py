@@ -1,11 +1,12 @@
 """The job that adds every ended interception to its session, exactly once (see `storage.aggregation.job`).
 
-A call that may still be linked to a thread (see `storage.aggregation.sessions.threads`) waits, because its session is not known yet. A
-presumed end is added with what it then says, and its document keeps that as `grouped`.
+A call that may still be linked to a thread (see `storage.aggregation.sessions.threads`) waits, because its session is
+not known yet. A presumed end is added with what it then says, and its document keeps that as `grouped`.
 
 Before that, each call is compared with the one before it, to find what the prompt cache lost (see
-`storage.aggregation.sessions.prompt_cache`): its document keeps that as `cache_loss`. And calls that repeat one that failed are found (see
-`storage.aggregation.sessions.retries`): their documents keep `attempt`, `attempts` and `retry_of`, those of the others `retried`.
+`storage.aggregation.sessions.prompt_cache`): its document keeps that as `cache_loss`. And calls that repeat one that
+failed are found (see `storage.aggregation.sessions.retries`): their documents keep `attempt`, `attempts` and
+`retry_of`, those of the others `retried`.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ def _changes(
 
 
 def _pending(calls: Sequence[Mapping[str, Any]]) -> Pending:
-    """Return which calls these are: those whose end is presumed with what they added, others with what is new in their documents."""
+    """Return which calls these are, with what they added if their end is presumed, else with what is new in them."""
     pending: Pending = {"true": [], "new": [], "presumed": []}
     for call in calls:
         if call.get("presumed"):

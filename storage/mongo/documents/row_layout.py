@@ -44,7 +44,8 @@ class RowLayout:
 
     Args:
         sample: One of them, with the fields in their order.
-        formats: The format of each field: one of the above, or `BINARY` and what `struct` knows, of 64-bit numbers and booleans.
+        formats: The format of each field: one of the above, or `BINARY` and what `struct` knows, of 64-bit numbers and
+            booleans.
         taken: The same, with `x` for the bytes that are not wanted. Without it all are.
 
     Raises:

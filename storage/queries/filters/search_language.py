@@ -50,8 +50,9 @@ _ID = re.compile(
 class Search(Struct, frozen=True, kw_only=True):
     """What interceptions must have in common; None is any value. Both times belong to what is found.
 
-    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave. `terms` are all
-    keys that have several values or are negated, and those that have no field here. `texts` is what the call must say.
+    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
+    `terms` are all keys that have several values or are negated, and those that have no field here. `texts` is what the
+    call must say.
     """
 
     initiator: str | None = None

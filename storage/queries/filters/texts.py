@@ -154,7 +154,7 @@ def _folded(word: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """A JSON object as people read it, also one that was cut: the `n` of a line break begins no word. Other texts are as they are."""
+    """A JSON object, also a cut one, as people read it: the `n` of a line break begins no word. Others stay as they are."""
     if "\\" not in text or not _OBJECT.match(text):
         return text
     read = _ESCAPE.sub(lambda one: chr(int(one[1], 16)) if one[1] else _ESCAPED.get(one[2], one[2]), text)

@@ -127,7 +127,7 @@ def by_change(now: Mapping[Key, Sums], before: Mapping[Key, Sums]) -> list[Key]:
 
 
 def _share(part: int, whole: int) -> int:
-    """Return a number that orders shares as they are, and is the same for equal ones: comparing fractions takes ten times as long.
+    """Return a number that orders shares, the same for equal ones: comparing fractions takes ten times as long.
 
     Two shares differ by 1 / (`whole` of one * `whole` of the other) at least; a `whole` has far fewer than 2^256.
     """

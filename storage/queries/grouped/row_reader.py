@@ -64,7 +64,8 @@ class RowReader:
     async def begin(self, match: Mapping[str, Any], projection: Mapping[str, Any]) -> Mapping[str, Any]:
         """Read one of the rollups, before all else that is read; nothing where there is none such.
 
-        From then on aggregations take the `options` of this moment. They may run side by side, which those of a session may not.
+        From then on aggregations take the `options` of this moment. They may run side by side, which those of a session
+        may not.
         """
         find = {"filter": match, "projection": projection, "limit": 1}
         reply = await command(self.database.rollups, "find", **find, session=self.session)

@@ -1,4 +1,4 @@
-"""Parts of a time range with about as many calls each, so that reading them says how far it is and can be stopped between two."""
+"""Parts of a time range with about as many calls each: between two, reading says how far it is, and can be stopped."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SPEND_SECONDS = 120.0
 
 
 async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]:
-    """Sum up by user what calls cost with a key of the bridge since then, in US dollars, of users with such calls."""
+    """Return US dollars by user, of calls since then with a key of the bridge. Users without any are left out."""
     return dict(await _sums(database, since, "$initiator_id"))
 
 
@@ -43,13 +43,13 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
 
 
 async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple[UUID, str], Decimal]:
-    """Sum up the same by user and token: the public part of it."""
+    """Return the same by user and the public part of the token."""
     sums = await _sums(database, since, {"user": "$initiator_id", "token": "$api_key_id"})
     return {(of["user"], of["token"]): usd for of, usd in sums}
 
 
 async def _sums(database: Database, since: datetime, by: Any) -> list[tuple[Any, Decimal]]:
-    """Sum up what calls cost with a key of the bridge by what they have in common, where that is not nothing."""
+    """Return US dollars of calls with a key of the bridge, grouped by `by`. Groups that cost nothing are left out."""
     pipeline: list[dict[str, Any]] = [
         {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
         {"$group": {"_id": by, "usd": {"$sum": "$cost.usd"}}},

@@ -32,7 +32,10 @@ WAYS = (("unshare", "--net"), ("unshare", "--user", "--map-root-user", "--net"))
 
 @dataclass(frozen=True)
 class Host:
-    """A machine: its addresses, and what runs a command there. `cable` is its connection to the database, None if it cannot be cut."""
+    """A machine: its addresses, and what runs a command there.
+
+    `cable` is its connection to the database, None if it cannot be cut.
+    """
 
     front: str = "127.0.0.1"
     inner: str = "127.0.0.1"

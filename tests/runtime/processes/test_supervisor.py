@@ -1,4 +1,4 @@
-"""The supervisor and its workers as processes. Small programs stand for `runtime/processes/worker.py`, so that they behave as is asked."""
+"""The supervisor and its workers as processes. Small programs stand for `runtime/processes/worker.py`, to misbehave at will."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, int
 class Call:
     """A call that started that many seconds after noon, the tool call it answers and those it issues.
 
-    `results` are those of calls before. `says` and `repeats` are its conversation's key and that of the call it goes on with; `responds` and `previous` are ids of
-    responses.
+    `results` are those of calls before. `says` and `repeats` are its conversation's key and that of the call it goes on
+    with; `responds` and `previous` are ids of responses.
     """
 
     number: int

@@ -127,7 +127,7 @@ def plain(value):
 
 
 async def everything(database):
-    """All that a database holds, but for the state and runs of jobs, what is audited of the examples, and how the index is cut."""
+    """All that a database holds, without states and runs of jobs, audit entries of examples, and how the index is cut."""
     held = {}
     for name in await database._database.list_collection_names():
         documents = await database._database[name].find().to_list(None)

@@ -89,7 +89,7 @@ class StatisticsHandler(GroupedHandler):
             self.write_json(await read(self.check_client, None))
 
     async def _statistics(self, request: SeriesRequest, on_progress: OnProgress, seconds: float | None) -> Statistics:
-        """Read the series of the calls that match, and the refusals of the same users, unless the search asks for more than users."""
+        """Read the series of matching calls and, if the search has nothing but users, of the refusals of these."""
         query = request.query
         found, refused = await side_by_side(
             self._found(request, on_progress, seconds) if request.conditions else self._counted(query),

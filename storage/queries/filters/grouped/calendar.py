@@ -1,8 +1,8 @@
 """Buckets of time as people of a time zone count them. Pure: no I/O, no clock.
 
 Days, weeks (from Monday, ISO 8601) and months begin at midnight of the zone, however long they are where clocks are changed. A
-midnight that a change of clocks leaves out is the moment of the change, and one that comes twice is the first. Every time that is given and
-returned is in UTC.
+midnight that a change of clocks leaves out is the moment of the change, and one that comes twice is the first. Every
+time that is given and returned is in UTC.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def starts(period: Period, start: datetime, end: datetime, zone: tzinfo) -> Iter
 def previous(start: datetime, end: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     """Return the time range before, to compare one with.
 
-    Before whole months are as many months, and before whole days as many days, of the zone. Before anything else is as much time.
+    Before whole months are as many months, and before whole days as many days, of the zone. Before anything else is as
+    much time.
 
     Raises:
         OverflowError: That is before the year 1.

@@ -1,7 +1,8 @@
 """Versions of rollups: the rollup of all users, by bucket.
 
 Every change of rollups of a bucket changes its rollup of all users in the same transaction, see
-`storage.aggregation.rollup_job` and `storage.examples.totals`. So cached values of a bucket are valid while that one is the same.
+`storage.aggregation.rollup_job` and `storage.examples.totals`. So cached values of a bucket are valid while that one is
+the same.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ The `RowReader` gets how much is read beside an index, and bounds how much is re
 
 
 class FoundRecords(Records):
-    """The records of calls that were found. Their conditions are checked once more, so nothing that a filter says is left to an index."""
+    """The records of calls that were found. Conditions are checked again, so no part of a filter is left to an index."""
 
     def __init__(self, query: GroupQuery, selection: Selection, ids: bytes) -> None:
         super().__init__(query, selection)
