@@ -46,8 +46,9 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     a chat request's value of that key, in the bytes that were sent; None where it has none. `max_output_tokens` is the
     most that it allows the model to write, in all choices together; None where it does not say. `uses_state` says that
     the provider keeps the response, or that the request goes on with something that it has kept, `in_background` that
-    others may use the response before it has ended. `blocks` are those that a provider may cache, packed (see
-    `intercept.blocks`); None where they are unknown. `tags` are those of the body (see `intercept.callers.tags`).
+    others may use the response before it has ended. `deployment` is that of Azure in the path, which it serves whatever
+    model the body names. `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they
+    are unknown. `tags` are those of the body (see `intercept.callers.tags`).
     `tool_results` are those behind the model's last message (see `intercept.dialects.tool_results`).
     """
 
@@ -64,6 +65,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     uses_state: bool = False
     in_background: bool = False
+    deployment: str = ""
     blocks: bytes | None = None
     tool_results: tuple[ToolResult, ...] = ()
     tags: Mapping[str, str] = NO_TAGS

@@ -8,7 +8,7 @@ from typing import Protocol
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of
 from handlers.problems import Problem
-from intercept.apis import RequestedModels
+from intercept.apis import RequestedModels, RequestSummary
 from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
@@ -49,7 +49,7 @@ class CallUsage:
         limited: The call.
         handler: Of its connection.
         start: The start record.
-        max_output: The most tokens that the request allows the model to write; None where it does not say.
+        summary: What was read of the request.
         requested_models: Which models it names.
     """
 
@@ -58,14 +58,15 @@ class CallUsage:
         limited: Limited,
         handler: ProxyHandler,
         start: Interception,
-        max_output: int | None,
+        summary: RequestSummary,
         requested_models: RequestedModels = RequestedModels.ONE,
     ) -> None:
         self._limited = limited
         self._handler = handler
         self._start = start
-        self._max_output = max_output or 0
+        self._max_output = summary.max_output_tokens or 0
         self._requested_models = requested_models
+        self._deployment = summary.deployment
         self._reserved = NOTHING
 
     async def count(self) -> None:
@@ -94,8 +95,11 @@ class CallUsage:
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
         if self._requested_models is not RequestedModels.ONE:
             return
-        if (refused := policy.refuse_model(provider_name, start.model, self._has_price)) is not None:
-            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_QUOTED], provider_name, refused.rule)
+        model, refused = start.model, policy.refuse_model(provider_name, start.model, self._has_price)
+        if refused is None and self._deployment:
+            model, refused = self._deployment, policy.refuse_model(provider_name, self._deployment)
+        if refused is not None:
+            message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
         if policy.max_tokens is not None and max_output > policy.max_tokens.maximum:
             maximum, source = policy.max_tokens

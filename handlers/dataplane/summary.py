@@ -89,7 +89,7 @@ def _parse_form(fields: Mapping[str, str], to: Destination, api: Api) -> Request
         summary = api.parse_form(fields, named.get("deployment", ""))
     except InvalidRequestError as error:
         raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-    return replace(summary, model=named.get("model") or summary.model)
+    return replace(summary, model=named.get("model") or summary.model, deployment=named.get("deployment", ""))
 
 
 async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user_id: UUID) -> RequestSummary:
@@ -111,12 +111,13 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
 def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     """Read the body, and what the path says of the model and of streaming."""
     named = to.route.names_in(to.path)
-    model = named.get("model", "")
+    model, deployment = named.get("model", ""), named.get("deployment", "")
     if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
         raise InvalidRequestError(LONG_PATH)
-    summary = api.parse_request(body, model or named.get("deployment", ""))
-    if model or to.route.streams:
-        return replace(summary, model=model or summary.model, stream=summary.stream or to.route.streams)
+    summary = api.parse_request(body, model or deployment)
+    if named or to.route.streams:
+        stream = summary.stream or to.route.streams
+        return replace(summary, model=model or summary.model, stream=stream, deployment=deployment)
     return summary
 
 

@@ -30,7 +30,7 @@ async def find_destinations(
     user_id = handler.identity.user.id
     if await handler.bridge.pieces.finish(is_tied(api, summary, handler.body), user_id):
         return (to,)
-    found = {to.provider.name: to} | {one.provider.name: one for one in _find_others(handler, to, api, summary.model)}
+    found = {to.provider.name: to} | {one.provider.name: one for one in _find_others(handler, to, api, summary)}
     if len(found) == 1:
         return (to,)
     headers = handler.request.headers
@@ -39,7 +39,7 @@ async def find_destinations(
     return tuple(found[name] for name in order)
 
 
-def _find_others(handler: ProxyHandler, to: Destination, api: Api, model: str) -> Iterator[Destination]:
+def _find_others(handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary) -> Iterator[Destination]:
     """Those that serve the same path and model and that the caller may use."""
     table, method, policy = handler.bridge.routing.table, handler.request.method, handler.policy
     for name in to.provider.fallback:
@@ -52,9 +52,13 @@ def _find_others(handler: ProxyHandler, to: Destination, api: Api, model: str) -
         route = next(routes, None)
         if route is None or route.api is None or route.api.name != api.name or provider.find_fault(route, to.path):
             continue
-        has_price = partial(_has_price, handler, api, name, model)
-        if policy is None or policy.refuse_model(name, model, has_price) is None:
-            yield Destination(provider, route, to.path, keys)
+        has_price = partial(_has_price, handler, api, name, summary.model)
+        if policy is not None and (
+            policy.refuse_model(name, summary.model, has_price)
+            or (summary.deployment and policy.refuse_model(name, summary.deployment))
+        ):
+            continue
+        yield Destination(provider, route, to.path, keys)
 
 
 def _has_price(handler: ProxyHandler, api: Api, provider: str, model: str) -> bool:

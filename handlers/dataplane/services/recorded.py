@@ -113,7 +113,7 @@ class RecordedCall(Watcher):
         self._observation = Observation(
             self._start.id, api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
-        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens, api.requested_models)
+        self._usage = CallUsage(handler, handler, self._start, summary, api.requested_models)
         self._checkpoint_due = 0.0
         self._awaits_id = summary.in_background and summary.stream
         handler.add_known(model=self._start.model, interception_id=self._start.id)

@@ -137,7 +137,7 @@ class SocketCall:
             self._start.id, self._api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
         self._observation.accept(ACCEPTED)
-        self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
+        self._usage = CallUsage(self, handler, self._start, summary)
         try:
             await self._usage.count()
         except Problem as problem:

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from limits.policies.policy import Models, SharedPolicy
 from settings import ProviderSettings
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from tests.handlers.dataplane.test_policies import hold
 from upstream.credentials.access import Credential
 from upstream.providers.presets import PRESETS, ProviderType
 
@@ -79,6 +81,24 @@ async def test_a_deployment_names_the_model_where_the_body_does_not(types):
     response = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
     (recorded,) = await types.ended(1)
     assert (response.status, recorded["model"]) == (200, "my-gpt")
+
+
+@pytest.mark.gen_test
+async def test_a_policy_holds_for_a_deployment_whatever_model_the_body_names(types):
+    types.upstream.play(OK)
+    client, body = await types.client(), b'{"model": "gpt-5-mini", "messages": []}'
+    for models, refused in (
+        (Models(allow=["gpt-5-mini"]), "everyone allows gpt-5-mini"),
+        (Models(deny=["my-*"]), "everyone denies my-*"),
+        (Models(allow=["gpt-5-mini", "my-gpt"]), None),
+    ):
+        hold(types, SharedPolicy(models=models))
+        response = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
+        message = f'The model "my-gpt" of azure may not be used here: {refused}.' if refused else None
+        assert (response.status, json.loads(response.body).get("message")) == (403 if refused else 200, message), models
+    assert len(types.upstream.requests) == 1
+    (recorded,) = await types.ended(1)
+    assert recorded["model"] == "gpt-5-mini"
 
 
 @pytest.mark.parametrize("name", ["copilot", "chatgpt"])
