@@ -98,10 +98,8 @@ class Round:
         only: bool,
     ) -> None:
         requested = {need.account.name for one in waiting for need in one.needs}
-        for one in waiting:
-            if any(
-                need.limit.maximum < 1 for need in one.needs
-            ):  # refused in any case: it tells the states of the others
+        for one in waiting:  # what is refused in any case tells the states of its other limits
+            if any(need.limit.maximum < 1 and not need.limit.shadow for need in one.needs):
                 for need in one.needs:
                     need.account.versions.must_read = True
         self._basis = {
