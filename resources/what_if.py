@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
 from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
+from storage.mongo.codec import EPOCH
 
 MAX_ROWS: Final = 1000
 """How many limits of users are told, those that refused most."""
@@ -42,7 +43,6 @@ _KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget", "m
     "models": "models",
     "byok": "byok",
 }
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -154,7 +154,7 @@ class RefusedOnce(Struct):
         unit = MICRO_DOLLARS if one.limit.kind == Kind.BUDGET else 1
         return cls(
             one.id,
-            format_time(_EPOCH + timedelta(milliseconds=one.started_ms)),
+            format_time(EPOCH + timedelta(milliseconds=one.started_ms)),
             Initiator.of(one.user, users),
             ProposedLimit.of(one.limit),
             None if one.rule else one.maximum / unit,

@@ -20,6 +20,7 @@ from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import SeriesGroup
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import KINDS, TOKENS
+from storage.mongo.codec import EPOCH
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Subject
 from storage.queries.filters.grouped.groups import Found
@@ -150,10 +151,7 @@ def csv_text(head: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
 
 def columns(subject: Subject, period: Period, by: Sequence[By], *, compare: bool) -> list[str]:
     """Return the names of all columns, in order."""
-    nobody = Found(tuple(None for _ in by), {}, {})
-    if period is not Period.ALL:
-        named = [name for one in by for name in _named(one, GroupNames().show(one, None))]
-        return ["at", *named, *figures_of(subject, period)]
+    nobody = Found(tuple(None for _ in by), {}, {EPOCH: {}})
     return list(next(flat_rows(subject, period, by, [nobody], GroupNames(), compare=compare)))
 
 
