@@ -15,6 +15,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from storage.aggregation.job import ExactlyOnceJob, Pending
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session
@@ -96,7 +98,7 @@ class SearchJob(ExactlyOnceJob):
         return pending
 
     async def _remove_entries(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
-        """Take calls out of the segment that has them, if there is one."""
+        """Take calls out of the segment that has them, if there is one. It is written anew where half of its calls are gone."""
         for segment in segments:
             near = [entry for entry in entries if segment.first <= entry.at <= segment.last]
             if not near:
@@ -105,7 +107,12 @@ class SearchJob(ExactlyOnceJob):
             if part is None:
                 continue
             positions = [position_of(part["data"], entry.id) for entry in near]
-            if gone := [position for position in positions if position is not None and position not in segment.gone]:
+            gone = [position for position in positions if position is not None and position not in segment.gone]
+            if 2 * len(segment.gone + tuple(gone)) >= segment.calls:
+                # What a policy has removed of texts is to leave no digests either.
+                rest = replace(segment, gone=segment.gone + tuple(gone))
+                await replace_by_one(self._database, [rest], session)
+            elif gone:
                 change = {"$push": {"gone": {"$each": gone}}}
                 await self._segments.update_one({"_id": segment.number}, change, session=session)
 

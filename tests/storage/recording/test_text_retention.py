@@ -23,6 +23,10 @@ from intercept.records import (
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.recording import text_retention
 from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, TextRetention
+from storage.search.documents import read_part_id
+from storage.search.entries import word_digest
+from storage.search.job import SearchJob
+from storage.search.segments import IDS, find
 from tests.storage.aggregation.linking import Clock
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
@@ -187,6 +191,24 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
     (compared,) = await database.cache_lines.find().to_list(None)
     assert len(compared["lines"]) == 3
     assert compared["expires_at"] == (await document(database, 1))["texts_until"]
+
+
+@pytest.mark.gen_test
+async def test_the_search_index_has_no_words_of_texts_that_were_removed(database, calls, retention, clock):
+    async def indexed():
+        parts = [(read_part_id(part["_id"])[1], part["data"]) async for part in database.search_parts.find()]
+        buckets = [data for part, data in parts if part < IDS]
+        return [word for word in "123" if any(find(data, word_digest(word)) for data in buckets)]
+
+    await keep(calls, 1, 2)
+    await keep(calls, 3, days=None)
+    job = SearchJob(database)
+    await job.add_pending()
+    assert await indexed() == ["1", "2", "3"]
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 2
+    await job.add_pending()
+    assert await indexed() == ["3"]
 
 
 @pytest.mark.gen_test
