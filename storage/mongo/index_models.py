@@ -132,6 +132,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         ),
         "audit": (
             IndexModel(indexes.AUDIT_BY_TIME, name="by_time"),
+            IndexModel(indexes.AUDIT_BY_ACTION, name="by_action"),
+            IndexModel(indexes.AUDIT_BY_ACTOR, name="by_actor"),
+            IndexModel(indexes.AUDIT_BY_SUBJECT, name="by_subject"),
             _EXPIRY_OF_SOME,
         ),
         "refusals": (

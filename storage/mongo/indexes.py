@@ -138,6 +138,9 @@ NAMES: Mapping[str, Keys] = MappingProxyType(
 """Of the day rollups of these breakdowns, to find each name once."""
 
 AUDIT_BY_TIME: Keys = (("at", DESCENDING), ("_id", DESCENDING))
+AUDIT_BY_ACTION: Keys = (*ascending("action"), *AUDIT_BY_TIME)
+AUDIT_BY_ACTOR: Keys = (*ascending("actor.username"), *AUDIT_BY_TIME)
+AUDIT_BY_SUBJECT: Keys = (*ascending("subject.username"), *AUDIT_BY_TIME)
 
 _REFUSAL: Keys = (("at", DESCENDING), ("_id", DESCENDING))
 _REFUSAL_COVERED: Keys = ascending("rule", "status", "provider", "route", "api_key_id")

@@ -44,8 +44,10 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
             found["action"] = {"$in": [action.value for action in self.actions]}
         if self.user:
             id_ = read_id(self.user)
-            field, value = ("username", {"$in": [self.user, *usernames]}) if id_ is None else ("id", id_)
-            found["$or"] = [{f"{who}.{field}": value} for who in ("actor", "subject")]
+            wanted: dict[str, Any] = {} if id_ is None else {"id": id_}
+            if names := [*usernames, *(() if id_ else (self.user,))]:
+                wanted["username"] = {"$in": names}  # of which there are indexes
+            found["$or"] = [{f"{who}.{name}": value for name, value in wanted.items()} for who in ("actor", "subject")]
         return found
 
 
@@ -68,10 +70,14 @@ class Audit:
             DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(ANSWER_SECONDS):
-            # Entries have no index of names in any case, but users are few, and removed ones stay.
-            same = self._database.users.find({"username": query.user}, {"username": True}, collation=ANY_CASE)
-            every = [query.filter([one["username"] async for one in same] if query.user else ())]
+            every = [query.filter(await self._usernames(query.user) if query.user else ())]
             if after_id is not None:
                 every.append(_ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {})))
-            cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)
+            cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).limit(limit)
             return [document async for document in cursor]
+
+    async def _usernames(self, user: str) -> list[str]:
+        """What users of this name, in any case, or of this id are called. Removed ones are among them."""
+        wanted = {"username": user} if (id_ := read_id(user)) is None else {"_id": id_}
+        found = self._database.users.find(wanted, {"username": True}, collation=ANY_CASE)
+        return [one["username"] async for one in found]

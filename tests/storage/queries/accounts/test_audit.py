@@ -7,6 +7,7 @@ import pytest
 
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Role
+from storage.mongo.indexes import AUDIT_BY_TIME
 from storage.queries.accounts.audit import Audit, AuditQuery
 from storage.queries.paging import UnknownCursorError
 from tests.storage.records import NOON
@@ -58,3 +59,17 @@ async def test_entries_of_a_time_an_action_and_a_user_are_found(identities, audi
     assert await found(user="Ada") == await found(user="aDA") == await found(user=str(ada.id)) == ["grace", "Ada"]
     assert await found(user="ada", actions=[Action.USER_CHANGED], start=later) == ["grace"]
     assert await found(user="nobody") == []
+
+
+@pytest.mark.gen_test
+async def test_rare_entries_are_found_without_reading_the_others(identities, audit, database):
+    ada = await identities.add_user("Ada", role=Role.OWNER)
+    await database.audit.insert_many(
+        {"at": NOON, "action": Action.CALLS_READ.value, "actor": {"username": "bob"}, "subject": None}
+        for _ in range(500)
+    )
+    for query in (AuditQuery(actions=[Action.USER_ADDED]), AuditQuery(user="ada"), AuditQuery(user=str(ada.id))):
+        wanted = query.filter(await audit._usernames(query.user))
+        plan = await database.audit.find(wanted).sort(AUDIT_BY_TIME).limit(9).explain()
+        examined = plan["executionStats"]["totalDocsExamined"]
+        assert (examined, len(await audit.page(query, limit=9))) == (1, 1), query
