@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from functools import cached_property, partial
+from functools import cached_property
 from time import monotonic
 
 from aiohappyeyeballs import start_connection
@@ -76,12 +76,17 @@ class Connections:
                 if proxy is not None:
                     await _tunnel_through(raw, origin, proxy)
                 connected = monotonic()
-                _, connection = await self._loop.create_connection(
-                    partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
-                    sock=raw,
-                    ssl=(origin.network.tls or self._tls) if origin.tls else None,
-                    server_hostname=origin.host if origin.tls else None,
-                )
+                connection = Connection(origin, self._idle_timeout, self._open.add, self._lost)
+                try:
+                    await self._loop.create_connection(
+                        lambda: connection,
+                        sock=raw,
+                        ssl=(origin.network.tls or self._tls) if origin.tls else None,
+                        server_hostname=origin.host if origin.tls else None,
+                    )
+                except BaseException:
+                    self._lost(connection)  # uvloop does not tell it if it is cancelled
+                    raise
         except OSError:
             self._addresses.forget(host, port)
             raise

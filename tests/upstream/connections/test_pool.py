@@ -268,3 +268,17 @@ async def test_where_nobody_answers_the_address_is_looked_up_again_the_next_time
 @pytest.mark.gen_test
 async def test_connections_that_were_never_made_need_no_closing(io_loop):
     await Connections(1, 1).close()
+
+
+@pytest.mark.gen_test
+async def test_who_leaves_while_a_connection_is_made_leaves_none_behind(provider):
+    connections, (origin, _) = Connections(5, 5), locate(provider.url)
+    for turns in range(12):
+        making = asyncio.create_task(connections.connect(origin))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not making.cancel():
+            (await making)[0].abort()
+        await asyncio.wait({making})
+    async with asyncio.timeout(5):
+        await connections.close()
