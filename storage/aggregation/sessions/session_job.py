@@ -24,7 +24,7 @@ from intercept.records import Status
 from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
 from storage.aggregation.rollup import NO_USAGE, TOKENS
 from storage.aggregation.sessions.prompt_cache import compare, lines_id
-from storage.aggregation.sessions.retries import find_retries, is_open
+from storage.aggregation.sessions.retries import MAX_PAUSE, find_retries, is_open
 from storage.aggregation.sessions.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session, with_plain_ids
@@ -118,11 +118,18 @@ class SessionJob(ExactlyOnceJob):
         return pending
 
     async def _failed(self, calls: Sequence[Mapping[str, Any]], session: Session) -> list[dict[str, Any]]:
-        """Read the calls that failed and have no retry, of the same fingerprints as these."""
-        prints = list({call["fingerprint"] for call in calls if "fingerprint" in call and is_open(call)})
-        if not prints:
+        """Read the calls that failed and have no retry, of which these may be retries."""
+        repeating = [call for call in calls if "fingerprint" in call and is_open(call)]
+        if not repeating:
             return []
-        wanted = {"fingerprint": {"$in": prints}, "status": Status.FAILED.value, "retried": None}
+        prints = list({call["fingerprint"] for call in repeating})
+        since = min(call["started_at"] for call in repeating) - MAX_PAUSE
+        wanted = {
+            "fingerprint": {"$in": prints},
+            "status": Status.FAILED.value,
+            "retried": None,
+            "ended_at": {"$gte": since},
+        }
         found = dict.fromkeys(("fingerprint", "started_at", "ended_at", "attempt", "retry_count", "cost.usd"), True)
         cursor = self._interceptions.find(wanted, found, batch_size=AT_ONCE, session=session)
         return await cursor.hint(BY_FINGERPRINT).limit(MAX_FAILED).to_list(MAX_FAILED)

@@ -206,6 +206,17 @@ async def test_failed_calls_are_found_by_their_fingerprints_alone(database, sess
 
 
 @pytest.mark.gen_test
+async def test_failures_of_long_ago_do_not_hide_the_one_that_is_retried(database, sessions, monkeypatch):
+    monkeypatch.setattr(session_job_module, "MAX_FAILED", 1)
+    old, first, second = Call(1, "a"), Call(2_000, "a"), Call(2_004, "a")
+    for call, end in (old, failed(old)), (first, failed(first)), (second, second.end()):
+        await write(database, call.start, end)
+        await repeated(database, (call, 0))
+        assert await sessions.add_pending() == 1
+    assert await tries(database, 2_000, 2_004) == [(None, None, None), (1, 2, first.id)]
+
+
+@pytest.mark.gen_test
 async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, sessions):
     await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
     await sessions.add_pending()
