@@ -156,7 +156,8 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
     if response_id := child.get("previous_response_id"):
         return {**same, "request_ids": response_id, "started_at": earlier}, BY_REQUEST
     recent = {"$gte": child["started_at"] - CONVERSATION_PAUSE, **earlier}
-    return {**same, "conversation": child["continues"], "started_at": recent}, BY_CONVERSATION
+    # A policy may have removed it with the texts. No call has an empty one, so the search ends.
+    return {**same, "conversation": child.get("continues", b""), "started_at": recent}, BY_CONVERSATION
 
 
 def _result_id(child: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.recording import text_retention
 from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, TextRetention
 from storage.search.documents import read_part_id
@@ -158,6 +159,24 @@ async def test_conversations_without_a_session_lose_their_digests_too(database, 
     clock.pass_(2 * DAY.total_seconds())
     assert await retention.remove_due() == 1
     assert not {"conversation", "continues", "blocks", "fingerprint"} & set(await document(database, 1))
+
+
+@pytest.mark.gen_test
+async def test_a_call_whose_texts_go_before_it_is_linked_holds_up_no_other(database, calls, retention, clock):
+    await keep(calls, 1, session=None)
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 1
+    two, three = Conversation(key=b"3" * 16), Conversation(key=b"4" * 16, continues=b"3" * 16)
+    await calls.start(2, started_at=clock.time, client_session_id=None, conversation=two)
+    clock.pass_(1)
+    await calls.start(3, started_at=clock.time, client_session_id=None, conversation=three)
+    threads = Threads(database, now=clock)
+    assert await threads.link_pending() == 1
+    assert (await document(database, 3))["session_id"] == UUID(int=2)
+    for seconds in RETRY_SECONDS:
+        clock.pass_(seconds)
+        assert await threads.link_pending() == 0
+    assert not {"unlinked", "session_id"} & set(await document(database, 1))
 
 
 @pytest.mark.gen_test
