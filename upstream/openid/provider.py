@@ -112,9 +112,12 @@ class OpenIDProvider:
         code = flow.read_redirect(parameters, issuer, names_issuer=names_issuer)
         tokens = await self._redeem(metadata, code, flow.verifier, redirect_url)
         claims = await self._verify(tokens.id_token, Expected(issuer, self._client.id, flow.nonce))
-        lacks = any(find_claim(claims, name) is None for name in self._rules.claims)
-        if metadata.userinfo_endpoint and tokens.access_token and lacks:
-            claims = await self._read_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
+        lacking = [name for name in self._rules.claims if find_claim(claims, name) is None]
+        if metadata.userinfo_endpoint and tokens.access_token and lacking:
+            info = await self._read_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"])
+            # By their whole names, so that an empty `realm_access` of the token does not hide the roles of this one.
+            info |= {name: find_claim(info, name) for name in lacking}
+            claims |= {name: value for name, value in info.items() if claims.get(name) is None}
         return structs.replace(read_profile(claims, self._rules), id_token=tokens.id_token)
 
     async def sign_out_url(self, id_token: str, back: str) -> str | None:

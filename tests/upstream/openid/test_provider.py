@@ -15,7 +15,7 @@ from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT
 from upstream.openid import cached, provider
 from upstream.openid.errors import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
-from upstream.openid.profiles import Rules
+from upstream.openid.profiles import NotAllowedError, Rules
 from upstream.openid.provider import MAX_DOCUMENT_BYTES, Client, OpenIDProvider
 
 REDIRECT = "https://bridge/callback"
@@ -268,6 +268,22 @@ async def test_claims_that_the_token_leaves_out_are_asked_for(make, stand_in):
     found = await sign_in(make(group_claim="groups"), stand_in, prepare)
     assert (found.username, found.groups, found.issuer) == ("grace@example.com", ("research",), stand_in.issuer)
     assert stand_in.authorization[-1] == "Bearer an-access-token"
+
+
+@pytest.mark.gen_test
+async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(make, stand_in):
+    rules = {"group_claim": "groups", "role_claim": "realm_access.roles", "roles": (("admin", "owner"),)}
+    empty = {"groups": None, "realm_access": {}, "email_verified": None}
+    told = {"groups": ["research"], "realm_access": {"roles": ["admin"]}}
+
+    def prepare(**claims):
+        stand_in.responses["/me"] = (200, json.dumps({"sub": "s"} | claims).encode())
+        stand_in.sign_in(NOW, **empty)
+
+    found = await sign_in(make(**rules), stand_in, lambda: prepare(**told, email_verified=True))
+    assert (found.subject, found.groups, found.role) == ("s", ("research",), "owner")
+    with pytest.raises(NotAllowedError, match="has not verified the mail address"):
+        await sign_in(make(**rules), stand_in, lambda: prepare(**told))
 
 
 @pytest.mark.gen_test
