@@ -63,8 +63,10 @@ class CachedDocument(Generic[T]):
             now = self._monotonic()
             if self._document is not None and now - self._renewed_at < RENEWAL_SECONDS:
                 return self._document
-            self._renewed_at = now
-            return await self._fetched()
+            document = await self._fetched()
+            if self._failed_at == _NEVER:
+                self._renewed_at = now
+            return document
 
     @property
     def _age(self) -> float:
@@ -78,6 +80,7 @@ class CachedDocument(Generic[T]):
             except ProviderUnavailableError as error:
                 self._failure, self._failed_at = str(error), self._monotonic()
             else:
+                self._failed_at = _NEVER
                 return self._document
         if self._document is not None and self._age < STALE_SECONDS:
             return self._document

@@ -157,6 +157,25 @@ async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_
 
 
 @pytest.mark.gen_test
+async def test_a_new_key_that_could_not_be_fetched_is_fetched_a_moment_later(make, stand_in, clock):
+    openid = make()
+    await sign_in(openid, stand_in)
+    new = private_key(number=7)
+
+    def rotate():
+        stand_in.give(signed(stand_in.claims(NOW), key=new))
+
+    stand_in.responses["/keys"] = (500, b"")
+    for _ in range(2):
+        await refusal(openid, stand_in, rotate, UnknownKeyError)
+    assert stand_in.paths.count("/keys") == 2
+    stand_in.responses["/keys"] = (200, published(new))
+    clock.now += cached.RETRY_SECONDS
+    assert (await sign_in(openid, stand_in, rotate)).subject == "s"
+    assert stand_in.paths.count("/keys") == 3
+
+
+@pytest.mark.gen_test
 async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make, stand_in, clock):
     openid = make()
     await sign_in(openid, stand_in)
