@@ -6,8 +6,9 @@ presumed (see `storage.aggregation.job`): with what it was counted with before, 
 and add what it is now.
 
 A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
-ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. Calls
-that end after the request have the new prices anyway.
+ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. It
+pauses in the same way when a batch meets one that came late, from a spool. Calls that end after the request have the new
+prices anyway.
 """
 
 from __future__ import annotations
@@ -68,8 +69,10 @@ COUNT_SECONDS: Final = 120.0
 NOT_COUNTED: Final = "calls of before the request still wait to be counted"
 
 _COUNTS = {f"token_usages.{name}": True for name in TOKENS}
+_MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
     **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged"), True),
+    **dict.fromkeys(dict(_MARKS), True),
     **_COUNTS,
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
@@ -127,9 +130,11 @@ class Recosting:
         if job is None:
             return IDLE_SECONDS
         try:
+            if not await self._has_settled(job):
+                return IDLE_SECONDS
             if job.state is RecostState.WAITING:
                 return await self._begin(job)
-            if await self._is_behind():
+            if await self._are_marked({"$exists": True}, MAX_BEHIND):
                 return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))
@@ -150,22 +155,21 @@ class Recosting:
             )
         return None if document is None else Recost.of(document)
 
+    async def _has_settled(self, job: Recost) -> bool:
+        """Whether nothing of before the request waits to be counted, and has not for long enough."""
+        now = self._now()
+        is_over = job.counted_at is not None and now - job.counted_at >= timedelta(seconds=SETTLE_SECONDS)
+        if is_over or not await self._database.is_replicated():
+            return True
+        if await self._are_marked({"$lte": job.requested_at}, 1):
+            if job.state is RecostState.WAITING and now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
+                await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
+            await self._set(job, {}, {"counted_at": ""})
+        elif job.counted_at is None:
+            await self._set(job, {"counted_at": now})
+        return False
+
     async def _begin(self, job: Recost) -> float:
-        """Begin a job once nothing of before it waits to be counted; return after how many seconds to go on."""
-        if await self._database.is_replicated():
-            now = self._now()
-            async with self._database.within(BATCH_SECONDS):
-                document = await self._database.recosts.find_one({"_id": job.id}) or {}
-            if await self._waits_for_rollups(job.requested_at):
-                if now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
-                    await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
-                await self._set(job, {}, {"counted_at": ""})
-                return IDLE_SECONDS
-            if (counted_at := document.get("counted_at")) is None:
-                await self._set(job, {"counted_at": now})
-                return IDLE_SECONDS
-            if now - counted_at < timedelta(seconds=SETTLE_SECONDS):
-                return IDLE_SECONDS
         version = await self._refresh()
         async with self._database.within(COUNT_SECONDS, "count the calls"):
             total = await self._database.interceptions.count_documents(_range(job), hint=list(BY_TIME))
@@ -174,20 +178,13 @@ class Recosting:
         _log.info("re-costing began: id=%s calls=%d prices=%s", job.id, total, version)
         return BATCH_PAUSE_SECONDS
 
-    async def _waits_for_rollups(self, until: datetime) -> bool:
-        marked = self._database.interceptions
+    async def _are_marked(self, when: Mapping[str, Any], number: int) -> bool:
+        """Whether so many calls or more wait to be counted since such a time, in rollups or in sessions."""
         async with self._database.within(BATCH_SECONDS):
-            for name, index in (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED)):
-                if await marked.find_one({name: {"$lte": until}}, {"_id": True}, hint=list(index)) is not None:
-                    return True
-        return False
-
-    async def _is_behind(self) -> bool:
-        async with self._database.within(BATCH_SECONDS):
-            for name, index in (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED)):
-                marked = {name: {"$exists": True}}
-                found = await self._database.interceptions.count_documents(marked, limit=MAX_BEHIND, hint=list(index))
-                if found >= MAX_BEHIND:
+            for name, index in _MARKS:
+                marked = {name: when}
+                found = await self._database.interceptions.count_documents(marked, limit=number, hint=list(index))
+                if found >= number:
                     return True
         return False
 
@@ -208,6 +205,9 @@ class Recosting:
             return True
         costs = {call["_id"]: self._cost(call) for call in calls}
         changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
+        if session is not None and any(name in call for call in changed for name, _ in _MARKS):
+            await self._database.recosts.update_one(ours, {"$unset": {"counted_at": ""}}, session=session)
+            return False
         if changed:
             marks = {} if session is None else await self._marks([call["_id"] for call in changed], session)
             at = self._now()

@@ -221,6 +221,31 @@ async def test_the_job_waits_for_calls_to_be_counted_and_gives_up_after_a_while(
 
 
 @pytest.mark.gen_test
+async def test_a_running_job_waits_for_a_call_that_comes_late_to_be_counted(
+    database, recosting, jobs, clock, few_at_once
+):
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    await recosting.step()
+    clock.time += GIVE_UP_SECONDS * SECOND
+    late = Call(6, second=61)
+    await write(database, late.start, late.end(6))
+    await recosting.step()
+    assert (await recosting.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 2)
+    await RollupJob(database, now=clock).add_pending()
+    assert await recosting.step() == IDLE_SECONDS  # its session waits
+    await SessionJob(database).add_pending()
+    assert await recosting.step() == IDLE_SECONDS  # a run that hung may still take its marks away
+    clock.time += SETTLE_SECONDS * SECOND
+    job = await finish(recosting, jobs)
+    assert (job.state, job.done, job.changed) == (RecostState.DONE, 6, 6)
+    await count(database)
+    await has_counted_all(database)
+    assert sorted(usd * 10**6 for usd in (await sessions(database)).values()) == [12, 51]
+
+
+@pytest.mark.gen_test
 async def test_while_many_calls_wait_to_be_counted_again_the_job_waits(database, recosting, jobs, clock, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 1)
     monkeypatch.setattr(module, "MAX_BEHIND", 2)
