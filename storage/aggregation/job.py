@@ -5,7 +5,7 @@
    note). All of that is one transaction: either it has happened or it has not.
 3. Then the run removes the marks, and last the note. A run that finds a note of an earlier one first finishes that one's work.
 
-So a run may stop anywhere, and marks may be removed twice, or late: a true end is never marked again.
+So a run may stop anywhere, and remove marks twice, or late: no true end is marked again meanwhile (`storage.search` differs).
 
 The job state is the lock as well: of several servers one gets the run, and the others try again at their next. So what the
 database cannot add may be read, added here and written back. The marks are not part of the transaction: there MongoDB takes

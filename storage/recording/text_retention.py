@@ -88,14 +88,16 @@ class TextRetention:
         Raises:
             DatabaseUnavailableError: Not all were removed.
         """
-        until, removed = self._now(), 0
+        removed = 0
         for removal in _REMOVALS:
-            while number := await self._batch(removal, until):
+            while number := await self._batch(removal):
                 removed += number
                 await self._pause(BATCH_PAUSE_SECONDS)
         return removed
 
-    async def _batch(self, removal: _Removal, until: datetime) -> int:
+    async def _batch(self, removal: _Removal) -> int:
+        # Of each batch: what marks a call for the search index again must not be equal to the mark before.
+        until = self._now()
         due = {removal.mark: {"$lte": until}, "status": {"$in": _ENDED}}
         wanted = dict.fromkeys(("session_id", "started_at", "presumed"), True)
         async with self._database.within(BATCH_SECONDS, _OPERATION):

@@ -1,8 +1,9 @@
 """The job that adds every ended interception to the search index, exactly once (see `storage.aggregation.job`).
 
 Each run makes a segment of what has ended since. Several small segments are merged into a larger one, so that there are never
-many. A call that changes after it was indexed (its presumed end is replaced, it is priced again) is marked again, with
-`indexed`: then it is taken out of the segment that has it, and added once more.
+many. A call that changes after it was indexed (its presumed end is replaced, it is priced again, its texts are removed) is
+marked again, with `indexed`: then it is taken out of the segment that has it, and added once more. That may happen during a
+run, so a run removes only the marks that it has read. One that stays too long costs no more than adding its call again.
 
 Calls that ended before there was the index, or at a server of an earlier version, have no mark. They are found by going
 through all calls, from the newest to the oldest (`storage.search.sweep`).
@@ -12,15 +13,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
+from bson.binary import Binary
 from msgspec.structs import replace
+from pymongo import UpdateMany, UpdateOne
 
 from storage.aggregation.job import ExactlyOnceJob, Pending
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED
+from storage.recording.operations import PRESUMED
 from storage.search.documents import JOB_STATE, part_id, read_segment
 from storage.search.entries import ENTRY_FIELDS, Entry, entry_of
 from storage.search.merging import insert, next_number, replace_by_one
@@ -43,7 +49,7 @@ READ_AT_ONCE: Final = 50
 
 _MARKED = {"unindexed": {"$exists": True}}
 # Decoding takes most of the time, so no more is read than an entry is made of.
-_READ: Mapping[str, Any] = dict.fromkeys((*ENTRY_FIELDS, "presumed", "indexed"), True)
+_READ: Mapping[str, Any] = dict.fromkeys((*ENTRY_FIELDS, "presumed", "indexed", "unindexed"), True)
 
 
 class SearchJob(ExactlyOnceJob):
@@ -75,7 +81,7 @@ class SearchJob(ExactlyOnceJob):
             merged = {one.number for one in chosen}
             others = [one for one in segments if one.number not in merged]
             segments = others + await replace_by_one(self._database, chosen, session)
-        pending: Pending = {"true": [], "presumed": []}
+        pending: Pending = {"true": [], "presumed": [], "again": []}
         entries: list[Entry] = []
         again: list[Entry] = []
         cursor = self._interceptions.find(_MARKED, _READ, batch_size=READ_AT_ONCE, session=session)
@@ -86,7 +92,8 @@ class SearchJob(ExactlyOnceJob):
             for document, entry in zip(documents, read, strict=True):
                 if "indexed" in document:
                     again.append(entry)
-                if document.get("presumed"):
+                    pending["again"].append({"_id": document["_id"], "unindexed": document["unindexed"]})
+                elif document.get("presumed"):
                     pending["presumed"].append({"_id": document["_id"], "indexed": True})
                 else:
                     pending["true"].append(document["_id"])
@@ -96,6 +103,27 @@ class SearchJob(ExactlyOnceJob):
             number = await next_number(self._database, session)
             await insert(self._database, *await asyncio.to_thread(build, number, entries), session)
         return pending
+
+    def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
+        # Whoever marks a call again sets `indexed` too. A note of an earlier version names such calls beside the others.
+        unmark = {"$unset": {"unindexed": ""}}
+        presumed = {"_id": {"$in": [one["_id"] for one in pending["presumed"]]}, **_MARKED, "indexed": None}
+        by_mark: defaultdict[datetime, list[Binary]] = defaultdict(list)
+        for one in pending.get("again", ()):
+            by_mark[one["unindexed"]].append(one["_id"])
+        indexed = {"$cond": ["$presumed", True, "$$REMOVE"]}
+        return [
+            UpdateMany({"_id": {"$in": pending["true"]}, "indexed": None}, unmark),
+            # The true end may have come in between. Then its mark stays.
+            UpdateMany({**presumed, **PRESUMED}, {"$set": {"indexed": True}, **unmark}),
+            UpdateMany(presumed, {"$set": {"indexed": True}}),
+            *(
+                UpdateMany(
+                    {"_id": {"$in": ids}, "unindexed": mark}, [{"$set": {"unindexed": "$$REMOVE", "indexed": indexed}}]
+                )
+                for mark, ids in by_mark.items()
+            ),
+        ]
 
     async def _remove_entries(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
         """Take calls out of the segment that has them, if there is one. It is written anew where half of its calls are gone."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 import pytest
@@ -31,6 +32,7 @@ from storage.search.segments import IDS, find
 from tests.storage.aggregation.linking import Clock
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
+from tests.storage.search_checks import has_indexed_all
 
 SECRET = "attack at dawn"
 READING = Reading(
@@ -212,22 +214,53 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
     assert compared["expires_at"] == (await document(database, 1))["texts_until"]
 
 
+async def indexed(database):
+    """The numbers among the words of the search index."""
+    parts = [(read_part_id(part["_id"])[1], part["data"]) async for part in database.search_parts.find()]
+    buckets = [data for part, data in parts if part < IDS]
+    return [word for word in "12345" if any(find(data, word_digest(word)) for data in buckets)]
+
+
 @pytest.mark.gen_test
 async def test_the_search_index_has_no_words_of_texts_that_were_removed(database, calls, retention, clock):
-    async def indexed():
-        parts = [(read_part_id(part["_id"])[1], part["data"]) async for part in database.search_parts.find()]
-        buckets = [data for part, data in parts if part < IDS]
-        return [word for word in "123" if any(find(data, word_digest(word)) for data in buckets)]
-
     await keep(calls, 1, 2)
     await keep(calls, 3, days=None)
     job = SearchJob(database)
     await job.add_pending()
-    assert await indexed() == ["1", "2", "3"]
+    assert await indexed(database) == ["1", "2", "3"]
     clock.pass_(2 * DAY.total_seconds())
     assert await retention.remove_due() == 2
     await job.add_pending()
-    assert await indexed() == ["3"]
+    assert await indexed(database) == ["3"]
+
+
+@pytest.mark.gen_test
+async def test_the_search_index_has_no_words_of_texts_that_go_while_it_takes_them_in(database, calls, clock):
+    response_too = Recording(responses=Keep.FULL, responses_retention=1, retention=2)
+    await keep(calls, 1)
+    await keep(calls, 2, end=False)
+    await keep(calls, 3, recording=response_too)
+    await keep(calls, 4, recording=response_too, end=False)
+    await keep(calls, 5, days=None)
+    await calls.presume(2)
+    await calls.presume(4)
+    clock.pass_(3 * DAY.total_seconds())
+    job = SearchJob(database)
+    seen = []
+
+    async def pause(seconds):
+        clock.pass_(seconds)
+        if not seen:  # once responses are removed, and before the other texts are
+            await job._transact(await job._next_run(), partial(job._add_noted, 10))
+        seen.append(await indexed(database))
+
+    assert await TextRetention(database, now=clock, pause=pause).remove_due() == 6
+    assert seen == [[*"12345"], [*"12345"]]
+    await job.add_pending()
+    assert await indexed(database) == ["5"]
+    await has_indexed_all(database)
+    kept = {number: (await document(database, number)).get("indexed") for number in range(1, 6)}
+    assert kept == {1: None, 2: True, 3: None, 4: True, 5: None}
 
 
 @pytest.mark.gen_test
