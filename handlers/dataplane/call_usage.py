@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from handlers.dataplane.proxy import ProxyHandler
@@ -13,11 +14,14 @@ from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
-from limits.policies.effective import Effective
+from limits.policies.effective import Effective, Refused
 from limits.protection.overload import OverloadedError
 from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
+UNREAD_OTHERS = (
+    "`models` and `fallbacks` of a request to {} must name at most 64 models here, as not all may be used: {}."
+)
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
 MAX_QUOTED = 100
@@ -40,6 +44,18 @@ class Limited(Protocol):
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge all that the call has used since its start."""
+
+
+def find_refused(
+    policy: Effective, provider: str, model: str, summary: RequestSummary, has_price: Callable[[str], bool]
+) -> tuple[str, Refused] | None:
+    """Find the first model of a request that a policy refuses, and why: the named one, others, and Azure's deployment."""
+    for one in (model, *(summary.other_models or ())):
+        if (refused := policy.refuse_model(provider, one, partial(has_price, one))) is not None:
+            return one, refused
+    if summary.deployment and (refused := policy.refuse_model(provider, summary.deployment)) is not None:
+        return summary.deployment, refused
+    return None
 
 
 class CallUsage:
@@ -66,7 +82,7 @@ class CallUsage:
         self._start = start
         self._max_output = summary.max_output_tokens or 0
         self._requested_models = requested_models
-        self._deployment = summary.deployment
+        self._summary = summary
         self._reserved = NOTHING
 
     async def count(self) -> None:
@@ -87,18 +103,15 @@ class CallUsage:
         """Refuse what no waiting helps, before anything is counted."""
         start, max_output = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
-        if (
-            self._requested_models is RequestedModels.UNREAD
-            and (unread := policy.refuse_unread(provider_name)) is not None
-        ):
-            message = UNREAD_MODELS.format(provider_name, unread.rule)
+        is_batch = self._requested_models is RequestedModels.UNREAD
+        is_unread = is_batch or self._summary.other_models is None
+        if is_unread and (unread := policy.refuse_unread(provider_name)) is not None:
+            message = (UNREAD_MODELS if is_batch else UNREAD_OTHERS).format(provider_name, unread.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
         if self._requested_models is not RequestedModels.ONE:
             return
-        model, refused = start.model, policy.refuse_model(provider_name, start.model, self._has_price)
-        if refused is None and self._deployment:
-            model, refused = self._deployment, policy.refuse_model(provider_name, self._deployment)
-        if refused is not None:
+        if (found := find_refused(policy, provider_name, start.model, self._summary, self._has_price)) is not None:
+            model, refused = found
             message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
         if policy.max_tokens is not None and max_output > policy.max_tokens.maximum:
@@ -106,12 +119,12 @@ class CallUsage:
             message = TOO_MANY_TOKENS.format(max_output, source, maximum)
             raise Problem(400, message, rule=Rule.TOO_MANY_TOKENS, policy=str(source))
 
-    def _has_price(self) -> bool:
-        """Whether the call has a price, or costs the bridge nothing."""
+    def _has_price(self, model: str) -> bool:
+        """Whether a call of this model has a price, or costs the bridge nothing."""
         start = self._start
         if not start.billed or start.credential_kind is CredentialKind.BYOK:
             return True
-        return self._handler.bridge.recorder.has_price(start.provider_name, start.model, start.started_at)
+        return self._handler.bridge.recorder.has_price(start.provider_name, model, start.started_at)
 
     def charge(self, reading: Reading, cost: Cost | None) -> None:
         """Charge the usage so far, and reserve no more than the call may still use."""

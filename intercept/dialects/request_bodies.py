@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw, field, structs
+from msgspec import Raw, Struct, field, structs
 from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
@@ -24,8 +24,17 @@ MAX_MODEL: Final = 256
 """Characters of a model's name."""
 MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
+MAX_OTHER_MODELS: Final = 64
+"""Models that are named for the case that the first one fails."""
 MAX_SKIPPED_MESSAGES: Final = 8
 """Messages of the client program that are skipped at the end of a conversation."""
+
+
+class _Fallback(Struct):
+    model: str = ""
+
+
+_OTHERS: Final = Decoder(list[str | _Fallback] | None)
 
 
 class RequestBody(BeforeMessages):
@@ -38,6 +47,23 @@ class RequestBody(BeforeMessages):
     max_completion_tokens: Raw = field(default_factory=Raw)
     max_output_tokens: Raw = field(default_factory=Raw)
     n: Raw = field(default_factory=Raw)
+    models: Raw = field(default_factory=Raw)
+    fallbacks: Raw = field(default_factory=Raw)
+
+    @property
+    def other_models(self) -> tuple[str, ...] | None:
+        """Models that the provider may use instead; None if they cannot be read.
+
+        Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them).
+        """
+        if not (self.models or self.fallbacks):
+            return ()
+        try:
+            given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
+        except ValueError:
+            return None
+        names = tuple(one if isinstance(one, str) else one.model for one in given)
+        return names if all(names) and len(names) <= MAX_OTHER_MODELS else None
 
     @property
     def token_limit(self) -> int | None:
@@ -70,7 +96,7 @@ class _Name(str):
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
-_ONCE: Final = ("model", "stream", "input_file_id")
+_ONCE: Final = ("model", "models", "fallbacks", "stream", "input_file_id")
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 

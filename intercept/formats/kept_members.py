@@ -6,7 +6,7 @@ from typing import Final
 
 WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
-    *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
+    *("tool_call_id", "tool_use_id", "call_id", "stream_options", "models", "fallbacks"),
     *("prompt_cache_key", "previous_response_id", "conversation", "store", "background", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
@@ -16,8 +16,8 @@ WANTED: Final = (
 )
 """Members that the parsers read, on any level."""
 
-AS_IT_IS: Final = "stream_options"
-"""Members of the body that are kept unchanged."""
+AS_IT_IS: Final = frozenset({"stream_options", "models", "fallbacks"})
+"""Members of the body that are kept unchanged; 0 stands for one that is large."""
 
 SMALL_AS_IT_IS: Final = "metadata"
 """The same, unless it is large."""
@@ -49,5 +49,5 @@ SIZED: Final = frozenset(
 TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
 """The members that may be a long text, which is read."""
 
-ONCE: Final = frozenset({"model", "stream"})
+ONCE: Final = frozenset({"model", "models", "fallbacks", "stream"})
 """The members that may not be there twice."""

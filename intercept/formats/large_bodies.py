@@ -164,7 +164,7 @@ class _Scan:
                 if name in found:
                     raise InvalidRequestError(f"{name} is there more than once: parsers differ in which one counts")
                 found.add(name)
-            if depth == 0 and key == AS_IT_IS:
+            if depth == 0 and key in AS_IT_IS:
                 kept[key] = yield from self._raw()
             elif depth == 0 and key == SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from handlers.dataplane.call_usage import find_refused
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.summary import encoding_of
 from handlers.dataplane.upstream_request import Destination
@@ -52,11 +53,8 @@ def _find_others(handler: ProxyHandler, to: Destination, api: Api, summary: Requ
         route = next(routes, None)
         if route is None or route.api is None or route.api.name != api.name or provider.find_fault(route, to.path):
             continue
-        has_price = partial(_has_price, handler, api, name, summary.model)
-        if policy is not None and (
-            policy.refuse_model(name, summary.model, has_price)
-            or (summary.deployment and policy.refuse_model(name, summary.deployment))
-        ):
+        has_price = partial(_has_price, handler, api, name)
+        if policy is not None and find_refused(policy, name, summary.model, summary, has_price) is not None:
             continue
         yield Destination(provider, route, to.path, keys)
 

@@ -110,6 +110,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     result_ids = [block.tool_use_id for block in blocks if block.type == "tool_result"]
     return RequestSummary(
         model=request.model,
+        other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),

@@ -115,6 +115,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     role = message.role if message else ""
     return RequestSummary(
         model=request.model,
+        other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(_texts(message)) if message and role == "user" else None,

@@ -28,6 +28,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     request = decode_request(body, _REQUEST, model)
     return RequestSummary(
         model=request.model,
+        other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt([text_of(request.prompt)]),

@@ -104,6 +104,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     texts = [items] if isinstance(items, str) else [_text(item)] if item and item.role == "user" else []
     return RequestSummary(
         model=request.model,
+        other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),

@@ -87,6 +87,38 @@ async def test_no_dialect_gets_round_the_models_of_a_policy(running):
     assert [(await refused(running, conversation)).status for conversation in ALL] == [403] * len(ALL)
 
 
+@pytest.mark.parametrize("prompt", ["hi", "hi " * 500_000], ids=["small", "large"])
+@pytest.mark.gen_test
+async def test_models_for_the_case_that_the_first_one_fails_get_round_no_policy(running, prompt):
+    hold(running, SharedPolicy(models=Models(deny=["dear-*"])))
+    asking = replace(CHAT, request=CHAT.request | {"messages": [{"role": "user", "content": prompt}]})
+    denied = 'The model "dear-1" of openai may not be used here: everyone denies dear-*.'
+    unread = (
+        "`models` and `fallbacks` of a request to openai must name at most 64 models here, as not all may be used: "
+    )
+    for more, message in (
+        ({"models": ["cheap", "dear-1"]}, denied),
+        ({"fallbacks": [{"model": "cheap"}, {"model": "dear-1", "max_tokens": 5}]}, denied),
+        ({"fallbacks": ["dear-1"], "models": None}, denied),
+        ({"models": ["cheap"] * 65}, unread + "everyone denies dear-*."),
+        ({"models": ["cheap" * 100] * 64}, None if prompt == "hi" else unread + "everyone denies dear-*."),
+        ({"models": {"first": "dear-1"}}, unread + "everyone denies dear-*."),
+        ({"models": [""]}, unread + "everyone denies dear-*."),
+        ({"models": [], "fallbacks": [{"model": "cheap"}]}, None),
+    ):
+        request = replace(asking, request=asking.request | more)
+        if message is None:
+            running.upstream.play(whole(request))
+            response = await call(running, request)
+            assert response.status == 200, more
+        else:
+            response = await refused(running, request)
+            assert (response.status, json.loads(response.body)["message"]) == (403, message), more
+    hold(running, SharedPolicy())
+    running.upstream.play(whole(asking))
+    assert (await call(running, replace(asking, request=asking.request | {"models": 5}))).status == 200
+
+
 @pytest.mark.gen_test
 async def test_a_batch_whose_models_nobody_reads_gets_round_no_policy_of_models(running):
     request = {"custom_id": "one", "params": MESSAGES.request}

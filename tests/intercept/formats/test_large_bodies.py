@@ -115,6 +115,9 @@ AT_ONCE = {
     "members": b'{"model": "m",' + b'"":0,' * (LIGHT_BYTES // 5 - 9) + rb'"\u0065":0}',
     "names": repeated(b'"model"', LIGHT_BYTES - 256),
     "many names": repeated(b'"model"   ', 11 * (LIGHT_BODY_VALUES - 99)),
+    "others": b'{"model":"m","models":["a","b"],"x":0,"fallbacks":[{"model":"c"}],'
+    + b'"y":{"models":[1]},' * 9_000
+    + b'"x":0}',
     "options": b'{"model":"m","stream":true,' + b'"stream_options":{},' * 6_000 + b'"x":0}',
     "options within": repeated(b'{"stream_options":{"x":1}}', LIGHT_BYTES - 256)[:-1] + b',"stream_options":{"x":1}}',
     "large options": b'{"model":"m","stream":true,"stream_options":{%b}}' % (b'"a":0,' * 20_000 + b'"a":0'),
