@@ -19,7 +19,10 @@ from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import UNCOUNTED
 
 MAX_UNCOUNTED: Final = 10_000
-"""How many uncounted calls are read to count them, at most."""
+"""How many uncounted calls are told, at most."""
+
+MAX_READ: Final = 50_000
+"""How many uncounted calls are read for that, at most: a single server counts none, so there all of them wait."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ async def read_uncounted(rollups: Collection, session: Session | None) -> Uncoun
 async def count_uncounted(
     database: Database, session: Session | None, span: tuple[datetime, datetime], visible_to: UUID | None
 ) -> int:
-    """Count the uncounted calls that started within a time range, and may be seen. Errors of the driver pass."""
+    """Count the calls that started within a time range, may be seen, and are in no rollup yet. Errors of the driver pass."""
     marks = await read_uncounted(database.rollups, session)
     visible = {} if visible_to is None else {"initiator_id": visible_to}
+    noted = [*marks.true, *marks.presumed]
     pipeline: list[dict[str, Any]] = [
-        {"$match": marks.filter},
+        # A mark is the time of the end, or a later one.
+        {"$match": {"uncounted": {"$gte": span[0]}, "_id": {"$nin": noted}}},
+        {"$limit": MAX_READ},
+        {"$match": {"counted": None, "started_at": {"$gte": span[0], "$lt": span[1]}, **visible}},
         {"$limit": MAX_UNCOUNTED},
-        {"$match": {"started_at": {"$gte": span[0], "$lt": span[1]}, **visible}},
         {"$count": "number"},
     ]
     cursor = database.interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=session)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from resources.recorded.stats import Totals
+from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup import FIELDS, NO_GROUP, Bucket, GroupBy, add
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
@@ -18,7 +19,7 @@ from storage.queries import statistics as statistics_module
 from storage.queries.statistics import Statistics, StatsQuery, TooManyRollupsError
 from tests.cases import for_each
 from tests.examples import examples
-from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, marked, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
@@ -215,6 +216,34 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
     await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, 10))
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.total["interceptions"]) == (0, 3)
+
+
+@pytest.mark.gen_test
+async def test_others_that_wait_do_not_hide_what_is_not_counted_yet(database, monkeypatch):
+    monkeypatch.setattr(uncounted_module, "MAX_UNCOUNTED", 2)
+    calls = [Call(number, second=number) for number in range(1, 5)]
+    calls += [Call(5, second=DAY + 1), Call(6, second=DAY + 2, initiator=BOB)]
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    second_day = StatsQuery(MIDNIGHT + timedelta(days=1), MIDNIGHT + timedelta(days=2), Bucket.DAY)
+    told = [
+        (await Statistics(database).read(query, visible_to=visible_to))[0]
+        for query, visible_to in ((DAYS, None), (second_day, None), (DAYS, BOB), (second_day, calls[0].initiator))
+    ]
+    assert told == [2, 2, 1, 1]
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_is_counted_and_marked_again_is_not_told_as_uncounted(database):
+    statistics, rollups = Statistics(database), RollupJob(database, now=now)
+    call = Call(1)
+    await write(database, call.start, call.presumed_end())
+    assert (await statistics.read(DAYS, visible_to=None))[0] == 1
+    await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, 10))
+    assert (await statistics.read(DAYS, visible_to=None))[0] == 0
+    await rollups.add_pending()
+    await write(database, call.end())
+    uncounted, (series,) = await statistics.read(DAYS, visible_to=None)
+    assert (uncounted, await marked(database), series.total["interceptions"]) == (0, [1], 1)
 
 
 @pytest.mark.gen_test
