@@ -69,6 +69,7 @@ class Worker:
     def __init__(self, process: Process, link: SupervisorLink) -> None:
         self._process = process
         self._link = link
+        self.began = 0.0
 
     @classmethod
     async def spawn(cls, handover: Handover, environ: Mapping[str, str], authority: ServerAuthority) -> Self:
@@ -92,8 +93,7 @@ class Worker:
             raise
         finally:
             theirs.close()
-        loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: SupervisorLink(authority), sock=ours)
+        _, link = await asyncio.get_running_loop().create_unix_connection(lambda: SupervisorLink(authority), sock=ours)
         link.send_line(msgspec.json.encode(handover))
         return cls(process, link)
 
@@ -134,9 +134,10 @@ class Worker:
 
 
 class _WorkerSlot(msgspec.Struct):
-    """A place for one worker that serves; None while it is being filled again."""
+    """A place for one worker that serves; None while it is being filled again. `changed` tells who keeps it."""
 
     worker: Worker | None
+    changed: asyncio.Event
 
 
 class Supervisor:
@@ -184,12 +185,11 @@ class Supervisor:
             raise failures[0]
         for failure in failures:
             logger.error("%s", failure)
-        self._slots = [_WorkerSlot(one if isinstance(one, Worker) else None) for one in first]
+        self._slots = [_WorkerSlot(one if isinstance(one, Worker) else None, asyncio.Event()) for one in first]
         jobs = Jobs(clock=self._clock, pause=self._pause)
-        self._jobs = [
-            jobs.start(f"worker_{number}", partial(self._keep, slot)) for number, slot in enumerate(self._slots)
-        ]
-        self._jobs.append(jobs.start("renewal", self._renew_on_request))
+        self._jobs = [jobs.start("renewal", self._renew_on_request)]
+        for number, slot in enumerate(self._slots):
+            self._jobs.append(jobs.start(f"worker_{number}", partial(self._keep, slot)))
 
     def renew(self) -> None:
         """Replace every worker by a new one, one after the other, in the background."""
@@ -199,8 +199,7 @@ class Supervisor:
         """Let every worker drain, and wait for its end."""
         for job in self._jobs:
             await job.stop()
-        exits = list(self._exits.values())
-        await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._exits), *exits)
+        await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._exits), *self._exits.values())
 
     async def _start(self) -> Worker:
         try:
@@ -209,11 +208,14 @@ class Supervisor:
             raise WorkerError(f"a worker cannot be started: {error.strerror}") from error
         self._exits[worker] = asyncio.create_task(self._reap_when_ended(worker))  # noqa: TID251 - reaps the worker
         await worker.serving()
+        worker.began = self._clock()
         return worker
 
     async def _reap_when_ended(self, worker: Worker) -> None:
         await worker.ended()
         del self._exits[worker]
+        for slot in self._slots:
+            slot.changed.set()
         self._reap(worker.pid)
 
     async def _end(self, worker: Worker, how: signal.Signals) -> None:
@@ -229,18 +231,17 @@ class Supervisor:
         """Fill a slot again whenever its worker ends."""
         failures = 0 if slot.worker else 1
         while True:
+            slot.changed.clear()
             if slot.worker is None:
                 await self._pause(pause_after(failures))
                 slot.worker = await self._replacement()
-            if slot.worker is None:
-                failures += 1
-                continue
-            worker, began = slot.worker, self._clock()
-            end = await worker.ended()
-            if slot.worker is worker:
-                logger.warning("worker %d %s: starting another", worker.pid, end)
+                failures += slot.worker is None
+            elif slot.worker in self._exits:
+                await slot.changed.wait()
+            else:
+                logger.warning("worker %d %s: starting another", slot.worker.pid, await slot.worker.ended())
+                failures = 0 if self._clock() - slot.worker.began >= STEADY_SECONDS else failures + 1
                 slot.worker = None
-                failures = 0 if self._clock() - began >= STEADY_SECONDS else failures + 1
 
     async def _replacement(self) -> Worker | None:
         try:
@@ -266,7 +267,7 @@ class Supervisor:
     async def _renew(self, slot: _WorkerSlot, old: Worker) -> bool:
         """Start a new worker in a slot, then let the old one retire; return whether there is a new one."""
         new = await self._replacement()
-        if new is None:
+        if new is None or new not in self._exits:
             return False
         # The old one may have died meanwhile, and its slot be filled again or about to be.
         retiring = new
@@ -278,6 +279,4 @@ class Supervisor:
 
 def pause_after(failures: int) -> float:
     """How long to wait, in seconds, after that many workers in a row did not last."""
-    if failures == 0:
-        return 0
-    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16), LAST_PAUSE_SECONDS)
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16), LAST_PAUSE_SECONDS) if failures else 0

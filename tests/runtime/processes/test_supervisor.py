@@ -224,6 +224,38 @@ async def test_every_worker_is_replaced_by_one_that_serves_before_it_retires(cre
     assert two.pauses == []
 
 
+@pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ was killed by SIGKILL: starting another$")
+@pytest.mark.gen_test
+async def test_a_new_worker_that_dies_is_replaced_while_the_old_one_retires(crew):
+    one = crew("deaf serve", times=[0, 10, 70])
+    await one.supervisor.start()
+    one.supervisor.renew()
+    await one.happened("serves 1")
+    await until(lambda: one.supervisor._slots[0].worker.pid == one.pid(1))
+    os.kill(one.pid(1), signal.SIGKILL)
+    await one.happened("serves 2")
+    assert (one.living(), one.pauses) == ([0, 2], [0])
+    os.kill(one.pid(0), signal.SIGKILL)
+    await until(lambda: one.living() == [2])
+
+
+@pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
+@pytest.mark.gen_test
+async def test_no_worker_retires_for_a_new_one_that_is_dead_already(crew, monkeypatch, caplog):
+    serving = Worker.serving
+
+    async def serving_until_dead(worker):
+        await serving(worker)
+        await worker.ended()
+
+    one = crew("serve die")
+    await one.supervisor.start()
+    monkeypatch.setattr(Worker, "serving", serving_until_dead)
+    one.supervisor.renew()
+    await until(lambda: "the other workers stay" in caplog.text)
+    assert (one.living(), one.events()) == ([0], ["serves 0", "serves 1"])
+
+
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
 @pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
 @pytest.mark.gen_test
