@@ -7,7 +7,8 @@ any number of servers may run at the same time, stop and go on.
 Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
 calls.
 Their checksums and digests go too: with them somebody could test a guess at the text. A call in flight waits for its
-end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool.
+end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool. So is one that waits to
+be added to its session: a run may have read its prompt, and have it there a moment later.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ BATCH_SECONDS: Final = 10.0
 
 PRESUMED_PAUSE: Final = timedelta(days=1)
 """When a call with a presumed end is checked again."""
+
+SESSION_PAUSE: Final = timedelta(minutes=1)
+"""When a call that waits to be added to its session is checked again."""
 
 _OPERATION: Final = "remove texts"
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
@@ -99,7 +103,7 @@ class TextRetention:
         # Of each batch: what marks a call for the search index again must not be equal to the mark before.
         until = self._now()
         due = {removal.mark: {"$lte": until}, "status": {"$in": _ENDED}}
-        wanted = dict.fromkeys(("session_id", "started_at", "presumed"), True)
+        wanted = dict.fromkeys(("session_id", "started_at", "presumed", "ungrouped"), True)
         async with self._database.within(BATCH_SECONDS, _OPERATION):
             cursor = self._database.interceptions.find(due, wanted, sort=list(removal.by), hint=list(removal.by))
             calls = await cursor.limit(BATCH).to_list(BATCH)
@@ -111,22 +115,25 @@ class TextRetention:
             )
             if of_sessions:
                 await self._database.sessions.bulk_write(of_sessions, ordered=False)
-            changes = [_without_texts(removal, call, until) for call in calls]
+            has_sessions = removal.is_of_prompts and await self._database.is_replicated()
+            changes = [_without_texts(removal, call, until, has_sessions=has_sessions) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
         return len(calls)
 
 
-def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) -> UpdateOne:
-    """Empty the texts of a call, unless another server was first."""
+def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime, *, has_sessions: bool) -> UpdateOne:
+    """Empty the texts of a call, unless another server was first, or it was added to its session meanwhile."""
     # The search index has digests of its words until it was indexed again.
     fields = {**removal.fields, "unindexed": until, "indexed": True}
     dropped = list(removal.dropped)
-    if call.get("presumed"):
+    if has_sessions and "ungrouped" in call:
+        fields[removal.mark] = until + SESSION_PAUSE
+    elif call.get("presumed"):
         fields[removal.mark] = until + PRESUMED_PAUSE
     else:
         dropped.append(removal.mark)
-    marked = {"_id": call["_id"], removal.mark: {"$lte": until}}
+    marked = {"_id": call["_id"], removal.mark: {"$lte": until}, "ungrouped": call.get("ungrouped")}
     return UpdateOne(marked, [{"$set": fields}, *([{"$unset": dropped}] if dropped else [])])
 
 

@@ -24,7 +24,7 @@ from intercept.records import (
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.recording import text_retention
-from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, TextRetention
+from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
 from storage.search.documents import read_part_id
 from storage.search.entries import word_digest
 from storage.search.job import SearchJob
@@ -101,6 +101,7 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     await keep(calls, 1)
     await keep(calls, 2, days=2)
     await keep(calls, 3, days=None)
+    await SessionJob(database).add_pending()
     before = {number: await document(database, number) for number in (1, 2, 3)}
     assert before[1]["texts_until"] == NOON + timedelta(seconds=1) + DAY
     assert await retention.remove_due() == 0
@@ -198,6 +199,45 @@ async def test_a_session_shows_no_prompt_that_was_removed(database, calls, reten
 
 
 @pytest.mark.gen_test
+async def test_a_session_that_is_just_being_made_shows_no_prompt_that_is_removed(database, calls, retention, clock):
+    await keep(calls, 1)
+    await keep(calls, 2, session=None)
+    await calls.change(2, {"$unset": {"unlinked": ""}})
+    clock.pass_(2 * DAY.total_seconds())
+    job = SessionJob(database)
+
+    async def add(session):
+        await job._add_noted(10, session)
+        assert await retention.remove_due() == 2
+
+    async def prompts():
+        found = database.sessions.find({"first_prompt": {"$exists": True}}).sort("first_prompt_at")
+        return [(session["first_prompt"], session["last_prompt"]) async for session in found]
+
+    await job._transact(await job._next_run(), add)
+    assert SECRET not in str(await database.interceptions.find().to_list(None))
+    assert await prompts() == [(f"{SECRET} 1", f"{SECRET} 1"), (f"{SECRET} 2", f"{SECRET} 2")]
+    for seen in ([("", ""), (f"{SECRET} 2", f"{SECRET} 2")], [("", ""), ("", "")]):
+        clock.pass_(SESSION_PAUSE.total_seconds())
+        assert await retention.remove_due() == 2
+        assert await prompts() == seen
+        await job.add_pending()
+    clock.pass_(SESSION_PAUSE.total_seconds())
+    assert await retention.remove_due() == 0
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_has_no_sessions_to_wait_for(single_server, clock):
+    await keep(Calls(single_server), 1)
+    clock.pass_(2 * DAY.total_seconds())
+    retention = TextRetention(single_server, now=clock, pause=asyncio.sleep)
+    assert await retention.remove_due() == 1
+    assert SECRET not in str(await document(single_server, 1))
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 0
+
+
+@pytest.mark.gen_test
 async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(database, calls):
     usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=4, cache_write_input_tokens=9)
     for number, days in ((1, 1), (2, 2), (3, None)):
@@ -277,6 +317,7 @@ async def test_a_call_in_flight_waits_for_its_end(database, calls, retention, cl
 async def test_what_a_late_true_end_brings_is_removed_too(database, calls, retention, clock):
     await keep(calls, 1, end=False)
     await calls.presume(1)
+    await SessionJob(database).add_pending()
     clock.pass_(2 * DAY.total_seconds())
     assert await retention.remove_due() == 1
     assert (await document(database, 1))["texts_until"] == clock.time + PRESUMED_PAUSE
@@ -292,6 +333,7 @@ async def test_what_a_late_true_end_brings_is_removed_too(database, calls, reten
 async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database, calls, clock, monkeypatch):
     monkeypatch.setattr(text_retention, "BATCH", 3)
     await keep(calls, *range(1, 11))
+    await SessionJob(database).add_pending()
     clock.pass_(2 * DAY.total_seconds())
     counted = []
     both = [TextRetention(database, now=clock, removed=counted.append) for _ in range(2)]
