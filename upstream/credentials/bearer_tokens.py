@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any, NamedTuple
@@ -41,13 +42,17 @@ class BearerAuthorizer:
     Args:
         fetch: Fetches a token; may block, and raise anything.
         now: Seconds since the epoch.
+        monotonic: A clock that never goes back, in seconds.
     """
 
     hint = ""
 
-    def __init__(self, fetch: Callable[[], Token], now: Callable[[], float]) -> None:
+    def __init__(
+        self, fetch: Callable[[], Token], now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fetch = fetch
         self._now = now
+        self._monotonic = monotonic
         self._token: Token | None = None
         self._fetching: asyncio.Future[Token] | None = None
         self._failed_at: float | None = None
@@ -70,7 +75,7 @@ class BearerAuthorizer:
         return self._token.expires_at - self._now() if self._token else 0.0
 
     def _has_just_failed(self) -> bool:
-        return self._failed_at is not None and self._now() < self._failed_at + RETRY_SECONDS
+        return self._failed_at is not None and self._monotonic() < self._failed_at + RETRY_SECONDS
 
     def _begin(self) -> asyncio.Future[Token]:
         """Start fetching a token, unless that is running."""
@@ -87,7 +92,7 @@ class BearerAuthorizer:
         if error is None:
             self._token, self._failed_at = fetching.result(), None
         else:
-            self._failed_at = self._now()
+            self._failed_at = self._monotonic()
             logger.warning("no credential: %s", _describe(error))
 
 

@@ -79,7 +79,7 @@ async def test_a_token_is_renewed_ahead_and_nobody_waits(io_loop):
 @pytest.mark.expects_log(r"no credential: OSError: away$")
 async def test_a_token_is_used_to_its_end_and_not_beyond_while_it_cannot_be_renewed(io_loop):
     endpoint, clock = Endpoint(FIRST, OSError("away\nmore")), Clock()
-    authorizer = BearerAuthorizer(endpoint, clock)
+    authorizer = BearerAuthorizer(endpoint, clock, clock)
     await token_of(authorizer)
     clock.now += 3400
     assert await token_of(authorizer) == "first"
@@ -90,6 +90,18 @@ async def test_a_token_is_used_to_its_end_and_not_beyond_while_it_cannot_be_rene
         with pytest.raises(CredentialError, match=NO_TOKEN):
             await token_of(authorizer)
         assert endpoint.calls == calls
+
+
+@pytest.mark.gen_test
+@pytest.mark.expects_log(r"no credential: OSError: away$")
+async def test_a_clock_that_is_set_back_delays_no_fetch_after_one_that_failed(io_loop):
+    endpoint, clock, monotonic = Endpoint(OSError("away"), FIRST), Clock(), Clock()
+    authorizer = BearerAuthorizer(endpoint, clock, monotonic)
+    with pytest.raises(CredentialError, match=NO_TOKEN):
+        await token_of(authorizer)
+    clock.now -= 3600
+    monotonic.now += 5
+    assert (await token_of(authorizer), endpoint.calls) == ("first", 2)
 
 
 @pytest.mark.gen_test
