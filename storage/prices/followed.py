@@ -54,8 +54,10 @@ class FollowedPrices:
 
     async def refresh(self) -> None:
         """Read the prices if they have changed. Raises `DatabaseUnavailableError`."""
-        if await self._store.version() != self._known.version:
-            self.put(await self._store.read())
+        while await self._store.version() != (known := self._known).version:
+            kept = await self._store.read()
+            if self._known is known:  # else a change of this process was put meanwhile, which may be the newer one
+                self.put(kept)
 
     async def newest(self) -> str:
         """Have the newest prices hold, and return their version. Raises `DatabaseUnavailableError`."""

@@ -106,6 +106,39 @@ async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store
 
 
 @pytest.mark.gen_test
+async def test_prices_that_were_read_before_a_change_of_this_process_do_not_replace_it(store, monkeypatch):
+    result, read = [], store.read
+    followed = FollowedPrices(store, result.append)
+
+    async def read_and_change():
+        monkeypatch.setattr(store, "read", read)
+        before = await read()
+        followed.put(await store.change(lambda _: [GPT]))
+        return before
+
+    await store.change(lambda _: [CLAUDE])
+    monkeypatch.setattr(store, "read", read_and_change)
+    assert (await followed.newest(), result) == (await store.version(), [(GPT,)])
+
+
+@pytest.mark.gen_test
+async def test_a_change_of_another_process_holds_though_an_older_one_is_put_meanwhile(store, monkeypatch):
+    result, read = [], store.read
+    followed = FollowedPrices(store, result.append)
+
+    async def put_and_read():
+        monkeypatch.setattr(store, "read", read)
+        newest = await read()
+        followed.put(own)
+        return newest
+
+    own = await store.change(lambda _: [CLAUDE])
+    await store.change(lambda _: [GPT])
+    monkeypatch.setattr(store, "read", put_and_read)
+    assert (await followed.newest(), result) == (await store.version(), [(CLAUDE,), (GPT,)])
+
+
+@pytest.mark.gen_test
 async def test_while_the_database_is_unavailable_the_known_prices_hold(unreachable):
     store = PriceStore(unreachable, now=lambda: NOON)
     looks = []
