@@ -67,6 +67,7 @@ CALL = {
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
             *("client", "status", "started_at", "first_byte_at", "ended_at", "cost", "presumed", "grouped"),
             *("blocks", "agent.id", "fingerprint", "retry_count", "attempt", "texts_until"),
+            "earlier_costs.replaced_at",
         ),
         True,
     ),
@@ -154,7 +155,9 @@ def _compared(calls: Sequence[dict[str, Any]]) -> Compared:
     """Return the calls that are compared with the ones before them, oldest first, by the document with these."""
     compared: Compared = defaultdict(list)
     for call in sorted(calls, key=lambda call: call["started_at"]):
-        if (id_ := lines_id(session_of(call), call)) is not None:
+        # It was compared before its price changed, and its session has what it lost.
+        is_priced_again = "grouped" in call and "earlier_costs" in call
+        if not is_priced_again and (id_ := lines_id(session_of(call), call)) is not None:
             compared[id_].append(call)
     return compared
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from bson.decimal128 import Decimal128
 
+from intercept.blocks import read_blocks
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
@@ -319,6 +320,25 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     actions = [entry["action"] async for entry in database.audit.find()]
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
+
+
+@pytest.mark.gen_test
+async def test_what_calls_lost_of_the_prompt_cache_stays_as_it_was(database, recosting, jobs, clock):
+    used = ((b'{"system":"1","messages":[1]}', 1000), (b'{"system":"2","messages":[1,2]}', 1200))
+    for call, (body, written) in zip(CALLS, used, strict=False):
+        await write(database, call.start, call.end())
+        usage = {"token_usages.0.cache_write_input_tokens": written}
+        fields = {"client_session_id": "a", "blocks": read_blocks(body), **usage}
+        await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
+    await count(database)
+    await database.cache_lines.delete_many({})  # as days later
+    before = await database.sessions.find_one({"client_session_id": "a"})
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    assert (await finish(recosting, jobs)).changed == 2
+    await count(database)
+    after = await database.sessions.find_one({"client_session_id": "a"})
+    assert (before["lost_tokens"], after) == (1000, before | {"cost": Decimal128("0.000042000000")})
 
 
 @pytest.mark.gen_test
