@@ -7,8 +7,8 @@ and add what it is now.
 
 A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
 ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. It
-pauses in the same way when a batch meets one that came late, from a spool. Calls that end after the request have the new
-prices anyway.
+pauses in the same way when a batch meets one that came late, from a spool, or that looks for its thread, which is not waited
+for before. Calls that end after the request have the new prices anyway.
 """
 
 from __future__ import annotations
@@ -68,12 +68,10 @@ COUNT_SECONDS: Final = 120.0
 
 NOT_COUNTED: Final = "calls of before the request still wait to be counted"
 
-_COUNTS = {f"token_usages.{name}": True for name in TOKENS}
 _MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
-    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged"), True),
-    **dict.fromkeys(dict(_MARKS), True),
-    **_COUNTS,
+    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged", *dict(_MARKS)), True),
+    **{f"token_usages.{name}": True for name in TOKENS},
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
 
@@ -182,8 +180,7 @@ class Recosting:
         """Whether so many calls or more wait to be counted since such a time, in rollups or in sessions."""
         async with self._database.within(BATCH_SECONDS):
             for name, index in _MARKS:
-                marked = {name: when}
-                found = await self._database.interceptions.count_documents(marked, limit=number, hint=list(index))
+                found = await self._database.interceptions.count_documents({name: when}, limit=number, hint=list(index))
                 if found >= number:
                     return True
         return False

@@ -16,6 +16,7 @@ from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.costs.prices import PRECISION, Cost
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
@@ -219,6 +220,26 @@ async def test_the_job_waits_for_calls_to_be_counted_and_gives_up_after_a_while(
     (job,) = await jobs.list_newest()
     assert (job.state, job.error) == (RecostState.FAILED, NOT_COUNTED)
     await recosting.step()
+
+
+@pytest.mark.gen_test
+async def test_a_running_job_waits_for_a_call_that_looks_for_its_thread(database, recosting, jobs, clock):
+    await write(database, CALLS[0].start, CALLS[0].end())
+    looking = {"answered_tool_call_id": "call_1", "unlinked": {"due": clock.time, "tries": 0}}
+    await database.interceptions.update_one({}, {"$set": looking})
+    await count(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    threads = Threads(database, now=clock)
+    for seconds in (*RETRY_SECONDS, SETTLE_SECONDS):
+        await recosting.step()
+        assert (await recosting.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 0)
+        await threads.link_pending()
+        clock.time += seconds * SECOND
+    await count(database)
+    assert (await finish(recosting, jobs)).changed == 1
+    await count(database)
+    assert list((await sessions(database)).values()) == [Decimal("0.000021000000")]
 
 
 @pytest.mark.gen_test
