@@ -14,6 +14,7 @@ for before. Calls that end after the request have the new prices anyway.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -64,7 +65,7 @@ MAX_EARLIER: Final = 10
 """How many earlier costs a call keeps, the last ones."""
 
 COUNT_SECONDS: Final = 120.0
-"""How long it may take to count the calls."""
+"""How long it may take to count the calls. If it takes longer, their number stays unknown."""
 
 NOT_COUNTED: Final = "calls of before the request still wait to be counted"
 
@@ -136,10 +137,10 @@ class Recosting:
                 return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))
+            if is_over:
+                await self._end(job, RecostState.DONE)
         except _LostError:
             return IDLE_SECONDS
-        if is_over:
-            await self._end(job, RecostState.DONE)
         return BATCH_PAUSE_SECONDS
 
     async def _claim(self) -> Recost | None:
@@ -160,20 +161,22 @@ class Recosting:
         if is_over or not await self._database.is_replicated():
             return True
         if await self._are_marked({"$lte": job.requested_at}, 1):
+            await self._set(job, {}, {"counted_at": ""})
             if job.state is RecostState.WAITING and now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
                 await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
-            await self._set(job, {}, {"counted_at": ""})
         elif job.counted_at is None:
             await self._set(job, {"counted_at": now})
         return False
 
     async def _begin(self, job: Recost) -> float:
-        version = await self._refresh()
-        async with self._database.within(COUNT_SECONDS, "count the calls"):
-            total = await self._database.interceptions.count_documents(_range(job), hint=list(BY_TIME))
+        await self._set(job, {"lease_until": self._now() + timedelta(seconds=COUNT_SECONDS + LEASE_SECONDS)})
+        version, total = await self._refresh(), None
+        with contextlib.suppress(DatabaseUnavailableError):
+            async with self._database.within(COUNT_SECONDS, "count the calls", may_be_slow=True):
+                total = await self._database.interceptions.count_documents(_range(job), hint=list(BY_TIME))
         began = {"begun_at": self._now(), "total": total, "prices_version": version}
         await self._set(job, {"state": RecostState.RUNNING.value, **began})
-        _log.info("re-costing began: id=%s calls=%d prices=%s", job.id, total, version)
+        _log.info("re-costing began: id=%s calls=%s prices=%s", job.id, total, version)
         return BATCH_PAUSE_SECONDS
 
     async def _are_marked(self, when: Mapping[str, Any], number: int) -> bool:
@@ -231,8 +234,7 @@ class Recosting:
         found = {"_id": {"$in": list(ids)}}
         counted = self._interceptions.aggregate([{"$match": found}, *rows(alone="$_id")], session=session)
         marks: dict[Any, dict[str, Any]] = {}
-        for document in await counted.to_list(None):
-            row = row_of(document)
+        for row in map(row_of, await counted.to_list(None)):
             marks[row.ids[0]] = {"counted": document_of(row.totals)}
         async for call in self._interceptions.find(found, CALL, session=session):
             marks[call["_id"]]["grouped"] = share(call)
@@ -242,7 +244,9 @@ class Recosting:
         ours = {"_id": job.id, "state": {"$in": ACTIVE}, "holder": self._holder}
         change = {name: dict(value) for name, value in (("$set", fields), ("$unset", unset)) if value}
         async with self._database.within(BATCH_SECONDS):
-            await self._database.recosts.update_one(ours, change)
+            changed = await self._database.recosts.update_one(ours, change)
+        if not changed.matched_count:
+            raise _LostError
 
     async def _end(self, job: Recost, state: RecostState, **fields: Any) -> None:
         await self._set(job, {"state": state.value, "ended_at": self._now(), **fields}, {"lease_until": ""})
@@ -292,8 +296,7 @@ def _progress(
         for call in calls:
             was = call["cost"]["usd"].to_decimal() if call.get("cost") else Decimal()
             before += was
-            cost = costs[call["_id"]]
-            after += was if cost is None else cost.usd
+            after += was if (cost := costs[call["_id"]]) is None else cost.usd
     return {
         "done": job.done + len(calls),
         "changed": job.changed + len(changed),

@@ -23,6 +23,7 @@ from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState
 from storage.prices.recosting import (
     BATCH_PAUSE_SECONDS,
+    COUNT_SECONDS,
     GIVE_UP_SECONDS,
     IDLE_SECONDS,
     LEASE_SECONDS,
@@ -297,6 +298,51 @@ async def test_another_process_goes_on_where_a_dead_one_stopped(database, recost
     assert (job.done, job.changed) == (5, 5)
     await count(database)
     await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_process_keeps_its_job_while_it_counts_the_calls(database, recosting, jobs, clock, monkeypatch):
+    other = Recosting(database, Prices().cost, Prices().newest, holder=uuid4(), now=clock)
+    looks = []
+
+    async def takes_long():
+        clock.time += COUNT_SECONDS * SECOND
+        looks.append(await other.step())
+        return "v2"
+
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    monkeypatch.setattr(recosting, "_refresh", takes_long)
+    await begin(recosting, clock)
+    (job,) = await jobs.list_newest()
+    assert (looks, job.state, job.total, job.prices_version) == ([IDLE_SECONDS], RecostState.RUNNING, 5, "v2")
+
+
+@pytest.mark.gen_test
+async def test_a_process_that_lost_its_job_while_it_counted_begins_nothing(
+    database, recosting, jobs, clock, monkeypatch
+):
+    async def loses():
+        await database.recosts.update_one({}, {"$set": {"holder": uuid4()}})
+        return "v2"
+
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    assert await recosting.step() == IDLE_SECONDS
+    clock.time += SETTLE_SECONDS * SECOND
+    monkeypatch.setattr(recosting, "_refresh", loses)
+    assert await recosting.step() == IDLE_SECONDS
+    assert (await jobs.list_newest())[0].state is RecostState.WAITING
+
+
+@pytest.mark.gen_test
+async def test_a_job_begins_also_where_its_calls_are_too_many_to_count(database, recosting, jobs, clock, monkeypatch):
+    monkeypatch.setattr(module, "COUNT_SECONDS", 0.000_001)
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    job = await finish(recosting, jobs)
+    assert (job.state, job.total, job.done) == (RecostState.DONE, None, 5)
 
 
 @pytest.mark.gen_test
