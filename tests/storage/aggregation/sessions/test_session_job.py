@@ -132,6 +132,21 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     assert session["saved"].to_decimal() == Decimal("0.005")
 
 
+@pytest.mark.gen_test
+async def test_a_true_end_is_compared_though_a_presumed_one_was_added(database, sessions):
+    first, second = Call(1, "a"), Call(4, "a")
+    packed = read_blocks(b'{"messages":[1]}')
+    await keep(database, first)
+    await cached(database, first, packed, read=0, written=1000)
+    await write(database, second.start, second.presumed_end())
+    assert await sessions.add_pending() == 2
+    await write(database, second.end())
+    await cached(database, second, packed, read=0, written=1200)
+    assert await sessions.add_pending() == 1
+    session = await database.sessions.find_one({"client_session_id": "a"})
+    assert (session["interceptions"], session["lost_tokens"]) == (2, 1000)
+
+
 async def repeated(database, *calls):
     """Have calls send the same request, each a number and what their client says of earlier tries."""
     for call, count in calls:
