@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_made",
         "_on_chunk",
         "_poll",
+        "_raised",
         "_reading_paused",
         "_response",
         "_stream",
@@ -78,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._on_chunk: OnChunk | None = None
         self._failure: Exception | None = None
+        self._raised: Exception | None = None  # by `on_chunk`
         self._unsent = _NOTHING
         self._stream: BodyStream | None = None
         self._last_write_at = 0.0
@@ -280,6 +282,7 @@ class Connection(asyncio.Protocol):
         try:
             wants_more = on_chunk(self.read_buffered(response))
         except Exception as error:  # noqa: BLE001 - it is for the waiter
+            self._raised = error
             self.give_up(error)
             return
         if wants_more and not response.whole:
@@ -293,9 +296,12 @@ class Connection(asyncio.Protocol):
             raise self._failure
         self._waiter, self._on_chunk = self._loop.create_future(), on_chunk
         try:
-            return await self._waiter
+            wants_more = await self._waiter
         finally:
             self._waiter = self._on_chunk = None
+        if self._raised is not None:  # also where the same read brought the end of the body
+            raise self._raised
+        return wants_more
 
     def _wake(self, wants_more: bool = True) -> None:
         self._on_chunk = None

@@ -67,8 +67,10 @@ class BatchResults(Passthrough):
         template = start_of(handler, self._to, self.api, RequestSummary(model=self.api.name), sent)
         # All of a batch are one session.
         results = _Results(handler, replace(template, client_session_id=batch_id), self.read_line)
-        await Relay(handler).run(response, results)
-        await results.finish()
+        try:
+            await Relay(handler).run(response, results)
+        finally:
+            await results.finish()
 
 
 class _Results(Watcher):

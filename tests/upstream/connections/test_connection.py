@@ -155,13 +155,14 @@ async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(prov
     assert await stream_to
 
 
+@pytest.mark.parametrize("last", [b"", b"0\r\n\r\n"])
 @pytest.mark.gen_test
-async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(provider, client):
+async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(provider, client, last):
     def fail(_piece):
         raise KeyError("sink")
 
     response, stream_to, connection = await pouring(provider, client, fail)
-    connection.data_received(b"3\r\nabc\r\n")
+    connection.data_received(b"3\r\nabc\r\n" + last)
     with pytest.raises(KeyError, match="sink"):
         await stream_to
     assert not connection.usable

@@ -152,7 +152,9 @@ class SocketCall:
             logger.warning("a response that began by itself is recorded when it ends: %s", error)
         except asyncio.CancelledError:
             # It may be recorded all the same, so it gets its end.
-            self._end(handler.stopped, is_delivered=True)
+            self._ended = True
+            ending = self._observation.ending(handler.stopped, credential_hint=self._sent.credential_hint)
+            bridge.recorder.end(self._start, ending)
             raise
         bridge.metrics.started(self._start)
         bridge.record_log.started(self._start)

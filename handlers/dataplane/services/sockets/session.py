@@ -30,6 +30,7 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
+from intercept.formats.steps import finish
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.protection.overload import OverloadedError
@@ -139,7 +140,12 @@ class SocketSession:
                     call = await self._begin_by_provider(event)
                 finally:
                     self._beginning -= 1
-            await self._client.send(message)
+            try:
+                await self._client.send(message)
+            except (TimeoutError, asyncio.CancelledError):  # what the provider has sent counts, whoever takes it
+                if call is not None:
+                    finish(call.observe(message, event.status))
+                raise
             if call is None:
                 continue
             await pieces.finish(call.observe(message, event.status), user_id)

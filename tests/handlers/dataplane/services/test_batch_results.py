@@ -10,6 +10,7 @@ import pytest
 from intercept.dialects import batch_lines
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
+from tests.fake_upstream import CLOSE
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_1/results"
 KEY = "sk-anthropic-provider-key"
@@ -54,6 +55,16 @@ async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_agai
     recorded = await running.ended(2)
     await fetch(running, body)
     assert await running.ended(2) == recorded
+
+
+@pytest.mark.gen_test
+async def test_results_before_the_response_broke_off_are_recorded(running):
+    head = "HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: 1000\r\n\r\n"
+    running.upstream.scripts = [(head.encode() + line("a") + line("b")[:-9], CLOSE)]
+    response = await (await running.client()).request("GET", PATH, running.own_key)
+    assert (response.status, response.whole) == (200, False)
+    (recorded,) = await running.ended(1)
+    assert recorded["token_usages"][0]["output_tokens"] == 4
 
 
 @pytest.mark.expects_log("1 results of a batch are too long to read")

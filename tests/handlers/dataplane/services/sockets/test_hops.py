@@ -14,7 +14,7 @@ from handlers.dataplane.services.sockets import hops
 from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop
 from handlers.dataplane.services.sockets.websocket import CLIENT, WebSocket
 from tests.handlers.dataplane.services.sockets.socket_client import lets_go
-from tests.handlers.dataplane.services.sockets.socket_provider import create, event
+from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, create, event, events
 
 
 class Cycle:
@@ -114,6 +114,24 @@ async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009
     assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
+
+
+@pytest.mark.gen_test
+async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells_it(
+    running, provider, opened, monkeypatch
+):
+    monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.pause_reading()
+    created, _, completed = events("resp_1")
+    await upstream.send(created)
+    await upstream.send(completed[:-1] + ', "filling": "' + "x" * 12_000_000 + '"}')
+    (call,) = await running.ended(1)
+    assert [usage["output_tokens"] for usage in call["token_usages"]] == [USAGE["output_tokens"]]
+    assert lets_go(running)
+    client.transport.abort()  # closing it would wait for what it does not read
 
 
 @pytest.mark.gen_test

@@ -20,6 +20,7 @@ from storage.policies.documents import KeptPolicy
 from tests.handlers.dataplane.services.sockets.socket_client import PATH, lets_go, receive, send_all
 from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
 from tests.handlers.dataplane.test_policies import hold
+from tests.handlers.operation.test_metrics import samples
 
 
 def token_id_of(headers):
@@ -429,6 +430,27 @@ async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_a
     assert await draining == 0
     (call,) = await running.ended(1)
     assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_is_broken_off_while_it_is_recorded_was_never_under_way(running, opened, monkeypatch):
+    client, upstream = await opened()
+    recorded, start = asyncio.Event(), running.bridge.recorder.start
+
+    async def start_without_end(record):
+        await start(record)
+        recorded.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(running.bridge.recorder, "start", start_without_end)
+    await client.send(create("one"))
+    await recorded.wait()
+    await upstream.close()
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "upstream_truncated"
+    assert set(samples(running.bridge.metrics, "interceptions_inflight").values()) <= {0}
 
 
 @pytest.mark.gen_test
