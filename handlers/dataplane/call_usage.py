@@ -49,7 +49,14 @@ class Limited(Protocol):
 def find_refused(
     policy: Effective, provider: str, model: str, summary: RequestSummary, has_price: Callable[[str], bool]
 ) -> tuple[str, Refused] | None:
-    """Find the first model of a request that a policy refuses, and why: the named one, others, and Azure's deployment."""
+    """Find the first model of a request that a policy refuses, and why: the named one, others, and Azure's deployment.
+
+    It is named "" if it is one of others that cannot be read.
+    """
+    if summary.other_models is None:
+        refused = policy.refuse_unread(provider) or policy.refuse_model(provider, "", partial(has_price, ""))
+        if refused is not None:
+            return "", refused
     for one in (model, *(summary.other_models or ())):
         if (refused := policy.refuse_model(provider, one, partial(has_price, one))) is not None:
             return one, refused
@@ -103,16 +110,19 @@ class CallUsage:
         """Refuse what no waiting helps, before anything is counted."""
         start, max_output = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
-        is_batch = self._requested_models is RequestedModels.UNREAD
-        is_unread = is_batch or self._summary.other_models is None
-        if is_unread and (unread := policy.refuse_unread(provider_name)) is not None:
-            message = (UNREAD_MODELS if is_batch else UNREAD_OTHERS).format(provider_name, unread.rule)
+        if (
+            self._requested_models is RequestedModels.UNREAD
+            and (unread := policy.refuse_unread(provider_name)) is not None
+        ):
+            message = UNREAD_MODELS.format(provider_name, unread.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
         if self._requested_models is not RequestedModels.ONE:
             return
         if (found := find_refused(policy, provider_name, start.model, self._summary, self._has_price)) is not None:
             model, refused = found
-            message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
+            message = UNREAD_OTHERS.format(provider_name, refused.rule)
+            if model:
+                message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
         if policy.max_tokens is not None and max_output > policy.max_tokens.maximum:
             maximum, source = policy.max_tokens

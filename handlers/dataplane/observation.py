@@ -8,10 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 from intercept.apis import EVENTS, Api, Reader
+from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.formats.error_body import ErrorReader
 from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, Try
+from intercept.restricted_texts import MAX_SPLIT
 from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub
 from limits.protection.circuit_breaker import CircuitOpenError
@@ -225,5 +227,6 @@ def _scrubbed(error: ProviderError | None, explained: str) -> ProviderError | No
     """The error without credentials: providers repeat them in their messages."""
     if error is None:
         return None
-    message = scrub(error.message)
+    is_cut = len(error.message) >= MAX_ERROR_MESSAGE  # perhaps within a credential
+    message = scrub(error.message[:-MAX_SPLIT] if is_cut else error.message)
     return ProviderError(type=error.type, message=f"{message} ({explained})" if explained else message)

@@ -108,8 +108,8 @@ def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
     One that is not light is abridged first, in one go: who must not be held up for that long does it before.
 
     Raises:
-        InvalidRequestError: The body is not a JSON object in UTF-8, has no usable `model` or `stream`, or has one of them
-            more than once: some providers would read the first one, others the last.
+        InvalidRequestError: The body is not a JSON object in UTF-8, has no usable `model` or `stream`, or has one member of
+            `_ONCE` more than once: some providers would read the first one, others the last.
     """
     if not (isinstance(body, Abridged) or is_light(body)):
         body = finish(abridged(body))

@@ -131,8 +131,9 @@ class Webhooks(Changes):
 
     async def _reseal(self, webhook: Webhook, sealed: bytes, author: Author, session: Session | None) -> None:
         same = {"_id": webhook.id, "sealed": webhook.sealed}
-        await self._database.webhooks.update_one(same, {"$set": {"sealed": sealed}}, session=session)
-        await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=webhook.id, changes=["seals"])
+        changed = await self._database.webhooks.update_one(same, {"$set": {"sealed": sealed}}, session=session)
+        if changed.matched_count:
+            await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=webhook.id, changes=["seals"])
 
     async def _existing(self, id_: UUID, session: Session | None, versions: Collection[str] | None = None) -> Webhook:
         document = await self._database.webhooks.find_one({"_id": id_}, session=session)

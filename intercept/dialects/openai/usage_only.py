@@ -55,7 +55,7 @@ _META: Final = Decoder(_Meta)
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model or UNNAMED_MODEL)
-    return RequestSummary(model=request.model, stream=bool(request.stream))
+    return RequestSummary(model=request.model, other_models=request.other_models, stream=bool(request.stream))
 
 
 def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:

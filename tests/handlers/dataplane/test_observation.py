@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from handlers.dataplane.observation import Observation
+from handlers.dataplane.observation import Observation, _scrubbed
 from intercept.apis import Api, Dialect
 from intercept.catalog import MESSAGES as API
 from intercept.dialects.anthropic.messages import parse_request
+from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitOpenError
@@ -268,3 +269,10 @@ def test_what_was_seen_so_far_may_be_asked_at_any_time():
     observation.chunk(MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2])
     (usage,) = observation.reading().token_usages
     assert (usage.output_tokens, usage.source) == (1, UsageSource.PARTIAL)
+
+
+def test_of_an_error_message_that_was_cut_the_end_goes_before_credentials_are_taken_out():
+    key = "sk-proj-0123456789abcdefghij"
+    filling = "x" * (MAX_ERROR_MESSAGE - len(key) - 17)
+    error = _scrubbed(ProviderError(type="t", message=f"{key} {filling} ada@example.com"), "")
+    assert error.message == f"[scrubbed] {filling[:-240]}"

@@ -114,6 +114,9 @@ async def test_models_for_the_case_that_the_first_one_fails_get_round_no_policy(
         else:
             response = await refused(running, request)
             assert (response.status, json.loads(response.body)["message"]) == (403, message), more
+    hold(running, SharedPolicy(models=Models(unpriced="deny")))
+    response = await refused(running, replace(asking, request=asking.request | {"models": 5}))
+    assert json.loads(response.body)["message"] == unread + "everyone denies models without a known price."
     hold(running, SharedPolicy())
     running.upstream.play(whole(asking))
     assert (await call(running, replace(asking, request=asking.request | {"models": 5}))).status == 200

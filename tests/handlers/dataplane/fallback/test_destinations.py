@@ -110,6 +110,16 @@ async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
 
 
 @pytest.mark.gen_test
+async def test_a_provider_that_denies_models_is_not_asked_where_they_cannot_be_read(running, upstreams):
+    hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="dear-*")])))
+    play(upstreams, LIMITED, OK, OK)
+    body = json.dumps(MESSAGES.request | {"models": {"first": "dear-1"}}).encode()
+    assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
+    assert not upstreams[1].requests
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
 async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_that(running, upstreams):
     hold(running, Policy(models=Models(unpriced="deny")))
     one = Decimal(1)
