@@ -63,7 +63,7 @@ function Job({ job, isOwner, onChanged }) {
         requested ${time(at)}; ${total !== null ? `${whole(done)} of ${plural(total, "call")}` : state === "waiting" ? "not counted yet" : plural(done, "call")}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${usd(Number(before))} before, ${usd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
       </span>
       ${open && isOwner && html`<button type="button" class="danger" disabled=${busy} aria-label=${`Cancel pricing ${range} again`} onClick=${cancel}>Cancel</button>`}
-      ${open && total !== null && html`<${Track} label=${`Progress of ${range}`} value=${done} max=${total || 1} />`}
+      ${open && (total !== null || state === "waiting") && html`<${Track} label=${`Progress of ${range}`} value=${done} max=${total || 1} />`}
       ${error && html`<${Failure} error=${error} />`}
     </li>
   `;
