@@ -168,11 +168,14 @@ class SocketCall:
         """The model that was requested."""
         return self._start.model
 
-    def observe(self, message: bytes, status: int | None = None) -> Generator[None, None, None]:
-        """Read an event of the response, in steps of a few milliseconds; `status` is that of an error."""
+    def feed(self, message: bytes, status: int | None = None) -> None:
+        """Take an event of the response, which `read` or the end reads; `status` is that of an error."""
         if status is not None:
             self._observation.status = status
         self._observation.chunk(b"data: %b\n\n" % message.translate(_ONE_LINE))
+
+    def read(self) -> Generator[None, None, None]:
+        """Read what was fed, in steps of a few milliseconds."""
         if self._observation.behind:
             yield from self._observation.steps()
         if self._bridge.monotonic() >= self._checkpoint_due:

@@ -30,7 +30,6 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
-from intercept.formats.steps import finish
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.protection.overload import OverloadedError
@@ -140,15 +139,13 @@ class SocketSession:
                     call = await self._begin_by_provider(event)
                 finally:
                     self._beginning -= 1
-            try:
-                await self._client.send(message)
-            except (TimeoutError, asyncio.CancelledError):  # what the provider has sent counts, whoever takes it
-                if call is not None:
-                    finish(call.observe(message, event.status))
-                raise
+            self._client.write(message)
+            if call is not None:  # before any wait: the client may leave there, and the usage counts all the same
+                call.feed(message, event.status)
+            await self._client.flush()
             if call is None:
                 continue
-            await pieces.finish(call.observe(message, event.status), user_id)
+            await pieces.finish(call.read(), user_id)
             if is_end:
                 self._lanes.forget(call)
                 call.end(is_delivered=self._client.is_drained)
