@@ -126,7 +126,7 @@ class SearchJob(ExactlyOnceJob):
         ]
 
     async def _remove_entries(self, entries: Iterable[Entry], segments: Iterable[Segment], session: Session) -> None:
-        """Take calls out of the segment that has them, if there is one. It is written anew where half of its calls are gone."""
+        """Take calls out of the segment that has them, if there is one. It is rewritten if half of its calls are gone."""
         for segment in segments:
             near = [entry for entry in entries if segment.first <= entry.at <= segment.last]
             if not near:
