@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import UNSET
@@ -20,7 +20,8 @@ from resources.recorded.errors import ErrorKind, ErrorList, named
 from resources.recorded.parts import Indexing
 from storage.accounts.events import Way
 from storage.queries.filters.refusals import conditions_of
-from storage.queries.filters.search_language import Search
+from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.time_ranges import EARLIEST
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
 
@@ -30,6 +31,7 @@ MAX_SAYING = 5_000
 """How many of the latest failed calls that say the words of a search are put into groups."""
 
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_TO = EARLIEST + USUAL_SPAN
 
 
 class _ErrorQuery(NamedTuple):
@@ -112,17 +114,18 @@ def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, date
     start = time("from", values, problems)
     if not problems and start is not None and start >= to:
         problems.append(("to", "must be after from"))
+    if to < _FIRST_TO:
+        problems.append(("to", "is out of range"))
     refuse(problems)
     return start or to - USUAL_SPAN, to
 
 
 def narrowed(search: Search, provider: str, start: datetime, end: datetime) -> Search:
     """Return the search within the range, for failed calls, and for a provider if one is given."""
-    within: dict[str, Any] = {
-        "started_after": max(start, search.started_after or start),
-        "started_before": min(end - _MILLISECOND, search.started_before or end),
-        "status": Status.FAILED,
-    }
-    if provider:
-        within["provider_name"] = provider
-    return replace(search, **within)
+    return replace(
+        search,
+        started_after=max(start, search.started_after or start),
+        started_before=min(end - _MILLISECOND, search.started_before or end),
+        status=search.status or Status.FAILED,
+        terms=(*search.terms, *([Term("provider_name", (provider,))] if provider else [])),
+    )

@@ -41,7 +41,7 @@ class Selection:
             values=values,
             statuses=None if status is None else tuple(one.value for one in Status if _may_be(status, one.value)),
             start=times.get("$gte", EARLIEST),
-            end=min(times["$lte"] + _MILLISECOND, LATEST) if "$lte" in times else LATEST,
+            end=min(times.get("$lte", LATEST), LATEST - _MILLISECOND) + _MILLISECOND,
         )
 
     def within(self, start: datetime, end: datetime) -> Self:

@@ -49,8 +49,9 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     )
     _, response = await running.get(f"{ERRORS}?provider=openai-eu&limit=1")
     assert (response["count"], len(response["results"])) == (1, 1)
-    _, response = await running.get(f"{ERRORS}?q=tool:Bash")
-    assert (response["count"], response["results"]) == (0, [])
+    for others in ("q=tool:Bash", "q=status:completed", "provider=openai-eu&q=provider_name:openai"):
+        _, response = await running.get(f"{ERRORS}?{others}")
+        assert (response["count"], response["results"]) == (0, []), others
     before = format_time(now() - timedelta(hours=1))
     _, response = await running.get(f"{ERRORS}?to={before}")
     assert response["count"] == 0
@@ -100,6 +101,8 @@ async def test_bad_parameters_are_named(running):
     for query, field in (
         ("from=x", "from"),
         ("to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", "to"),
+        ("to=0001-01-01T00:00:00Z", "to"),
+        ("from=0001-01-01T00:00:00Z&to=0001-01-01T00:00:00.0005Z", "to"),
         ("q=colour:red", "colour"),
         ("limits=1", "limits"),
     ):
