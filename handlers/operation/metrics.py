@@ -142,7 +142,7 @@ class Metrics:
         self.sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
         self._texts_removed = Counter(
             PREFIX + "texts_removed",
-            "Calls whose texts were removed at the end of their retention.",
+            "Times that texts of a call were removed at the end of their retention.",
             registry=self.registry,
         )
         self._job_failures = self._counter("background_job_failures", "Times a background job failed.", "job")
@@ -196,9 +196,9 @@ class Metrics:
         """A request was refused by that limit."""
         self._rejections(limit).inc()
 
-    def texts_removed(self, calls: int) -> None:
-        """Texts of this many calls were removed at the end of their retention."""
-        self._texts_removed.inc(calls)
+    def texts_removed(self, times: int) -> None:
+        """So many times texts of a call were removed at the end of their retention."""
+        self._texts_removed.inc(times)
 
     def retried(self, provider: str) -> None:
         """A provider was not reached, and the request is sent once more."""

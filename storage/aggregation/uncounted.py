@@ -16,13 +16,13 @@ from intercept.records import Status
 from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import UNCOUNTED
+from storage.mongo.indexes import BY_INITIATOR, BY_TIME, UNCOUNTED
 
 MAX_UNCOUNTED: Final = 10_000
 """How many uncounted calls are told, at most."""
 
 MAX_READ: Final = 50_000
-"""How many uncounted calls are read for that, at most: a single server counts none, so there all of them wait."""
+"""How many uncounted calls are read for that, at most."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,19 @@ async def count_uncounted(
     database: Database, session: Session | None, span: tuple[datetime, datetime], visible_to: UUID | None
 ) -> int:
     """Count the calls that started within a time range, may be seen, and are in no rollup yet. Errors of the driver pass."""
-    marks = await read_uncounted(database.rollups, session)
     visible = {} if visible_to is None else {"initiator_id": visible_to}
+    started = {"started_at": {"$gte": span[0], "$lt": span[1]}, **visible}
+    if session is None:  # a single server counts none, so all calls that ended wait, which an index tells
+        ended = {**started, "status": {"$in": [Status.COMPLETED, Status.FAILED]}}
+        index = BY_INITIATOR if visible else BY_TIME
+        return await database.interceptions.count_documents(ended, hint=list(index), limit=MAX_UNCOUNTED)
+    marks = await read_uncounted(database.rollups, session)
     noted = [*marks.true, *marks.presumed]
     pipeline: list[dict[str, Any]] = [
         # A mark is the time of the end, or a later one.
         {"$match": {"uncounted": {"$gte": span[0]}, "_id": {"$nin": noted}}},
         {"$limit": MAX_READ},
-        {"$match": {"counted": None, "started_at": {"$gte": span[0], "$lt": span[1]}, **visible}},
+        {"$match": {"counted": None, **started}},
         {"$limit": MAX_UNCOUNTED},
         {"$count": "number"},
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -15,9 +16,6 @@ from storage.queries.filters.time_ranges import EARLIEST
 
 MAX_NAMES = 10_000
 """The maximum number of names, in order."""
-
-MAX_UNCOUNTED = 10_000
-"""The maximum number of uncounted calls that are read."""
 
 
 class Facet(StrEnum):
@@ -71,27 +69,29 @@ class Facets:
         return await _distinct(self._rollups, [{"$match": rollups}], facet, index, session)
 
     async def _uncounted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
-        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}]
-        named = [*waiting, *_names_of(facet), {"$match": conditions}]
-        return await _distinct(self._interceptions, named, facet, UNCOUNTED, session)
+        return await _distinct(
+            self._interceptions, _named(facet, UNCOUNTED_ONES, conditions), facet, UNCOUNTED, session
+        )
 
     async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
         """Read every interception, if there are no rollups."""
         ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
         index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
-        if facet is not Facet.TAG:
-            return await _distinct(self._interceptions, [{"$match": ended | conditions}], facet, index)
-        own = {name: value for name, value in conditions.items() if name != facet}
-        named = [{"$match": ended | own}, *_names_of(facet), {"$match": conditions}]
-        return await _distinct(self._interceptions, named, facet, index)
+        return await _distinct(self._interceptions, _named(facet, ended, conditions), facet, index)
 
 
-def _names_of(facet: Facet) -> list[dict[str, Any]]:
-    """Return the stages that read the names of a call, for tags one document each."""
+def _named(facet: Facet, calls: Mapping[str, Any], conditions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the stages that read those of the calls whose names meet the conditions, for tags one document each."""
     if facet is not Facet.TAG:
-        return []
+        return [{"$match": {**calls, **conditions}}]
+    own = {name: value for name, value in conditions.items() if name != facet}
     names = {"$map": {"input": {"$objectToArray": {"$ifNull": ["$tags", {}]}}, "in": "$$this.k"}}
-    return [{"$project": {"initiator_id": True, "tag": names}}, {"$unwind": "$tag"}]
+    return [
+        {"$match": {**calls, **own}},
+        {"$project": {"initiator_id": True, "tag": names}},
+        {"$unwind": "$tag"},
+        {"$match": conditions},
+    ]
 
 
 _LAST = "\U0010ffff"

@@ -80,6 +80,16 @@ async def test_a_prefix_is_taken_as_it_is_written(database):
 
 
 @pytest.mark.gen_test
+async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database):
+    waiting = ({"_id": number, "uncounted": MIDNIGHT, "model": "busy", "tags": {}} for number in range(10_001))
+    await database.interceptions.insert_many(waiting)
+    call = Call(1, model="new", initiator=ADA, tags=(("project", "apollo"),))
+    await write(database, call.start, call.end())
+    assert await Facets(database).find(Facet.MODEL, "", visible_to=None) == ["busy", "new"]
+    assert await Facets(database).find(Facet.TAG, "", visible_to=ADA) == ["project"]
+
+
+@pytest.mark.gen_test
 async def test_no_more_names_are_told_than_fit(database, monkeypatch):
     monkeypatch.setattr(names_module, "MAX_NAMES", 3)
     names = await record(database, counted=4)
@@ -117,5 +127,10 @@ async def test_a_single_server_has_lists_and_names_and_no_statistics(single_serv
     assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
     count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
     assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
+    await database._database.command("profile", 2)
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.points) == (6, {})
+    assert (await Statistics(database).read(DAYS, visible_to=BOB))[0] == 2
+    await database._database.command("profile", 0)
+    counted = await database._database["system.profile"].find({"ns": database.interceptions.full_name}).to_list(None)
+    assert [query["docsExamined"] for query in counted] == [0, 0]
