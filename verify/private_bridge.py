@@ -21,6 +21,8 @@ START_SECONDS = 60.0
 """How long the start of the bridge, or one of its commands, may take."""
 
 PROVIDER = "verify"
+# No setting of the environment may reach the private bridge: with its database, a user and a token would be made in there.
+_SETTINGS = ("CODER_AIBRIDGE_", "AIBRIDGE_")
 _SERVER = Path(__file__).parent.parent / "server.py"
 _LISTENING = re.compile(rb"listening on (http://\S+)")
 
@@ -35,7 +37,7 @@ async def private_bridge() -> AsyncIterator[Loopback]:
     with TemporaryDirectory(prefix="aibridge-verify-") as data_dir:
         async with Upstream().listening() as upstream:
             environment = {
-                **{name: value for name, value in os.environ.items() if not name.startswith("CODER_AIBRIDGE_")},
+                **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
                 "CODER_AIBRIDGE_DATA_DIR": data_dir,
                 "CODER_AIBRIDGE_HTTP_ADDRESS": "127.0.0.1:0",
                 "CODER_AIBRIDGE_PROVIDER_0_TYPE": "anthropic",

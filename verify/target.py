@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -116,11 +116,11 @@ class Target:
 
 
 async def find_target(address: Address, token: str, provider: str | None, model: str | None) -> Target:
-    """Find out which provider to ask for: the one that is named, else the demo provider, else the first.
+    """Find out which provider to ask for: the one that is named, else the demo provider, else the first that can be called.
 
     Raises:
         UnreachableError: No bridge answers at the address.
-        FailedError: There is no provider, or the token is not valid.
+        FailedError: There is no provider that can be called, or the token is not valid.
     """
     async with request(address, "GET", f"{PREFIX}/-/", {"Authorization": f"Bearer {token}"}) as response:
         body = await response.json()
@@ -132,8 +132,11 @@ async def find_target(address: Address, token: str, provider: str | None, model:
         raise FailedError("an AI Bridge with a provider", f"{response.status} {message or body}")
     if provider is not None and provider not in known:
         raise FailedError(f"one of the providers {', '.join(known)}", provider)
-    chosen = provider or (DEMO if DEMO in known else known[0])
-    target = Target(address, token, chosen, model or (DEMO if chosen == DEMO else None))
-    async with target.request("POST", target.path(), body=b"") as response:
-        await response.body()
-    return replace(target, dialect=OPENAI) if response.status == HTTPStatus.NOT_FOUND else target
+    for name in [provider] if provider else sorted(known, key=lambda one: one != DEMO):
+        for dialect in (ANTHROPIC, OPENAI):
+            target = Target(address, token, name, model or (DEMO if name == DEMO else None), dialect)
+            async with target.request("POST", target.path(), body=b"") as response:
+                await response.body()
+            if response.status != HTTPStatus.NOT_FOUND:
+                return target
+    raise FailedError(f"a provider with {ANTHROPIC.route} or {OPENAI.route}", provider or ", ".join(known))

@@ -52,6 +52,8 @@ EXPECTED = {
 
 
 def test_a_bridge_passes_each_check_of_the_relay_and_each_check_notices_its_fault(monkeypatch):
+    monkeypatch.setenv("AIBRIDGE_MONGODB_URI", "mongodb://127.0.0.1:1")  # the database of the operator's own bridge
+
     async def outcomes():
         async with private_bridge() as loopback:
             checks = relay_checks.relay_checks(loopback)
@@ -95,6 +97,8 @@ def demo(tmp_path_factory, mongodb_uri):
         *("--aibridge-data-dir", tmp_path_factory.mktemp("data")),
         CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
         CODER_AIBRIDGE_MONGODB_DATABASE=f"test-{uuid4().hex}",
+        CODER_AIBRIDGE_PROVIDER_0_TYPE="gemini",
+        CODER_AIBRIDGE_PROVIDER_0_NAME="a-gemini",
     )
     url, token = f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
     asyncio.run(call_twice(url, token))  # so that there is a list to page through
@@ -174,7 +178,12 @@ def test_a_wrong_token_or_provider_is_named(demo):
     assert (code, "expected a valid token, saw The token is not valid" in err) == (2, True)
     code, _, err = run(url, "--provider", "nobody", AIBRIDGE_TOKEN=token)
     assert code == 2
-    assert err.splitlines()[-1] == "Error: expected one of the providers anthropic, demo, openai, saw nobody"
+    assert err.splitlines()[-1] == "Error: expected one of the providers a-gemini, anthropic, demo, openai, saw nobody"
+    code, _, err = run(url, "--provider", "a-gemini", AIBRIDGE_TOKEN=token)
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        "Error: expected a provider with /v1/messages or /v1/chat/completions, saw a-gemini"
+    )
 
 
 def test_the_words_of_a_provider_are_found_out(demo):
