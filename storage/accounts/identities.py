@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -91,11 +92,18 @@ class Identities(UserAccounts):
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create_token(
-        self, username: str, *, name: str = "", expires_at: datetime | None = None, author: Author = COMMAND_LINE
+        self,
+        username: str,
+        *,
+        name: str = "",
+        expires_at: datetime | None = None,
+        author: Author = COMMAND_LINE,
+        first: Callable[[Session | None], Awaitable[None]] | None = None,
     ) -> tuple[Token, str]:
         """Create a token for a user. Return its metadata and the token, which cannot be read again.
 
-        A token created with an expiring one expires no later; without `expires_at`, at the same time.
+        A token created with an expiring one expires no later; without `expires_at`, at the same time. What is to be
+        done `first` is a part of the change: where either fails, neither is done.
 
         Raises:
             IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
@@ -105,6 +113,8 @@ class Identities(UserAccounts):
         new = _NewToken.make(checked_name("token's name", name), expires_at, self._now())
 
         async def create(session: Session | None) -> Token:
+            if first is not None:
+                await first(session)
             return await self._add_token(new, await self.existing_holder(username, session), author, session)
 
         async with self._making.setdefault(username.lower(), asyncio.Lock()):

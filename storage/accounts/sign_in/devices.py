@@ -23,7 +23,7 @@ from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollErro
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.users import MAX_NAME, Token, readable
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database
+from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0
 """How long the database may take."""
@@ -139,10 +139,12 @@ class Devices:
                 raise NoTokenError(PollError.EXPIRED_TOKEN)
             if found["state"] == State.PENDING:
                 await self._keep_waiting(found, now)
-            found = await self._devices.find_one_and_delete(key)  # of several requests at the same moment one gets it
-        if found is None or found["state"] != State.ALLOWED:
-            raise NoTokenError(PollError.ACCESS_DENIED)
-        return await self._make_token(found, now)
+        try:
+            return await self._make_token(found, now)
+        except (InvalidTokenError, IdentityError) as error:
+            async with self._database.within(ANSWER_SECONDS):
+                await self._devices.delete_one(key)
+            raise NoTokenError(PollError.ACCESS_DENIED, str(error)) from error
 
     async def _keep_waiting(self, found: Mapping[str, Any], now: datetime) -> None:
         polled_at, interval = found["polled_at"], found["interval"]
@@ -153,18 +155,26 @@ class Devices:
         raise NoTokenError(PollError.AUTHORIZATION_PENDING)
 
     async def _make_token(self, found: Mapping[str, Any], now: datetime) -> tuple[Token, str]:
+        if found["state"] != State.ALLOWED:
+            raise IdentityError
         user_id: UUID = found["user_id"]
         expires_at, latest = now + timedelta(days=TOKEN_DAYS), found["outlived_by"]
-        try:
-            if found["token_id"] is not None:
-                await self._identities.owner_of_token(found["token_id"])  # revoked in the meantime, so it is useless
-            user = (await self._identities.user_with_id(user_id)).user
-            author = Author(user, found["answered_from"], found["token_id"], latest)
-            return await self._identities.create_token(
-                str(user_id), name=found["name"], expires_at=min(expires_at, latest or expires_at), author=author
-            )
-        except (InvalidTokenError, IdentityError) as error:
-            raise NoTokenError(PollError.ACCESS_DENIED, str(error)) from error
+        if found["token_id"] is not None:
+            await self._identities.owner_of_token(found["token_id"])  # revoked in the meantime, so it is useless
+        user = (await self._identities.user_with_id(user_id)).user
+
+        async def take(session: Session | None) -> None:
+            """Remove the code with the creation: of several requests one gets a token, and after a failure the next one."""
+            if not (await self._devices.delete_one({"_id": found["_id"]}, session=session)).deleted_count:
+                raise IdentityError
+
+        return await self._identities.create_token(
+            str(user_id),
+            name=found["name"],
+            expires_at=min(expires_at, latest or expires_at),
+            author=Author(user, found["answered_from"], found["token_id"], latest),
+            first=take,
+        )
 
     def _waiting(self, user_code: str) -> dict[str, Any]:
         letters = "".join(character for character in user_code.upper() if character in _ALPHABET)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,6 +12,7 @@ from storage.accounts.sign_in import devices
 from storage.accounts.sign_in.device_states import PollError
 from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, TOKEN_DAYS, Devices, NoTokenError
 from storage.accounts.users import Role, UnknownIdentityError
+from storage.mongo.database import DatabaseUnavailableError
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -69,6 +71,20 @@ async def test_of_those_who_fetch_at_the_same_moment_one_gets_the_token(programs
     found = await asyncio.gather(*(programs.fetch(codes.device_code) for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(one, tuple) for one in found) == 1
     assert len(await identities.list_tokens("ada")) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_program_asks_again_where_the_database_fails_while_its_token_is_made(
+    programs, identities, ada, monkeypatch
+):
+    codes = await programs.begin("program", "192.0.2.1")
+    await programs.answer(codes.user_code, allow=True, author=Author(ada))
+    with monkeypatch.context() as failing:
+        failing.setattr(identities, "_audit", Mock(side_effect=DatabaseUnavailableError("no primary")))
+        with pytest.raises(DatabaseUnavailableError):
+            await programs.fetch(codes.device_code)
+    token, _ = await programs.fetch(codes.device_code)
+    assert [one.id for one in await identities.list_tokens("ada")] == [token.id]
 
 
 @pytest.mark.gen_test
