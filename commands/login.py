@@ -9,10 +9,12 @@ import socket
 import time
 import webbrowser
 from collections.abc import Mapping
+from contextlib import suppress
+from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -26,7 +28,7 @@ MAX_MESSAGE = 500
 
 _API = "/api/v2/aibridge/device"
 _SLOWER_SECONDS = 5
-_OK = 200
+_OK, _UNAVAILABLE = 200, 503
 
 
 class _Stay(HTTPRedirectHandler):
@@ -50,21 +52,25 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         return
     if address is None:
         raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
-    codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
-    code = str(codes["user_code"])
-    if re.fullmatch("[A-Z-]{4,32}", code) is None:
-        raise click.ClickException("the server sent a code that is not valid")
-    page = f"{address}/#/device/{code}"  # where the user said, whatever the server calls itself behind a proxy
-    click.echo(f"Open this page, and compare the code {code}:\n\n    {page}\n", err=True)
-    if not no_browser:
-        webbrowser.open(page)
-    token = _wait(address, codes)
-    path = _keep(address, token)
+    try:
+        path = _keep(address, _sign_in(address, browser=not no_browser))
+    except (KeyError, TypeError, ValueError) as error:
+        raise click.ClickException(f"{address} sent an answer that is not valid") from error
     click.echo(f"Signed in. The token is kept in {path}.", err=True)
 
 
-def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
-    """Poll for the token, as often as the server allows."""
+def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
+    """Show a code, and poll for the token, as often as the server allows."""
+    codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
+    if "error" in codes:
+        raise click.ClickException(f"{address} gives no code: {_shorten(codes.get('error_description'))}")
+    code = str(codes["user_code"])
+    if re.fullmatch("[A-Z-]{4,32}", code) is None:
+        raise ValueError(code)
+    page = f"{address}/#/device/{code}"  # where the user said, whatever the server calls itself behind a proxy
+    click.echo(f"Open this page, and compare the code {code}:\n\n    {page}\n", err=True)
+    if browser:
+        webbrowser.open(page)
     interval, over_at = int(codes["interval"]), time.monotonic() + int(codes["expires_in"])
     form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
     while time.monotonic() < over_at:
@@ -73,7 +79,7 @@ def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
         match response.get("error"):
             case None:
                 return response
-            case "authorization_pending":
+            case "authorization_pending" | "temporarily_unavailable":
                 continue
             case "slow_down":
                 interval += _SLOWER_SECONDS
@@ -87,12 +93,13 @@ def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    parts = urlsplit("")
+    with suppress(ValueError):
+        parts = urlsplit(url if "://" in url else f"https://{url}")
     host = parts.hostname or ""
-    try:
+    local = host == "localhost"
+    with suppress(ValueError):
         local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
     if not host or parts.username is not None or (parts.scheme != "https" and not (local and parts.scheme == "http")):
         raise click.UsageError(f"{url!r} is not the URL of a bridge; give one with https, or with http on this machine")
     return f"{parts.scheme}://{parts.netloc}".lower()
@@ -108,12 +115,14 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     except HTTPError as error:
         with error:
             status, body = error.code, error.read(MAX_RESPONSE_BYTES)
-    except (URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
     try:
         decoded = json.loads(body)
     except ValueError:
         decoded = None
+    if isinstance(decoded, dict) and status == _UNAVAILABLE:
+        return {"error": "temporarily_unavailable", "error_description": decoded.get("message")}
     if not isinstance(decoded, dict) or (status != _OK and "error" not in decoded):
         said = _shorten(decoded.get("message") if isinstance(decoded, dict) else None)
         raise click.ClickException(f"{address} answers {status}: {said or 'it is no AI Bridge, or an older one'}")

@@ -76,14 +76,17 @@ def run(tmp_path, waits):
 
 
 def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_path, waits):
-    bridge.responses["token"] = [(400, {"error": "authorization_pending"}), (400, {"error": "slow_down"}), (200, TOKEN)]
+    bridge.responses["token"] = [
+        *((400, {"error": "authorization_pending"}), (400, {"error": "slow_down"})),
+        *((503, {"message": "The database cannot be reached"}), (200, TOKEN)),
+    ]
     result = run(bridge.url, "--no-browser")
     path = tmp_path / "aibridge" / "logins.json"
     assert (result.exit_code, result.stdout) == (0, "")
     assert f"{bridge.url}/#/device/WDJB-MJHT" in result.stderr
     assert f"Signed in. The token is kept in {path}." in result.stderr
     assert TOKEN["access_token"] not in result.stderr
-    assert waits == [5, 5, 10]
+    assert waits == [5, 5, 10, 10]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert [one.name for one in path.parent.iterdir()] == ["logins.json"]
@@ -137,7 +140,15 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
         ({"code": [(404, {"message": "not\x1bfound"})]}, "answers 404: not?found"),
         ({"code": [(200, b"<html>")]}, "answers 200: it is no AI Bridge"),
         ({"code": [(302, b"")]}, "answers 302: it is no AI Bridge"),
-        ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is not valid"),
+        ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "sent an answer that is not valid"),
+        ({"code": [(200, {})]}, "sent an answer that is not valid"),
+        ({"code": [(200, CODES | {"interval": "soon"})]}, "sent an answer that is not valid"),
+        ({"token": [(200, {})]}, "sent an answer that is not valid"),
+        (
+            {"code": [(400, {"error": "temporarily_unavailable", "error_description": "too many programs wait"})]},
+            "gives no code: too many programs wait",
+        ),
+        ({"code": [(503, {"message": "The database cannot be reached"})]}, "no code: The database cannot be reached"),
     ],
 )
 def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
@@ -148,7 +159,9 @@ def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
     assert not (tmp_path / "aibridge").exists()
 
 
-@pytest.mark.parametrize("url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://"])
+@pytest.mark.parametrize(
+    "url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://", "http://[::1"]
+)
 def test_a_token_goes_over_no_network_unencrypted(run, url):
     result = run(url)
     assert result.exit_code == 2
@@ -156,5 +169,6 @@ def test_a_token_goes_over_no_network_unencrypted(run, url):
 
 
 def test_a_bridge_that_is_not_there_is_said(run):
-    assert "cannot be reached" in run("http://127.0.0.1:9", "--no-browser").stderr
+    for url in ("http://127.0.0.1:9", "http://localhost:port", "https://a bridge"):
+        assert "cannot be reached" in run(url, "--no-browser").stderr, url
     assert "give the URL of the bridge" in run().stderr
