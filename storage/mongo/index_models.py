@@ -106,6 +106,14 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             _of_those_with(ascending("openid.issuer", "openid.subject"), "by_subject", "openid.subject"),
         ),
         "groups": (_of_active_names("name", "active_name"),),
+        "recosts": (
+            IndexModel(  # of which there is one at a time
+                "schema_version",
+                name="active",
+                unique=True,
+                partialFilterExpression={"state": {"$in": ["waiting", "running"]}},
+            ),
+        ),
         "providers": (IndexModel("name", name="name", unique=True),),
         "tokens": (
             IndexModel(ascending("user_id", "created_at"), name="by_user"),

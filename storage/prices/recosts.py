@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from pymongo.errors import DuplicateKeyError
+
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
@@ -46,12 +48,13 @@ class Recosts(Changes):
         }
 
         async def request(session: Session | None) -> None:
-            if await self._database.recosts.find_one({"state": {"$in": ACTIVE}}, session=session) is not None:
-                raise IdentityConflictError(ONE_AT_A_TIME)
             await self._database.recosts.insert_one(document, session=session)
             await self._audit(session, author, Action.RECOST_REQUESTED, **_said(document))
 
-        await self._change(request)
+        try:
+            await self._change(request)
+        except DuplicateKeyError:
+            raise IdentityConflictError(ONE_AT_A_TIME) from None
         return Recost.of(document)
 
     async def list_newest(self) -> list[Recost]:

@@ -384,7 +384,9 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
             await unknown(uuid4())
     await count(database)
     await has_counted_all(database)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    at_once = (jobs.request(MIDNIGHT, MIDNIGHT + DAY) for _ in range(2))
+    requested = await asyncio.gather(*at_once, return_exceptions=True)
+    assert [str(one) for one in requested if isinstance(one, IdentityConflictError)] == [ONE_AT_A_TIME]
     actions = [entry["action"] async for entry in database.audit.find()]
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
 
