@@ -23,7 +23,7 @@ from handlers.identity.credentials import (
 )
 from handlers.identity.forwarded import client_address, scheme_of
 from handlers.identity.same_origin import is_foreign
-from handlers.problems import Problem
+from handlers.problems import Problem, database_unavailable
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
 from intercept.callers.clients import client_name
@@ -34,6 +34,7 @@ from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
+from storage.mongo.database import DatabaseUnavailableError
 from upstream.credentials.sigv4 import ALGORITHM
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,9 @@ class BridgeHandler(RequestHandler):
             self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
 
     def problem_of(self, error: BaseException | None) -> Problem | None:
-        """What an exception says to the client; None if it is unexpected."""
+        """What an exception says to the client; None if it is unexpected. Subclasses know more of them."""
+        if isinstance(error, DatabaseUnavailableError):
+            return database_unavailable()
         return error if isinstance(error, Problem) else None
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

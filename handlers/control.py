@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET
@@ -14,8 +13,7 @@ from tornado.iostream import StreamClosedError
 from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.identity.credentials import Credentials
 from handlers.identity.forwarded import is_trusted
-from handlers.problems import Problem, ValidationProblem
-from intercept.refusals import Rule
+from handlers.problems import Problem, ValidationProblem, database_unavailable
 from intercept.secrets.scrub import scrub_quoted
 from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
@@ -33,24 +31,6 @@ PROXY_REFUSED = {
     Refused.NAME_TAKEN: "The name that the proxy gives you belongs to several users. Please ask an owner.",
     Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
 }
-DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
-
-
-@contextmanager
-def database_problems() -> Iterator[None]:
-    """Say that the database is unavailable.
-
-    Raises:
-        Problem: 503.
-    """
-    try:
-        yield
-    except DatabaseUnavailableError as error:
-        raise _database_unavailable() from error
-
-
-def _database_unavailable() -> Problem:
-    return Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE)
 
 
 class IdentifiedHandler(BridgeHandler):
@@ -79,10 +59,11 @@ class IdentifiedHandler(BridgeHandler):
         if credentials.token is not None or (name := self.proxy_user) is None:
             return await super().authenticate(credentials, fresh=fresh)
         try:
-            with database_problems():
-                identity = Identity(user=await self.bridge.single_sign_on.admit_named(name))
+            identity = Identity(user=await self.bridge.single_sign_on.admit_named(name))
         except PersonRefusedError as error:
             raise Problem(403, PROXY_REFUSED[error.why]) from error
+        except DatabaseUnavailableError as error:
+            raise database_unavailable() from error
         self.note_use(identity, Kind.SESSION)
         return identity
 
@@ -164,10 +145,6 @@ class IdentifiedHandler(BridgeHandler):
             self.cut()
             raise StreamClosedError from error
         await asyncio.sleep(0)
-
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """An exception of storage is said in the words of the API; subclasses know more of them."""
-        return _database_unavailable() if isinstance(error, DatabaseUnavailableError) else super().problem_of(error)
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""

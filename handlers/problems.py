@@ -12,6 +12,8 @@ from intercept.refusals import Rule
 from intercept.secrets.scrub import scrub_quoted
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
+DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
+
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is a response, not a fault of the program
     """A response of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
@@ -71,6 +73,11 @@ def sentence(text: str) -> str:
 def stopping() -> Problem:
     """The problem for calls while the server stops."""
     return Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}, rule=Rule.STOPPING)
+
+
+def database_unavailable() -> Problem:
+    """The problem where the database does not answer."""
+    return Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE)
 
 
 def body_too_large(allowed: int) -> Problem:

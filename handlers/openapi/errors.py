@@ -10,8 +10,9 @@ from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
-from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
+from handlers.control import TOO_MANY_REQUESTS
 from handlers.openapi.operations import Described, header, json_response
+from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.protection.user_shares import DEFAULT_REQUESTS

@@ -13,7 +13,6 @@ import msgspec
 from handlers.api.accounts.tokens import TokenChangeHandler
 from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
-from handlers.control import database_problems
 from handlers.problems import Problem
 from intercept.callers.clients import client_name
 from limits.headers import retry_headers
@@ -67,8 +66,7 @@ class DeviceCodeHandler(_ProgramHandler):
         starts.count(client_key(self.client_ip))
         name = self.form.get("client_name", "").strip() or client_name(self.request.headers)
         try:
-            with database_problems():
-                codes = await self.bridge.devices.begin(name, self.client_ip)
+            codes = await self.bridge.devices.begin(name, self.client_ip)
         except TooManyDevicesError:
             self.send_json(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
             return
@@ -105,8 +103,7 @@ class DeviceTokenHandler(_ProgramHandler):
             self.send_json(DeviceError("invalid_request", "device_code is required"))
             return
         try:
-            with database_problems():
-                token, text = await self.bridge.devices.fetch(form["device_code"])
+            token, text = await self.bridge.devices.fetch(form["device_code"])
         except NoTokenError as error:
             if error.why is PollError.EXPIRED_TOKEN:
                 access.failed(Reason.UNKNOWN, self.plane, self.client_ip)

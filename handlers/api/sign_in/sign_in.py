@@ -16,7 +16,6 @@ from msgspec import UNSET
 
 from handlers.base import IDENTITIES_UNAVAILABLE, TOO_MANY_FAILURES, BridgeHandler
 from handlers.bridge import Bridge
-from handlers.control import database_problems
 from handlers.identity.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.headers import retry_headers
@@ -84,10 +83,9 @@ class SignInHandler(SmallBodyHandler):
         )
         browser = self.request.headers.get("User-Agent", "")
         method = Method.LINK if sign_in.code else Method.TOKEN
-        with database_problems():
-            session = await self.bridge.sign_ins.create(
-                identity, client_ip=self.client_ip, user_agent=browser, method=method
-            )
+        session = await self.bridge.sign_ins.create(
+            identity, client_ip=self.client_ip, user_agent=browser, method=method
+        )
         self.bridge.active_tokens.forget()
         await self._end_session()
         self.bridge.access.signed_in(self.client_ip, identity)
@@ -116,8 +114,7 @@ class SignInHandler(SmallBodyHandler):
         """End the session of the cookie, and return the ID token that it was made with, if one is kept."""
         if session := self.session_cookie:
             try:
-                with database_problems():
-                    return await self.bridge.sign_ins.sign_out(session)
+                return await self.bridge.sign_ins.sign_out(session)
             except IdentitiesUnavailableError as error:
                 raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}) from error
         return ""
@@ -143,8 +140,7 @@ class SignInHandler(SmallBodyHandler):
         if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         try:
-            with database_problems():
-                return await self.bridge.sign_ins.redeem(code)
+            return await self.bridge.sign_ins.redeem(code)
         except InvalidCodeError as error:
             self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
             raise Problem(401, CODE_OVER, {"WWW-Authenticate": "Bearer"}) from error

@@ -15,7 +15,6 @@ from tornado.web import RequestHandler
 
 from handlers.api.sign_in.sign_in import COOKIE_ATTRIBUTES, HOST
 from handlers.base import BridgeHandler
-from handlers.control import database_problems
 from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SESSION_COOKIE, SESSION_COOKIE
 from handlers.problems import Problem
 from resources.accounts.sign_ins import OpenIDSignIn, SignInWays
@@ -23,6 +22,7 @@ from storage.accounts.events import Plane, Reason
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError
 from storage.accounts.users import Identity, Role
+from storage.mongo.database import DatabaseUnavailableError
 from upstream.openid.errors import OpenIDError, ProviderUnavailableError
 from upstream.openid.flows import FLOW_SECONDS, CancelledError, FlowEndedError
 from upstream.openid.profiles import NotAllowedError
@@ -162,14 +162,13 @@ class CallbackHandler(_OpenIDHandler):
                 role=Role(profile.role) if profile.role else None,
                 groups=profile.groups,
             )
-            with database_problems():
-                user = await self.bridge.single_sign_on.admit(claimed)
-                await self._sign_in(Identity(user=user), profile.id_token)
+            user = await self.bridge.single_sign_on.admit(claimed)
+            await self._sign_in(Identity(user=user), profile.id_token)
         except CancelledError:
             self.show("sign-in-refused/cancelled")
         except ProviderUnavailableError as error:
             self.refuse("unavailable", error)
-        except Problem as error:
+        except DatabaseUnavailableError as error:
             self.refuse("database", error)
         except (OpenIDError, NotAllowedError, PersonRefusedError) as error:
             access.failed(Reason.SINGLE_SIGN_ON, self.plane, self.client_ip)

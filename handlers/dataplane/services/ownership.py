@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from handlers.control import database_problems
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.problems import Problem
+from handlers.problems import Problem, database_unavailable
 from intercept.refusals import Rule
+from storage.mongo.database import DatabaseUnavailableError
 
 NOT_YOURS = "No recorded response, batch or file of yours has this id. With your own key you can use any."
 # A response is recorded when it has ended, which another process may not have written down yet.
@@ -22,9 +22,11 @@ async def check_own(handler: ProxyHandler, provider_name: str, id_: str) -> None
     """
     if handler.credentials.own_key is not None:
         return
-    with database_problems():
+    try:
         if not await _is_own(handler, provider_name, id_):
             raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
+    except DatabaseUnavailableError as error:
+        raise database_unavailable() from error
 
 
 async def _is_own(handler: ProxyHandler, provider_name: str, id_: str) -> bool:

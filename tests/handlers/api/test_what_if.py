@@ -10,8 +10,8 @@ import pytest
 
 from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
+from handlers.problems import DATABASE_UNAVAILABLE
 from intercept.records import CredentialKind
 from intercept.times import format_time
 from limits.policies.policy import EMPTY_ALLOW

@@ -19,7 +19,7 @@ from handlers.api.accounts.changes import (
     TOO_LARGE,
 )
 from handlers.base import IDENTITIES_UNAVAILABLE, UNIDENTIFIED
-from handlers.control import DATABASE_UNAVAILABLE
+from handlers.problems import DATABASE_UNAVAILABLE
 from resources.bodies import Body, InvalidBodyError, Readers
 from tests.bridge import until
 

@@ -10,8 +10,8 @@ from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.grouped import too_much
-from handlers.control import DATABASE_UNAVAILABLE
 from handlers.lifecycle import SHUTTING_DOWN
+from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.groups import TooMuchError, UnsupportedOrderError
 from storage.queries.grouped import slices
