@@ -39,7 +39,7 @@ from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
 from commands.webhooks import webhooks
-from handlers.api.dashboard import DashboardFiles
+from handlers.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
 from runtime.data_folder import make_private

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from handlers.api.dashboard import DashboardFiles
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
+from handlers.dashboard import DashboardFiles
 from runtime.assembly import assemble
 from runtime.factories.providers import make_providers
 from runtime.process import Process

@@ -1,1 +1,1 @@
-"""The control plane: resources for people and dashboards, one a file, and the dashboard itself."""
+"""The control plane: resources for people and dashboards, one a file."""

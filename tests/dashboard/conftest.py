@@ -25,7 +25,7 @@ import pytest
 from bson import ObjectId
 from selenium.webdriver import Chrome
 
-from handlers.api.dashboard import LIBRARIES, ROOT
+from handlers.dashboard import LIBRARIES, ROOT
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import Bucket

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from handlers.api.dashboard import DOCS, LIBRARIES, ROOT, DashboardFiles
-from handlers.api.dashboard import INDEX as PAGE
+from handlers.dashboard import DOCS, LIBRARIES, ROOT, DashboardFiles
+from handlers.dashboard import INDEX as PAGE
 from version import VERSION
 
 SOURCE = (ROOT / "index.html").read_text().replace("{version}", VERSION)

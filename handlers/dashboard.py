@@ -16,7 +16,7 @@ from handlers.problems import Problem
 from intercept.secrets.scrub import scrub_quoted
 from version import VERSION
 
-ROOT = Path(__file__).parents[2] / "dashboard"
+ROOT = Path(__file__).parents[1] / "dashboard"
 INDEX = "index.html"
 DOCS = "docs.html"
 NOT_INSTALLED = "not-installed.html"
