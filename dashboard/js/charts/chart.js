@@ -25,6 +25,9 @@ export function Chart({ title, kind, times, step, rows, before, format, nothing,
   const [index, setIndex] = useState(null);
   const drawn = useRef(null);
   const anchor = useRef(null);
+  // A plot that stays as it is leads where the page says now.
+  const ways = useRef();
+  ways.current = { onPick, onZoom };
   const { version } = useTheme();
   const blank = rows.every(({ total }) => !total);
   useEffect(() => {
@@ -34,7 +37,8 @@ export function Chart({ title, kind, times, step, rows, before, format, nothing,
   }, []);
   useEffect(() => {
     if (!width || blank) return undefined;
-    const { options, data } = plot({ kind, times, step, rows, before, format }, { width, onHover: setIndex, onPick, onZoom });
+    const latest = { onPick: (...ends) => ways.current.onPick(...ends), onZoom: (...ends) => ways.current.onZoom(...ends) };
+    const { options, data } = plot({ kind, times, step, rows, before, format }, { width, onHover: setIndex, ...latest });
     const chart = new uPlot(options, data, box.current);
     drawn.current = chart;
     return () => {

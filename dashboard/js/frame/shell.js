@@ -3,9 +3,11 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signOut } from "../server/api.js";
+import { useChange } from "../server/resource.js";
 import { useKeys, VIEW_KEYS } from "./keys.js";
 import { Help } from "./help.js";
 import { Invented } from "./invented.js";
+import { Failure } from "../parts/states.js";
 import { RefusedKeys } from "./refused_keys.js";
 import { go, href } from "./router.js";
 import { chooseTheme, THEMES, useTheme } from "./theme.js";
@@ -59,6 +61,7 @@ function sees(user, view) {
 /** The frame; children are the view. */
 export function Shell({ route, user, children }) {
   const main = useRef(null);
+  const leaving = useChange();
   const title = [...TABS, ...MORE].find(([view]) => view === route.view)?.[1] ?? "Not found";
   useEffect(() => {
     document.title = `${title} · AI Bridge`;
@@ -80,11 +83,12 @@ export function Shell({ route, user, children }) {
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
         <a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>
-        <button type="button" class="plain" onClick=${signOut}>Sign out</button>
+        <button type="button" class="plain" onClick=${() => leaving.run(signOut)}>Sign out</button>
       </div>
     </header>
     <main ref=${main} tabindex="-1" id="main" class=${`view ${route.view}`}>
       <h1 class="said">${title}</h1>
+      ${leaving.error && html`<${Failure} error=${leaving.error} />`}
       <${RefusedKeys} />
       ${seesEveryone(user) && html`<${Invented} user=${user} />`}
       ${children}

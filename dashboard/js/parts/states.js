@@ -55,14 +55,15 @@ export function NotForYou({ what, who = "owners and auditors" }) {
   return html`<${Empty} title="Not for your role"><p>Only ${who} may see ${what}.</p><//>`;
 }
 
-/** What went wrong, in the server's words, and what to do. */
+/** What went wrong, in the server's words, or the browser's where the connection broke, and what to do. */
 export function Failure({ error, retry }) {
+  const { validations = [] } = error;
   return html`
     <div class="failure" role="alert">
       <p><strong>${error.message}</strong>${error.detail && html` ${error.detail}`}</p>
-      ${error.validations.length > 0 &&
+      ${validations.length > 0 &&
       html`<ul>
-        ${error.validations.map(({ field, detail }) => html`<li key=${field}><code>${field}</code>: ${detail}</li>`)}
+        ${validations.map(({ field, detail }) => html`<li key=${field}><code>${field}</code>: ${detail}</li>`)}
       </ul>`}
       ${retry && html`<button type="button" onClick=${retry}>${error.status === 412 ? "Load it again" : "Try again"}</button>`}
     </div>

@@ -73,7 +73,7 @@ export function TryIt({ vendor, address, model, token }) {
     const { path, body } = request(vendor, name, prompt);
     const headers = { Authorization: `Bearer ${token.token}`, "Content-Type": "application/json" };
     const response = await fetch(address + path, { method: "POST", headers, body });
-    if (!response.ok) throw Object.assign(new Error(await response.text()), { validations: [] });
+    if (!response.ok) throw new Error(await response.text());
     const read = reader(vendor);
     for await (const piece of pieces(response)) setText((before) => before + read(piece));
   };

@@ -91,6 +91,12 @@ def test_a_token_is_created_filled_in_and_tried_and_its_first_call_arrives(page,
     page.find(".said-by-model", "demo")
     page.find("[role=status] a", "demo, ")
     assert page.axe(axe) == []
+    page.browser.execute_script("real = fetch; fetch = () => Promise.reject(new TypeError('It broke off'))")
+    page.click(".try-it button", "Send")
+    page.find(".failure", "It broke off")
+    page.click("button", "Sign out")
+    page.find(".failure", "The server cannot be reached.")
+    page.browser.execute_script("fetch = real")
     page.click("[role=status] a", "demo, ")
     page.find(".detail .facts")
     tokens = [one["name"] for one in site.get(token, "users/me/tokens")["results"]]
