@@ -7,7 +7,8 @@ import { get, getVersioned, getWithProgress } from "./api.js";
 const MAX_LIVE = 1000;
 
 /**
- * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is.
+ * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is, and goes if
+ * that is an error about something else.
  *
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
@@ -27,7 +28,8 @@ export function useResource(path, params = {}, { every = 0, withProgress = false
     loading.then(
       (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
-        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, key, progress: null }));
+        const keep = (before) => (before.key === key ? before.data : null);
+        if (error.name !== "AbortError") setState((before) => ({ data: keep(before), error, loading: false, key, progress: null }));
       },
     );
     return () => aborter.abort();
@@ -35,11 +37,12 @@ export function useResource(path, params = {}, { every = 0, withProgress = false
   const reload = useCallback(() => setReloads((number) => number + 1), []);
   const pause = typeof every === "function" ? every(state.data) : every;
   useEffect(() => {
-    if (!pause || !path) return undefined;
+    // Asking again would break off a request that takes longer than the pause, each time.
+    if (!pause || !path || state.loading) return undefined;
     const timer = setInterval(() => document.hidden || reload(), pause);
     return () => clearInterval(timer);
-  }, [pause, path]);
-  return { ...state, current: state.key === key, reload };
+  }, [pause, path, state.loading]);
+  return { ...state, reload };
 }
 
 /**
@@ -79,7 +82,7 @@ export function usePages(path, params, cursor, limit, { withProgress = false } =
       },
     );
   };
-  useEffect(() => setState((before) => ({ ...before, rows: [], done: false })), [key]);
+  useEffect(() => setState(empty), [key]);
   useEffect(() => {
     load([]);
     return () => aborter.current?.abort();

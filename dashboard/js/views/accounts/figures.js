@@ -24,9 +24,9 @@ const MAX_GROUPS = 1000;
 export function useFigures(params, by, q = "") {
   const chosen = chosenRange(params, USUAL);
   const wanted = { ...hoursOf(chosen, Date.now()), group_by: by, bucket: "all", q, order_by: orderOf(params.sort), limit: MAX_GROUPS };
-  const { data, error, current, reload } = useResource("stats", wanted);
+  const { data, error, reload } = useResource("stats", wanted);
   const text = data ? `${rangeText({ from: Date.parse(data.from), to: Date.parse(data.to) }, chosen.tz)}, ${chosen.tz}` : "";
-  return { totals: data && (current || !error) ? totalsOf(data.groups, by) : null, text, error, reload };
+  return { totals: data && totalsOf(data.groups, by), text, error, reload };
 }
 
 /** The range and the sort of a list. `id` is what is open; `sorts` leaves some out, `unsorted` says how the list comes. */

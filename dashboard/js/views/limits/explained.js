@@ -23,10 +23,11 @@ const KEPT = [
 export function Explained({ of, limits = false }) {
   const [typed, setTyped] = useState("");
   const [model, setModel] = useState("");
-  const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/policy`, { model });
+  const path = `users/${encodeURIComponent(of)}/policy`;
+  const { data, error, reload } = useResource(path);
+  const asked = useResource(model && path, { model });
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
-    ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
       ${data.policies.length ? `${plural(data.policies.length, "policy")}: ${data.policies.map(({ level, name }) => (name ? `${level} ${name}` : level)).join(", ")}.` : "No policy applies."}
     </p>
@@ -36,9 +37,10 @@ export function Explained({ of, limits = false }) {
       <label class="field"><span>May this model be used?</span><input type="text" value=${typed} placeholder="gpt-5" autocapitalize="off" autocomplete="off" spellcheck=${false} onInput=${(event) => setTyped(event.target.value)} /></label>
       <button type="submit">Ask</button>
     </form>
+    ${asked.error && html`<${Failure} error=${asked.error} />`}
     <div role="status">
       <ul class="decisions">
-        ${data.model && data.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
+        ${asked.data?.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${asked.data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
       </ul>
     </div>
   `;

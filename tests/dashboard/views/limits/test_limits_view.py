@@ -62,6 +62,20 @@ def test_refusals_say_since_when_they_are_counted(page, site):
     page.find(".limit", f"Nothing refused since {clock}")
 
 
+def test_a_slow_response_is_waited_for_and_not_asked_for_again(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    page.open("connect", owner)
+    page.find(".snippet")
+    page.browser.execute_script("again = setInterval; setInterval = (ask) => again(ask, 50)")
+    page.hold("aibridge/limits")
+    page.go("limits")
+    counted = "return performance.getEntriesByType('resource').filter(({name}) => name.includes('of=refusals')).length"
+    page.until(lambda: page.browser.execute_script(counted) > 3, "what is not slow was to be asked for again")
+    assert page.browser.execute_script("return held.length") == 1
+    page.release()
+    page.find(".limit h2", "Requests at a time")
+
+
 def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
     _, owner = site.user(role=Role.OWNER)
     name, token = site.user()

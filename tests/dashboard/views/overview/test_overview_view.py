@@ -113,6 +113,12 @@ def test_filters_narrow_every_figure_and_every_way_to_calls(page, token, axe):
     page.until(lambda: page.texts(FIGURES)[:3] == ["1", "100 %", "0"], "the figures were to be those of one call")
     page.find("#q").send_keys("nobody", Keys.ENTER)
     page.find(".empty h2", "No calls in this time")
+    page.browser.back()
+    page.until(lambda: page.texts(FIGURES)[:3] == ["1", "100 %", "0"], "the figures were to be those of one call")
+    page.browser.execute_script("fetch = () => Promise.reject(new TypeError('It broke off'))")
+    page.choose("Time range", "Last hour")
+    page.find(".failure", "The server cannot be reached.")
+    page.gone(".tiles")  # which would look like those of the hour
 
 
 def test_each_figure_says_how_it_changed_and_a_line_has_the_time_before(page, site, axe):
