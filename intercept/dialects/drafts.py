@@ -104,7 +104,8 @@ P = TypeVar("P", ToolCall, Thought)
 class Draft:
     """A response so far. `tokens` is the last usage seen; its source is decided at the end.
 
-    `text` is None unless the text of the response is kept.
+    `further_tokens` are those that the provider used before and does not count there. `text` is None unless the text of the
+    response is kept.
     """
 
     def __init__(self) -> None:
@@ -114,6 +115,7 @@ class Draft:
         self.truncated = False
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
+        self.further_tokens: tuple[TokenUsage, ...] = ()
         self.text: ResponseText | None = None
         self._parts: dict[Hashable, ToolCall | Thought] = {}
         self._allowance = CharacterBudget(MAX_TEXT)
@@ -174,14 +176,16 @@ class Draft:
         """Return the reading that the draft amounts to."""
         parts = self._parts.values()
         source = UsageSource.PROVIDER if self.complete else UsageSource.PARTIAL
-        tokens = self.tokens and structs.replace(self.tokens, provider_response_id=self.response_id, source=source)
+        usages = (*self.further_tokens, self.tokens) if self.tokens else ()
         return Reading(
             response_id=self.response_id,
             complete=self.complete,
             open_ended=self.open_ended and not self.complete,
             truncated=self.truncated,
             error=self.error,
-            token_usages=(tokens,) if tokens else (),
+            token_usages=tuple(
+                [structs.replace(usage, provider_response_id=self.response_id, source=source) for usage in usages]
+            ),
             tool_usages=tuple(
                 [part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name]
             ),

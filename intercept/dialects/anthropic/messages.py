@@ -20,7 +20,7 @@ from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
 from intercept.dialects.tool_results import read_results, result, results_of_parts
-from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.json_text import as_object, read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
@@ -202,7 +202,7 @@ class MessageStream(StreamReader):
         self._usage = storable(merged) or {
             name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
         }
-        self._draft.tokens = tokens(self._usage)
+        _add_tokens(self._usage, self._draft)
 
 
 def add_body(body: bytes, draft: Draft) -> bool:
@@ -212,7 +212,7 @@ def add_body(body: bytes, draft: Draft) -> bool:
         return False
     draft.identify(message.id)
     draft.fail(read_error(message.error))
-    draft.tokens = tokens(draft.read_usage(message.usage))
+    _add_tokens(draft.read_usage(message.usage), draft)
     for index, block in enumerate(message.content or ()):
         _add_block(block, index, draft)
     return True
@@ -230,6 +230,15 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
             draft.text.add(block.text)
         else:
             draft.text.interrupt()
+
+
+def _add_tokens(usage: dict[str, Any], draft: Draft) -> None:
+    """Add the usage of a message, whose counts leave out what compactions of the conversation used."""
+    draft.tokens = tokens(usage)
+    iterations = usage.get("iterations")
+    entries = map(as_object, iterations if isinstance(iterations, list) else ())
+    compactions = [tokens(entry) for entry in entries if entry.get("type") == "compaction"]
+    draft.further_tokens = tuple(filter(None, compactions))
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
