@@ -171,7 +171,7 @@ class UserSpend(Struct):
     username: Username
     used_usd: Annotated[float, Meta(ge=0)]
     remaining_usd: Annotated[float, Meta(ge=0)]
-    resets_at: Time
+    resets_at: Annotated[Time | None, doc("When the period ends; null while a server of a cluster does not know that.")]
 
 
 class UserBudgetUsage(Struct):
@@ -198,7 +198,7 @@ class UserBudgetUsage(Struct):
         keys = [
             UserSpend(
                 *(key, names.get(key), state.used / MICRO_DOLLARS, state.remaining / MICRO_DOLLARS),
-                format_time(now + timedelta(microseconds=-(-state.reset_ns // 1000))),
+                period_end(now, state.reset_ns),
             )
             for key, state in budgets.items()
         ]
@@ -248,6 +248,12 @@ class Limits(Struct):
     holders: Annotated[
         list[ActiveRequest], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
     ]
+
+
+def period_end(now: datetime, reset_ns: int) -> str | None:
+    """When the period of a budget ends, None if unknown. It is a whole second: two clocks do not tell it by a moment."""
+    end = now + timedelta(microseconds=reset_ns // 1000 + 500_000)
+    return format_time(end.replace(microsecond=0)) if reset_ns else None
 
 
 def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str | None]:

@@ -62,13 +62,12 @@ class LimitsHandler(ControlHandler):
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
         overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers
-        usage = await overload.usage(MAX_KEYS)
+        usage, now = await overload.usage(MAX_KEYS), self.bridge.now()
         reports = [report(self.bridge.lifecycle, overload)]
         if cluster is not None:
             reports += cluster.reports()
         elif workers is not None:
             reports += [msgspec.json.decode(one) for one in await workers.reports()]
-        now = self.bridge.now()
         holders = sorted(
             (request for one in reports for request in one["holders"]), key=lambda request: request["since"]
         )

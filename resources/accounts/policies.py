@@ -17,7 +17,7 @@ from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
 from limits.policies.sources import Level, Source
 from resources.fields import Count, Time, doc, of_fields
-from resources.limits import MICRO_DOLLARS, PERIODS
+from resources.limits import MICRO_DOLLARS, PERIODS, period_end
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
 
@@ -168,7 +168,7 @@ class LimitRule(Struct):
             remaining=remaining / unit,
             window_seconds=limit.window_ns / 1e9 if limit.kind in (Kind.RATE, Kind.TOKENS) else None,
             period=PERIODS[limit.period] if limit.kind is Kind.BUDGET else None,
-            resets_at=_resets_at(limit, state, now) if state and state.reset_ns else None,
+            resets_at=_resets_at(limit, state, now) if state else None,
             next_free_at=_next_free(limit, state, now) if state else None,
             shadow=limit.shadow,
             holds=applied is None or applied.replaced_by is None,
@@ -267,12 +267,10 @@ def _after(now: datetime, nanoseconds: int) -> str:
     return format_time(now + timedelta(microseconds=-(-nanoseconds // 1000)))
 
 
-def _resets_at(limit: Limit, state: LimitState, now: datetime) -> str:
-    """Periods of budgets begin at whole seconds: two clocks do not tell them apart by a moment."""
-    if limit.kind is not Kind.BUDGET:
-        return _after(now, state.reset_ns)
-    end = now + timedelta(microseconds=state.reset_ns // 1000 + 500_000)
-    return format_time(end.replace(microsecond=0))
+def _resets_at(limit: Limit, state: LimitState, now: datetime) -> str | None:
+    if limit.kind is Kind.BUDGET:
+        return period_end(now, state.reset_ns)
+    return _after(now, state.reset_ns) if state.reset_ns else None
 
 
 def _next_free(limit: Limit, state: LimitState, now: datetime) -> str | None:

@@ -109,7 +109,7 @@ function Limit({ limit, tokens, since, inRange, range }) {
           ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
             <li key=${key}>
               <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} format=${format} />
-              ${remaining_usd === 0 && html`<p class="quiet">Free at ${time(resets_at)}</p>`}
+              ${remaining_usd === 0 && html`<p class="quiet">${resets_at ? `Free at ${time(resets_at)}` : "Free when the period ends"}</p>`}
               ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
             </li>
           `,
