@@ -10,6 +10,8 @@ from settings.declarations import Settings
 from settings.loading import load, unknown_variables
 from settings.setting import FLAGS, Setting
 
+_WARNED = "aibridge.warned"
+
 
 class SettingsCommand(click.Command):
     """A command whose help lists its settings by topic, each with its environment variable and default."""
@@ -37,11 +39,13 @@ def flags_of(context: click.Context) -> dict[str, str]:
 def settings_of(context: click.Context) -> Settings:
     """The settings of the running command line: its flags, wherever they stood, and the environment.
 
-    Unknown variables are warned of on stderr.
+    Unknown variables are warned of on stderr, once.
 
     Raises:
         SettingError: Click shows its line and exits with 2.
     """
-    for warning in unknown_variables(os.environ):
-        click.echo(f"Warning: {warning}", err=True)
+    if not context.meta.get(_WARNED):
+        context.meta[_WARNED] = True
+        for warning in unknown_variables(os.environ):
+            click.echo(f"Warning: {warning}", err=True)
     return load(flags_of(context), os.environ)
