@@ -37,7 +37,7 @@ class Part(Struct):
 class Item(Struct, dict=True):
     """A message, or an input item of responses. What is no object has nothing.
 
-    `tool_call_id` is the id of the tool call that a message answers, `call_id` of that which an input item answers.
+    `tool_call_id` is the id of the tool call that a message answers, `call_id` of that which an input item is or answers.
     """
 
     role: str = ""
@@ -45,6 +45,12 @@ class Item(Struct, dict=True):
     content: str | list[Raw] | None = None
     tool_call_id: str = ""
     call_id: str = ""
+    id: str = ""
+
+    @property
+    def answered_call_id(self) -> str:
+        """The id of the tool call whose result an input item is, "" if it is none; that of a local shell may be its own."""
+        return (self.call_id or self.id) if self.type.endswith("_call_output") else ""
 
     @property
     def text(self) -> str:

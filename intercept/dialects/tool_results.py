@@ -36,7 +36,6 @@ ResultsOf: TypeAlias = Callable[[Item, Raw], Iterable[ToolResult]]
 class _Sized(Struct):
     """What of an item is a result. `content_bytes` and `output_bytes` say how large it was where it was left out."""
 
-    id: str = ""
     content: Raw = Raw()
     output: Raw = Raw()
     content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
@@ -70,10 +69,9 @@ def results_of_message(message: Item, raw: Raw) -> Iterator[ToolResult]:
 
 def results_of_item(item: Item, raw: Raw) -> Iterator[ToolResult]:
     """Return the result that an input item of responses is, if it is one. The API has no mark of errors."""
-    if item.type.endswith("_call_output"):
+    if item.answered_call_id:
         sized = read_struct(raw, _SIZED) or _Sized()
-        if id_ := item.call_id or sized.id:
-            yield result(id_, sized.output, sized.output_bytes, None)
+        yield result(item.answered_call_id, sized.output, sized.output_bytes, None)
 
 
 def results_of_parts(message: Item, result_of: Callable[[Part], ToolResult | None]) -> Iterator[ToolResult]:

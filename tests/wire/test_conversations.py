@@ -17,6 +17,7 @@ NOTE = (
     '"usage":{"prompt_tokens":9},"error":{"message":"x"},"tool_calls":[{}],"finish_reason":"stop"\n\ndata: [DONE]\n\n'
 )
 HALF = "\ud83d"
+KEPT = ("input", "action", "actions", "operation")
 RESPONSES = {
     f"{conversation.api.name}-{conversation.name}-{kind}": (reader, body, conversation.record.reading)
     for conversation in CONVERSATIONS
@@ -101,7 +102,7 @@ def spelled(value, space, name):
     """JSON with its members the other way round. The input of a tool is kept as it is spelled, and so it stays that way."""
     if isinstance(value, dict):
         members = (
-            f"{name(key)}{space}:{space}{json.dumps(item) if key == 'input' else spelled(item, space, name)}"
+            f"{name(key)}{space}:{space}{json.dumps(item) if key in KEPT else spelled(item, space, name)}"
             for key, item in reversed(value.items())
         )
         return f"{{{space}{f',{space}'.join(members)}}}"

@@ -24,9 +24,8 @@ from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
-_TOOL_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output", "local_shell_call_output"})
-_LOCAL_SHELL: Final = "local_shell"
-"""How the tool of `local_shell_call` is called where tools are declared."""
+_CONTAINER: Final = "container_reference"
+"""The environment of a shell that the provider runs."""
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 _DECLINED: Final = b"false"
@@ -56,8 +55,15 @@ class _Part(Struct):
     refusal: str | None = None
 
 
+class _Environment(Struct):
+    type: str | None = None
+
+
 class _Item(Struct):
-    """An output item, begun or finished. A function call has `arguments`, one of a custom tool `input`, a shell `action`."""
+    """An output item, begun or finished. A function call has `arguments`, one of a custom tool `input`, others an object.
+
+    `environment` is where a shell runs.
+    """
 
     type: str | None = None
     call_id: str | None = None
@@ -65,6 +71,9 @@ class _Item(Struct):
     arguments: str | None = None
     input: str | None = None
     action: Raw = Raw()
+    actions: Raw = Raw()
+    operation: Raw = Raw()
+    environment: _Environment | None = None
     summary: list[_Part] | None = None
     content: list[_Part] | None = None
     phase: str | None = None
@@ -108,7 +117,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),
-        answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _TOOL_RESULTS else None,
+        answered_tool_call_id=tool_call_id(item.answered_call_id) if item else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(items, _conversation_texts),
         tags=metadata_tags(request.metadata),
@@ -197,10 +206,10 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
             if call := draft.begin_tool_call((index, 0)):
                 call.identify(item.call_id, item.name)
                 call.input.add(item.arguments or item.input)
-        case "local_shell_call":
-            if call := draft.begin_tool_call((index, 0)):
-                call.identify(item.call_id, _LOCAL_SHELL)
-                call.input.add(bytes(item.action).decode("utf-8", "replace"))
+        case "local_shell_call" | "computer_call" | "apply_patch_call":
+            _add_built_in(item, index, draft)
+        case "shell_call" if item.environment is None or item.environment.type != _CONTAINER:
+            _add_built_in(item, index, draft)
         case "reasoning":
             _add_thoughts(item.summary or [], index, "reasoning_summary", draft)
         case "message" if item.phase == "commentary":
@@ -208,6 +217,14 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
         case "message" if draft.text is not None and draft.text.begin(index):
             for part in item.content or ():
                 draft.text.add(part.text or part.refusal)
+
+
+def _add_built_in(item: _Item, index: int, draft: Draft) -> None:
+    """Add a call of a tool that OpenAI declares and the client runs."""
+    if call := draft.begin_tool_call((index, 0)):
+        given = (each for each in (item.action, item.actions, item.operation) if bytes(each) not in _NOTHING)
+        call.identify(item.call_id, (item.type or "").removesuffix("_call"))
+        call.input.add(bytes(next(given, b"")).decode("utf-8", "replace"))
 
 
 def _add_text_delta(delta: str | None, part: ToolCall | Thought | None, index: int, draft: Draft) -> None:

@@ -71,6 +71,8 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tex
     [
         ({"type": "function_call_output", "call_id": "call_1", "output": "x"}, "call_1"),
         ({"type": "custom_tool_call_output", "call_id": "call_1"}, "call_1"),
+        ({"type": "apply_patch_call_output", "call_id": "call_1", "id": "apco_1", "status": "completed"}, "call_1"),
+        ({"type": "local_shell_call_output", "id": "call_1"}, "call_1"),
         ({"type": "function_call_output", "call_id": []}, None),
         ({"type": "function_call", "call_id": "call_1"}, None),
         ({"type": ["function_call_output"], "call_id": "call_1"}, None),
