@@ -116,6 +116,15 @@ class UserAccounts(Authentication, Changes):
                 return await self._find_service(username, None)
             return await self._find_user(username, None)
 
+    async def find_initiator(self, username: str) -> User | None:
+        """Find a user as `find_user`; where nobody has the name, who had it last: their calls stay."""
+        if (user := await self.find_user(username)) is not None:
+            return user
+        async with self._database.query():
+            removed = self._database.users.find({"username": username, "removed_at": {"$ne": None}}).collation(ANY_CASE)
+            users = [User.of(document) async for document in removed.sort("removed_at", -1)]
+            return next((user for user in users if is_same_name(user.username, username)), None)
+
     async def users_by_id(self, ids: Iterable[UUID]) -> dict[UUID, User]:
         """Find users, and who calls with tokens of groups, removed ones too, so that history keeps its names."""
         wanted = set(ids)

@@ -182,7 +182,7 @@ class VisibilityHandler(ControlHandler):
         if me.role.sees_everyone:
             if (user_id := read_id(name)) is not None:
                 return user_id
-            user = await self.bridge.identities.find_user(name)
+            user = await self.bridge.identities.find_initiator(name)
             if user is not None:
                 return user.id
         raise _unknown("initiator", f'user "{name}"')

@@ -193,6 +193,10 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     status, response = await running.get(f"{LIST}?after_id={other}", member)
     assert (status, response) == await running.get(f"{LIST}?after_id={other}".replace(other, other), member)
     assert (status, response["message"]) == (400, "Query parameters have invalid values.")
+    await running.bridge.identities.remove_user("grace")
+    assert await listed(running, "q=initiator:GRACE", headers=auditor) == (1, [own])
+    await running.user("grace")  # another one
+    assert await listed(running, "q=initiator:grace", headers=auditor) == (0, [])
 
 
 @pytest.mark.gen_test
