@@ -8,46 +8,59 @@ import { Confirm, Removal } from "../../parts/dialog.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Pane } from "../../parts/pane.js";
-import { Failure } from "../../parts/states.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
-import { useChange } from "../../server/resource.js";
+import { useChange, useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything } from "../../frame/shell.js";
 import { ROLES } from "./add_user.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 import { figuresRange } from "./figures.js";
+import { NoUser } from "./no_user.js";
 import { Tokens } from "./tokens.js";
 
-/** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
-export function UserPane({ user, me, params, onClose, onChanged, onRemoved, onMyself }) {
-  const { username, name, role, created_at: created } = user;
-  const mayChange = me.role === "owner";
-  const mine = searchFor({ initiator: username });
+/** `of` is the username. `onMyself` is called first when who is signed in has changed themselves: they may have lost what they see here. */
+export function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
+  const { data: user, error, reload } = useResource(`users/${encodeURIComponent(of)}`);
+  const isGone = error?.status === 404;
   const changed = async () => {
     if (user.id === me.id) await onMyself();
+    reload();
     onChanged();
   };
   return html`
-    <${Pane} label="User" title=${name} mark=${html`<span class="role">${role}</span>`} onClose=${onClose}>
-      <p class="quiet">
-        ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: mine })}>Calls</a>${" "}
-        · <a href=${href("explore", "", { q: mine, by: "model", ...figuresRange(params) })}>By model</a>${" "}
-        · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
-      </p>
-      <p class="quiet">
-        ${usd(user.spend_usd)} spent this month.
-        ${user.groups.length > 0 && html` In ${user.groups.map(({ id, name: group }, number) => html`${number > 0 && ", "}<a key=${id} href=${href("groups", group)}>${group}</a>`)}.`}
-      </p>
-      ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
-      ${
-        (seesEverything(me) || user.id === me.id) &&
-        html`
-          <section><h3>Tokens</h3><${Tokens} of=${username} params=${params} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
-          <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
-        `
-      }
-      ${mayChange && html`<${UserRemoval} user=${user} onRemoved=${onRemoved} />`}
+    <${Pane} label="User" title=${user?.name ?? of} mark=${user && html`<span class="role">${user.role}</span>`} onClose=${onClose}>
+      ${isGone
+        ? html`<${NoUser} username=${of} />`
+        : html`<${Pending} data=${user} error=${error} retry=${reload} />`}
+      ${user && !isGone && html`<${Body} user=${user} me=${me} params=${params} onChanged=${changed} onRemoved=${onRemoved} />`}
     <//>
+  `;
+}
+
+function Body({ user, me, params, onChanged, onRemoved }) {
+  const { username, created_at: created } = user;
+  const mayChange = me.role === "owner";
+  const mine = searchFor({ initiator: username });
+  return html`
+    <p class="quiet">
+      ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: mine })}>Calls</a>${" "}
+      · <a href=${href("explore", "", { q: mine, by: "model", ...figuresRange(params) })}>By model</a>${" "}
+      · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
+    </p>
+    <p class="quiet">
+      ${usd(user.spend_usd)} spent this month.
+      ${user.groups.length > 0 && html` In ${user.groups.map(({ id, name: group }, number) => html`${number > 0 && ", "}<a key=${id} href=${href("groups", group)}>${group}</a>`)}.`}
+    </p>
+    ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${onChanged} />` : html`<p class="quiet">Only owners may change users.</p>`}
+    ${
+      (seesEverything(me) || user.id === me.id) &&
+      html`
+        <section><h3>Tokens</h3><${Tokens} of=${username} params=${params} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+        <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
+      `
+    }
+    ${mayChange && html`<${UserRemoval} user=${user} onRemoved=${onRemoved} />`}
   `;
 }
 

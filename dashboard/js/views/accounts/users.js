@@ -1,13 +1,12 @@
 /** Users: a list, and the chosen one beside it. For owners, auditors and readers. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { day, plural } from "../../text/format.js";
 import { useOpenRow } from "../../frame/keys.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { End } from "../../parts/end.js";
-import { Pane } from "../../parts/pane.js";
-import { Empty, Loading, NotForYou } from "../../parts/states.js";
+import { NotForYou } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
@@ -21,7 +20,7 @@ const LINKS = ".rows a.user-row";
 
 export function Users({ route, user, onMyself }) {
   if (!seesEveryone(user)) return html`<${NotForYou} what="users" who="owners, auditors and readers" />`;
-  return html`<${List} chosen=${route.id} route=${route} me=${user} onMyself=${onMyself} />`;
+  return html`<${List} chosen=${route.id === "me" ? user.username : route.id} route=${route} me=${user} onMyself=${onMyself} />`;
 }
 
 function List({ chosen, route, me, onMyself }) {
@@ -32,11 +31,6 @@ function List({ chosen, route, me, onMyself }) {
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
-  const listed = named(pages.rows, chosen);
-  const shown = useRef(null);
-  if (listed) shown.current = { chosen, user: listed };
-  // While the list is loaded again, who is further down stays on show: a new token would be lost.
-  const found = listed ?? (shown.current?.chosen === chosen && !pages.done ? shown.current.user : undefined);
   const close = useOpenRow(LINKS, chosen, href("users", "", kept));
   const added = ({ username }) => {
     setAdding(false);
@@ -47,10 +41,6 @@ function List({ chosen, route, me, onMyself }) {
     go(href("users", "", kept));
     pages.reload();
   };
-  // The API has no way to request one user by name: the list is loaded until it has them.
-  useEffect(() => {
-    if (chosen && !listed) pages.more();
-  });
   return html`
     <${AdminTabs} view="users" user=${me} />
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />
@@ -64,19 +54,13 @@ function List({ chosen, route, me, onMyself }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Users">
         <ol class="rows">
-          ${rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === listed} figures=${figures} params=${params} kept=${kept} />`)}
+          ${rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${[user.username.toLowerCase(), user.id].includes(chosen.toLowerCase())} figures=${figures} params=${params} kept=${kept} />`)}
         </ol>
         <${End} pages=${pages} />
       </section>
-      ${found && html`<${UserPane} key=${found.id} user=${found} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
-      ${chosen && !found && html`<${Missing} key=${chosen} username=${chosen} pages=${pages} onClose=${close} />`}
+      ${chosen && html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
     </div>
   `;
-}
-
-/** The user of that name; case makes no difference, unless there are two who differ in nothing else. */
-function named(users, name) {
-  return users.find(({ username }) => username === name) ?? users.find(({ username }) => username.toLowerCase() === name?.toLowerCase());
 }
 
 function Row({ user, chosen, figures, params, kept }) {
@@ -91,16 +75,5 @@ function Row({ user, chosen, figures, params, kept }) {
       </a>
       <${Figures} figures=${figures} id=${id} terms=${{ initiator: username }} used=${seen} params=${params} />
     </li>
-  `;
-}
-
-/** No user has this name, or the list is not loaded so far. */
-function Missing({ username, pages, onClose }) {
-  const nobody = pages.done && !pages.loading;
-  return html`
-    <${Pane} label="User" title=${username} onClose=${onClose}>
-      ${nobody && html`<${Empty} title="There is no such user"><p>They may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>`}
-      ${pages.loading && html`<${Loading} />`}
-    <//>
   `;
 }

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { Bar } from "../../bar/bar.js";
 import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
-import { ago, time, usd } from "../../text/format.js";
+import { ago, time, usd, whole } from "../../text/format.js";
 import { refusedText } from "../../text/limits_text.js";
 import { LimitRules } from "./limit_rule.js";
 import { Failure, NotForYou, Pending } from "../../parts/states.js";
@@ -12,6 +12,7 @@ import { reasonOf, titleOf } from "../../text/refusals.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
+import { NoUser } from "../accounts/no_user.js";
 import { Explained } from "./explained.js";
 import { Tiles } from "../overview/tiles.js";
 
@@ -34,10 +35,12 @@ function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
   const span = chosenRange(params).preset || chosen.custom ? hoursOf(chosen, Date.now()) : {};
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
+  if (error?.status === 404) return html`<${NoUser} username=${of} />`;
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   const { user, at, from, to, total, state, spend_usd: spend, limits, tokens, refusals } = data;
   const range = { from: Date.parse(from), to: Date.parse(to) };
-  const drill = (terms) => href("interceptions", "", { q: searchFor({ initiator: isMine ? "me" : user.username, ...terms }), ...rangeParams(params, USUAL) });
+  const whose = { initiator: isMine ? "me" : user.username };
+  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <div class="toolbar">
@@ -54,22 +57,21 @@ function Shown({ of, isMine, me, chosen, params }) {
         <h2>Limits</h2>
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
-      <${Refused} refusals=${refusals} isOver=${range.to < Date.now()} username=${user.username} isMine=${isMine} />
+      <${Refused} refusals=${refusals} isOver=${range.to < Date.now()} all=${href("refusals", "", { q: searchFor(whose), ...rangeParams(params) })} />
     </div>
     ${tokens && html`<${TokenLimits} tokens=${tokens} isMine=${isMine} username=${user.username} />`}
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
   `;
 }
 
-function Refused({ refusals, isOver, username, isMine }) {
+function Refused({ refusals, isOver, all }) {
   const { rules, latest } = refusals;
-  const all = href("refusals", "", isMine ? {} : { q: searchFor({ initiator: username }) });
   return html`
     <section class="card limit">
       <h2>Refused</h2>
       <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals, new Date(), isOver)}</p>
       <ul class="refused-rules">
-        ${rules.map(({ rule, count }) => html`<li key=${rule}><b>${count} × ${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span></li>`)}
+        ${rules.map(({ rule, count }) => html`<li key=${rule}><b>${whole(count)} × ${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span></li>`)}
       </ul>
       ${latest.length > 0 && html`<p class="quiet">The last one: ${titleOf(latest[0].rule)}, ${ago(latest[0].at)}${latest[0].policy && `, by the policy of ${latest[0].policy}`}.</p>`}
       <p><a href=${all}>Refused calls</a></p>

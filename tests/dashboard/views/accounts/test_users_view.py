@@ -92,8 +92,12 @@ def test_a_user_is_removed_after_a_question(page, site):
     page.gone("dialog")
     page.until(lambda: not row_of(page, name), "they were to go")
     assert page.address == "users"
-    page.go(f"users/{name}")
-    assert page.find(".detail .empty h2").text == "There is no such user"
+    page.refused.append("404")
+    for view in ("users", "usage"):
+        page.go(f"{view}/{name}")
+        assert page.find(".empty h2").text == "There is no such user"
+    page.click(".empty a", "calls")
+    page.find(".empty", "Nothing matches")  # they made none
 
 
 def test_nobody_removes_themselves(page, site):
