@@ -1,7 +1,7 @@
 /** The range of an address, the same in every view, and as a search. Pure; times are milliseconds since the epoch. */
 
 import { valueOf, withTerm } from "./query.js";
-import { midnight, PRESETS, presetRange, presetSpan } from "./ranges.js";
+import { dateIn, midnight, PRESETS, presetRange, presetSpan } from "./ranges.js";
 
 export const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
@@ -89,9 +89,11 @@ export function aboutNow(chosen, now) {
   return betweenDays(first, last, chosen.tz);
 }
 
-/** A range as text: 1 Nov 00:00 to 30 Nov 12:00. */
-export function rangeText({ from, to }, timeZone) {
-  return [from, to].map((at) => new Date(at).toLocaleString("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "")).join(" to ");
+/** A range as text: 1 Nov 00:00 to 30 Nov 12:00, with the years unless both are that of `now`. */
+export function rangeText({ from, to }, timeZone, now = Date.now()) {
+  const isThisYear = [from, to - 1].every((at) => dateIn(timeZone, at).year === dateIn(timeZone, now).year);
+  const parts = { timeZone, day: "numeric", month: "short", year: isThisYear ? undefined : "numeric", hour: "2-digit", minute: "2-digit" };
+  return [from, to].map((at) => new Date(at).toLocaleString("en-GB", parts).replace(",", "")).join(" to ");
 }
 
 function isZone(name) {

@@ -71,16 +71,16 @@ export function fromTo(first, last, now = new Date()) {
   return `${time(first, now)} to ${isToday(last) && !isToday(first) ? "today " : ""}${time(last, now)}`;
 }
 
-/** The date, with the year unless it is that of `now`: 3 Nov, 3 Nov 2024. */
-export function day(moment, now = new Date()) {
-  const year = moment.getFullYear() === now.getFullYear() ? undefined : "numeric";
-  return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
+/** The date, with the year unless it is that of `now`: 3 Nov, 3 Nov 2024; in the viewer's zone unless one is given. */
+export function day(moment, now = new Date(), timeZone = undefined) {
+  const [year, thisYear] = [moment, now].map((one) => one.toLocaleDateString("en-GB", { year: "numeric", timeZone }));
+  return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: year === thisYear ? undefined : "numeric", timeZone });
 }
 
-/** What a bucket of the statistics is called, by its start and width in seconds: 3 Nov for a day, which is one of UTC. */
-export function bucketName(start, step) {
+/** What a bucket of the statistics is called, by its start and width in seconds: 3 Nov for a day, which is one of UTC; the year as in `day`. */
+export function bucketName(start, step, now = new Date()) {
   const moment = new Date(start * 1000);
-  if (step >= DAY / 1000) return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  if (step >= DAY / 1000) return day(moment, now, "UTC");
   return `${day(moment)} ${moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 

@@ -50,7 +50,10 @@ test("days that are chosen are whole days of the zone, also when clocks are chan
   assert.deepEqual(iso(days), ["2026-10-24T22:00", "2026-10-25T23:00"]);
   assert.deepEqual(daysOf(days, "Europe/Berlin"), ["2026-10-25", "2026-10-25"]);
   assert.deepEqual(betweenDays("2026-10-25", "2026-10-01", "Europe/Berlin"), days);
-  assert.equal(rangeText(days, "Europe/Berlin"), "25 Oct 00:00 to 26 Oct 00:00");
+  assert.equal(rangeText(days, "Europe/Berlin", Date.UTC(2026, 11, 1)), "25 Oct 00:00 to 26 Oct 00:00");
+  assert.equal(rangeText(days, "Europe/Berlin", Date.UTC(2027, 0, 1)), "25 Oct 2026 00:00 to 26 Oct 2026 00:00");
+  const december = { from: Date.UTC(2026, 11, 1), to: Date.UTC(2027, 0, 1) };
+  assert.equal(rangeText(december, "UTC", Date.UTC(2026, 11, 31)), "1 Dec 00:00 to 1 Jan 00:00");
   assert.ok(isOfDays(days, "Europe/Berlin"));
   assert.ok(!isOfDays(days, "UTC"));
   assert.ok(!isOfDays({ ...days, to: days.to - 3_600_000 }, "Europe/Berlin"));

@@ -40,7 +40,9 @@ test("a small part is not nothing", () => {
 
 test("a time has its date on any other day", () => {
   const now = new Date(2026, 10, 25, 12, 0, 0);
-  assert.equal(bucketName(Date.parse("2026-11-03T00:00:00Z") / 1000, 86_400), "3 Nov");
+  assert.equal(bucketName(Date.parse("2026-11-03T00:00:00Z") / 1000, 86_400, now), "3 Nov");
+  assert.equal(bucketName(Date.parse("2026-01-01T00:00:00Z") / 1000, 86_400, now), "1 Jan");
+  assert.equal(bucketName(Date.parse("2025-11-03T00:00:00Z") / 1000, 86_400, now), "3 Nov 2025");
   assert.equal(bucketName(new Date(new Date().getFullYear(), 10, 3, 15).getTime() / 1000, 3600), "3 Nov 15:00");
   assert.equal(time(new Date(2026, 10, 25, 3, 4, 5).toISOString(), now), "03:04:05");
   assert.equal(time(new Date(2026, 10, 3, 3, 4, 5).toISOString(), now), "3 Nov 03:04:05");

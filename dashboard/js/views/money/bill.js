@@ -4,7 +4,8 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { reconciledCsv } from "../../text/csv.js";
-import { plural, usd, whole } from "../../text/format.js";
+import { exactUsd } from "../../charts/groups.js";
+import { plural, whole } from "../../text/format.js";
 import { AdminTabs } from "../../frame/admin_tabs.js";
 import { ChoiceField, TextField } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
@@ -108,7 +109,7 @@ function Row({ row: { day, model, recorded, reported, difference, verdict, reaso
     <tr>
       <td>${day}</td><td>${model}</td>
       <td class="number">${tokens(recorded)}</td><td class="number">${tokens(reported)}</td><td class="number">${signed(difference.tokens, whole)}</td>
-      <td class="number">${usd(recorded.cost_usd)}</td><td class="number">${usd(reported.cost_usd)}</td><td class="number">${signed(difference.cost_usd, usd, EXACT)}</td>
+      <td class="number">${exactUsd(recorded.cost_usd)}</td><td class="number">${exactUsd(reported.cost_usd)}</td><td class="number">${signed(difference.cost_usd, exactUsd, EXACT)}</td>
       <td><span class=${differs ? "bad" : "quiet"}>${verdict}</span></td><td class="reason">${reason}</td>
     </tr>
   `;

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
 import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
-import { day, plural, time } from "../../text/format.js";
+import { plural, time } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
 import { Empty, Loading, StatsState } from "../../parts/states.js";
 import { valueOf, withTerm } from "../../bar/query.js";
@@ -89,7 +89,6 @@ function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, dri
     return html`
       <${Empty} title="No calls in this time">
         ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
-        <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
         ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: up to two months of calls, removed again by a click.</p>`}
       <//>
       ${all.refusals?.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}

@@ -15,7 +15,7 @@ from tests.dashboard.test_governance_views import is_for_everybody
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, Entry
 
-HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0", "$0.01", "+$0.01", "differs"]
+HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0.00", "$0.01", "+$0.01", "differs"]
 
 
 @pytest.fixture
