@@ -72,6 +72,10 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     page.click(".gauge a", name)
     page.find(".toolbar", f"What {name} has used")
     page.find(".gauges li", "Calls in 1h")
+    page.go("usage?range=24h")
+    page.click(".limit a", "Refused calls")
+    page.find(".empty")  # this owner had none
+    assert page.address == "refusals?q=initiator%3Ame&range=24h"
 
 
 def test_a_colleague_is_added_in_three_clicks(page, site, owner, axe):
@@ -135,6 +139,13 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.type("many")
     page.click(".policy button", "Save")
     page.find("[role=alert] li", "max_tokens")
+    put(site, owner, f"policies/groups/{group}", {"byok": "deny", "max_tokens": 9})
+    page.click(".policy button", "Remove")
+    page.click("dialog button", "Remove")
+    page.click("dialog [role=alert] button", "Load it again")
+    page.gone("dialog")
+    text = "return document.querySelector('textarea.policy-text').value"
+    page.until(lambda: '"max_tokens": 9' in page.browser.execute_script(text), "the newer one was to be shown")
     page.open("usage", member)
     page.find(".facts", f"denied policy of group {group}")
     page.open(f"policies/users%2F{name}", owner)

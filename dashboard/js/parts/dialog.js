@@ -27,13 +27,18 @@ export function Dialog({ title, onClose, children }) {
  *
  * @param {string} verb what the button says that does it.
  * @param {() => Promise} act does it; what it throws is shown.
+ * @param {() => void} onStale called where there is a newer version, and the user wants that.
  */
-export function Confirm({ title, verb, act, onClose, children }) {
+export function Confirm({ title, verb, act, onClose, onStale, children }) {
   const { busy, error, run } = useChange();
+  const renew = () => {
+    onClose();
+    onStale();
+  };
   return html`
     <${Dialog} title=${title} onClose=${onClose}>
       ${children}
-      ${error && html`<${Failure} error=${error} />`}
+      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? renew : undefined} />`}
       <div class="buttons">
         <button type="button" onClick=${onClose}>Cancel</button>
         <button type="button" class="danger" disabled=${busy} onClick=${() => run(act)}>${verb}</button>
@@ -43,10 +48,10 @@ export function Confirm({ title, verb, act, onClose, children }) {
 }
 
 /** Removes something for good, after a last question; children say what that means. `what` is as in "this group". */
-export function Removal({ what, title, remove, children }) {
+export function Removal({ what, title, remove, onStale, children }) {
   const [isOpen, setOpen] = useState(false);
   return html`
     <section><button type="button" class="danger" onClick=${() => setOpen(true)}>Remove ${what}</button></section>
-    ${isOpen && html`<${Confirm} title=${title} verb="Remove" act=${remove} onClose=${() => setOpen(false)}>${children}<//>`}
+    ${isOpen && html`<${Confirm} title=${title} verb="Remove" act=${remove} onClose=${() => setOpen(false)} onStale=${onStale}>${children}<//>`}
   `;
 }

@@ -3,6 +3,7 @@
 import { html, render } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { Failure, Loading } from "../parts/states.js";
+import { get } from "../server/api.js";
 import { showTheme } from "../frame/theme.js";
 import { matching, sections } from "./description.js";
 import { Operation, Text } from "./operation.js";
@@ -11,10 +12,7 @@ function Reference() {
   const [{ description, error }, setLoaded] = useState({});
   const [words, setWords] = useState("");
   const [open, setOpen] = useState(() => new Set([decodeURIComponent(location.hash.slice(1))]));
-  const load = () =>
-    fetch("openapi.json")
-      .then((response) => response.json())
-      .then((loaded) => setLoaded({ description: loaded }), (failure) => setLoaded({ error: failure }));
+  const load = () => get("../../../openapi.json").then((loaded) => setLoaded({ description: loaded }), (failure) => setLoaded({ error: failure }));
   useEffect(() => void load(), []);
   useEffect(() => document.getElementById(location.hash.slice(1))?.scrollIntoView(), [description]);
   if (error) return html`<main class="gate"><${Failure} error=${error} retry=${load} /></main>`;

@@ -42,7 +42,7 @@ export function GroupPane({ name, me, onClose, onChanged, onRemoved, onMembers }
           ${
             isOwner &&
             html`
-              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove}>
+              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove} onStale=${load}>
                 <p>Its members stay users, and its service tokens stop working. A group with a policy cannot be removed. This cannot be undone.</p>
               <//>
             `

@@ -65,6 +65,6 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
       </div>
     </form>
-    ${removing && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setRemoving(false)}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
+    ${removing && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setRemoving(false)} onStale=${onStale}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
   `;
 }

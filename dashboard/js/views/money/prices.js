@@ -65,7 +65,7 @@ function OwnPrices({ isOwner }) {
     ${
       removing !== null &&
       html`
-        <${Confirm} title="Remove this price?" verb="Remove" act=${() => put(prices.toSpliced(removing, 1))} onClose=${() => setRemoving(null)}>
+        <${Confirm} title="Remove this price?" verb="Remove" act=${() => put(prices.toSpliced(removing, 1))} onClose=${() => setRemoving(null)} onStale=${load}>
           <p>Calls of ${prices[removing].model} that end from now on have another price of yours, or the list price. What is recorded keeps its cost.</p>
         <//>
       `

@@ -41,7 +41,7 @@ export function WebhookPane({ id, onClose, onChanged, onRemoved }) {
           <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} onStale=${load} /></section>
           <section><h3>Deliveries</h3><${Deliveries} path=${path} onSent=${onChanged} /></section>
           <${Change} key=${kept.version} kept=${kept} path=${path} onChanged=${changed} onStale=${load} />
-          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove}>
+          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove} onStale=${load}>
             <p>${kept.data.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
           <//>
         `
