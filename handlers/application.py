@@ -58,6 +58,7 @@ from handlers.dataplane.services.not_served import Misdirected, NotServed, Provi
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded
 from handlers.dataplane.services.sockets.service import ApiSocket
+from handlers.dataplane.services.stored_response import StoredResponse
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
@@ -65,7 +66,7 @@ from handlers.problems import Problem
 from intercept.apis import Dialect
 from limits.policies.sources import Level
 from storage.queries.facets import Facet
-from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
+from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, STORED_RESPONSES
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # Paths of the control plane, what serves each, and with which arguments.
@@ -143,6 +144,7 @@ _PASSING: dict[str, type[Passthrough]] = {
     BATCH_RESULTS: BatchResults,
     **dict.fromkeys(BATCH_STATES, BatchState),
     **dict.fromkeys(FILE_CONTENTS, FileContent),
+    **dict.fromkeys(STORED_RESPONSES, StoredResponse),
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from handlers.dataplane.shared.chat_usage import ChatUsage
+from handlers.dataplane.shared.fetched import FetchedCalls
 from handlers.dataplane.shared.pieces import Pieces
 from handlers.dataplane.shared.provider_log import ProviderLog
 from handlers.dataplane.shared.record_log import RecordLog
@@ -156,6 +157,7 @@ class Bridge:
     openid: OpenIDProvider | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
+    fetched: FetchedCalls = field(default_factory=FetchedCalls)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -169,6 +171,7 @@ class Bridge:
 
     def end(self, user: User, start: Interception, ending: Ending) -> Cost | None:
         """Record, count and log the end of a user's call; return its cost. Never waits."""
+        self.fetched.ended(start, ending)
         cost = self.recorder.end(start, ending)
         spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
         self.metrics.ended(start, ending, spent)

@@ -195,7 +195,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did.
     `open_ended` says that only the connection's end tells: all but the last mark of the end came, or bytes that could not
     be read (an unknown encoding, too many of them). `truncated` says that more was there to record than is kept of one
-    response. `response` is None where the response has no text, and where its text is not kept.
+    response. `response` is None where the response has no text, and where its text is not kept. `background_model` is the
+    model of a response that ran in the background and has ended, "" of every other one.
     """
 
     response_id: str = ""
@@ -207,6 +208,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     tool_usages: tuple[ToolUsage, ...] = ()
     model_thoughts: tuple[ModelThought, ...] = ()
     response: ModelResponse | None = None
+    background_model: str = ""
 
 
 class SocketOrigin(Struct, frozen=True, kw_only=True):

@@ -140,14 +140,24 @@ class CallUsage:
         """Charge the usage so far, and reserve no more than the call may still use."""
         usages = reading.token_usages
         if usages and self._limited.is_charged:
-            self._limited.charge(self._amounts(usages, cost), remaining(self._reserved, self._max_output, usages))
+            self._limited.charge(
+                _amounts(self._handler, usages, cost), remaining(self._reserved, self._max_output, usages)
+            )
 
     def _reserve(self) -> Amounts:
         usages = (TokenUsage(provider_response_id="", output_tokens=self._max_output),)
         cost = self._handler.bridge.recorder.cost(self._start, Reading(token_usages=usages))
-        self._reserved = self._amounts(usages, cost)
+        self._reserved = _amounts(self._handler, usages, cost)
         return self._reserved
 
-    def _amounts(self, usages: Sequence[TokenUsage], cost: Cost | None) -> Amounts:
-        cache_reads = self._handler.overload.settings.count_cache_reads
-        return amounts_of(usages, cost and cost.usd, cache_reads=cache_reads)
+
+def charge_fetched(handler: ProxyHandler, reading: Reading, cost: Cost | None, before: Amounts = NOTHING) -> Amounts:
+    """Charge what a response tells that an earlier request used, beside what it told `before`; return both together."""
+    more = _amounts(handler, reading.token_usages, cost)
+    used = Amounts(before.tokens + more.tokens, before.micro_dollars + more.micro_dollars)
+    handler.charge(used)
+    return used
+
+
+def _amounts(handler: ProxyHandler, usages: Sequence[TokenUsage], cost: Cost | None) -> Amounts:
+    return amounts_of(usages, cost and cost.usd, cache_reads=handler.overload.settings.count_cache_reads)

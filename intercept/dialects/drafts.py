@@ -117,6 +117,7 @@ class Draft:
         self.tokens: TokenUsage | None = None
         self.further_tokens: tuple[TokenUsage, ...] = ()
         self.text: ResponseText | None = None
+        self.background_model = ""
         self._parts: dict[Hashable, ToolCall | Thought] = {}
         self._allowance = CharacterBudget(MAX_TEXT)
 
@@ -191,6 +192,7 @@ class Draft:
             ),
             model_thoughts=tuple([part.record() for part in parts if isinstance(part, Thought) and part.text]),
             response=None if self.text is None else self.text.record(),
+            background_model=self.background_model,
         )
 
     def _has_room(self, key: Hashable) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from pymongo import ASCENDING
 
 from storage.mongo.database import Database, Session
 from storage.mongo.documents.rows import Rows, as_sent
@@ -16,7 +18,19 @@ from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
 
 _INTERCEPTIONS = Paging("interception", "started_at")
+_OF_FIRST = {"client_session_id": True, "tags": True}
 _MILLISECOND = timedelta(milliseconds=1)
+
+USAGE_SECONDS = 2.0
+"""How long the database may take to say whether the usage of a response is written."""
+
+
+class ResponseUsage(NamedTuple):
+    """What is written of a response: session and tags of the first call that got it, and whether a call has its usage."""
+
+    client_session_id: str | None
+    tags: Mapping[str, str]
+    is_told: bool
 
 
 class Interceptions:
@@ -68,6 +82,19 @@ class Interceptions:
         async with self._database.query():
             document = await self._collection.find_one(found, {"_id": True})
         return document is not None
+
+    async def find_usage(self, initiator_id: UUID, provider_name: str, response_id: str) -> ResponseUsage:
+        """What is written of the response with that id that calls of this user to this provider got."""
+        got = {
+            "request_ids": response_id,
+            "initiator_id": initiator_id,
+            "provider_name": provider_name,
+            "response_id": response_id,
+        }
+        async with self._database.query(USAGE_SECONDS):
+            first = await self._collection.find_one(got, _OF_FIRST, sort=[("started_at", ASCENDING)]) or {}
+            told = await self._collection.find_one({**got, "token_usages.0": {"$exists": True}}, {"_id": True})
+        return ResponseUsage(first.get("client_session_id"), first.get("tags", {}), told is not None)
 
     async def ended_ones(self, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some interceptions have ended, other than presumably, as far as it is written."""

@@ -23,6 +23,8 @@ _OF_AZURE = "/openai"
 _AS_OPENAI = ("/v1", _OF_AZURE)
 BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
 """The routes whose responses name the files that a batch of OpenAI's has put out."""
+STORED_RESPONSES = frozenset(f"{begins}/responses/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
+"""The routes whose responses may tell what a response used that ran in the background."""
 FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
 """The routes whose responses may be the output of such a batch."""
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec.structs import replace
 
+from handlers.dataplane.call_usage import charge_fetched
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.shared.fetched import fetched_id, finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
@@ -24,6 +26,7 @@ from intercept.dialects.anthropic import message_batches
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import Ending, EndReason, Interception, Reading
+from limits.limit import NOTHING
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
 
@@ -32,8 +35,6 @@ logger = logging.getLogger(__name__)
 OK = 200
 # How many results are recorded together. Meanwhile no more results are read.
 RECORDED_TOGETHER = 100
-# Of ids that are made of a batch, a request and its message.
-NAMESPACE = UUID("5a6d9c34-6f4e-4f0b-9a51-0a6a6bb0f9d7")
 
 
 class BatchResults(Passthrough):
@@ -44,6 +45,7 @@ class BatchResults(Passthrough):
         read_line: Reads a line of the results.
     """
 
+    tells_usage = True
     api: Api = MESSAGES
     read_line: ReadLine = staticmethod(message_batches.read_line)
 
@@ -77,13 +79,14 @@ class _Results(Watcher):
     """Watches results, and records them."""
 
     def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:
+        self._handler = handler
         self._bridge = bridge = handler.bridge
-        self._user = handler.identity.user
         self._batch_id = template.client_session_id or ""
         self._secrets = secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
         self._template: Interception = secrets.hide(template)
         self._lines = BatchResultLines(read_line)
         self._unrecorded: list[BatchResult] = []
+        self._used = NOTHING
 
     def watch(self, piece: bytes) -> bool:
         """Read a piece; `catch_up` records it."""
@@ -93,7 +96,7 @@ class _Results(Watcher):
     async def catch_up(self) -> None:
         """Record what has been read, if it is enough."""
         if len(self._unrecorded) >= RECORDED_TOGETHER:
-            await asyncio.shield(self._record())
+            await finish(self._record())
 
     async def finish(self) -> None:
         """Record what is left, after the end of the body."""
@@ -101,11 +104,11 @@ class _Results(Watcher):
         if self._lines.skipped:
             logger.warning("%d results of a batch are too long to read", self._lines.skipped)
         # A client that has all of them may leave now.
-        await asyncio.shield(self._record())
+        await finish(self._record())
 
     async def _record(self) -> None:
         results, self._unrecorded = self._unrecorded, []
-        named = {self._id_of(result): result for result in results}
+        named = {id_: result for result in results if self._bridge.fetched.claim(id_ := self._id_of(result))}
         for id_ in await self._recorded(list(named)):
             named.pop(id_, None)
         pairs = [
@@ -116,6 +119,8 @@ class _Results(Watcher):
         for (start, result), failure in zip(pairs, failures, strict=True):
             if failure is None:
                 self._end(start, result)
+            else:
+                self._bridge.fetched.give_back(start.id)
         if failed := list(filter(None, failures)):
             logger.warning(
                 "results of a batch cannot be recorded now; they are when it is fetched again: %d", len(failed),
@@ -124,7 +129,7 @@ class _Results(Watcher):
 
     def _id_of(self, result: BatchResult) -> UUID:
         named = self._template.provider_name, self._batch_id, result.custom_id, result.usage.provider_response_id
-        return uuid5(NAMESPACE, "\0".join(named).encode(errors="replace").decode())
+        return fetched_id(*named)
 
     async def _recorded(self, ids: list[UUID]) -> set[UUID]:
         """Which of them have been recorded; none where that is not known, for a record that is there stays as it is."""
@@ -145,4 +150,5 @@ class _Results(Watcher):
         )
         bridge.metrics.started(start)
         bridge.record_log.started(start)
-        bridge.end(self._user, start, ending)
+        cost = bridge.end(self._handler.identity.user, start, ending)
+        self._used = charge_fetched(self._handler, ending.reading, cost, self._used)

@@ -12,6 +12,7 @@ from handlers.dataplane.summary import streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
 from intercept.refusals import Rule
+from limits.limit import NOTHING
 from upstream.client import UpstreamError, UpstreamResponse
 from upstream.routes.route import Audience
 
@@ -19,9 +20,14 @@ OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user cou
 
 
 class Passthrough:
-    """The service of a route that costs nothing worth recording."""
+    """The service of a route that costs nothing worth recording.
+
+    Attributes:
+        tells_usage: Whether the response may tell what an earlier request used, which is charged to the one that fetches it.
+    """
 
     takes_body = True
+    tells_usage = False
 
     def __init__(self, to: Destination) -> None:
         self.provider_name = to.provider.name
@@ -40,6 +46,8 @@ class Passthrough:
             expect_form(handler, reads_fields=False, names_model=False)
         await admit(handler)
         check_destination(handler, self._to)
+        if self.tells_usage:
+            await handler.count_call(self.route_pattern, lambda: NOTHING)
         audience = self._to.route.audience
         if handler.credentials.own_key is not None or audience is Audience.EVERYBODY:
             return

@@ -15,9 +15,17 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
+from intercept.dialects.request_bodies import (
+    MAX_MODEL,
+    RequestBody,
+    decode_request,
+    known_blocks,
+    last_message,
+    tool_call_id,
+)
 from intercept.dialects.tool_results import read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
@@ -27,6 +35,7 @@ from intercept.tokens import openai_tokens
 _CONTAINER: Final = "container_reference"
 """The environment of a shell that the provider runs."""
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 _DECLINED: Final = b"false"
 _NOTHING: Final = (b"", b"null")
@@ -81,6 +90,8 @@ class _Item(Struct):
 
 class _Response(Struct):
     id: str | None = None
+    model: str | None = None
+    background: bool | None = None
     error: Raw = Raw()
     status: str | None = None
     usage: Raw = Raw()
@@ -190,6 +201,8 @@ def _add_response(response: _Response, draft: Draft) -> None:
     draft.fail(read_error(response.error))
     if response.status == "failed":
         draft.fail(name_error(message="response.failed"))
+    if response.background and response.status in _ENDED:
+        draft.background_model = (response.model or UNNAMED_MODEL)[:MAX_MODEL]
     draft.tokens = openai_tokens(draft.read_usage(response.usage), "input", "output") or draft.tokens
     if response.output:
         draft.clear_parts()

@@ -8,9 +8,11 @@ import json
 import pytest
 
 from intercept.dialects import batch_lines
+from limits.limit import Kind
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
 from tests.fake_upstream import CLOSE
+from tests.handlers.dataplane.test_call_usage import used
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_1/results"
 KEY = "sk-anthropic-provider-key"
@@ -42,6 +44,7 @@ async def test_what_is_no_results_or_compressed_is_passed_on_and_not_recorded(ru
     await running.ended(0)
 
 
+@pytest.mark.bridge(user_token_limit=1_000)
 @pytest.mark.expects_log("results of a batch cannot be recorded now; they are when it is fetched again: 2")
 @pytest.mark.gen_test
 async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_again(running, monkeypatch):
@@ -55,6 +58,7 @@ async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_agai
     recorded = await running.ended(2)
     await fetch(running, body)
     assert await running.ended(2) == recorded
+    assert await used(running, Kind.TOKENS) == 14
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,129 @@
+"""Stored responses of OpenAI's: passed on, and one that ran in the background is recorded as a call once it has ended, once.
+
+The call that began such a response got an answer without tokens. Whoever asks for the response until it has ended gets them.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import unquote
+
+from msgspec.structs import replace
+
+from handlers.dataplane.call_usage import charge_fetched
+from handlers.dataplane.observation import Observation
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.relay import Relay, Watcher
+from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.shared.fetched import background_id, finish
+from handlers.dataplane.summary import start_of
+from handlers.dataplane.upstream_request import UpstreamRequest
+from handlers.identity.credentials import secrets_of
+from intercept.apis import RequestSummary
+from intercept.callers.tags import together
+from intercept.catalog import RESPONSES
+from intercept.records import Interception, Reading
+from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.recorder import RecordingUnavailableError
+from upstream.client import UpstreamResponse
+
+logger = logging.getLogger(__name__)
+
+OK = 200
+
+
+class StoredResponse(Passthrough):
+    """The service of the routes of one stored response."""
+
+    tells_usage = True
+
+    async def relay(self, handler: ProxyHandler, response: UpstreamResponse, sent: UpstreamRequest) -> None:
+        """Relay, and record a response that has ended in the background.
+
+        Raises:
+            UpstreamError: the provider's response broke off.
+        """
+        if response.status != OK:
+            await super().relay(handler, response, sent)
+            return
+        response_id = unquote(self._to.route.id_in(self._to.path))
+        summary = RequestSummary(
+            model=RESPONSES.name, stream=response.is_event_stream, previous_response_id=response_id
+        )
+        fetched = _Fetched(handler, start_of(handler, self._to, RESPONSES, summary, sent), response_id)
+        fetched.observation.head(response)
+        try:
+            await Relay(handler).run(response, fetched)
+        finally:
+            await finish(fetched.record())
+
+
+class _Fetched(Watcher):
+    """Watches a response that was stored, and records it.
+
+    Args:
+        handler: Of the request.
+        template: The start of its record, but for what only the response tells.
+        response_id: Which response it is.
+
+    Attributes:
+        observation: Of the response.
+    """
+
+    def __init__(self, handler: ProxyHandler, template: Interception, response_id: str) -> None:
+        self._handler = handler
+        self._response_id = response_id
+        self._secrets = handler.bridge.secrets.together_with(secrets_of(handler.credentials))
+        id_ = background_id(template.initiator_id, template.provider_name, response_id)
+        self._template = replace(template, id=id_)
+        self.observation = Observation(
+            id_, RESPONSES, now=handler.bridge.now, secrets=self._secrets, keep_text=template.keeps_response
+        )
+
+    def watch(self, piece: bytes) -> bool:
+        """Read a piece, unless that takes long: that is for `catch_up`."""
+        self.observation.chunk(piece)
+        return not self.observation.behind
+
+    async def catch_up(self) -> None:
+        """Read what was put off."""
+        if self.observation.behind:
+            await self._read()
+
+    async def record(self) -> None:
+        """Read the rest, and record the response if it has ended and nobody else has recorded what it used."""
+        await self._read()
+        reading, fetched = self.observation.reading(), self._handler.bridge.fetched
+        if not reading.background_model or not reading.token_usages or reading.response_id != self._response_id:
+            return
+        if not fetched.claim(self._template.id):
+            return
+        try:
+            await self._record(reading)
+        except (DatabaseUnavailableError, RecordingUnavailableError) as error:
+            fetched.give_back(self._template.id)
+            logger.warning("a background response is recorded when it is fetched again: %s", error)
+
+    async def _read(self) -> None:
+        await self._handler.bridge.pieces.finish(self.observation.steps(), self._template.initiator_id)
+
+    async def _record(self, reading: Reading) -> None:
+        handler, bridge, template = self._handler, self._handler.bridge, self._template
+        names = template.initiator_id, template.provider_name, self._response_id
+        usage = await bridge.interceptions.find_usage(*names)
+        if usage.is_told:
+            return
+        start: Interception = self._secrets.hide(
+            replace(
+                template,
+                model=reading.background_model,
+                client_session_id=usage.client_session_id or template.client_session_id,
+                tags=together(template.tags, usage.tags),
+            )
+        )
+        await bridge.recorder.start(start)
+        bridge.metrics.started(start)
+        bridge.record_log.started(start)
+        # The times are those of the fetch, and tell nothing of how fast the provider was.
+        ending = replace(self.observation.ending(None), first_byte_at=None)
+        charge_fetched(handler, ending.reading, bridge.end(handler.identity.user, start, ending))

@@ -1,0 +1,166 @@
+"""Which answers about a stored response are recorded, once. What clients see: `tests/sdk/openai/test_background.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+
+from handlers.dataplane.states import State
+from intercept.apis import EVENTS
+from intercept.recording import Keep
+from limits.limit import Kind
+from limits.policies.policy import SharedPolicy
+from limits.policies.recording_rules import RecordingRules
+from settings import ProviderSettings
+from storage.mongo.database import DatabaseUnavailableError
+from tests.bridge import until
+from tests.fake_upstream import CLOSE
+from tests.handlers.conversations import RESPONSES
+from tests.handlers.dataplane.test_call_usage import used
+from tests.handlers.dataplane.test_policies import hold
+from upstream.providers.presets import ProviderType
+
+BRIDGE = "/api/v2/aibridge"
+DONE = json.loads(RESPONSES.body) | {"background": True}
+FAILED = DONE | {"status": "failed", "error": {"code": "server_error", "message": "it broke"}}
+LATER = "a background response is recorded when it is fetched again: "
+
+
+def head(body, content_type="application/json", headers="", status=200):
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode()
+    )
+
+
+def events(response):
+    return b"data: " + json.dumps({"type": "response.completed", "response": response}).encode() + b"\n\n"
+
+
+async def fetch(running, id_, body, *, method="GET", path="openai/v1/responses", rest="", **about):
+    """Fetch with an own key, which reaches every response; the bytes come unchanged."""
+    running.upstream.scripts[:] = [(head(body, **about) + body,)]
+    client = await running.client()
+    response = await client.request(method, f"{BRIDGE}/{path}/{id_}{rest}", running.own_key)
+    assert (response.status, response.body, response.whole) == (about.get("status", 200), body, True)
+    client.close()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+
+
+@pytest.mark.bridge(
+    further_providers=(ProviderSettings("azure", ProviderType.AZURE, "http://127.0.0.1/", ("key-of-azure",)),)
+)
+@pytest.mark.gen_test
+async def test_what_has_ended_in_the_background_and_tells_its_usage_is_recorded_alone(running):
+    providers = running.bridge.providers
+    providers["azure"] = replace(providers["azure"], base_url=running.upstream.url)
+    hold(running, SharedPolicy(recording=RecordingRules(responses=Keep.FULL)))
+    for difference in (
+        {"status": "queued", "usage": None},
+        {"status": "in_progress"},
+        {"status": None},
+        {"background": False},
+        {"background": "true"},
+        {"status": "cancelled", "usage": None},
+        {"id": "resp_other"},
+        {"id": None},
+    ):
+        await fetch(running, "resp_a", json.dumps(DONE | {"id": "resp_a"} | difference).encode())
+    await fetch(running, "resp_b", json.dumps(DONE | {"id": "resp_b"}).encode(), status=404)
+    await fetch(running, "resp_b", json.dumps(DONE | {"id": "resp_b"}).encode()[:-1])
+    await fetch(running, "resp_b", b'{"deleted": true, "id": "resp_b"}', method="DELETE")
+    await running.ended(0)
+
+    packed = gzip.compress(json.dumps(DONE | {"id": "resp_zip"}).encode(), mtime=0)
+    await fetch(running, "resp_zip", packed, headers="Content-Encoding: gzip\r\n")
+    await fetch(running, "resp_sse", events(DONE | {"id": "resp_sse"}), content_type=EVENTS, rest="?stream=true")
+    await fetch(running, "resp_failed", json.dumps(FAILED | {"id": "resp_failed"}).encode())
+    stopped = DONE | {"id": "resp_stopped", "status": "cancelled"}
+    await fetch(running, "resp_stopped", json.dumps(stopped).encode(), method="POST", rest="/cancel")
+    nameless = json.dumps(DONE | {"id": "resp_nameless", "model": None, "status": "incomplete"}).encode()
+    await fetch(running, "resp_nameless", nameless)
+    azure = json.dumps(DONE | {"id": "resp_azure"}).encode()
+    await fetch(running, "resp_azure", azure, path="azure/openai/responses", rest="?api-version=preview")
+    recorded = {one["token_usages"][0]["provider_response_id"]: one for one in await running.ended(6)}
+    shown = {
+        id_: (one["provider_name"], one["model"], one["streaming"], one["end_reason"], one["response"]["text"])
+        for id_, one in recorded.items()
+    }
+    assert shown == {
+        "resp_zip": ("openai", "m", False, "completed", "Grüße"),
+        "resp_sse": ("openai", "m", True, "completed", "Grüße"),
+        "resp_failed": ("openai", "m", False, "upstream_stream_error", "Grüße"),
+        "resp_stopped": ("openai", "m", False, "completed", "Grüße"),
+        "resp_nameless": ("openai", "default", False, "completed", "Grüße"),
+        "resp_azure": ("azure", "m", False, "completed", "Grüße"),
+    }
+    assert {one["credential_kind"] for one in recorded.values()} == {"byok"}
+    assert [running.tokens(one) for one in recorded.values()] == [RESPONSES.tokens] * 6
+
+
+@pytest.mark.bridge(user_token_limit=1_000)
+@pytest.mark.gen_test
+async def test_a_response_that_is_fetched_twice_at_once_is_recorded_and_charged_once(running):
+    gate, body = asyncio.Event(), json.dumps(DONE).encode()
+    running.upstream.scripts[:] = [(head(body) + body[:-1], gate, body[-1:])]
+    clients = [await running.client() for _ in range(2)]
+    for client in clients:
+        await client.send("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
+    responses = [await client.head() for client in clients]
+    gate.set()
+    assert [(await client.rest(one)).body for client, one in zip(clients, responses, strict=True)] == [body] * 2
+    (recorded,) = await running.ended(1)
+    await fetch(running, "resp_1", body)
+    running.bridge.fetched._ids.clear()  # as another process
+    await fetch(running, "resp_1", body)
+    assert await running.ended(1) == [recorded]
+    assert await used(running, Kind.TOKENS) == 7
+
+
+@pytest.mark.expects_log(LATER + "MongoDB is unavailable: gone")
+@pytest.mark.gen_test
+async def test_what_could_not_be_recorded_or_broke_off_is_recorded_when_it_is_fetched_again(running, monkeypatch):
+    async def unavailable(*_):
+        raise DatabaseUnavailableError("MongoDB is unavailable: gone")
+
+    body = json.dumps(DONE).encode()
+    running.upstream.scripts[:] = [(head(body) + body[:-1], CLOSE)]
+    broken = await (await running.client()).request("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
+    assert (broken.body, broken.whole) == (body[:-1], False)
+    await running.ended(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(running.bridge.interceptions, "find_usage", unavailable)
+        await fetch(running, "resp_1", body)
+    await running.ended(0)
+    await fetch(running, "resp_1", body)
+    (recorded,) = await running.ended(1)
+    assert running.tokens(recorded) == RESPONSES.tokens
+
+
+@pytest.mark.bridge(user_token_limit=1_000)
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(running, monkeypatch):
+    find, asked, answered = running.bridge.interceptions.find_usage, asyncio.Event(), asyncio.Event()
+
+    async def find_later(*names):
+        asked.set()
+        await answered.wait()
+        return await find(*names)
+
+    monkeypatch.setattr(running.bridge.interceptions, "find_usage", find_later)
+    body = json.dumps(DONE).encode()
+    running.upstream.scripts[:] = [(head(body) + body,)]
+    client = await running.client()
+    await client.send("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
+    await asked.wait()
+    client.reset()
+    (handler,) = running.bridge.lifecycle._under_way
+    await until(lambda: handler.state is not State.RELAYED)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    answered.set()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
