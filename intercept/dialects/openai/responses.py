@@ -174,6 +174,8 @@ class _Stream(StreamReader):
             case "response.reasoning_summary_text.delta":
                 key = (index, data.summary_index or 0)
                 _add(data.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
+            case "response.reasoning_text.delta":
+                draft.add_reasoning((index, data.content_index or 0), data.delta)
             case "error":
                 draft.fail(read_error(data.error) or name_error(data.code, data.message))
             case _:
@@ -223,8 +225,10 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
             _add_built_in(item, index, draft)
         case "shell_call" if item.environment is None or item.environment.type != _CONTAINER:
             _add_built_in(item, index, draft)
-        case "reasoning":
-            _add_thoughts(item.summary or [], index, "reasoning_summary", draft)
+        case "reasoning" if item.summary:
+            _add_thoughts(item.summary, index, "reasoning_summary", draft)
+        case "reasoning":  # models of one's own show all of it
+            _add_thoughts(item.content or [], index, "reasoning", draft)
         case "message" if item.phase == "commentary":
             _add_thoughts(item.content or [_Part()], index, "commentary", draft)
         case "message" if draft.text is not None and draft.text.begin(index):
