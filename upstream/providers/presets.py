@@ -16,6 +16,7 @@ from upstream.routes.route_tables import (
     BEDROCK_ROUTES,
     CHATGPT_ROUTES,
     COPILOT_ROUTES,
+    COUNT_TOKENS_ROUTE,
     GEMINI_ROUTES,
     MANTLE_ROUTES,
     MESSAGES_ROUTE,
@@ -173,7 +174,7 @@ PRESETS = MappingProxyType(
         ),
         ProviderType.VLLM: Preset(
             dialect=Dialect.OPENAI,
-            routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE),
+            routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE, COUNT_TOKENS_ROUTE),
             base_url="http://127.0.0.1:8000/v1/",
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,

@@ -77,9 +77,10 @@ OPENAI_ROUTES = (
 )
 RERANK_ROUTE = _recorded(catalog.RERANK)  # not OpenAI's, but of servers that have its other APIs
 MESSAGES_ROUTE = _recorded(catalog.MESSAGES)
+COUNT_TOKENS_ROUTE = _recorded(catalog.MESSAGES_COUNT_TOKENS)
 ANTHROPIC_ROUTES = (
     MESSAGES_ROUTE,
-    _recorded(catalog.MESSAGES_COUNT_TOKENS),
+    COUNT_TOKENS_ROUTE,
     _recorded(catalog.MESSAGE_BATCHES),
     _own(catalog.MESSAGE_BATCHES.path, Audience.OWN_KEY, *READ, dialect=Dialect.ANTHROPIC),
     _own_batch("", *READ, "DELETE"),
@@ -114,7 +115,7 @@ COPILOT_ROUTES = (
     Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
     Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
     MESSAGES_ROUTE,
-    _recorded(catalog.MESSAGES_COUNT_TOKENS),
+    COUNT_TOKENS_ROUTE,
 )
 CHATGPT_ROUTES = tuple(
     route for route in OPENAI_ROUTES if route.pattern in ("/v1/responses", "/v1/responses/compact", "/v1/models")

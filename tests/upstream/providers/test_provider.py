@@ -60,10 +60,12 @@ def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, qu
     assert Provider("p", ProviderType(type_), base_url).url(path, query) == url
 
 
-def test_the_demo_provider_serves_both_dialects():
-    demo = Provider("demo", ProviderType.DEMO, "http://127.0.0.1:1/")
-    assert [route.dialect for route in demo.find_routes("/v1/chat/completions")] == [Dialect.OPENAI]
-    assert [route.dialect for route in demo.find_routes("/v1/messages")] == [Dialect.ANTHROPIC]
+def test_the_demo_provider_and_vllm_serve_both_dialects():
+    for kind in (ProviderType.DEMO, ProviderType.VLLM):
+        provider = Provider("p", kind, "http://127.0.0.1:1/")
+        assert [route.dialect for route in provider.find_routes("/v1/chat/completions")] == [Dialect.OPENAI]
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            assert [route.dialect for route in provider.find_routes(path)] == [Dialect.ANTHROPIC]
 
 
 def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path():
