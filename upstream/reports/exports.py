@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -69,7 +70,7 @@ def read_exports(provider: str, paths: Iterable[Path], start: date, end: date) -
     for path in paths:
         try:
             text = _text(path)
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text, or damaged"
             raise ReportError(f"{path}: {reason}; give an export as CSV, or that packed with gzip") from error
         try:

@@ -98,7 +98,9 @@ def test_what_is_no_export_is_said_with_its_line(tmp_path, text, said):
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x1f\x8b\x08 cut", b"PAR1\x15\x00\xff"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe\x00", b"\x1f\x8b\x08 cut", b"PAR1\x15\x00\xff", gzip.compress(b"", mtime=0)[:10] + b"\xff"]
+)
 def test_what_is_not_text_is_said(tmp_path, data):
     path = tmp_path / "export.parquet"
     path.write_bytes(data)
