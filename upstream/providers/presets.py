@@ -140,7 +140,7 @@ PRESETS = MappingProxyType(
         ),
         ProviderType.FOUNDRY: Preset(
             dialect=Dialect.ANTHROPIC,
-            routes=ANTHROPIC_ROUTES,
+            routes=(MESSAGES_ROUTE, COUNT_TOKENS_ROUTE),  # it lists no models, and has no batches
             credential=Credential.X_API_KEY,
             prices="anthropic",
         ),
