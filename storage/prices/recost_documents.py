@@ -31,6 +31,7 @@ class Recost(Stored, frozen=True, kw_only=True):
     Attributes:
         requested_by: By whom; None is the command line.
         counted_at: Since when no call of before the request waits to be counted; None while one does.
+        paused_at: Since when one does; None while none does.
         begun_at: When the first call was looked at.
         ended_at: When it was done, cancelled or given up.
         total: How many calls there are; None while that is not known.
@@ -49,6 +50,7 @@ class Recost(Stored, frozen=True, kw_only=True):
     requested_at: datetime
     requested_by: str | None
     counted_at: datetime | None = None
+    paused_at: datetime | None = None
     begun_at: datetime | None = None
     ended_at: datetime | None = None
     total: int | None = None

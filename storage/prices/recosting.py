@@ -56,7 +56,7 @@ SETTLE_SECONDS: Final = 15.0
 """From all calls being counted to the first batch: longer than a run of counting may take."""
 
 GIVE_UP_SECONDS: Final = 600.0
-"""How long a job waits for calls to be counted."""
+"""How long a job waits for calls to be counted, at first or in between."""
 
 MAX_BEHIND: Final = 2_000
 """While more re-costed calls than this wait to be counted, the job waits."""
@@ -161,11 +161,12 @@ class Recosting:
         if is_over or not await self._database.is_replicated():
             return True
         if await self._are_marked({"$lte": job.requested_at}, 1):
-            await self._set(job, {}, {"counted_at": ""})
-            if job.state is RecostState.WAITING and now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
+            paused_at = job.paused_at or now
+            await self._set(job, {"paused_at": paused_at}, {"counted_at": ""})
+            if now - paused_at > timedelta(seconds=GIVE_UP_SECONDS):
                 await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
         elif job.counted_at is None:
-            await self._set(job, {"counted_at": now})
+            await self._set(job, {"counted_at": now}, {"paused_at": ""})
         return False
 
     async def _begin(self, job: Recost) -> float:

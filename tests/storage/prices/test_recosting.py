@@ -256,6 +256,8 @@ async def test_a_running_job_waits_for_a_call_that_comes_late_to_be_counted(
     await write(database, late.start, late.end(6))
     await recosting.step()
     assert (await recosting.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 2)
+    clock.time += GIVE_UP_SECONDS * SECOND  # it waits no longer than this
+    assert await recosting.step() == IDLE_SECONDS
     await RollupJob(database, now=clock).add_pending()
     assert await recosting.step() == IDLE_SECONDS  # its session waits
     await SessionJob(database).add_pending()
@@ -266,6 +268,20 @@ async def test_a_running_job_waits_for_a_call_that_comes_late_to_be_counted(
     await count(database)
     await has_counted_all(database)
     assert sorted(usd * 10**6 for usd in (await sessions(database)).values()) == [12, 51]
+
+
+@pytest.mark.gen_test
+async def test_a_running_job_gives_up_too_if_calls_are_not_counted(database, recosting, jobs, clock, few_at_once):
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    late = Call(6, second=1)
+    await write(database, late.start, late.end(6))
+    for seconds in (0, 0, GIVE_UP_SECONDS + 1):
+        clock.time += seconds * SECOND
+        await recosting.step()
+    (job,) = await jobs.list_newest()
+    assert (job.state, job.error, job.done) == (RecostState.FAILED, NOT_COUNTED, 0)
 
 
 @pytest.mark.gen_test
