@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,17 +72,6 @@ class Site:
             return token
 
         return name, self.run(add())
-
-    def users(self, names: Iterable[str]) -> None:
-        """Add many members."""
-
-        async def add() -> None:
-            database = self.connect()
-            identities = Identities(database, now=now, monotonic=lambda: 0.0)
-            for name in names:
-                await identities.add_user(name, role=Role.MEMBER)
-
-        self.run(add())
 
     def keep_link(self) -> None:
         """Let the link be good for as long as the tests of a process may take."""

@@ -121,19 +121,14 @@ def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site)
     assert page.texts(".who") == [f"Signed in as {name} member"]
 
 
-def test_the_last_owner_is_told_what_to_do_and_who_is_far_down_the_list_stays_on_show(
-    chromium, databases, run_apart, tmp_path
-):
+def test_the_last_owner_is_told_what_to_do_and_a_new_token_stays_on_show(chromium, databases, run_apart, tmp_path):
     with serving(databases, run_apart, tmp_path) as full:
         name, owner = full.user(role=Role.OWNER)
-        full.users(f"number-{number}" for number in range(205))
         full.user(name="zoe")
         full.send(owner, "DELETE", "users/demo")
         page = Page(chromium, full.url)
         page.forget()
         open_user(page, owner, "zoe")
-        assert page.texts(".toolbar [role=status]") == ["207 users"]
-        assert page.texts(".detail h2") == ["zoe"]
         page.find(".token-list input").send_keys("laptop", Keys.ENTER)
         secret = page.find(".created code").text
         page.find(".detail .form input").send_keys(" L.")
