@@ -265,6 +265,8 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     assert list(figures)[:4] == ["Bridge", "Waiting for the provider", "Answer", "In all"]
     assert all(re.fullmatch(r"[\d.]+ m?s", time) for time in list(figures.values())[:3])
     assert len(page.all(".timing p")) == (recorded["connecting"] is not None)
+    bar, figures = page.find(".timing .bar").rect, page.find(".timing .figures").rect
+    assert (bar["height"], bar["width"], bar["y"] + 20) == (10, figures["width"], figures["y"])  # above them
     facts = page.facts(within=".facts")
     assert facts["Id"] == f"{interception} Copy"
     assert facts["Provider's status"] == "200"
