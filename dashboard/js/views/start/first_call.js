@@ -84,7 +84,7 @@ export function TryIt({ vendor, address, model, token }) {
       <button type="submit" disabled=${busy}>Send</button>
     </form>
     ${error && html`<${Failure} error=${error} />`}
-    ${text && html`<p class="said-by-model" role="log">${text}</p>`}
+    ${text && html`<p class="text said-by-model" role="log">${text}</p>`}
   `;
 }
 
