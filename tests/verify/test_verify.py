@@ -17,7 +17,7 @@ from verify.checks import CHECKS
 from verify.command import verify
 from verify.private_bridge import private_bridge
 from verify.report import Outcome, Result, _line, run_check
-from verify.target import INTERCEPTION_HEADER, OPENAI, find_target
+from verify.target import INTERCEPTION_HEADER, OPENAI, PREFIX, find_target
 from verify.upstream import Script, Upstream
 from verify.wire import Address, request
 
@@ -127,6 +127,20 @@ def test_a_demo_server_passes_every_check(demo):
         (sentence, "passed", "") for sentence in CHECKS
     ]
     assert (code, err) == (0, "")
+
+
+def test_a_policy_that_keeps_no_prompt_breaks_no_promise(demo):
+    sentence = "a call is answered, and recorded with its prompt and tokens"
+
+    async def outcome(policy):
+        target = await find_target(Address.parse(demo[0]), demo[1], None, None)
+        headers = {**target.credentials, "Content-Type": "application/json"}
+        async with target.request("PUT", f"{PREFIX}/policies/everyone", headers, policy) as response:
+            assert response.status == 200
+        return (await run_check(sentence, CHECKS[sentence], target)).outcome
+
+    assert asyncio.run(outcome(b'{"recording": {"prompts": "none"}}')) is Outcome.PASSED
+    assert asyncio.run(outcome(b"{}")) is Outcome.PASSED
 
 
 def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
