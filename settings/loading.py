@@ -33,6 +33,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
     _check_sign_in(settings)
+    if settings.tls_key_file and not settings.tls_cert_file:
+        raise SettingError("tls-key-file needs tls-cert-file: a key alone is no TLS")
     for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):
         if settings.limits_scope is LimitsScope.CLUSTER and rate > MAX_CLUSTER_RATE:
             raise SettingError(
@@ -98,6 +100,8 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
         _check_packages(provider, settings, environ)
+        if provider.client_key_file and not provider.client_certificate_file:
+            raise SettingError(f"{settings['client_key_file'].env} needs {settings['client_certificate_file'].env}")
         if provider.keys and preset.is_own_key_only:
             raise SettingError(
                 f"{settings['keys'].env}: a provider of the type {type_} takes no keys; each user brings their own"

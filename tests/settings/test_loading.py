@@ -71,6 +71,15 @@ def test_a_rate_that_is_counted_together_is_bounded():
     assert load({"rate-limit": "1000001"}, {}).rate_limit == 1_000_001
 
 
+def test_a_key_has_its_certificate():
+    assert refusal({"tls-key-file": "k.pem"}, {}) == "tls-key-file needs tls-cert-file: a key alone is no TLS"
+    assert load({"tls-key-file": "k.pem", "tls-cert-file": "c.pem"}, {}).tls_key_file == "k.pem"
+    of_provider = {f"AIBRIDGE_PROVIDER_0_{name}": text for name, text in (("NAME", "own"), ("TYPE", "openai"))}
+    assert refusal({}, of_provider | {"AIBRIDGE_PROVIDER_0_CLIENT_KEY_FILE": "k.pem"}) == (
+        "CODER_AIBRIDGE_PROVIDER_0_CLIENT_KEY_FILE needs CODER_AIBRIDGE_PROVIDER_0_CLIENT_CERTIFICATE_FILE"
+    )
+
+
 @pytest.mark.parametrize("flags", [{"oidc-issuer-url": "https://id.example"}, {"oidc-client-id": "ai-bridge"}])
 def test_an_issuer_and_a_client_belong_together(flags):
     assert refusal(flags, {}) == "oidc-issuer-url and oidc-client-id belong together; give both or neither"
