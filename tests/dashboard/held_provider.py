@@ -20,7 +20,7 @@ ANSWER = {
 
 
 class HeldProvider:
-    """The provider of an OpenAI-compatible API at `base_url`; `let_go` has it answer, now and from then on."""
+    """The provider of an OpenAI-compatible API at `base_url`; `let_go` has it answer, now and until `hold`."""
 
     def __init__(self, port: int) -> None:
         self.name = f"held-{uuid4().hex[:8]}"
@@ -29,6 +29,9 @@ class HeldProvider:
 
     def let_go(self) -> None:
         self._go.set()
+
+    def hold(self) -> None:
+        self._go.clear()
 
     @classmethod
     @contextmanager

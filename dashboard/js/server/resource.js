@@ -92,7 +92,7 @@ export function usePages(path, params, cursor, limit, { withProgress = false } =
     if (!state.loading && !state.done && !state.error && (state.rows.length || next)) load(state.rows, next);
   };
   const retry = () => load(...tried.current);
-  const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
+  const merge = (row, mayBeNew) => setState((before) => ({ ...before, ...merged(before, row, mayBeNew) }));
   return { ...state, more, retry, reload: () => setReloads((number) => number + 1), merge };
 }
 
@@ -103,8 +103,9 @@ const idOf = (row) => row.id ?? row.example_id;
 const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWith("next_after_") && id)?.[1];
 
 /** The rows with a newer state of one of them, or with one more at the top; the last ones go where they are too many. */
-function merged({ rows, count, done }, row) {
+function merged({ rows, count, done }, row, mayBeNew) {
   const index = rows.findIndex(({ id }) => id === row.id);
+  if (index < 0 && !mayBeNew) return {};
   if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
   const full = rows.length >= MAX_LIVE;
   return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };

@@ -13,6 +13,7 @@ import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { Detail } from "./detail.js";
 import { Filters, useSearch } from "../../bar/filters.js";
+import { valueOf, withTerm } from "../../bar/query.js";
 import { Row, RowHead } from "./row.js";
 
 const PAGE = 50;
@@ -24,7 +25,10 @@ export function Interceptions({ route, user }) {
   const sought = useSearch(route.params);
   const [tail, setTail] = useState(false);
   const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
-  const live = useLive(tail, sought, pages.merge, pages.reload);
+  // A search for what is in flight hears of no end: without the status it does, also of calls that are not listed.
+  const isOfRunning = valueOf(sought, "status") === "in_flight";
+  const merge = (row) => pages.merge(row, !(isOfRunning && row.ended_at));
+  const live = useLive(tail, isOfRunning ? withTerm(sought, "status", "") : sought, merge, pages.reload);
   const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
     <${ListTabs} route=${route} />

@@ -216,22 +216,25 @@ def test_a_list_goes_on_where_several_changes_of_sight_are_told_at_once(page, bu
 
 
 def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site, held):
-    _, token = site.user()
-    page.open("interceptions", token)
-    page.find(".empty")
-    page.click("button", "Live tail")
-    page.find(".tail", "Live")
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(site.ask, token, held.name, "Are you there?")
-        page.shows("a.row .state", ["● in flight"])
-        held.let_go()
-        page.shows("a.row .state", ["✓ completed"])
-        call.result()
-    assert prompts(page) == ["Are you there?"]
+    for search, prompt in (("?q=status:in_flight", "Who is there?"), ("?q=model:held", "Are you there?")):
+        _, token = site.user()
+        page.open(f"interceptions{search}", token)
+        page.find(".empty")
+        page.click("button", "Live tail")
+        page.find(".tail", "Live")
+        site.call(token, "One that is over at once")
+        held.hold()
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(site.ask, token, held.name, prompt)
+            page.shows("a.row .state", ["● in flight"])
+            held.let_go()
+            page.shows("a.row .state", ["✓ completed"])
+            call.result()
+        assert prompts(page) == [prompt]
     page.click("button", "Live tail")
     page.gone(".tail.live")
     site.call(token, "And now?")
-    site.recorded(token, 2)
+    site.recorded(token, 3)
     assert prompts(page) == ["Are you there?"]
 
 
