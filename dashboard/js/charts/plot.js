@@ -1,7 +1,7 @@
 /** Options for uPlot, so that a chart looks like the rest of the page. */
 
 import uPlot from "uplot";
-import { short } from "../text/format.js";
+import { day, short } from "../text/format.js";
 import { bucketAt, dayTicks, lonely, stacked } from "./series.js";
 import { colour } from "../frame/theme.js";
 
@@ -79,12 +79,12 @@ function seriesOf({ colour: name }, { bars }) {
 /** Hours within a day, and days: never both in one label. */
 function clockValues(step) {
   const hours = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  const days = { day: "numeric", month: "short", timeZone: step >= 86_400 ? "UTC" : undefined };
+  const zone = step >= 86_400 ? "UTC" : undefined;
   return (_, splits) =>
     splits.map((at) => {
       const moment = new Date(at * 1000);
       const midnight = step >= 86_400 || (moment.getHours() === 0 && moment.getMinutes() === 0);
-      return midnight ? moment.toLocaleDateString("en-GB", days) : moment.toLocaleTimeString("en-GB", hours);
+      return midnight ? day(moment, new Date(), zone) : moment.toLocaleTimeString("en-GB", hours);
     });
 }
 

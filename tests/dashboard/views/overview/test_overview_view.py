@@ -180,12 +180,14 @@ def test_the_pointer_over_a_bar_of_a_day_names_that_day_anywhere_on_it(page, tok
     page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
     try:
         page.open("overview?range=30d", token)
+        place = page.find(".legend").rect
         today = datetime.now(UTC).date()
         for days, part in ((0, 0.1), (0, 0.9), (7, 0.2), (7, 0.8)):
             at = (29 - days + part) / 30 - 0.5
             page.point_at(PLOT, lambda width, at=at: at * width)
             day = today - timedelta(days=days)
             page.shows(".chart:first-child .when", [f"{day.day} {day:%b}"])
+            assert page.find(".legend").rect["y"] == place["y"]  # nothing jumps
     finally:
         page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
