@@ -114,7 +114,7 @@ class RecordedCall(Watcher):
             self._start.id, api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
         self._usage = CallUsage(handler, handler, self._start, summary, api.requested_models)
-        self._checkpoint_due = 0.0
+        self._checkpoint_due = self._id_due = 0.0
         self._awaits_id = summary.in_background and summary.stream
         handler.add_known(model=self._start.model, interception_id=self._start.id)
 
@@ -167,8 +167,9 @@ class RecordedCall(Watcher):
 
     async def _relay_call(self) -> None:
         response, usage_filter, sent = await self._tries.open()
+        self._id_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
         if not self._awaits_id:
-            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
+            self._checkpoint_due = self._id_due
         try:
             self._observation.head(response, sent.explained)
             self._set_provider(sent.provider)
@@ -198,7 +199,7 @@ class RecordedCall(Watcher):
         await self._read_in_pieces()
         if due:
             reading = self._observation.reading()
-            if self._awaits_id and not reading.response_id:
+            if self._awaits_id and not reading.response_id and self._bridge.monotonic() < self._id_due:
                 return
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))

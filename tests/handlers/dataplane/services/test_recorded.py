@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from storage.recording.operations import Action, Operation
 from storage.recording.outbox import tail
 from storage.recording.outbox.segment import read_frames
 from tests.bridge import until
-from tests.handlers.conversations import MESSAGES
+from tests.handlers.conversations import MESSAGES, RESPONSES
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -90,14 +91,24 @@ async def test_a_client_that_leaves_while_its_start_is_written_leaves_one_ended_
     assert await running.bridge.database.interceptions.count_documents({}) == 1
 
 
+# In the background, and without an id.
+BACKGROUND = replace(
+    RESPONSES,
+    request=RESPONSES.request | {"background": True},
+    stream=b'data: {"type": "response.in_progress", "response": {"usage": {"input_tokens": 5, "output_tokens": 1}}}\n\n'
+    + RESPONSES.stream.replace(b'"id": "resp_1"', b'"id": null'),
+)
+
+
+@pytest.mark.parametrize("conversation", [MESSAGES, BACKGROUND], ids=lambda one: one.path)
 @pytest.mark.gen_test
-async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch):
+async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch, conversation):
     monkeypatch.setattr(handlers.dataplane.services.recorded, "CHECKPOINT_SECONDS", 0)
-    first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+    first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
     gate = asyncio.Event()
-    running.upstream.play(STREAM, chunk(first), gate, chunk(MESSAGES.stream[len(first) :]) + LAST)
+    running.upstream.play(STREAM, chunk(first), gate, chunk(conversation.stream[len(first) :]) + LAST)
     client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
     response = await client.head()
     assert await client.piece(response) == first
     assert await running.bridge.recorder.flush(5)
@@ -110,6 +121,6 @@ async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(runnin
         1,
     )
     gate.set()
-    assert (await client.rest(response)).body == MESSAGES.stream
+    assert (await client.rest(response)).body == conversation.stream
     (recorded,) = await running.ended(1)
-    assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", MESSAGES.tokens)
+    assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", conversation.tokens)
