@@ -16,7 +16,8 @@ from handlers.dataplane.call_usage import charge_fetched
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.passthrough import Passthrough
-from handlers.dataplane.shared.fetched import fetched_id, finish
+from handlers.dataplane.shared.fetched import fetched_id
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of

@@ -16,6 +16,7 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import check_own
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
 from handlers.identity.credentials import secrets_of
@@ -209,14 +210,8 @@ class RecordedCall(Watcher):
 
     async def _read_rest(self) -> None:
         """Read to the end, also where the request is stopped meanwhile: it takes what it takes, and others are served."""
-        stopped: asyncio.CancelledError | None = None
-        while self._observation.step():
-            try:
-                await self._read_in_pieces()
-            except asyncio.CancelledError as error:
-                stopped = error
-        if stopped is not None:
-            raise stopped
+        if self._observation.step():
+            await finish(self._read_in_pieces())
 
     def _settle(self) -> None:
         bridge = self._bridge

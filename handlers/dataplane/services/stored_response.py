@@ -15,7 +15,8 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.passthrough import Passthrough
-from handlers.dataplane.shared.fetched import background_id, finish
+from handlers.dataplane.shared.fetched import background_id
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of

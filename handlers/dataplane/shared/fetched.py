@@ -1,9 +1,7 @@
-"""Calls that are recorded when their result is fetched: once each, and to the end, whatever becomes of the request."""
+"""Calls that are recorded when their result is fetched, once each."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from uuid import UUID, uuid5
 
 from intercept.records import Ending, Interception
@@ -49,21 +47,3 @@ class FetchedCalls:
         reading = ending.reading
         if reading.background_model and reading.token_usages:
             self.claim(background_id(start.initiator_id, start.provider_name, reading.response_id))
-
-
-async def finish(work: Coroutine[None, None, None]) -> None:
-    """Do some work to its end, also where the request is stopped meanwhile: until then it is charged to what that holds.
-
-    Raises:
-        CancelledError: The request was stopped. The work is done.
-    """
-    task = asyncio.create_task(work)  # noqa: TID251 - waited for below
-    stopped: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            stopped = error
-    if stopped is not None:
-        raise stopped
-    task.result()

@@ -56,6 +56,15 @@ class ClientHop:
         self._hold_back()
         return message
 
+    async def wait_closed(self) -> None:
+        """Wait until the client has answered the close, and drop what it sends before that."""
+        while not self.socket.is_closed:
+            self._messages.clear()
+            self._held_bytes = 0
+            self._hold_back()
+            self._arrived.clear()
+            await self._arrived.wait()
+
     async def send(self, message: bytes) -> None:
         """Send a message; return when the client has taken it, or has left.
 
@@ -134,6 +143,13 @@ class ProviderHop:
                     raise UpstreamTruncatedError(CUT)
             await self.flush()
         return self._messages.popleft()
+
+    def take_arrived(self) -> list[bytes]:
+        """Remove and return the messages that have arrived and were not received."""
+        self._receive_bytes(self._response.buffered())
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
 
     async def send(self, message: bytes) -> None:
         """Send a message; return when the provider has taken it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.websocket import GOING_AWAY, NO_STATUS
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import parse_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.lifecycle import ActiveRequest
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 PING_SECONDS = 20.0
 """How often both sides get a ping, which also prevents the provider's idle timeout, and the token is checked again."""
 CLOSE_SECONDS = 2.0
-"""How long a side may take to answer a close."""
+"""How long the client may take to answer a close. A connection that is closed before may lose the close itself."""
 POLICY_VIOLATION, INTERNAL_ERROR = 1008, 1011
 SERVICE_UNAVAILABLE = 503
 MAX_CALLS = 32
@@ -107,7 +109,7 @@ class SocketSession:
             for task in tasks:
                 task.cancel()
             try:
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await finish(self._read_rest(tasks))
             finally:
                 self._end_calls()
         await self._close()
@@ -131,17 +133,8 @@ class SocketSession:
     async def _relay_events(self) -> None:
         pieces, user_id = self._bridge.pieces, self._handler.identity.user.id
         while (message := await self._provider.receive()) is not None:
-            event = self._read_server_event(message)
-            call, is_end = self._lanes.receive(event)
-            if call is None:
-                self._beginning += 1
-                try:
-                    call = await self._begin_by_provider(event)
-                finally:
-                    self._beginning -= 1
+            call, is_end = await self._feed(message)
             self._client.write(message)
-            if call is not None:  # before any wait: the client may leave there, and the usage counts all the same
-                call.feed(message, event.status)
             await self._client.flush()
             if call is None:
                 continue
@@ -151,6 +144,34 @@ class SocketSession:
                 call.end(is_delivered=self._client.is_drained)
                 await self._after_call()
                 self._check_drained()
+
+    async def _feed(self, message: bytes) -> tuple[SocketCall | None, bool]:
+        """Let the call of an event take it, before the client does: it counts whether or not the client leaves.
+
+        Return the call, and whether the event ends it.
+        """
+        event = self._read_server_event(message)
+        call, is_end = self._lanes.receive(event)
+        if call is None:
+            self._beginning += 1
+            try:
+                call = await self._begin_by_provider(event)
+            finally:
+                self._beginning -= 1
+        if call is not None:
+            call.feed(message, event.status)
+        return call, is_end
+
+    async def _read_rest(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        """Read the events behind the one that the client has not taken, once the tasks that were cancelled are over."""
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for message in self._provider.take_arrived():
+            call, is_end = await self._feed(message)
+            if call is not None:
+                await self._bridge.pieces.finish(call.read(), self._handler.identity.user.id)
+                if is_end:
+                    self._lanes.forget(call)
+                    self._end_call(call, is_delivered=False)
 
     async def _ping(self) -> None:
         while True:
@@ -270,11 +291,14 @@ class SocketSession:
 
     def _end_calls(self) -> None:
         """End all running calls when the WebSocket ends."""
+        for call in self._lanes.calls:
+            self._end_call(call, is_delivered=self._client.is_drained)
+
+    def _end_call(self, call: SocketCall, *, is_delivered: bool) -> None:
         client_left = self._client.socket.close_code is not None and self._error is None
         stopped = self._handler.stopped or (EndReason.CLIENT_DISCONNECTED if client_left else None)
         error = self._error or (None if stopped else UpstreamTruncatedError(CUT))
-        for call in self._lanes.calls:
-            call.end(stopped, error, is_delivered=self._client.is_drained)
+        call.end(stopped, error, is_delivered=is_delivered)
 
     async def _close(self) -> None:
         """Close both ends; a code and a reason of one side go to the other."""
@@ -292,7 +316,6 @@ class SocketSession:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.flush()
                 await self._provider.flush()
-                while await self._client.receive() is not None:
-                    pass
+                await self._client.wait_closed()
         except (UpstreamError, TimeoutError):
-            logger.debug("one side of a WebSocket did not answer its close")
+            logger.debug("a WebSocket was not closed in order")

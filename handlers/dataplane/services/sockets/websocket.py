@@ -43,6 +43,11 @@ class WebSocket:
         return self._protocol.state is State.OPEN
 
     @property
+    def is_closed(self) -> bool:
+        """Whether a close of the other side has come."""
+        return self._protocol.close_rcvd is not None or self._protocol.state is State.CLOSED
+
+    @property
     def close_code(self) -> int | None:
         """The code with which it was closed, `NO_STATUS` where none was named; None while it is open.
 

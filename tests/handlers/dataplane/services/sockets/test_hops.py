@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from tornado.iostream import StreamClosedError
 from websockets.exceptions import ConnectionClosed
 
-from handlers.dataplane.services.sockets import hops
-from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop
-from handlers.dataplane.services.sockets.websocket import CLIENT, WebSocket
+from handlers.dataplane.services.sockets import hops, session
+from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop, ProviderHop
+from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket
 from tests.handlers.dataplane.services.sockets.socket_client import lets_go
 from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, create, event, events
 
@@ -41,6 +42,11 @@ class Cycle:
         self._client.send(message)
         self.receiver(self._client.drain_output())
 
+    def close(self):
+        """Let the client send a close."""
+        self._client.close(1000)
+        self.receiver(self._client.drain_output())
+
 
 @pytest.mark.gen_test
 async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
@@ -53,6 +59,35 @@ async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
     assert reading == [True, True, False]
     assert (await hop.receive(), cycle.is_reading) == (half, True)
     assert [await hop.receive(), await hop.receive()] == [half, b"y"]
+
+
+@pytest.mark.gen_test
+async def test_until_a_close_is_answered_what_a_client_sends_is_read_and_dropped():
+    cycle = Cycle()
+    cycle.taken.set_result(None)
+    hop = ClientHop(cycle, 2 * MAX_HELD_BYTES)
+    hop.socket.close(1000)
+    closing = asyncio.create_task(hop.wait_closed())
+    for _ in range(2):
+        cycle.send(b"x" * (MAX_HELD_BYTES + 1))
+        assert not cycle.is_reading
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (cycle.is_reading, closing.done()) == (True, False)
+    cycle.close()
+    await closing
+
+
+def test_what_has_arrived_of_a_provider_is_what_is_held_and_what_its_connection_has():
+    provider, arrived = WebSocket(SERVER, 100), []
+    hop = ProviderHop(SimpleNamespace(buffered=lambda: b"".join(arrived)))
+    provider.send(b"a")
+    hop._receive_bytes(provider.drain_output())
+    provider.send(b"b")
+    arrived.append(provider.drain_output())
+    assert hop.take_arrived() == [b"a", b"b"]
+    arrived.clear()
+    assert hop.take_arrived() == []
 
 
 @pytest.mark.gen_test
@@ -91,7 +126,8 @@ async def test_a_binary_message_closes_with_1003(running, provider, opened):
 
 @pytest.mark.gen_test
 @pytest.mark.bridge(max_body_bytes=1000)
-async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
+async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(session, "CLOSE_SECONDS", 0.05)  # what follows such a message is not read, nor is its answer
     client, _ = await opened()
     await client.send("x" * 2000)
     with pytest.raises(ConnectionClosed):
@@ -116,9 +152,10 @@ async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009
     assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
 
 
+@pytest.mark.parametrize("is_behind", [False, True])
 @pytest.mark.gen_test
 async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells_it(
-    running, provider, opened, monkeypatch
+    running, provider, opened, monkeypatch, is_behind
 ):
     monkeypatch.setattr(hops, "STALL_SECONDS", 0.05)
     client, upstream = await opened()
@@ -127,7 +164,13 @@ async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells
     client.transport.pause_reading()
     created, _, completed = events("resp_1")
     await upstream.send(created)
-    await upstream.send(completed[:-1] + ', "filling": "' + "x" * 12_000_000 + '"}')
+    filling = "x" * 12_000_000
+    if is_behind:  # they arrive together
+        upstream.protocol.send_text(event("response.in_progress", "resp_1", filling=filling).encode())
+        upstream.protocol.send_text(completed.encode())
+        upstream.send_data()
+    else:
+        await upstream.send(f'{completed[:-1]}, "filling": "{filling}"}}')
     (call,) = await running.ended(1)
     assert [usage["output_tokens"] for usage in call["token_usages"]] == [USAGE["output_tokens"]]
     assert lets_go(running)

@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import identify_again
 from handlers.dataplane.services.sockets import call, session
+from handlers.dataplane.services.sockets.hops import ClientHop
 from handlers.dataplane.services.sockets.session import MAX_CALLS
 from handlers.problems import Problem
 from intercept.recording import Keep
@@ -324,13 +325,24 @@ async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(running, provider, opened):
+async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(running, provider, opened, monkeypatch):
+    waiting, wait_closed = asyncio.Event(), ClientHop.wait_closed
+
+    async def note_wait(hop):
+        waiting.set()
+        await wait_closed(hop)
+
+    monkeypatch.setattr(ClientHop, "wait_closed", note_wait)
     client, upstream = await opened()
     await client.send(create("one"))
     await provider.received.get()
     await upstream.send(events("resp_1")[0])
-    await upstream.close(4001, "full")
     await receive(client, 1)
+    client.transport.pause_reading()
+    await upstream.close(4001, "full")
+    await waiting.wait()
+    assert running.bridge.lifecycle.in_flight == 1  # until the client answers
+    client.transport.resume_reading()
     with pytest.raises(ConnectionClosed):
         await client.recv()
     assert (client.close_code, client.close_reason) == (4001, "full")
