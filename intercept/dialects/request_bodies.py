@@ -13,7 +13,6 @@ from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
-from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import decode
 from intercept.formats.large_bodies import Abridged, abridged
 from intercept.formats.steps import finish
@@ -193,8 +192,3 @@ def last_message(items: Items) -> Item | None:
         if item.role not in ("system", "developer"):
             return item
     return None
-
-
-def tool_call_id(id_: str) -> str | None:
-    """Return a tool call's id for the record, None if there is none."""
-    return id_[:MAX_NAME] or None

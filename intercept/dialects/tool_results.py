@@ -60,6 +60,11 @@ def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult,
     return tuple(reversed(found.values()))
 
 
+def answered_call(last: Item | None, results_of: ResultsOf) -> str | None:
+    """Return the id of the tool call whose result stands last in the last message, None if none does."""
+    return next((found.id for found in results_of(last, Raw())), None) if last else None
+
+
 def results_of_message(message: Item, raw: Raw) -> Iterator[ToolResult]:
     """Return the result that a chat message is, if it is one. The API has no mark of errors."""
     if message.role == "tool" and message.tool_call_id:

@@ -18,8 +18,8 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
-from intercept.dialects.tool_results import read_results, result, results_of_parts
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
 from intercept.formats.json_text import as_object, read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
@@ -107,14 +107,13 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     message = last if last and last.role == "user" else None
     blocks = message.parts if message else []
     texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
-    result_ids = [block.tool_use_id for block in blocks if block.type == "tool_result"]
     return RequestSummary(
         model=request.model,
         other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),
-        answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
+        answered_tool_call_id=answered_call(last, _results),
         session_hint=read_session_hint(request.metadata),
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),

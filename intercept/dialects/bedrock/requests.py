@@ -17,15 +17,8 @@ from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.anthropic.messages import read_session_hint, tool_result
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import (
-    RequestBody,
-    decode_request,
-    known_blocks,
-    last_message,
-    read_count,
-    tool_call_id,
-)
-from intercept.dialects.tool_results import read_results, result, results_of_parts
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, read_count
+from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
 from intercept.items import Item, Items, Part
 from intercept.records import ToolResult
@@ -68,14 +61,13 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     message = last if last and last.role == "user" else None
     parts = message.parts if message else []
     texts = [message.text if message else "", *map(_text, parts)]
-    result_ids = [result_id for part in parts if (result_id := _tool_result_id(part))]
     config = read_struct(request.inferenceConfig, _CONFIG)
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit or (config.token_limit if config else None),
         user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
-        answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
+        answered_tool_call_id=answered_call(last, _results),
         session_hint=read_session_hint(request.metadata),
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),

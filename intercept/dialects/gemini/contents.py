@@ -14,15 +14,8 @@ from msgspec.json import Decoder
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import (
-    RequestBody,
-    decode_request,
-    known_blocks,
-    last_message,
-    read_count,
-    tool_call_id,
-)
-from intercept.dialects.tool_results import read_results, result
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, read_count
+from intercept.dialects.tool_results import answered_call, read_results, result
 from intercept.formats.json_text import read_struct
 from intercept.items import MAX_PARTS, Item, Items
 from intercept.records import ToolResult
@@ -107,13 +100,12 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     contents = _Contents(request.contents)
     last = last_message(contents)
     parts = _parts(last) if last else []
-    result_keys = [result.id for part in parts if (result := part.result) is not None]
     config = read_struct(request.generationConfig or request.generation_config, _CONFIG)
     return RequestSummary(
         model=request.model,
         max_output_tokens=config.token_limit if config else None,
         user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
-        answered_tool_call_id=tool_call_id(result_keys[-1]) if result_keys else None,
+        answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(contents, _conversation_texts),
         tool_results=read_results(contents, _results),
         blocks=known_blocks(body, request, request.contents),

@@ -17,9 +17,9 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.texts import ResponseText
-from intercept.dialects.tool_results import read_results, results_of_message
+from intercept.dialects.tool_results import answered_call, read_results, results_of_message
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
@@ -112,14 +112,13 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     message = last_message(messages)
-    role = message.role if message else ""
     return RequestSummary(
         model=request.model,
         other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
-        user_prompt=read_prompt(_texts(message)) if message and role == "user" else None,
-        answered_tool_call_id=tool_call_id(message.tool_call_id) if message and role == "tool" else None,
+        user_prompt=read_prompt(_texts(message)) if message and message.role == "user" else None,
+        answered_tool_call_id=answered_call(message, results_of_message),
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
         conversation=read_conversation(messages, _conversation_texts),
         stream_options=bytes(request.stream_options) or None,

@@ -18,15 +18,8 @@ from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_e
 from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import (
-    MAX_MODEL,
-    RequestBody,
-    decode_request,
-    known_blocks,
-    last_message,
-    tool_call_id,
-)
-from intercept.dialects.tool_results import read_results, results_of_item
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.tool_results import answered_call, read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
@@ -128,7 +121,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),
-        answered_tool_call_id=tool_call_id(item.answered_call_id) if item else None,
+        answered_tool_call_id=answered_call(item, results_of_item),
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(items, _conversation_texts),
         tags=metadata_tags(request.metadata),

@@ -5,14 +5,12 @@ from msgspec import Raw, field
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
-from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
     MAX_SKIPPED_MESSAGES,
     RequestBody,
     decode_request,
     last_message,
-    tool_call_id,
 )
 from intercept.items import Items
 from tests.cases import for_each
@@ -129,11 +127,6 @@ def last(*turns):
 )
 def test_the_last_item_of_a_conversation_is_its_last_turn(turns, expected):
     assert last(*turns) == expected
-
-
-@pytest.mark.parametrize(("value", "expected"), [("call_1", "call_1"), ("c" * 1000, "c" * MAX_NAME), ("", None)])
-def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
-    assert tool_call_id(value) == expected
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])

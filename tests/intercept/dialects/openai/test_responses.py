@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.drafts import MAX_PARTS
+from intercept.dialects.drafts import MAX_NAME, MAX_PARTS
 from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from tests.cases import for_each
@@ -73,6 +73,7 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tex
         ({"type": "custom_tool_call_output", "call_id": "call_1"}, "call_1"),
         ({"type": "apply_patch_call_output", "call_id": "call_1", "id": "apco_1", "status": "completed"}, "call_1"),
         ({"type": "local_shell_call_output", "id": "call_1"}, "call_1"),
+        ({"type": "function_call_output", "call_id": "c" * 1000}, "c" * MAX_NAME),
         ({"type": "function_call_output", "call_id": []}, None),
         ({"type": "function_call", "call_id": "call_1"}, None),
         ({"type": ["function_call_output"], "call_id": "call_1"}, None),
