@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from msgspec import Raw
+from msgspec.structs import replace
+
+from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
+from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.formats.json_text import read_object
 from intercept.records import TokenUsage
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
@@ -21,6 +27,16 @@ class BatchResult(NamedTuple):
 
 ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
 """Reads a line; None if it has no tokens."""
+
+
+def make_result(
+    custom_id: str, response_id: str, model: str, usage: Raw, tokens: Callable[[dict[str, Any]], TokenUsage | None]
+) -> BatchResult | None:
+    """Make a result of a response's usage object, which `tokens` reads; None without tokens or a usable model."""
+    read = tokens(read_object(usage)) if 0 < len(usage) <= MAX_USAGE_BYTES else None
+    if read is None or not 0 < len(model) <= MAX_MODEL:
+        return None
+    return BatchResult(custom_id, model, replace(read, provider_response_id=response_id[:MAX_NAME]))
 
 
 class BatchResultLines:

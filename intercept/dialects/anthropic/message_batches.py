@@ -9,13 +9,10 @@ from typing import Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
-from msgspec.structs import replace
 
 from intercept.dialects.anthropic.messages import tokens
-from intercept.dialects.batch_lines import BatchResult
-from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
-from intercept.dialects.request_bodies import MAX_MODEL
-from intercept.formats.json_text import read_object, read_struct
+from intercept.dialects.batch_lines import BatchResult, make_result
+from intercept.formats.json_text import read_struct
 
 
 class _Message(Struct):
@@ -43,7 +40,4 @@ def read_line(line: bytes) -> BatchResult | None:
     if result_line is None or result_line.result.type != "succeeded":
         return None
     message = result_line.result.message
-    usage = tokens(read_object(message.usage)) if 0 < len(message.usage) <= MAX_USAGE_BYTES else None
-    if usage is None or not message.model or len(message.model) > MAX_MODEL:
-        return None
-    return BatchResult(result_line.custom_id, message.model, replace(usage, provider_response_id=message.id[:MAX_NAME]))
+    return make_result(result_line.custom_id, message.id, message.model, message.usage, tokens)

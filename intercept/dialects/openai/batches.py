@@ -12,11 +12,11 @@ from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.batch_lines import BatchResult
-from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
+from intercept.dialects.batch_lines import BatchResult, make_result
+from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai import usage_only
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
-from intercept.formats.json_text import read_object, read_struct
+from intercept.dialects.request_bodies import RequestBody, decode_request
+from intercept.formats.json_text import read_struct
 from intercept.formats.large_bodies import Abridged
 from intercept.records import Reading
 
@@ -116,8 +116,5 @@ def read_line(line: bytes) -> BatchResult | None:
     if parsed is None:
         return None
     body = parsed.response.body
-    usage = usage_only.tokens(read_object(body.usage)) if 0 < len(body.usage) <= MAX_USAGE_BYTES else None
-    if usage is None or not body.model or len(body.model) > MAX_MODEL:
-        return None
-    named = (body.id or parsed.response.request_id or parsed.id)[:MAX_NAME]
-    return BatchResult(parsed.custom_id, body.model, replace(usage, provider_response_id=named))
+    named = body.id or parsed.response.request_id or parsed.id
+    return make_result(parsed.custom_id, named, body.model, body.usage, usage_only.tokens)
