@@ -140,8 +140,8 @@ def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         name = " ".join("-" * word.negated + word.text for word in bare)
         by_key.setdefault("initiator", []).append(Word("initiator", (name,)))
     for key, words in by_key.items():
-        if any(word.negated for word in words):
-            problems.append(Validation(key, f'Query param "{key}" cannot be negated in this search'))
+        if key in kinds and any(word.negated or len(word.values) > 1 for word in words):
+            problems.append(_single(key))
         else:
             values[key] = _single_value(key, [word.text for word in words], kinds, problems)
     _check_order(values, problems)
@@ -167,8 +167,7 @@ def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[
     """Read the words of a key that may have several values."""
     if key not in KEYS:
         if key in _READERS:
-            detail = f'Query param "{key}" has one value, and cannot be negated'
-            problems.append(Validation(key, detail))
+            problems.append(_single(key))
         else:
             problems.append(_unknown(key, SEARCH_KEYS))
         return []
@@ -228,6 +227,10 @@ def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
 
 def _unknown(key: str, allowed: Sequence[str]) -> Validation:
     return Validation(key, f'"{key}" is not a valid query param: allowed are {", ".join(allowed)}')
+
+
+def _single(key: str) -> Validation:
+    return Validation(key, f'Query param "{key}" has one value, and cannot be negated')
 
 
 def _repeated(key: str, times: int) -> Validation:

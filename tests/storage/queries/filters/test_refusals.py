@@ -63,6 +63,8 @@ def test_what_is_no_switch_is_said_with_what_one_is():
         ("status:fail", "status"),
         ("shadow:yes", "shadow"),
         ("client:x", "client"),
+        ("model:a,b", "model"),
+        ("-model:a", "model"),
     ],
 )
 def test_what_has_no_meaning_is_named(q, field):
