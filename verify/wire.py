@@ -25,7 +25,7 @@ class UnreachableError(Exception):
 
 
 class BrokenOffError(Exception):
-    """The connection ended before the response did."""
+    """The connection ended before the response did, or nothing came for `RESPONSE_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Response:
         """The body, each piece as it comes.
 
         Raises:
-            BrokenOffError: It ends before its own end.
+            BrokenOffError: It ends before its own end, or stops.
         """
         try:
             if "chunked" in self.header("Transfer-Encoding").lower():
@@ -83,6 +83,8 @@ class Response:
                     yield data
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise BrokenOffError("the connection ended before the body did") from error
+        except TimeoutError as error:
+            raise BrokenOffError(f"the body stopped for {RESPONSE_SECONDS:.0f} s") from error
 
     async def body(self) -> bytes:
         """The whole body, as `chunks` gives it."""
@@ -146,3 +148,5 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), RESPONSE_SECONDS)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
         raise BrokenOffError("the connection ended before an answer came") from error
+    except TimeoutError as error:
+        raise BrokenOffError(f"no answer came within {RESPONSE_SECONDS:.0f} s") from error

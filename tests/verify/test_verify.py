@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 from dataclasses import replace
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from tests.server.on_terminal import on_terminal
 from tests.server_process import ServerProcess
 from tests.verify.tampering import Fault, replacing, tampering
-from verify import relay_checks
+from verify import relay_checks, wire
 from verify.checks import CHECKS
 from verify.command import verify
 from verify.private_bridge import private_bridge
@@ -184,6 +185,13 @@ def test_what_cannot_be_asked_is_said_in_one_line(arguments, environ, reason):
     code, out, err = run(*arguments, **environ)
     assert (code, out) == (2, "")
     assert reason in err.splitlines()[-1]
+
+
+def test_a_server_that_does_not_answer_is_said_to_be_silent(monkeypatch):
+    monkeypatch.setattr(wire, "RESPONSE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, out, err = run(f"http://127.0.0.1:{silent.getsockname()[1]}", AIBRIDGE_TOKEN="x")
+    assert (code, out, err.splitlines()[-1]) == (2, "", "Error: no answer came within 0 s")
 
 
 def test_a_wrong_token_or_provider_is_named(demo):
