@@ -93,14 +93,11 @@ class Tries:
                     if isinstance(error, (CircuitOpenError, UpstreamUnreachableError)):
                         continue
                     break
-                status, is_last = found.response.status, number == len(self._destinations) - 1
+                status = found.response.status
                 if status < FIRST_REFUSAL or (not number and not _asks_for_another(status)):
                     return found
-                is_answer = held is None and _asks_for_another(status)
-                if is_answer and is_last:
-                    return found
                 self.settle(outcome_of_status(status))
-                if is_answer:
+                if held is None and _asks_for_another(status):
                     held = found
                 else:
                     found.response.close()
