@@ -25,7 +25,7 @@ _OUR_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Z
 _TOKEN_CHARACTERS = 33
 # How often a text may be percent-encoded for a token in it still to be seen.
 _ENCODINGS = 2
-_PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AKIA")
+_PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AQ\.|AKIA|ABSK|bedrock-api-key-")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ _SHAPES: Final = re.compile(
         (?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat|AGE-SECRET-KEY)
             [-_][A-Za-z0-9_-]{{16,}}+                                                          # vendors' keys
         | (?:AIza|AKIA|ASIA)[A-Za-z0-9_-]{{16,}}+
-        | (?:ya29|SG)\.[A-Za-z0-9_.-]{{16,}}+
+        | (?:ya29|SG)\.[A-Za-z0-9_.-]{{16,}}+ | AQ\.[A-Za-z0-9_-]{{24,}}+                       # Google, SendGrid
+        | (?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=_-]{{16,}}+                                     # Amazon Bedrock
         | [A-Za-z0-9]{{10}}-[A-Za-z0-9]{{22}}(?![A-Za-z0-9])                                   # a token of ours
     )
     """,

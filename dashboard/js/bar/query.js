@@ -18,6 +18,7 @@ const SECRET = new RegExp(
   "(?<![A-Za-z0-9])(?:[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])" +
     "|(?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat|AGE-SECRET-KEY)[-_][A-Za-z0-9_-]{16}" +
     "|(?:AIza|AKIA|ASIA)[A-Za-z0-9_-]{16}|(?:ya29|SG)\\.[A-Za-z0-9_.-]{16}" +
+    "|AQ\\.[A-Za-z0-9_-]{24}|(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=_-]{16}" +
     "|eyJ[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*)",
 );
 

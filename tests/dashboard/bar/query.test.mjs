@@ -85,7 +85,7 @@ test("values without a meaning in a search are not searched for", () => {
 });
 
 test("what looks like a token or a key is known as a secret, and other words are not", () => {
-  const secrets = ["abcdefghij-0123456789abcdefghijkl", "sk-proj-0123456789abcdefghij", "AKIA0123456789ABCDEF", "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQ", "eyJhbGciOi.eyJzdWI.c2ln"];
+  const secrets = ["abcdefghij-0123456789abcdefghijkl", "sk-proj-0123456789abcdefghij", "AKIA0123456789ABCDEF", "AQ.Ab8RN6IexampleExampleExample", "ABSKQmVkcm9ja0FQSUtleS1leGFtcGxl", "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQ", "eyJhbGciOi.eyJzdWI.c2ln"];
   for (const secret of secrets) for (const q of [secret, `model:${secret}`, ` "${secret}" x`]) assert.ok(holdsSecret(q), q);
   for (const q of ["", "ada", "model:gpt-5.5-codex", "019ac0de-7a3b-7c1e-9f00-0123456789ab", "claude-sonnet-4-5-20250929", "task-force-of-the-longest-name"])
     assert.ok(!holdsSecret(q), q);

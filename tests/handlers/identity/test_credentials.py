@@ -90,7 +90,7 @@ def test_a_token_is_seen_in_an_address_however_it_is_encoded(target, hides):
 
 
 def test_keys_of_vendors_are_told_from_tokens():
-    keys = ["sk-ant-api03-x", "sk-proj-x", "sk_x", "AIzaSyx", "xai-x", "gsk_x", "hf_x"]
+    keys = ["sk-ant-api03-x", "sk-proj-x", "sk_x", "AIzaSyx", "AQ.Ab8x", "ABSKx", "xai-x", "gsk_x", "hf_x"]
     assert [key for key in [*keys, OURS, "", "skip", "nonsense"] if looks_like_provider_key(key)] == keys
 
 
