@@ -1,8 +1,5 @@
 /** The search language of the API, as far as the filters write it. Pure; it is read as `storage/queries/filters/search_language.py` reads it. */
 
-/** The key of a search that finds a group of the statistics. */
-export const GROUP_KEYS = { model: "model", provider: "provider_name", client: "client", initiator: "initiator" };
-
 /** Ids of interceptions, and of requests and responses as providers form them. */
 const ID = new RegExp(
   "^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}" +

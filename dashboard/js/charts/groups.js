@@ -56,6 +56,11 @@ export function dimensionName(by) {
   return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : (DIMENSIONS[by]?.name ?? by);
 }
 
+/** Whether an id is the public part of a token, and none of those that users have. */
+export function isTokenId(id) {
+  return /^[A-Za-z0-9]{10}$/.test(id);
+}
+
 /** What a value of a group is called; a reason as people say it. */
 export function valueName(value, by) {
   if (by === "rule" && value) return titleOf(value);
@@ -64,7 +69,7 @@ export function valueName(value, by) {
   if (typeof value !== "object") return String(value);
   const { id, name, username } = value;
   if (username === undefined) return name || id || "No group";
-  return username === "" || /^[A-Za-z0-9]{10}$/.test(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
+  return username === "" || isTokenId(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
 }
 
 /** The key and the value of a search that find the calls of a group, or what else is added up; null where none do. */

@@ -2,6 +2,7 @@
 
 import { betweenDays, daysOf, isOfDays, spanOfRange } from "../bar/range.js";
 import { isRolling } from "../bar/ranges.js";
+import { termOf, valueName } from "./groups.js";
 
 export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
 const MAX_SERIES = 7;
@@ -68,16 +69,13 @@ export function timeline({ from, to, bucket }) {
 /** What a group is called. */
 export function groupName({ group, other }) {
   if (other) return "Other";
-  if (group === null) return "All";
-  if (typeof group === "string") return group;
-  const { id, name, username } = group;
-  if (username === undefined) return name || id || "No group";
-  return isToken(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
+  return group === null ? "All" : valueName(group);
 }
 
-/** Whether an id is the public part of a token, and none of those that users have. */
-function isToken(id) {
-  return /^[A-Za-z0-9]{10}$/.test(id);
+/** The address of the calls of a group, by what makes addresses of terms; undefined where no search finds them. */
+export function groupHref({ group, other }, by, drill) {
+  const term = other ? null : termOf(by === "initiator" ? "user" : by, group);
+  return term ? drill(Object.fromEntries([term])) : undefined;
 }
 
 /** All tokens of some figures. */

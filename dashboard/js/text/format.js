@@ -93,9 +93,9 @@ export function ago(text, now = new Date()) {
   return `${Math.floor(ms / DAY)} d ago`;
 }
 
-/** One of many: 1 call, 2 calls, 3 policies. */
+/** One of many: 1 call, 2 calls, 3 policies, 4 retries. */
 export function plural(number, word) {
-  return `${whole(number)} ${number === 1 ? word : `${word}s`.replace(/cys$/, "cies")}`;
+  return `${whole(number)} ${number === 1 ? word : `${word}s`.replace(/([cr])ys$/, "$1ies")}`;
 }
 
 /** The items of a text with `separator` between them, without those that are empty. */

@@ -55,7 +55,7 @@ function Value({ of, by, value, q, callsOf }) {
   const name = valueName(value, by);
   if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
   const term = termOf(by, value, of);
-  return term ? html`<a href=${callsOf(withTerm(q, ...term))}>${name}</a>` : name;
+  return term ? html`<a href=${callsOf(withTerm(q, ...term))} title=${name}>${name}</a>` : name;
 }
 
 /** The way to how a provider or a model of it fares. */

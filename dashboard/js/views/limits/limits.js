@@ -6,6 +6,7 @@ import { Gauge } from "./gauge.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { Bar } from "../../bar/bar.js";
 import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { isTokenId } from "../../charts/groups.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";
@@ -39,14 +40,9 @@ export function Limits({ route, user }) {
 /** Names of tokens by their ids, of those that are shown. */
 function useTokens(limits, user) {
   const ids = limits?.find(({ name }) => name === "rate")?.keys.map(({ key }) => key) ?? [];
-  const wanted = seesEverything(user) && ids.some(isToken);
+  const wanted = seesEverything(user) && ids.some(isTokenId);
   const { data } = useResource(wanted ? "tokens" : null, { limit: 1000 }, { every: NAMES_EVERY_MS });
   return Object.fromEntries((data?.results ?? []).map((token) => [token.id, token]));
-}
-
-/** Whether a key of the rate limit is the public part of a token, and no address. */
-function isToken(key) {
-  return /^[A-Za-z0-9]{10}$/.test(key);
 }
 
 function OfAll({ route, user }) {
@@ -83,7 +79,7 @@ function Now({ user, chosen, range }) {
 function Name({ of: { key, username }, tokens }) {
   const token = tokens[key];
   if (token) return html`<${User} username=${token.user.username} /> · ${token.name || key}`;
-  return username === "All requests" || isToken(key) || !username ? (username ?? key) : html`<${User} username=${username} />`;
+  return username === "All requests" || isTokenId(key) || !username ? (username ?? key) : html`<${User} username=${username} />`;
 }
 
 /** Who calls with tokens of a group is no user, and has no usage of their own. */

@@ -3,7 +3,8 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
-import { percent, plural, time, usd, whole } from "../../text/format.js";
+import { exactUsd } from "../../charts/groups.js";
+import { percent, plural, time, whole } from "../../text/format.js";
 import { TextField } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
@@ -60,7 +61,7 @@ function Job({ job, isOwner, onChanged }) {
     <li class="token">
       <b>${range} <span class="role">${state}</span></b>
       <span class="quiet">
-        requested ${time(at)}; ${total !== null ? `${whole(done)} of ${plural(total, "call")}` : state === "waiting" ? "not counted yet" : plural(done, "call")}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${usd(Number(before))} before, ${usd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
+        requested ${time(at)}; ${total !== null ? `${whole(done)} of ${plural(total, "call")}` : state === "waiting" ? "not counted yet" : plural(done, "call")}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${exactUsd(Number(before))} before, ${exactUsd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
       </span>
       ${open && isOwner && html`<button type="button" class="danger" disabled=${busy} aria-label=${`Cancel pricing ${range} again`} onClick=${cancel}>Cancel</button>`}
       ${open && (total !== null || state === "waiting") && html`<${Track} label=${`Progress of ${range}`} value=${done} max=${total || 1} />`}

@@ -2,8 +2,7 @@
 
 import { html } from "htm/preact";
 import { duration, percent, short, tokensIn, usd, whole } from "../../text/format.js";
-import { GROUP_KEYS, isSearchable } from "../../bar/query.js";
-import { failedOf, groupName } from "../../charts/series.js";
+import { failedOf, groupHref, groupName } from "../../charts/series.js";
 
 const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
 const MAX_GROUPS = 12;
@@ -30,11 +29,12 @@ export function Breakdown({ stats, drill }) {
 }
 
 function Group({ series, most, by, drill }) {
-  const { total, other } = series;
+  const { total } = series;
   const name = groupName(series);
+  const link = groupHref(series, by, drill);
   return html`
     <tr>
-      <td>${!other && GROUP_KEYS[by] && isSearchable(name) ? html`<a href=${drill({ [GROUP_KEYS[by]]: name })}>${name}</a>` : name}</td>
+      <td>${link ? html`<a href=${link} title=${name}>${name}</a>` : name}</td>
       <td class="number share">
         <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * total.interceptions) / most}%` }}></i></span>
         ${short(total.interceptions)}

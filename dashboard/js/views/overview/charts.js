@@ -3,9 +3,8 @@
 import { html } from "htm/preact";
 import { duration, short, usd } from "../../text/format.js";
 import { Chart } from "../../charts/chart.js";
-import { GROUP_KEYS, isSearchable } from "../../bar/query.js";
 import { go } from "../../frame/router.js";
-import { BUCKETS, earlier, failedOf, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../../charts/series.js";
+import { BUCKETS, earlier, failedOf, groupHref, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../../charts/series.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
@@ -59,7 +58,7 @@ const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: tokensOf,
 function ofGroups(split, drill) {
   const leading = leaders(split, Object.values(AMOUNTS));
   const dressed = (rows) =>
-    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: GROUP_KEYS[split.group_by] && isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
+    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: groupHref(row, split.group_by, drill) }));
   return {
     calls: dressed(groups(split, AMOUNTS.calls, leading)),
     tokens: dressed(groups(split, AMOUNTS.tokens, leading)),

@@ -86,7 +86,7 @@ export function tryOf({ attempt, attempts }) {
 
 /** The retries of a session, in words; empty without any. */
 export function retriesOf({ calls, amplification }) {
-  return calls ? `${plural(calls, "retry").replace("retrys", "retries")}, ${amplification} calls for each` : "";
+  return calls ? `${plural(calls, "retry")}, ${amplification} calls for each` : "";
 }
 
 /** Whether every word of a search is in what was said in a call: prompts, thoughts, response, tools and their inputs, the error. */

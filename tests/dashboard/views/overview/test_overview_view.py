@@ -162,7 +162,14 @@ def test_calls_are_split_by_the_groups_of_their_user_and_by_token(page, site):
     page.shows(".breakdown tbody td:first-child", [f"group-{member}"])
     page.click("[aria-label='Split by'] button", "Token")
     page.shows(".breakdown tbody td:first-child", [f"{member} · {token[:10]}"])
-    assert page.all(".breakdown a, .legend a") == []
+    page.click(".legend a", member)
+    page.until(lambda: len(page.all("a.row")) == 2, "the calls of the token were to be listed")
+    assert page.texts(".chip")[-1].startswith(f"token:{token[:10]}")
+    page.browser.back()
+    page.browser.back()
+    page.click(".breakdown a", f"group-{member}")
+    page.until(lambda: len(page.all("a.row")) == 2, "the calls of the group were to be listed")
+    assert page.texts(".chip")[-1].startswith(f"group:group-{member}")
 
 
 def test_a_bar_leads_to_its_calls(page, token):
