@@ -2,6 +2,9 @@
 
 import { html } from "htm/preact";
 
+/** The `ref` of a field that has the focus at first. A browser keeps `autofocus` for the first field of a page, and complains of later ones. */
+export const takeFocus = (element) => element?.focus();
+
 /** A text field; `hint` says what is allowed, other properties are those of the input. */
 export function TextField({ label, hint, onText, ...input }) {
   return html`

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
 import { time } from "../../text/format.js";
+import { takeFocus } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange } from "../../server/resource.js";
@@ -34,7 +35,7 @@ export function Device({ route }) {
         ? html`<${Confirmation} code=${code} device=${device} busy=${busy} decide=${decide} />`
         : html`<form onSubmit=${submitting(lookUp)}>
             <label for="user-code">The code that it shows</label>
-            <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} autofocus onInput=${(event) => setCode(event.target.value)} />
+            <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} ref=${takeFocus} onInput=${(event) => setCode(event.target.value)} />
             <button type="submit" class="primary" disabled=${busy}>Continue</button>
           </form>`}
     </div>

@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, signIn } from "../../server/api.js";
+import { takeFocus } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { useChange, useResource } from "../../server/resource.js";
@@ -59,7 +60,7 @@ function TokenForm({ busy, focus, onToken }) {
         autocomplete="current-password"
         spellcheck=${false}
         required
-        autofocus=${focus}
+        ref=${focus ? takeFocus : undefined}
         value=${token}
         aria-describedby="token-help"
         onInput=${(event) => setToken(event.target.value)}

@@ -13,10 +13,14 @@ def not_signed_in(page):
     page.refused.append("401")
 
 
-def fill_in(page, token):
+def is_focused(page):
     page.until(
         lambda: page.browser.execute_script("return document.activeElement.id") == "token", "it was to be focused"
     )
+
+
+def fill_in(page, token):
+    is_focused(page)
     page.find("#token").send_keys(token)
     page.click("button", "Sign in")
 
@@ -32,7 +36,7 @@ def test_a_token_signs_its_user_in_and_out_again(page, site):
     (cookie,) = page.browser.get_cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("aibridge_session", True, "Strict")
     page.click("button", "Sign out")
-    page.find("#token")
+    is_focused(page)
     assert page.browser.get_cookies() == []
     page.open("interceptions")
     page.find("#token")
