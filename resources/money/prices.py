@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Self
 
@@ -64,9 +64,7 @@ def read_day_or_time(text: str) -> datetime:
         ValueError: With what it must be.
     """
     try:
-        if len(text) == len("2026-11-01"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        return parse_timestamp(text)
+        return parse_timestamp(f"{text}T00:00:00Z" if len(text) == len("2026-11-01") else text)
     except (ValueError, OverflowError) as error:
         raise ValueError(NOT_A_TIME) from error
 

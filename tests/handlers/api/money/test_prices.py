@@ -62,7 +62,7 @@ async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
     wrong = [
         PRICE | {"provider": "", "input": -1, "output": "1e3", "valid_from": "yesterday", "extra": 1},
         {"provider": 5, "model": "x y", "input": 0.0000001, "output": True},
-        PRICE | {"input": 1_000_000.5, "cache_read": None, "cache_write": "1.0000001", "valid_from": "2026-13-01"},
+        PRICE | {"input": 1_000_000.5, "cache_read": None, "cache_write": "1.0000001", "valid_from": "2026-W05-1"},
         7,
         PRICE,
         PRICE | {"model": "CLAUDE-*"},
