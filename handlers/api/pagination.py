@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from handlers.problems import ValidationProblem
+
+T = TypeVar("T")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -53,39 +56,40 @@ def parse_page(values: Mapping[str, str], after: str = "after_id") -> Page:
     Raises:
         ValidationProblem: both cursors at once, or a value out of range.
     """
-    after_id, offset, limit = values.get(after), values.get("offset"), values.get("limit")
-    if after_id and offset:
+    if values.get(after) and values.get("offset"):
         raise ValidationProblem(INVALID, f"Cannot use both {after} and offset pagination in the same request.")
-    return Page(
-        limit=whole_number(limit, 1, MAX_LIMIT, "limit", f"Pagination limit must be in range (0, {MAX_LIMIT}]")
-        if limit
-        else DEFAULT_LIMIT,
-        after_id=uuid_of(after_id, after) if after_id else None,
-        offset=whole_number(offset, 0, MAX_OFFSET, "offset", f"Pagination offset must be in range [0, {MAX_OFFSET}]")
-        if offset
-        else 0,
-    )
+    return Page(limit_of(values, MAX_LIMIT, DEFAULT_LIMIT), uuid_of(values, after), offset_of(values))
 
 
-def whole_number(text: str, lowest: int, highest: int, name: str, allowed: str) -> int:
-    """Read a whole number.
+def limit_of(values: Mapping[str, str], highest: int, usual: T) -> int | T:
+    """Read `limit`; `usual` where it is not given.
 
     Raises:
-        ValidationProblem: it is none, or out of range; `allowed` says what is.
+        ValidationProblem: it is no whole number, or out of range.
     """
+    return _whole_number(values, "limit", 1, highest, f"(0, {highest}]") if values.get("limit") else usual
+
+
+def offset_of(values: Mapping[str, str]) -> int:
+    """Read `offset`; raises as `limit_of`."""
+    return _whole_number(values, "offset", 0, MAX_OFFSET, f"[0, {MAX_OFFSET}]") if values.get("offset") else 0
+
+
+def _whole_number(values: Mapping[str, str], name: str, lowest: int, highest: int, allowed: str) -> int:
+    text = values[name]
     max_digits = len(str(highest))
     if text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= max_digits and lowest <= int(text) <= highest:
         return int(text)
-    raise ValidationProblem(f"Invalid pagination {name} value.", allowed)
+    raise ValidationProblem(f"Invalid pagination {name} value.", f"Pagination {name} must be in range {allowed}")
 
 
-def uuid_of(text: str, name: str = "after_id") -> UUID:
-    """Read the id of something.
+def uuid_of(values: Mapping[str, str], name: str) -> UUID | None:
+    """Read the id of something; None where it is not given.
 
     Raises:
         ValidationProblem: it is not a UUID.
     """
     try:
-        return UUID(text)
+        return UUID(text) if (text := values.get(name)) else None
     except ValueError as error:
         raise ValidationProblem(INVALID, validations=[(name, "must be a UUID")]) from error

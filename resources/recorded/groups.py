@@ -182,8 +182,8 @@ class GroupNames:
                 token = self.tokens.get(value)
                 user = self.users.get(token.user_id) if token else None
                 return SeriesGroup(value, token.name if token else "", user.username if user else "")
-        totals_struct: Value = format_id(value) if isinstance(value, UUID) else value
-        return totals_struct
+        shown: Value = format_id(value) if isinstance(value, UUID) else value
+        return shown
 
 
 class StatisticsGroup(Struct):

@@ -41,7 +41,7 @@ class AuditHandler(ControlHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
         values = single_values(self.request.query_arguments, PARAMETERS)
-        page = parse_page({name: values.get(name, "") for name in ("limit", "after_id")})
+        page = parse_page(values)
         query = read_query(values)
         try:
             entries = await self._audit.page(query, limit=page.limit, after_id=page.after_id)

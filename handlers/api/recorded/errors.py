@@ -60,7 +60,7 @@ class ErrorsHandler(ProgressHandler):
                 server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
-        page = parse_page({name: values.get(name, "") for name in ("limit", "offset")})
+        page = parse_page(values)
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
         search = narrowed(query.search, values.get("provider", ""), start, end)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
+from handlers.api.pagination import INVALID, limit_of, single_values, uuid_of
 from handlers.api.recorded.interceptions import UNKNOWN_CURSOR
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.problems import Problem, ValidationProblem
@@ -46,13 +46,8 @@ class ExportHandler(WatchedHandler):
         name = values.get("format") or next(iter(FORMATS))
         if name not in FORMATS:
             raise ValidationProblem(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
-        limit, after_id = values.get("limit"), values.get("after_id")
-        allowed = f"Pagination limit must be in range (0, {MAX_ROWS}]"
+        search = {"after_id": uuid_of(values, "after_id"), "limit": limit_of(values, MAX_ROWS, None)}
         query = await self.query(values.get("q", ""))
-        search = {
-            "after_id": uuid_of(after_id) if after_id else None,
-            "limit": whole_number(limit, 1, MAX_ROWS, "limit", allowed) if limit else None,
-        }
         self.set_header("Content-Type", FORMATS[name].content_type)
         self.set_header("Content-Disposition", f'attachment; filename="interceptions.{name}"')
         if self.request.method == "HEAD":

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from handlers.api.choices import choice, refuse
-from handlers.api.pagination import parse_page, single_values, uuid_of, whole_number
+from handlers.api.pagination import limit_of, parse_page, single_values, uuid_of
 from handlers.api.recorded.pages import PageHandler, around_list
 from handlers.problems import Problem
 from intercept.ids import format_id
@@ -23,7 +23,6 @@ from storage.queries.sessions.sessions import Thread
 PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
 DEFAULT_THREADS, MAX_THREADS = 10, 50
-THREADS_ALLOWED = f"Pagination limit must be in range (0, {MAX_THREADS}]"
 UNKNOWN_SESSION = "There is no session with this id that you may see."
 
 
@@ -126,9 +125,7 @@ class SessionHandler(OneSessionHandler):
             ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
-        limit, after = values.get("limit"), values.get("after_thread_id")
-        most = whole_number(limit, 1, MAX_THREADS, "limit", THREADS_ALLOWED) if limit else DEFAULT_THREADS
-        after_id = uuid_of(after, "after_thread_id") if after else None
+        most, after_id = limit_of(values, MAX_THREADS, DEFAULT_THREADS), uuid_of(values, "after_thread_id")
         session = await self.find_session()
         self.read_detail = (("session_id", format_id(session["_id"])),)
         threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from handlers.api.choices import choice, refuse, time
-from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET, whole_number
+from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
@@ -85,8 +85,8 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
         period=period,
         zone=zone,
         order=order,
-        limit=_number(values, "limit", 1, MAX_LIMIT, DEFAULT_GROUPS),
-        offset=_number(values, "offset", 0, MAX_OFFSET, 0),
+        limit=limit_of(values, MAX_LIMIT, DEFAULT_GROUPS),
+        offset=offset_of(values),
         compare=values.get("compare") == PREVIOUS,
     )
     return GroupRequest(query, written, tz, values.get("q", ""))
@@ -148,12 +148,6 @@ def _range(
     if period is Period.MINUTE and start < now - OLDEST_MINUTE - timedelta(minutes=1):
         problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     return start, end
-
-
-def _number(values: Mapping[str, str], name: str, lowest: int, highest: int, usual: int) -> int:
-    text = values.get(name)
-    allowed = f"It must be a whole number from {lowest} to {highest}."
-    return whole_number(text, lowest, highest, name, allowed) if text else usual
 
 
 def whole_hours(values: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
