@@ -23,9 +23,6 @@ from intercept.records import Reading
 MAX_BATCH_BYTES: Final = 64 * 1024
 """How much of a batch's description is searched for its files."""
 
-MAX_UPLOAD_BYTES: Final = 64 * 1024
-"""How much of an upload's description is searched for its file."""
-
 
 class _BatchRequest(RequestBody):
     input_file_id: str = ""
@@ -86,16 +83,8 @@ class _WithoutTokens(usage_only.UsageReader):
 class _CompletedUpload(_WithoutTokens):
     """Reads an upload that was completed. What the call has got is the file in it: its id is that of the response."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._begin = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        self._begin += chunk[: MAX_UPLOAD_BYTES - len(self._begin)]
-        super().feed(chunk)
-
     def result(self) -> Reading:
-        reading, upload = super().result(), read_struct(bytes(self._begin), _UPLOAD)
+        reading, upload = super().result(), read_struct(bytes(self._head), _UPLOAD)
         id_ = upload.file.id if upload is not None and upload.file is not None else ""
         return replace(reading, response_id=id_) if 0 < len(id_) <= MAX_NAME else reading
 

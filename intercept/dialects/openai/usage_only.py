@@ -18,7 +18,7 @@ from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
 from intercept.formats.json_text import as_object, read_struct
-from intercept.formats.last_members import MAX_TAIL_BYTES, read_last_members
+from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, openai_tokens, storable
@@ -27,6 +27,7 @@ UNNAMED_MODEL: Final = "default"
 """The model of a request that leaves the choice to the provider."""
 
 _SPACE: Final = b" \t\r\n"
+_LARGE: Final = ("data", "results")
 _ENDS: Final = (".completed", ".done")  # of the type of the event that ends a stream
 
 
@@ -94,9 +95,10 @@ def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 class UsageReader(AtOnce):
-    """Reads a body of any length and kind, of which it holds the end. What is no JSON object tells nothing."""
+    """Reads a body of any length and kind, of which it holds both ends. What is no JSON object tells nothing."""
 
     def __init__(self) -> None:
+        self._head = bytearray()
         self._tail = bytearray()
         self._length = 0
         self._is_object: bool | None = None
@@ -107,12 +109,13 @@ class UsageReader(AtOnce):
             self._is_object = begun.startswith(b"{")
         if self._is_object:
             self._length += len(chunk)
+            self._head += chunk[: MAX_TAIL_BYTES - len(self._head)]
             self._tail += chunk
             if len(self._tail) > 2 * MAX_TAIL_BYTES:
                 del self._tail[:-MAX_TAIL_BYTES]
 
     def result(self) -> Reading:
-        """Return what the end of the body says."""
+        """Return what the ends of the body say."""
         if not self._is_object:
             return Reading(open_ended=self._is_object is not None)
         draft = Draft()
@@ -127,6 +130,9 @@ class UsageReader(AtOnce):
             if not draft.complete and (data := read_last_members(tail, name, _REPORTED)) is not None:
                 _add_reported(data, draft)
                 draft.complete = draft.tokens is not None
+        # Jina's usage stands before the data.
+        if draft.tokens is None and (data := read_first_members(bytes(self._head), _LARGE, _REPORTED)) is not None:
+            _add_reported(data, draft)
         # Whether the rest of it was JSON is not known.
         draft.open_ended = tail.endswith(b"}")
         return draft.reading()

@@ -8,7 +8,6 @@ from intercept.apis import InvalidRequestError
 from intercept.dialects.batch_lines import BatchResult
 from intercept.dialects.openai.batches import (
     MAX_BATCH_BYTES,
-    MAX_UPLOAD_BYTES,
     body_reader,
     completed_upload_reader,
     parse_request,
@@ -17,6 +16,7 @@ from intercept.dialects.openai.batches import (
 )
 from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.formats.large_bodies import abridged
+from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.formats.steps import finish
 from intercept.records import Reading, TokenUsage
 
@@ -107,5 +107,5 @@ def test_an_upload_without_a_file_keeps_its_own_name(file):
 
 
 def test_a_file_is_looked_for_in_the_beginning_alone():
-    padded = json.dumps({"id": "upload_1", "x": "y" * MAX_UPLOAD_BYTES, "file": {"id": "file-1"}}).encode()
+    padded = json.dumps({"id": "upload_1", "x": "y" * MAX_TAIL_BYTES, "file": {"id": "file-1"}}).encode()
     assert completed(padded).response_id != "file-1"

@@ -1,11 +1,12 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.openai.usage_only import body_reader, parse_request, stream_reader, tokens
 from intercept.formats.last_members import MAX_TAIL_BYTES
-from intercept.records import ProviderError, Reading, TokenUsage
+from intercept.records import ProviderError, Reading, TokenUsage, UsageSource
 
 USAGE = {"prompt_tokens": 8, "total_tokens": 8}
 
@@ -63,6 +64,16 @@ def test_the_usage_is_found_behind_a_body_of_any_length_however_it_is_cut(paddin
     body = json.dumps({"data": "x" * padding, "usage": USAGE}).encode()
     reading = read(*[body[at : at + size] for at in range(0, len(body), size)])
     assert (reading.complete, reading.token_usages) == (True, (usage(input_tokens=8, usage=USAGE),))
+
+
+@pytest.mark.parametrize("name", ["data", "results"])
+def test_the_usage_is_found_before_a_large_member_too(name):
+    body = json.dumps({"model": '"data"', "usage": USAGE, name: "x" * 3 * MAX_TAIL_BYTES}).encode()
+    reading = Reading(open_ended=True, token_usages=(usage(input_tokens=8, usage=USAGE, source=UsageSource.PARTIAL),))
+    assert read(body) == reading
+    assert read(body[:-1]) == replace(reading, open_ended=False)
+    inner = json.dumps({"x": {"usage": USAGE, name: "x" * 3 * MAX_TAIL_BYTES}}).encode()
+    assert read(inner) == Reading(open_ended=True)
 
 
 def test_a_large_body_without_a_usage_is_as_complete_as_its_connection():
