@@ -55,7 +55,8 @@ export function Overview({ route, user }) {
   };
   const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
-  const ends = { from: Date.parse(span.from), to: custom ? Date.parse(span.to) : Date.now() };
+  const { from, to } = all.data ?? span; // whole buckets, which days of a zone may not begin with
+  const ends = { from: Date.parse(from), to: custom ? Date.parse(to) : Date.now() };
   const drillInto = (view, within) => (terms) => {
     const added = Object.entries({ ...boundsOf(all.data, custom), ...terms });
     return href(view, "", { q: added.reduce((found, [key, value]) => withTerm(found, key, value), within) });

@@ -282,6 +282,8 @@ def test_without_calls_it_says_what_to_do(page, site):
     page.open("overview", token)
     assert page.find(".empty h2").text == "No calls in this time"
     page.find(".empty a", "connect a client")
+    page.go("overview?range=yesterday&tz=Asia/Kathmandu")
+    page.find(".range-text", " 23:45 to ")  # that has a quarter of an hour more, and says so
 
 
 def test_an_owner_also_sees_users_and_everybodys_refusals(page, site, token):
