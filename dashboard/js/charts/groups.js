@@ -4,7 +4,7 @@ import { isSearchable, withTerm } from "../bar/query.js";
 import { titleOf } from "../text/refusals.js";
 
 /** By what calls can be grouped, and the key of a search that finds the calls of a group. */
-export const DIMENSIONS = {
+const DIMENSIONS = {
   user: { name: "User", key: "initiator" },
   group: { name: "Group", key: "group" },
   token: { name: "Token", key: "token" },

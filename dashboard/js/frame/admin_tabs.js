@@ -6,7 +6,7 @@ import { seesEverything, seesEveryone } from "./shell.js";
 import { Segmented } from "../parts/segmented.js";
 
 /** Those of the lists that this user may see, as pairs of view and text. */
-export function adminViews(user) {
+function adminViews(user) {
   return [
     ["users", "Users", seesEveryone(user)],
     ["groups", "Groups", seesEveryone(user)],

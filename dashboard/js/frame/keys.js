@@ -25,7 +25,7 @@ export function useKeys(actions) {
 }
 
 /** Move the focus among the elements that match, by a number of them. Begins at the one that is open, else at the first. */
-export function moveFocus(selector, by) {
+function moveFocus(selector, by) {
   const all = [...document.querySelectorAll(selector)];
   const focused = all.indexOf(document.activeElement);
   const at = focused < 0 ? all.findIndex((one) => one.ariaCurrent === "true") : focused;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-export const HOME = "overview";
+const HOME = "overview";
 
 /** Read an address into `{view, id, params}`; `params` is an object of texts. */
 export function parse(hash) {

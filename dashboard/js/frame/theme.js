@@ -7,7 +7,7 @@ const CHANGED = "aibridge:theme";
 export const THEMES = ["system", "light", "dark"];
 
 /** What was chosen; `system` where nothing was. */
-export function chosenTheme() {
+function chosenTheme() {
   try {
     const theme = localStorage.getItem(KEY);
     return THEMES.includes(theme) ? theme : "system";

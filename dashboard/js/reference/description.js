@@ -55,7 +55,7 @@ export function typeOf(description, schema) {
 }
 
 /** The schema that has the fields of one: of a list that of its items, of several kinds the first with fields; else null. */
-export function withFields(description, schema) {
+function withFields(description, schema) {
   const found = resolved(description, schema);
   if (found.properties) return found;
   if (found.items) return withFields(description, found.items);

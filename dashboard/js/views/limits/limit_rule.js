@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { limitFigure, limitNote, limitTitle, partText, sourceText } from "../../text/limits_text.js";
 import { Gauge } from "./gauge.js";
 
-export function LimitRule({ rule }) {
+function LimitRule({ rule }) {
   const format = limitFigure(rule);
   const from = [sourceText(rule.source), partText(rule)].filter(Boolean).join(", ");
   const note = limitNote(rule);

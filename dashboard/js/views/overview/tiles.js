@@ -28,7 +28,7 @@ export function Tiles({ figures, previous, drill, cache = figures.cache, session
 }
 
 /** What the cost leaves out. */
-export function notInCost({ interceptions, unpriced, no_usage: noUsage }) {
+function notInCost({ interceptions, unpriced, no_usage: noUsage }) {
   const parts = [];
   if (unpriced) parts.push(`${short(unpriced)} without a price`);
   if (noUsage) parts.push(`${percent(noUsage, interceptions)} of calls report no tokens`);
