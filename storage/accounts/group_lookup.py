@@ -7,13 +7,16 @@ from storage.mongo.database import Collection, Session
 from storage.mongo.indexes import ANY_CASE
 
 
-async def find_group(groups: Collection, group: str, session: Session | None = None) -> Group | None:
-    """Find a group that was not removed, by its name in any case or by its id."""
+async def find_group(
+    groups: Collection, group: str, session: Session | None = None, *, removed: bool = False
+) -> Group | None:
+    """Find a group by its name in any case or by its id: one that was not removed, or the last one that was."""
+    state = {"removed_at": {"$ne": None} if removed else None}
     if (group_id := read_id(group)) is not None:
-        found = await groups.find_one({"_id": group_id, "removed_at": None}, session=session)
+        found = await groups.find_one({"_id": group_id, **state}, session=session)
         return None if found is None else Group.of(found)
-    active = {"name": group, "removed_at": None}
-    async for document in groups.find(active, session=session).collation(ANY_CASE):
+    named = groups.find({"name": group, **state}, session=session).collation(ANY_CASE)
+    async for document in named.sort("removed_at", -1):
         # The collation makes no difference between more than case.
         if is_same_name(document["name"], group):
             return Group.of(document)

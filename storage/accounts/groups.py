@@ -80,10 +80,10 @@ class Groups(Changes):
         await self._change_named(name, add)
         return group
 
-    async def find(self, group: str) -> Group | None:
-        """Find a group that was not removed."""
+    async def find(self, group: str, *, removed: bool = False) -> Group | None:
+        """Find a group that was not removed, or the last one of this name that was."""
         async with self._database.within(ANSWER_SECONDS):
-            return await find_group(self._database.groups, group)
+            return await find_group(self._database.groups, group, removed=removed)
 
     async def existing(self, group: str) -> tuple[Group, int]:
         """Find a group that was not removed, with the number of its members."""

@@ -121,6 +121,8 @@ class UserAccounts(Authentication, Changes):
         if (user := await self.find_user(username)) is not None:
             return user
         async with self._database.query():
+            if username.startswith(SERVICE_PREFIX):
+                return await self._find_service(username, None, removed=True)
             removed = self._database.users.find({"username": username, "removed_at": {"$ne": None}}).collation(ANY_CASE)
             users = [User.of(document) async for document in removed.sort("removed_at", -1)]
             return next((user for user in users if is_same_name(user.username, username)), None)
@@ -238,8 +240,8 @@ class UserAccounts(Authentication, Changes):
             raise UnknownIdentityError(f'there is no group named "{name.removeprefix(SERVICE_PREFIX)}"')
         return service
 
-    async def _find_service(self, name: str, session: Session | None) -> User | None:
-        group = await find_group(self._database.groups, name.removeprefix(SERVICE_PREFIX), session)
+    async def _find_service(self, name: str, session: Session | None, *, removed: bool = False) -> User | None:
+        group = await find_group(self._database.groups, name.removeprefix(SERVICE_PREFIX), session, removed=removed)
         return None if group is None else service_of(group)
 
     async def _find_user(self, username: str, session: Session | None) -> User | None:

@@ -188,9 +188,11 @@ class VisibilityHandler(ControlHandler):
         raise _unknown("initiator", f'user "{name}"')
 
     async def _group(self, name: str) -> UUID:
+        me = self.identity.user
         group = await self.bridge.groups.find(name)
-        mine = group is not None and group.id in self.identity.user.group_ids
-        if group is None or not (mine or self.identity.user.role.sees_everyone):
+        if group is None and me.role.sees_everyone:
+            group = await self.bridge.groups.find(name, removed=True)
+        if group is None or not (group.id in me.group_ids or me.role.sees_everyone):
             raise _unknown("group", f'group "{name}"')
         return group.id
 

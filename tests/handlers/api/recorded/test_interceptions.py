@@ -227,6 +227,12 @@ async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(run
     status, response = await running.get(f"{LIST}?q=token:{secret}", running.headers)
     detail = "is the id of a token, the part before its hyphen, or its name; never the token itself"
     assert (status, response["validations"]) == (400, [{"field": "token", "detail": detail}])
+    await groups.remove("research")
+    assert await listed(running, "q=group:Research", headers=running.headers) == (2, [by_other, by_ci])
+    assert await listed(running, "q=initiator:groups/research", headers=running.headers) == (0, [])
+    assert (await running.get(f"{LIST}?q=group:research", member))[0] == 400
+    await groups.add("research")  # another one
+    assert await listed(running, "q=group:research", headers=running.headers) == (0, [])
 
 
 @pytest.mark.gen_test
