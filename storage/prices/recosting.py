@@ -133,7 +133,8 @@ class Recosting:
                 return IDLE_SECONDS
             if job.state is RecostState.WAITING:
                 return await self._begin(job)
-            if await self._are_marked({"$exists": True}, MAX_BEHIND):
+            # A single server adds nothing up, so all calls wait for that for ever.
+            if await self._database.is_replicated() and await self._are_marked({"$exists": True}, MAX_BEHIND):
                 return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))

@@ -427,7 +427,8 @@ async def test_what_calls_lost_of_the_prompt_cache_stays_as_it_was(database, rec
 
 
 @pytest.mark.gen_test
-async def test_on_a_single_server_costs_change_and_nothing_is_marked(single_server, clock, prices):
+async def test_on_a_single_server_costs_change_and_nothing_is_marked(single_server, clock, prices, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BEHIND", 1)
     jobs = Recosts(single_server, now=clock)
     await write(single_server, CALLS[1].start, CALLS[1].end(2))
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
