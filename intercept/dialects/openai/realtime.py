@@ -157,7 +157,7 @@ class RealtimeCalls(Generic[CallT]):
         self._text, self._tool_call_id = "", None
         return summary
 
-    def begin(self, event_id: str, call: CallT) -> None:
+    def begin(self, event_id: str, call: CallT, _event: ClientEvent | None = None) -> None:
         """Note that a request goes to the provider."""
         self._waiting.append((event_id, call))
 

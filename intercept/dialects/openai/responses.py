@@ -27,7 +27,8 @@ from intercept.tokens import openai_tokens
 
 _CONTAINER: Final = "container_reference"
 """The environment of a shell that the provider runs."""
-_TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+# The last: a request over a WebSocket that steers a response, and has none of its own.
+_TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.steer.pending"})
 _ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 _DECLINED: Final = b"false"
@@ -169,7 +170,7 @@ class _Stream(StreamReader):
                 _add(data.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
             case "response.reasoning_text.delta":
                 draft.add_reasoning((index, data.content_index or 0), data.delta)
-            case "error":
+            case "error" | "response.steer.failed":
                 draft.fail(read_error(data.error) or name_error(data.code, data.message))
             case _:
                 if data.response:

@@ -3,14 +3,17 @@
 A client asks for a response with `response.create`, whose fields are those of the request body over HTTP, or replaces one
 that is under way with `response.steer`. The provider sends the events that it would stream over HTTP. Several responses may
 be under way: each is in a lane (`stream_id`), and a lane has one after the other. In a lane `response.created` belongs to
-the oldest request that has none yet. A response that is steered ends as incomplete, and its successor begins.
+the oldest request that continues the same response, else to the oldest that has none yet.
+
+A request that steers names a response and no lane. That response ends, and its successor begins; or the request fails; or
+it is pending until the client sends the results of tools, and is a part of that request then.
 
 Source: OpenAI, "Responses over WebSocket"; the same events as in `intercept.dialects.openai.responses`.
 """
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -25,16 +28,21 @@ MAX_LANE_CHARACTERS: Final = 256
 
 _CREATED: Final = "response.created"
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_STEER_ENDS: Final = frozenset({"response.steer.failed", "response.steer.pending"})
 
 CallT = TypeVar("CallT")
 
 
 class ClientEvent(Struct, frozen=True):
-    """An event of a client: `generate` is false if it only requests an id, to warm up."""
+    """An event of a client: `generate` is false if it only requests an id, to warm up.
+
+    `previous_response_id` is the response that it continues or steers.
+    """
 
     type: str = ""
     stream_id: str = ""
     generate: bool = True
+    previous_response_id: str | None = None
 
     @property
     def is_request(self) -> bool:
@@ -42,8 +50,13 @@ class ClientEvent(Struct, frozen=True):
         return self.type in {CREATE, STEER}
 
 
-class _ResponseId(Struct, frozen=True):
+class _Response(Struct, frozen=True):
     id: str = ""
+    previous_response_id: str | None = None
+
+
+class _Steer(Struct, frozen=True):
+    previous_response_id: str = ""
 
 
 class ServerEvent(Struct, frozen=True):
@@ -52,8 +65,9 @@ class ServerEvent(Struct, frozen=True):
     type: str = ""
     stream_id: str | None = None
     response_id: str | None = None
-    response: _ResponseId | None = None
+    response: _Response | None = None
     status: int | None = None
+    steer: _Steer | None = None
 
     @property
     def responds_to(self) -> str | None:
@@ -76,11 +90,18 @@ def read_server_event(message: bytes) -> ServerEvent:
     return read_struct(message, _SERVER_EVENT) or _UNKNOWN_EVENT
 
 
+class _Waiting(NamedTuple, Generic[CallT]):
+    """A call that has no response yet, and its request."""
+
+    call: CallT
+    event: ClientEvent
+
+
 class Lanes(Generic[CallT]):
     """The running calls of one connection."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[CallT]] = {}
+        self._waiting: dict[str, list[_Waiting[CallT]]] = {}
         self._created: dict[str, list[CallT]] = {}
         self._by_response: dict[str, CallT] = {}
 
@@ -91,46 +112,61 @@ class Lanes(Generic[CallT]):
     @property
     def calls(self) -> list[CallT]:
         """All running calls."""
-        return [call for lanes in (self._created, self._waiting) for calls in lanes.values() for call in calls]
+        created = [call for calls in self._created.values() for call in calls]
+        return [*created, *(one.call for waiting in self._waiting.values() for one in waiting)]
+
+    def lane_of(self, event: ClientEvent) -> str:
+        """The lane of a request; one that steers is in that of the response that it names."""
+        steered = self._by_response.get(event.previous_response_id or "") if event.type == STEER else None
+        lanes = (lane for lane, calls in self._created.items() if any(call is steered for call in calls))
+        return next(lanes, event.stream_id[:MAX_LANE_CHARACTERS])
 
     def current(self, lane: str) -> CallT | None:
         """The call of a lane that a steering request replaces: the one that began last."""
-        calls = self._created.get(lane) or self._waiting.get(lane)
+        calls = self._created.get(lane) or [one.call for one in self._waiting.get(lane, ())]
         return calls[-1] if calls else None
 
-    def begin(self, lane: str, call: CallT) -> None:
+    def begin(self, lane: str, call: CallT, event: ClientEvent) -> None:
         """Note that a request goes to the provider."""
-        self._waiting.setdefault(lane, []).append(call)
+        self._waiting.setdefault(lane, []).append(_Waiting(call, event))
 
     def receive(self, event: ServerEvent) -> tuple[CallT | None, bool]:
         """Return the call that an event belongs to, if there is one, and whether the event ends it; then `forget` it."""
         lane = (event.stream_id or "")[:MAX_LANE_CHARACTERS]
         if event.type == _CREATED:
-            return self._create(lane, event.responds_to), False
+            return self._create(lane, event.response or _Response()), False
+        if event.type in _STEER_ENDS:
+            return self._steering(event.steer or _Steer()), True
         waiting, created = self._waiting.get(lane), self._created.get(lane)
         if event.type == ERROR:
-            call = waiting[0] if waiting else created[0] if created else None
+            call = waiting[0].call if waiting else created[0] if created else None
         else:
             call = self._by_response.get(event.responds_to or "") or (created[0] if created else None)
         return call, event.type in _ENDS or event.type == ERROR
 
     def forget(self, call: CallT) -> None:
         """Note that a call is over."""
-        for lanes in (self._waiting, self._created):
-            for lane, calls in list(lanes.items()):
-                lanes[lane] = [one for one in calls if one is not call]
-                if not lanes[lane]:
-                    del lanes[lane]
+        waiting = {lane: [one for one in some if one.call is not call] for lane, some in self._waiting.items()}
+        created = {lane: [one for one in calls if one is not call] for lane, calls in self._created.items()}
+        self._waiting = {lane: some for lane, some in waiting.items() if some}
+        self._created = {lane: calls for lane, calls in created.items() if calls}
         self._by_response = {id_: one for id_, one in self._by_response.items() if one is not call}
 
-    def _create(self, lane: str, response_id: str | None) -> CallT | None:
+    def _steering(self, steer: _Steer) -> CallT | None:
+        """The oldest request that steers a response and has no successor yet."""
+        waiting = (one for some in self._waiting.values() for one in some if one.event.type == STEER)
+        return next((one.call for one in waiting if one.event.previous_response_id == steer.previous_response_id), None)
+
+    def _create(self, lane: str, response: _Response) -> CallT | None:
         waiting = self._waiting.get(lane)
         if not waiting:
             return None
-        call = waiting.pop(0)
+        continued = [one.event.previous_response_id for one in waiting]
+        previous = response.previous_response_id
+        call = waiting.pop(continued.index(previous) if previous in continued else 0).call
         if not waiting:
             del self._waiting[lane]
         self._created.setdefault(lane, []).append(call)
-        if response_id:
-            self._by_response[response_id] = call
+        if response.id:
+            self._by_response[response.id] = call
         return call

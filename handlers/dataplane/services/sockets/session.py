@@ -26,7 +26,6 @@ from intercept.catalog import RESPONSES
 from intercept.dialects.openai.responses_socket import (
     CREATE,
     ERROR,
-    MAX_LANE_CHARACTERS,
     ClientEvent,
     Lanes,
     read_client_event,
@@ -212,7 +211,7 @@ class SocketSession:
         finally:
             self._beginning -= 1
         call.sent_at = self._bridge.now()
-        self._lanes.begin(self._lane_of(event), call)
+        self._lanes.begin(self._lane_of(event), call, event)
         return True
 
     def _make_lanes(self) -> Any:
@@ -225,7 +224,7 @@ class SocketSession:
         return read_server_event(message)
 
     def _lane_of(self, event: Any) -> str:
-        return str(event.stream_id[:MAX_LANE_CHARACTERS])
+        return str(self._lanes.lane_of(event))
 
     def _origin_of(self, event: Any) -> SocketOrigin:
         return SocketOrigin(websocket_id=self._id, lane=self._lane_of(event), warm_up=not event.generate)

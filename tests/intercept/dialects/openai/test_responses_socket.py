@@ -43,9 +43,15 @@ def test_the_response_of_an_event_is_found_in_either_place():
     assert read_server_event(b'{"type":"error","status":400}').responds_to is None
 
 
-def event(kind, response=None, lane=None, status=None):
-    fields = {"type": kind, "stream_id": lane, "status": status} | ({"response": {"id": response}} if response else {})
+def event(kind, response=None, lane=None, *, status=None, previous=None, steer=None):
+    fields = {"type": kind, "stream_id": lane, "status": status}
+    fields |= {"response": {"id": response, "previous_response_id": previous}} if response else {}
+    fields |= {"steer": {"previous_response_id": steer}} if steer else {}
     return read_server_event(json.dumps(fields).encode())
+
+
+def begin(lanes, lane, call, kind="response.create", previous=None):
+    lanes.begin(lane, call, ClientEvent(kind, lane, previous_response_id=previous))
 
 
 def receive(lanes, event):
@@ -58,8 +64,8 @@ def receive(lanes, event):
 
 def test_events_belong_to_the_response_of_their_lane():
     lanes = Lanes()
-    lanes.begin("a", "first")
-    lanes.begin("b", "other")
+    begin(lanes, "a", "first")
+    begin(lanes, "b", "other")
     assert receive(lanes, event("response.created", "r1", "a")) == ("first", False)
     assert receive(lanes, event("response.created", "r2", "b")) == ("other", False)
     assert receive(lanes, event("response.output_text.delta", lane="b")) == ("other", False)
@@ -71,20 +77,56 @@ def test_events_belong_to_the_response_of_their_lane():
 
 def test_a_steered_response_ends_and_its_successor_begins_in_its_lane():
     lanes = Lanes()
-    lanes.begin("", "first")
+    begin(lanes, "", "first")
     receive(lanes, event("response.created", "r1"))
     assert lanes.current("") == "first"
-    lanes.begin("", "successor")
+    begin(lanes, "", "successor")
     assert receive(lanes, event("response.incomplete", "r1")) == ("first", True)
     assert receive(lanes, event("response.created", "r2")) == ("successor", False)
     assert receive(lanes, event("response.completed", "r2")) == ("successor", True)
 
 
+def test_a_steering_request_is_in_the_lane_of_its_response():
+    lanes = Lanes()
+    begin(lanes, "a", "first")
+    receive(lanes, event("response.created", "r1", "a"))
+    assert lanes.lane_of(ClientEvent("response.steer", previous_response_id="r1")) == "a"
+    assert lanes.lane_of(ClientEvent("response.steer", previous_response_id="r9")) == ""
+    assert lanes.lane_of(ClientEvent("response.create", "b", previous_response_id="r1")) == "b"
+
+
+@pytest.mark.parametrize("kind", ["response.steer.failed", "response.steer.pending"])
+def test_a_steering_request_without_a_successor_leaves_the_next_request_its_own(kind):
+    lanes = Lanes()
+    begin(lanes, "", "first")
+    receive(lanes, event("response.created", "r1"))
+    begin(lanes, "", "steering", "response.steer", "r1")
+    assert receive(lanes, event("response.completed", "r1")) == ("first", True)
+    assert receive(lanes, event(kind, steer="r1")) == ("steering", True)
+    assert receive(lanes, event(kind, steer="r1")) == (None, True)
+    begin(lanes, "", "next", previous="r1")
+    assert receive(lanes, event(kind, steer="r1")) == (None, True)
+    assert receive(lanes, event("response.created", "r2", previous="r1")) == ("next", False)
+
+
+def test_a_response_belongs_to_the_request_that_continues_the_same_one():
+    lanes = Lanes()
+    begin(lanes, "", "first")
+    receive(lanes, event("response.created", "r1"))
+    for call in ("steering", "again"):  # both have one successor
+        begin(lanes, "", call, "response.steer", "r1")
+    assert receive(lanes, event("response.incomplete", "r1")) == ("first", True)
+    assert receive(lanes, event("response.created", "r2", previous="r1")) == ("steering", False)
+    assert receive(lanes, event("response.completed", "r2")) == ("steering", True)
+    begin(lanes, "", "next", previous="r2")
+    assert receive(lanes, event("response.created", "r3", previous="r2")) == ("next", False)
+
+
 def test_an_error_ends_the_request_that_has_no_response_yet():
     lanes = Lanes()
-    lanes.begin("", "running")
+    begin(lanes, "", "running")
     receive(lanes, event("response.created", "r1"))
-    lanes.begin("", "refused")
+    begin(lanes, "", "refused")
     assert receive(lanes, event("error", status=400)) == ("refused", True)
     assert receive(lanes, event("error", status=500)) == ("running", True)
     assert receive(lanes, event("error", status=500)) == (None, True)
@@ -103,7 +145,7 @@ def test_each_call_gets_its_own_events_and_one_end(steps):
     lanes, requested, ended = Lanes(), defaultdict(list), []
     for number, (lane, asks) in enumerate(steps):
         if asks or not requested[lane]:
-            lanes.begin(lane, number)
+            begin(lanes, lane, number)
             requested[lane].append(number)
         else:
             oldest = requested[lane].pop(0)

@@ -398,6 +398,30 @@ async def test_a_steered_response_and_its_successor_are_two_calls(running, provi
 
 
 @pytest.mark.gen_test
+async def test_a_steering_request_that_fails_or_waits_is_a_call_that_ends(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one", stream_id="a"))
+    await upstream.send(json.dumps({"type": "response.created", "stream_id": "a", "response": {"id": "resp_1"}}))
+    await receive(client, 1)
+    for words, kind in ("no", "failed"), ("later", "pending"):
+        await client.send(json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": words}))
+        while json.loads(await provider.received.get()).get("input") != words:
+            pass
+        error = {"code": "response_not_active", "message": "It has ended."}
+        ended = {"type": f"response.steer.{kind}", "steer": {"previous_response_id": "resp_1"}}
+        await upstream.send(json.dumps(ended | ({"error": error} if kind == "failed" else {})))
+        await receive(client, 1)
+    calls = await running.ended(2)
+    assert {(one["user_prompts"][0]["prompt"], one["end_reason"], one["model"]) for one in calls} == {
+        ("no", "upstream_stream_error", "gpt-5"),
+        ("later", "completed", "gpt-5"),
+    }
+    assert [one["error"] for one in calls if one["error"]] == [
+        {"type": "response_not_active", "message": "It has ended."}
+    ]
+
+
+@pytest.mark.gen_test
 async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goes(running, provider, opened):
     client, upstream = await opened()
     idle, _ = await opened()
