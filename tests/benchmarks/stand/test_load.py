@@ -103,8 +103,10 @@ def test_what_is_observed_is_observed_when_counting_begins_and_ends(port):
 
 
 def test_what_came_before_counting_began_is_in_the_sum_of_all(port):
-    totals = run(port, CallSpec("chat", 10), seconds=0.3, warm_up=0.3)
-    assert 0 < totals.responses < totals.all_responses
+    runs = (run(port, CallSpec("chat", 10), seconds=0.3, warm_up=warm_up) for warm_up in (0.3, 3.0))
+    # On a busy machine this process may not run at all for a while.
+    totals = next(one for one in runs if one.responses < one.all_responses)
+    assert totals.responses > 0
     assert 0 < totals.events < totals.all_events
     assert totals.all_events / 10 == pytest.approx(totals.all_responses, abs=3)
 
