@@ -154,6 +154,19 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     assert page.find(".empty").text.splitlines()[0] == "Not for your role"
 
 
+def test_a_policy_is_typed_as_json_and_the_fields_follow(page, site, owner, group):
+    page.open(f"policies/groups%2F{group}", owner)
+    page.click(".field", "Models allowed")
+    page.type("gpt-*", Keys.ENTER, Keys.ENTER, "demo-*")
+    page.click(".policy summary", "As JSON")
+    page.overwrite("textarea.policy-text", '{"models": {"allow": "demo"}}')
+    allowed = page.find(".policy .field textarea")
+    page.until(lambda: allowed.get_property("value") == "demo", "it was to say what the JSON says")
+    page.overwrite("textarea.policy-text", '{"models": {"allow": ["demo"]}}')
+    page.click(".policy button", "Save")
+    poll(lambda: site.get(owner, f"policies/groups/{group}") == {"models": {"allow": ["demo"]}})
+
+
 def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(page, site, owner, axe):
     page.resize(DESK)
     page.refused.append("400")

@@ -39,6 +39,7 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
   const before = policyText(kept.data);
   const [text, setText] = useState(before);
   const [removing, setRemoving] = useState(false);
+  const [isOpen, setOpen] = useState(false);
   const { busy, error, run } = useChange();
   const policy = policyOf(text);
   const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
@@ -50,7 +51,7 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
   return html`
     <form class="form policy" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
-      <details open=${!policy || undefined}>
+      <details open=${isOpen || !policy} onToggle=${(event) => setOpen(event.target.open)}>
         <summary>As JSON, with all that a policy can say</summary>
         <label class="field">
           <span class="said">The policy as JSON</span>

@@ -1,6 +1,7 @@
 /** The fields of a policy that most people need; all others are in its JSON. */
 
 import { html } from "htm/preact";
+import { useState } from "preact/hooks";
 import { AreaField, ChoiceField, TextField } from "../../parts/field.js";
 import { fieldAt, limitOf, patternsOf, patternsText, slotsOf, slotsText, withField } from "./policy_form.js";
 
@@ -60,8 +61,15 @@ export function PolicyFields({ policy, shared, onPolicy }) {
   `;
 }
 
-function Lines({ label, hint, value, onLines }) {
-  return html`<${AreaField} label=${label} hint=${hint} rows="2" defaultValue=${patternsText(value)} onText=${(text) => onLines(patternsOf(text))} />`;
+/** As they were typed, with blank lines and spaces, until the JSON says something else. */
+function Lines({ label, hint, value = [], onLines }) {
+  const [typed, setTyped] = useState("");
+  const shown = JSON.stringify(patternsOf(typed)) === JSON.stringify(value) ? typed : patternsText(value);
+  const put = (text) => {
+    setTyped(text);
+    onLines(patternsOf(text));
+  };
+  return html`<${AreaField} label=${label} hint=${hint} rows="2" value=${shown} onText=${put} />`;
 }
 
 function Limits({ title, path, policy, onPolicy }) {

@@ -22,9 +22,9 @@ export function fieldAt(policy, path) {
   return path.reduce((value, name) => (isObject(value) ? value[name] : undefined), policy);
 }
 
-/** Patterns of models as lines: `openai: gpt-5*` is one of a provider. */
+/** Patterns of models as lines: `openai: gpt-5*` is one of a provider. What is no list yet is a line of its own. */
 export function patternsText(patterns = []) {
-  return patterns.map((one) => (isObject(one) ? `${one.provider}: ${one.model ?? "*"}` : one)).join("\n");
+  return [patterns].flat().map((one) => (isObject(one) ? `${one.provider}: ${one.model ?? "*"}` : one)).join("\n");
 }
 
 /** Lines as patterns of models. */
@@ -49,7 +49,7 @@ export function slotsOf(text, before) {
 /** A limit of several fields with one of them changed; without any of its two it is gone. Money stays text, which is exact. */
 export function limitOf(before, name, text, [first, second]) {
   const value = name === "requests" || name === "count" ? numberOr(text) : text.trim();
-  const limit = withField(before ?? {}, [name], value);
+  const limit = withField(isObject(before) ? before : {}, [name], value);
   return fieldAt(limit, [first]) === undefined && fieldAt(limit, [second]) === undefined ? undefined : limit;
 }
 

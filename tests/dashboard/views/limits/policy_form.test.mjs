@@ -21,6 +21,7 @@ test("patterns are lines, those of a provider with its name in front", () => {
   assert.equal(patternsText(patterns), "claude-*\nopenai: gpt-5*\nllama:8b");
   assert.deepEqual(patternsOf(` claude-* \n\nopenai:  gpt-5*\nllama:8b\n`), patterns);
   assert.equal(patternsText([{ provider: "openai" }]), "openai: *");
+  assert.deepEqual(["claude-*", "", 5, null, undefined].map((unfinished) => patternsText(unfinished)), ["claude-*", "", "5", "", ""]);
 });
 
 test("a limit keeps its other fields, and is gone without its two", () => {
@@ -30,6 +31,7 @@ test("a limit keeps its other fields, and is gone without its two", () => {
   assert.deepEqual(limitOf(undefined, "window", " 1h ", names), { window: "1h" });
   assert.deepEqual(limitOf({ window: "1h" }, "requests", "many", names), { window: "1h", requests: "many" });
   assert.equal(limitOf({ requests: 5 }, "requests", "", names), undefined);
+  assert.deepEqual(limitOf("unfinished", "window", "1h", names), { window: "1h" });
   assert.deepEqual(limitOf({ period: "day" }, "usd", "12.50", ["usd", "period"]), { period: "day", usd: "12.50" });
 });
 
