@@ -36,18 +36,19 @@ export function usd(value) {
 /** A duration in milliseconds: 840 ms, 1.24 s, 3 min 5 s, 2 h 7 min. */
 export function duration(ms) {
   if (ms == null) return UNKNOWN;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 1000) return `${Math.min(999, Math.round(ms))} ms`;
   if (ms < 10_000) return `${(Math.floor(ms / 10) / 100).toFixed(2)} s`;
   if (ms < MINUTE) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / 1000)} s`;
   return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
 }
 
-/** A part of a whole: 3.2 %. Small ones are not rounded to nothing. */
+/** A part of a whole: 3.2 %. Small ones are not rounded to nothing, nor large ones to all. */
 export function percent(part, all) {
   if (!all) return UNKNOWN;
   const value = (100 * part) / all;
   if (value > 0 && value < 0.1) return "< 0.1 %";
+  if (value >= 99.5 && value < 100) return "> 99 %";
   return `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)} %`;
 }
 
