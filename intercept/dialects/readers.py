@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
+from intercept.formats.small_members import small_members
 from intercept.formats.streams.sse import Decoder, Event
 from intercept.formats.weight import counted
 from intercept.records import Reading
@@ -113,7 +114,9 @@ class StreamReader(SteppingReader):
         return self._events.feed(unread)
 
     def _lightened(self, event: Event) -> Generator[None, None, Event]:
-        data = event.data if len(event.data) <= MAX_UNCHECKED_BYTES else (yield from _readable(event.data))
+        data: bytes | None = event.data
+        if len(event.data) > MAX_UNCHECKED_BYTES:
+            data = yield from _readable(event.data, self._draft)
         if event.oversized or data is None:
             self._draft.truncated = True
             return Event(b"", event.name, oversized=True)  # what is left of it
@@ -167,26 +170,28 @@ class BodyReader(SteppingReader):
         if self._room < 0:
             self._reading = Reading(open_ended=True)
             return
+        draft = Draft()
         body: bytes | None = bytes(self._body)
         if body is not None and len(body) > MAX_UNCHECKED_BYTES:
             yield
-            body = yield from _readable(body)
+            body = yield from _readable(body, draft)
             yield
         if body is None:
             self._reading = Reading(open_ended=True, truncated=True)
         else:
-            draft = Draft()
             if self._keeps_text:
                 draft.keep_text()
             draft.complete = self._add_event(body, draft)
             self._reading = draft.reading()
 
 
-def _readable(data: bytes) -> Generator[None, None, bytes | None]:
-    """Make some JSON that is large readable in milliseconds; None where there is too much in it.
+def _readable(data: bytes, draft: Draft) -> Generator[None, None, bytes | None]:
+    """Make some JSON that is large readable in milliseconds; None if it is no object.
 
-    That of providers can be read: what is large in it is text or an image.
+    What is large in that of providers is text or an image, which can be read. Where there is more in it, such as the
+    probability of each token, only what is small is read, and the draft is truncated.
     """
-    if not (yield from counted(data)):
-        return None
-    return (yield from mended(data))
+    if (yield from counted(data)):
+        return (yield from mended(data))
+    draft.truncated = True
+    return (yield from small_members(data))

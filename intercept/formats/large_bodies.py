@@ -96,10 +96,10 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
         except UnicodeDecodeError as error:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
-    return Abridged((yield from _Scan(body).whole()))
+    return Abridged((yield from Scan(body).whole()))
 
 
-class _Scan:
+class Scan:
     """A walk over a body. A method that makes steps begins at `at`, and leaves `at` behind what it passes."""
 
     def __init__(self, body: Body) -> None:

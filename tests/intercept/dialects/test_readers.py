@@ -1,4 +1,5 @@
 import gzip
+import json
 import time
 import tracemalloc
 from itertools import chain, cycle, repeat
@@ -91,14 +92,34 @@ HOSTILE = {
 
 
 @pytest.mark.timed
-@for_each("data", HOSTILE.values(), ids=HOSTILE)
+@for_each(("name", "data"), HOSTILE.items(), ids=HOSTILE)
 @for_each("api", BY_PATH.values(), ids=lambda api: api.name)
-def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, data):
+def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, name, data):
     result = []
     for new_reader, text in ((api.stream_reader, b"data: " + data + b"\n\n"), (api.body_reader, data)):
-        assert is_within(0.1, lambda new=new_reader, text=text: seconds_of(lambda: result.append(read(new(), text))))
+        assert is_within(0.3, lambda new=new_reader, text=text: seconds_of(lambda: result.append(read(new(), text))))
     assert result[0].truncated
-    assert result[-1] == Reading(open_ended=True, truncated=True)
+    is_known_to_end = name in {"escapes", "halves"}  # a single text is passed
+    assert result[-1] == Reading(complete=is_known_to_end, open_ended=not is_known_to_end, truncated=True)
+
+
+@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_the_usage_beside_too_many_values_is_read(api):
+    one = {"token": "hello", "logprob": -0.5, "bytes": [104, 105]}
+    logprobs = [one | {"top_logprobs": [one] * 20}] * 1000
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
+    answer = {"id": "a", "model": "m", "choices": logprobs, "output": logprobs, "content": logprobs, "usage": usage}
+    answer |= {"background": True, "status": "completed"}
+    kind = {MESSAGES: "message_start", RESPONSES: "response.completed"}.get(api)
+    within = {"type": kind, "response": answer, "message": answer} if kind else answer
+    for reader, text in (
+        (api.body_reader(), json.dumps(answer, indent=1).encode()),
+        (api.stream_reader(), b"data: " + json.dumps(within).encode() + b"\n\n"),
+    ):
+        reading = read(reader, text)
+        (tokens,) = reading.token_usages
+        assert (tokens.input_tokens, tokens.output_tokens, tokens.provider_response_id) == (3, 4, "a")
+        assert (reading.truncated, reading.background_model) == (True, "m" if api is RESPONSES else "")
 
 
 def read(reader, text):
