@@ -30,7 +30,8 @@ def without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def has_texts(document: Mapping[str, Any]) -> bool:
     """Whether the document of an interception has texts that `without_texts` would withhold."""
-    return any(document.get(name) for name in _TEXTS) or bool(document.get("response") or document.get("error"))
+    own = (document.get(name) for name in (*_TEXTS, "response", "error"))
+    return any(own) or any(one["error"] for one in document.get("tries", ()))
 
 
 def _withheld(entry: Mapping[str, Any], text: str) -> dict[str, Any]:
