@@ -14,6 +14,7 @@ from intercept.dialects.gemini.refusals import read_refusal
 from upstream.client import UpstreamClient, UpstreamError, UpstreamResponse
 from upstream.credentials.access import credential_header, credential_hint
 from upstream.headers import Headers
+from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
 
 CHECK_SECONDS = 10.0
@@ -89,7 +90,12 @@ async def _read(response: UpstreamResponse) -> tuple[bytes, str]:
 
 
 def _models_path(provider: Provider) -> str | None:
-    """Where its models are listed; None where a provider of its type lists none."""
+    """Where its models are listed; None where a provider of its type lists none.
+
+    Of OpenRouter, which lets anybody list them, it is what it says of the key.
+    """
+    if provider.type is ProviderType.OPENROUTER:
+        return "/v1/key"
     path = _MODELS.get(provider.preset.dialect)
     return path if path and any("GET" in route.methods for route in provider.find_routes(path)) else None
 

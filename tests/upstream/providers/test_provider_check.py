@@ -84,6 +84,7 @@ async def test_each_key_is_asked_with_in_turn(provider, client):
         ("gemini", "/v1beta/models", [("X-Goog-Api-Key", KEYS[0])]),
         ("azure", "/openai/v1/models", [("Api-Key", KEYS[0])]),
         ("bedrock", "/", [("Authorization", f"Bearer {KEYS[0]}")]),
+        ("openrouter", "/key", [("Authorization", f"Bearer {KEYS[0]}")]),
         ("foundry", "/", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
     ],
 )
