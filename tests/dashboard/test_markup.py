@@ -9,6 +9,18 @@ from tests.dashboard.conftest import API
 from tests.dashboard.views.calls.test_interceptions_view import MARKUP
 from tests.polling import poll
 
+TURNED = "demo\u202eup"  # writes what follows from right to left
+# How far right of its first figure each last one is, beside a name that turns what follows it.
+WIDTHS = """
+    const place = (node, at) => {
+        const range = document.createRange()
+        range.setStart(node, at)
+        range.setEnd(node, at + 1)
+        return range.getBoundingClientRect().left
+    }
+    return [...document.querySelectorAll(".legend li")].filter(({textContent}) => textContent.includes("\u202e"))
+        .map((one) => one.querySelector("b").firstChild).filter(({data}) => data.length > 1)
+        .map((figure) => place(figure, figure.data.length - 1) - place(figure, 0))"""
 RUN = "main script, iframe, main img, main svg:not([aria-hidden], .histogram), main [onerror], main [onload]"
 
 
@@ -54,3 +66,12 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         page.find("main h1")
         page.gone(".loading")
         assert page.all(RUN) == [], address
+
+
+def test_a_name_that_turns_what_follows_it_turns_no_figure(page, site):
+    _, token = site.user()
+    site.call(token, "x" * 200, model=TURNED)
+    site.counted(token, 1)
+    page.open("overview?by=model", token)
+    page.find(".legend a", TURNED)
+    assert min(page.browser.execute_script(WIDTHS)) > 0
