@@ -38,10 +38,10 @@ export function Sessions({ route, user }) {
   const pages = usePages("sessions", query, "after_session_id", PAGE);
   const [live, setLive] = useState(false);
   const latest = useRef();
-  latest.current = pages.reload;
+  latest.current = pages;
   useEffect(() => {
     if (!live) return undefined;
-    const timer = setInterval(() => document.hidden || latest.current(), LIVE_MS);
+    const timer = setInterval(() => document.hidden || latest.current.loading || latest.current.reload(), LIVE_MS);
     return () => clearInterval(timer);
   }, [live]);
   const show = chooser(route);

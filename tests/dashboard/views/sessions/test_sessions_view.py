@@ -129,6 +129,19 @@ def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     page.find(".empty h2", "Nothing matches")
 
 
+def test_a_slow_list_is_followed_without_being_asked_for_twice(page, site):
+    _, token = site.user()
+    page.open("sessions?single=show", token)
+    page.find(".empty")
+    ticks = "ticks = 0; again = setInterval; setInterval = (ask) => again(() => { ticks += 1; ask() }, 50)"
+    page.browser.execute_script(ticks)
+    page.hold("/sessions?")
+    page.click("button", "Live")
+    page.until(lambda: page.browser.execute_script("return ticks") > 3, "it was to be followed")
+    assert page.browser.execute_script("return held.length") == 1
+    page.release()
+
+
 def test_a_step_says_where_the_prompt_cache_broke_and_sessions_are_sorted_by_it(page, site):
     _, token = site.user()
     session = str(uuid4())
