@@ -18,6 +18,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import read_struct
 
 CREATE: Final = "response.create"
@@ -90,11 +91,17 @@ def read_server_event(message: bytes) -> ServerEvent:
     return read_struct(message, _SERVER_EVENT) or _UNKNOWN_EVENT
 
 
+def _bounded(response_id: str | None) -> str:
+    """As much of the id of a response as is held, "" for none."""
+    return (response_id or "")[:MAX_NAME]
+
+
 class _Waiting(NamedTuple, Generic[CallT]):
-    """A call that has no response yet, and its request."""
+    """A call that has no response yet, the response that it continues, and whether it steers that."""
 
     call: CallT
-    event: ClientEvent
+    continues: str
+    steers: bool
 
 
 class Lanes(Generic[CallT]):
@@ -128,7 +135,9 @@ class Lanes(Generic[CallT]):
 
     def begin(self, lane: str, call: CallT, event: ClientEvent) -> None:
         """Note that a request goes to the provider."""
-        self._waiting.setdefault(lane, []).append(_Waiting(call, event))
+        self._waiting.setdefault(lane, []).append(
+            _Waiting(call, _bounded(event.previous_response_id), event.type == STEER)
+        )
 
     def receive(self, event: ServerEvent) -> tuple[CallT | None, bool]:
         """Return the call that an event belongs to, if there is one, and whether the event ends it; then `forget` it."""
@@ -154,15 +163,15 @@ class Lanes(Generic[CallT]):
 
     def _steering(self, steer: _Steer) -> CallT | None:
         """The oldest request that steers a response and has no successor yet."""
-        waiting = (one for some in self._waiting.values() for one in some if one.event.type == STEER)
-        return next((one.call for one in waiting if one.event.previous_response_id == steer.previous_response_id), None)
+        steered = _bounded(steer.previous_response_id)
+        waiting = (one for some in self._waiting.values() for one in some if one.steers)
+        return next((one.call for one in waiting if one.continues == steered), None)
 
     def _create(self, lane: str, response: _Response) -> CallT | None:
         waiting = self._waiting.get(lane)
         if not waiting:
             return None
-        continued = [one.event.previous_response_id for one in waiting]
-        previous = response.previous_response_id
+        continued, previous = [one.continues for one in waiting], _bounded(response.previous_response_id)
         call = waiting.pop(continued.index(previous) if previous in continued else 0).call
         if not waiting:
             del self._waiting[lane]

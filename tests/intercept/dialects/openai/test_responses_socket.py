@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai.responses_socket import (
     ClientEvent,
     Lanes,
@@ -120,6 +121,13 @@ def test_a_response_belongs_to_the_request_that_continues_the_same_one():
     assert receive(lanes, event("response.completed", "r2")) == ("steering", True)
     begin(lanes, "", "next", previous="r2")
     assert receive(lanes, event("response.created", "r3", previous="r2")) == ("next", False)
+
+
+def test_of_the_id_of_a_continued_response_no_more_is_held_than_of_any_name():
+    lanes = Lanes()
+    begin(lanes, "", "first")
+    begin(lanes, "", "second", previous="r" * 1000)
+    assert receive(lanes, event("response.created", "r1", previous="r" * MAX_NAME)) == ("second", False)
 
 
 def test_an_error_ends_the_request_that_has_no_response_yet():
