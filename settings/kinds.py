@@ -50,8 +50,9 @@ def scrubbed(uri: str) -> str:
 class Kind(click.ParamType[T]):
     """A kind of value, as click takes it.
 
-    `parse` raises ValueError or OverflowError for a text that is not allowed; `allowed` completes the sentence "give ..";
-    `echo` repeats a text in an error message, without the secrets in it; `name` stands for the value in the help.
+    `parse` raises ValueError, OverflowError or RecursionError for a text that is not allowed; `allowed` completes the
+    sentence "give .."; `echo` repeats a text in an error message, without the secrets in it; `name` stands for the value in
+    the help.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Kind(click.ParamType[T]):
         """Read a text; space around it is ignored."""
         try:
             return self.parse(value.strip())
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, RecursionError):
             self.fail(f"{self.echo(value)} is not allowed; give {self.allowed}", param, ctx)
 
     def get_metavar(self, *_: Any, **__: Any) -> str:

@@ -233,6 +233,13 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             ),
         ),
         (
+            provider(0, type="gemini", name="a", google_account="[" * 100_000),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
+                "give the key of a service account, as Google gives it out in JSON"
+            ),
+        ),
+        (
             provider(0, type="copilot", name="a", keys="sk"),
             "CODER_AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
         ),
