@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
+from intercept.formats.last_members import MAX_TAIL_BYTES, last_objects
 from intercept.formats.small_members import small_members
 from intercept.formats.streams.sse import Decoder, Event
 from intercept.formats.weight import counted
@@ -20,6 +21,8 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The largest blocking body that is read."""
 MAX_UNCHECKED_BYTES: Final = 32 * 1024
 """An event or a body up to this size is read at once, whatever is in it."""
+USAGE_NAMES: Final = ("usage", "usageMetadata")
+"""What the usage of a body is called. Only a few members stand behind it."""
 READ_TOGETHER_BYTES: Final = 8 * 1024
 """How much of a stream is read at once, up to twice as much if it arrived together: 6 ms. Reading single events is
 slower, because the code leaves the processor's caches."""
@@ -132,7 +135,7 @@ class BodyReader(SteppingReader):
 
     Args:
         add: Adds a body to a draft; returns whether it was one whole JSON object.
-        max_body_bytes: A larger body is dropped, and its reading is opaque.
+        max_body_bytes: Of a larger body only the usage at its end is read.
     """
 
     behind = False
@@ -153,10 +156,9 @@ class BodyReader(SteppingReader):
         """Add the next bytes of the body."""
         self._reading = self._steps = None
         self._room -= len(chunk)
+        self._body += chunk
         if self._room < 0:
-            self._body.clear()
-        else:
-            self._body += chunk
+            del self._body[:-MAX_TAIL_BYTES]
 
     def result(self) -> Reading:
         """Return the reading of the body, an empty one before it is whole."""
@@ -167,10 +169,13 @@ class BodyReader(SteppingReader):
     def _read(self) -> Steps:
         if self._reading is not None:
             return
-        if self._room < 0:
-            self._reading = Reading(open_ended=True)
-            return
         draft = Draft()
+        if self._room < 0:
+            draft.open_ended = True  # whether the rest of it was JSON is not known
+            texts = (text for name in USAGE_NAMES for text in last_objects(bytes(self._body), name))
+            draft.truncated = any(self._add_event(text, draft) for text in texts)
+            self._reading = draft.reading()
+            return
         body: bytes | None = bytes(self._body)
         if body is not None and len(body) > MAX_UNCHECKED_BYTES:
             yield

@@ -6,7 +6,7 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -28,14 +28,17 @@ def read_last_members(tail: bytes, name: str, decoder: Decoder[S]) -> S | None:
     A text that begins at a member, with a brace before it, is a whole object only where that member is one of the outermost
     object: within another one, a brace would be left over.
     """
+    structs = (read_struct(text, decoder) for text in last_objects(tail, name))
+    return next((found for found in structs if found is not None), None)
+
+
+def last_objects(tail: bytes, name: str) -> Iterator[bytes]:
+    """Each text that `read_last_members` tries."""
     key, end = f'"{name}"'.encode(), len(tail)
     for _ in range(MAX_CANDIDATES):
-        if (start := tail.rfind(key, 0, end)) < 0:
-            break
-        if (found := read_struct(b"{" + tail[start:], decoder)) is not None:
-            return found
-        end = start
-    return None
+        if (end := tail.rfind(key, 0, end)) < 0:
+            return
+        yield b"{" + tail[end:]
 
 
 def read_first_members(head: bytes, large: Iterable[str], decoder: Decoder[S]) -> S | None:

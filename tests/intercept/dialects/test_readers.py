@@ -12,6 +12,7 @@ from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, CONVERSE, MESSAGES, RES
 from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.formats.content_encoding import MAX_RATIO, decoded
 from intercept.formats.json_text import read_object
+from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from intercept.formats.weight import LIGHT_VALUES
 from intercept.records import Reading
@@ -122,6 +123,19 @@ def test_the_usage_beside_too_many_values_is_read(api):
         assert (reading.truncated, reading.background_model) == (True, "m" if api is RESPONSES else "")
 
 
+@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_the_usage_at_the_end_of_a_body_that_is_too_large_is_read(api):
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
+    end = json.dumps({"usage": usage, "metadata": {"usage": "x"}}).encode()[1:]
+    reader = api.body_reader()
+    for piece in (b'{"id":"r","text":"', b"x" * MAX_BODY_BYTES, b'",' + end[:50], end[50:]):
+        reader.feed(piece)
+    reading = reader.result()
+    (tokens,) = reading.token_usages
+    assert (tokens.input_tokens, tokens.output_tokens) == (3, 4)
+    assert (reading.complete, reading.open_ended, reading.truncated) == (False, True, True)
+
+
 def read(reader, text):
     reader.feed(text)
     return reader.result()
@@ -161,7 +175,8 @@ def test_a_body_beyond_the_largest_is_let_go_and_opaque(size):
     assert reader.result() == (Reading(response_id="r", complete=True) if size == 10 else Reading(open_ended=True))
     reader.feed(b"{}")
     assert reader.result() == Reading(open_ended=True)
-    assert len(reader._body) == 0
+    reader.feed(b" " * 2 * MAX_TAIL_BYTES)
+    assert len(reader._body) == MAX_TAIL_BYTES
 
 
 def test_a_whole_response_with_images_fits():
