@@ -7,8 +7,8 @@ import { get, getVersioned, getWithProgress } from "./api.js";
 const MAX_LIVE = 1000;
 
 /**
- * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is, and goes if
- * that is an error about something else.
+ * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is. What is
+ * of another address goes if that is an error, or takes so long that there is progress to show.
  *
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
@@ -23,12 +23,12 @@ export function useResource(path, params = {}, { every = 0, withProgress = false
     if (!path) return undefined;
     const aborter = new AbortController();
     setState((before) => ({ ...before, loading: true, progress: null }));
-    const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, progress }));
+    const keep = (before) => (before.key === key ? before.data : null);
+    const onProgress = (progress) => aborter.signal.aborted || setState((before) => ({ ...before, data: keep(before), progress }));
     const loading = withProgress ? getWithProgress(path, params, aborter.signal, onProgress) : get(path, params, aborter.signal);
     loading.then(
       (data) => setState({ data, error: null, loading: false, key, progress: null }),
       (error) => {
-        const keep = (before) => (before.key === key ? before.data : null);
         if (error.name !== "AbortError") setState((before) => ({ data: keep(before), error, loading: false, key, progress: null }));
       },
     );

@@ -27,6 +27,12 @@ POINTS = """
     }
     return points"""
 
+# Whatever is asked for begins with this line, and does not end.
+SLOW = """
+    const begin = (body) => body.enqueue(new TextEncoder().encode(arguments[0]))
+    window.real = fetch
+    window.fetch = async () => new Response(new ReadableStream({start: begin}), {headers: {"Content-Type": "application/x-ndjson"}})"""
+
 CALLS, TOKENS, COST, FIRST_BYTE = range(4)
 PLOT = ".chart .u-over"
 FIGURES = ".tile dd:first-of-type"
@@ -115,6 +121,13 @@ def test_filters_narrow_every_figure_and_every_way_to_calls(page, token, axe):
     page.find(".empty h2", "No calls in this time")
     page.browser.back()
     page.until(lambda: page.texts(FIGURES)[:3] == ["1", "100 %", "0"], "the figures were to be those of one call")
+    page.browser.execute_script(SLOW, '{"progress": {"read": 1, "of": 2, "seconds_left": 9}}\n')
+    page.choose("Time range", "Last 7 days")
+    page.find(".reading", "50 %")
+    page.gone(".tiles")  # which are of the day
+    page.browser.execute_script("fetch = real")
+    page.browser.back()
+    page.find(".tiles")
     page.browser.execute_script("fetch = () => Promise.reject(new TypeError('It broke off'))")
     page.choose("Time range", "Last hour")
     page.find(".failure", "The server cannot be reached.")
