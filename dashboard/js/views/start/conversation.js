@@ -41,6 +41,16 @@ export function reader(vendor) {
   };
 }
 
+/** What an error says, of the bridge or of a provider; the whole body where it is no JSON. */
+export function errorOf(body) {
+  try {
+    const { message, error } = JSON.parse(body);
+    return message ?? error?.message ?? body;
+  } catch {
+    return body;
+  }
+}
+
 function words(data, delta) {
   try {
     return delta(JSON.parse(data)) ?? "";

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../../server/api.js";
-import { reader, request, speaks } from "./conversation.js";
+import { errorOf, reader, request, speaks } from "./conversation.js";
 import { between, duration, plural, tokensIn } from "../../text/format.js";
 import { CopyButton } from "../../parts/copy.js";
 import { TextField } from "../../parts/field.js";
@@ -73,7 +73,7 @@ export function TryIt({ vendor, address, model, token }) {
     const { path, body } = request(vendor, name, prompt);
     const headers = { Authorization: `Bearer ${token.token}`, "Content-Type": "application/json" };
     const response = await fetch(address + path, { method: "POST", headers, body });
-    if (!response.ok) throw new Error(await response.text());
+    if (!response.ok) throw new Error(errorOf(await response.text()) || `The response has the status ${response.status}.`);
     const read = reader(vendor);
     for await (const piece of pieces(response)) setText((before) => before + read(piece));
   };

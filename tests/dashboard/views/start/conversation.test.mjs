@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { reader, request, speaks } from "../../../../dashboard/js/views/start/conversation.js";
+import { errorOf, reader, request, speaks } from "../../../../dashboard/js/views/start/conversation.js";
 
 const event = (data) => `data: ${JSON.stringify(data)}\n\n`;
 const WORDS = {
@@ -27,4 +27,9 @@ test("a prompt is sent as the vendor's API has it", () => {
   assert.equal(request("anthropic", "m", "Hi").path, "/v1/messages");
   assert.equal(request("gemini", "a/b", "Hi").path, "/v1beta/models/a%2Fb:streamGenerateContent?alt=sse");
   assert.equal(speaks("bedrock"), false);
+});
+
+test("an error is said in its own words, of the bridge or of a provider", () => {
+  const bodies = ['{"message": "No.", "error": {"message": "no"}}', '{"error": {"message": "Busy."}}', '{"error": {}}', "null", "<html>", ""];
+  assert.deepEqual(bodies.map(errorOf), ["No.", "Busy.", '{"error": {}}', "null", "<html>", ""]);
 });
