@@ -30,9 +30,10 @@ _log = logging.getLogger(__name__)
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
     """Create missing indexes, drop obsolete ones, and set how long documents are kept; None keeps them forever."""
     with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
-        for name in INDEXES.keys() - {"users"}:
+        for name in INDEXES.keys() - {"users", "recosts"}:
             await _make(database, name)
         await make_index_of_users(database)
+        await _make_index_of_recosts(database)
         await set_retention(database, retention)
 
 
@@ -60,6 +61,23 @@ async def make_index_of_users(database: AsyncIOMotorDatabase[dict[str, Any]]) ->
 async def make_index_of_groups(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
     """Create the index that makes names of groups unique, ignoring case."""
     await _make(database, "groups")
+
+
+async def _make_index_of_recosts(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
+    """Create the index that keeps re-costings to one at a time.
+
+    Earlier versions accepted two that were requested at the same moment. All but one are cancelled, also by several servers.
+    """
+    try:
+        await _make(database, "recosts")
+    except DuplicateKeyError:
+        recosts = database["recosts"]
+        active = recosts.find({"state": {"$in": ["waiting", "running"]}})
+        others = [one["_id"] async for one in active.sort([("state", 1), ("requested_at", 1), ("_id", 1)])][1:]
+        cancelled = {"$set": {"state": "cancelled"}, "$currentDate": {"ended_at": True}, "$unset": {"lease_until": ""}}
+        await recosts.update_many({"_id": {"$in": others}}, cancelled)
+        _log.warning("re-costings were cancelled, as there may be one at a time: %d", len(others))
+        await _make(database, "recosts")
 
 
 async def _make(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:

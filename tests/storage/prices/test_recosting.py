@@ -407,6 +407,20 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
 
 
+@pytest.mark.expects_log("^WARNING storage.mongo.index_creation: re-costings were cancelled, as .*: 2$")
+@pytest.mark.gen_test
+async def test_of_several_jobs_of_an_earlier_version_the_running_one_stays(database, jobs):
+    await database.recosts.drop_indexes()
+    for state in ("waiting", "running", "waiting", "done"):
+        job = await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+        await database.recosts.update_one({"_id": job.id}, {"$set": {"state": state}})
+    await database.prepare(retention=None)
+    states = {job.state: job.ended_at is not None for job in await jobs.list_newest()}
+    assert states == {RecostState.CANCELLED: True, RecostState.RUNNING: False, RecostState.DONE: False}
+    with pytest.raises(IdentityConflictError, match=ONE_AT_A_TIME):
+        await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+
+
 @pytest.mark.gen_test
 async def test_what_calls_lost_of_the_prompt_cache_stays_as_it_was(database, recosting, jobs, clock):
     used = ((b'{"system":"1","messages":[1]}', 1000), (b'{"system":"2","messages":[1,2]}', 1200))
