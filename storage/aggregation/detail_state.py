@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from storage.aggregation.details import rollups_of_details
-from storage.aggregation.rollup import DETAILS, Breakdown, Bucket, RollupKey, Totals, totals_of
+from storage.aggregation.rollup import DETAILS, Breakdown, Bucket, RollupKey, Totals
 from storage.aggregation.totals import row_of, rows
 from storage.mongo.database import Collection, Session
 from storage.mongo.indexes import BY_TIME, ROLLUPS
@@ -98,13 +98,9 @@ async def step(
 
 
 def _worked_out(documents: Iterable[Mapping[str, Any]]) -> Rollups:
-    parts = []
-    for row in map(row_of, documents):
-        if row.counted is None:
-            parts.append((row.detail, row.totals))
-        else:
-            parts.append((row.detail.counted_as(row.counted), totals_of(row.counted)))
-    return [(key.id, (key, totals)) for key, totals in rollups_of_details(parts).items()]
+    counted = [row_of(document).as_counted for document in documents]
+    parts = rollups_of_details((row.detail, row.totals) for row in counted)
+    return [(key.id, (key, totals)) for key, totals in parts.items()]
 
 
 async def _remove_stale(rollups: Collection, session: Session) -> bool:

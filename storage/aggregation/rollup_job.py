@@ -1,7 +1,7 @@
 """The job that adds every ended interception to its rollups, exactly once (see `storage.aggregation.job`).
 
 The database cannot add histograms: they are read, added here and written back. A presumed end is added with what it then
-says, and its document keeps that as `counted`.
+says, and its document keeps that as `counted`, with the provider, as the true end may name another one.
 
 Documents of the first schema had no marks. They get them here, together with the number of the current schema: so each gets
 them once, whichever server does it. Rollups outlive the interceptions that they count.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ from pymongo import UpdateOne
 from intercept.records import Status
 from storage.aggregation import detail_state
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
-from storage.aggregation.details import Detail, rollups_of_details
+from storage.aggregation.details import rollups_of_details
 from storage.aggregation.histograms import pack, unpack
 from storage.aggregation.job import AT_ONCE, BATCH_SECONDS, ExactlyOnceJob, Pending
 from storage.aggregation.rollup import (
@@ -33,11 +33,9 @@ from storage.aggregation.rollup import (
     Bucket,
     RollupKey,
     Totals,
-    add,
     document_of,
     increments,
     rollups_of,
-    totals_of,
 )
 from storage.aggregation.totals import UNCOUNTED_ONES, Row, pipeline, row_of
 from storage.mongo.clocks import Now, Pause
@@ -168,16 +166,18 @@ def _worked_out(
     a cost without a call.
     """
     rows = [row_of(document) for document in documents]
-    added = [_contribution(row) for row in rows]
+    replaced = [row.as_counted for row in rows if row.counted is not None]
+    parts = [(row, row.totals) for row in rows]
+    parts += [(row, {name: -value for name, value in row.totals.items()}) for row in replaced]
     rollups = rollups_of(
-        ((row.key, part) for row, part in zip(rows, added, strict=True)),
+        ((row.key, totals) for row, totals in parts),
         (
-            (row.token_key, part)
-            for row, part in zip(rows, added, strict=True)
+            (row.token_key, totals)
+            for row, totals in parts
             if since is None or row.counted is None or row.key.at >= since
         ),
     )
-    rollups |= rollups_of_details(part for row in rows if details.has(row.key.at) for part in _detailed(row))
+    rollups |= rollups_of_details((row.detail, totals) for row, totals in parts if details.has(row.key.at))
     changed = [
         (key.id, (key, totals))
         for key, totals in rollups.items()
@@ -209,28 +209,13 @@ def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], run: int) -> Up
 
 
 def _pending(rows: Sequence[Row]) -> Pending:
-    """Return which interceptions these are, and of those with a presumed end what they add up to."""
+    """Return which interceptions these are, and of those with a presumed end what they add up to, and with which provider."""
     return {
         "true": [id_ for row in rows if not row.presumed for id_ in row.ids],
-        "presumed": [{"_id": row.ids[0], "counted": document_of(row.totals)} for row in rows if row.presumed],
+        "presumed": [
+            {"_id": row.ids[0], "counted": document_of(row.totals) | row.provider} for row in rows if row.presumed
+        ],
     }
-
-
-def _contribution(row: Row) -> Totals:
-    """Return what a row adds to its rollups; it replaces what it added before."""
-    if row.counted is None:
-        return row.totals
-    totals = dict(row.totals)
-    add(totals, totals_of(row.counted), -1)
-    return totals
-
-
-def _detailed(row: Row) -> Iterator[tuple[Detail, Totals]]:
-    """Return what a row adds to its details, and what it removes from its earlier ones."""
-    yield row.detail, row.totals
-    if row.counted is not None:
-        before = totals_of(row.counted)
-        yield row.detail.counted_as(row.counted), {name: -value for name, value in before.items()}
 
 
 def _expired(key: RollupKey, now: datetime) -> bool:

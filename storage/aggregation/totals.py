@@ -24,6 +24,7 @@ from storage.aggregation.rollup import (
     Bucket,
     RollupKey,
     Totals,
+    totals_of,
 )
 from storage.costs.prices import MAX_TOKENS
 from storage.mongo.codec import read_decimal
@@ -68,6 +69,21 @@ class Row(NamedTuple):
     totals: Totals
     counted: Mapping[str, Any] | None
     presumed: bool
+
+    @property
+    def provider(self) -> dict[str, Any]:
+        """The fields that name the provider. A true end may name another one than the presumed end before it."""
+        values = dict(zip(_DIMENSIONS, self.key.values, strict=True))
+        return {name: values[name] for name in ("provider", "provider_name")}
+
+    @property
+    def as_counted(self) -> Row:
+        """The same as it has been counted so far, if it has."""
+        if (counted := self.counted) is None:
+            return self
+        values = tuple([counted.get(name, value) for name, value in zip(_DIMENSIONS, self.key.values, strict=True)])
+        detail = self.detail.counted_as(counted)._replace(values=values)
+        return self._replace(key=self.key._replace(values=values), detail=detail, totals=totals_of(counted))
 
 
 def pipeline(limit: int) -> list[dict[str, Any]]:

@@ -86,13 +86,17 @@ class Call:
     def end(self, tokens=7, **changes):
         return Operation(Action.END, self.id, self._ending(tokens, **changes))
 
-    def _ending(self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True, cached=0):
+    def _ending(
+        self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True, cached=0, served_by=""
+    ):
         usage = TokenUsage(
             provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=cached
         )
         record = ending(
             interception_id=self.id,
             end_reason=end_reason,
+            provider=served_by and "azure",
+            provider_name=served_by,
             ended_at=self.started_at + timedelta(seconds=took),
             first_byte_at=None if first_byte is None else self.started_at + timedelta(seconds=first_byte),
             upstream_status=200 if end_reason is EndReason.COMPLETED else 529,

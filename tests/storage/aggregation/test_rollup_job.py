@@ -96,6 +96,16 @@ async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_counted(dat
 
 
 @pytest.mark.gen_test
+async def test_a_presumed_end_is_taken_from_the_provider_that_it_was_counted_with(database, rollups):
+    call = Call(1)
+    await write(database, call.start, call.checkpoint(3), call.presumed_end())
+    await rollups.add_pending()
+    await write(database, call.end(9, served_by="eastus"))
+    await rollups.add_pending()
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
 async def test_a_true_end_before_the_count_leaves_no_trace_of_the_presumed_one(database, rollups):
     await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
     assert await rollups.add_pending() == 1
