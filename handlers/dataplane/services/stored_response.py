@@ -5,6 +5,7 @@ The call that began such a response got an answer without tokens. Whoever asks f
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from handlers.dataplane.call_usage import charge_fetched
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
+from handlers.dataplane.services.ownership import WRITTEN_SECONDS
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.shared.fetched import background_id
 from handlers.dataplane.shared.finishing import finish
@@ -112,6 +114,9 @@ class _Fetched(Watcher):
         handler, bridge, template = self._handler, self._handler.bridge, self._template
         names = template.initiator_id, template.provider_name, self._response_id
         usage = await bridge.interceptions.find_usage(*names)
+        if usage.is_awaited:  # by a stream of the response: another process may not have written down its end yet
+            await asyncio.sleep(WRITTEN_SECONDS)
+            usage = await bridge.interceptions.find_usage(*names)
         if usage.is_told:
             return
         start: Interception = self._secrets.hide(

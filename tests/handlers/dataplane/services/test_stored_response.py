@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from handlers.dataplane.services import stored_response as module
 from handlers.dataplane.states import State
 from intercept.apis import EVENTS
 from intercept.recording import Keep
@@ -164,3 +165,27 @@ async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(r
     answered.set()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_ends_while_its_response_is_fetched_tells_the_usage_alone(running, monkeypatch):
+    monkeypatch.setattr(module, "WRITTEN_SECONDS", 0)
+    find, gate = running.bridge.interceptions.find_usage, asyncio.Event()
+
+    async def find_and_end(*names):
+        found = await find(*names)
+        gate.set()
+        await running.ended(1)
+        return found
+
+    monkeypatch.setattr(running.bridge.interceptions, "find_usage", find_and_end)
+    begun, ended = events(DONE | {"status": "queued", "usage": None}), events(DONE)
+    running.upstream.scripts[:] = [(head(begun + ended, content_type=EVENTS) + begun, gate, ended)]
+    request = json.dumps({"model": "m", "input": "x", "background": True, "stream": True}).encode()
+    client = await running.client()
+    await client.send("POST", f"{BRIDGE}/openai/v1/responses", running.own_key, request)
+    while not await running.bridge.database.interceptions.find_one({"response_id": "resp_1"}):
+        pass
+    await fetch(running, "resp_1", json.dumps(DONE).encode())
+    (recorded,) = await running.ended(1)
+    assert running.tokens(recorded) == RESPONSES.tokens
