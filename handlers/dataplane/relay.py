@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
+from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
@@ -10,6 +12,7 @@ from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import PINGS, Pings
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import RETRY_HEADER
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.states import RELAY_ENDS
 from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
@@ -17,7 +20,7 @@ from http1.headers import add_checked
 from intercept.apis import EVENT_STREAM
 from intercept.dialects.openai.stream_usage import UsageChunkFilter
 from intercept.records import EndReason
-from upstream.client import UpstreamResponse
+from upstream.client import UpstreamError, UpstreamResponse
 from upstream.connections.idle_timer import IdleTimer
 from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
@@ -25,6 +28,8 @@ from upstream.headers import to_client
 NO_CONTENT = 204
 # These headers of a provider about its own limits replace those of the bridge.
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
+# How long the rest of a response is read whose client has left.
+REST_SECONDS = 1.0
 
 
 class Watcher:
@@ -39,6 +44,11 @@ class Watcher:
 
     async def catch_up(self) -> None:
         """Finish reading the pieces so far, with pauses for other requests."""
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether to read the rest of the response where the client leaves, as it is there and says what was used."""
+        return False
 
 
 class Relay:
@@ -62,7 +72,8 @@ class Relay:
         """Pass each piece to the client in the event loop iteration in which it arrives, then `watch` it.
 
         The next piece waits until the client has read this one, and until `catch_up` is done. A client that reads nothing
-        for too long counts as gone. Silence of the provider is not bounded here.
+        for too long counts as gone. Silence of the provider is not bounded here. Of a response that the client leaves, the
+        rest is watched if the watcher wants it and it comes within `REST_SECONDS`.
 
         Args:
             response: The response. The caller closes it.
@@ -112,12 +123,24 @@ class Relay:
         finally:
             idle_timer.close()
             pings.close()
+            if handler.stopped is EndReason.CLIENT_DISCONNECTED and watcher.wants_rest:
+                await finish(self._read_rest(response, watcher))
 
     @property
     def delivered(self) -> bool:
         """Whether the client has read everything that was written of the provider's response."""
         last = self._last_write
         return last is not None and last.done() and not last.cancelled() and last.exception() is None
+
+    async def _read_rest(self, response: UpstreamResponse, watcher: Watcher) -> None:
+        def take(piece: bytes) -> bool:
+            self._last_write = None  # the client does not get it
+            return watcher.watch(piece)
+
+        with suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                while not await response.stream_to(take):
+                    await watcher.catch_up()
 
     def _ping(self) -> None:
         """Say that the stream is alive, but only if the client has read everything so far, pings included."""

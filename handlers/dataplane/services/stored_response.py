@@ -93,6 +93,11 @@ class _Fetched(Watcher):
         if self.observation.behind:
             await self._read()
 
+    @property
+    def wants_rest(self) -> bool:
+        """Whether it is no stream: what it used stands at its end."""
+        return not self._template.streaming
+
     async def record(self) -> None:
         """Read the rest, and record the response if it has ended and nobody else has recorded what it used."""
         await self._read()

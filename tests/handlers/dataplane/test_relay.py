@@ -12,6 +12,8 @@ from itertools import product
 
 import pytest
 
+from handlers.dataplane import relay
+from handlers.dataplane.proxy import ProxyHandler
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
@@ -340,6 +342,31 @@ async def test_a_client_that_leaves_after_the_last_event_has_a_completed_call(ru
 
 
 @pytest.mark.gen_test
+async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, monkeypatch):
+    left, stop = asyncio.Event(), ProxyHandler.stop
+    monkeypatch.setattr(ProxyHandler, "stop", lambda self, reason: (stop(self, reason), left.set()))
+    text, usage = CHAT.stream[: (end := CHAT.stream.rindex(b"data: {"))], CHAT.stream[end:]
+    bodies = {
+        "one that is not streamed": (False, JSON, CHAT.body[:40], CHAT.body[40:]),
+        "a stream, after its text": (True, EVENT_STREAM, text, usage),
+    }
+    for number, ((case, (stream, head, first, rest)), leave) in enumerate(
+        product(bodies.items(), (RawClient.close, RawClient.reset)), start=1
+    ):
+        left.clear()
+        running.upstream.scripts = [[head + CHUNKED + chunk(first), left, chunk(rest), LAST]]
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
+        response = await client.head()
+        while response.body != first:
+            await client.piece(response)
+        leave(client)
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "client_disconnected", case
+        assert (running.tokens(recorded), recorded["token_usages"][0]["source"]) == (CHAT.tokens, "provider"), case
+
+
+@pytest.mark.gen_test
 async def test_a_client_that_does_not_read_slows_its_upstream(running):
     block = b"x" * 65536
     total = 64 * 1024 * 1024
@@ -401,7 +428,8 @@ async def test_a_credential_that_a_provider_repeats_is_relayed_but_not_recorded(
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(running):
+async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(running, monkeypatch):
+    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
     for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
         parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]

@@ -189,3 +189,21 @@ async def test_a_stream_that_ends_while_its_response_is_fetched_tells_the_usage_
     await fetch(running, "resp_1", json.dumps(DONE).encode())
     (recorded,) = await running.ended(1)
     assert running.tokens(recorded) == RESPONSES.tokens
+
+
+@pytest.mark.bridge(user_token_limit=1_000)
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for_it(running):
+    body, left = json.dumps(DONE).encode(), asyncio.Event()
+    running.upstream.scripts[:] = [(head(body) + body[:20], left, body[20:])]
+    client = await running.client()
+    await client.send("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
+    response = await client.head()
+    while response.body != body[:20]:
+        await client.piece(response)
+    client.reset()
+    (handler,) = running.bridge.lifecycle._under_way
+    await until(lambda: handler.stopped)
+    left.set()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
