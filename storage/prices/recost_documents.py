@@ -31,7 +31,7 @@ class Recost(Stored, frozen=True, kw_only=True):
     Attributes:
         requested_by: By whom; None is the command line.
         counted_at: Since when no call of before the request waits to be counted; None while one does.
-        paused_at: Since when one does; None while none does.
+        paused_at: Since when the job waits for calls to be counted; None while it does not.
         begun_at: When the first call was looked at.
         ended_at: When it was done, cancelled or given up.
         total: How many calls there are; None while that is not known.

@@ -67,7 +67,7 @@ MAX_EARLIER: Final = 10
 COUNT_SECONDS: Final = 120.0
 """How long it may take to count the calls. If it takes longer, their number stays unknown."""
 
-NOT_COUNTED: Final = "calls of before the request still wait to be counted"
+NOT_COUNTED: Final = "calls still wait to be counted"
 
 _MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
@@ -135,6 +135,7 @@ class Recosting:
                 return await self._begin(job)
             # A single server adds nothing up, so all calls wait for that for ever.
             if await self._database.is_replicated() and await self._are_marked({"$exists": True}, MAX_BEHIND):
+                await self._pause_job(job)
                 return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))
@@ -162,13 +163,18 @@ class Recosting:
         if is_over or not await self._database.is_replicated():
             return True
         if await self._are_marked({"$lte": job.requested_at}, 1):
-            paused_at = job.paused_at or now
-            await self._set(job, {"paused_at": paused_at}, {"counted_at": ""})
-            if now - paused_at > timedelta(seconds=GIVE_UP_SECONDS):
-                await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
+            await self._pause_job(job, {"counted_at": ""})
         elif job.counted_at is None:
             await self._set(job, {"counted_at": now}, {"paused_at": ""})
         return False
+
+    async def _pause_job(self, job: Recost, unset: Mapping[str, Any] | None = None) -> None:
+        """Note since when a job waits for calls to be counted, and give it up if it is long."""
+        now = self._now()
+        paused_at = job.paused_at or now
+        await self._set(job, {"paused_at": paused_at}, unset)
+        if now - paused_at > timedelta(seconds=GIVE_UP_SECONDS):
+            await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
 
     async def _begin(self, job: Recost) -> float:
         await self._set(job, {"lease_until": self._now() + timedelta(seconds=COUNT_SECONDS + LEASE_SECONDS)})
@@ -217,7 +223,8 @@ class Recosting:
             await self._interceptions.bulk_write(updates, ordered=False, session=session)
         progress = _progress(job, calls, changed, costs)
         progress["position"] = {"at": calls[-1]["started_at"], "id": calls[-1]["_id"]}
-        moved = await self._database.recosts.update_one(ours, {"$set": progress}, session=session)
+        went_on = {"$set": progress, "$unset": {"paused_at": ""}}
+        moved = await self._database.recosts.update_one(ours, went_on, session=session)
         if not moved.matched_count:
             raise _LostError
         return False

@@ -293,9 +293,16 @@ async def test_while_many_calls_wait_to_be_counted_again_the_job_waits(database,
     await begin(recosting, clock)
     assert [await recosting.step() for _ in range(3)] == [BATCH_PAUSE_SECONDS] * 2 + [IDLE_SECONDS]
     await RollupJob(database, now=clock).add_pending()
+    clock.time += GIVE_UP_SECONDS * SECOND
     assert await recosting.step() == IDLE_SECONDS  # sessions wait
     await SessionJob(database).add_pending()
-    assert await recosting.step() == BATCH_PAUSE_SECONDS
+    assert [await recosting.step() for _ in range(3)] == [BATCH_PAUSE_SECONDS] * 2 + [IDLE_SECONDS]
+    for seconds in (GIVE_UP_SECONDS, 1):
+        assert (await jobs.list_newest())[0].state is RecostState.RUNNING
+        clock.time += seconds * SECOND
+        await recosting.step()
+    (job,) = await jobs.list_newest()
+    assert (job.state, job.error, job.done) == (RecostState.FAILED, NOT_COUNTED, 4)
 
 
 @pytest.mark.gen_test
