@@ -118,7 +118,8 @@ class Threads:
 
     async def _add_results(self, parent: Mapping[str, Any], child: Mapping[str, Any]) -> None:
         """Give the tool calls of a document the results that its child has of them, unless they have theirs."""
-        results = [one for one in child.get("tool_results", ()) if one["id"]]
+        # MongoDB refuses two for one tool call.
+        results = {one["id"]: one for one in child.get("tool_results", ()) if one["id"]}.values()
         if not results:
             return
         given = {
