@@ -112,7 +112,8 @@ class Removal:
             for segment in [read_segment(document) async for document in found]:
                 ids = await parts.find_one({"_id": part_id(segment, IDS)}, session=session)
                 invented = [] if ids is None else positions_of(ids["data"])
-                if not is_held or not invented:
+                # A full one may stay as it is, with all of them gone.
+                if not is_held or not (set(invented) - set(segment.gone) if segment.is_full else invented):
                     continue
                 without = structs.replace(segment, gone=tuple({*segment.gone, *invented}))
                 await replace_by_one(self._database, [without], session)

@@ -49,6 +49,7 @@ def read_segment(document: Mapping[str, Any]) -> Segment:
         first=write_ms(document["first"]),
         last=write_ms(document["last"]),
         gone=tuple(map(int, document["gone"])),
+        is_full=document.get("is_full", False),
     )
 
 

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from msgspec.structs import replace
 from pymongo import ReturnDocument
 
 from storage.mongo.database import Database, Session
 from storage.search.documents import JOB_STATE, part_documents, part_id, read_part_id, segment_document
 from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, merge
 
+MAX_PART_BYTES: Final = 12 << 20
+"""Most bytes of a part. MongoDB takes 16 MiB, and somebody may choose words whose digests all fall into one bucket."""
+
 
 async def replace_by_one(database: Database, segments: Sequence[Segment], session: Session | None) -> list[Segment]:
-    """Make one segment of some, without the calls that are gone; return it, or nothing if no call is left."""
+    """Make one segment of some, without the calls that are gone; return it, or nothing if no call is left.
+
+    Where it would be too large, they stay, and are marked as full.
+    """
     sources = []
+    parts_of_all: list[int] = []
     for segment in segments:
-        ids = {"_id": {"$in": [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]}}
-        parts = database.search_parts.find(ids, session=session)
+        ids = [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]
+        parts = database.search_parts.find({"_id": {"$in": ids}}, session=session)
         source = Source(segment, {read_part_id(one["_id"])[1]: one["data"] async for one in parts})
         if IDS in source.parts and TIMES in source.parts:  # else retention is removing it
             sources.append(source)
-        await database.search_parts.delete_many(ids, session=session)
+        parts_of_all += ids
+    made = await asyncio.to_thread(merge, await next_number(database, session), sources)
+    if made is not None and max(map(len, made[1].values())) > MAX_PART_BYTES:
+        for segment in segments:
+            full = {"$set": {"is_full": True, "gone": list(segment.gone)}}
+            await database.search_segments.update_one({"_id": segment.number}, full, session=session)
+        return [replace(one, is_full=True) for one in segments]
+    await database.search_parts.delete_many({"_id": {"$in": parts_of_all}}, session=session)
     numbers = [one.number for one in segments]
     await database.search_segments.delete_many({"_id": {"$in": numbers}}, session=session)
-    made = await asyncio.to_thread(merge, await next_number(database, session), sources)
     if made is None:
         return []
     await insert(database, *made, session)

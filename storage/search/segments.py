@@ -52,6 +52,7 @@ class Segment(Struct, frozen=True, kw_only=True):
         first: When the earliest of its calls started, in milliseconds.
         last: When the latest did.
         gone: Positions of calls that are in another segment now, or changed.
+        is_full: Whether it was too large to be merged with others.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     first: int
     last: int
     gone: tuple[int, ...] = ()
+    is_full: bool = False
 
     def bucket(self, digest: int) -> int:
         """Return the number of the part that has a digest."""
@@ -199,7 +201,7 @@ def position_of(ids: bytes, id_: bytes) -> int | None:
 def choose_merge(segments: Iterable[Segment], fan: int) -> list[Segment]:
     """Return segments that are to become one: the oldest of a level, of which there are `fan`; none if that is not so."""
     by_level: dict[int, list[Segment]] = {}
-    for segment in sorted(segments, key=lambda one: one.number):
+    for segment in sorted((one for one in segments if not one.is_full), key=lambda one: one.number):
         by_level.setdefault(segment.level, []).append(segment)
     for level in sorted(by_level):
         if level == len(_BITS) - 1 or len(by_level[level]) < fan:

@@ -4,6 +4,8 @@ from functools import partial
 
 import pytest
 
+from storage.search import job as job_module
+from storage.search import merging
 from storage.search.documents import JOB_STATE
 from storage.search.job import SearchJob
 from tests.storage.aggregation.tasks import ALL
@@ -56,4 +58,20 @@ async def test_a_note_of_an_earlier_version_leaves_no_call_marked_and_none_twice
     note["presumed"].append({"_id": again[1], "indexed": True})
     await database.search_segments.update_one(JOB_STATE, {"$set": {"note": note}})
     assert await job.add_pending() == 2
+    await has_indexed_all(database)
+
+
+@pytest.mark.gen_test
+async def test_segments_that_would_be_too_large_together_stay_as_they_are(database, monkeypatch):
+    monkeypatch.setattr(merging, "MAX_PART_BYTES", 250)
+    monkeypatch.setattr(job_module, "FAN", 2)
+    for number in range(1, 7):
+        await keep(database, Call(number, prompt=f"{number}"), Call(10 + number))
+        await SearchJob(database).add_pending()
+    await has_indexed_all(database)
+    segments = database.search_segments.find({"_id": {"$ne": JOB_STATE["_id"]}}).sort("_id")
+    assert [one.get("is_full", False) async for one in segments] == [True, True, True, True, False, False]
+    mark = {"$set": {"unindexed": Call(9).started_at, "indexed": True}}
+    await database.interceptions.update_one({"_id": Call(1).id}, mark)
+    await SearchJob(database).add_pending()
     await has_indexed_all(database)
