@@ -45,8 +45,7 @@ class Watcher:
     async def catch_up(self) -> None:
         """Finish reading the pieces so far, with pauses for other requests."""
 
-    @property
-    def wants_rest(self) -> bool:
+    async def wants_rest(self) -> bool:
         """Whether to read the rest of the response where the client leaves, as it is there and says what was used."""
         return False
 
@@ -123,7 +122,7 @@ class Relay:
         finally:
             idle_timer.close()
             pings.close()
-            if handler.stopped is EndReason.CLIENT_DISCONNECTED and watcher.wants_rest:
+            if handler.stopped is EndReason.CLIENT_DISCONNECTED:
                 await finish(self._read_rest(response, watcher))
 
     @property
@@ -137,6 +136,8 @@ class Relay:
             self._last_write = None  # the client does not get it
             return watcher.watch(piece)
 
+        if not await watcher.wants_rest():
+            return
         with suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(REST_SECONDS):
                 while not await response.stream_to(take):

@@ -205,10 +205,12 @@ class RecordedCall(Watcher):
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
-    @property
-    def wants_rest(self) -> bool:
+    async def wants_rest(self) -> bool:
         """A provider has made a whole response before it sends it, and a stream's usage may follow its last text."""
-        return not self._start.streaming or self._observation.reading().open_ended
+        if not self._start.streaming:
+            return True
+        await self._read_in_pieces()
+        return self._observation.reading().open_ended
 
     async def _read_in_pieces(self) -> None:
         await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)

@@ -93,8 +93,7 @@ class _Fetched(Watcher):
         if self.observation.behind:
             await self._read()
 
-    @property
-    def wants_rest(self) -> bool:
+    async def wants_rest(self) -> bool:
         """Whether it is no stream: what it used stands at its end."""
         return not self._template.streaming
 
