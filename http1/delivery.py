@@ -75,7 +75,7 @@ class Delivery:
             return
         if not cycle.wants_body:
             self._end()
-        elif not request.whole and not cycle.started and request.headers.get("Expect", "").lower() == "100-continue":
+        elif not request.whole and not cycle.started and request.expects_continue:
             self._connection.writer.write(_CONTINUE)
         self._next()
 

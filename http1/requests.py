@@ -56,6 +56,11 @@ class Request:
         self.whole = False
         self._pieces: list[bytes] = []
 
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a 100 before it sends the body. One of HTTP/1.0 knows none (RFC 9110 section 10.1.1)."""
+        return self.start_line.version == "HTTP/1.1" and self.headers.get("Expect", "").lower() == "100-continue"
+
     def read_buffered(self) -> bytes:
         """Return what has arrived of the body since the last call."""
         pieces = self._pieces

@@ -206,8 +206,13 @@ async def test_who_asks_whether_to_send_a_body_is_told_to_go_on(connect, stage):
 
 
 @pytest.mark.gen_test
-async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer(connect, stage):
+async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1_0(connect, stage, http_server):
     stage.gate.set()
+    client = await connect()
+    await client.send_raw(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    await until(lambda: any(one._cycle for one in http_server.connections))
+    await client.send_raw(b"hi")
+    assert summary(await client.rest(await client.head())) == (200, "POST", "/", "hi")
     client = await connect()
     await client.send_raw(b"POST /early HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     response = await client.head()
