@@ -54,7 +54,7 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
     try:
         path = _keep(address, _sign_in(address, browser=not no_browser))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise click.ClickException(f"{address} sent an answer that is not valid") from error
     click.echo(f"Signed in. The token is kept in {path}.", err=True)
 
@@ -119,7 +119,7 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
         raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
     try:
         decoded = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         decoded = None
     if isinstance(decoded, dict) and status == _UNAVAILABLE:
         return {"error": "temporarily_unavailable", "error_description": decoded.get("message")}

@@ -143,6 +143,8 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
         ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "sent an answer that is not valid"),
         ({"code": [(200, {})]}, "sent an answer that is not valid"),
         ({"code": [(200, CODES | {"interval": "soon"})]}, "sent an answer that is not valid"),
+        ({"code": [(200, CODES | {"expires_in": float("inf")})]}, "sent an answer that is not valid"),
+        ({"code": [(200, b"[" * 60_000)]}, "answers 200: it is no AI Bridge"),
         ({"token": [(200, {})]}, "sent an answer that is not valid"),
         (
             {"code": [(400, {"error": "temporarily_unavailable", "error_description": "too many programs wait"})]},
