@@ -13,6 +13,9 @@ from tests.processor import TRIES, seconds_of
         ("a@b, @x.de, x@y, a@b.c, 5@2x.png.", "a@b, @x.de, x@y, a@b.c, [redacted]."),
         ("4111 1111 1111 1111, 4111-1111-1111-1111 and 378282246310005", "[redacted], [redacted] and [redacted]"),
         ("4111 1111 1111 1112 and 41111111111111111111", "4111 1111 1111 1112 and 41111111111111111111"),
+        ("4111 1111 1111 1111 12/28, 4111111111111111 123", "[redacted] 12/28, [redacted] 123"),
+        ("2026-11-28 4111 1111 1111 1111, 3782 822463 10005 1228", "2026-11-28 [redacted], [redacted] 1228"),
+        ("until 12/2029 4111-1111-1111-1111", "until 12/2029 [redacted]"),
         ("at 1700000000000 ms, id 6011000990139424", "at 1700000000000 ms, id [redacted]"),
         ("key sk-proj-abcdefghijklmnopqrstuvwx of OpenAI", "key [scrubbed] of OpenAI"),
         ("AKIAIOSFODNN7EXAMPLE1", "[scrubbed]"),
@@ -36,7 +39,7 @@ def test_redacting_twice_changes_nothing_more(text):
     assert redact(once) == once
 
 
-@for_each("piece", ["a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "-@.", "1-1 1"])
+@for_each("piece", ["a", "a@", "x@a.", "4", "4 ", "a@a.a@", "4111111111111112 ", "4112 ", "-@.", "1-1 1"])
 def test_a_hostile_text_takes_time_by_its_length(piece):
     def seconds(length):
         text = (piece * length)[:length]
