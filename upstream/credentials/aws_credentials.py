@@ -123,21 +123,23 @@ def is_botocore_installed() -> bool:
 
 
 def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
-    """A function that finds credentials with botocore. It blocks, and caches what it found.
+    """A function that finds credentials with botocore. It blocks, and caches those that botocore renews.
 
     Args:
         profile: Of the AWS configuration files; empty is `AWS_PROFILE`, or the default.
     """
-    sessions: list[Any] = []  # of botocore, whose types are not known here
+    kept: list[Any] = []  # a session of botocore, whose types are not known here
 
     def find() -> AwsKeys:
-        from botocore.session import Session  # noqa: PLC0415 - optional, and takes a tenth of a second
+        from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - optional, and takes a tenth of a second
+        from botocore.session import Session  # noqa: PLC0415
 
-        if not sessions:
-            sessions.append(Session(profile=profile or None))
-        credentials = sessions[0].get_credentials()
+        session = kept.pop() if kept else Session(profile=profile or None)
+        credentials = session.get_credentials()
         if credentials is None:
             raise NoAwsKeysError("none were found: not in the environment, a profile, a container or an instance")
+        if isinstance(credentials, RefreshableCredentials):
+            kept.append(session)  # any other would not read its files again
         frozen = credentials.get_frozen_credentials()
         return AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or "")
 

@@ -162,9 +162,12 @@ def test_botocore_finds_those_of_a_profile(no_aws, monkeypatch):
     (no_aws / "credentials").write_text(
         "[one]\naws_access_key_id=ONE\naws_secret_access_key=1\n[two]\naws_access_key_id=TWO\naws_secret_access_key=2\n"
     )
-    assert botocore_finder("two")() == AwsKeys("TWO", "2")
+    find = botocore_finder("two")
+    assert find() == AwsKeys("TWO", "2")
     monkeypatch.setenv("AWS_PROFILE", "one")
     assert botocore_finder("")() == AwsKeys("ONE", "1")
+    (no_aws / "credentials").write_text("[two]\naws_access_key_id=ROTATED\naws_secret_access_key=3\n")
+    assert find() == AwsKeys("ROTATED", "3")
 
 
 @pytest.mark.gen_test
