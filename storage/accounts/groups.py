@@ -184,7 +184,7 @@ class Groups(Changes):
                 raise IdentityConflictError(HAS_POLICY.format(found.name))
             await self._database.groups.update_one({"_id": found.id}, {"$set": {"removed_at": at}}, session=session)
             left = {"$pull": {"group_ids": found.id}}
-            members = await self._database.users.update_many({"group_ids": found.id}, left, session=session)
+            members = await self._database.users.update_many(_members_of(found), left, session=session)
             revoked = await remove_belongings(self._database, found.id, at, session)
             numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked}
             await self._audit(session, author, Action.GROUP_REMOVED, **_said(found), **numbers)

@@ -153,11 +153,15 @@ async def test_a_user_is_in_a_bounded_number_of_groups(groups, identities, datab
 
 
 @pytest.mark.gen_test
-async def test_a_removed_group_leaves_its_members_frees_its_name_and_keeps_its_own(groups, identities):
-    await identities.add_user("ada", role=Role.MEMBER)
+async def test_a_removed_group_leaves_its_members_frees_its_name_and_keeps_its_own(groups, identities, database):
+    for username in ("ada", "gone"):
+        await identities.add_user(username, role=Role.MEMBER)
     first = await groups.add("research")
-    await groups.add_members("research", ["ada"])
+    await groups.add_members("research", ["ada", "gone"])
+    await identities.remove_user("gone")
     assert await groups.remove("research") == first
+    removed = {"group_id": first.id, "group": "research", "members": 1, "revoked_tokens": 0}
+    assert ("group.removed", None, removed) in await trail(database)
     assert (await identities.find_user("ada")).group_ids == ()
     with pytest.raises(UnknownIdentityError, match=r'^there is no group named "research"$'):
         await groups.remove("research")
