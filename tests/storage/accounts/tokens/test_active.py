@@ -88,3 +88,20 @@ async def test_a_bounded_number_of_tokens_is_held(tokens, identities, monkeypatc
     await identities.add_user("ada", role=Role.OWNER)
     texts = [(await identities.create_token("ada"))[1] for _ in range(3)]
     assert [await tokens.may_have(text) for text in texts].count(True) == 2
+
+
+@pytest.mark.gen_test
+async def test_what_is_created_while_they_are_read_is_no_guess(tokens, identities, monkeypatch):
+    await identities.add_user("ada", role=Role.OWNER)
+    read, created = tokens._read, []
+
+    async def read_before_it_is_created():
+        found = await read()
+        if not created:
+            created.append((await identities.create_token("ada"))[1])
+            tokens.forget()
+        return found
+
+    monkeypatch.setattr(tokens, "_read", read_before_it_is_created)
+    assert not await tokens.may_have(UNKNOWN)
+    assert await tokens.may_have(*created)
