@@ -147,6 +147,15 @@ def test_lines_are_bounded_to_the_latest():
     assert [line["call"] for line in lines] == [id_of(number) for number in range(3, MAX_LINES + 3)]
 
 
+def test_a_line_whose_texts_go_soon_does_not_take_the_others_with_it():
+    untils = [NOON + timedelta(days=1), NOON + timedelta(hours=47)]
+    side = call(1, 0, blocks("pq"), written=9, texts_until=untils[0])
+    fields = compare(None, [side, call(2, 22 * 3_600, blocks("ab"), written=9, texts_until=untils[1])])[0]
+    assert ([line["call"] for line in fields["lines"]], fields["expires_at"]) == ([id_of(1), id_of(2)], untils[0])
+    fields = compare(fields, [call(3, 23 * 3_600, blocks("abc"), read=9, texts_until=untils[1])])[0]
+    assert ([line["call"] for line in fields["lines"]], fields["expires_at"]) == ([id_of(3)], untils[1])
+
+
 @pytest.mark.parametrize(
     "changes",
     [
