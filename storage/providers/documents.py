@@ -17,10 +17,7 @@ MAX_KEYS = 5
 MAX_PROVIDERS = 100
 """Providers of a database."""
 
-GIVEN_AGAIN = (
-    "must be given again, as the provider has another address or credential now: keys that are kept never go elsewhere"
-)
-
+GIVEN_AGAIN = "must be given again, as the provider has another address, credential or proxy now: keys that are kept never go elsewhere"
 
 PROXY_GIVEN_AGAIN = "must be given again, as the proxy is another one now"
 
@@ -209,7 +206,19 @@ def changed_fields(old: StoredProvider, new: StoredProvider) -> list[str]:
 
 
 def _leads_elsewhere(old: ProviderSpec, new: ProviderSpec) -> bool:
-    """Whether a key would be sent to another server, or in another header, which an address may tell on."""
-    origins = [urlsplit(spec.base_url)[:2] for spec in (old, new)]
-    ways = [(spec.type, spec.credential, spec.region) for spec in (old, new)]
-    return origins[0] != origins[1] or ways[0] != ways[1]
+    """Whether a key would get to another server or proxy, or into another header, which an address may tell on."""
+    return _way(old) != _way(new) or (_proxy_reads(new) and _proxy(old) != _proxy(new))
+
+
+def _way(spec: ProviderSpec) -> tuple[str, ...]:
+    return *urlsplit(spec.base_url)[:2], spec.type, spec.credential, spec.region
+
+
+def _proxy(spec: ProviderSpec) -> tuple[str, str]:
+    return spec.proxy_url, spec.ca_certificates
+
+
+def _proxy_reads(spec: ProviderSpec) -> bool:
+    """Whether a proxy of its own could read its keys: without TLS, or with an authority that the proxy may have made."""
+    has_proxy = spec.proxy_url not in {"", "none"}
+    return has_proxy and (bool(spec.ca_certificates) or urlsplit(spec.base_url).scheme == "http")

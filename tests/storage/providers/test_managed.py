@@ -294,6 +294,25 @@ async def test_kept_keys_never_go_to_another_server(managed):
 
 
 @pytest.mark.gen_test
+async def test_kept_keys_never_go_through_another_proxy_that_could_read_them(managed):
+    proxy, authority = {"proxy_url": "http://proxy.example:3128"}, {"ca_certificates": "-----BEGIN ..."}
+    await managed.add(EAST, [FIRST])
+    await managed.add(structs.replace(EAST, name="plain", base_url="http://plain.example/v1/"), [FIRST])
+    for name, changes in (("plain", proxy), ("east", proxy | authority)):
+        assert await refusal(managed.change(name, changes)) == [("keys", GIVEN_AGAIN)]
+        assert (await managed.change(name, changes, [SECOND])).spec.proxy_url == proxy["proxy_url"]
+    for changes in (authority | {"ca_certificates": "another"}, {"proxy_url": "http://other.example:3128"}):
+        assert await refusal(managed.change("east", changes)) == [("keys", GIVEN_AGAIN)]
+    for name, changes in (
+        ("plain", {"proxy_url": "none"}),
+        ("east", {"ca_certificates": ""}),
+        ("east", {"proxy_url": ""}),
+    ):
+        assert len((await managed.change(name, changes)).keys) == 1
+    assert len((await managed.change("east", authority)).keys) == 1
+
+
+@pytest.mark.gen_test
 async def test_a_removed_provider_is_gone_and_its_name_is_free(managed, database, clock):
     await managed.add(EAST, [FIRST])
     west = await managed.add(WEST)

@@ -221,7 +221,7 @@ async def test_kept_keys_never_go_to_another_address(running):
     _, added = await send(running, "POST", "", east(running, keys=KEYS))
     kept = [{"id": key["id"]} for key in added["keys"]]
     elsewhere = {"base_url": "http://elsewhere.example/v1/"}
-    detail = "must be given again, as the provider has another address or credential now: keys that are kept never go elsewhere"
+    detail = "must be given again, as the provider has another address, credential or proxy now: keys that are kept never go elsewhere"
     refused = {
         "message": "The request body has invalid values.",
         "validations": [{"field": "keys", "detail": detail}],
