@@ -94,6 +94,10 @@ def _read(path: Path, number: int, given: dict[str, Any]) -> PlannedFile:
     return PlannedFile(body.spec, tuple(body.new_keys), body.secrets)
 
 
+WITH_NEW_KEYS = frozenset({"base_url", "type", "credential", "region", "proxy_url", "ca_certificates"})
+"""After a change of these, kept keys may be refused, see `storage.providers.documents`."""
+
+
 def plan(wanted: Sequence[PlannedFile], stored: Sequence[StoredProvider], sealer: Sealer) -> list[Step]:
     """Return what has to be done, removals first. Nothing where the database is as the file says."""
     there = {one.spec.name: one for one in stored}
@@ -126,7 +130,7 @@ def _changed(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> Step |
     texts += [f"{name}: {'new' if text else 'none'}" for name, text in secrets.items()]
     if not texts:
         return None
-    if keys is None and wanted.keys and {"base_url", "type", "credential", "region"} & set(changes):
+    if wanted.keys and WITH_NEW_KEYS & set(changes):
         keys = list(wanted.keys)
     name = wanted.spec.name
     return Step(name, f"~ {name} ({', '.join(texts)})", wanted, changes=changes, keys=keys, secrets=secrets)

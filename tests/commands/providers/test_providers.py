@@ -204,12 +204,15 @@ def test_keys_that_are_there_stay_and_those_that_are_not_in_the_file_go(apply, o
     assert first not in {third["id"], kept["id"]}
 
 
-def test_a_provider_that_moves_takes_its_keys_from_the_file(apply, output, key_file):
+def test_a_provider_that_moves_takes_its_keys_from_the_file(apply, output, tmp_path, key_file):
     apply([EAST])
     moved = EAST | {"base_url": "https://west.example/v1/"}
     assert apply([moved]).stdout == "~ east (base_url: '' -> 'https://west.example/v1/')\n"
     assert [len(one["keys"]) for one in listed(output)] == [2]
     assert apply([moved]).stdout == "Nothing is different.\n"
+    (tmp_path / "keys").write_text(KEYS[0])
+    assert apply([EAST]).stdout == "~ east (base_url: 'https://west.example/v1/' -> '', keys: 2 -> 1)\n"
+    assert [len(one["keys"]) for one in listed(output)] == [1]
 
 
 @pytest.mark.parametrize(
