@@ -131,7 +131,7 @@ class SearchIndex:
                 yield page
             if not page and found.next_after is None:
                 break
-            after_id = found.next_after or page[-1]["_id"]
+            after_id = page[-1]["_id"] if found.rows.is_cut or found.next_after is None else found.next_after
             limit = limit and limit - len(page)
 
     async def page(self, query: Query, *, limit: int, after_id: UUID | None = None, offset: int = 0) -> Found:

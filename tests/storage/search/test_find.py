@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -19,6 +20,7 @@ from intercept.records import (
 from runtime.process import now
 from storage.costs.prices import Cost
 from storage.live.filter_eval import matches
+from storage.mongo.documents.rows import Rows
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.search_language import Search, Term
 from storage.queries.filters.texts import TextQuery
@@ -189,6 +191,10 @@ async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_to
     assert await read(query_of(texts=says("a b"))) == [[6], [3], [2, 1]]
     assert await read(query_of(texts=says("a b")), after_id=UUID(int=3)) == [[2, 1]]
     assert await read(query_of(texts=says("nothing"))) == []
+    monkeypatch.setattr(find_module, "MAX_CHECKED", 4)
+    monkeypatch.setattr(find_module, "PAGE", 4)
+    monkeypatch.setattr(find_module, "Rows", partial(Rows, max_bytes=1))
+    assert await read(query_of(texts=says("a b"))) == [[6], [3], [2], [1]]
 
 
 @pytest.mark.gen_test
