@@ -38,14 +38,17 @@ def cut(data: bytes, size: int) -> list[bytes]:
 async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running):
     client = await running.client()
     cases = [(conversation, size) for conversation in ALL for size in (1, 7, 100, 10**6) for _ in range(3)]
+    ids = []
     for number, (conversation, size) in enumerate(cases):
         case, body = (conversation.path, size), conversation.request_body(stream=True)
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, cut(conversation.stream, size)), LAST]]
         response = await client.request("POST", running.path(conversation), running.headers, body)
+        ids.append(response.header("X-AI-Bridge-Interception-Id"))
         assert (response.status, response.body, response.whole) == (200, conversation.stream, True), case
         assert running.upstream.requests[number].body == body, case
     assert len(running.upstream.connections) == 1
-    for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
+    for recorded in await running.ended(len(cases)):
+        conversation, size = cases[ids.index(recorded["id"])]
         case = (conversation.path, size)
         assert (recorded["end_reason"], recorded["streaming"]) == ("completed", True), case
         assert running.tokens(recorded) == conversation.tokens, case
@@ -56,6 +59,7 @@ async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(
 async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running):
     client = await running.client()
     cases = [(conversation, size) for conversation in ALL for size in (1, 100, 10**6) for _ in range(2)]
+    ids = []  # two that begin in one millisecond are in no order
     for conversation, size in cases:
         case, length = (conversation.path, size), str(len(conversation.body))
         head = JSON + f"Content-Length: {length}\r\n\r\n".encode()
@@ -63,9 +67,11 @@ async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(run
         response = await client.request(
             "POST", running.path(conversation), running.headers, conversation.request_body(stream=False)
         )
+        ids.append(response.header("X-AI-Bridge-Interception-Id"))
         got = (response.status, response.body, response.header("Content-Length"), response.header("Transfer-Encoding"))
         assert got == (200, conversation.body, length, None), case
-    for (conversation, size), recorded in zip(reversed(cases), await running.ended(len(cases)), strict=True):
+    for recorded in await running.ended(len(cases)):
+        conversation, size = cases[ids.index(recorded["id"])]
         case = (conversation.path, size)
         assert (recorded["end_reason"], recorded["streaming"]) == ("completed", False), case
         assert running.tokens(recorded) == conversation.tokens, case
