@@ -51,7 +51,11 @@ class ActiveTokens:
         async with self._reading:
             if self._monotonic() - self._read_at >= FRESH_SECONDS:
                 self._read_at = self._monotonic()  # before they are read, so that `forget` counts meanwhile
-                self._digests = await self._read() if self._database.health.available else None
+                try:
+                    self._digests = await self._read() if self._database.health.available else None
+                except BaseException:  # whoever waited for them has left
+                    self.forget()
+                    raise
         token_id, secret = parts
         return self._digests is None or is_secret(secret, self._digests.get((kind, token_id)))
 

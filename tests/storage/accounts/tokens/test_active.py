@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -105,3 +106,18 @@ async def test_what_is_created_while_they_are_read_is_no_guess(tokens, identitie
     monkeypatch.setattr(tokens, "_read", read_before_it_is_created)
     assert not await tokens.may_have(UNKNOWN)
     assert await tokens.may_have(*created)
+
+
+@pytest.mark.gen_test
+async def test_who_leaves_while_they_are_read_leaves_the_reading_to_the_next(tokens, identities, clock, monkeypatch):
+    await identities.add_user("ada", role=Role.OWNER)
+    assert not await tokens.may_have(UNKNOWN)
+    _, text = await identities.create_token("ada")
+    clock.seconds += FRESH_SECONDS
+    with monkeypatch.context() as patch:
+        patch.setattr(tokens, "_read", asyncio.Event().wait)
+        leaving = asyncio.create_task(tokens.may_have(text))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    assert await tokens.may_have(text)
