@@ -59,15 +59,20 @@ class ManagedRouting:
 
     def load(self, stored: Sequence[StoredProvider]) -> None:
         """Replace the table. A provider that is as it was stays the same object, with the tokens that it fetched."""
-        made = {one.spec.name: (one, self._provider(one)) for one in stored}
+        made: dict[str, tuple[StoredProvider, Provider]] = {}
+        for one in stored:
+            try:
+                made[one.spec.name] = one, self._provider(one)
+            except (ValueError, OSError) as error:  # of TLS the latter
+                _log.warning("the provider %s cannot be used by this version: %s", one.spec.name, error)
         self._made = made
         table = self._routing.replace(provider for _, provider in made.values())
         self._on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
         for name in made.keys() & self._routing.fixed_names:
             _log.warning("the provider %s of the environment replaces the one in the database", name)
         types = {name: one.type for name, one in table.providers.items()}
-        for name, (_, one) in made.items():
-            if fault := find_fault(name, one.type, one.fallback, types):
+        for name, (_, provider) in made.items():
+            if fault := find_fault(name, provider.type, provider.fallback, types):
                 _log.warning("the provider %s names fallbacks that cannot be used: %s", name, fault)
 
     def _provider(self, stored: StoredProvider) -> Provider:

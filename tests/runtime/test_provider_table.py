@@ -66,6 +66,19 @@ def test_what_is_stored_becomes_a_provider_with_its_keys(routing, load, prices):
     assert prices == [{"openai": ("openai", FIXED.base_url), "east": ("openai", "https://api.openai.com/v1/")}]
 
 
+@pytest.mark.expects_log(r"the provider m(oon|ars) cannot be used by this version")
+def test_a_provider_of_a_later_version_is_left_out_and_the_others_stay(routing, load, caplog):
+    later = [stored("moon", number=2, type="moon"), stored("mars", number=3, credential="mars")]
+    load([stored("east"), *later])
+    assert list(routing.table.providers) == ["openai", "east"]
+    assert caplog.messages == [
+        "the provider moon cannot be used by this version: 'moon' is not a valid ProviderType",
+        "the provider mars cannot be used by this version: 'mars' is not a valid Credential",
+    ]
+    load([stored("east"), stored("moon", number=2)])
+    assert list(routing.table.providers) == ["openai", "east", "moon"]
+
+
 def test_a_provider_that_is_as_it_was_stays_the_same_object(routing, load):
     first, other = stored("east", SECRET), stored("west", number=2)
     load([first, other])
