@@ -19,7 +19,7 @@ MAX_STEPS: Final = 10_000
 
 
 def small_members(body: bytes) -> Generator[None, None, bytes | None]:
-    """Keep the members of a JSON object of at most `WINDOW_BYTES` each, in steps of a few milliseconds; None if it is none."""
+    """Keep the members of a JSON object of at most `WINDOW_BYTES` each, in short steps; None if it is no object."""
     try:
         return (yield from _SmallMembers(body).whole())
     except InvalidRequestError:

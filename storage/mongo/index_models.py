@@ -107,7 +107,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         ),
         "groups": (_of_active_names("name", "active_name"),),
         "recosts": (
-            IndexModel(  # of which there is one at a time
+            IndexModel(  # one at a time
                 "schema_version",
                 name="active",
                 unique=True,

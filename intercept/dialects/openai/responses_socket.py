@@ -124,7 +124,7 @@ class Lanes(Generic[CallT]):
 
     def lane_of(self, event: ClientEvent) -> str:
         """The lane of a request; one that steers is in that of the response that it names."""
-        steered = self._by_response.get(event.previous_response_id or "") if event.type == STEER else None
+        steered = self._by_response.get(_bounded(event.previous_response_id)) if event.type == STEER else None
         lanes = (lane for lane, calls in self._created.items() if any(call is steered for call in calls))
         return next(lanes, event.stream_id[:MAX_LANE_CHARACTERS])
 
@@ -150,7 +150,7 @@ class Lanes(Generic[CallT]):
         if event.type == ERROR:
             call = waiting[0].call if waiting else created[0] if created else None
         else:
-            call = self._by_response.get(event.responds_to or "") or (created[0] if created else None)
+            call = self._by_response.get(_bounded(event.responds_to)) or (created[0] if created else None)
         return call, event.type in _ENDS or event.type == ERROR
 
     def forget(self, call: CallT) -> None:
@@ -177,5 +177,5 @@ class Lanes(Generic[CallT]):
             del self._waiting[lane]
         self._created.setdefault(lane, []).append(call)
         if response.id:
-            self._by_response[response.id] = call
+            self._by_response[_bounded(response.id)] = call
         return call

@@ -123,11 +123,15 @@ def test_a_response_belongs_to_the_request_that_continues_the_same_one():
     assert receive(lanes, event("response.created", "r3", previous="r2")) == ("next", False)
 
 
-def test_of_the_id_of_a_continued_response_no_more_is_held_than_of_any_name():
+def test_of_the_id_of_a_response_no_more_is_held_than_of_any_name():
     lanes = Lanes()
     begin(lanes, "", "first")
     begin(lanes, "", "second", previous="r" * 1000)
-    assert receive(lanes, event("response.created", "r1", previous="r" * MAX_NAME)) == ("second", False)
+    long = "i" * 1000
+    assert receive(lanes, event("response.created", long, previous="r" * MAX_NAME)) == ("second", False)
+    assert list(lanes._by_response) == [long[:MAX_NAME]]
+    assert lanes.lane_of(ClientEvent("response.steer", "a", previous_response_id=long)) == ""
+    assert receive(lanes, event("response.completed", long)) == ("second", True)
 
 
 def test_an_error_ends_the_request_that_has_no_response_yet():
