@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from msgspec import UNSET, UnsetType, field
 
@@ -121,6 +122,8 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
         ]
     if not problems and not spec.base_url and not preset.url_in(spec.region):
         problems.append(("base_url", f"is required: a provider of the type {type_} has no address of its own"))
+    if not keys and (spec.credential or preset.credential) == Credential.GOOGLE:
+        problems += _check_google(spec, spec.base_url or preset.url_in(spec.region))
     if keys and preset.is_own_key_only:
         problems.append(
             ("keys", f"a provider of the type {type_} takes no keys: each user brings their own credential")
@@ -135,3 +138,12 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
     if keys and spec.credential == Credential.NONE:
         problems.append(("keys", "none may be given with the credential none"))
     return problems
+
+
+def _check_google(spec: ProviderSpec, base_url: str) -> Iterator[tuple[str, str]]:
+    """Check that tokens of Google that the server fetches for itself go to Google: they open all that it may use there."""
+    url = urlsplit(base_url)
+    if base_url and (url.scheme != "https" or not f".{url.hostname}".endswith(".googleapis.com")):
+        yield "base_url", "must be https and of googleapis.com: the server's own tokens of Google go nowhere else"
+    if spec.ca_certificates and spec.proxy_url not in {"", NO_PROXY}:
+        yield "ca_certificates", "may not be given with a proxy_url: it could read the server's own tokens of Google"

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider, ProviderChange, check_provider
@@ -67,3 +68,21 @@ def test_what_is_allowed_has_an_address_and_what_its_cloud_needs(type_, url, reg
         assert url or preset.url_in(region)
         assert region or not preset.aws_service
     assert {field for field, _ in problems} <= {"base_url", "region", "project"}
+
+
+def test_the_tokens_of_the_server_go_to_google_alone():
+    vertex = ProviderSpec(
+        "v", "vertex", "https://europe-west4-aiplatform.googleapis.com/", region="global", project="p"
+    )
+    own_proxy = {"proxy_url": "http://proxy.example:3128", "ca_certificates": "-----BEGIN .."}
+    assert check_provider(vertex, 0) == check_provider(structs.replace(vertex, base_url=""), 0) == []
+    for changes, keys, fields in (
+        ({"base_url": "https://googleapis.com.example/"}, 0, ["base_url"]),
+        ({"base_url": "http://aiplatform.googleapis.com/"}, 0, ["base_url"]),
+        ({"type": "openai", "credential": "google", "base_url": "https://example/"}, 0, ["base_url"]),
+        ({"type": "openai", "credential": "google", "base_url": ""}, 0, ["base_url"]),
+        (own_proxy, 0, ["ca_certificates"]),
+        ({"base_url": "https://example/"} | own_proxy, 1, []),
+    ):
+        problems = check_provider(structs.replace(vertex, **changes), keys)
+        assert [field for field, _ in problems] == fields
