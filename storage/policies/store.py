@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from pymongo.errors import DuplicateKeyError
@@ -106,6 +106,7 @@ class PolicyStore(Changes):
             if is_same(policy, before.policy) and not before.unreadable:
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
+            await self._witness(source, session)
             await self._replace(before, kept, session)
             text_before = f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
             detail = {"policy": str(source), "policy_before": text_before, "policy_after": _text(policy)}
@@ -123,6 +124,14 @@ class PolicyStore(Changes):
         if document is None:
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
         return msgspec.structs.replace(read_any(document), source=source)
+
+    async def _witness(self, source: Source, session: Session | None) -> None:
+        """Write to the user or the group: so they cannot be removed at the same moment and leave a policy."""
+        subjects = {Level.USER: self._database.users, Level.GROUP: self._database.groups}.get(source.level)
+        if subjects is not None:
+            there, witness = {"_id": UUID(source.key), "removed_at": None}, {"$inc": {"witnessed": 1}}
+            if not (await subjects.update_one(there, witness, session=session)).matched_count:
+                raise UnknownIdentityError(f"the {source} was removed")
 
     async def _replace(self, before: KeptPolicy, kept: KeptPolicy, session: Session | None) -> None:
         """Write a policy, unless another one has been written since: on a single server nothing else prevents that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -140,6 +141,21 @@ async def test_who_is_removed_leaves_no_policy(store, database):
     assert (count, {(one.source.name, one.source.level) for one in listed}) == (2, left)
     await followed._reload()
     assert {(source.name, source.level) for source, _ in followed.book} == left
+
+
+@pytest.mark.gen_test
+async def test_who_is_removed_while_they_get_a_policy_leaves_none(store):
+    for number in range(3):
+        name = f"x{number}"
+        await store.accounts.add_user(name, role=Role.MEMBER)
+        await store.groups.add(name)
+        setting = store.change(Level.USER, name, lambda _: Policy(max_tokens=1))
+        await asyncio.gather(setting, store.accounts.remove_user(name), return_exceptions=True)
+        setting = store.change(Level.GROUP, name, lambda _: SharedPolicy(max_tokens=1))
+        await asyncio.gather(setting, store.groups.remove(name), return_exceptions=True)
+    _, groups = await store.groups.page(limit=0, offset=0)
+    _, listed = await store.page(limit=9, offset=0)
+    assert {one.source.name for one in listed} == {group.name for group, _ in groups}
 
 
 @pytest.mark.gen_test
