@@ -31,7 +31,7 @@ BODY_SECONDS = 30.0
 # (tcp(7)). What is written is sent at once.
 OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 0) or getattr(socket, "TCP_KEEPALIVE"), 60),  # noqa: B009 - macOS
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -40,6 +40,8 @@ OPTIONS = (
 LAST_REQUEST_SECONDS = 5.0
 # How many open files are reserved for the database, the spool and the log.
 RESERVED_FILES = 256
+# As many open files as a process of macOS may have, where no limit is told (`OPEN_MAX`).
+MANY_FILES = 10_240
 
 
 def default_max_connections() -> int:
@@ -47,10 +49,13 @@ def default_max_connections() -> int:
 
     A relayed stream takes two: the connection of the client and the one to the provider.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(1, (hard - RESERVED_FILES) // 2)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for files in (hard, MANY_FILES):
+        with suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+            break
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, (soft - RESERVED_FILES) // 2)
 
 
 class BridgeServer:
