@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, UnsetType, field
@@ -32,6 +32,19 @@ from settings.kinds import NO_PROXY
 from storage.providers.documents import SECRETS, GivenKey, NewKey, ProviderSpec
 from upstream.credentials.access import Credential
 from upstream.providers.presets import PRESETS, ProviderType
+
+# Whose tokens the server fetches for itself, and the domains where nobody else has a server that gets them.
+_OWN_TOKENS: Final = {
+    Credential.GOOGLE: ("Google", ("googleapis.com",)),
+    Credential.AZURE: (
+        "Microsoft Entra",
+        tuple(
+            f"{service}.azure.{end}"
+            for end in ("com", "us", "cn")
+            for service in ("openai", "cognitiveservices", "services.ai")
+        ),
+    ),
+}
 
 
 class _ProviderBody(Body):
@@ -122,8 +135,8 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
         ]
     if not problems and not spec.base_url and not preset.url_in(spec.region):
         problems.append(("base_url", f"is required: a provider of the type {type_} has no address of its own"))
-    if not keys and (spec.credential or preset.credential) == Credential.GOOGLE:
-        problems += _check_google(spec, spec.base_url or preset.url_in(spec.region))
+    if not keys and (own := _OWN_TOKENS.get(Credential(spec.credential or preset.credential))):
+        problems += _check_own_tokens(spec, spec.base_url or preset.url_in(spec.region), *own)
     if keys and preset.is_own_key_only:
         problems.append(
             ("keys", f"a provider of the type {type_} takes no keys: each user brings their own credential")
@@ -140,10 +153,15 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
     return problems
 
 
-def _check_google(spec: ProviderSpec, base_url: str) -> Iterator[tuple[str, str]]:
-    """Check that tokens of Google that the server fetches for itself go to Google: they open all that it may use there."""
+def _check_own_tokens(
+    spec: ProviderSpec, base_url: str, of: str, domains: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Check that tokens that the server fetches for itself go to whose they are: they open all that it may use there."""
     url = urlsplit(base_url)
-    if base_url and (url.scheme != "https" or not f".{url.hostname}".endswith(".googleapis.com")):
-        yield "base_url", "must be https and of googleapis.com: the server's own tokens of Google go nowhere else"
+    if base_url and (url.scheme != "https" or not f".{url.hostname}".endswith(tuple(f".{one}" for one in domains))):
+        yield (
+            "base_url",
+            f"must be https and of {' or '.join(domains)}: the server's own tokens of {of} go nowhere else",
+        )
     if spec.ca_certificates and spec.proxy_url not in {"", NO_PROXY}:
-        yield "ca_certificates", "may not be given with a proxy_url: it could read the server's own tokens of Google"
+        yield "ca_certificates", f"may not be given with a proxy_url: it could read the server's own tokens of {of}"
