@@ -29,7 +29,6 @@ from storage.accounts.users import (
     User,
     checked_name,
     checked_username,
-    is_same_name,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -238,11 +237,11 @@ class SingleSignOn(Changes):
 
     async def _named(self, names: tuple[str, ...]) -> list[Group]:
         """The groups that there are of these names, in any case; made where that is wanted."""
-        wanted = {"removed_at": None, "name": {"$in": list(names)}}
+        wanted, lower = {"removed_at": None, "name": {"$in": list(names)}}, {name.lower() for name in names}
         async with self._database.within(ADMISSION_SECONDS):
             found = self._database.groups.find(wanted).collation(ANY_CASE)
             groups = [Group.of(document) async for document in found]
-        groups = [group for group in groups if any(is_same_name(group.name, name) for name in names)]
+        groups = [group for group in groups if group.name.lower() in lower]  # the collation ignores more than case
         if self._makes_groups:
             there = {group.name.lower() for group in groups}
             # Of names that differ in case alone the first one.
