@@ -25,6 +25,9 @@ from upstream.openid.errors import SignInRefusedError
 FLOW_SECONDS = 600.0
 """How long a sign-in at the provider may take."""
 
+LEEWAY_SECONDS = 60.0
+"""By how much the clocks of the provider and of our other servers may differ from this one."""
+
 MAX_FLOW = 2048
 """Characters of a flow in its cookie."""
 
@@ -74,7 +77,7 @@ class Flow(Struct, frozen=True):
             flow = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise FlowEndedError("the browser has a sign-in that cannot be read") from error
-        if not 0 <= now - flow.begun_at <= FLOW_SECONDS:
+        if not -LEEWAY_SECONDS <= now - flow.begun_at <= FLOW_SECONDS:
             raise FlowEndedError("the sign-in took too long")
         return flow
 

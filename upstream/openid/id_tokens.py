@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from msgspec import Struct
 
 from upstream.openid.errors import SignInRefusedError, UnknownKeyError
+from upstream.openid.flows import LEEWAY_SECONDS
 from upstream.openid.keys import SigningKey
 
 ALGORITHMS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -28,9 +29,6 @@ ALGORITHMS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """What may sign, with the key that it takes: its type, and its curve. Neither `none`, nor what takes a shared secret."""
-
-LEEWAY_SECONDS = 60.0
-"""By how much the provider's clock may differ from ours."""
 
 MAX_TRIED_KEYS = 10
 """Keys that are tried for a token that does not say which one it takes."""

@@ -19,7 +19,8 @@ from tests.upstream.openid.tokens import (
     signed,
 )
 from upstream.openid.errors import SignInRefusedError, UnknownKeyError
-from upstream.openid.id_tokens import LEEWAY_SECONDS, Expected, verify
+from upstream.openid.flows import LEEWAY_SECONDS
+from upstream.openid.id_tokens import Expected, verify
 from upstream.openid.keys import read_keys
 
 EXPECTED = Expected(ISSUER, CLIENT, NONCE)
