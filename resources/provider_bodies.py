@@ -159,9 +159,7 @@ def _check_own_tokens(
     """Check that tokens that the server fetches for itself go to whose they are: they open all that it may use there."""
     url = urlsplit(base_url)
     if base_url and (url.scheme != "https" or not f".{url.hostname}".endswith(tuple(f".{one}" for one in domains))):
-        yield (
-            "base_url",
-            f"must be https and of {' or '.join(domains)}: the server's own tokens of {of} go nowhere else",
-        )
+        rule = f"must be https and of {' or '.join(domains)}: only the environment may send the server's own tokens of {of} elsewhere"
+        yield "base_url", rule
     if spec.ca_certificates and spec.proxy_url not in {"", NO_PROXY}:
         yield "ca_certificates", f"may not be given with a proxy_url: it could read the server's own tokens of {of}"
