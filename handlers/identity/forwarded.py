@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from tornado.httputil import HTTPServerRequest
 
@@ -52,7 +52,9 @@ def is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bo
     if not trusted or not _is_address(address):
         return False
     parsed = ip_address(address)
-    return any(parsed.version == network.version and parsed in network for network in trusted)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None  # as sockets for both versions have it
+    both = [one for one in (parsed, mapped) if one is not None]
+    return any(one in network for network in trusted for one in both if one.version == network.version)
 
 
 def _is_address(text: str) -> bool:
