@@ -31,7 +31,7 @@ from resources.provider_fields import (
 from settings.kinds import NO_PROXY
 from storage.providers.documents import SECRETS, GivenKey, NewKey, ProviderSpec
 from upstream.credentials.access import Credential
-from upstream.providers.presets import PRESETS, ProviderType
+from upstream.providers.presets import PRESETS, Preset, ProviderType
 
 # Whose tokens the server fetches for itself, and the domains where nobody else has a server that gets them.
 _OWN_TOKENS: Final = {
@@ -45,6 +45,9 @@ _OWN_TOKENS: Final = {
         ),
     ),
 }
+
+
+UNKNOWN_TYPE = "is not known by this version, as a later one gave it"
 
 
 class _ProviderBody(Body):
@@ -123,16 +126,11 @@ class NewProvider(_ProviderBody):
 
 def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ()) -> list[tuple[str, str]]:
     """Return the errors, by field, of a provider with this number of keys and these secrets."""
+    if spec.type not in PRESETS:
+        return [("type", UNKNOWN_TYPE)]
     type_ = ProviderType(spec.type)
-    preset, problems = PRESETS[type_], []
-    if preset.aws_service and not spec.region:
-        problems.append(("region", "is required: the region of AWS, such as us-east-1"))
-    if type_ is ProviderType.VERTEX:
-        problems += [
-            (name, f"is required: the {name} of Google Cloud")
-            for name, given in (("project", spec.project or keys), ("region", spec.region))
-            if not given
-        ]
+    preset = PRESETS[type_]
+    problems = [*_check_cloud(spec, preset, keys)]
     if not problems and not spec.base_url and not preset.url_in(spec.region):
         problems.append(("base_url", f"is required: a provider of the type {type_} has no address of its own"))
     if not keys and (own := _OWN_TOKENS.get(Credential(spec.credential or preset.credential))):
@@ -151,6 +149,16 @@ def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ())
     if keys and spec.credential == Credential.NONE:
         problems.append(("keys", "none may be given with the credential none"))
     return problems
+
+
+def _check_cloud(spec: ProviderSpec, preset: Preset, keys: int) -> Iterator[tuple[str, str]]:
+    """Check that what its cloud needs is given."""
+    if preset.aws_service and not spec.region:
+        yield "region", "is required: the region of AWS, such as us-east-1"
+    if spec.type == ProviderType.VERTEX:
+        for name, given in (("project", spec.project or keys), ("region", spec.region)):
+            if not given:
+                yield name, f"is required: the {name} of Google Cloud"
 
 
 def _check_own_tokens(

@@ -123,11 +123,16 @@ def list_providers(as_json: bool) -> None:
             one.spec.type,
             "disabled" if one.spec.disabled else "enabled",
             ", ".join(_name_key(one, key.hint, key.sealed, sealer) for key in one.keys) or "-",
-            one.spec.base_url or PRESETS[ProviderType(one.spec.type)].url_in(one.spec.region),
+            one.spec.base_url or _usual_url(one) or "-",
         )
         for one in found
     )
     show((describe(one, sealer) for one in found), ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json)
+
+
+def _usual_url(provider: StoredProvider) -> str:
+    spec = provider.spec
+    return PRESETS[ProviderType(spec.type)].url_in(spec.region) if spec.type in PRESETS else ""
 
 
 def _name_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:

@@ -11,12 +11,12 @@ from handlers.api.pagination import single_values
 from handlers.api.providers.details import of_environment, of_stored
 from handlers.api.recorded.facets import find_names
 from handlers.problems import Problem, ValidationProblem, sentence
-from resources.provider_bodies import NewProvider, ProviderChange
+from resources.provider_bodies import UNKNOWN_TYPE, NewProvider, ProviderChange
 from resources.providers import DetailedProvider
 from storage.providers.documents import ProviderConflictError, ProviderError, StoredProvider, UnknownProviderError
 from storage.queries.facets import Facet
 from upstream.providers.fallback import find_fault
-from upstream.providers.presets import ProviderType
+from upstream.providers.presets import PRESETS, ProviderType
 from upstream.providers.provider import Source
 
 MAX_PROVIDER_BYTES = 64 * 1024
@@ -59,7 +59,7 @@ class ProviderChangeHandler(ChangeHandler):
             ValidationProblem: 400, one cannot.
         """
         types = {one.name: one.type for one in self.bridge.providers.values()}
-        if fault := find_fault(name, ProviderType(type_), fallback, types):
+        if type_ in PRESETS and (fault := find_fault(name, ProviderType(type_), fallback, types)):
             raise ValidationProblem(INVALID_BODY, validations=[("fallback", fault)])
 
     async def detail(self, stored: StoredProvider) -> DetailedProvider:
@@ -105,7 +105,7 @@ class ProviderHandler(ProviderChangeHandler):
         """Respond with its settings, and the state of its keys.
 
         Raises:
-            Problem: 403, the caller is a member; 404, there is no such provider.
+            Problem: 403, the caller is a member; 404, there is no such provider, or none that this version knows.
             ValidationProblem: there is a parameter.
         """
         await self.identify_auditor(NOT_YOURS_TO_SEE)
@@ -115,6 +115,8 @@ class ProviderHandler(ProviderChangeHandler):
             self.write_json(of_environment(self.bridge, provider))
             return
         stored = await self.bridge.managed.find(name)
+        if stored.spec.type not in PRESETS:
+            raise Problem(404, f"The type of the provider {name} {UNKNOWN_TYPE}.")
         self.write_json(of_stored(self.bridge, stored))
 
     async def patch(self, name: str) -> None:

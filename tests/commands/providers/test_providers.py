@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from resources.provider_bodies import UNKNOWN_TYPE
 from tests.command_line import invoke, refused
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -57,11 +58,14 @@ def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(outpu
     ]
 
 
-def test_a_provider_of_a_type_of_a_later_version_is_listed_as_json(output, key_file, database, io_loop):
+def test_a_provider_of_a_type_of_a_later_version_is_listed_and_not_changed(run, output, key_file, database, io_loop):
     output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
     io_loop.run_sync(lambda: database.providers.update_one({}, {"$set": {"type": "later"}}))
     (east,) = listed(output)
     assert (east["name"], east["type"], len(east["keys"])) == ("east", "later", 2)
+    keys = ["sk-e...1111,", "sk-e...2222"]
+    assert output("providers", "list").splitlines()[1].split() == ["east", "later", "enabled", *keys, "-"]
+    assert refused(run("providers", "set", "east", "--disabled")) == (1, f"Error: type: {UNKNOWN_TYPE}\n")
 
 
 def test_what_is_given_is_changed_and_the_rest_stays(output, key_file):

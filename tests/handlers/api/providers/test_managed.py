@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from resources.provider_bodies import UNKNOWN_TYPE
 from storage.accounts.identities import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.follower import Following
@@ -323,7 +324,8 @@ async def test_providers_of_the_environment_are_read_only_and_win_by_name(runnin
 
 
 @pytest.mark.gen_test
-async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running):
+@pytest.mark.expects_log(r"the provider later cannot be used by this version")
+async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running, database):
     assert (await send(running, "POST", "", east(running)))[0] == 201
     exists = "A provider named east exists already."
     assert await send(running, "POST", "", east(running)) == (409, {"message": exists})
@@ -331,6 +333,12 @@ async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running
     assert await send(running, "PATCH", "/west", {"disabled": True}) == (404, unknown)
     assert await send(running, "DELETE", "/west") == (404, unknown)
     assert await send(running, "GET", "/west") == (404, unknown)
+    assert (await send(running, "POST", "", east(running) | {"name": "later"}))[0] == 201
+    await database.providers.update_one({"name": "later"}, {"$set": {"type": "moon"}})
+    await running.bridge.followed.refresh()
+    assert await send(running, "GET", "/later") == (404, {"message": f"The type of the provider later {UNKNOWN_TYPE}."})
+    status, refused = await send(running, "PATCH", "/later", {"fallback": []})
+    assert (status, refused["validations"]) == (400, [{"field": "type", "detail": UNKNOWN_TYPE}])
 
 
 @pytest.mark.gen_test
