@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from tornado.httputil import HTTPServerRequest
 
+# `192.0.2.1:4711`, and `[2001:db8::1]` with and without a port, in the forms of RFC 7239, section 6.
+_PORT = re.compile(r"\A(?:\[(.+)\]|([^:]+))(?::[0-9]+)?\Z")
+
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """The nearest address that is not a trusted proxy, walking `X-Forwarded-For` from its end.
 
-    `peer` is the address of the connection. Text that is not an address ends the walk: everything before it is
-    untrusted.
+    `peer` is the address of the connection. A port behind an address, as some gateways add it, is left out. Text that is
+    not an address ends the walk: everything before it is untrusted.
     """
     address = peer
-    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
+    hops = [_PORT.sub(r"\1\2", hop.strip()) for hop in forwarded_for.split(",")] if forwarded_for else []
     while is_trusted(address, trusted) and hops:
         hop = hops.pop()
         if not _is_address(hop):
