@@ -136,12 +136,11 @@ class Relay:
             self._last_write = None  # the client does not get it
             return watcher.watch(piece)
 
-        if not await watcher.wants_rest():
-            return
         with suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(REST_SECONDS):
-                while not await response.stream_to(take):
-                    await watcher.catch_up()
+                if await watcher.wants_rest():
+                    while not await response.stream_to(take):
+                        await watcher.catch_up()
 
     def _ping(self) -> None:
         """Say that the stream is alive, but only if the client has read everything so far, pings included."""

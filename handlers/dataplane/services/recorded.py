@@ -209,6 +209,8 @@ class RecordedCall(Watcher):
         """A provider has made a whole response before it sends it, and a stream's usage may follow its last text."""
         if not self._start.streaming:
             return True
+        if self._observation.behind:
+            return False  # until that is read the provider would go on
         await self._read_in_pieces()
         return self._observation.reading().open_ended
 

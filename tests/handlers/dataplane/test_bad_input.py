@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from websockets.utils import accept_key
 
+from handlers.dataplane.services.sockets import session
 from limits.protection.user_shares import MAX_SOCKETS
 from settings import ProviderSettings
 from tests.bridge import until
@@ -194,7 +195,8 @@ def masked(head):
 
 @pytest.mark.bridge(max_body_bytes=100_000)
 @pytest.mark.gen_test
-async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge):
+async def test_frames_that_may_not_be_close_the_socket_and_go_nowhere(bridge, monkeypatch):
+    monkeypatch.setattr(session, "CLOSE_SECONDS", 60)  # their answer to the close is not awaited
     accept = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
     for calls, (case, (frames, code)) in enumerate(
         {

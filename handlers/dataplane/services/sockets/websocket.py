@@ -44,8 +44,9 @@ class WebSocket:
 
     @property
     def is_closed(self) -> bool:
-        """Whether a close of the other side has come."""
-        return self._protocol.close_rcvd is not None or self._protocol.state is State.CLOSED
+        """Whether no close of the other side is to be awaited: it has come, or that side has broken the protocol."""
+        is_failed = self._is_broken or self._protocol.parser_exc is not None
+        return is_failed or self._protocol.close_rcvd is not None or self._protocol.state is State.CLOSED
 
     @property
     def close_code(self) -> int | None:
