@@ -96,4 +96,6 @@ class TestRates:
         assert server.workers().isdisjoint(before)
         assert await admit(10) == 0
         (still,) = by_name(await limits(server))["rate"]["keys"]
-        assert (still["used"], still["remaining"]) == (key["used"], key["remaining"])
+        # What the supervisor decided late may have been counted since then.
+        assert still["used"] >= key["used"]
+        assert still["remaining"] == key["remaining"] == 0
