@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
+from handlers.dataplane.relay import REST_SECONDS
 from tests.faults.audit import usage
 from tests.faults.calls import STREAM_HEAD, Call, chunk
 from tests.faults.waiting import until
 from tests.raw_client import RawClient
 
-FREE_SECONDS = 1.0
+FREE_SECONDS = 1.0 + REST_SECONDS  # where its usage is about to come, the rest of a stream is awaited
 CAPACITY = 503
 # An orderly end when the dead client had read all there was, a reset when it had not.
 DEATHS = (RawClient.close, RawClient.reset)
