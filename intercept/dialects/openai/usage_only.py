@@ -95,7 +95,7 @@ def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 class UsageReader(AtOnce):
-    """Reads a body of any length and kind, of which it holds both ends. What is no JSON object tells nothing."""
+    """Reads a body of any length and kind, of which it holds both ends. A body that is no JSON object is not read."""
 
     def __init__(self) -> None:
         self._head = bytearray()
