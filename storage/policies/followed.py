@@ -24,7 +24,7 @@ from storage.live.change_stream import (
 )
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.policies.documents import UNREADABLE, KeptPolicy, path_of, read_document
+from storage.policies.documents import KeptPolicy, path_of, read_any
 
 READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
@@ -53,23 +53,21 @@ class _Reading:
         self.unreadable: set[str] = set()
 
     def read(self, document: Mapping[str, Any]) -> None:
-        """Read a document, and have its policy hold."""
-        path = document["_id"]
-        try:
-            kept = read_document(document)
-        except UNREADABLE as error:
-            if path not in self.unreadable:
-                _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, error)
+        """Read a document, and have its policy hold. One that cannot be read takes away what held before, as a restart does."""
+        kept, path = read_any(document), document["_id"]
+        if kept.unreadable and path not in self.unreadable:
+            _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, kept.unreadable)
+        self.put(kept)
+        self.versions[path] = kept.version
+        if kept.unreadable:
             self.unreadable.add(path)
-            self.versions[path] = str(document.get("version"))
-        else:
-            self.unreadable.discard(path)
-            self.put(kept)
 
     def put(self, kept: KeptPolicy) -> None:
         """Have a policy hold."""
         source, policy = kept.source, kept.policy
-        self.versions[path_of(source.level, source.key)] = kept.version
+        path = path_of(source.level, source.key)
+        self.versions[path] = kept.version
+        self.unreadable.discard(path)
         if policy == type(policy)():
             self.book.remove(source.level, source.key)
         else:

@@ -69,23 +69,31 @@ def held(policies):
 
 
 async def change_elsewhere(database, policies, changes):
-    """Another process sets a policy, changes it and removes it; each is seen here."""
+    """Others set a policy, change it, one in a later version's way, this process replaces it, and another removes it."""
     others = store(database)
     await changes.until(lambda: held(policies) == [])
     for maximum in (5, 6):
         await others.change(Level.EVERYONE, "", lambda _, most=maximum: SharedPolicy(max_tokens=most))
         await changes.until(lambda most=maximum: held(policies) == [("everyone", most)])
+    await database.policies.update_one({"_id": "everyone"}, {"$set": {"policy": {"moon": True}, "version": "later"}})
+    await changes.until(lambda: policies.problem != "")
+    unreadable = "without effect, as this version cannot read them: everyone"
+    assert (held(policies), policies.problem) == ([], unreadable)
+    policies.put(await others.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=7)))
+    assert (held(policies), policies.problem) == ([("everyone", 7)], "")
     await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
     await changes.until(lambda: held(policies) == [])
     assert policies.problem == ""
 
 
+@pytest.mark.expects_log(r"the policy everyone cannot be read by this version")
 @pytest.mark.gen_test
 async def test_what_another_process_changes_holds_here(database):
     async with following(database) as (policies, changes):
         await change_elsewhere(database, policies, changes)
 
 
+@pytest.mark.expects_log(r"the policy everyone cannot be read by this version")
 @pytest.mark.gen_test(timeout=60)
 async def test_on_a_single_server_changes_are_looked_for(single_server):
     async with following(single_server, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
