@@ -164,18 +164,10 @@ class ControlHandler(IdentifiedHandler):
 
     @abstractmethod
     async def respond(self) -> None:
-        """Respond to a GET.
-
-        Raises:
-            Problem: it cannot be answered as asked.
-        """
+        """Respond to a GET."""
 
     async def get(self, *_path: str) -> None:
-        """Respond.
-
-        Raises:
-            Problem: it cannot be answered as asked.
-        """
+        """Respond."""
         with suppress(StreamClosedError):
             await self.respond()
             await self._finish_large()

@@ -22,32 +22,20 @@ class ExamplesHandler(ChangeHandler):
         return ExampleStore(self.bridge.database, now=self.bridge.now)
 
     async def get(self) -> None:
-        """Say whether it is there.
-
-        Raises:
-            ValidationProblem: there is a query.
-        """
+        """Say whether it is there."""
         await self.identify()
         single_values(self.request.query_arguments, ())
         self.write_json(ExampleData.of(await self._store.read()))
 
     async def post(self) -> None:
-        """Request to fill it in: 202.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, it exists already, or cannot be filled in.
-        """
+        """Request to fill it in: 202."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         examples = await self._store.fill(author=self.author)
         self.set_status(202)
         self.write_json(ExampleData.of(examples))
 
     async def delete(self) -> None:
-        """Request its removal: 202.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, it is not there.
-        """
+        """Request its removal: 202."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         examples = await self._store.remove(author=self.author)
         self.set_status(202)

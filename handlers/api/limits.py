@@ -52,12 +52,7 @@ class LimitsHandler(ControlHandler):
     """The limits, for owners, auditors and readers. Queries and the response are bounded."""
 
     async def respond(self) -> None:
-        """Respond with `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`."""
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())

@@ -36,13 +36,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
 
     async def post(self) -> None:
-        """Respond with what would have been refused; with `Accept: application/x-ndjson`, lines of progress come first.
-
-        Raises:
-            Problem: 429, the user has another replay or export in progress; 503, the server stops.
-            ValidationProblem: the body is no proposal.
-            Problem: 403, `q` has words, and the caller may not read texts; 501, this MongoDB has no index of them.
-        """
+        """Respond with what would have been refused; with `Accept: application/x-ndjson`, lines of progress come first."""
         await self.identify()
         with suppress(StreamClosedError):
             await self.respond()

@@ -42,12 +42,7 @@ class AllTokensHandler(ChangeHandler):
     """The tokens of all users."""
 
     async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, newest first.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, newest first."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         values = single_values(self.request.query_arguments, SEARCH_PARAMETERS)
         page, text = parse_page(values), values.get("q", "")
@@ -63,12 +58,7 @@ class TokenLookupHandler(ChangeHandler):
     """Metadata of a token, by the token itself, which is only in the body."""
 
     async def post(self) -> None:
-        """Respond with the token's metadata and its owner.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, it is no token of the bridge.
-            ValidationProblem: the body is invalid.
-        """
+        """Respond with the token's metadata and its owner."""
         await self.identify_owner(ONLY_OWNERS_LOOK_UP)
         body = self.read_body(TokenText)
         found = await self.bridge.tokens.lookup(body.token)
@@ -79,11 +69,7 @@ class AnyTokenHandler(TokenChangeHandler):
     """A token of any user or group."""
 
     async def delete(self, token_id: str) -> None:
-        """Revoke a token: 204, also when it was revoked before. For callers who are not owners, tokens of others are unknown.
-
-        Raises:
-            Problem: 403, the caller is a service token; 404, there is no such token.
-        """
+        """Revoke a token: 204, also when it was revoked before. Tokens of others are known to owners alone."""
         await self.identify_person()
         own = None if self.is_owner else self.identity.user.username
         await self.bridge.identities.revoke_token(token_id, of=own, author=self.author)
@@ -97,11 +83,6 @@ class TokenReplacementHandler(TokenChangeHandler):
         """Create a token instead: 201, with the token itself, which appears only here.
 
         For callers who are not owners, tokens of others are unknown.
-
-        Raises:
-            Problem: 403, only owners create tokens, or the caller is a service token; 404, there is no such token; 409,
-                it is not valid any more.
-            ValidationProblem: the body is invalid.
         """
         await self.identify_person()
         self.check_creation()
@@ -121,12 +102,7 @@ class ServiceTokensHandler(ChangeHandler):
     """The tokens that belong to a group."""
 
     async def get(self, group: str) -> None:
-        """Respond with `{"count": n, "results": [..]}`, newest first.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such group.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, newest first."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         holder = SERVICE_PREFIX + group
@@ -134,12 +110,7 @@ class ServiceTokensHandler(ChangeHandler):
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
     async def post(self, group: str) -> None:
-        """Create a token of a group: 201, with the token itself, which appears only here.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group.
-            ValidationProblem: the body is invalid, or the token would outlive the one it is made with.
-        """
+        """Create a token of a group: 201, with the token itself, which appears only here."""
         await self.identify_owner(ONLY_OWNERS)
         body = self.read_body(NewToken)
         expires_at = expiry(body, self.bridge.now())

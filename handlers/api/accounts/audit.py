@@ -32,12 +32,7 @@ class AuditHandler(ControlHandler):
         self._audit = Audit(bridge.database)
 
     async def respond(self) -> None:
-        """Respond with `{"results": [..]}`, newest first.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"results": [..]}`, newest first."""
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
         values = single_values(self.request.query_arguments, PARAMETERS)

@@ -21,12 +21,7 @@ class ExplanationHandler(OwnHandler):
     not_yours_to_see = NOT_YOURS_TO_SEE
 
     async def get(self, username: str) -> None:
-        """Respond with the limits and rules of a user, or of one of the user's tokens if `token` names it.
-
-        Raises:
-            Problem: 403, the caller may not do this; 404, there is no such user; 503, it cannot be read now.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with the limits and rules of a user, or of one of the user's tokens if `token` names it."""
         name = await self.to_see(username)
         bridge = self.bridge
         values = single_values(self.request.query_arguments, PARAMETERS)

@@ -37,23 +37,13 @@ class GroupsHandler(_GroupsHandler):
     """All groups."""
 
     async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, by name."""
         page = await self.identify_reader()
         count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
         self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
 
     async def post(self) -> None:
-        """Add a group: 201.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, the name is taken.
-            ValidationProblem: the body is invalid.
-        """
+        """Add a group: 201."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewGroup)
         group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
@@ -65,22 +55,13 @@ class GroupHandler(_GroupsHandler):
     """A group."""
 
     async def get(self, group: str) -> None:
-        """Respond with a group.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such group.
-        """
+        """Respond with a group."""
         await self.identify_reader()
         found, members = await self.bridge.groups.existing(group)
         self.show(found, members)
 
     async def patch(self, group: str) -> None:
-        """Change a group; respond with the changed group.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group; 409, the name is taken; 412, it was changed.
-            ValidationProblem: the body is invalid.
-        """
+        """Change a group; respond with the changed group."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         changes = self.read_body(GroupChange).changes
         after = await self.bridge.groups.change(group, **changes, versions=self.versions, author=self.author)
@@ -88,11 +69,7 @@ class GroupHandler(_GroupsHandler):
         self.show(after, members)
 
     async def delete(self, group: str) -> None:
-        """Remove a group; its members stay users: 204.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group; 412, it was changed.
-        """
+        """Remove a group; its members stay users: 204."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
         self.set_status(204)
@@ -102,12 +79,7 @@ class MembersHandler(_GroupsHandler):
     """The members of a group."""
 
     async def get(self, group: str) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by username.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such group.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, by username."""
         page = await self.identify_reader()
         count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
         self.write_json(MemberList(count, [User.of(user) for user in members]))
@@ -117,21 +89,13 @@ class MemberHandler(_GroupsHandler):
     """A user in a group."""
 
     async def put(self, group: str, user: str) -> None:
-        """Add a user to a group: 204, also if they are in it.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group or user; 409, the user is in too many groups.
-        """
+        """Add a user to a group: 204, also if they are in it."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.add_members(group, [user], author=self.author)
         self.set_status(204)
 
     async def delete(self, group: str, user: str) -> None:
-        """Remove a user from a group: 204, also if they are not in it.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group or user.
-        """
+        """Remove a user from a group: 204, also if they are not in it."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.groups.remove_members(group, [user], author=self.author)
         self.set_status(204)

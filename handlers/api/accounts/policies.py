@@ -35,12 +35,7 @@ class PoliciesHandler(ChangeHandler):
     """All policies."""
 
     async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`: whose policies there are.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`: whose policies there are."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
@@ -66,44 +61,26 @@ class PolicyHandler(ChangeHandler):
         return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])
 
     async def get(self, reference: str = "") -> None:
-        """Respond with the policy, `{}` where there is none, with its version as `ETag`.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such group, user or token; 409, this version cannot read it.
-        """
+        """Respond with the policy, `{}` where there is none, with its version as `ETag`."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         kept = await store_of(self.bridge).get(self._level, reference)
         self._write(kept)
 
     async def put(self, reference: str = "") -> None:
-        """Replace the policy, and respond with it.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such group, user or token; 412, it has another version.
-            ValidationProblem: the body is no policy.
-        """
+        """Replace the policy, and respond with it."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         fields = self.read_with(read_object)
         await self._change(reference, lambda _: fields)
 
     async def patch(self, reference: str = "") -> None:
-        """Apply a JSON merge patch (RFC 7396); respond with the changed policy.
-
-        Raises:
-            Problem: as `put`.
-            ValidationProblem: the result is not a valid policy.
-        """
+        """Apply a JSON merge patch (RFC 7396); respond with the changed policy."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         change = self.read_with(read_object)
         await self._change(reference, lambda fields: merge(fields, change), uses_present=True)
 
     async def delete(self, reference: str = "") -> None:
-        """Remove the policy: 204, also if there is none.
-
-        Raises:
-            Problem: as `put`.
-        """
+        """Remove the policy: 204, also if there is none."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await store_of(self.bridge).change(
             self._level, reference, lambda policy: type(policy)(), versions=self.versions, author=self.author

@@ -77,24 +77,14 @@ class TokensHandler(OwnHandler):
     """The tokens of a user."""
 
     async def get(self, username: str) -> None:
-        """Respond with `{"count": n, "results": [..]}`, newest first.
-
-        Raises:
-            Problem: 403, the caller may not see them; 404, there is no such user.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, newest first."""
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
         self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
     async def post(self, username: str) -> None:
-        """Create a token: 201, with the token itself, which appears only here.
-
-        Raises:
-            Problem: 403, the caller may not do this; 404, there is no such user; 409, the user has as many as are allowed.
-            ValidationProblem: the body is invalid, or the token would outlive the one it is made with.
-        """
+        """Create a token: 201, with the token itself, which appears only here."""
         owner = await self.to_change(username)
         self.check_creation()
         body = self.read_body(NewToken)
@@ -110,11 +100,7 @@ class TokenHandler(OwnHandler):
     """A token."""
 
     async def delete(self, username: str, token_id: str) -> None:
-        """Revoke a token: 204, also when it was revoked before.
-
-        Raises:
-            Problem: 403, the caller may not do this; 404, the user has no such token.
-        """
+        """Revoke a token: 204, also when it was revoked before."""
         owner = await self.to_change(username)
         await self.bridge.identities.revoke_token(token_id, of=owner, author=self.author)
         self.set_status(204)

@@ -49,12 +49,7 @@ class UsageHandler(OwnHandler):
     """The usage of a user by limit, and their calls and refusals in a time range."""
 
     async def get(self, username: str) -> None:
-        """Send it.
-
-        Raises:
-            Problem: 403, the caller may not do this; 404, there is no such user; 503, it cannot be read now.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Send it."""
         await self.identify()
         role = self.identity.user.role
         name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)

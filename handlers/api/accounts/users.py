@@ -19,11 +19,7 @@ class MeHandler(ControlHandler):
     """The user whose token it is."""
 
     async def respond(self) -> None:
-        """Respond with the user, and the tokens that they may create.
-
-        Raises:
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with the user, and the tokens that they may create."""
         single_values(self.request.query_arguments, ())
         self.write_json(Me.of(self.identity.user, self._tokens()))
 
@@ -40,12 +36,7 @@ class UsersHandler(ChangeHandler):
     """All users."""
 
     async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, by name."""
         await self.identify()
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
@@ -54,12 +45,7 @@ class UsersHandler(ChangeHandler):
         self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
 
     async def post(self) -> None:
-        """Add a user: 201.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, the name is taken.
-            ValidationProblem: the body is invalid.
-        """
+        """Add a user: 201."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewUser)
         user = await self.bridge.identities.add_user(
@@ -78,12 +64,7 @@ class UserHandler(ChangeHandler):
     """A user."""
 
     async def get(self, username: str) -> None:
-        """Respond with a user.
-
-        Raises:
-            Problem: 403, a member requests another user; 404, there is no such user.
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with a user."""
         await self.identify()
         me = self.identity.user
         if not (me.role.sees_everyone or is_meant(username, me)):
@@ -94,13 +75,7 @@ class UserHandler(ChangeHandler):
         self.write_json(ListedUser.listed(person))
 
     async def patch(self, username: str) -> None:
-        """Change a user; respond with the changed user.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such user; 409, the last owner would be gone;
-                412, the user was changed.
-            ValidationProblem: the body is invalid.
-        """
+        """Change a user; respond with the changed user."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         changes = self.read_body(UserChange).changes
         identities = self.bridge.identities
@@ -109,11 +84,7 @@ class UserHandler(ChangeHandler):
         self.write_json(User.of(user))
 
     async def delete(self, username: str) -> None:
-        """Remove a user, and revoke their tokens: 204.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such user; 409, it is the caller or the last owner.
-        """
+        """Remove a user, and revoke their tokens: 204."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.identities.remove_user(username, author=self.author)
         self.set_status(204)

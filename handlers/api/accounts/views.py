@@ -35,11 +35,7 @@ class ViewsHandler(_ViewHandler):
     """All views that the caller sees."""
 
     async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, by name."""
         await self.identify()
         values = single_values(self.request.query_arguments, PARAMETERS)
         rows, page = parse_page(values), _page(values.get("page", ""))
@@ -48,12 +44,7 @@ class ViewsHandler(_ViewHandler):
         self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
 
     async def post(self) -> None:
-        """Save one: 201.
-
-        Raises:
-            Problem: 409, the caller has one of this name, or too many.
-            ValidationProblem: the body is no view.
-        """
+        """Save one: 201."""
         await self.identify(fresh=True)
         body = self.read_body(NewView)
         view = await self._views.add(
@@ -72,36 +63,21 @@ class ViewHandler(_ViewHandler):
     """One view."""
 
     async def get(self, id_: str) -> None:
-        """Send it, with its version as `ETag`.
-
-        Raises:
-            Problem: 404, there is none that the caller may see.
-            ValidationProblem: there is a query.
-        """
+        """Send it, with its version as `ETag`."""
         await self.identify()
         single_values(self.request.query_arguments, ())
         view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
         await self.show(view)
 
     async def patch(self, id_: str) -> None:
-        """Change the given fields; respond with the result.
-
-        Raises:
-            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 409, the name is
-                taken; 412, it has another version.
-            ValidationProblem: the body is invalid.
-        """
+        """Change the given fields; respond with the result."""
         await self.identify(fresh=True)
         changes = self.read_body(ViewChange).changes
         view = await self._views.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
         await self.show(view)
 
     async def delete(self, id_: str) -> None:
-        """Remove it: 204.
-
-        Raises:
-            Problem: 403, it belongs to another user; 404, there is none that the caller may see; 412, it has another version.
-        """
+        """Remove it: 204."""
         await self.identify(fresh=True)
         await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)

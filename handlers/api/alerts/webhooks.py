@@ -34,24 +34,14 @@ class WebhooksHandler(_WebhookHandler):
     """All webhooks."""
 
     async def get(self) -> None:
-        """Respond with all webhooks and the result of the last delivery of each.
-
-        Raises:
-            Problem: 403, the caller is not an owner.
-            ValidationProblem: there is a query.
-        """
+        """Respond with all webhooks and the result of the last delivery of each."""
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
         self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
 
     async def post(self) -> None:
-        """Add one: 201, with its secret, which is never shown again.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, there are too many.
-            ValidationProblem: the body is not a webhook, or there is no encryption key for the secret.
-        """
+        """Add one: 201, with its secret, which is never shown again."""
         await self.identify_owner(NOT_YOURS)
         given = self.read_body(NewWebhook)
         types = list(AlertType) if given.types is UNSET else given.types
@@ -65,24 +55,14 @@ class WebhookHandler(_WebhookHandler):
     """One webhook."""
 
     async def get(self, id_: str) -> None:
-        """Send it, with its version as `ETag`.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none.
-            ValidationProblem: there is a query.
-        """
+        """Send it, with its version as `ETag`."""
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
         self.show(webhook, waiting.get(webhook.id, 0))
 
     async def patch(self, id_: str) -> None:
-        """Change the given fields; respond with the result.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
-            ValidationProblem: the body is invalid.
-        """
+        """Change the given fields; respond with the result."""
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
         webhook = await self._webhooks.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
@@ -90,11 +70,7 @@ class WebhookHandler(_WebhookHandler):
         self.show(webhook, waiting.get(webhook.id, 0))
 
     async def delete(self, id_: str) -> None:
-        """Remove it with its waiting deliveries: 204.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none; 412, it has another version.
-        """
+        """Remove it with its waiting deliveries: 204."""
         await self.identify_owner(NOT_YOURS)
         await self._webhooks.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
@@ -104,12 +80,7 @@ class DeliveriesHandler(_WebhookHandler):
     """The last deliveries of a webhook."""
 
     async def get(self, id_: str) -> None:
-        """Respond with the newest deliveries, newest first.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none.
-            ValidationProblem: there is a query.
-        """
+        """Respond with the newest deliveries, newest first."""
         await self.identify_owner(NOT_YOURS)
         single_values(self.request.query_arguments, ())
         webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
@@ -121,11 +92,7 @@ class WebhookTestHandler(_WebhookHandler):
     """A test of a webhook."""
 
     async def post(self, id_: str) -> None:
-        """Send a test message: 202, it is being delivered.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none.
-        """
+        """Send a test message: 202, it is being delivered."""
         await self.identify_owner(NOT_YOURS)
         webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
         event_id = await self._outbox.send_test(webhook.id)

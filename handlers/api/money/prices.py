@@ -25,24 +25,14 @@ class PricesHandler(ChangeHandler):
     max_body_bytes = MAX_PRICES_BYTES
 
     async def get(self) -> None:
-        """Respond with the prices, with their version as `ETag`.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: there is a query.
-        """
+        """Respond with the prices, with their version as `ETag`."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         kept = await self._store.read()
         self._write(kept)
 
     async def put(self) -> None:
-        """Replace all prices, and respond with them. In this process they hold at once.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 412, they have another version.
-            ValidationProblem: the body is no list of prices.
-        """
+        """Replace all prices, and respond with them. In this process they hold at once."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         prices = self.read_with(PriceListBody.read)
         kept = await self._store.change(lambda _: prices, versions=self.versions, author=self.author)

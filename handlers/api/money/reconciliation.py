@@ -35,13 +35,7 @@ class ReconciliationHandler(ChangeHandler):
     _waiting: asyncio.Timeout | None = None
 
     async def post(self) -> None:
-        """Respond with a row for each day and model.
-
-        Raises:
-            Problem: 403, the caller is a member or reader; 409, there is no key for the reports; 429, the user has
-                another long request in progress; 502, the provider refuses its reports; 504, they take too long.
-            ValidationProblem: the body cannot be used, or the records are gone.
-        """
+        """Respond with a row for each day and model."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         request = self.read_with(lambda body: ReconciliationBody.read(body, self.bridge.now()))
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)

@@ -19,24 +19,14 @@ class RecostsHandler(_RecostHandler):
     """The jobs that there are and were."""
 
     async def get(self) -> None:
-        """Respond with the newest.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: there is a query.
-        """
+        """Respond with the newest."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         jobs = await self._recosts.list_newest()
         self.write_json(RecostList([Recost.of(job) for job in jobs]))
 
     async def post(self) -> None:
-        """Request a job: 202. The servers on the database do it, also when this one stops.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, another job has not ended.
-            ValidationProblem: the body is no range.
-        """
+        """Request a job: 202. The servers on the database do it, also when this one stops."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         start, end = self.read_with(lambda body: RecostBody.range_of(body, self.bridge.now()))
         job = await self._recosts.request(start, end, author=self.author)
@@ -49,23 +39,14 @@ class RecostHandler(_RecostHandler):
     """One job."""
 
     async def get(self, id_: str) -> None:
-        """Say how far it is.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is none.
-            ValidationProblem: there is a query.
-        """
+        """Say how far it is."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
 
     async def delete(self, id_: str) -> None:
-        """Cancel it. What was priced again stays so, and the job stays listed.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is none; 409, it has ended.
-        """
+        """Cancel it. What was priced again stays so, and the job stays listed."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         job = await self._recosts.cancel(id_of(id_, UNKNOWN), author=self.author)
         self.write_json(Recost.of(job))

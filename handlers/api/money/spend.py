@@ -31,12 +31,7 @@ class SpendExportHandler(WatchedHandler):
     """The download: of owners, auditors and readers about all calls, of members about their own."""
 
     async def respond(self) -> None:
-        """Respond with a row for each period and combination of groups.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used, or the records are gone.
-            Problem: 429, the user has another export in progress; 503, the server stops, or it takes too long.
-        """
+        """Respond with a row for each period and combination of groups."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         query, written = parse_spend(values, self.bridge.now(), self.visible_to)
         self.set_header("Content-Type", CSV_TYPE)

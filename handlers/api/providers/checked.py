@@ -19,9 +19,6 @@ class ProviderCheckHandler(ProviderChangeHandler):
         """Request the provider's models with each of its keys, and respond with the results.
 
         Works for disabled ones too.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such provider.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         await self.bridge.followed.refresh()

@@ -17,11 +17,7 @@ class ConfiguredProvidersHandler(ControlHandler):
     """All providers, for all users with a token: all may call every provider."""
 
     async def respond(self) -> None:
-        """Respond with an array: those of the settings in their order, the demo provider, those of the database.
-
-        Raises:
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with an array: those of the settings in their order, the demo provider, those of the database."""
         single_values(self.request.query_arguments, ())
         table, health = self.bridge.routing.table, self.bridge.key_health
         self.write_json(

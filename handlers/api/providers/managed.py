@@ -72,23 +72,14 @@ class ProvidersHandler(ProviderChangeHandler):
     """All providers: their names in calls, and a new one."""
 
     async def get(self) -> None:
-        """Respond with a sorted list of the names that begin with `q`, of calls that the user may see.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with a sorted list of the names that begin with `q`, of calls that the user may see."""
         await self.identify()
         user = self.identity.user
         names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everyone else user.id)
         self.write_json(names)
 
     async def post(self) -> None:
-        """Add a provider: 201.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 409, the name is taken.
-            ValidationProblem: the body is invalid.
-        """
+        """Add a provider: 201."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewProvider)
         self.refuse_fixed(body.name, NAME_TAKEN)
@@ -102,12 +93,7 @@ class ProviderHandler(ProviderChangeHandler):
     """A provider."""
 
     async def get(self, name: str) -> None:
-        """Respond with its settings, and the state of its keys.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such provider, or none that this version knows.
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with its settings, and the state of its keys."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         provider = self.bridge.providers.get(name)
@@ -120,13 +106,7 @@ class ProviderHandler(ProviderChangeHandler):
         self.write_json(of_stored(self.bridge, stored))
 
     async def patch(self, name: str) -> None:
-        """Change a provider; respond with the result.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such provider; 409, it is one of the environment, or was
-                changed at the same moment.
-            ValidationProblem: the body is invalid.
-        """
+        """Change a provider; respond with the result."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
         body = self.read_body(ProviderChange)
@@ -137,11 +117,7 @@ class ProviderHandler(ProviderChangeHandler):
         self.write_json(await self.detail(stored))
 
     async def delete(self, name: str) -> None:
-        """Remove a provider and its keys: 204. Calls that are under way go on.
-
-        Raises:
-            Problem: 403, the caller is not an owner; 404, there is no such provider; 409, it is one of the environment.
-        """
+        """Remove a provider and its keys: 204. Calls that are under way go on."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
         await self.bridge.managed.remove(name, author=self.author)

@@ -41,12 +41,7 @@ class PerformanceHandler(TimeRangeHandler):
     """All providers that may be called, for who sees everything."""
 
     async def respond(self) -> None:
-        """Respond with an array, in the order of the providers.
-
-        Raises:
-            Problem: 403, the caller is a member; 503, the database is unavailable.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with an array, in the order of the providers."""
         start, end = self.time_range()
         found = await read_performance(self.bridge.database, start, end)
         self.write_json([ProviderPerformance.of(name, found.get(name)) for name in self.bridge.providers])
@@ -56,12 +51,7 @@ class ProviderUsageHandler(TimeRangeHandler):
     """One provider and its models, for who sees everything."""
 
     async def respond(self) -> None:
-        """Respond with its state, its circuit, its keys, and the health of each model.
-
-        Raises:
-            Problem: 403, the caller is a member; 404, there is no such provider; 503, the database is unavailable.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with its state, its circuit, its keys, and the health of each model."""
         start, end = self.time_range()
         name, table = str(self.path_args[0]), self.bridge.routing.table
         provider = table.providers.get(name)

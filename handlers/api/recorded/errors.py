@@ -52,13 +52,7 @@ class ErrorsHandler(ProgressHandler):
     read_per_second = 30_000
 
     async def respond(self) -> None:
-        """Respond with the groups, the most frequent first.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-            Problem: 403, words are searched for by who may not read texts; 501, there is no index of them; 503, the
-                server stops.
-        """
+        """Respond with the groups, the most frequent first."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
         start, end = read_range(values, self.bridge.now())

@@ -36,12 +36,7 @@ class ExportHandler(WatchedHandler):
     unknown_cursor = UNKNOWN_CURSOR
 
     async def respond(self) -> None:
-        """Respond with a line for each interception. If something fails half way, the connection is closed.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-            Problem: 429, the user has another export in progress; 503, too many exports are in progress, or the server stops.
-        """
+        """Respond with a line for each interception. If something fails half way, the connection is closed."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         name = values.get("format") or next(iter(FORMATS))
         if name not in FORMATS:

@@ -22,11 +22,7 @@ class FacetHandler(VisibilityHandler):
         self._facet = facet
 
     async def respond(self) -> None:
-        """Respond with a sorted list of the values that begin with `q`.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with a sorted list of the values that begin with `q`."""
         self.write_json(await find_names(self, self._facet, visible_to=self.visible_to))
 
 

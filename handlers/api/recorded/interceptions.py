@@ -31,12 +31,7 @@ class InterceptionsHandler(PageHandler):
     unknown_cursor = UNKNOWN_CURSOR
 
     async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
-
-        Raises:
-            Problem: 403, words are searched for by who may not read texts; 501, this MongoDB has no index for that.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that the caller may see."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
         query = await self.query(values.get("q", ""))
@@ -85,12 +80,7 @@ class InterceptionHandler(VisibilityHandler):
     way = Way.DETAIL
 
     async def respond(self) -> None:
-        """Respond with the interception.
-
-        Raises:
-            Problem: 404, it is unknown, or the caller may not see it.
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with the interception."""
         single_values(self.request.query_arguments, ())
         try:
             id_ = UUID(self.path_args[0])

@@ -45,13 +45,7 @@ class LiveHandler(WatchedHandler):
     way = Way.LIVE
 
     async def respond(self) -> None:
-        """Send events from now on, or after the event that `Last-Event-ID` names.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-            Problem: 400 or 410, that event is unknown; 429, the user has too many live tails; 501, MongoDB has no
-                change streams; 503, there are too many listeners, or the server stops.
-        """
+        """Send events from now on, or after the event that `Last-Event-ID` names."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         query = await self.query(values.get("q", ""), in_flight=True)
         conditions = [dict(query.conditions)]

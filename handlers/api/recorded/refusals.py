@@ -19,11 +19,7 @@ class RefusalsHandler(VisibilityHandler):
     unknown_cursor = "after_id", "no refusal with this id that you may see"
 
     async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
         try:

@@ -32,11 +32,7 @@ class SessionsHandler(PageHandler):
     unknown_cursor = "after_session_id", "no session with this id that you may see"
 
     async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that may be seen."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
         order, several = _order_and_filter(values)
@@ -94,12 +90,7 @@ class TimelineHandler(OneSessionHandler):
     """The time axis of a session. It has no texts."""
 
     async def respond(self) -> None:
-        """Respond with all calls of the session in short, with what happened beside them.
-
-        Raises:
-            Problem: 404, the session is unknown or not to be seen by the caller, who cannot tell which.
-            ValidationProblem: there is a parameter.
-        """
+        """Respond with all calls of the session in short, with what happened beside them."""
         single_values(self.request.query_arguments, ())
         session = await self.find_session()
         timelines = self.bridge.timelines
@@ -118,12 +109,7 @@ class SessionHandler(OneSessionHandler):
     unknown_cursor = "after_thread_id", "no thread with this id in the session"
 
     async def respond(self) -> None:
-        """Respond with the session.
-
-        Raises:
-            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with the session."""
         values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
         most, after_id = limit_of(values, MAX_THREADS, DEFAULT_THREADS), uuid_of(values, "after_thread_id")
         session = await self.find_session()

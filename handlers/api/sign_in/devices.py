@@ -55,11 +55,7 @@ class DeviceCodeHandler(_ProgramHandler):
     """Adds a waiting program."""
 
     async def post(self) -> None:
-        """Respond with two codes.
-
-        Raises:
-            Problem: 429, too many programs of the address; 503, the database is unavailable.
-        """
+        """Respond with two codes."""
         starts = self.bridge.device_starts
         if wait_ns := starts.wait_ns(lambda: client_key(self.client_ip)):
             raise Problem(429, TOO_MANY_STARTS, retry_headers(wait_ns))
@@ -87,11 +83,7 @@ class DeviceTokenHandler(_ProgramHandler):
     """Gives a program its token."""
 
     async def post(self) -> None:
-        """Respond with the token, or with the reason why there is none yet.
-
-        Raises:
-            Problem: 429, the address sent too many wrong codes; 503, the database is unavailable.
-        """
+        """Respond with the token, or with the reason why there is none yet."""
         access = self.bridge.access
         if wait_ns := access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
@@ -136,12 +128,7 @@ class DeviceLookupHandler(_AnswerHandler):
     """Says which program shows a code."""
 
     async def post(self) -> None:
-        """Respond with the program.
-
-        Raises:
-            Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
-            ValidationProblem: the body is invalid.
-        """
+        """Respond with the program."""
         await self.identify_user()
         body = self.read_body(DeviceLookup)
         try:
@@ -156,12 +143,7 @@ class DeviceAnswerHandler(_AnswerHandler):
     """Allows a program a token, or not."""
 
     async def post(self) -> None:
-        """Respond with 204; the program gets its token at its next request.
-
-        Raises:
-            Problem: 403, the caller may not have tokens; 404, no waiting program has this code.
-            ValidationProblem: the body is invalid.
-        """
+        """Respond with 204; the program gets its token at its next request."""
         await self.identify_user()
         body = self.read_body(DeviceAnswer)
         try:

@@ -67,13 +67,7 @@ class SignInHandler(SmallBodyHandler):
     """Makes a session and sets its cookie, or ends it and clears that."""
 
     async def post(self) -> None:
-        """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
-
-        Raises:
-            Problem: 400 or 415, it is invalid; 401, the token is not valid; 403, the request is from a page of another
-                site; or tokens do not sign in; 429, too many tokens from the address were not valid; 503, the database
-                is unavailable.
-        """
+        """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended."""
         self._refuse_foreign()
         sign_in = self._decode_request()
         if sign_in.token and not self.bridge.options.local_sign_in:
@@ -99,9 +93,6 @@ class SignInHandler(SmallBodyHandler):
         """Sign out: 204, the session is ended and the cookie cleared.
 
         A header has the URL at which the provider ends its own session.
-
-        Raises:
-            Problem: 403, the request is from a page of another site; 503, the database is unavailable, and the session goes on.
         """
         self._refuse_foreign()
         if id_token := await self._end_session():

@@ -20,12 +20,7 @@ class SignInsHandler(_SessionOwnHandler):
     """The sessions of a user."""
 
     async def get(self, username: str) -> None:
-        """Respond with `{"count": n, "results": [..]}`, the last used first.
-
-        Raises:
-            Problem: 403, the caller may not see them; 404, there is no such user.
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with `{"count": n, "results": [..]}`, the last used first."""
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
@@ -37,11 +32,7 @@ class SignInEndHandler(_SessionOwnHandler):
     """A session."""
 
     async def delete(self, username: str, session_id: str) -> None:
-        """End a session: 204.
-
-        Raises:
-            Problem: 403, the caller may not do this; 404, the user has no such session.
-        """
+        """End a session: 204."""
         owner = await self.to_change(username)
         await self.bridge.sign_ins.end(session_id, of=owner, author=self.author)
         self.set_status(204)

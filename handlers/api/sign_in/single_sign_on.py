@@ -107,11 +107,7 @@ class BeginHandler(_OpenIDHandler):
     head = RequestHandler.head  # a sign-in is more than a look
 
     async def get(self) -> None:
-        """Respond with 303 to the provider, with the flow in a cookie.
-
-        Raises:
-            Problem: 404, there is no provider.
-        """
+        """Respond with 303 to the provider, with the flow in a cookie."""
         openid, view = self.openid, self.get_query_argument("view", "")
         try:
             flow, url = await openid.begin(view if _VIEW.fullmatch(view) else "", self.redirect_url)
@@ -137,11 +133,7 @@ class CallbackHandler(_OpenIDHandler):
     head = RequestHandler.head  # a sign-in is more than a look
 
     async def get(self) -> None:
-        """Sign in, and respond with 303 to the dashboard: to the requested view, or to the reason for no sign-in.
-
-        Raises:
-            Problem: 404, there is no provider.
-        """
+        """Sign in, and respond with 303 to the dashboard: to the requested view, or to the reason for no sign-in."""
         openid, access = self.openid, self.bridge.access
         names = (HOST_FLOW_COOKIE,) if self.is_secure else (HOST_FLOW_COOKIE, FLOW_COOKIE)
         cookies = self.request.cookies

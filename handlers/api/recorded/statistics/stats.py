@@ -70,11 +70,7 @@ class StatisticsHandler(GroupedHandler):
     """The statistics: of owners, auditors and readers over all calls, of members over their own."""
 
     async def respond(self) -> None:
-        """Respond with a series, or one for each group; or groups, where a parameter needs them.
-
-        Raises:
-            ValidationProblem: a parameter cannot be used.
-        """
+        """Respond with a series, or one for each group; or groups, where a parameter needs them."""
         values = single_values(self.request.query_arguments, PARAMETERS)
         if needs_groups(values):
             await self.write_groups(values)
