@@ -22,13 +22,11 @@ from urllib.request import Request, urlopen
 from uuid import UUID, uuid4
 
 import pytest
-from bson import ObjectId
 from selenium.webdriver import Chrome
 
 from handlers.dashboard import LIBRARIES, ROOT
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
-from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from tests.dashboard.held_provider import HeldProvider
 from tests.dashboard.page import Page, start_chromium
@@ -107,17 +105,21 @@ class Site:
         self.run(repeat())
         return str(id_)
 
-    def count_again(self, token: str, before: timedelta) -> None:
-        """Count what a member's calls of the last hours add up to once more, so much earlier."""
+    def repeat_all(self, token: str, before: timedelta) -> None:
+        """Record all calls of a member once more, as if they had been made so much earlier, and wait until they are counted."""
         initiator = UUID(self.get(token, "users/me")["id"])
 
         async def repeat() -> None:
             database = self.connect()
-            cells = await database.rollups.find({"initiator_id": initiator, "bucket": Bucket.HOUR}).to_list(None)
-            earlier = [{**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells]
-            await database.rollups.insert_many(earlier)
+            calls = await database.interceptions.find({"initiator_id": initiator}).to_list(None)
+            for call in calls:
+                call |= {name: at - before for name, at in call.items() if isinstance(at, datetime)}
+                call |= {"_id": uuid4(), **dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())}
+            await database.interceptions.insert_many(calls)
 
         self.run(repeat())
+        since = (now() - before - timedelta(hours=1)).isoformat()
+        poll(lambda: not self.get(token, "stats", **{"from": since})["uncounted"])
 
     def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
         """Make a call and wait for its answer, an error or not; the id of the interception."""

@@ -138,7 +138,7 @@ def test_each_figure_says_how_it_changed_and_a_line_has_the_time_before(page, si
     _, token = site.user()
     site.calls(token, 3)
     site.counted(token, 3)
-    site.count_again(token, timedelta(hours=30))
+    site.repeat_all(token, timedelta(hours=30))
     page.resize(WIDE)
     page.open("overview", token)
     page.find(".tiles")
@@ -241,7 +241,7 @@ def test_a_line_breaks_over_hours_without_calls(page, site):
     _, token = site.user()
     site.call(token)
     site.counted(token, 1)
-    site.count_again(token, timedelta(hours=6))
+    site.repeat_all(token, timedelta(hours=6))
     page.open("overview", token)
     page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
     # The 99th percentile is drawn over the others: two points of a dozen, where a line would have more than a hundred.
