@@ -74,8 +74,8 @@ export function Explore({ route, user }) {
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&
     html`
-      ${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} tz=${tz} bucket=${bucket} order=${order} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
-      <${ExploreTable} stats=${table.data} by=${by} order=${order} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      ${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} tz=${tz} bucket=${bucket} q=${q} callsOf=${callsOf} onZoom=${(from, to) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      <${ExploreTable} stats=${table.data} by=${by} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
       html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
@@ -84,7 +84,8 @@ export function Explore({ route, user }) {
   `;
 }
 
-function Drawn({ stats, range, tz, bucket, order, q, callsOf, onZoom }) {
+function Drawn({ stats, range, tz, bucket, q, callsOf, onZoom }) {
+  const order = stats.order_by; // the address may be ahead of what was read
   const { pick, format, nothing, ...amount } = AMOUNTS[order] ?? AMOUNTS[order === "change" && stats.total.cost_usd != null ? "cost" : "calls"];
   const title = pick === numberOf ? SUBJECTS[stats.of].name : amount.title;
   if (stats.bucket !== bucket) return null; // of the range before

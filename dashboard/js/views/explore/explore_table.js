@@ -9,8 +9,8 @@ import { href } from "../../frame/router.js";
 const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost", change: "Change", cache: "Cache", p95: "p95" };
 
 /** `fares` is the range for the pages of providers, false for who may not see these. */
-export function ExploreTable({ stats, by, order, q, fares, callsOf, onOrder }) {
-  const { of, groups, total, previous } = stats;
+export function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
+  const { of, groups, total, previous, order_by: order } = stats; // the address may be ahead of what was read
   const { orders, name: title } = SUBJECTS[of];
   const common = { of, whole: total, fares, callsOf };
   const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>

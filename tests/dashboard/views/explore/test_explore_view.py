@@ -61,7 +61,12 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     page.find(".facts", "Tag user_idu-42")
     page.browser.back()
     page.browser.back()
+    hold = "const ask = fetch; const held = new Promise((go) => { release = go }); fetch = (...all) => held.then(() => ask(...all))"
+    page.browser.execute_script(hold)
     page.click(".groups th button", "Calls")
+    assert "order=calls" in page.address
+    assert page.texts(".groups th[aria-sort=descending]") == ["Cost ↓"]  # as the rows are until others have come
+    page.browser.execute_script("release()")
     page.find(".groups th[aria-sort=descending]", "Calls")
     page.find("input[type=search]").send_keys("model:demo-error\n")
     page.until(lambda: set(page.texts(".groups tbody td:nth-child(2)")) == {"demo-error"}, "the filter was to hold")
