@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""AI Bridge: settings -> dependencies -> application -> listen -> drain; and the command line."""
+"""AI Bridge: the command line. Each command is imported when it is called; without one, it serves."""
 
 from __future__ import annotations
 
@@ -8,208 +8,51 @@ from runtime.processes import loading
 
 # isort: split
 
-import asyncio
-import logging
-import os
-import resource
-import socket
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from ipaddress import ip_address
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import monotonic
 
 import click
-from tornado.netutil import bind_sockets
 
-from commands.break_glass import break_glass as make_link
-from commands.examples import examples
-from commands.groups import groups
-from commands.interceptions import interceptions
-from commands.local_servers import LocalServer, announced, chosen_database
-from commands.login import login
-from commands.money.reconcile import reconcile_command
-from commands.money.recosts import prices
-from commands.money.spend import spend
-from commands.people import people
-from commands.policies import policies
-from commands.providers import add_check, providers
-from commands.tokens import tokens
-from commands.users import users
-from commands.webhooks import webhooks
-from handlers.dashboard import DashboardFiles
-from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
-from runtime import quickstart
-from runtime.data_folder import make_private
-from runtime.factories.edge import known_secrets
-from runtime.logs import set_up_logging
-from runtime.process import now
-from runtime.processes.hosted import open_server_authority
-from runtime.processes.server import START_ERRORS, Server, StartError, event_loop
-from runtime.processes.signals import renew_on_hangup, stop_signals
-from runtime.processes.supervisor import Handover, Supervisor, Worker
-from runtime.provider_table import make_managed, make_managed_providers
-from runtime.storage import open_database, open_mongodb
-from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
-from storage.accounts.identities import Identities, Role
-from storage.accounts.sign_in.sessions import DEFAULT_TIMES
-from storage.accounts.sign_in.sign_ins import SignIns
-from storage.mongo.database import Database
-from upstream.demo import DemoProvider
-from verify.command import verify
+from runtime.lazy_commands import LazyCommand, LazyGroup
+from settings import declared, flags_of, settings_of
 from version import VERSION
 
 loading.end()
-logger = logging.getLogger("aibridge")
 
-ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach it from here
-
-
-def listen(address: Address) -> list[socket.socket]:
-    """Bind the address.
-
-    Raises:
-        StartError: it is taken, not one of this machine, or not allowed.
-    """
-    try:
-        return bind_sockets(address.port, address.host or None)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StartError(
-            f"cannot listen on {address}: {reason}; choose another with --aibridge-http-address or "
-            "CODER_AIBRIDGE_HTTP_ADDRESS"
-        ) from error
-
-
-def url_of(sockets: list[socket.socket], scheme: str = "http") -> str:
-    """Where the server is reached from this machine."""
-    host, port = sockets[0].getsockname()[:2]
-    host = ANY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
-    return f"{scheme}://{host}:{port}"
-
-
-def warn_of_plain_http(settings: Settings, sockets: list[socket.socket]) -> None:
-    """Warn if others than this machine reach the server, and tokens and prompts cross the network unencrypted."""
-    hosts = [ip_address(one.getsockname()[0].partition("%")[0]) for one in sockets]
-    if not (settings.tls_cert_file or settings.trusted_proxies or all(host.is_loopback for host in hosts)):
-        logger.warning(
-            "clients reach %s without TLS: set tls-cert-file, or trusted-proxies if a proxy before the bridge adds TLS",
-            settings.http_address,
-        )
+COMMANDS = {
+    "examples": (
+        "commands.examples",
+        "Fill in an invented company, with up to two months of calls, and remove it again.",
+    ),
+    "groups": ("commands.groups", "Add, list and remove groups of users and their members."),
+    "interceptions": ("commands.interceptions", "List and export recorded calls."),
+    "login": (
+        "commands.login",
+        "Sign in to the AI Bridge at URL, in a browser, and keep a token of yours for AI clients.",
+    ),
+    "people": (
+        "commands.people",
+        "Make users, groups and policies as a file says, so that they can live in version control.",
+    ),
+    "policies": ("commands.policies", "Show and set policies: which models users may call, and how much."),
+    "prices": ("commands.money.recosts", "Show and set own prices, which come before list prices."),
+    "providers": ("runtime.provider_commands", "List, add, change and check the providers in the database."),
+    "reconcile": ("commands.money.reconcile", "Compare the records with what a provider reports, by day and model."),
+    "serve": ("runtime.processes.serving", "Serve until SIGTERM or SIGINT; a second one exits at once."),
+    "spend": ("commands.money.spend", "Write what calls cost."),
+    "tokens": ("commands.tokens", "Create, find, replace and revoke tokens."),
+    "users": ("commands.users", "Add, change, list and remove users."),
+    "verify": ("verify.command", "Check that the bridge at URL keeps what it promises."),
+    "webhooks": ("commands.webhooks", "Manage webhooks that receive alerts."),
+}
+"""The module of each, and the first sentence of its help."""
 
 
-async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
-    """Serve until a signal says stop, then drain.
-
-    Args:
-        settings: What the operator decided.
-        flags: What of it stood on the command line.
-        demo: Start the demo provider and a user for it when no provider has a key.
-
-    Raises:
-        START_ERRORS: it cannot start.
-    """
-    stopping = stop_signals()
-    async with AsyncExitStack() as stack:
-        sockets = listen(settings.http_address)
-        for one in sockets:
-            stack.callback(one.close)
-        uri = await open_mongodb(settings, stack)
-        make_private(settings.data_dir)
-        database = open_database(uri, settings, stack)
-        await database.prepare(retention=settings.retention or None)
-        managed = bool(await make_managed_providers(settings, database, now).list_all())
-        has_keys = managed or any(provider.has_credential for provider in settings.providers)
-        demo_url = await open_demo(stack) if demo and not has_keys else ""
-        server: Server | Supervisor
-        if settings.workers == 1:
-            server = await Server.open(settings, database, sockets, demo_url, stack)
-        else:
-            private_uri = "" if settings.mongodb_uri else uri
-            handover = Handover(
-                flags=dict(flags), sockets=[one.fileno() for one in sockets], mongodb_uri=private_uri, demo_url=demo_url
-            )
-            server = await open_supervisor(settings, handover, database, stack)
-        renew_on_hangup(server.renew, stopping)
-        url = url_of(sockets, "https" if settings.tls_cert_file else "http")
-        warn_of_plain_http(settings, sockets)
-        logger.info("AI Bridge is listening on %s", url)
-        stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
-        identities = Identities(database, now=now, monotonic=monotonic)
-        if demo_url:
-            click.echo(await demo_greeting(url, settings, identities, database))
-        elif demo or not await identities.list_users():
-            click.echo(await first_steps(url, settings, identities, managed=managed))
-        await stopping.wait()
-        if isinstance(server, Supervisor):
-            for one in sockets:
-                one.close()  # so that they are closed with those of the last worker
-        await server.stop()
-
-
-async def open_demo(stack: AsyncExitStack) -> str:
-    """Start the demo provider, stopped with the stack, and say where it is."""
-    provider = await DemoProvider.start()
-    stack.push_async_callback(provider.stop)
-    return provider.base_url
-
-
-async def open_supervisor(
-    settings: Settings, handover: Handover, database: Database, stack: AsyncExitStack
-) -> Supervisor:
-    """Start the workers and wait until they serve. They are stopped with the stack, if they still run then.
-
-    Raises:
-        WorkerError: none serves.
-    """
-    metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
-    environ = os.environ | {VARIABLE: str(metrics.path)}
-    authority = await open_server_authority(settings, database, stack)
-    supervisor = Supervisor(
-        settings.workers,
-        drain_timeout=settings.drain_timeout.total_seconds(),
-        spawn=lambda: Worker.spawn(handover, environ, authority),
-        reap=metrics.reap,
-    )
-    stack.push_async_callback(supervisor.stop)
-    await supervisor.start()
-    return supervisor
-
-
-async def demo_greeting(url: str, settings: Settings, identities: Identities, database: Database) -> str:
-    """What a newcomer without a key is to try."""
-    token = await quickstart.demo_token(identities, settings.data_dir)
-    sign_ins = SignIns(database, identities, now=now, times=DEFAULT_TIMES)
-    code = await sign_ins.create_code(await identities.authenticate(token))
-    return quickstart.welcome(url, token, settings.data_dir, code=code, dashboard=DashboardFiles().installed)
-
-
-async def first_steps(url: str, settings: Settings, identities: Identities, *, managed: bool) -> str:
-    """How to get a token for an owner, or for any user if there is no owner."""
-    users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
-    usernames = [user.username for user in users]
-    installed = DashboardFiles().installed
-    return quickstart.first_steps(url, settings, usernames, dashboard=installed, managed=managed)
-
-
-def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
-    """Run the server to its end.
-
-    Raises:
-        click.ClickException: it cannot start; shown as one line.
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and prompts are in its memory, and in that of workers
-    set_up_logging(known_secrets(settings))
-    try:
-        with asyncio.Runner(loop_factory=event_loop()) as runner:
-            runner.run(serve(settings, flags, demo=demo))
-    except START_ERRORS as error:
-        raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=SettingsGroup, params=[*declared()], invoke_without_command=True)
+@click.group(
+    cls=LazyGroup,
+    params=[*declared()],
+    commands=[LazyCommand(name, *one) for name, one in COMMANDS.items()],
+    invoke_without_command=True,
+)
 @click.version_option(VERSION, message="AI Bridge %(version)s")
 @click.option("--break-glass", metavar="NAME", help="Print a link that signs the user NAME in once, and exit.")
 @click.pass_context
@@ -221,25 +64,10 @@ def main(context: click.Context, /, break_glass: str | None) -> None:
     if break_glass is not None:
         if context.invoked_subcommand is not None:
             raise click.UsageError("--break-glass takes no command")
-        make_link(break_glass)
+        loading.load("commands.break_glass", "break_glass")(break_glass)
     elif context.invoked_subcommand is None:
-        run(settings_of(context), flags_of(context), demo=False)
+        loading.load("runtime.processes.serving", "run")(settings_of(context), flags_of(context), demo=False)
 
-
-@main.command("serve", cls=SettingsCommand, params=[*declared()])
-@click.option("--demo", is_flag=True, help="If no provider has a key, start a demo provider and a user for it.")
-@click.pass_context
-def serve_command(context: click.Context, /, demo: bool) -> None:
-    """Serve until SIGTERM or SIGINT; a second one exits at once."""
-    run(settings_of(context), flags_of(context), demo=demo)
-
-
-add_check(providers, make_managed)
-for command in (
-    *(users, groups, people, policies, examples, prices, spend, reconcile_command, tokens, webhooks, providers),
-    *(interceptions, login, verify),
-):
-    main.add_command(command)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,8 @@ import click
 from commands.command import now, run
 from commands.money.prices import TIME
 from commands.output import json_option, show
-from resources.money.reconciliation import Figures, Reconciled, Verdict, reconcile
+from resources.money import reconciliation
+from resources.money.reconciliation import Figures, Reconciled, Verdict
 from resources.money.spend import GONE
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
@@ -47,7 +48,7 @@ HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", 
     help="An export of costs, as CSV; for azure and bedrock; repeatable.",
 )
 @json_option
-def reconcile_command(
+def reconcile(
     *,
     provider: str,
     start: datetime | None,
@@ -77,7 +78,7 @@ def reconcile_command(
             reported = read_exports(provider, files, first.date(), behind.date())
         else:
             reported = await _fetch_reports(settings, provider, first, behind)
-        return reconcile(recorded, reported, now().date())
+        return reconciliation.reconcile(recorded, reported, now().date())
 
     try:
         rows = run(work)

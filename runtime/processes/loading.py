@@ -7,6 +7,8 @@ through everything that was loaded another eighth.
 from __future__ import annotations
 
 import gc
+from importlib import import_module
+from typing import Any
 
 _was_enabled = gc.isenabled()
 gc.disable()
@@ -17,3 +19,12 @@ def end() -> None:
     gc.freeze()
     if _was_enabled:
         gc.enable()
+
+
+def load(module: str, name: str) -> Any:
+    """Import in the same way what the program turned out to need."""
+    gc.disable()
+    try:
+        return getattr(import_module(module), name)
+    finally:
+        end()

@@ -84,7 +84,8 @@ def unknown_words(words):
             elif options[word] is not None and not options[word].is_flag:
                 next(rest)
         elif isinstance(command, click.Group):
-            command = command.commands.get(word) or unknown.append(word) or command
+            found = command.resolve_command(click.Context(command, resilient_parsing=True), [word])
+            command = found[1] or unknown.append(word) or command
     return unknown
 
 

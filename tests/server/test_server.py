@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from runtime.processes.server import START_ERRORS, StartError
-from server import listen, main, serve, url_of
+from runtime.processes.serving import listen, serve_until_stopped, url_of
+from server import main
 from settings import Address, load
 from storage.accounts.identities import Identities, Role
 from tests.command_line import refused
@@ -48,7 +49,7 @@ def serving(tmp_path):
 
     def serving(**settings):
         flags = {name.replace("_", "-"): str(value) for name, value in settings.items()}
-        started = serve(load({"http-address": "127.0.0.1:0"} | flags, {}), {}, demo=False)
+        started = serve_until_stopped(load({"http-address": "127.0.0.1:0"} | flags, {}), {}, demo=False)
         with pytest.raises(START_ERRORS) as refusal:
             asyncio.run(started)
         return str(refusal.value)

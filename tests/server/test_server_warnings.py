@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from server import warn_of_plain_http
+from runtime.processes.serving import warn_of_plain_http
 from settings import Settings
 from tests.server_process import Bound
 

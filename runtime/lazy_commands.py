@@ -1,0 +1,38 @@
+"""Commands that are imported when they are called, so that none waits for what only others need."""
+
+from __future__ import annotations
+
+import click
+
+from runtime.processes.loading import load
+from settings import SettingsGroup
+
+
+class LazyCommand(click.Command):
+    """The name and the help of a command that is not imported yet.
+
+    Args:
+        name: The name.
+        module: The module that has it, by its name.
+        help_: The first sentence of its help, which lists of commands show.
+    """
+
+    def __init__(self, name: str, module: str, help_: str) -> None:
+        super().__init__(name, help=help_)
+        self._module = module
+
+    def load(self) -> click.Command:
+        """Import it. Its module calls it by the same name."""
+        command: click.Command = load(self._module, str(self.name))
+        return command
+
+
+class LazyGroup(SettingsGroup):
+    """A group that imports a command when it is called. To list its commands it needs none of them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, LazyCommand) else command, rest

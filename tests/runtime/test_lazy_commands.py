@@ -1,0 +1,38 @@
+"""Commands that are imported when they are called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+
+from server import COMMANDS, main
+from tests.cases import for_each
+from tests.server_process import ROOT
+
+IMPORTED = """
+import json, sys
+
+def imported():
+    return sorted(name for name in sys.modules if name.startswith("commands.") or name in ("motor", "tornado"))
+
+import server
+before = imported()
+server.main.resolve_command(None, ["serve"])
+print(json.dumps([before, imported()]))
+"""
+
+
+@for_each("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name):
+    context = click.Context(main)
+    _, command, _ = main.resolve_command(context, [name])
+    listed = main.get_command(context, name)
+    assert (command.name, command.get_short_help_str(1000)) == (name, listed.get_short_help_str(1000))
+
+
+def test_a_command_imports_no_other_one_and_the_help_none():
+    printed = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, check=True).stdout
+    assert json.loads(printed) == [[], ["commands.local_servers", "motor", "tornado"]]
