@@ -24,6 +24,7 @@ COMMANDS = {
         "Fill in an invented company, with up to two months of calls, and remove it again.",
     ),
     "groups": ("commands.groups", "Add, list and remove groups of users and their members."),
+    "health": ("commands.health", "Check that each server of this account on this machine answers."),
     "interceptions": ("commands.interceptions", "List and export recorded calls."),
     "login": (
         "commands.login",

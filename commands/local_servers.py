@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 
 from settings import Settings, scrub_uri
 
-FOLDER = Path(tempfile.gettempdir()) / f"aibridge-servers-{os.geteuid()}"
+FOLDER = Path(os.environ.get("TMPDIR") or "/tmp") / f"aibridge-servers-{os.geteuid()}"  # noqa: S108 - it is checked
 
 
 class DatabaseChoice(msgspec.Struct, frozen=True):

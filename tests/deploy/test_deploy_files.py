@@ -99,6 +99,8 @@ def test_the_image_has_every_package_and_module_of_the_server():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages | {"*.py", "requirements-otel.lock", "requirements-aws.lock", "requirements-google.lock"} <= copied
     assert [path for path in copied if not list(ROOT.glob(path))] == []
+    checked = re.findall(r"^HEALTHCHECK .*CMD (.*)", text("Dockerfile"), flags=re.MULTILINE)
+    assert [json.loads(one) for one in checked] == [["python", "server.py", "health"]]
 
 
 def test_the_bridge_of_the_composition_waits_for_its_replica_set():

@@ -11,6 +11,8 @@ from contextlib import suppress
 
 import pytest
 
+from commands import local_servers
+from tests.command_line import invoke
 from tests.server_process import ServerProcess
 from tests.upstream.throwaway_ca import authority, openssl  # noqa: F401 - the first is a fixture
 
@@ -24,6 +26,7 @@ def certificate(authority, tmp_path):  # noqa: F811 - the fixture
 @pytest.fixture
 def start(tmp_path, mongodb_uri, database_name):
     where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    where["TMPDIR"] = str(tmp_path)
     processes = []
 
     def start(*flags):
@@ -64,13 +67,18 @@ async def get(port, tls, path, *, method="GET", headers="", body=b""):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_else(start, certificate, trusting):
+async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_else(
+    start, certificate, trusting, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(local_servers, "FOLDER", tmp_path / local_servers.FOLDER.name)
     server = start("--aibridge-tls-cert-file", certificate, "--aibridge-workers", "2")
     port = port_of(server)
     status, body, (protocol, version, _) = await get(port, trusting, "/healthz")
     assert (status, json.loads(body), protocol, version) == (200, {"status": "ok"}, "http/1.1", "TLSv1.3")
     _, large, _ = await get(port, trusting, "/openapi.json")
     assert large.endswith(b"}")
+    health = await asyncio.to_thread(invoke, "health")
+    assert (health.exit_code, health.output) == (0, f"https://127.0.0.1:{port} answers.\n")
     assert f"https://127.0.0.1:{port}/" in server.stdout.find(r"https://127\.0\.0\.1:\d+/\S*")[0]
     status, response, _ = await get(port, trusting, "/v1/chat/completions", method="POST", body=b"{}")
     assert (status, f"https://127.0.0.1:{port}/api/v2/aibridge" in response.decode()) == (404, True)
