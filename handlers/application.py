@@ -23,6 +23,7 @@ from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.accounts.views import ViewHandler, ViewsHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
+from handlers.api.control import UnknownResourceHandler
 from handlers.api.examples import ExamplesHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.money.prices import PricesHandler
@@ -47,7 +48,6 @@ from handlers.api.sign_in.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
-from handlers.control import UnknownResourceHandler
 from handlers.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
 from handlers.dataplane.proxy import ProxyHandler

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.pagination import single_values
 from resources.examples import ExampleData
 from storage.examples.store import ExampleStore
 
@@ -24,19 +23,15 @@ class ExamplesHandler(ChangeHandler):
     async def get(self) -> None:
         """Say whether it is there."""
         await self.identify()
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         self.write_json(ExampleData.of(await self._store.read()))
 
     async def post(self) -> None:
         """Request to fill it in: 202."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        examples = await self._store.fill(author=self.author)
-        self.set_status(202)
-        self.write_json(ExampleData.of(examples))
+        self.write_json(ExampleData.of(await self._store.fill(author=self.author)), 202)
 
     async def delete(self) -> None:
         """Request its removal: 202."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        examples = await self._store.remove(author=self.author)
-        self.set_status(202)
-        self.write_json(ExampleData.of(examples))
+        self.write_json(ExampleData.of(await self._store.remove(author=self.author)), 202)

@@ -11,8 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from handlers.api.pagination import single_values
-from handlers.control import ControlHandler
+from handlers.api.control import ControlHandler
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import Problem
@@ -55,7 +54,7 @@ class LimitsHandler(ControlHandler):
         """Respond with `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`."""
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers
         usage, now = await overload.usage(MAX_KEYS), self.bridge.now()
         reports = [report(self.bridge.lifecycle, overload)]

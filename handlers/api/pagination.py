@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from handlers.problems import ValidationProblem
@@ -18,8 +17,7 @@ MAX_OFFSET = 2**31 - 1
 INVALID = "Query parameters have invalid values."
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The requested rows of a list."""
 
     limit: int = DEFAULT_LIMIT

@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON, TOO_LARGE
+from handlers.api.control import TOO_MANY_REQUESTS
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
-from handlers.control import TOO_MANY_REQUESTS
 from handlers.openapi.operations import Described, header, json_response
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE

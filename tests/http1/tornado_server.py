@@ -200,7 +200,7 @@ ON_BOTH = (
     *(f"tests/handlers/dataplane/test_{name}.py" for name in ("pings", "relay", "steps", "upstream_request")),
     *(f"tests/handlers/dataplane/services/test_{name}.py" for name in ("passthrough", "recorded")),
     "tests/handlers/test_base.py",
-    "tests/handlers/test_control.py",
+    "tests/handlers/api/test_control.py",
     "tests/handlers/hostile/test_echoes.py",
     "tests/limits/protection/test_mixin.py",
 )

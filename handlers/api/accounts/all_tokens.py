@@ -5,18 +5,14 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, TokenChangeHandler
-from handlers.api.accounts.users import PARAMETERS
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.pagination import INVALID, parse_page
 from handlers.problems import ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
 from resources.accounts.tokens import (
     CreatedToken,
     FoundToken,
     FoundTokenList,
-    NewToken,
     Replacement,
-    Token,
-    TokenList,
     TokenText,
     expiry,
 )
@@ -24,7 +20,6 @@ from resources.fields import Initiator
 from storage.accounts.users import SERVICE_PREFIX
 from storage.queries.accounts.tokens import TokenDetails
 
-SEARCH_PARAMETERS = ("q", *PARAMETERS)
 MAX_SEARCH = 256
 TOO_LONG = f"has more than {MAX_SEARCH} characters"
 NOT_IN_ADDRESSES = (
@@ -44,7 +39,7 @@ class AllTokensHandler(ChangeHandler):
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`, newest first."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        values = single_values(self.request.query_arguments, SEARCH_PARAMETERS)
+        values = self.parameters("q", "limit", "offset")
         page, text = parse_page(values), values.get("q", "")
         if scrub_quoted(text) != text:
             raise ValidationProblem(INVALID, validations=[("q", NOT_IN_ADDRESSES)])
@@ -94,28 +89,18 @@ class TokenReplacementHandler(TokenChangeHandler):
             of=None if self.is_owner else self.identity.user.id,
             author=self.author,
         )
-        self.set_status(201)
-        self.write_json(CreatedToken.of(token, token=text))
+        self.write_json(CreatedToken.of(token, token=text), 201)
 
 
-class ServiceTokensHandler(ChangeHandler):
+class ServiceTokensHandler(TokenChangeHandler):
     """The tokens that belong to a group."""
 
     async def get(self, group: str) -> None:
         """Respond with `{"count": n, "results": [..]}`, newest first."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        holder = SERVICE_PREFIX + group
-        count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)
-        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
+        await self.write_tokens(SERVICE_PREFIX + group)
 
     async def post(self, group: str) -> None:
         """Create a token of a group: 201, with the token itself, which appears only here."""
         await self.identify_owner(ONLY_OWNERS)
-        body = self.read_body(NewToken)
-        expires_at = expiry(body, self.bridge.now())
-        token, text = await self.bridge.identities.create_token(
-            SERVICE_PREFIX + group, name=body.name or "", expires_at=expires_at, author=self.author
-        )
-        self.set_status(201)
-        self.write_json(CreatedToken.of(token, token=text))
+        await self.create_token(SERVICE_PREFIX + group)

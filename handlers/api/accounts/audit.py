@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from handlers.api.choices import refuse, time
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.control import ControlHandler
+from handlers.api.pagination import INVALID, parse_page
 from handlers.bridge import Bridge
-from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.audit import Entry, Trail
 from storage.accounts.events import Action
@@ -35,7 +35,7 @@ class AuditHandler(ControlHandler):
         """Respond with `{"results": [..]}`, newest first."""
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         page = parse_page(values)
         query = read_query(values)
         try:

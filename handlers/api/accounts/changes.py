@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
+from handlers.api.control import IdentifiedHandler
 from handlers.bridge import Bridge
-from handlers.control import IdentifiedHandler
 from handlers.problems import Problem, ValidationProblem, sentence
 from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
@@ -112,10 +112,6 @@ class ChangeHandler(IdentifiedHandler):
         if given in {"", "*"}:
             return None
         return frozenset(_ENTITY_TAG.findall(given))
-
-    def set_version(self, version: str) -> None:
-        """Say which version the response has."""
-        self.set_header("ETag", f'"{version}"')
 
     def read_body(self, kind: type[B]) -> B:
         """Read the body as this struct; raises as `read_with`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.api.accounts.applied import effective_of, find_user, limits_of_user, states_of
 from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.pagination import INVALID, single_values
+from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
 from resources.accounts.policies import Explanation
 from storage.accounts.users import User
@@ -24,7 +24,7 @@ class ExplanationHandler(OwnHandler):
         """Respond with the limits and rules of a user, or of one of the user's tokens if `token` names it."""
         name = await self.to_see(username)
         bridge = self.bridge
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         provider = values.get("provider", "")
         if provider and provider not in bridge.providers:
             raise ValidationProblem(INVALID, validations=[("provider", NO_PROVIDER)])

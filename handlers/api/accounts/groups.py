@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.accounts.users import PARAMETERS
-from handlers.api.pagination import Page, parse_page, single_values
 from handlers.problems import Problem
 from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
 from resources.accounts.users import User
@@ -15,7 +13,7 @@ NOT_YOURS_TO_CHANGE = "Only owners may change groups."
 
 
 class _GroupsHandler(ChangeHandler):
-    async def identify_reader(self) -> Page:
+    async def identify_reader(self) -> dict[str, int]:
         """Authenticate the caller, and return the requested page.
 
         Raises:
@@ -25,12 +23,11 @@ class _GroupsHandler(ChangeHandler):
         await self.identify()
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        return parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        return self.page()
 
-    def show(self, group: users.Group, members: int) -> None:
+    def show(self, group: users.Group, members: int, status: int = 200) -> None:
         """Respond with a group and its version as `ETag`."""
-        self.set_version(group.version)
-        self.write_json(Group.of(group, members))
+        self.write_json(Group.of(group, members), status, version=group.version)
 
 
 class GroupsHandler(_GroupsHandler):
@@ -38,8 +35,7 @@ class GroupsHandler(_GroupsHandler):
 
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`, by name."""
-        page = await self.identify_reader()
-        count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
+        count, groups = await self.bridge.groups.page(**await self.identify_reader())
         self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
 
     async def post(self) -> None:
@@ -47,8 +43,7 @@ class GroupsHandler(_GroupsHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewGroup)
         group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
-        self.set_status(201)
-        self.show(group, 0)
+        self.show(group, 0, 201)
 
 
 class GroupHandler(_GroupsHandler):
@@ -81,7 +76,7 @@ class MembersHandler(_GroupsHandler):
     async def get(self, group: str) -> None:
         """Respond with `{"count": n, "results": [..]}`, by username."""
         page = await self.identify_reader()
-        count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
+        count, members = await self.bridge.groups.members_page(group, **page)
         self.write_json(MemberList(count, [User.of(user) for user in members]))
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
-from handlers.api.accounts.users import PARAMETERS
-from handlers.api.pagination import parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from limits.policies.notes import notes_on
@@ -16,7 +14,7 @@ from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
 from limits.policies.sources import Level
 from resources.accounts.policies import ListedPolicy, PolicyList
-from storage.policies.documents import KeptPolicy, kind_of
+from storage.policies.documents import kind_of
 from storage.policies.store import PolicyStore
 
 MAX_POLICY_BYTES = 64 * 1024
@@ -37,8 +35,7 @@ class PoliciesHandler(ChangeHandler):
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`: whose policies there are."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
+        count, policies = await store_of(self.bridge).page(**self.page())
         self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
 
 
@@ -63,9 +60,9 @@ class PolicyHandler(ChangeHandler):
     async def get(self, reference: str = "") -> None:
         """Respond with the policy, `{}` where there is none, with its version as `ETag`."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         kept = await store_of(self.bridge).get(self._level, reference)
-        self._write(kept)
+        self.write_json(kept.policy, version=kept.version)
 
     async def put(self, reference: str = "") -> None:
         """Replace the policy, and respond with it."""
@@ -105,11 +102,7 @@ class PolicyHandler(ChangeHandler):
         )
         for note in notes_on(kept.policy):
             self.add_header(NOTE_HEADER, note)
-        self._write(kept)
-
-    def _write(self, kept: KeptPolicy) -> None:
-        self.set_header("ETag", f'"{kept.version}"')
-        self.write_json(kept.policy)
+        self.write_json(kept.policy, version=kept.version)
 
 
 def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:

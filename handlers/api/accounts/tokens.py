@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.accounts.users import PARAMETERS
-from handlers.api.pagination import parse_page, single_values
 from handlers.api.recorded.visibility import ME
 from handlers.problems import Problem
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList, expiry
@@ -43,6 +41,19 @@ class TokenChangeHandler(ChangeHandler):
         if not (self.is_owner or self.bridge.options.members_create_tokens):
             raise Problem(403, OWNERS_CREATE)
 
+    async def write_tokens(self, owner: str) -> None:
+        """Respond with a page of the tokens of a user or group."""
+        count, found = await self.bridge.tokens.of_user(owner, **self.page())
+        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
+
+    async def create_token(self, owner: str) -> None:
+        """Create the token of the body for a user or group: 201."""
+        body = self.read_body(NewToken)
+        token, text = await self.bridge.identities.create_token(
+            owner, name=body.name or "", expires_at=expiry(body, self.bridge.now()), author=self.author
+        )
+        self.write_json(CreatedToken.of(token, token=text), 201)
+
 
 class OwnHandler(TokenChangeHandler):
     """What belongs to a user: everybody's own, and for owners that of all."""
@@ -78,22 +89,13 @@ class TokensHandler(OwnHandler):
 
     async def get(self, username: str) -> None:
         """Respond with `{"count": n, "results": [..]}`, newest first."""
-        owner = await self.to_see(username)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
-        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
+        await self.write_tokens(await self.to_see(username))
 
     async def post(self, username: str) -> None:
         """Create a token: 201, with the token itself, which appears only here."""
         owner = await self.to_change(username)
         self.check_creation()
-        body = self.read_body(NewToken)
-        expires_at = expiry(body, self.bridge.now())
-        token, text = await self.bridge.identities.create_token(
-            owner, name=body.name or "", expires_at=expires_at, author=self.author
-        )
-        self.set_status(201)
-        self.write_json(CreatedToken.of(token, token=text))
+        await self.create_token(owner)
 
 
 class TokenHandler(OwnHandler):

@@ -14,7 +14,7 @@ from handlers.api.accounts.applied import (
     states_of,
 )
 from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.pagination import INVALID, MAX_LIMIT, single_values
+from handlers.api.pagination import INVALID, MAX_LIMIT
 from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.api.recorded.statistics.grouped import too_much
 from handlers.limits_state import scope_of_limits, state_of_limits
@@ -103,7 +103,7 @@ class UsageHandler(OwnHandler):
         return active[:MAX_TOKENS]
 
     def _time_range(self) -> TimeRange:
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         start, end = whole_hours(values, self.bridge.now())
         return TimeRange(start, end, any(values.values()))
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.pagination import parse_page, single_values
-from handlers.control import ControlHandler
+from handlers.api.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
 from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
 from storage.accounts.users import Role, is_meant
 
-PARAMETERS = ("limit", "offset")
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see users."
 NOT_YOURS_TO_CHANGE = "Only owners may change users."
 
@@ -20,7 +18,7 @@ class MeHandler(ControlHandler):
 
     async def respond(self) -> None:
         """Respond with the user, and the tokens that they may create."""
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         self.write_json(Me.of(self.identity.user, self._tokens()))
 
     def _tokens(self) -> TokenRules:
@@ -40,8 +38,7 @@ class UsersHandler(ChangeHandler):
         await self.identify()
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        count, people = await self.bridge.people.page(limit=page.limit, offset=page.offset)
+        count, people = await self.bridge.people.page(**self.page())
         self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
 
     async def post(self) -> None:
@@ -55,9 +52,7 @@ class UsersHandler(ChangeHandler):
             cost_centre=body.cost_centre or "",
             author=self.author,
         )
-        self.set_status(201)
-        self.set_version(user.version)
-        self.write_json(User.of(user))
+        self.write_json(User.of(user), 201, version=user.version)
 
 
 class UserHandler(ChangeHandler):
@@ -69,10 +64,9 @@ class UserHandler(ChangeHandler):
         me = self.identity.user
         if not (me.role.sees_everyone or is_meant(username, me)):
             raise Problem(403, NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         person = await self.bridge.people.find(username)
-        self.set_version(person.user.version)
-        self.write_json(ListedUser.listed(person))
+        self.write_json(ListedUser.listed(person), version=person.user.version)
 
     async def patch(self, username: str) -> None:
         """Change a user; respond with the changed user."""
@@ -80,8 +74,7 @@ class UserHandler(ChangeHandler):
         changes = self.read_body(UserChange).changes
         identities = self.bridge.identities
         user = await identities.change_user(username, **changes, versions=self.versions, author=self.author)
-        self.set_version(user.version)
-        self.write_json(User.of(user))
+        self.write_json(User.of(user), version=user.version)
 
     async def delete(self, username: str) -> None:
         """Remove a user, and revoke their tokens: 204."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.pagination import INVALID, parse_page
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.views import NOT_A_PAGE, NewView, SavedView, SavedViewList, ViewChange
 from storage.accounts.views.documents import Page, View
@@ -24,11 +24,10 @@ class _ViewHandler(ChangeHandler):
         """Say also whose view it is not."""
         return Problem(403, NOT_YOURS_TO_CHANGE) if isinstance(error, NotYourViewError) else super().problem_of(error)
 
-    async def show(self, view: View) -> None:
+    async def show(self, view: View, status: int = 200) -> None:
         """Respond with a view and its version as `ETag`."""
         users = await self._views.owners([view])
-        self.set_version(view.version)
-        self.write_json(SavedView.of(view, users))
+        self.write_json(SavedView.of(view, users), status, version=view.version)
 
 
 class ViewsHandler(_ViewHandler):
@@ -37,7 +36,7 @@ class ViewsHandler(_ViewHandler):
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`, by name."""
         await self.identify()
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         rows, page = parse_page(values), _page(values.get("page", ""))
         count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
         users = await self._views.owners(views)
@@ -54,9 +53,8 @@ class ViewsHandler(_ViewHandler):
             query={} if body.query is UNSET else body.query,
             shared=body.shared is True,
         )
-        self.set_status(201)
         self.set_header("Location", f"{self.request.path}/{view.id}")
-        await self.show(view)
+        await self.show(view, 201)
 
 
 class ViewHandler(_ViewHandler):
@@ -65,7 +63,7 @@ class ViewHandler(_ViewHandler):
     async def get(self, id_: str) -> None:
         """Send it, with its version as `ETag`."""
         await self.identify()
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
         await self.show(view)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.pagination import single_values
 from resources.alerts.webhooks import Delivery, DeliveryList, NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
@@ -24,10 +23,10 @@ class _WebhookHandler(ChangeHandler):
     def _outbox(self) -> Outbox:
         return Outbox(self.bridge.database, now=self.bridge.now)
 
-    def show(self, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> None:
+    async def show(self, webhook: documents.Webhook) -> None:
         """Respond with a webhook and its version as `ETag`."""
-        self.set_version(webhook.version)
-        self.write_json(Webhook.of(webhook, waiting, secret))
+        waiting = await self._outbox.waiting()
+        self.write_json(Webhook.of(webhook, waiting.get(webhook.id, 0)), version=webhook.version)
 
 
 class WebhooksHandler(_WebhookHandler):
@@ -36,7 +35,7 @@ class WebhooksHandler(_WebhookHandler):
     async def get(self) -> None:
         """Respond with all webhooks and the result of the last delivery of each."""
         await self.identify_owner(NOT_YOURS)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
         self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
 
@@ -46,9 +45,8 @@ class WebhooksHandler(_WebhookHandler):
         given = self.read_body(NewWebhook)
         types = list(AlertType) if given.types is UNSET else given.types
         webhook, secret = await self._webhooks.add(given.url, types, description=given.description, author=self.author)
-        self.set_status(201)
         self.set_header("Location", f"{self.request.path}/{webhook.id}")
-        self.show(webhook, secret=secret)
+        self.write_json(Webhook.of(webhook, secret=secret), 201, version=webhook.version)
 
 
 class WebhookHandler(_WebhookHandler):
@@ -57,17 +55,15 @@ class WebhookHandler(_WebhookHandler):
     async def get(self, id_: str) -> None:
         """Send it, with its version as `ETag`."""
         await self.identify_owner(NOT_YOURS)
-        single_values(self.request.query_arguments, ())
-        webhook, waiting = await self._webhooks.find(id_of(id_, UNKNOWN)), await self._outbox.waiting()
-        self.show(webhook, waiting.get(webhook.id, 0))
+        self.parameters()
+        await self.show(await self._webhooks.find(id_of(id_, UNKNOWN)))
 
     async def patch(self, id_: str) -> None:
         """Change the given fields; respond with the result."""
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
         webhook = await self._webhooks.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
-        waiting = await self._outbox.waiting()
-        self.show(webhook, waiting.get(webhook.id, 0))
+        await self.show(webhook)
 
     async def delete(self, id_: str) -> None:
         """Remove it with its waiting deliveries: 204."""
@@ -82,7 +78,7 @@ class DeliveriesHandler(_WebhookHandler):
     async def get(self, id_: str) -> None:
         """Respond with the newest deliveries, newest first."""
         await self.identify_owner(NOT_YOURS)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
         deliveries = await self._outbox.latest(webhook.id)
         self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
@@ -96,5 +92,4 @@ class WebhookTestHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
         event_id = await self._outbox.send_test(webhook.id)
-        self.set_status(202)
-        self.write_json(SentTest(event_id))
+        self.write_json(SentTest(event_id), 202)

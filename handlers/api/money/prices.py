@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.accounts.policies import NOTE_HEADER
-from handlers.api.pagination import single_values
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
 from resources.money.prices import PriceList, PriceListBody
@@ -27,9 +26,8 @@ class PricesHandler(ChangeHandler):
     async def get(self) -> None:
         """Respond with the prices, with their version as `ETag`."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
-        kept = await self._store.read()
-        self._write(kept)
+        self.parameters()
+        self._write(await self._store.read())
 
     async def put(self) -> None:
         """Replace all prices, and respond with them. In this process they hold at once."""
@@ -56,5 +54,4 @@ class PricesHandler(ChangeHandler):
         return found
 
     def _write(self, kept: KeptPrices) -> None:
-        self.set_version(kept.version)
-        self.write_json(PriceList.of(kept))
+        self.write_json(PriceList.of(kept), version=kept.version)

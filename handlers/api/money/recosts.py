@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.api.pagination import single_values
 from resources.money.recosts import Recost, RecostBody, RecostList
 from storage.prices.recosts import UNKNOWN, Recosts
 
@@ -21,7 +20,7 @@ class RecostsHandler(_RecostHandler):
     async def get(self) -> None:
         """Respond with the newest."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         jobs = await self._recosts.list_newest()
         self.write_json(RecostList([Recost.of(job) for job in jobs]))
 
@@ -30,9 +29,8 @@ class RecostsHandler(_RecostHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         start, end = self.read_with(lambda body: RecostBody.range_of(body, self.bridge.now()))
         job = await self._recosts.request(start, end, author=self.author)
-        self.set_status(202)
         self.set_header("Location", f"{self.request.path}/{job.id}")
-        self.write_json(Recost.of(job))
+        self.write_json(Recost.of(job), 202)
 
 
 class RecostHandler(_RecostHandler):
@@ -41,7 +39,7 @@ class RecostHandler(_RecostHandler):
     async def get(self, id_: str) -> None:
         """Say how far it is."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         job = await self._recosts.find(id_of(id_, UNKNOWN))
         self.write_json(Recost.of(job))
 

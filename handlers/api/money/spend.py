@@ -10,7 +10,7 @@ from uuid import UUID
 from tornado.iostream import StreamClosedError
 
 from handlers.api.choices import choice, refuse
-from handlers.api.pagination import INVALID, single_values
+from handlers.api.pagination import INVALID
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
@@ -32,7 +32,7 @@ class SpendExportHandler(WatchedHandler):
 
     async def respond(self) -> None:
         """Respond with a row for each period and combination of groups."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         query, written = parse_spend(values, self.bridge.now(), self.visible_to)
         self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="spend.csv"')

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from handlers.api.pagination import single_values
-from handlers.control import ControlHandler
+from handlers.api.control import ControlHandler
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.credentials.access import credential_hint
@@ -18,7 +17,7 @@ class ConfiguredProvidersHandler(ControlHandler):
 
     async def respond(self) -> None:
         """Respond with an array: those of the settings in their order, the demo provider, those of the database."""
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         table, health = self.bridge.routing.table, self.bridge.key_health
         self.write_json(
             [

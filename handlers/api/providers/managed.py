@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
-from handlers.api.pagination import single_values
 from handlers.api.providers.details import of_environment, of_stored
 from handlers.api.recorded.facets import find_names
 from handlers.problems import Problem, ValidationProblem, sentence
@@ -85,8 +84,7 @@ class ProvidersHandler(ProviderChangeHandler):
         self.refuse_fixed(body.name, NAME_TAKEN)
         self.check_fallback(body.name, body.type, body.fallback)
         stored = await self.bridge.managed.add(body.spec, body.new_keys, body.secrets, author=self.author)
-        self.set_status(201)
-        self.write_json(await self.detail(stored))
+        self.write_json(await self.detail(stored), 201)
 
 
 class ProviderHandler(ProviderChangeHandler):
@@ -95,7 +93,7 @@ class ProviderHandler(ProviderChangeHandler):
     async def get(self, name: str) -> None:
         """Respond with its settings, and the state of its keys."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         provider = self.bridge.providers.get(name)
         if provider is not None and provider.source is Source.ENVIRONMENT:
             self.write_json(of_environment(self.bridge, provider))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from handlers.api.pagination import INVALID, single_values
+from handlers.api.control import ControlHandler
+from handlers.api.pagination import INVALID
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
 from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.api.recorded.statistics.grouped import too_much
-from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from limits.protection.circuit_breaker import State
 from resources.recorded.performance import MAX_MODELS, ProviderPerformance, ProviderUsage, UsedRange, worst_of
@@ -34,7 +34,7 @@ class TimeRangeHandler(ControlHandler):
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        return whole_hours(single_values(self.request.query_arguments, PARAMETERS), self.bridge.now())
+        return whole_hours(self.parameters(*PARAMETERS), self.bridge.now())
 
 
 class PerformanceHandler(TimeRangeHandler):

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from handlers.api.choices import refuse, time
-from handlers.api.pagination import Page, parse_page, single_values
+from handlers.api.pagination import Page, parse_page
 from handlers.api.recorded.progress import ProgressHandler
 from intercept.records import Status
 from intercept.times import format_time
@@ -53,7 +53,7 @@ class ErrorsHandler(ProgressHandler):
 
     async def respond(self) -> None:
         """Respond with the groups, the most frequent first."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         page = parse_page(values)
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import INVALID, limit_of, single_values, uuid_of
+from handlers.api.pagination import INVALID, limit_of, uuid_of
 from handlers.api.recorded.interceptions import UNKNOWN_CURSOR
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.problems import Problem, ValidationProblem
@@ -37,7 +37,7 @@ class ExportHandler(WatchedHandler):
 
     async def respond(self) -> None:
         """Respond with a line for each interception. If something fails half way, the connection is closed."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         name = values.get("format") or next(iter(FORMATS))
         if name not in FORMATS:
             raise ValidationProblem(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from handlers.api.pagination import parse_page, single_values
+from handlers.api.control import IdentifiedHandler
+from handlers.api.pagination import parse_page
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.bridge import Bridge
-from handlers.control import IdentifiedHandler
 from storage.queries.facets import Facet
 
 PARAMETERS = ("q", "limit", "offset")
@@ -33,7 +33,7 @@ async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UU
         ValidationProblem: a parameter cannot be used.
         DatabaseUnavailableError: the database is unavailable.
     """
-    values = single_values(handler.request.query_arguments, PARAMETERS)
+    values = handler.parameters(*PARAMETERS)
     page = parse_page(values)
     names = await handler.bridge.names.find(facet, values.get("q", ""), visible_to=visible_to)
     return names[page.offset : page.offset + page.limit]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from handlers.api.pagination import parse_page, single_values
+from handlers.api.pagination import parse_page
 from handlers.api.recorded.pages import PageHandler
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import Problem
@@ -32,10 +32,9 @@ class InterceptionsHandler(PageHandler):
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that the caller may see."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
-        page = parse_page(values)
+        values = self.parameters(*PARAMETERS)
+        paging = parse_page(values)._asdict()
         query = await self.query(values.get("q", ""))
-        paging: dict[str, Any] = {"limit": page.limit, "after_id": page.after_id, "offset": page.offset}
         if found := await self._found(query, paging):
             await self._write(query, found)
             return
@@ -81,7 +80,7 @@ class InterceptionHandler(VisibilityHandler):
 
     async def respond(self) -> None:
         """Respond with the interception."""
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         try:
             id_ = UUID(self.path_args[0])
         except ValueError:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import single_values
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
@@ -46,7 +45,7 @@ class LiveHandler(WatchedHandler):
 
     async def respond(self) -> None:
         """Send events from now on, or after the event that `Last-Event-ID` names."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         query = await self.query(values.get("q", ""), in_flight=True)
         conditions = [dict(query.conditions)]
         if query.search.texts is not None:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from handlers.api.control import PIECE_BYTES
 from handlers.api.recorded.visibility import VisibilityHandler
-from handlers.control import PIECE_BYTES
 from storage.accounts.users import User
 from storage.mongo.documents.rows import Rows
 

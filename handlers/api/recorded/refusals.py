@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api.pagination import parse_page, single_values
+from handlers.api.pagination import parse_page
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from resources.recorded.refusals import Refusal, RefusalList
@@ -20,7 +20,7 @@ class RefusalsHandler(VisibilityHandler):
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         page = parse_page(values)
         try:
             search = parse_refusal_search(values.get("q", ""))
@@ -29,9 +29,7 @@ class RefusalsHandler(VisibilityHandler):
         count, rows = await self.bridge.refusals.page(
             search.filter(initiator_id=await self.initiator_of(search)),
             visible_to=self.visible_to,
-            limit=page.limit,
-            after_id=page.after_id,
-            offset=page.offset,
+            **page._asdict(),
         )
         known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
         initiators = await self.bridge.identities.users_by_id(known)

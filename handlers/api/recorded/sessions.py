@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from handlers.api.choices import choice, refuse
-from handlers.api.pagination import limit_of, parse_page, single_values, uuid_of
+from handlers.api.pagination import limit_of, parse_page, uuid_of
 from handlers.api.recorded.pages import PageHandler, around_list
 from handlers.problems import Problem
 from intercept.ids import format_id
@@ -33,17 +33,12 @@ class SessionsHandler(PageHandler):
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that may be seen."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         page = parse_page(values, after="after_session_id")
         order, several = _order_and_filter(values)
         found = await self.session_search(values.get("q", ""))
         count, rows = await self.bridge.sessions.page(
-            found.conditions | several,
-            visible_to=self.visible_to,
-            limit=page.limit,
-            after_id=page.after_id,
-            offset=page.offset,
-            order=order,
+            found.conditions | several, visible_to=self.visible_to, order=order, **page._asdict()
         )
         indexing = found.progress and Indexing(*found.progress)
         await self.write_page(
@@ -91,7 +86,7 @@ class TimelineHandler(OneSessionHandler):
 
     async def respond(self) -> None:
         """Respond with all calls of the session in short, with what happened beside them."""
-        single_values(self.request.query_arguments, ())
+        self.parameters()
         session = await self.find_session()
         timelines = self.bridge.timelines
         calls, more = await timelines.calls(session["_id"])
@@ -110,7 +105,7 @@ class SessionHandler(OneSessionHandler):
 
     async def respond(self) -> None:
         """Respond with the session."""
-        values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
+        values = self.parameters(*DETAIL_PARAMETERS)
         most, after_id = limit_of(values, MAX_THREADS, DEFAULT_THREADS), uuid_of(values, "after_thread_id")
         session = await self.find_session()
         self.read_detail = (("session_id", format_id(session["_id"])),)

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from handlers.api.control import ControlHandler
 from handlers.api.pagination import INVALID
-from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
 from resources.recorded.figures import has_texts, session_without_texts, without_texts

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.accounts.users import PARAMETERS
-from handlers.api.pagination import parse_page, single_values
 from resources.accounts.sign_ins import SignInSession, SignInSessionList
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
@@ -22,8 +20,7 @@ class SignInsHandler(_SessionOwnHandler):
     async def get(self, username: str) -> None:
         """Respond with `{"count": n, "results": [..]}`, the last used first."""
         owner = await self.to_see(username)
-        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
-        count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
+        count, sessions = await self.bridge.sign_ins.page(owner, **self.page())
         current = self.identity.session_id
         self.write_json(SignInSessionList(count, [SignInSession.of(session, current) for session in sessions]))
 

@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from handlers import control
-from handlers.control import PIECE_BYTES
+from handlers.api import control
+from handlers.api.control import PIECE_BYTES
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.documents.rows import PAGE_BYTES
 from tests.bridge import until

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from handlers.api.choices import choice, refuse, time
-from handlers.api.pagination import INVALID, single_values
+from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.group_request import (
     MAX_BUCKETS,
     OLDEST_MINUTE,
@@ -71,7 +71,7 @@ class StatisticsHandler(GroupedHandler):
 
     async def respond(self) -> None:
         """Respond with a series, or one for each group; or groups, where a parameter needs them."""
-        values = single_values(self.request.query_arguments, PARAMETERS)
+        values = self.parameters(*PARAMETERS)
         if needs_groups(values):
             await self.write_groups(values)
             return

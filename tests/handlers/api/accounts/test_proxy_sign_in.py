@@ -7,8 +7,8 @@ from ipaddress import ip_network
 
 import pytest
 
+from handlers.api.control import PROXY_REFUSED
 from handlers.base import UNIDENTIFIED
-from handlers.control import PROXY_REFUSED
 from storage.accounts.sign_in.single_sign_on import Refused
 from storage.accounts.users import Role
 from tests.handlers.conversations import MESSAGES

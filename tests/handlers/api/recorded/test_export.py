@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers import control
+from handlers.api import control
 from handlers.api.recorded import export
 from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role

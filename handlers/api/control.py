@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
+from handlers.api.pagination import parse_page, single_values
 from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.identity.credentials import Credentials
 from handlers.identity.forwarded import is_trusted
@@ -113,8 +114,20 @@ class IdentifiedHandler(BridgeHandler):
         if self._share is not None:
             self._share.release()
 
-    def write_json(self, value: object) -> None:
-        """Put a value into the response."""
+    def parameters(self, *allowed: str) -> dict[str, str]:
+        """The query parameters: each once, and none but these; raises as `single_values`."""
+        return single_values(self.request.query_arguments, allowed)
+
+    def page(self) -> dict[str, int]:
+        """`limit` and `offset` of a list that takes no other parameters; raises as `parse_page`."""
+        page = parse_page(self.parameters("limit", "offset"))
+        return {"limit": page.limit, "offset": page.offset}
+
+    def write_json(self, value: object, status: int = 200, *, version: str = "") -> None:
+        """Put a value into the response, and the version of what it shows."""
+        self.set_status(status)
+        if version:
+            self.set_header("ETag", f'"{version}"')
         self.set_header("Content-Type", "application/json")
         body = msgspec.json.encode(value)
         self.write(body)
