@@ -14,11 +14,9 @@ from handlers.api.accounts.applied import (
     states_of,
 )
 from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.pagination import INVALID, MAX_LIMIT
+from handlers.api.pagination import MAX_LIMIT
 from handlers.api.recorded.statistics.group_request import whole_hours
-from handlers.api.recorded.statistics.grouped import too_much
 from handlers.limits_state import scope_of_limits, state_of_limits
-from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, TokenUsage, UserRefusals, UserUsage, count_rules
@@ -28,7 +26,6 @@ from storage.accounts.users import User
 from storage.queries.accounts.tokens import TokenDetails
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import TooMuchError
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
 
@@ -109,11 +106,7 @@ class UsageHandler(OwnHandler):
 
     async def _total(self, user: User, within: TimeRange) -> GroupTotals:
         """What their calls add up to. A user has totals of hours and days, so that it takes no time to speak of."""
-        query = GroupQuery(within.start, within.end, visible_to=user.id)
-        try:
-            result = await self.bridge.grouped.read(query)
-        except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
+        result = await self.bridge.grouped.read(GroupQuery(within.start, within.end, visible_to=user.id))
         return GroupTotals.of(Subject.CALLS, result.total.total)
 
     async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from handlers.api.control import ControlHandler
+from handlers.bridge import Bridge
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.credentials.access import credential_hint
@@ -18,18 +17,13 @@ class ConfiguredProvidersHandler(ControlHandler):
     async def respond(self) -> None:
         """Respond with an array: those of the settings in their order, the demo provider, those of the database."""
         self.parameters()
-        table, health = self.bridge.routing.table, self.bridge.key_health
-        self.write_json(
-            [
-                configured(provider, table.key_pools.get(provider.name), health.find_refusals(provider))
-                for provider in table.providers.values()
-            ]
-        )
+        self.write_json([configured(self.bridge, provider) for provider in self.bridge.providers.values()])
 
 
-def configured(provider: Provider, pool: KeyPool | None, refusals: Mapping[str, KeyRefusal]) -> ConfiguredProvider:
+def configured(bridge: Bridge, provider: Provider) -> ConfiguredProvider:
     """The resource of a provider. Only operators see its address; keys appear as hints."""
-    keys = [] if pool is None else [describe_key(provider, pool, key, refusals.get(key)) for key in pool.keys]
+    pool, refusals = bridge.key_pools.get(provider.name), bridge.key_health.find_refusals(provider)
+    keys = [] if pool is None else [_described(provider, pool, key, refusals.get(key)) for key in pool.keys]
     state = key_state(provider)
     return ConfiguredProvider(provider.name, provider.type, state, keys, provider.source, provider.availability)
 
@@ -41,11 +35,9 @@ def key_state(provider: Provider) -> KeyState:
     return KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY
 
 
-def describe_key(provider: Provider, pool: KeyPool, key: str, refusal: KeyRefusal | None) -> ProviderKey:
-    """The resource of a key."""
-    return ProviderKey(
-        credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), describe_refusal(refusal)
-    )
+def _described(provider: Provider, pool: KeyPool, key: str, refusal: KeyRefusal | None) -> ProviderKey:
+    cooldowns = pool.count_cooldowns(key)
+    return ProviderKey(credential_hint(key), provider.keys_setting, cooldowns, describe_refusal(refusal))
 
 
 def describe_refusal(refusal: KeyRefusal | None) -> RefusedKey | None:

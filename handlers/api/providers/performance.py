@@ -5,17 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from handlers.api.control import ControlHandler
-from handlers.api.pagination import INVALID
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
 from handlers.api.recorded.statistics.group_request import whole_hours
-from handlers.api.recorded.statistics.grouped import too_much
-from handlers.problems import Problem, ValidationProblem
+from handlers.problems import Problem
 from limits.protection.circuit_breaker import State
 from resources.recorded.performance import MAX_MODELS, ProviderPerformance, ProviderUsage, UsedRange, worst_of
 from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import GroupResult, TooMuchError
 from storage.queries.performance import read_performance, read_provider
 
 PARAMETERS = ("from", "to")
@@ -53,26 +50,19 @@ class ProviderUsageHandler(TimeRangeHandler):
     async def respond(self) -> None:
         """Respond with its state, its circuit, its keys, and the health of each model."""
         start, end = self.time_range()
-        name, table = str(self.path_args[0]), self.bridge.routing.table
-        provider = table.providers.get(name)
+        name = str(self.path_args[0])
+        provider = self.bridge.providers.get(name)
         if provider is None:
             raise Problem(404, UNKNOWN.format(name))
-        listed = configured(provider, table.key_pools.get(name), self.bridge.key_health.find_refusals(provider))
+        listed = configured(self.bridge, provider)
         found, since = await read_provider(self.bridge.database, name, start, end)
-        result = await self._totals(name, start, end)
+        by_model = (By(Dimension.MODEL),)
+        result = await self.bridge.grouped.read(
+            GroupQuery(start, end, {"provider_name": name}, by=by_model, limit=MAX_MODELS)
+        )
         totals = {one.key[0]: one.total for one in result.groups}
         within = UsedRange(start, end, since, result.total.total, totals)
         self.write_json(ProviderUsage.of(listed, found, self._circuits(name), within))
-
-    async def _totals(self, name: str, start: datetime, end: datetime) -> GroupResult:
-        """What all its calls add up to, by model."""
-        by_model = (By(Dimension.MODEL),)
-        try:
-            return await self.bridge.grouped.read(
-                GroupQuery(start, end, {"provider_name": name}, by=by_model, limit=MAX_MODELS)
-            )
-        except TooMuchError as error:
-            raise ValidationProblem(INVALID, validations=[("from", too_much(error))]) from error
 
     def _circuits(self, name: str) -> dict[str, State] | None:
         """The worst circuit of each model; None where circuits are off."""

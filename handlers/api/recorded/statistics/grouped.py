@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from handlers.api.control import READ_PER_SECOND
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.statistics.group_request import parse_group_request
@@ -23,7 +24,7 @@ from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
-from storage.queries.filters.grouped.groups import GroupResult, TooManyPointsError, TooMuchError, UnsupportedOrderError
+from storage.queries.filters.grouped.groups import GroupResult, TooManyPointsError, UnsupportedOrderError
 from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.sources.found import CallFinder
@@ -33,8 +34,6 @@ from storage.search.sessions import MAX_CALLS
 TOO_MANY_CALLS: Final = (
     f"more than {MAX_CALLS:,} calls match it, or {MAX_CHECKED:,} where words have to follow one another; ask for less"
 )
-READ_PER_SECOND: Final = 20_000
-"""About how many records the database adds up in a second."""
 
 
 class GroupedHandler(ProgressHandler):
@@ -80,8 +79,6 @@ class GroupedHandler(ProgressHandler):
             case TooManyPointsError():
                 detail = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
                 return ValidationProblem(INVALID, validations=[("limit", detail)])
-            case TooMuchError():
-                return ValidationProblem(INVALID, validations=[("from", too_much(error))])
         return super().problem_of(error)
 
     async def search_calls(self, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
@@ -115,19 +112,6 @@ class GroupedHandler(ProgressHandler):
         users: set[UUID] = found.get(Dimension.USER, set()) | {token.user_id for token in tokens.values()}
         groups = await self.bridge.groups.by_id(found.get(Dimension.GROUP, set()))
         return GroupNames(await self.bridge.identities.users_by_id(users), groups, tokens)
-
-
-def too_much(error: TooMuchError) -> str:
-    """Say that it would take longer than it may, and about how long."""
-    calls = error.calls
-    about = (
-        f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
-    )
-    of_it = f": {about}" if calls else ""
-    return (
-        f"takes longer than the {error.seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
-        "by user, provider, model and client alone, in whole hours"
-    )
 
 
 def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: GroupNames) -> GroupedStatistics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.api.providers.configured import configured
+from handlers.api.providers.configured import key_state
 from runtime.factories.providers import make_providers
 from settings import Settings
 
@@ -41,8 +41,8 @@ async def test_the_configured_providers_take_a_token_and_no_parameter(running):
 
 
 def test_the_demo_provider_is_the_last_of_the_providers():
-    listed = [configured(one, None, {}) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
-    assert [(one.name, one.key_state) for one in listed] == [
+    listed = make_providers(Settings(), "http://127.0.0.1:1/")
+    assert [(one.name, key_state(one)) for one in listed] == [
         ("openai", "no_key"),
         ("anthropic", "no_key"),
         ("demo", "keyless"),

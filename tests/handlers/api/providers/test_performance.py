@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.api.recorded.statistics.grouped import too_much
+from handlers.api.control import too_much
 from storage.accounts.identities import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.groups import TooMuchError

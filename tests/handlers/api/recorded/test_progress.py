@@ -8,8 +8,8 @@ import json
 import pytest
 from tornado.iostream import StreamClosedError
 
+from handlers.api.control import too_much
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.statistics.grouped import too_much
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError

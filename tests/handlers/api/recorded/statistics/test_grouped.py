@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from handlers.api.control import too_much
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.statistics.grouped import too_much
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
