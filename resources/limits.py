@@ -110,7 +110,7 @@ class RateUsage(Struct):
 
     @classmethod
     def of(
-        cls, limit: int, rates: Mapping[str, LimitState], *, window_seconds: float, now: datetime, refused: int
+        cls, limit: int, rates: Mapping[str, LimitState], now: datetime, *, window_seconds: float, refused: int
     ) -> Self:
         """Make the usage of a rate, by key."""
         keys = [KeyUsage(key, *_rate(rate, now)) for key, rate in rates.items()]
@@ -142,11 +142,6 @@ class UserRateUsage(Struct):
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
-    @classmethod
-    def of(cls, limit: int, keys: list[UserWindowUsage], *, window_seconds: float, refused: int) -> Self:
-        """Make the usage of a rate."""
-        return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
-
 
 class UserTokensUsage(Struct):
     """Tokens per window, by user."""
@@ -157,11 +152,6 @@ class UserTokensUsage(Struct):
     keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
-
-    @classmethod
-    def of(cls, limit: int, keys: list[UserWindowUsage], *, window_seconds: float, refused: int) -> Self:
-        """Show how many tokens are used."""
-        return cls("user_tokens", "user-token-limit", limit, keys, window_seconds, refused)
 
 
 class UserSpend(Struct):

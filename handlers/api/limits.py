@@ -36,15 +36,18 @@ def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]
     }
 
 
-def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_reports(
+    reports: Sequence[Mapping[str, Any]], max_requests: int | None = MAX_ACTIVE_REQUESTS
+) -> dict[str, Any]:
     """Merge the reports of the processes of a server. The merged report names the requests that began first."""
     holders = sorted((request for one in reports for request in one["holders"]), key=lambda request: request["since"])
     merged = {
         "holding": sum(one["holding"] for one in reports),
-        "holders": holders[:MAX_ACTIVE_REQUESTS],
+        "holders": holders[:max_requests],
         "refused": dict(sum((Counter(one["refused"]) for one in reports), Counter[str]())),
     }
-    return merged | ({"since": min(one["since"] for one in reports)} if reports else {})
+    since = [one["since"] for one in reports if "since" in one]
+    return merged | ({"since": min(since)} if since else {})
 
 
 class LimitsHandler(ControlHandler):
@@ -62,9 +65,7 @@ class LimitsHandler(ControlHandler):
             reports += cluster.reports()
         elif workers is not None:
             reports += [msgspec.json.decode(one) for one in await workers.reports()]
-        holders = sorted(
-            (request for one in reports for request in one["holders"]), key=lambda request: request["since"]
-        )
+        merged = merge_reports(reports, max_requests=None)
         settings = overload.settings
         slots_by_user = (
             {user: state.used for user, state in usage.users.items()}
@@ -72,17 +73,17 @@ class LimitsHandler(ControlHandler):
             else _slots_by_user(self.bridge.lifecycle)
         )
         names = await self._usernames({*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
-        names |= {request["user_id"]: request["username"] for request in holders}
-        refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
+        names |= {request["user_id"]: request["username"] for request in merged["holders"]}
+        refused = Counter(merged["refused"])
         self.write_json(
             resources.Limits(
                 scope=scope_of_limits(cluster, workers),
                 state=state_of_limits(cluster, workers),
                 at=format_time(now),
-                refused_since=min(one["since"] for one in reports if "since" in one),
+                refused_since=merged["since"],
                 limits=_limits(settings, usage, now, slots_by_user=slots_by_user, names=names, refused=refused),
-                holding=sum(one["holding"] for one in reports),
-                holders=[resources.ActiveRequest.of(request) for request in holders],
+                holding=merged["holding"],
+                holders=[resources.ActiveRequest.of(request) for request in merged["holders"]],
             )
         )
 
@@ -105,25 +106,20 @@ def _limits(
     refused: Counter[str],
 ) -> resources.LimitUsages:
     window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
+    rates = resources.UserWindowUsage.all_of(usage.user_rates, names, now)
+    tokens = resources.UserWindowUsage.all_of(usage.user_tokens, names, now)
     return (
         resources.ConcurrencyUsage.of(slots, usage.slots, now, refused["concurrency"]),
         resources.UserConcurrencyUsage.of(
             settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
         ),
-        resources.RateUsage.of(
-            settings.rate_limit, usage.rates, window_seconds=window, now=now, refused=refused["rate"]
+        resources.RateUsage.of(settings.rate_limit, usage.rates, now, window_seconds=window, refused=refused["rate"]),
+        resources.UserRateUsage(
+            *("user_rate", "user-rate-limit", settings.user_rate_limit, rates, window), refused["user_rate"]
         ),
-        resources.UserRateUsage.of(
-            settings.user_rate_limit,
-            resources.UserWindowUsage.all_of(usage.user_rates, names, now),
-            window_seconds=window,
-            refused=refused["user_rate"],
-        ),
-        resources.UserTokensUsage.of(
-            settings.user_token_limit,
-            resources.UserWindowUsage.all_of(usage.user_tokens, names, now),
-            window_seconds=settings.token_window.total_seconds(),
-            refused=refused["user_tokens"],
+        resources.UserTokensUsage(
+            *("user_tokens", "user-token-limit", settings.user_token_limit, tokens),
+            *(settings.token_window.total_seconds(), refused["user_tokens"]),
         ),
         resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),
     )

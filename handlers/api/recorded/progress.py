@@ -9,8 +9,7 @@ import msgspec
 from tornado.iostream import StreamClosedError
 
 from handlers.api.recorded.watched import LINES, WatchedHandler
-from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import Problem
+from handlers.problems import stopping
 from resources.recorded.groups import ReadingProgress
 from storage.queries.grouped.grouped import STREAM_SECONDS
 from storage.queries.grouped.row_reader import OnProgress, Progress
@@ -50,7 +49,7 @@ class ProgressHandler(WatchedHandler):
 
     async def _write_lines(self, read: Read) -> None:
         if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+            raise stopping()
         self.bridge.lifecycle.enter(self)
         self._began = self.bridge.monotonic()
         with self.late_problems():

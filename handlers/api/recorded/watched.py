@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from handlers.api.recorded.visibility import VisibilityHandler
-from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
-from handlers.problems import Problem
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem, stopping
 from intercept.records import EndReason
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class WatchedHandler(VisibilityHandler):
             Problem: 429, the user has another one in progress; 503, the server stops.
         """
         if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+            raise stopping()
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         self.bridge.lifecycle.enter(self)
 
