@@ -13,6 +13,9 @@ six times as long for them (240 instead of 40 us), and others write to the same 
 
 A presumed end is added with what it then says, and its document keeps that. When the true end comes, it marks the document
 again; then what was kept is subtracted and the true end is added.
+
+An interception that cannot be added for what is in it keeps no other one waiting: a batch with it fails, and is halved until
+it stands alone. This process then leaves it out, and says so once.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
+from bson.binary import Binary
 from pymongo import UpdateMany, UpdateOne
-from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure
 
+from intercept.ids import format_id
 from storage.mongo.clocks import Pause
 from storage.mongo.database import (
     NO_TRANSACTIONS,
@@ -37,6 +42,7 @@ from storage.mongo.database import (
     Session,
     with_plain_ids,
 )
+from storage.mongo.errors import is_of_content, is_slow
 from storage.mongo.indexes import Keys
 from storage.recording.operations import PRESUMED
 
@@ -48,6 +54,9 @@ BATCH_SECONDS = 10.0
 
 GROWTH_STEPS = 20
 """A batch that was too slow is halved. Each one that succeeds adds this part of a whole batch to the next."""
+
+MAX_ASIDE = 20
+"""Interceptions that a process leaves out. If it cannot add more than that, something else is wrong, and the job fails."""
 
 TRIES = 3
 """Tries of a transaction in one run."""
@@ -70,6 +79,15 @@ class TooSlowError(DatabaseUnavailableError):
 
 class _TakenError(Exception):
     """Another server has the run."""
+
+
+class _ContentError(Exception):
+    """A batch cannot be added for what is in it. `id` is that of the interception if it is the only one."""
+
+    def __init__(self, id_: Binary | None, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.id = id_
+        self.error = error
 
 
 class ExactlyOnceJob(ABC):
@@ -123,6 +141,12 @@ class ExactlyOnceJob(ABC):
         self._busy = busy
         self._batch_limit = self.batch
         self._is_slow = False
+        self._aside: list[Binary] = []
+
+    @property
+    def _waiting(self) -> dict[str, Any]:
+        """The filter of marked documents that may be added, without those that are left out."""
+        return {**self.marked, "_id": {"$nin": self._aside}} if self._aside else dict(self.marked)
 
     @abstractmethod
     async def _add(self, limit: int, session: Session) -> Pending:
@@ -185,8 +209,22 @@ class ExactlyOnceJob(ABC):
             DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
         """
         limit = self._batch_limit
-        number = await self._in_time(self._run_batch)
+        try:
+            number = await self._in_time(self._run_batch)
+        except _ContentError as error:
+            self._leave_out(error)
+            return 0, False
         return number, number < limit
+
+    def _leave_out(self, failed: _ContentError) -> None:
+        """Leave out what stood alone in a failed batch; what stood with others is tried again with fewer."""
+        if failed.id is None:
+            return
+        if len(self._aside) == MAX_ASIDE:
+            raise failed.error
+        self._aside.append(failed.id)
+        call = format_id(failed.id.as_uuid())
+        self.log.error("cannot %s the call %s, which is left out until a restart: %s", self.verb, call, failed)
 
     async def _in_time(self, work: Callable[[int], Awaitable[T]]) -> T:
         """Do work of about so many interceptions within `BATCH_SECONDS`; what is raised is in `_run_once`."""
@@ -199,13 +237,13 @@ class ExactlyOnceJob(ABC):
                 raise NoTransactionsError(
                     "MongoDB has transactions only as a replica set, which may have one member"
                 ) from None
-            if limit == self._batch_limit or not _is_slow(error.__cause__):
+            if limit == self._batch_limit or not is_slow(error.__cause__):
                 raise
             text = f"a batch of {limit} took longer than {BATCH_SECONDS:g} s: the next one has {self._batch_limit}"
             raise TooSlowError(text) from error
 
     async def _run_batch(self, limit: int) -> int:
-        if await self._interceptions.find_one(self.marked, {"_id": True}, hint=self.index) is None:
+        if await self._interceptions.find_one(self._waiting, {"_id": True}, hint=self.index) is None:
             return 0
         run, pending = await self._try_batch(limit, self._add_noted)
         if pending is None:
@@ -268,7 +306,14 @@ class ExactlyOnceJob(ABC):
             return await change(session) if changed.modified_count else None
 
     async def _add_noted(self, limit: int, session: Session) -> Pending:
-        pending = await self._add(limit, session)
+        first = {"hint": self.index, "session": session}
+        only = await self._interceptions.find_one(self._waiting, {"_id": True}, **first) if limit == 1 else None
+        try:
+            pending = await self._add(limit, session)
+        except Exception as error:
+            if not is_of_content(error):
+                raise
+            raise _ContentError(only["_id"] if only else None, error) from error
         await self._job_states.update_one(self.job_state, {"$set": {"note": pending}}, session=session)
         return pending
 
@@ -298,8 +343,3 @@ class ExactlyOnceJob(ABC):
             changes.append(UpdateOne({**marked, self.kept: None}, {"$set": fields}))
             changes.append(UpdateOne({**marked, **PRESUMED}, {"$unset": {self.mark: ""}}))
         return changes
-
-
-def _is_slow(error: BaseException | None) -> bool:
-    """Whether the database was available, but too slow."""
-    return isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError)

@@ -112,7 +112,7 @@ class RollupJob(ExactlyOnceJob):
 
     async def _add(self, limit: int, session: Session) -> Pending:
         cursor = self._interceptions.aggregate(
-            pipeline(limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
+            pipeline(self._waiting, limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
         )
         documents = await cursor.to_list(None)
         # When the first run began that counts by token and group, in a database that had other runs before.

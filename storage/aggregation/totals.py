@@ -86,11 +86,11 @@ class Row(NamedTuple):
         return self._replace(key=self.key._replace(values=values), detail=detail, totals=totals_of(counted))
 
 
-def pipeline(limit: int) -> list[dict[str, Any]]:
-    """The pipeline for the oldest waiting interceptions, at most this many, as documents for `row_of`."""
+def pipeline(waiting: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """The pipeline for the oldest interceptions of a filter that wait, at most this many, as documents for `row_of`."""
     alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
     return [
-        {"$match": UNCOUNTED_ONES},
+        {"$match": waiting},
         {"$sort": {"uncounted": 1, "_id": 1}},
         {"$limit": limit},
         *rows({"$cond": [alone, "$_id", None]}),

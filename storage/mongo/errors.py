@@ -13,6 +13,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WTimeoutError,
 )
 
@@ -75,6 +76,18 @@ def is_loss(error: PyMongoError) -> bool:
     if isinstance(error, OperationFailure):
         return isinstance(error, WTimeoutError) or error.code in LOSS_CODES
     return isinstance(error, (ConnectionFailure, ConfigurationError))
+
+
+def is_slow(error: BaseException | None) -> bool:
+    """Whether the database was available, but too slow."""
+    return isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError)
+
+
+def is_of_content(error: Exception) -> bool:
+    """Whether a batch may succeed without some of its documents, and not if the same is tried again."""
+    if not isinstance(error, PyMongoError):
+        return True
+    return isinstance(error, OperationFailure) and not is_outage(error) and not error.timeout
 
 
 def _codes(error: BulkWriteError) -> set[int]:

@@ -84,7 +84,7 @@ class SearchJob(ExactlyOnceJob):
         pending: Pending = {"true": [], "presumed": [], "again": []}
         entries: list[Entry] = []
         again: list[Entry] = []
-        cursor = self._interceptions.find(_MARKED, _READ, batch_size=READ_AT_ONCE, session=session)
+        cursor = self._interceptions.find(self._waiting, _READ, batch_size=READ_AT_ONCE, session=session)
         cursor = cursor.sort(UNINDEXED).hint(UNINDEXED).limit(limit)
         while documents := await cursor.to_list(READ_AT_ONCE):
             read = await asyncio.to_thread(_entries, documents)

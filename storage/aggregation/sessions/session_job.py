@@ -103,7 +103,7 @@ class SessionJob(ExactlyOnceJob):
         self._lines = with_plain_ids(database.cache_lines)
 
     async def _add(self, limit: int, session: Session) -> Pending:
-        cursor = self._interceptions.find(_MARKED, CALL, batch_size=AT_ONCE, session=session)
+        cursor = self._interceptions.find(self._waiting, CALL, batch_size=AT_ONCE, session=session)
         calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(limit).to_list(limit)
         # In a thread, as all of it takes some 20 ms.
         if compared := _compared(calls):

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 import pytest
-from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.errors import DocumentTooLarge, ExecutionTimeout, OperationFailure
 
 from storage.aggregation import job as job_module
 from storage.aggregation import rollup_job
@@ -21,7 +21,7 @@ from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.aggregation.interruptions import Interrupted
 from tests.storage.aggregation.job_worker import BATCH
-from tests.storage.aggregation.tasks import TASKS
+from tests.storage.aggregation.tasks import ALL, TASKS
 from tests.storage.rollup_checks import marked, write
 
 
@@ -77,8 +77,18 @@ async def test_a_transaction_is_tried_again_where_mongodb_asks_for_it(database, 
     await task.is_done(database)
 
 
+@pytest.mark.parametrize("name", ALL, indirect=True)
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]}),
+        DocumentTooLarge("BSON document too large"),
+    ],
+    ids=["for its cache", "for a document"],
+)
 @pytest.mark.gen_test
-async def test_a_batch_that_is_too_much_for_mongodbs_cache_is_made_smaller(database, task, monkeypatch):
+async def test_a_batch_that_is_too_much_for_mongodb_is_made_smaller(database, name, error, monkeypatch):
+    task = ALL[name]
     monkeypatch.setattr(task.kind, "batch", 8)
     await end(database, *map(task.call, range(10)))
     job = task.make_job(database)
@@ -87,13 +97,49 @@ async def test_a_batch_that_is_too_much_for_mongodbs_cache_is_made_smaller(datab
     async def at_most_two(limit, session):
         tried.append(limit)
         if limit > 2:
-            raise OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]})
+            raise error
         return await add(limit, session)
 
     monkeypatch.setattr(job, "_add", at_most_two)
     assert await job.add_pending() == 10
     assert tried[:3] == [8, 4, 2]
     await task.is_done(database)
+
+
+@pytest.mark.expects_log(
+    r"cannot (count|group|index) the call 00000000-0000-0000-0000-000000000004, which is left out until a"
+)
+@pytest.mark.parametrize("name", ALL, indirect=True)
+@pytest.mark.gen_test
+async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, name, monkeypatch, caplog):
+    task = ALL[name]
+    monkeypatch.setattr(task.kind, "batch", 8)
+    await end(database, *map(task.call, range(10)))
+    started_at = (await database.interceptions.find_one({"_id": task.call(4).id}))["started_at"]
+    await database.interceptions.update_one({"_id": task.call(4).id}, {"$set": {"started_at": "four"}})
+    job = task.make_job(database)
+    assert await job.add_pending() == 9
+    await end(database, *map(task.call, range(10, 20)))
+    assert await job.add_pending() == 10
+    assert [one["_id"] async for one in database.interceptions.find({job.mark: {"$exists": True}})] == [task.call(4).id]
+    assert len(caplog.records) == 1
+    await database.interceptions.update_one({"_id": task.call(4).id}, {"$set": {"started_at": started_at}})
+    assert await task.make_job(database).add_pending() == 1
+    await task.is_done(database)
+
+
+@pytest.mark.gen_test
+async def test_where_none_can_be_added_the_job_fails(database, task, monkeypatch):
+    monkeypatch.setattr(job_module, "MAX_ASIDE", 0)
+    await end(database, *map(task.call, range(3)))
+    job = task.make_job(database)
+
+    async def fail(limit, session):
+        raise KeyError("moon")
+
+    monkeypatch.setattr(job, "_add", fail)
+    with pytest.raises(KeyError, match="moon"):
+        await job.add_pending()
 
 
 @pytest.mark.gen_test

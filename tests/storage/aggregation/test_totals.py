@@ -9,7 +9,7 @@ from intercept.records import EndReason
 from storage.aggregation.details import Detail
 from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
-from storage.aggregation.totals import Row, pipeline, row_of
+from storage.aggregation.totals import UNCOUNTED_ONES, Row, pipeline, row_of
 from storage.costs.prices import MAX_TOKENS
 from storage.mongo.database import with_plain_ids
 from tests.storage.records import ADA
@@ -20,7 +20,7 @@ PLACE = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, MIDNIGHT, (ADA.id, 
 
 
 async def rows(database, most=EVERYTHING):
-    documents = await with_plain_ids(database.interceptions).aggregate(pipeline(most)).to_list(None)
+    documents = await with_plain_ids(database.interceptions).aggregate(pipeline(UNCOUNTED_ONES, most)).to_list(None)
     found = [row_of(document) for document in documents]
     return sorted((row._replace(ids=[id_.as_uuid() for id_ in row.ids]) for row in found), key=lambda row: row.ids)
 
