@@ -194,7 +194,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did.
     `open_ended` says that only the connection's end tells: all but the last mark of the end came, or bytes that could not
-    be read (an unknown encoding, too many of them). `truncated` says that more was there to record than is kept of one
+    be read (an unknown encoding, too many of them). `between_parts` says that a part of it has ended and no other has begun,
+    so that its end may follow at once. `truncated` says that more was there to record than is kept of one
     response. `response` is None where the response has no text, and where its text is not kept. `background_model` is the
     model of a response that ran in the background and has ended, "" of every other one.
     """
@@ -202,6 +203,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     response_id: str = ""
     complete: bool = False
     open_ended: bool = False
+    between_parts: bool = False
     truncated: bool = False
     error: ProviderError | None = None
     token_usages: tuple[TokenUsage, ...] = ()

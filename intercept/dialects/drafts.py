@@ -112,6 +112,7 @@ class Draft:
         self.response_id = ""
         self.complete = False
         self.open_ended = False
+        self.between_parts = False
         self.truncated = False
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
@@ -182,6 +183,7 @@ class Draft:
             response_id=self.response_id,
             complete=self.complete,
             open_ended=self.open_ended and not self.complete,
+            between_parts=self.between_parts and not self.complete,
             truncated=self.truncated,
             error=self.error,
             token_usages=tuple(

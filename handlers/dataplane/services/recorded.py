@@ -206,13 +206,14 @@ class RecordedCall(Watcher):
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def wants_rest(self) -> bool:
-        """A provider has made a whole response before it sends it, and a stream's usage may follow its last text."""
+        """A provider has made a whole response before it sends it, and a stream's usage may follow its last part at once."""
         if not self._start.streaming:
             return True
         if self._observation.behind:
             return False  # until that is read the provider would go on
         await self._read_in_pieces()
-        return self._observation.reading().open_ended
+        reading = self._observation.reading()
+        return reading.open_ended or reading.between_parts
 
     async def _read_in_pieces(self) -> None:
         await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)

@@ -171,8 +171,10 @@ class MessageStream(StreamReader):
                 self._add_usage(message.usage)
             case "content_block_stop":
                 self._open_blocks = max(self._open_blocks - 1, 0)
+                self._draft.between_parts = not self._open_blocks
             case "content_block_start":
                 self._open_blocks += 1
+                self._draft.between_parts = False
                 _add_block(data.content_block or _Block(), data.index or 0, self._draft)
             case "message_delta":
                 self._add_usage(data.usage)

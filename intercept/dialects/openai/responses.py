@@ -161,6 +161,7 @@ class _Stream(StreamReader):
             case "response.output_text.delta" | "response.refusal.delta":
                 _add_text_delta(data.delta, draft.part((index, data.content_index or 0)), index, draft)
             case "response.output_item.added" | "response.output_item.done":
+                draft.between_parts = kind.endswith("done")
                 if data.item:
                     _add_item(data.item, index, draft)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":

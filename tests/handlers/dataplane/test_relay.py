@@ -17,7 +17,7 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
-from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
 from tests.raw_client import RawClient
 
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -352,25 +352,31 @@ async def test_a_client_that_leaves_after_the_last_event_has_a_completed_call(ru
 async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, monkeypatch):
     left, stop = asyncio.Event(), ProxyHandler.stop
     monkeypatch.setattr(ProxyHandler, "stop", lambda self, reason: (stop(self, reason), left.set()))
-    text, usage = CHAT.stream[: (end := CHAT.stream.rindex(b"data: {"))], CHAT.stream[end:]
-    bodies = {
-        "one that is not streamed": (False, JSON, CHAT.body[:40], CHAT.body[40:]),
-        "a stream, after its text": (True, EVENT_STREAM, text, usage),
-    }
-    for number, ((case, (stream, head, first, rest)), leave) in enumerate(
-        product(bodies.items(), (RawClient.close, RawClient.reset)), start=1
+    item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
+    streams = (
+        (CHAT, b"data: {", b""),
+        (RESPONSES, b"event: response.completed", f"data: {json.dumps(item)}\n\n".encode()),
+        (MESSAGES, b"event: message_delta", b""),
+    )
+    bodies = [(CHAT, False, JSON, CHAT.body[:40], CHAT.body[40:])]
+    for dialect, last, before in streams:
+        end = dialect.stream.rindex(last)
+        bodies.append((dialect, True, EVENT_STREAM, dialect.stream[:end] + before, dialect.stream[end:]))
+    for number, ((dialect, stream, head, first, rest), leave) in enumerate(
+        product(bodies, (RawClient.close, RawClient.reset)), start=1
     ):
+        case = (dialect.path, stream)
         left.clear()
         running.upstream.scripts = [[head + CHUNKED + chunk(first), left, chunk(rest), LAST]]
         client = await running.client()
-        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
+        await client.send("POST", running.path(dialect), running.headers, dialect.request_body(stream=stream))
         response = await client.head()
         while response.body != first:
             await client.piece(response)
         leave(client)
         recorded, *_ = await running.ended(number)
         assert recorded["end_reason"] == "client_disconnected", case
-        assert (running.tokens(recorded), recorded["token_usages"][0]["source"]) == (CHAT.tokens, "provider"), case
+        assert (running.tokens(recorded), recorded["token_usages"][0]["source"]) == (dialect.tokens, "provider"), case
 
 
 @pytest.mark.gen_test

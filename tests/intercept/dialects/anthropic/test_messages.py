@@ -115,6 +115,16 @@ def test_a_block_begun_again_starts_over():
     )
 
 
+def test_between_its_blocks_a_stream_may_be_about_to_end():
+    reader, told = stream_reader(), []
+    stop = {"type": "content_block_stop"}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    for event in (start(0, type="text"), start(1, type="text"), stop, stop, start(2, type="text"), stop, end):
+        reader.feed(stream(event))
+        told.append(reader.result().between_parts)
+    assert told == [False, False, False, True, False, True, False]
+
+
 def test_deltas_of_a_block_that_is_not_recorded_go_nowhere():
     body = stream(
         start(0, type="thinking", thinking="a"),

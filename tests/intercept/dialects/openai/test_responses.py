@@ -103,8 +103,26 @@ def test_a_finished_item_replaces_what_was_assembled():
         {"type": "response.output_item.done", "output_index": 0, "item": call(1, arguments='{"whole":1}')},
     )
     assert malformed_responses.read(stream_reader(), body) == Reading(
-        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input='{"whole":1}'),)
+        between_parts=True,
+        tool_usages=(
+            ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input='{"whole":1}'),
+        ),
     )
+
+
+def test_between_its_items_a_stream_may_be_about_to_end():
+    reader, told = stream_reader(), []
+    for event in (
+        {"type": "response.created", "response": {"id": "resp_1"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": call(1)},
+        {"type": "response.output_item.done", "output_index": 0, "item": call(1)},
+        {"type": "response.output_item.added", "output_index": 1, "item": call(2)},
+        {"type": "response.output_item.done", "output_index": 1},
+        {"type": "response.completed", "response": {}},
+    ):
+        reader.feed(stream(event))
+        told.append(reader.result().between_parts)
+    assert told == [False, False, True, False, True, False]
 
 
 def test_a_finished_response_replaces_all_items():
