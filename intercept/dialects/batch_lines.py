@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from msgspec import Raw
@@ -18,11 +18,12 @@ MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 
 
 class BatchResult(NamedTuple):
-    """A request of a batch that got a response, which `custom_id` and the response's id name."""
+    """A request of a batch that got a response, which `custom_id` and the response's id name. It has at least one usage."""
 
     custom_id: str
+    response_id: str
     model: str
-    usage: TokenUsage
+    usages: tuple[TokenUsage, ...]
 
 
 ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
@@ -30,13 +31,13 @@ ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
 
 
 def make_result(
-    custom_id: str, response_id: str, model: str, usage: Raw, tokens: Callable[[dict[str, Any]], TokenUsage | None]
+    custom_id: str, response_id: str, model: str, usage: Raw, read: Callable[[dict[str, Any]], Iterable[TokenUsage]]
 ) -> BatchResult | None:
-    """Make a result of a response's usage object, which `tokens` reads; None without tokens or a usable model."""
-    read = tokens(read_object(usage)) if 0 < len(usage) <= MAX_USAGE_BYTES else None
-    if read is None or not 0 < len(model) <= MAX_MODEL:
-        return None
-    return BatchResult(custom_id, model, replace(read, provider_response_id=response_id[:MAX_NAME]))
+    """Make a result of a response's usage object, whose usages `read` returns; None without any or a usable model."""
+    usages = read(read_object(usage)) if 0 < len(usage) <= MAX_USAGE_BYTES else ()
+    id_ = response_id[:MAX_NAME]
+    named = tuple([replace(one, provider_response_id=id_) for one in usages])
+    return BatchResult(custom_id, id_, model, named) if named and 0 < len(model) <= MAX_MODEL else None
 
 
 class BatchResultLines:

@@ -129,7 +129,7 @@ class _Results(Watcher):
             )  # fmt: skip
 
     def _id_of(self, result: BatchResult) -> UUID:
-        named = self._template.provider_name, self._batch_id, result.custom_id, result.usage.provider_response_id
+        named = self._template.provider_name, self._batch_id, result.custom_id, result.response_id
         return fetched_id(*named)
 
     async def _recorded(self, ids: list[UUID]) -> set[UUID]:
@@ -141,7 +141,7 @@ class _Results(Watcher):
 
     def _end(self, start: Interception, result: BatchResult) -> None:
         bridge = self._bridge
-        reading = Reading(response_id=result.usage.provider_response_id, complete=True, token_usages=(result.usage,))
+        reading = Reading(response_id=result.response_id, complete=True, token_usages=result.usages)
         ending = Ending(
             interception_id=start.id,
             end_reason=EndReason.COMPLETED,

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.dialects.anthropic.messages import tokens
+from intercept.dialects.anthropic.messages import usages_of
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.formats.json_text import read_struct
 
@@ -40,4 +40,4 @@ def read_line(line: bytes) -> BatchResult | None:
     if result_line is None or result_line.result.type != "succeeded":
         return None
     message = result_line.result.message
-    return make_result(result_line.custom_id, message.id, message.model, message.usage, tokens)
+    return make_result(result_line.custom_id, message.id, message.model, message.usage, usages_of)

@@ -234,12 +234,21 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
 
 
 def _add_tokens(usage: dict[str, Any], draft: Draft) -> None:
-    """Add the usage of a message, whose counts leave out what compactions of the conversation used."""
-    draft.tokens = tokens(usage)
+    usages = usages_of(usage)
+    draft.further_tokens, draft.tokens = usages[:-1], usages[-1] if usages else None
+
+
+def usages_of(usage: dict[str, Any]) -> tuple[TokenUsage, ...]:
+    """Read the usage of a message, behind what compactions of the conversation used, which is not in its counts.
+
+    It is empty where the message has no count.
+    """
+    if (own := tokens(usage)) is None:
+        return ()
     iterations = usage.get("iterations")
     entries = map(as_object, iterations if isinstance(iterations, list) else ())
     compactions = [tokens(entry) for entry in entries if entry.get("type") == "compaction"]
-    draft.further_tokens = tuple(filter(None, compactions))
+    return *filter(None, compactions), own
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

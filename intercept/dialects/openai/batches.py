@@ -5,7 +5,7 @@ Source: OpenAI API reference, "Batch", "Files" and "Uploads".
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
@@ -18,7 +18,7 @@ from intercept.dialects.openai import usage_only
 from intercept.dialects.request_bodies import RequestBody, decode_request
 from intercept.formats.json_text import read_struct
 from intercept.formats.large_bodies import Abridged
-from intercept.records import Reading
+from intercept.records import Reading, TokenUsage
 
 MAX_BATCH_BYTES: Final = 64 * 1024
 """How much of a batch's description is searched for its files."""
@@ -106,4 +106,9 @@ def read_line(line: bytes) -> BatchResult | None:
         return None
     body = parsed.response.body
     named = body.id or parsed.response.request_id or parsed.id
-    return make_result(parsed.custom_id, named, body.model, body.usage, usage_only.tokens)
+    return make_result(parsed.custom_id, named, body.model, body.usage, _usages_of)
+
+
+def _usages_of(usage: dict[str, Any]) -> list[TokenUsage]:
+    used = usage_only.tokens(usage)
+    return [] if used is None else [used]

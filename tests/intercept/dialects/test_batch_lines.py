@@ -9,7 +9,7 @@ from intercept.records import TokenUsage
 
 
 def result(name):
-    return BatchResult(name, "m", TokenUsage(provider_response_id=name))
+    return BatchResult(name, name, "m", (TokenUsage(provider_response_id=name),))
 
 
 def read_line(line):

@@ -48,7 +48,8 @@ async def test_what_is_no_results_or_compressed_is_passed_on_and_not_recorded(ru
 @pytest.mark.expects_log("results of a batch cannot be recorded now; they are when it is fetched again: 2")
 @pytest.mark.gen_test
 async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_again(running, monkeypatch):
-    body = line("a") + line("b")
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    body = line("a") + line("b", usage={**usage, "iterations": [{"type": "compaction", "input_tokens": 100}]})
     with monkeypatch.context() as patch:
         patch.setattr(running.bridge.recorder, "start", unavailable)
         await fetch(running, body)
@@ -58,7 +59,7 @@ async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_agai
     recorded = await running.ended(2)
     await fetch(running, body)
     assert await running.ended(2) == recorded
-    assert await used(running, Kind.TOKENS) == 14
+    assert await used(running, Kind.TOKENS) == 114
 
 
 @pytest.mark.gen_test

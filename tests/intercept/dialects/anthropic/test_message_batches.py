@@ -15,8 +15,17 @@ def line(kind="succeeded", **message):
 def test_a_line_is_read_if_its_request_got_a_message():
     usage = {"input_tokens": 3, "output_tokens": 4}
     used = TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage)
-    assert read_line(line()) == BatchResult("\u00fc", "m", used)
+    assert read_line(line()) == BatchResult("\u00fc", "msg_1", "m", (used,))
     assert [read_line(one) for one in (line("errored"), b"", b"no JSON", b"[]")] == [None] * 4
+
+
+def test_what_a_compaction_used_is_a_usage_of_its_own():
+    compaction = {"type": "compaction", "input_tokens": 180, "output_tokens": 35}
+    usage = {"input_tokens": 3, "output_tokens": 4, "iterations": [compaction, {"type": "message", "input_tokens": 3}]}
+    assert read_line(line(usage=usage)).usages == (
+        TokenUsage(provider_response_id="msg_1", input_tokens=180, output_tokens=35, usage=compaction),
+        TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage),
+    )
 
 
 @pytest.mark.parametrize("message", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}])
