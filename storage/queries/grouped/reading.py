@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from bson.decimal128 import Decimal128
 from msgspec.structs import replace as replace_found
 
 from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import count_uncounted
-from storage.mongo.codec import read_decimal
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError, least_first
-from storage.queries.filters.grouped.rollup_plan import RollupPlan, Since, plan
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
+from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.column_cache import ColumnCache
-from storage.queries.grouped.memory.totals_cache import TotalsCache
-from storage.queries.grouped.memory.versions import Versions, days_of, read_versions
-from storage.queries.grouped.ratios import MAX_RANKED, SUMMED, Ratios
+from storage.queries.grouped.memory.versions import Versions, read_versions
+from storage.queries.grouped.ranking import MAX_RANKED, MAX_REMEMBERED, Ranking, RankingCache
 from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.slowest import Slowest
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls, FoundRecords
 from storage.queries.grouped.sources.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.sources.records import Records
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import check_points, key_of, sum_of, without
-from storage.queries.grouped.totals_reader import TotalsReader
+from storage.queries.grouped.totals_reader import TotalsCache, TotalsReader
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
@@ -55,18 +49,11 @@ class _Sources(NamedTuple):
 
     @property
     def ranges(self) -> Iterator[TimeRange]:
-        """The ranges of rollups whose versions matter: of sums those of days. Some come more than once."""
-        for source in (self.groups, self.whole):
+        """The ranges of rollups whose versions matter. Some come more than once."""
+        for source in (self.groups, self.whole, self.ranking):
             if isinstance(source, Rollups):
-                yield from map(days_of, _ranges(source.plan))
-        ranked = self.ranking or self.groups
-        if isinstance(ranked, Rollups) and ranked.plan.fields:
-            yield from _ranges(ranked.plan)
-
-
-def _ranges(plan: RollupPlan) -> Iterator[TimeRange]:
-    for one in (plan, plan.rest):
-        yield from one.ranges if one is not None else ()
+                for plan in (source.plan, source.plan.rest):
+                    yield from plan.ranges if plan is not None else ()
 
 
 def other_source(query: GroupQuery) -> Source:
@@ -78,10 +65,10 @@ class Reading:
     """The result of one query, as of one moment: of what a finder finds, or of all that match."""
 
     def __init__(
-        self, rows: RowReader, columns: ColumnCache, known: TotalsCache, finder: CallFinder | None = None
+        self, rows: RowReader, ranked: RankingCache, known: TotalsCache, finder: CallFinder | None = None
     ) -> None:
         self._rows = rows
-        self._columns = columns
+        self._cache = ranked
         self._known = known
         self._finder = finder
         self._found_calls: dict[datetime, FoundCalls] = {}
@@ -227,17 +214,14 @@ class Reading:
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
         versions = self._versions if self._rows.options else None
-        if query.order in SUMMED:
-            then = None if before is None else before.groups
-            return await Ratios(self._rows, self._columns.groups, versions).ranked(query, source, query.previous, then)
-        if query.order is Order.P95:
-            return await Slowest(self._rows, self._columns.groups, versions).ranked(query, source)
-        if source.is_scan:
-            return await self._ranked_slice_by_slice(query, source)
-        if isinstance(source, Rollups):
-            ranked = await self._columns.ranked(query, source.plan, self._versions, self._rows.options)
-            if ranked is not None:
-                return ranked
+        may_be_left = not source.is_scan and query.order in source.orders
+        ranking = Ranking(self._rows, self._cache, versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
+        try:
+            return await ranking.ranked(query, source, query.previous, None if before is None else before.groups)
+        except TooMuchError:
+            if not may_be_left:
+                raise
+        # So many are left to MongoDB.
         # Beside the count, so that not all of them are sorted but only the first ones are found.
         first: list[dict[str, Any]] = [
             {"$sort": {"most": -1, "_id": 1}},
@@ -250,17 +234,6 @@ class Reading:
         (found,) = await self._rows.aggregate(source, pipeline, source.ranking_hint)
         counted = found["count"]
         return (int(counted[0]["number"]) if counted else 0), [key_of(query, row["_id"]) for row in found["page"]]
-
-    async def _ranked_slice_by_slice(self, query: GroupQuery, source: Source) -> tuple[int, list[Key]]:
-        most: dict[Key, Any] = {}
-        async for row in self._rows.read(source, lambda part: part.ranking(query.order)):
-            key, number = key_of(query, row["_id"]), row["most"]
-            most[key] = most.get(key, 0) + (read_decimal(number) if isinstance(number, Decimal128) else number)
-            if len(most) > MAX_RANKED:
-                raise TooMuchError
-        # In a thread, as there may be many.
-        ranked = await asyncio.to_thread(sorted, most, key=lambda key: (-most[key], least_first(key)))
-        return len(ranked), ranked[query.offset : query.offset + query.limit]
 
     async def _found(
         self, query: GroupQuery, source: Source, losses: Source | None, keys: Sequence[Key] | None

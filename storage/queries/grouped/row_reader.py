@@ -23,6 +23,9 @@ and then the database would count as lost for all calls."""
 _AT_ONCE: Final = 250
 """Rows that are read in one iteration of the event loop."""
 
+_DECODED: Final = 1_000
+"""Rows that the driver decodes at a time, while which nothing else runs."""
+
 
 class Progress(NamedTuple):
     """How far the records are read: calls, each as often as it is read for the result."""
@@ -126,7 +129,8 @@ class RowReader:
         left = min(int((self._until - monotonic()) * 1000), MAX_MS)
         if left <= 0:
             raise TooMuchError
-        cursor = collection.aggregate(pipeline, hint=dict(index), allowDiskUse=True, maxTimeMS=left, **self.options)
+        bounds = {"allowDiskUse": True, "maxTimeMS": left, "batchSize": _DECODED}
+        cursor = collection.aggregate(pipeline, hint=dict(index), **bounds, **self.options)
         found = await cursor.to_list(None if most is None else most + 1)
         if most is not None and len(found) > most:
             raise TooMuchError

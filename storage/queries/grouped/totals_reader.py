@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace as replace_plan
 
@@ -12,13 +13,19 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
-from storage.queries.grouped.memory.versions import Versions, digest_of
+from storage.queries.grouped.memory.cache import VersionedCache
+from storage.queries.grouped.memory.versions import Versions, digest_of, parts
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import add, id_of, key_of, totals
 from storage.queries.side_by_side import side_by_side
+
+MAX_TOTALS: Final = 4_000
+"""The maximum number of totals in memory, of groups and of their buckets: about 15 MB."""
+
+TotalsCache: TypeAlias = VersionedCache[Mapping[Key, Found | None]]
+"""The totals of groups in ranges; None for a group without calls."""
 
 
 class TotalsReader:
@@ -49,19 +56,18 @@ class TotalsReader:
     ) -> dict[Key, Found]:
         """The totals of groups in one range, which must not be changed."""
         part = Rollups(query, replace_plan(source.plan, ranges=[one]))
-        version = self._versions.of_all(one) if self._versions is not None else None
+        version = self._versions.of(one) if self._versions is not None else None
         if version is None:
             return await self._read(query, part, keys)
         cache_key = _cache_key(query, source, one)
         wanted: Sequence[Key] = [()] if keys is None else keys
-        known = self._cache.known(cache_key, version)
-        missing = [key for key in wanted if key not in known]
-        found = {key: held for key in wanted if (held := known.get(key)) is not None}
-        if missing:
+        known = self._cache.get(cache_key, version) or {}
+        if missing := [key for key in wanted if key not in known]:
             read = await self._read(query, part, None if keys is None else missing)
-            self._cache.add(cache_key, version, missing, read)
-            found |= read
-        return found
+            known = {**(self._cache.get(cache_key, version) or known), **{key: read.get(key) for key in missing}}
+            size = sum(1 if one is None else 1 + len(one.points) for one in known.values())
+            self._cache.add(cache_key, version, known, size)
+        return {key: held for key in wanted if (held := known[key]) is not None}
 
     async def _read(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         clock = calendar.offsets(query.start, query.end, query.zone) if query.period is not Period.ALL else []
@@ -89,8 +95,8 @@ class TotalsReader:
         return found
 
 
-def _cache_key(query: GroupQuery, source: Rollups, one: TimeRange) -> TotalsKey:
+def _cache_key(query: GroupQuery, source: Rollups, one: TimeRange) -> Hashable:
     """The key in the cache: everything that affects the totals."""
     plan = source.plan
     zone = "" if query.period is Period.ALL else str(query.zone)
-    return TotalsKey((plan.breakdown, digest_of(plan.values), query.by, query.period, zone, query.in_full), one)
+    return (plan.breakdown, digest_of(plan.values), query.by, query.period, zone, query.in_full, one)

@@ -15,7 +15,6 @@ from storage.queries.filters.grouped.dimensions import By, Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory.column_cache import LOADED
 
 DAYS: Final = 30
 """How far back the longest view goes that people open without choosing a time range of their own."""
@@ -63,14 +62,10 @@ class WarmUp:
 
 
 def first_queries(now: datetime) -> Iterator[GroupQuery]:
-    """The queries of *Explore* when it is opened: its table and its chart. Pure.
-
-    The first query comes again until columns of all days are read, of which one query reads only some.
-    """
+    """The queries of *Explore* when it is opened: its table and its chart. Pure."""
     hour = Bucket.HOUR.floor(now)
     end = hour if hour == now else hour + timedelta(hours=1)
     by = (By(Dimension.USER), By(Dimension.MODEL))
     table = GroupQuery(end - timedelta(days=DAYS), end, by=by, order=Order.COST, limit=50, compare=True)
-    for _ in range(-(-DAYS // LOADED[Bucket.DAY])):
-        yield table
+    yield table
     yield GroupQuery(table.start, end, by=by, order=Order.COST, limit=7, period=Period.DAY)

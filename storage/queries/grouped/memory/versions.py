@@ -7,7 +7,7 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -18,11 +18,7 @@ from storage.mongo.documents.rows import as_sent
 from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.time_ranges import TimeRange
 
-BucketKey = tuple[str, datetime]
-"""The key of a bucket: its length and its start."""
-
-BUCKETS: Final = frozenset({Bucket.HOUR, Bucket.DAY})
-"""The buckets that are cached. Minutes are many, and seldom queried twice."""
+_CACHED: Final = frozenset({Bucket.HOUR, Bucket.DAY})
 
 
 def digest(data: bytes) -> bytes:
@@ -35,48 +31,38 @@ def digest_of(values: Mapping[str, Any]) -> bytes:
     return digest(repr(sorted(values.items())).encode())
 
 
+def parts(ranges: Iterable[TimeRange]) -> Iterator[TimeRange]:
+    """Yield ranges; hours that end on another day are split before their last day, which still changes."""
+    for one in ranges:
+        last_day = Bucket.DAY.floor(one.end)
+        if one.bucket is Bucket.HOUR and one.start < last_day < one.end:
+            yield one._replace(end=last_day)
+            yield one._replace(start=last_day)
+        else:
+            yield one
+
+
 class Versions:
-    """The rollups of all users in some ranges, in one snapshot.
+    """The versions of some days, in one snapshot, in order of time. What changes an hour changes its day."""
 
-    Args:
-        known: By bucket, the rollup as MongoDB sent it.
-    """
+    def __init__(self, days: Iterable[tuple[datetime, bytes]]) -> None:
+        self._days = sorted(days)
 
-    def __init__(self, known: Mapping[BucketKey, bytes]) -> None:
-        self._known: dict[str, list[tuple[datetime, bytes]]] = {bucket.value: [] for bucket in BUCKETS}
-        for bucket, at in sorted(known):
-            sent = known[bucket, at]
-            self._known[bucket].append((at, digest(sent)))
-
-    def of(self, ranges: Iterable[TimeRange]) -> dict[BucketKey, bytes]:
-        """The version of each bucket of ranges; a bucket without one has no rollups."""
-        found: dict[BucketKey, bytes] = {}
-        for bucket, start, end in ranges:
-            if bucket in BUCKETS and bucket is not None:
-                found |= {(bucket, at): version for at, version in self._known[bucket] if start <= at < end}
-        return found
-
-    def of_all(self, one: TimeRange) -> bytes | None:
-        """One version for a whole range, made of those of its days; None if it has other buckets."""
-        if one.bucket not in BUCKETS:
+    def of(self, one: TimeRange) -> bytes | None:
+        """One version for a whole range, made of those of its days; None of minutes, which are seldom queried twice."""
+        if one.bucket not in _CACHED:
             return None
+        first = Bucket.DAY.floor(one.start)
         # Versions of two days differ: the rollups have their `at`.
-        return digest(b"".join(self.of([days_of(one)]).values()))
-
-
-def days_of(one: TimeRange) -> TimeRange:
-    """The days that a range touches: what changes an hour changes its day."""
-    return TimeRange(Bucket.DAY, Bucket.DAY.floor(one.start), one.end)
+        return digest(b"".join([digest(sent) for at, sent in self._days if first <= at < one.end]))
 
 
 async def read_versions(database: Database, ranges: Iterable[TimeRange], options: Mapping[str, Any]) -> Versions:
     """Read the versions of ranges, which may overlap, as of one moment. Whatever the driver raises passes."""
-    parts = [
-        {"level": Breakdown.ALL.value, "bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}}
-        for one in dict.fromkeys(ranges)
-        if one.bucket in BUCKETS
-    ]
-    if not parts:
-        return Versions({})
+    days = dict.fromkeys((Bucket.DAY.floor(one.start), one.end) for one in ranges if one.bucket in _CACHED)
+    if not days:
+        return Versions(())
+    everyone = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value}
+    parts = [{**everyone, "at": {"$gte": start, "$lt": end}} for start, end in days]
     cursor = as_sent(database.rollups).aggregate([{"$match": {"$or": parts}}], hint=dict(ROLLUPS), **options)
-    return Versions({(one["bucket"], one["at"]): bytes(one.raw) for one in await cursor.to_list(None)})
+    return Versions([(one["at"], bytes(one.raw)) for one in await cursor.to_list(None)])

@@ -16,7 +16,7 @@ from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.selection import Selection
-from storage.queries.grouped.sources.source import ALL_TOKENS, ENDS, SUMS, Source, Stages
+from storage.queries.grouped.sources.source import ALL_TOKENS, ENDS, RATIOS, SUMS, Source, Stages
 
 LOSS: Final = ("lost_tokens", "lost")
 _COMPLETED: Final = {"$eq": ["$end_reason", EndReason.COMPLETED.value]}
@@ -73,16 +73,18 @@ class Records(Source):
         projection = {**self._keys, **loss, "at": "$started_at", "end_reason": True, "streaming": True}
         return [{"$match": self._filter}, *value_stages(projection)]
 
-    def ranking(self, order: Order) -> Stages:
-        """See `Source`. Nothing but this is read of the records."""
+    def figures(self, order: Order) -> Stages:
+        """See `Source`. Nothing but this is read of the records, where that can be."""
+        if order in RATIOS:
+            return super().figures(order)
         cost, tokens = {"$ifNull": ["$cost.usd", 0]}, {"$add": list(tokens_of_call().values())}
         most = {Order.CALLS: {"$literal": 1}, Order.FAILED: _FAILED, Order.COST: cost, Order.TOKENS: tokens}
+        number = {"number": {"$sum": 1}}
         if not self._unwound:
-            group = {"$group": {"_id": self._keys, "most": {"$sum": most[order]}}}
-            return [{"$match": self._filter}, group]
+            return [{"$match": self._filter}, {"$group": {"_id": self._keys, **number, "most": {"$sum": most[order]}}}]
         id_ = {name: f"${name}" for name in self._keys}
         projection = {"$project": {**self._keys, "most": most[order]}}
-        group = {"$group": {"_id": id_, "most": {"$sum": "$most"}}}
+        group = {"$group": {"_id": id_, **number, "most": {"$sum": "$most"}}}
         return [{"$match": self._filter}, projection, *self._unwound, group]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:

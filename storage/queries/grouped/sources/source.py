@@ -28,6 +28,12 @@ ALL_TOKENS: Final = {"$add": [{"$ifNull": [f"${name}", 0]} for name in TOKENS]}
 SUMS: Final[Mapping[str, Any]] = {name: {"$sum": f"${name}"} for name in (*PLAIN, *MONEY)}
 """The sums of figures that rollups and records name alike."""
 
+RATIOS: Final[Mapping[Order, tuple[str, ...]]] = {
+    Order.CACHE: ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens"),
+    Order.CHANGE: ("cost",),
+}
+"""What is summed for the share of the prompt cache, and for the change against the time range before."""
+
 
 class Source:
     """One place where groups are read from.
@@ -35,7 +41,7 @@ class Source:
     Attributes:
         sums: The figures, as `$group` adds them up.
         orders: What groups can be sorted by, as an expression.
-        ratios: By which ratios they can be sorted, see `storage.queries.grouped.ratios`.
+        ratios: By which ratios they can be sorted, see `RATIOS`.
         is_scan: Whether it takes long.
         part: Of what `$push` collects them apart, as a document of MongoDB has at most 16 MiB.
     """
@@ -112,9 +118,20 @@ class Source:
         id_ = {name: f"${name}" for name in self._keys}
         return [*self.stages(None), {"$group": {"_id": id_, **sums}}]
 
+    def ranked_by(self, order: Order) -> dict[str, Any]:
+        """The sums that an order needs: the number of what is counted, and `most` or what a ratio is of."""
+        number = {"number": {"$sum": self.orders[Order.CALLS]}}
+        if order in RATIOS:
+            return number | {name: self.sums[name] for name in RATIOS[order] if name in self.sums}
+        return number | {"most": {"$sum": self.orders[order]}}
+
+    def figures(self, order: Order) -> Stages:
+        """Group everything with the sums that an order needs."""
+        return self.summing(self.ranked_by(order))
+
     def ranking(self, order: Order) -> Stages:
-        """The same with `most`, by which groups are sorted."""
-        return self.summing({"most": {"$sum": self.orders[order]}})
+        """The same of all parts, with `most`."""
+        return self.figures(order)
 
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """The index to read by."""

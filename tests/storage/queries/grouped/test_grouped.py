@@ -25,11 +25,10 @@ from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchEr
 from storage.queries.filters.grouped.rollup_plan import Since, plan
 from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped import grouped as grouped_module
-from storage.queries.grouped import ratios as ratios_module
+from storage.queries.grouped import ranking as ranking_module
 from storage.queries.grouped import reading as reading_module
 from storage.queries.grouped import row_reader as row_reader_module
 from storage.queries.grouped import slices as slices_module
-from storage.queries.grouped import slowest as slowest_module
 from storage.queries.grouped import totals as totals_module
 from storage.queries.grouped.grouped import Grouped
 from tests.examples import examples
@@ -400,10 +399,10 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     monkeypatch.setattr(totals_module, "MAX_POINTS", 1)
     with pytest.raises(TooManyPointsError):
         await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
-    monkeypatch.setattr(slowest_module, "MAX_HISTOGRAMS", 0)
+    monkeypatch.setattr(ranking_module, "MAX_HISTOGRAMS", 0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
-    monkeypatch.setattr(ratios_module, "MAX_RANKED", 1)
+    monkeypatch.setattr(reading_module, "MAX_RANKED", 1)
     for order in (Order.CACHE, Order.CHANGE):
         with pytest.raises(TooMuchError):
             await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), order=order, compare=True))
@@ -418,7 +417,6 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
                 await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")))
         # A query that MongoDB gives up took 9 s; what is too large for it is told with the bound of all.
         assert (result.value.calls, result.value.seconds) == (2, {50: 9.0, 10334: 20.0}[code])
-    monkeypatch.setattr(reading_module, "MAX_RANKED", 1)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent", "model")))
 

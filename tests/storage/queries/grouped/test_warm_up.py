@@ -6,13 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped import warm_up as warm_up_module
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory.column_cache import LOADED
 from storage.queries.grouped.warm_up import (
     BUSY_SECONDS,
     FIRST_SECONDS,
@@ -56,13 +54,12 @@ async def pauses_of(grouped, busy=lambda: False):
     return pauses
 
 
-def test_the_table_is_asked_until_its_columns_are_read_and_then_the_chart():
-    *tables, chart = first_queries(NOW + timedelta(minutes=1))
-    assert {(one.start, one.end) for one in (*tables, chart)} == {
+def test_the_table_is_asked_and_then_the_chart():
+    table, chart = first_queries(NOW + timedelta(minutes=1))
+    assert {(one.start, one.end) for one in (table, chart)} == {
         (NOW + timedelta(hours=1, days=-30), NOW + timedelta(hours=1))
     }
-    assert tables == [tables[0]] * (30 // LOADED[Bucket.DAY])
-    assert (tables[0].compare, tables[0].period, chart.compare, chart.period) == (
+    assert (table.compare, table.period, chart.compare, chart.period) == (
         *(True, Period.ALL),
         *(False, Period.DAY),
     )

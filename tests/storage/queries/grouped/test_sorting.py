@@ -1,4 +1,4 @@
-"""Groups are sorted by the ratio of two sums."""
+"""Groups are sorted by the ratio of two sums, and by their slowest calls without the percentiles of all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.queries.grouped.ratios import by_cache, by_change
+from storage.aggregation.histograms import LAST_BUCKET, histogram, quantiles
+from storage.queries.grouped.sorting import by_cache, by_change, by_durations
 
+TOOK = st.lists(st.integers(0, LAST_BUCKET) | st.sampled_from((3, 4)), max_size=30).map(histogram)
 KEYS = st.tuples(st.sampled_from([None, *"abcdef"]))
 AMOUNTS = st.sampled_from([0, 1, 2, 3, 10**15])
 CACHED = st.dictionaries(KEYS, st.tuples(st.just(1), AMOUNTS, AMOUNTS, AMOUNTS))
@@ -45,3 +47,10 @@ def test_of_equal_groups_the_larger_comes_first_and_then_the_least_key():
     now = {("b",): (4,), ("a",): (4,), (None,): (4,), ("c",): (6,)}
     before = {("a",): (2,), ("b",): (2,), (None,): (2,), ("c",): (3,)}
     assert by_change(now, before) == [("c",), (None,), ("a",), ("b",)]
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("abcdefgh")), TOOK), st.integers(0, 5), st.integers(1, 5))
+def test_the_slowest_are_those_of_all_sorted(durations, offset, limit):
+    slowest = {key: (quantiles(took, (0.95,)) or [0.0])[0] for key, took in durations.items()}
+    expected = sorted(slowest, key=lambda key: (-slowest[key], str(key)))
+    assert by_durations(durations, offset, limit) == expected[offset : offset + limit]

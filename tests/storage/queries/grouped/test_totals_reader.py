@@ -8,21 +8,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation.rollup import Bucket
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found
 from storage.queries.filters.search_language import parse_search
-from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.memory import totals_cache
-from storage.queries.grouped.memory.totals_cache import TotalsCache, TotalsKey, parts
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -106,7 +99,7 @@ async def test_answers_from_memory_are_those_of_the_database(database):
     expected = [await read(Grouped(database), query) for query in QUESTIONS]
     for _ in range(2):
         assert [await read(grouped, query) for query in QUESTIONS] == expected
-    assert len(grouped._known) > 100
+    assert grouped._known.size > 100
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -176,56 +169,4 @@ async def test_minutes_are_read_each_time(database):
     within = {"start": MIDNIGHT, "end": MIDNIGHT + HOUR, "period": Period.MINUTE, "in_full": True}
     query = GroupQuery(**within, by=(parse_by("model"),))
     before = await read(grouped, query)
-    assert (len(grouped._known), await read(grouped, query)) == (0, before)
-
-
-RANGES = (TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + DAY), TimeRange(Bucket.HOUR, MIDNIGHT, MIDNIGHT + HOUR))
-actions = st.lists(
-    st.tuples(
-        st.sampled_from(("a", "b")),
-        st.sampled_from(RANGES),
-        st.sampled_from((b"1", b"2")),
-        st.lists(st.sampled_from((("x",), ("y",), ("z",), ())), min_size=1, max_size=3, unique=True),
-        st.integers(0, 3),
-    ),
-    max_size=12,
-)
-
-
-@given(actions, st.integers(1, 12))
-def test_the_memory_is_bounded_and_knows_the_latest_version_alone(made, most):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(totals_cache, "MAX_TOTALS", most)
-        cache = TotalsCache()
-        result = {}
-        for number, (asked_for, of, version, keys, points) in enumerate(made):
-            place = TotalsKey((asked_for,), of)
-            found = {
-                key: Found(key, {"interceptions": number}, {MIDNIGHT + index * HOUR: {} for index in range(points)})
-                for key in keys[1:]
-            }
-            cache.add(place, version, keys, found)
-            result.setdefault((place, version), {}).update({key: found.get(key) for key in keys})
-            other = b"2" if version == b"1" else b"1"
-            known = cache.known(place, version)
-            assert known.items() <= result[place, version].items()
-            assert cache.known(place, other) == {}
-            sizes = [
-                1 if one is None else 1 + len(one.points)
-                for held in cache._held.values()
-                for one in held.groups.values()
-            ]
-            assert len(cache) == sum(sizes) <= most
-
-
-def test_hours_are_cut_where_the_last_day_begins():
-    days = TimeRange(Bucket.DAY, MIDNIGHT, MIDNIGHT + 2 * DAY)
-    hours = TimeRange(Bucket.HOUR, MIDNIGHT - HOUR, MIDNIGHT + DAY + HOUR)
-    whole = TimeRange(Bucket.HOUR, MIDNIGHT - HOUR, MIDNIGHT)
-    assert list(parts([days, hours, whole])) == [
-        days,
-        hours._replace(end=MIDNIGHT + DAY),
-        hours._replace(start=MIDNIGHT + DAY),
-        whole,
-    ]
-    assert list(parts([])) == []
+    assert (grouped._known.size, await read(grouped, query)) == (0, before)
