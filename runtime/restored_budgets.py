@@ -11,8 +11,9 @@ from limits.charges import micro_dollars_of
 from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.request_limits import Client, RequestLimits
 from storage.mongo.database import Database
-from storage.mongo.errors import DatabaseUnavailableError
 from storage.queries.money.spend import read_spend
+
+UNRESTORED = "budgets do not count what was spent before the start"
 
 
 async def restore_budgets(
@@ -23,7 +24,7 @@ async def restore_budgets(
     Ended calls that are not recorded yet are missing in it.
 
     Raises:
-        DatabaseRefusalError: MongoDB refuses, or takes too long.
+        DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
     """
     settings = limits.settings
     if not settings.user_budget:
@@ -31,11 +32,9 @@ async def restore_budgets(
     while True:
         await database.health.wait_until_back()
         begin = bounds_of(settings.budget_period, settings.budget_zone, to_ns(now())).begin_ns
-        try:
+        with database.health.tolerate(UNRESTORED):
             spend = await read_spend(database, from_ns(begin))
-        except DatabaseUnavailableError:
-            continue
-        for user_id, usd in spend.items():
-            for limit in limits.budgets_of(Client("", format_id(user_id))):
-                authority.restore(limit, micro_dollars_of(usd), begin)
-        return
+            break
+    for user_id, usd in spend.items():
+        for limit in limits.budgets_of(Client("", format_id(user_id))):
+            authority.restore(limit, micro_dollars_of(usd), begin)

@@ -21,6 +21,7 @@ from limits.policies.compiled import budget_limit, group_key, member_key, token_
 from limits.policies.policy import AnyPolicy, Budget, Policy
 from limits.policies.sources import Level, Source
 from resources.limits import PERIODS
+from runtime.restored_budgets import UNRESTORED
 from storage.accounts.identities import Identities
 from storage.accounts.users import User
 from storage.mongo.database import Database
@@ -71,20 +72,19 @@ class PolicyBudgets:
         self._changed = asyncio.Event()
         self._restored: frozenset[tuple[Source, str, Period]] = frozenset()
         policies.on_change = self._changed.set
-        self._changed.set()
 
     async def run(self) -> None:
         """Restore budgets that are new, until cancelled or `restore` raises."""
         while True:
-            await self._changed.wait()
             self._changed.clear()
             await self.restore()
+            await self._changed.wait()
 
     async def restore(self) -> None:
         """Restore the budgets that were not there before.
 
         Raises:
-            DatabaseRefusalError: MongoDB refuses, or takes too long.
+            DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
         """
         try:
             budgets = {(source, part, one.calendar) for source, part, one in budgets_of(self._policies.book)}
@@ -92,12 +92,10 @@ class PolicyBudgets:
             return
         while new := budgets - self._restored:
             await self._database.health.wait_until_back()
-            try:
+            with self._database.health.tolerate(UNRESTORED):
                 for period in sorted({period for _, _, period in new}):
                     await self._restore(period, {(source, part) for source, part, one in new if one is period})
-            except DatabaseUnavailableError:
-                continue
-            self._restored |= new
+                self._restored |= new
         self._restored &= budgets
 
     async def _restore(self, period: Period, new: Collection[tuple[Source, str]]) -> None:

@@ -12,6 +12,7 @@ from limits.limit import Period
 from limits.limiter import Limiter
 from limits.request_limits import Client, LimitSettings, RequestLimits
 from runtime.restored_budgets import restore_budgets
+from storage.mongo.errors import DatabaseRefusalError
 from tests.storage.conftest import unreachable  # noqa: F401 - a fixture
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -86,3 +87,11 @@ async def test_an_unavailable_database_is_waited_for(unreachable, limits, author
     restoring = asyncio.create_task(restore_budgets(unreachable, limits, authority, lambda: NOON))
     await waiting.wait()
     restoring.cancel()
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_refuses_is_not_asked_again_at_once(database, limits, authority):
+    await record(database)
+    await database.interceptions.drop_indexes()
+    with pytest.raises(DatabaseRefusalError):
+        await restore_budgets(database, limits, authority, lambda: NOON)

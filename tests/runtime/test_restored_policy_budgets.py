@@ -21,6 +21,8 @@ from runtime.restored_policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.examples.ids import example_id
+from storage.mongo.errors import DatabaseRefusalError
+from storage.mongo.indexes import BY_TIME
 from storage.policies.documents import KeptPolicy
 from storage.policies.followed import FollowedPolicies
 from tests.runtime.test_restored_budgets import NOON
@@ -115,6 +117,7 @@ async def test_a_change_without_a_new_budget_asks_for_nothing(world, monkeypatch
 @pytest.mark.gen_test
 async def test_each_change_is_looked_at_while_it_runs(world):
     task = asyncio.create_task(world.budgets.run())
+    await asyncio.sleep(0)
     world.hold(Source(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
     while world.used(Of.USER, f"member:{world.ada}") != 50:  # noqa: ASYNC110 - what is restored has no event
         await asyncio.sleep(0.01)
@@ -123,3 +126,18 @@ async def test_each_change_is_looked_at_while_it_runs(world):
         await task
     assert budget_limit(BUDGET, Of.USER, "k", "UTC").kind is Kind.BUDGET
     assert budget_limit(BUDGET, Of.USER, "k", "UTC").period is Period.DAY
+
+
+@pytest.mark.gen_test
+async def test_a_restart_after_a_refusal_of_the_database_restores_what_it_did_not(world):
+    world.hold(Source(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+
+    await world.database.interceptions.drop_indexes()
+    with pytest.raises(DatabaseRefusalError):
+        await world.budgets.run()
+    await world.database.interceptions.create_index(list(BY_TIME))
+    task = asyncio.create_task(world.budgets.run())
+    while world.used(Of.USER, f"member:{world.ada}") != 50:  # noqa: ASYNC110 - what is restored has no event
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
