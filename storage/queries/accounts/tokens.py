@@ -97,8 +97,9 @@ class Tokens:
         genuine = is_secret(secret, document["secret_sha256"] if document else None)
         if document is None or not genuine:
             raise UnknownIdentityError(NOT_A_TOKEN)
-        (details,) = await self._details([Token.of(document)])
-        return details
+        for details in await self._details([Token.of(document)]):
+            return details
+        raise UnknownIdentityError(NOT_A_TOKEN)
 
     async def _filter(self, text: str) -> dict[str, Any]:
         if "\0" in text:  # no name has it, and no pattern may
@@ -112,4 +113,8 @@ class Tokens:
     async def _details(self, tokens: Sequence[Token]) -> list[TokenDetails]:
         users = await self._identities.users_by_id(token.user_id for token in tokens)
         uses = await self._uses.of_tokens(token.id for token in tokens)
-        return [TokenDetails(token=token, user=users[token.user_id], last_use=uses.get(token.id)) for token in tokens]
+        return [  # without those of users of the invented company, which may have been removed since
+            TokenDetails(token=token, user=user, last_use=uses.get(token.id))
+            for token in tokens
+            if (user := users.get(token.user_id)) is not None
+        ]
