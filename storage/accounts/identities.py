@@ -19,6 +19,7 @@ from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
+    SERVICE_PREFIX,
     Identity,
     IdentityConflictError,
     IdentityError,
@@ -179,6 +180,7 @@ class Identities(UserAccounts):
         """Write a new token of a user, who may have `spare` more of them than usual."""
         if has_ended(new.document["expires_at"], self._now()):
             raise IdentityError("a token cannot expire in the past")
+        await self._witness(user, session)
         kept = new.document | {"user_id": user.id}
         await self._database.tokens.insert_one(kept, session=session)
         if author.user is not None and author.user.role is not Role.OWNER:
@@ -188,6 +190,13 @@ class Identities(UserAccounts):
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
         return token
 
+    async def _witness(self, user: User, session: Session | None) -> None:
+        """Write to the owner of a new token: so two cannot both be the last, and none is made while its owner is removed."""
+        owners = self._database.groups if user.username.startswith(SERVICE_PREFIX) else self._database.users
+        there, witness = {"_id": user.id, "removed_at": None}, {"$inc": {"witnessed": 1}}
+        if not (await owners.update_one(there, witness, session=session)).matched_count:
+            raise UnknownIdentityError(f'"{user.username}" was removed')
+
     async def _existing_token(self, token_id: str, of: UUID | None, session: Session | None) -> Token:
         own = {} if of is None else {"user_id": of}
         document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
@@ -196,8 +205,7 @@ class Identities(UserAccounts):
         return Token.of(document)
 
     async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None, spare: int) -> None:
-        """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
-        await self._database.users.update_one({"_id": user.id}, {"$inc": {"witnessed": 1}}, session=session)
+        """Raise if the new token is one too many."""
         own = {"user_id": user.id}
         today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
         for meant, limit, refusal, more in (

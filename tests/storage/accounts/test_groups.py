@@ -311,3 +311,20 @@ async def test_a_single_server_makes_one_of_the_same_changes_at_once(single_serv
     group, _ = await groups.existing("research")
     changing = [groups.change("research", display_name=str(number), versions=[group.version]) for number in range(4)]
     assert await outcomes(*changing) == [*["ChangedMeanwhileError"] * 3, "Group"]
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_is_made_while_its_owner_is_removed_is_none(groups, identities, database):
+    await identities.add_user("ada", role=Role.MEMBER)
+    await groups.add("ci")
+    for name, remove in (("ada", lambda: identities.remove_user("ada")), ("groups/ci", lambda: groups.remove("ci"))):
+        removals = [remove]
+
+        async def remove_meanwhile(session, removals=removals):
+            await database.users.find_one({}, session=session)  # what it sees from now on is as of this moment
+            if removals:
+                await removals.pop()()
+
+        with pytest.raises(UnknownIdentityError):
+            await identities.create_token(name, first=remove_meanwhile)
+    assert await database.tokens.count_documents({}) == 0
