@@ -15,8 +15,9 @@ from msgspec import Struct
 from limits.limit import Amounts, Decision, Limit, LimitState
 from runtime.authority.frames import FrameError, frame
 
-MAX_ITEMS = 1000
-"""Items of a kind in one message; more go into the next."""
+MAX_ITEMS = 50
+"""Items of a kind in one message; more go into the next. A request of a user in 100 groups may have 800 limits, which take
+100 KB: as many of these, with as many that the worker admitted by itself, fit into a frame."""
 
 
 class Start(Struct, array_like=True, frozen=True):

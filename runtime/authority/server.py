@@ -117,10 +117,10 @@ class Desk:
             self._known_shares = outgoing.shares = shares
         elif not (outgoing.decisions or outgoing.usages or outgoing.wanted or outgoing.reports):
             return None
-        self._outgoing = ToWorker()
-        if len(outgoing.decisions) > MAX_ITEMS:
-            self._outgoing.decisions = outgoing.decisions[MAX_ITEMS:]
-            outgoing.decisions = outgoing.decisions[:MAX_ITEMS]
+        self._outgoing = later = ToWorker()
+        outgoing.decisions, later.decisions = outgoing.decisions[:MAX_ITEMS], outgoing.decisions[MAX_ITEMS:]
+        outgoing.usages, later.usages = outgoing.usages[:MAX_ITEMS], outgoing.usages[MAX_ITEMS:]
+        outgoing.reports, later.reports = outgoing.reports[:MAX_ITEMS], outgoing.reports[MAX_ITEMS:]
         return outgoing
 
     def close(self) -> None:

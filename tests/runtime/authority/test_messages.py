@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.refusals import Rule
+from limits.authority import LocalAuthority
 from limits.limit import NOTHING, Amounts, Kind, Limit, Of
 from limits.limiter import Limiter
+from runtime.authority import ServerAuthority
 from runtime.authority.frames import FrameError, FrameReader
 from runtime.authority.messages import (
     Adoption,
@@ -24,6 +26,7 @@ from runtime.authority.messages import (
     decode_to_worker,
     encode,
 )
+from runtime.authority.outgoing import Outgoing
 from tests.limits.clock import SECOND, Clock
 
 SLOTS = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 2)
@@ -83,3 +86,38 @@ def test_an_answer_about_another_limit_is_refused(index):
     ):
         with pytest.raises(FrameError):
             reply.decision((RATE,))
+
+
+def test_however_much_waits_every_message_fits_into_a_frame():
+    most = Amounts(10**6, 10**9)
+    keys = [f"group:{number:036}" for number in range(100)]  # as many groups as a user may be in
+    limits = tuple(
+        [
+            Limit(
+                kind,
+                Rule.POLICY_CONCURRENCY,
+                of,
+                key,
+                10**12,
+                31 * 86_400 * SECOND,
+                zone="America/Argentina/Buenos_Aires",
+            )
+            for key in keys
+            for of in (Of.GROUP, Of.USER)
+            for kind in Kind
+        ]
+    )
+    outgoing = Outgoing()
+    numbers = range(1, 121)
+    outgoing.starts = {number: Start(number, limits, most) for number in numbers}
+    outgoing.adoptions = [Adoption(-number, limits, most, most) for number in numbers]
+    desk = ServerAuthority(LocalAuthority()).open_desk(lambda: None)
+    while (message := outgoing.take()) is not None:
+        desk.received(decode_from_worker(sent(message)))
+    for number in numbers:
+        desk.send_report(number, bytes(200_000))
+    replies = []
+    while (reply := desk.take_outgoing()) is not None:
+        replies.append(decode_to_worker(sent(reply)))
+    assert [one.number for reply in replies for one in reply.decisions] == [*numbers]
+    assert [one.number for reply in replies for one in reply.reports] == [*numbers]
