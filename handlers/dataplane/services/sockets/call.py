@@ -183,6 +183,11 @@ class SocketCall:
             reading = self._observation.reading()
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
+    @property
+    def wants_rest(self) -> bool:
+        """Whether the usage may be about to come."""
+        return not self._observation.behind and self._observation.reading().between_parts
+
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
         """Record the end, and give back what the call holds. A second time it does nothing.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import msgspec
 from handlers.dataplane.admission import identify_again
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
+from handlers.dataplane.relay import REST_SECONDS
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.websocket import GOING_AWAY, NO_STATUS
@@ -162,15 +164,27 @@ class SocketSession:
         return call, is_end
 
     async def _read_rest(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
-        """Read the events behind the one that the client has not taken, once the tasks that were cancelled are over."""
+        """Read the events behind the one that the client has not taken, once the tasks that were cancelled are over.
+
+        Those that tell the usage of a call may be about to come: they are read if they do within `REST_SECONDS`.
+        """
         await asyncio.gather(*tasks, return_exceptions=True)
         for message in self._provider.take_arrived():
-            call, is_end = await self._feed(message)
-            if call is not None:
-                await self._bridge.pieces.finish(call.read(), self._handler.identity.user.id)
-                if is_end:
-                    self._lanes.forget(call)
-                    self._end_call(call, is_delivered=False)
+            await self._read_undelivered(message)
+        with suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                while any(call.wants_rest for call in self._lanes.calls):
+                    if (next_message := await self._provider.receive()) is None:
+                        return
+                    await self._read_undelivered(next_message)
+
+    async def _read_undelivered(self, message: bytes) -> None:
+        call, is_end = await self._feed(message)
+        if call is not None:
+            await self._bridge.pieces.finish(call.read(), self._handler.identity.user.id)
+            if is_end:
+                self._lanes.forget(call)
+                self._end_call(call, is_delivered=False)
 
     async def _ping(self) -> None:
         while True:

@@ -314,6 +314,26 @@ async def test_a_client_that_leaves_ends_its_calls_and_frees_the_provider(runnin
 
 
 @pytest.mark.gen_test
+async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, provider, opened, monkeypatch):
+    asked, wants_rest = asyncio.Event(), call.SocketCall.wants_rest.fget
+    monkeypatch.setattr(call.SocketCall, "wants_rest", property(lambda self: (asked.set(), wants_rest(self))[1]))
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    created, _, completed = events("resp_1")
+    done = event("response.output_item.done", output_index=0, item={"type": "message", "content": []})
+    await send_all(upstream, [created, done])
+    await receive(client, 2)
+    client.transport.abort()
+    await asked.wait()
+    await upstream.send(completed)
+    (recorded,) = await running.ended(1)
+    usage = recorded["token_usages"][0]
+    assert (recorded["end_reason"], usage["output_tokens"], usage["source"]) == ("client_disconnected", 7, "provider")
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
 async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
     client, _ = await opened()
     await client.send(create("one"))
