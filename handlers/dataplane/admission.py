@@ -22,8 +22,8 @@ BYOK_DENIED = "Bring Your Own Key (BYOK) is not allowed here: {} denies byok."
 POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again later."
 
 
-async def admit(handler: ProxyHandler) -> None:
-    """Admit a request, or refuse it: the cheapest question comes first.
+async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
+    """Admit a request, or refuse it: the cheapest question comes first. `cancels`: it only cancels what was begun.
 
     Without a free slot a request may take that of another one, whose body is slow. Whether it may depends on the user, so it
     is refused only after it was identified.
@@ -41,7 +41,7 @@ async def admit(handler: ProxyHandler) -> None:
         raise no_slot
     check_tags(handler)
     pays = handler.credentials.own_key is not None
-    await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy)
+    await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy, cancels=cancels)
     if no_slot is not None:
         await _acquire_slow_slot(handler, user_key)
     check_own_key(handler, handler.policy)

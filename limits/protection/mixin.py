@@ -50,7 +50,13 @@ class OverloadProtectionMixin(RequestHandler):
         return slot
 
     async def count_request(
-        self, key: str, user_key: str | None = None, *, pays: bool = False, policy: Effective | None = None
+        self,
+        key: str,
+        user_key: str | None = None,
+        *,
+        pays: bool = False,
+        policy: Effective | None = None,
+        cancels: bool = False,
     ) -> None:
         """Count the request for `key` and, if there is a user, for them too.
 
@@ -61,11 +67,12 @@ class OverloadProtectionMixin(RequestHandler):
             user_key: The user.
             pays: Whether the client pays the provider itself.
             policy: The policies that hold for the client.
+            cancels: Whether the request only cancels what was begun.
 
         Raises:
             OverloadedError: See `OverloadProtection.count_request`. The request holds nothing any more.
         """
-        self._client = client = Client(key, user_key, pays, policy)
+        self._client = client = Client(key, user_key, pays, policy, cancels)
         await self._take(self.overload.count_request(client))
 
     async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:

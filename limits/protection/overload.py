@@ -131,7 +131,7 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = self.limits.of_client(client)
+        limits = await self._holding(client, self.limits.of_client(client))
         decision = await self._start(limits, policy=client.policy)
         return self._held(limits, decision)
 
@@ -141,10 +141,17 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = self.limits.of_call(client, model)
+        limits = await self._holding(client, self.limits.of_call(client, model))
         reserved = reserve() if any(limit.reserve for limit in limits) else NOTHING
         decision = await self._start(limits, reserved, client.policy)
         return self._held(limits, decision)
+
+    async def _holding(self, client: Client, limits: list[Limit]) -> list[Limit]:
+        """Those of some limits that hold for a client: not what is used up, if it only cancels what would use more."""
+        if not client.cancels or not any(limit.kind in _USED for limit in limits):
+            return limits
+        states = await self.states(limits)
+        return [one.limit for one in states if one.limit.kind not in _USED or not one.retry_after_ns]
 
     async def states(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """The states of limits as they are, in the order in which they are given. Nothing is counted."""

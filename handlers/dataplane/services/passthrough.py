@@ -44,7 +44,7 @@ class Passthrough:
         """
         if streams_form(handler, self._to):
             expect_form(handler, reads_fields=False, names_model=False)
-        await admit(handler)
+        await admit(handler, cancels=self.route_pattern.endswith("/cancel"))
         check_destination(handler, self._to)
         if self.tells_usage:
             await handler.count_call(self.route_pattern, lambda: NOTHING)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -28,6 +29,7 @@ from upstream.providers.presets import ProviderType
 BRIDGE = "/api/v2/aibridge"
 DONE = json.loads(RESPONSES.body) | {"background": True}
 FAILED = DONE | {"status": "failed", "error": {"code": "server_error", "message": "it broke"}}
+HOUR = timedelta(hours=1)
 LATER = "a background response is recorded when it is fetched again: "
 
 
@@ -207,3 +209,22 @@ async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for
     left.set()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
+
+
+@pytest.mark.parametrize(
+    "reserves",
+    [
+        pytest.param(one, marks=pytest.mark.bridge(user_token_limit=7, token_window=HOUR, limits_reserve=one))
+        for one in (False, True)
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_was_begun_can_be_cancelled_where_tokens_are_used_up_not_fetched(running, reserves):
+    await fetch(running, "resp_1", json.dumps(DONE).encode())
+    assert await used(running, Kind.TOKENS) == 7, reserves
+    refused = await (await running.client()).request("GET", f"{BRIDGE}/openai/v1/responses/resp_2", running.own_key)
+    assert refused.status == 429, reserves
+    cancelled = json.dumps(DONE | {"id": "resp_2", "status": "cancelled"}).encode()
+    await fetch(running, "resp_2", cancelled, method="POST", rest="/cancel")
+    await fetch(running, "batch_1", b'{"id": "batch_1"}', method="POST", path="openai/v1/batches", rest="/cancel")
+    assert len(await running.ended(2)) == 2
