@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -113,6 +114,14 @@ class ServerProcess:
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def await_handler(self, number: signal.Signals) -> None:
+        """Wait until it handles a signal."""
+        handled = None
+        while handled is None or not int(handled[1], 16) >> number - 1 & 1:
+            assert self._process.poll() is None, f"it ended, and never handled {number.name}"
+            time.sleep(PAUSE_SECONDS)
+            handled = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{self.pid}/status").read_text())
 
     def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code, once it has ended."""

@@ -7,7 +7,7 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -88,6 +88,8 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         START_ERRORS: it cannot start.
     """
     stopping = stop_signals()
+    renew: asyncio.Future[Callable[[], None]] = asyncio.get_running_loop().create_future()
+    renew_on_hangup(renew, stopping)
     async with AsyncExitStack() as stack:
         sockets = listen(settings.http_address)
         for one in sockets:
@@ -108,7 +110,7 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
                 flags=dict(flags), sockets=[one.fileno() for one in sockets], mongodb_uri=private_uri, demo_url=demo_url
             )
             server = await open_supervisor(settings, handover, database, stack)
-        renew_on_hangup(server.renew, stopping)
+        renew.set_result(server.renew)
         url = url_of(sockets, "https" if settings.tls_cert_file else "http")
         warn_of_plain_http(settings, sockets)
         logger.info("AI Bridge is listening on %s", url)

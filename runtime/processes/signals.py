@@ -36,14 +36,14 @@ def stop_signals() -> asyncio.Event:
     return stopping
 
 
-def renew_on_hangup(renew: Callable[[], None], stopping: asyncio.Event) -> None:
-    """Let SIGHUP renew the server, unless it means that the terminal of the server was closed."""
+def renew_on_hangup(renew: asyncio.Future[Callable[[], None]], stopping: asyncio.Event) -> None:
+    """Let SIGHUP renew the server, once there is one, unless it means that the terminal of the server was closed."""
     has_terminal = os.isatty(STANDARD_INPUT)
 
     def hang_up() -> None:
         if has_terminal and not os.isatty(STANDARD_INPUT):
             stopping.set()
         else:
-            renew()
+            renew.add_done_callback(lambda found: found.result()())
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)

@@ -9,6 +9,7 @@ import json
 import re
 import resource
 import shutil
+import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from datetime import UTC, datetime
@@ -178,11 +179,13 @@ def test_a_bad_setting_is_said_in_one_line(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_database_that_is_unavailable_is_said_in_one_line_without_its_password(start, tmp_path):
+def test_a_database_that_is_unavailable_is_said_in_one_line_whatever_sighup_says(start, tmp_path):
     process = start(
         *("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"),
         CODER_AIBRIDGE_MONGODB_URI="mongodb://ada:s3cret@127.0.0.1:1/",
     )
+    process.await_handler(signal.SIGHUP)
+    process.send(signal.SIGHUP)
     assert process.refused() == (
         1,
         f"Error: MongoDB is unavailable: 127.0.0.1:1: [Errno {errno.ECONNREFUSED}] Connection refused\n",

@@ -49,10 +49,16 @@ async def test_a_second_signal_ends_the_process_without_waiting_for_anything(exi
     await until(lambda: exits == [1])
 
 
+@pytest.mark.usefixtures("exits")
 @pytest.mark.gen_test
-async def test_sighup_renews_and_does_not_stop(exits):
+async def test_sighup_renews_and_does_not_stop_and_one_during_the_start_renews_after_it():
     renewed, stopping = asyncio.Event(), asyncio.Event()
-    renew_on_hangup(renewed.set, stopping)
+    renew = asyncio.get_running_loop().create_future()
+    renew_on_hangup(renew, stopping)
+    signal.raise_signal(signal.SIGHUP)
+    renew.set_result(renewed.set)
+    await renewed.wait()
+    renewed.clear()
     signal.raise_signal(signal.SIGHUP)
     await renewed.wait()
     assert not stopping.is_set()
