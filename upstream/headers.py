@@ -27,9 +27,10 @@ _ORIGIN = frozenset(
 )
 # They have some servers do another request than the one that was found to be allowed.
 _OF_ANOTHER_REQUEST = frozenset({"x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url"})
-_NOT_TO_UPSTREAM = (
-    _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | _OF_ANOTHER_REQUEST | {"host", "accept-encoding", "content-length", "expect"}
-)
+# A part of a response does not tell what all of it used. Who is not asked for a part sends all (RFC 9110 section 14.2).
+_OF_A_PART = frozenset({"range", "if-range"})
+_OF_THE_BRIDGE = frozenset({"host", "accept-encoding", "content-length", "expect"})
+_NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | _OF_ANOTHER_REQUEST | _OF_A_PART | _OF_THE_BRIDGE
 _FAMILIES_NOT_TO_UPSTREAM = (
     *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
     *("x-ai-bridge-", "x-aibridge-"),
