@@ -9,7 +9,7 @@ columns of unit prices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,26 +19,13 @@ import msgspec
 
 from intercept.times import format_time
 from resources.recorded.export_formats import write_csv
-from storage.accounts.users import Group, Token, User
+from resources.recorded.names import Names
 from storage.aggregation.rollup import TOKENS
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 
 GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then, or group by user, provider, model and client alone"
 
 GROUP_SEPARATOR: Final = ", "
-
-
-@dataclass(frozen=True)
-class Names:
-    """Those who are named in rows, as far as they are known."""
-
-    users: Mapping[UUID, User] = field(default_factory=dict)
-    groups: Mapping[UUID, Group] = field(default_factory=dict)
-    tokens: Mapping[str, Token] = field(default_factory=dict)
-
-    def group_names(self, ids: Iterable[UUID]) -> str:
-        """The names of groups, and the ids of those that have none."""
-        return GROUP_SEPARATOR.join(sorted(self.groups[id_].name if id_ in self.groups else str(id_) for id_ in ids))
 
 
 Cells = Sequence[object]
@@ -100,10 +87,16 @@ def _named(dimension: Dimension, value: Any, names: Names) -> Iterator[object]:
             user = names.users.get(value)
             yield from (user.username, user.display_name, user.cost_centre) if user else ("", "", "")
         case Dimension.GROUP:
-            yield names.group_names(value)
+            yield _group_names(names, value)
         case Dimension.TOKEN:
             token = names.tokens.get(value)
             yield token.name if token else ""
+
+
+def _group_names(names: Names, ids: Iterable[UUID]) -> str:
+    """The names of groups, and the ids of those that have none."""
+    known = names.groups
+    return GROUP_SEPARATOR.join(sorted(known[id_].name if id_ in known else str(id_) for id_ in ids))
 
 
 def _period(query: SpendQuery, at: datetime) -> tuple[datetime, datetime]:
@@ -195,7 +188,7 @@ def _tags(row: SpendRow, names: Names) -> str:
     for one in (Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT):
         if one in row.values:
             value = row.values[one]
-            tags[one.value] = names.group_names(value) if one is Dimension.GROUP else str(value or "")
+            tags[one.value] = _group_names(names, value) if one is Dimension.GROUP else str(value or "")
     return msgspec.json.encode(tags).decode()
 
 

@@ -15,9 +15,8 @@ from msgspec import Meta, Struct
 from intercept.times import format_time
 from resources.fields import doc, micro_dollars
 from resources.recorded.export_formats import write_csv
-from resources.recorded.groups import GroupNames
+from resources.recorded.names import Names, SeriesGroup
 from resources.recorded.prompt_cache import Cache
-from resources.recorded.stats import SeriesGroup
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import KINDS, TOKENS
 from storage.mongo.codec import EPOCH
@@ -109,7 +108,7 @@ def figures_of(subject: Subject, period: Period) -> Mapping[str, Figure]:
 
 
 def flat_rows(
-    subject: Subject, period: Period, by: Sequence[By], groups: Sequence[Found], names: GroupNames, *, compare: bool
+    subject: Subject, period: Period, by: Sequence[By], groups: Sequence[Found], names: Names, *, compare: bool
 ) -> Iterator[dict[str, Cell]]:
     """Yield the row of each group, or with several buckets of each group and bucket, by column.
 
@@ -125,7 +124,7 @@ def flat_rows(
     for found in groups:
         named: dict[str, Cell] = {}
         for one, value in zip(by, found.key, strict=True):
-            named |= _named(one, names.show(one, value))
+            named |= _named(one, names.show(one.dimension, value))
         if period is not Period.ALL:
             for at in sorted(found.points):
                 read = {name: figure(found.points[at]) for name, figure in figures.items()}
@@ -152,7 +151,7 @@ def csv_text(head: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
 def columns(subject: Subject, period: Period, by: Sequence[By], *, compare: bool) -> list[str]:
     """Return the names of all columns, in order."""
     nobody = Found(tuple(None for _ in by), {}, {EPOCH: {}})
-    return list(next(flat_rows(subject, period, by, [nobody], GroupNames(), compare=compare)))
+    return list(next(flat_rows(subject, period, by, [nobody], Names(), compare=compare)))
 
 
 def _named(by: By, value: Any) -> dict[str, Cell]:

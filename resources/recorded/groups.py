@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
-from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.times import format_time
 from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
+from resources.recorded.names import Names, SeriesGroup
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from resources.recorded.prompt_cache import Cache
-from resources.recorded.stats import FAILURES, Quantiles, SeriesGroup
-from storage.accounts.users import Group as UserGroup
-from storage.accounts.users import Token, User
+from resources.recorded.stats import FAILURES, Quantiles
 from storage.aggregation.histograms import buckets
 from storage.aggregation.rollup import KINDS, TOKENS
 from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
+from storage.queries.filters.grouped.dimensions import By, Order, Subject
 from storage.queries.filters.grouped.groups import Found
 
 _HISTOGRAMS: Final = MappingProxyType(
@@ -161,31 +157,6 @@ class Histograms(Struct):
         return cls(*([HistogramBucket(*one) for one in buckets(totals.get(name, 0))] for name in _HISTOGRAMS.values()))
 
 
-@dataclasses.dataclass(frozen=True)
-class GroupNames:
-    """Users and groups by id, and tokens by public part, for their names."""
-
-    users: Mapping[UUID, User] = dataclasses.field(default_factory=dict)
-    groups: Mapping[UUID, UserGroup] = dataclasses.field(default_factory=dict)
-    tokens: Mapping[str, Token] = dataclasses.field(default_factory=dict)
-
-    def show(self, by: By, value: Any) -> Value:
-        """Show what a group has in common."""
-        match by.dimension:
-            case Dimension.USER if value is not None:
-                user = self.users.get(value)
-                return SeriesGroup(format_id(value), user.display_name if user else "", user.username if user else "")
-            case Dimension.GROUP:
-                known = self.groups.get(value)
-                return SeriesGroup(None if value is None else format_id(value), known.name if known else "")
-            case Dimension.TOKEN if value is not None:
-                token = self.tokens.get(value)
-                user = self.users.get(token.user_id) if token else None
-                return SeriesGroup(value, token.name if token else "", user.username if user else "")
-        shown: Value = format_id(value) if isinstance(value, UUID) else value
-        return shown
-
-
 class StatisticsGroup(Struct):
     """A group."""
 
@@ -240,12 +211,10 @@ class ReadingProgress(Struct):
         return cls(read, of, round(max(of - read, 0) / speed, 1))
 
 
-def show_group(
-    subject: Subject, by: tuple[By, ...], found: Found, names: GroupNames, period: Period
-) -> StatisticsGroup:
+def show_group(subject: Subject, by: tuple[By, ...], found: Found, names: Names, period: Period) -> StatisticsGroup:
     """Show a group."""
     return StatisticsGroup(
-        {str(one): names.show(one, value) for one, value in zip(by, found.key, strict=True)},
+        {str(one): names.show(one.dimension, value) for one, value in zip(by, found.key, strict=True)},
         GroupTotals.of(subject, found.total),
         UNSET if found.previous is None else GroupTotals.of(subject, found.previous),
         UNSET if period is Period.ALL else GroupPoint.all_of(subject, found.points),

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, micro_dollars
+from resources.recorded.names import SeriesGroup
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
-from storage.accounts.users import Group, Token, User
+from storage.accounts.users import User
 from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import MAX_GROUPS, NO_GROUP, Bucket, GroupBy
+from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
 
 Milliseconds = Annotated[float, Meta(ge=0)]
 FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
@@ -76,44 +75,10 @@ class Point(Totals):
 
     at: Annotated[Time, doc("The start of the bucket.")]
 
-
-class SeriesGroup(Struct):
-    """A user, a group of users or a token that calls have in common."""
-
-    id: Annotated[str | None, doc("Null for calls of users without a group.")]
-    name: Annotated[str, doc("The display name of a user; the name of a group or a token.")]
-    username: Annotated[
-        str | UnsetType, doc("The username of the user, or of the owner of the token; absent for a group.")
-    ] = UNSET
-
-
-class SeriesNames(Struct, frozen=True):
-    """What is known of the groups of series: users and groups of users by id, tokens by the public part.
-
-    Attributes:
-        groups: Groups of users; None where series are not by these.
-    """
-
-    users: Mapping[UUID, User]
-    groups: Mapping[UUID, Group] | None = None
-    tokens: Mapping[str, Token] = MappingProxyType({})
-
-    def show(self, group: str | UUID | None) -> str | SeriesGroup | None:
-        """Show what a series has in common."""
-        if isinstance(group, str):
-            token = self.tokens.get(group)
-            return self._of_token(token) if token else group
-        if group is None:
-            return None
-        if self.groups is None:
-            user = self.users.get(group)
-            return SeriesGroup(format_id(group), user.display_name if user else "", user.username if user else "")
-        known = self.groups.get(group)
-        return SeriesGroup(None if group == NO_GROUP else format_id(group), known.name if known else "")
-
-    def _of_token(self, token: Token) -> SeriesGroup:
-        user = self.users.get(token.user_id)
-        return SeriesGroup(token.id, token.name, user.username if user else "")
+    @classmethod
+    def all_of(cls, points: Mapping[datetime, Mapping[str, Any]]) -> list[Self]:
+        """Show all buckets, in order of time."""
+        return [cls.of(points[at], at=format_time(at)) for at in sorted(points)]
 
 
 class Series(Struct):
@@ -130,20 +95,14 @@ class Series(Struct):
     @classmethod
     def of(
         cls,
-        group: str | UUID | None,
+        group: str | SeriesGroup | None,
         total: Mapping[str, Any],
         points: Mapping[datetime, Mapping[str, Any]],
-        names: SeriesNames,
         *,
         other: bool,
     ) -> Self:
-        """Show the figures of a group, all of them and by the start of a bucket. `names` has those that are known."""
-        return cls(
-            names.show(group),
-            other,
-            Totals.of(total),
-            [Point.of(points[at], at=format_time(at)) for at in sorted(points)],
-        )
+        """Show the figures of a group, all of them and by the start of a bucket."""
+        return cls(group, other, Totals.of(total), Point.all_of(points))
 
 
 class Refused(Struct, kw_only=True):
@@ -218,8 +177,7 @@ class EarlierCalls(Struct):
         cls, start: datetime, end: datetime, total: Mapping[str, Any], points: Mapping[datetime, Mapping[str, Any]]
     ) -> Self:
         """Show the figures of a time range, all of them and by the start of a bucket."""
-        point_structs = [Point.of(points[at], at=format_time(at)) for at in sorted(points)]
-        return cls(format_time(start), format_time(end), Totals.of(total), point_structs)
+        return cls(format_time(start), format_time(end), Totals.of(total), Point.all_of(points))
 
 
 class Statistics(Struct, kw_only=True):

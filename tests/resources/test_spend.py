@@ -9,7 +9,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.money.spend import SPEND_FORMATS, Names
+from resources.money.spend import SPEND_FORMATS
+from resources.recorded.names import Names
 from storage.accounts.users import Group, Role, Token, User
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 

@@ -10,13 +10,15 @@ from uuid import UUID
 from tornado.iostream import StreamClosedError
 
 from handlers.api.choices import choice, refuse
+from handlers.api.names import read_names
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
-from resources.money.spend import GONE, SPEND_FORMATS, Names, SpendFormat
+from resources.money.spend import GONE, SPEND_FORMATS, SpendFormat
 from resources.recorded.export_formats import CSV_TYPE
+from resources.recorded.names import Names
 from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
@@ -48,7 +50,7 @@ class SpendExportHandler(WatchedHandler):
         try:
             async with aclosing(Spending(self.bridge.database).pages(query)) as pages, self.watched():
                 async for rows in pages:
-                    self.write(written.write(query, rows, await names_of(self.bridge, rows)))
+                    self.write(written.write(query, rows, await _names_of(self.bridge, rows)))
                     await self.send()
         except NotRecordedError as error:
             raise ValidationProblem(INVALID, validations=[("from", GONE.format(error.since))]) from error
@@ -56,15 +58,10 @@ class SpendExportHandler(WatchedHandler):
             raise Problem(503, TOO_SLOW, {"Retry-After": "60"}) from error
 
 
-async def names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
-    """Read the names of users and groups in rows."""
-    found = {one: {row.values[one] for row in rows if one in row.values} for one in Dimension}
+async def _names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
+    found = {one: {row.values[one] for row in rows if row.values.get(one)} for one in Dimension}
     groups = {id_ for ids in found[Dimension.GROUP] for id_ in ids}
-    return Names(
-        await bridge.identities.users_by_id({id_ for id_ in found[Dimension.USER] if id_}),
-        await bridge.groups.by_id(groups) if groups else {},
-        await bridge.tokens.by_id({id_ for id_ in found[Dimension.TOKEN] if id_}),
-    )
+    return await read_names(bridge, found[Dimension.USER], groups, found[Dimension.TOKEN])
 
 
 def parse_spend(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
-from uuid import UUID
 
 from msgspec import UNSET
 
 from handlers.api.control import READ_PER_SECOND
+from handlers.api.names import read_names
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.statistics.group_request import parse_group_request
@@ -19,7 +20,8 @@ from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.flat_rows import FlatRows, columns, csv_text, flat_rows, json_cells
-from resources.recorded.groups import GroupedStatistics, GroupNames, GroupPoint, GroupTotals, Histograms, show_group
+from resources.recorded.groups import GroupedStatistics, GroupPoint, GroupTotals, Histograms, show_group
+from resources.recorded.names import Names
 from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
@@ -104,17 +106,16 @@ class GroupedHandler(ProgressHandler):
         refused = parse_refusal_search(q)
         return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
-    async def _names_of(self, by: Sequence[By], result: GroupResult) -> GroupNames:
-        found: dict[Dimension, set[Any]] = {}
+    async def _names_of(self, by: Sequence[By], result: GroupResult) -> Names:
+        found: dict[Dimension, set[Any]] = defaultdict(set)
         for position, one in enumerate(by):
             found[one.dimension] = {group.key[position] for group in result.groups} - {None}
-        tokens = await self.bridge.tokens.by_id(found.get(Dimension.TOKEN, set()))
-        users: set[UUID] = found.get(Dimension.USER, set()) | {token.user_id for token in tokens.values()}
-        groups = await self.bridge.groups.by_id(found.get(Dimension.GROUP, set()))
-        return GroupNames(await self.bridge.identities.users_by_id(users), groups, tokens)
+        return await read_names(
+            self.bridge, *(found[one] for one in (Dimension.USER, Dimension.GROUP, Dimension.TOKEN))
+        )
 
 
-def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: GroupNames) -> GroupedStatistics:
+def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: Names) -> GroupedStatistics:
     of, total = query.of, result.total
     return GroupedStatistics(
         of=of,

@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from handlers.api.choices import choice, refuse, time
+from handlers.api.names import read_names
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.group_request import (
     MAX_BUCKETS,
@@ -26,6 +27,7 @@ from handlers.api.recorded.statistics.grouped import GroupedHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
+from resources.recorded.names import Names
 from resources.recorded.parts import Indexing
 from resources.recorded.stats import EarlierCalls, RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy
@@ -101,7 +103,7 @@ class StatisticsHandler(GroupedHandler):
             refusals=UNSET
             if refused is None
             else RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, refused.shadow, names.users),
-            series=[await _to_json(one, names) for one in found.series],
+            series=[await _to_json(one, query.group_by, names) for one in found.series],
             previous=UNSET if found.earlier is None else _earlier(query, found.earlier),
             recorded_since=UNSET if found.recorded_since is None else format_time(found.recorded_since),
             since=UNSET if found.since is None else format_time(found.since),
@@ -149,21 +151,12 @@ class StatisticsHandler(GroupedHandler):
             series_of(query, result), result.uncounted, earlier, result.recorded_since, indexed=result.indexed
         )
 
-    async def _names(
-        self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]
-    ) -> resources.SeriesNames:
+    async def _names(self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]) -> Names:
         """Find out what the groups of series are called, and the users who are named besides."""
-        found = {one.group for one in series}
-        users = {id_ for id_ in others if id_ is not None}
-        groups, tokens = None, {}
-        if group_by is GroupBy.GROUP:
-            groups = await self.bridge.groups.by_id(id_ for id_ in found if isinstance(id_, UUID))
-        elif group_by is GroupBy.TOKEN:
-            tokens = await self.bridge.tokens.by_id(id_ for id_ in found if isinstance(id_, str))
-            users |= {token.user_id for token in tokens.values()}
-        else:
-            users |= {id_ for id_ in found if isinstance(id_, UUID)}
-        return resources.SeriesNames(await self.bridge.identities.users_by_id(users), groups, tokens)
+        found: set[Any] = {one.group for one in series} - {None}
+        users = {id_ for id_ in others if id_ is not None} | (found if group_by is GroupBy.INITIATOR else set())
+        by_group, by_token = group_by is GroupBy.GROUP, group_by is GroupBy.TOKEN
+        return await read_names(self.bridge, users, found if by_group else (), found if by_token else ())
 
 
 def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
@@ -206,7 +199,8 @@ def _earlier(query: StatsQuery, series: Series) -> EarlierCalls:
     return EarlierCalls.between(before.start, before.end, series.total, series.points)
 
 
-async def _to_json(series: Series, names: resources.SeriesNames) -> resources.Series:
+async def _to_json(series: Series, by: GroupBy | None, names: Names) -> resources.Series:
     """Return a series as the API shows it. Yields to other requests first."""
     await asyncio.sleep(0)
-    return resources.Series.of(series.group, series.total, series.points, names, other=series.other)
+    group = names.show_series(by, series.group)
+    return resources.Series.of(group, series.total, series.points, other=series.other)

@@ -24,6 +24,7 @@ from resources.recorded.groups import (
     Histograms,
     StatisticsGroup,
 )
+from resources.recorded.names import SeriesGroup
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import (
     EarlierCalls,
@@ -33,7 +34,6 @@ from resources.recorded.stats import (
     RefusedInitiator,
     RefusedPoint,
     Series,
-    SeriesGroup,
     Statistics,
     Totals,
 )
