@@ -6,67 +6,45 @@ Clients built for one of them find what they look for.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "invalid_request_error",
-    413: "request_too_large",
-    415: "invalid_request_error",
-    426: "invalid_request_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-}
-_OPENAI_TYPES = {
-    400: ("invalid_request_error", None),
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "permission_denied"),
-    404: ("invalid_request_error", "not_found"),
-    405: ("invalid_request_error", "method_not_allowed"),
-    413: ("invalid_request_error", "request_too_large"),
-    415: ("invalid_request_error", "unsupported_content_encoding"),
-    426: ("invalid_request_error", "websocket_not_supported"),
-    429: ("rate_limit_exceeded", "rate_limit_exceeded"),
-    500: ("server_error", None),
-    502: ("server_error", "upstream_unreachable"),
-    503: ("server_error", "service_unavailable"),
-    504: ("server_error", "upstream_timeout"),
+_INVALID, _SERVER = "invalid_request_error", "server_error"
+
+
+class _Words(NamedTuple):
+    """What vendors call the error of an HTTP status; OpenAI has a type and a code."""
+
+    openai: str
+    code: str | None
+    anthropic: str
+    google: str
+    aws: str
+
+
+_UNKNOWN = _Words(_SERVER, None, "api_error", "INTERNAL", "InternalServerException")
+_WORDS = {
+    400: _Words(_INVALID, None, _INVALID, "INVALID_ARGUMENT", "ValidationException"),
+    401: _Words(_INVALID, "invalid_api_key", "authentication_error", "UNAUTHENTICATED", "UnrecognizedClientException"),
+    403: _Words(_INVALID, "permission_denied", "permission_error", "PERMISSION_DENIED", "AccessDeniedException"),
+    404: _Words(_INVALID, "not_found", "not_found_error", "NOT_FOUND", "ResourceNotFoundException"),
+    405: _Words(_INVALID, "method_not_allowed", _INVALID, "INVALID_ARGUMENT", "ValidationException"),
+    413: _Words(_INVALID, "request_too_large", "request_too_large", "INVALID_ARGUMENT", "ValidationException"),
+    415: _Words(_INVALID, "unsupported_content_encoding", _INVALID, "INVALID_ARGUMENT", "ValidationException"),
+    426: _Words(_INVALID, "websocket_not_supported", _INVALID, "INTERNAL", "InternalServerException"),
+    429: _Words(
+        *("rate_limit_exceeded", "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "ThrottlingException")
+    ),
+    502: _Words(_SERVER, "upstream_unreachable", "api_error", "UNAVAILABLE", "ServiceUnavailableException"),
+    503: _Words(_SERVER, "service_unavailable", "overloaded_error", "UNAVAILABLE", "ServiceUnavailableException"),
+    504: _Words(_SERVER, "upstream_timeout", "timeout_error", "DEADLINE_EXCEEDED", "ModelTimeoutException"),
 }
 
 
-_GOOGLE_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "INVALID_ARGUMENT",
-    413: "INVALID_ARGUMENT",
-    415: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-_AWS_TYPES = {
-    400: "ValidationException",
-    401: "UnrecognizedClientException",
-    403: "AccessDeniedException",
-    404: "ResourceNotFoundException",
-    405: "ValidationException",
-    413: "ValidationException",
-    415: "ValidationException",
-    429: "ThrottlingException",
-    502: "ServiceUnavailableException",
-    503: "ServiceUnavailableException",
-    504: "ModelTimeoutException",
-}
+def _words(status: int) -> _Words:
+    return _WORDS.get(status, _UNKNOWN)
 
 
 class Validation(Struct):
@@ -102,8 +80,8 @@ class OpenAIError(Struct):
     @classmethod
     def of(cls, status: int, message: str) -> Self:
         """Word the error of an HTTP status."""
-        kind, code = _OPENAI_TYPES.get(status, ("server_error", None))
-        return cls(OpenAIErrorDetail(message, kind, None, code), message)
+        words = _words(status)
+        return cls(OpenAIErrorDetail(message, words.openai, None, words.code), message)
 
 
 class AnthropicErrorDetail(Struct):
@@ -124,8 +102,7 @@ class AnthropicError(Struct):
     @classmethod
     def of(cls, status: int, message: str, request_id: Any) -> Self:
         """Word the error of an HTTP status. `request_id` is a UUID, or its text, which is the same in JSON."""
-        detail = AnthropicErrorDetail(_ANTHROPIC_TYPES.get(status, "api_error"), message)
-        return cls("error", detail, message, request_id)
+        return cls("error", AnthropicErrorDetail(_words(status).anthropic, message), message, request_id)
 
 
 class RetryInfo(Struct, tag_field="@type", tag="type.googleapis.com/google.rpc.RetryInfo", rename="camel"):
@@ -153,7 +130,7 @@ class GeminiError(Struct):
     def of(cls, status: int, message: str, retry_after_ms: int | None = None) -> Self:
         """Word the error of an HTTP status."""
         details = [] if retry_after_ms is None else [RetryInfo(f"{retry_after_ms / 1000:.3f}s")]
-        return cls(GeminiErrorDetail(status, message, _GOOGLE_STATUSES.get(status, "INTERNAL"), details), message)
+        return cls(GeminiErrorDetail(status, message, _words(status).google, details), message)
 
 
 class BedrockError(Struct, rename={"type": "__type"}):
@@ -170,4 +147,4 @@ class BedrockError(Struct, rename={"type": "__type"}):
 
 def aws_error_type(status: int) -> str:
     """The type of an error by Amazon Bedrock's names."""
-    return _AWS_TYPES.get(status, "InternalServerException")
+    return _words(status).aws
