@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from settings.kinds import Kind, hidden, matched, require, scrubbed, text_like
-from upstream.openid.documents import is_usable_url
+from upstream.connections.urls import is_usable_url
 
 ROLES = ("owner", "auditor", "reader", "member")
 """The roles that claims may give."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
 from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -14,6 +12,7 @@ from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Count, Time, doc, of_fields
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
+from upstream.connections.urls import is_usable_url
 
 MAX_URL: Final = 2_000
 MAX_DESCRIPTION: Final = 200
@@ -25,8 +24,6 @@ NOT_A_URL: Final = (
 NOT_A_DESCRIPTION: Final = f"must be text of at most {MAX_DESCRIPTION} characters"
 NOT_TYPES: Final = f"must be an array of some of {', '.join(AlertType)}, each once"
 
-_VISIBLE: Final = re.compile(rf"[!-~]{{1,{MAX_URL}}}")
-
 
 def read_url(text: str) -> str:
     """Read where alerts are posted.
@@ -34,27 +31,10 @@ def read_url(text: str) -> str:
     Raises:
         ValueError: With what it must be.
     """
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(NOT_A_URL) from None
-    host = parts.hostname or ""
-    allowed = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    extra = "@" in parts.netloc or "#" in text or "\\" in text
-    if not (_VISIBLE.fullmatch(text) and allowed and host) or extra or port == 0:
+    if not is_usable_url(text) or len(text) > MAX_URL or "\\" in text:
         raise ValueError(NOT_A_URL)
-    path = parts.path or "/"
-    return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{parts.query}" if parts.query else "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    parts = urlsplit(text)
+    return f"{parts.scheme}://{parts.netloc}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
 
 
 def _description(text: str) -> str:

@@ -1,8 +1,9 @@
-"""Where a URL leads."""
+"""Where a URL leads, and which URLs may be used."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -50,3 +51,24 @@ def _origin(server: str) -> Origin:
     port = parts.port or default
     name = f"[{host}]" if ":" in host else host
     return Origin(host, port, parts.scheme == "https", name if port == default else f"{name}:{port}")
+
+
+def is_usable_url(text: str) -> bool:
+    """Whether a URL may be used: https, or http on this machine, without user and fragment."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    if not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

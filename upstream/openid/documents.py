@@ -5,12 +5,10 @@ Sources: OpenID Connect Discovery 1.0 section 3, RFC 8414.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
 import msgspec
 from msgspec import Struct, structs
 
+from upstream.connections.urls import is_usable_url
 from upstream.openid.errors import ProviderUnavailableError
 
 
@@ -31,27 +29,6 @@ class Metadata(Struct, frozen=True, kw_only=True):
         """Whether the client's secret goes into the `Authorization` header: unless the provider only names the other way."""
         methods = self.token_endpoint_auth_methods_supported
         return not methods or "client_secret_basic" in methods or "client_secret_post" not in methods
-
-
-def is_usable_url(text: str) -> bool:
-    """Whether a URL may be used: https, or http on this machine, without user and fragment."""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return False
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    if not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_metadata(body: bytes, issuer: str) -> Metadata:

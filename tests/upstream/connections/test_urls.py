@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from upstream.connections.urls import Origin, locate
+from upstream.connections.urls import Origin, is_usable_url, locate
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,31 @@ def test_a_url_leads_to_a_server_and_asks_for_what_stands_behind_it(url, origin,
 def test_a_url_that_leads_nowhere_is_refused(url):
     with pytest.raises(ValueError, match=r"."):
         locate(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "usable"),
+    [
+        ("https://id.example/realms/x", True),
+        ("https://id.example:8443", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://[::1]:8080/x", True),
+        ("http://localhost/x", True),
+        ("http://id.example", False),
+        ("http://localhost.evil.example", False),
+        ("http://10.0.0.1", False),
+        ("https://user:password@id.example", False),
+        ("https://id.example/#x", False),
+        ("https://id.example:0", False),
+        ("https://id.example:99999", False),
+        ("https://[::1", False),
+        ("https://", False),
+        ("ftp://id.example", False),
+        ("https://id example", False),
+        ("https://idé.example", False),
+        ("https://id.example/\r\n", False),
+        ("", False),
+    ],
+)
+def test_which_urls_are_asked(url, usable):
+    assert is_usable_url(url) is usable

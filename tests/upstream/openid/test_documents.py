@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.upstream.openid.tokens import ISSUER
-from upstream.openid.documents import is_usable_url, read_metadata
+from upstream.openid.documents import read_metadata
 from upstream.openid.errors import ProviderUnavailableError
 
 DISCOVERED = {
@@ -22,34 +22,6 @@ def refusal(body, issuer):
     with pytest.raises(ProviderUnavailableError) as caught:
         read_metadata(body, issuer)
     return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "usable"),
-    [
-        ("https://id.example/realms/x", True),
-        ("https://id.example:8443", True),
-        ("http://127.0.0.1:8080/x", True),
-        ("http://[::1]:8080/x", True),
-        ("http://localhost/x", True),
-        ("http://id.example", False),
-        ("http://localhost.evil.example", False),
-        ("http://10.0.0.1", False),
-        ("https://user:password@id.example", False),
-        ("https://id.example/#x", False),
-        ("https://id.example:0", False),
-        ("https://id.example:99999", False),
-        ("https://[::1", False),
-        ("https://", False),
-        ("ftp://id.example", False),
-        ("https://id example", False),
-        ("https://idé.example", False),
-        ("https://id.example/\r\n", False),
-        ("", False),
-    ],
-)
-def test_which_urls_are_asked(url, usable):
-    assert is_usable_url(url) is usable
 
 
 def test_a_discovery_document_says_where_a_provider_is():
