@@ -10,12 +10,13 @@ from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.control import TOO_MANY_REQUESTS
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
+from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.openapi.operations import Described, header, json_response
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
-from limits.protection.user_shares import DEFAULT_REQUESTS
+from limits.protection.user_shares import DEFAULT_REQUESTS, MAX_EXPORTS
 from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
@@ -31,6 +32,16 @@ def problem(description: str, *messages: str, headers: dict[str, Described] | No
 def retriable(description: str, *messages: str) -> Described:
     """An error that says when to try again."""
     return problem(description, *messages, headers={"Retry-After": RETRY_AFTER})
+
+
+def not_members(message: str) -> dict[str, Described]:
+    """The error of what members may not see."""
+    return {"403": problem("The caller is a member.", message)}
+
+
+def only_owners(message: str) -> dict[str, Described]:
+    """The error of what only owners may do."""
+    return {"403": problem("Only owners may do this.", message)}
 
 
 UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name, cost_centre")
@@ -68,6 +79,8 @@ RESPONSES = {
     "Unavailable": retriable("The database is unavailable.", DATABASE_UNAVAILABLE, IDENTITIES_UNAVAILABLE),
 }
 
+# While the share of long requests of a user is taken.
+BUSY = retriable("Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS))
 # What a search for words may answer instead.
 WORDS = {
     "403": problem("Words without a key search texts, which a reader does not see.", NOT_FOR_READERS),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import WORDS, problem, retriable
+from handlers.openapi.errors import WORDS, not_members, retriable
 from handlers.openapi.methods import get, post
 from handlers.openapi.operations import JSON, Described, body, json_response, lines, response
 from limits.policies.policy import Limits, Models, Rate, SharedLimits
@@ -92,10 +92,7 @@ PATHS: dict[str, Described] = {
         "getLimits",
         "How much of each limit is used",
         "By user, and when more is available. For owners, auditors and readers.",
-        responses={
-            "200": json_response("The limits.", limits=EXAMPLE),
-            "403": problem("The caller is a member.", NOT_YOURS),
-        },
+        responses={"200": json_response("The limits.", limits=EXAMPLE)} | not_members(NOT_YOURS),
     ),
     "/api/v2/aibridge/limits/what-if": post(
         "tryLimits",

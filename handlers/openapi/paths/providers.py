@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post, tagged
 from handlers.openapi.operations import JSON, Described, body, in_path, json_response, response
 from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
@@ -82,7 +82,7 @@ _USAGE = ProviderUsage(
 _CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
 NAME = in_path("name", str, "The name of the provider.")
 NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
-_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = only_owners(NOT_YOURS_TO_CHANGE)
 _READ_ONLY = problem(
     "It is a provider of the environment, or it was changed at the same moment.", READ_ONLY.format("openai")
 )
@@ -119,21 +119,15 @@ PATHS: dict[str, Described] = {
         f"For owners and auditors, by the latest calls of a time range that have ended, at most {MAX_CALLS}, of all users and "
         "providers together. What no call tells is null.",
         parameters=IN_HOURS,
-        responses={
-            "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
-            "403": problem("The caller is a member.", NOT_YOURS),
-        },
+        responses={"200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)})}
+        | not_members(NOT_YOURS),
     ),
     "/api/v2/aibridge/providers/{name}": get(
         "getProvider",
         "The settings of a provider",
         "For owners and auditors. Keys appear as hints only.",
         parameters=(NAME,),
-        responses={
-            "200": json_response("The provider.", provider=_EAST),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-            "404": NONE,
-        },
+        responses={"200": json_response("The provider.", provider=_EAST), "404": NONE} | not_members(NOT_YOURS_TO_SEE),
     )
     | patch(
         "changeProvider",
@@ -177,8 +171,8 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, *IN_HOURS),
         responses={
             "200": json_response("How it fares.", usage=_USAGE),
-            "403": problem("The caller is a member.", NOT_YOURS),
             "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
-        },
+        }
+        | not_members(NOT_YOURS),
     ),
 }

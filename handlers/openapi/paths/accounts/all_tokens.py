@@ -10,7 +10,7 @@ from msgspec import Meta, structs
 from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
 from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
@@ -36,11 +36,8 @@ PATHS: dict[str, Described] = {
         "The tokens of a group",
         "Newest first, with expired and revoked ones. For owners and auditors.",
         parameters=(NAME, LIMIT, OFFSET),
-        responses={
-            "200": json_response("The page.", page=TokenList(1, [LAPTOP])),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-            "404": NO_GROUP,
-        },
+        responses={"200": json_response("The page.", page=TokenList(1, [LAPTOP])), "404": NO_GROUP}
+        | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "createServiceToken",
@@ -48,11 +45,7 @@ PATHS: dict[str, Described] = {
         "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
         parameters=(NAME,),
         request=body(ci=NewToken("ci", "90d")),
-        responses={
-            "201": json_response("The token.", created=CREATED),
-            "403": problem("Only owners may do this.", ONLY_OWNERS),
-            "404": NO_GROUP,
-        },
+        responses={"201": json_response("The token.", created=CREATED), "404": NO_GROUP} | only_owners(ONLY_OWNERS),
     ),
     "/api/v2/aibridge/tokens": get(
         "searchTokens",
@@ -65,10 +58,7 @@ PATHS: dict[str, Described] = {
             LIMIT,
             OFFSET,
         ),
-        responses={
-            "200": json_response("The page.", page=FoundTokenList(1, [_FOUND])),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        },
+        responses={"200": json_response("The page.", page=FoundTokenList(1, [_FOUND]))} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/tokens/lookup": post(
         "lookUpToken",
@@ -77,9 +67,9 @@ PATHS: dict[str, Described] = {
         request=body(token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
         responses={
             "200": json_response("The token.", found=_FOUND),
-            "403": problem("Only owners may do this.", ONLY_OWNERS_LOOK_UP),
             "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
-        },
+        }
+        | only_owners(ONLY_OWNERS_LOOK_UP),
     ),
     "/api/v2/aibridge/tokens/{id}": delete(
         "revokeAnyToken",

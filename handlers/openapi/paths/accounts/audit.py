@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from handlers.api.accounts.audit import KINDS, NOT_YOURS
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members
 from handlers.openapi.methods import get
 from handlers.openapi.operations import Described, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT
@@ -46,9 +46,6 @@ PATHS: dict[str, Described] = {
             ),
             query("user", str, "Who did it or whom it concerned: a username in any case, or an id.", example="ada"),
         ),
-        responses={
-            "200": json_response("The page.", page=Trail([_EXAMPLE])),
-            "403": problem("The caller is a member.", NOT_YOURS),
-        },
+        responses={"200": json_response("The page.", page=Trail([_EXAMPLE]))} | not_members(NOT_YOURS),
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post, put
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response
 from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
@@ -19,8 +19,8 @@ NO_GROUP = problem("There is no such group.", 'There is no group named "research
 _NOBODY = problem("There is no such group or user.", 'There is no user named "grace".')
 _TAKEN = problem("The name is taken.", 'A group named "research" exists already.')
 _CHANGED = problem("It was changed at the same time.", f"T{CHANGED.format('research')[1:]}.")
-_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
-_NOT_MEMBERS = {"403": problem("The caller is a member.", NOT_YOURS_TO_SEE)}
+_ONLY_OWNERS = only_owners(NOT_YOURS_TO_CHANGE)
+_NOT_MEMBERS = not_members(NOT_YOURS_TO_SEE)
 
 _HAS_POLICY = problem("It has a policy.", 'The group "research" has a policy: remove that first.')
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from handlers.api.accounts import explanation
 from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import MAX_POLICY_BYTES, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, NOTE_HEADER
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, put
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME as GROUP
@@ -82,7 +82,7 @@ _NOTED = _ETAG | {
         "limits.together.budget.usd: 0 refuses every call that the bridge would pay for",
     )
 }
-_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = only_owners(NOT_YOURS_TO_CHANGE)
 _STALE = {
     "412": problem("It has another version.", "The policy of group research was changed meanwhile; read it again.")
 }
@@ -145,10 +145,7 @@ PATHS: dict[str, Described] = {
         "All policies",
         "For owners and auditors.",
         parameters=(LIMIT, OFFSET),
-        responses={
-            "200": json_response("The page.", page=PolicyList(1, [_LISTED])),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        },
+        responses={"200": json_response("The page.", page=PolicyList(1, [_LISTED]))} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", _SHARED),
     "/api/v2/aibridge/policies/groups/{group}": _path(

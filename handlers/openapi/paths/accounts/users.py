@@ -10,7 +10,7 @@ from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
-from handlers.openapi.errors import CHALLENGE, problem, retriable
+from handlers.openapi.errors import CHALLENGE, not_members, only_owners, problem, retriable
 from handlers.openapi.methods import delete, get, patch, post
 from handlers.openapi.operations import IF_MATCH, JSON, Described, body, etag, header, in_path, json_response, shared
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -38,7 +38,7 @@ NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
-_ONLY_OWNERS = {"403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE)}
+_ONLY_OWNERS = only_owners(NOT_YOURS_TO_CHANGE)
 _COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
 _SIGN_OUT = header(
     str,
@@ -56,10 +56,7 @@ PATHS: dict[str, Described] = {
         "Who may call",
         "By username. For owners, auditors and readers.",
         parameters=(LIMIT, OFFSET),
-        responses={
-            "200": json_response("The page.", page=UserList(1, [_LISTED])),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        },
+        responses={"200": json_response("The page.", page=UserList(1, [_LISTED]))} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "addUser",

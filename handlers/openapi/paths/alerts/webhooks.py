@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import structs
 
 from handlers.api.alerts.webhooks import NOT_YOURS
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response, location
 from handlers.problems import sentence
@@ -52,7 +52,7 @@ _DELIVERY = Delivery(
 _ETAG = etag('"9f8e1c0d7a6b5e4f"')
 _STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
-_NOT_OWNER = {"403": problem("Only owners may do this.", NOT_YOURS)}
+_NOT_OWNER = only_owners(NOT_YOURS)
 _NONE = {"404": problem("There is none.", sentence(UNKNOWN))}
 
 PATHS: dict[str, Described] = {

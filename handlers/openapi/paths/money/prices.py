@@ -7,7 +7,7 @@ from msgspec import structs
 from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.money.prices import MAX_PRICES_BYTES, NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import get, put
 from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, json_response
 from handlers.problems import sentence
@@ -33,10 +33,7 @@ PATHS: dict[str, Described] = {
         "listPrices",
         "Own prices",
         "They come before list prices. For owners and auditors.",
-        responses={
-            "200": json_response("All of them.", _ETAG, prices=_EXAMPLE),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        },
+        responses={"200": json_response("All of them.", _ETAG, prices=_EXAMPLE)} | not_members(NOT_YOURS_TO_SEE),
     )
     | put(
         "setPrices",
@@ -47,9 +44,9 @@ PATHS: dict[str, Described] = {
         request=body(prices=_SENT),
         responses={
             "200": json_response("All of them.", _NOTED, prices=_EXAMPLE),
-            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
             "412": problem("They have another version.", sentence(CHANGED)),
             "413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES)),
-        },
+        }
+        | only_owners(NOT_YOURS_TO_CHANGE),
     ),
 }

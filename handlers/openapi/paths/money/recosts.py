@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from handlers.openapi.errors import problem
+from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response, location
 from handlers.problems import sentence
@@ -41,10 +41,7 @@ PATHS: dict[str, Described] = {
         "listRecosts",
         "Jobs that price past calls again",
         "The newest 100. For owners and auditors.",
-        responses={
-            "200": json_response("The jobs.", jobs=RecostList([_JOB])),
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-        },
+        responses={"200": json_response("The jobs.", jobs=RecostList([_JOB]))} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "requestRecost",
@@ -54,20 +51,17 @@ PATHS: dict[str, Described] = {
         request=body(november=RecostBody("2026-11-01", "2026-12-01")),
         responses={
             "202": json_response("The job is requested.", location(f"/api/v2/aibridge/prices/recosts/{_ID}"), job=_JOB),
-            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
             "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
-        },
+        }
+        | only_owners(NOT_YOURS_TO_CHANGE),
     ),
     "/api/v2/aibridge/prices/recosts/{id}": get(
         "getRecost",
         "The progress of a job",
         "For owners and auditors.",
         parameters=(_PARAMETER,),
-        responses={
-            "200": _EXAMPLE,
-            "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
-            "404": problem("There is none.", sentence(UNKNOWN)),
-        },
+        responses={"200": _EXAMPLE, "404": problem("There is none.", sentence(UNKNOWN))}
+        | not_members(NOT_YOURS_TO_SEE),
     )
     | delete(
         "cancelRecost",
@@ -76,9 +70,9 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER,),
         responses={
             "200": _EXAMPLE,
-            "403": problem("Only owners may do this.", NOT_YOURS_TO_CHANGE),
             "404": problem("There is none.", sentence(UNKNOWN)),
             "409": problem("It has ended.", sentence(ENDED)),
-        },
+        }
+        | only_owners(NOT_YOURS_TO_CHANGE),
     ),
 }

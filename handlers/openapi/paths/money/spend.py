@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from handlers.api.money.spend import TOO_SLOW
-from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import retriable
+from handlers.openapi.errors import BUSY, retriable
 from handlers.openapi.methods import get
 from handlers.openapi.operations import Described, header, query, response
-from limits.protection.user_shares import MAX_EXPORTS
 from storage.queries.filters.grouped.spending import Dimension
 
 PATHS: dict[str, Described] = {
@@ -42,9 +40,7 @@ PATHS: dict[str, Described] = {
                 {"text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A file name.", 'attachment; filename="spend.csv"')},
             ),
-            "429": retriable(
-                "Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS)
-            ),
+            "429": BUSY,
             "503": retriable("The database is unavailable, or it takes too long.", TOO_SLOW),
         },
     )

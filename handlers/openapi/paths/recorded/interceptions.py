@@ -15,8 +15,7 @@ from handlers.api.recorded.interceptions import UNKNOWN_INTERCEPTION
 from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
-from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import WORDS, problem, retriable
+from handlers.openapi.errors import BUSY, WORDS, problem, retriable
 from handlers.openapi.example import EXAMPLE
 from handlers.openapi.methods import get
 from handlers.openapi.operations import (
@@ -29,7 +28,7 @@ from handlers.openapi.operations import (
     query,
     response,
 )
-from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
+from limits.protection.user_shares import MAX_LIVE_TAILS
 from resources.recorded.interceptions import InterceptionList
 from storage.queries.filters.search_language import SEARCH_KEYS
 
@@ -87,9 +86,7 @@ PATHS: dict[str, Described] = {
                 {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A file name.", 'attachment; filename="interceptions.csv"')},
             ),
-            "429": retriable(
-                "Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS)
-            ),
+            "429": BUSY,
             "503": retriable(
                 "The database is unavailable, or the maximum number of exports is running.", TOO_MANY_EXPORTS
             ),

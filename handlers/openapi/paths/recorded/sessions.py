@@ -101,6 +101,8 @@ _TIMELINE = Timeline(
     earlier_session_id=None,
     later_session_id=None,
 )
+_ID = in_path("id", UUID, "The id of the session.")
+_UNKNOWN = problem("There is no such session that the caller may see.", UNKNOWN_SESSION)
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/sessions": get(
@@ -114,16 +116,14 @@ PATHS: dict[str, Described] = {
         "getSession",
         "One session, with its threads",
         "A session appears when its first call has ended.",
-        parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
-        responses={"200": json_response("The session.", session=_DETAIL)}
-        | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
+        parameters=(_ID, THREADS, AFTER_THREAD),
+        responses={"200": json_response("The session.", session=_DETAIL), "404": _UNKNOWN},
     ),
     "/api/v2/aibridge/sessions/{id}/timeline": get(
         "getTimeline",
         "The timeline of a session",
         "Its calls, the tools of its agents and their results, loops, and refusals in this time.",
-        parameters=(in_path("id", UUID, "The id of the session."),),
-        responses={"200": json_response("The time axis.", timeline=_TIMELINE)}
-        | {"404": problem("There is no such session that the caller may see.", UNKNOWN_SESSION)},
+        parameters=(_ID,),
+        responses={"200": json_response("The time axis.", timeline=_TIMELINE), "404": _UNKNOWN},
     ),
 }
