@@ -60,6 +60,11 @@ def doc(text: str) -> Meta:
     return Meta(description=text)
 
 
+def word(text: str) -> Any:
+    """Return a word, maybe of an enumeration, for a field that may be one of some words."""
+    return str(text)
+
+
 class Initiator(Struct):
     """The user of a call. A removed user keeps both names."""
 

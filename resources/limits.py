@@ -10,9 +10,9 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from intercept.times import format_time
-from limits.limit import LimitState, Period
+from limits.limit import LimitState
 from limits.request_limits import LimitSettings
-from resources.fields import Count, Time, doc
+from resources.fields import Count, Time, doc, word
 
 MAX_ACTIVE_REQUESTS = 100
 """Requests of each process that are named, those that began first."""
@@ -21,11 +21,6 @@ MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
 
 MICRO_DOLLARS: Final = 1_000_000
-PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
-    Period.DAY: "day",
-    Period.WEEK: "week",
-    Period.MONTH: "month",
-}
 
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
 NO_SUPERVISOR: Final = "process-local: the supervisor does not answer"
@@ -192,8 +187,7 @@ class UserBudgetUsage(Struct):
             )
             for key, state in budgets.items()
         ]
-        period = PERIODS[settings.budget_period]
-        limit = settings.user_budget / MICRO_DOLLARS
+        period, limit = word(settings.budget_period), settings.user_budget / MICRO_DOLLARS
         return cls("user_budget", "user-budget-usd", limit, keys, period, settings.budget_zone, refused)
 
 

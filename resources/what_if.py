@@ -15,9 +15,8 @@ from limits.limit import Kind
 from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.what_if.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
-from resources.accounts.policies import PARTS
 from resources.bodies import InvalidBodyError, read_fields
-from resources.fields import Count, Initiator, Time, doc
+from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
 from resources.recorded.parts import IndexingOfWords
@@ -35,14 +34,6 @@ NOT_REPLAYED: Final[Mapping[str, str]] = {
 }
 """Fields of a policy that past calls tell nothing about, and why."""
 _PROPOSED: Final = ("limits", "models", "byok")
-_KINDS: Final[Mapping[str, Literal["concurrency", "rate", "tokens", "budget", "models", "byok"]]] = {
-    Kind.CONCURRENCY: "concurrency",
-    Kind.RATE: "rate",
-    Kind.TOKENS: "tokens",
-    Kind.BUDGET: "budget",
-    "models": "models",
-    "byok": "byok",
-}
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -116,7 +107,7 @@ class ProposedLimit(Struct):
     @classmethod
     def of(cls, name: LimitName) -> Self:
         """Show its name."""
-        return cls(PARTS.get(name.part), _KINDS[name.kind])
+        return cls(word(name.part) if name.part else None, word(name.kind))
 
 
 class RefusedOfUser(Struct):

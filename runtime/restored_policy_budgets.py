@@ -20,7 +20,7 @@ from limits.limit import UNLIMITED, Of, Period
 from limits.policies.compiled import budget_limit, group_key, member_key, token_key
 from limits.policies.policy import AnyPolicy, Budget, Policy
 from limits.policies.sources import Level, Source
-from resources.limits import PERIODS
+from resources.fields import word
 from runtime.restored_budgets import UNRESTORED
 from storage.accounts.identities import Identities
 from storage.accounts.users import User
@@ -102,7 +102,7 @@ class PolicyBudgets:
         begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
         spend = await read_spend_by_token(self._database, from_ns(begin))
         users = await self._identities.users_by_id({user for user, _ in spend})
-        budget = Budget(0, PERIODS[period])
+        budget = Budget(0, word(period))
         for (of, key), usd in spend_by_key(spend, users, new).items():
             limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
             self._authority.restore(limit, micro_dollars_of(usd), begin)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -16,18 +16,10 @@ from limits.policies.compiled import Applied
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
 from limits.policies.sources import Level, Source
-from resources.fields import Count, Time, doc, of_fields
-from resources.limits import MICRO_DOLLARS, PERIODS, period_end
+from resources.fields import Count, Time, doc, of_fields, word
+from resources.limits import MICRO_DOLLARS, period_end
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
-
-_LEVELS: Final[Mapping[Level, Literal["everyone", "group", "user", "token"]]] = {
-    Level.EVERYONE: "everyone",
-    Level.GROUP: "group",
-    Level.USER: "user",
-    Level.TOKEN: "token",
-}
-PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
 
 Name = Annotated[str, doc("Of the group or user, the id of the token; empty for everyone.")]
 
@@ -68,7 +60,7 @@ class PolicySource(Struct):
     @classmethod
     def of(cls, source: Source | None) -> Self:
         """Make it; None means the settings."""
-        return cls("settings", "") if source is None else cls(_LEVELS[source.level], source.name)
+        return cls("settings", "") if source is None else cls(word(source.level), source.name)
 
 
 class ModelRule(Struct):
@@ -159,7 +151,7 @@ class LimitRule(Struct):
         used, reserved, remaining = (state.used, state.reserved, state.remaining) if state else (0, 0, limit.maximum)
         return cls(
             source=PolicySource.of(applied.source if applied else None),
-            part=PARTS.get(applied.part) if applied else None,
+            part=word(applied.part) if applied and applied.part else None,
             kind=limit.kind,
             of=limit.of,
             maximum=limit.maximum / unit,
@@ -167,7 +159,7 @@ class LimitRule(Struct):
             reserved=reserved / unit,
             remaining=remaining / unit,
             window_seconds=limit.window_ns / 1e9 if limit.kind in (Kind.RATE, Kind.TOKENS) else None,
-            period=PERIODS[limit.period] if limit.kind is Kind.BUDGET else None,
+            period=word(limit.period) if limit.kind is Kind.BUDGET else None,
             resets_at=_resets_at(limit, state, now) if state else None,
             next_free_at=_next_free(limit, state, now) if state else None,
             shadow=limit.shadow,

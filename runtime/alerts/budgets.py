@@ -11,7 +11,6 @@ from uuid import UUID
 from intercept.times import format_time
 from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.limit import Kind, Limit, LimitState, Of
-from resources.limits import PERIODS
 from runtime.alerts.watch import Alert
 from storage.accounts.users import EVERYONE, SERVICE_PREFIX, User, read_id
 from storage.alerts.documents import AlertType
@@ -98,13 +97,13 @@ def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> lis
         "username": None if is_group else name,
         "group": name.removeprefix(SERVICE_PREFIX) if is_group and name else None,
         "rule": limit.rule.value,
-        "period": PERIODS[limit.period],
+        "period": limit.period.value,
         "period_start": begin,
         "resets_at": end,
         "limit_usd": limit.maximum / _MICRO,
         "used_usd": state.used / _MICRO,
     }
-    base = f"budget:{limit.rule}:{of}:{id_}:{PERIODS[limit.period]}:{begin}:{limit.maximum}"
+    base = f"budget:{limit.rule}:{of}:{id_}:{limit.period.value}:{begin}:{limit.maximum}"
     return [
         Alert(AlertType.BUDGET_THRESHOLD, f"{base}:{share}", {"share": share, **data})
         for share in SHARES
