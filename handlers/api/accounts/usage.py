@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from handlers.api.accounts.applied import (
     AppliedLimit,
@@ -34,14 +34,6 @@ PARAMETERS = ("from", "to")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class TimeRange(NamedTuple):
-    """Whole hours, and whether the request gives them."""
-
-    start: datetime
-    end: datetime
-    is_given: bool
-
-
 class UsageHandler(OwnHandler):
     """The usage of a user by limit, and their calls and refusals in a time range."""
 
@@ -50,14 +42,15 @@ class UsageHandler(OwnHandler):
         await self.identify()
         role = self.identity.user.role
         name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
-        within = self._time_range()
-        bridge = self.bridge
+        bridge, values = self.bridge, self.parameters(*PARAMETERS)
+        start, end = whole_hours(values, bridge.now())
         user = await find_user(bridge, name, self.identity.user)
         spend = await bridge.people.spend_of(user)
         sees_tokens = role.sees_everything or user.id == self.identity.user.id
         tokens = await self._tokens(user) if sees_tokens else []
-        refusals = await self._refusals(user, within)
-        total = await self._total(user, within)
+        refusals = await self._refusals(user, start, end, is_given=any(values.values()))
+        # A user has totals of hours and days, so that it takes no time to speak of.
+        total = await bridge.grouped.read(GroupQuery(start, end, visible_to=user.id))
         own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
         of_tokens = [limits_of_token(bridge, user, one.token.id) for one in tokens]
         states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
@@ -67,9 +60,9 @@ class UsageHandler(OwnHandler):
             UserUsage(
                 user=PolicyUser(user.id, user.username, user.display_name),
                 at=format_time(now),
-                from_=format_time(within.start),
-                to=format_time(within.end),
-                total=total,
+                from_=format_time(start),
+                to=format_time(end),
+                total=GroupTotals.of(Subject.CALLS, total.total.total),
                 scope=scope_of_limits(bridge.cluster, bridge.workers),
                 state=state_of_limits(bridge.cluster, bridge.workers),
                 spend_usd=float(spend),
@@ -99,21 +92,12 @@ class UsageHandler(OwnHandler):
         active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
         return active[:MAX_TOKENS]
 
-    def _time_range(self) -> TimeRange:
-        values = self.parameters(*PARAMETERS)
-        start, end = whole_hours(values, self.bridge.now())
-        return TimeRange(start, end, any(values.values()))
-
-    async def _total(self, user: User, within: TimeRange) -> GroupTotals:
-        """What their calls add up to. A user has totals of hours and days, so that it takes no time to speak of."""
-        result = await self.bridge.grouped.read(GroupQuery(within.start, within.end, visible_to=user.id))
-        return GroupTotals.of(Subject.CALLS, result.total.total)
-
-    async def _refusals(self, user: User, within: TimeRange) -> UserRefusals:
-        rules = await self.bridge.refusals.rules_of(user.id, within.start, within.end)
+    async def _refusals(self, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
+        """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
+        rules = await self.bridge.refusals.rules_of(user.id, start, end)
         refused: dict[str, Any] = {"shadow": {"$ne": True}}
-        if within.is_given:
-            refused["at"] = {"$gte": within.start, "$lt": within.end}
+        if is_given:
+            refused["at"] = {"$gte": start, "$lt": end}
         _, rows = await self.bridge.refusals.page(refused, visible_to=user.id, limit=MAX_REFUSALS)
         latest = [Refusal.of(row, {user.id: user}) for row in rows]
-        return UserRefusals(since=format_time(within.start), latest=latest, **count_rules(rules))
+        return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))

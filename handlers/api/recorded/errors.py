@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
-from uuid import UUID
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -24,6 +22,7 @@ from storage.queries.filters.search_language import Search, Term
 from storage.queries.filters.time_ranges import EARLIEST
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
+from storage.search.reading import Query
 
 PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
@@ -32,17 +31,6 @@ MAX_SAYING = 5_000
 
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST_TO = EARLIEST + USUAL_SPAN
-
-
-class _ErrorQuery(NamedTuple):
-    """The query: its calls, user, range and page. `found` are the calls that say its words; None if it has none."""
-
-    search: Search
-    found: FoundIds | None
-    initiator_id: UUID | None
-    start: datetime
-    end: datetime
-    page: Page
 
 
 class ErrorsHandler(ProgressHandler):
@@ -58,18 +46,22 @@ class ErrorsHandler(ProgressHandler):
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
         search = narrowed(query.search, values.get("provider", ""), start, end)
-        found = None
-        if search.texts is not None:
-            query = query._replace(search=search, conditions=search.filter(initiator_id=query.initiator_id))
-            found = await self.bridge.search.latest(query, MAX_SAYING)
-        await self.write_with_progress(
-            partial(self._errors, _ErrorQuery(search, found, query.initiator_id, start, end, page))
-        )
+        query = query._replace(search=search, conditions=search.filter(initiator_id=query.initiator_id))
+        found = None if search.texts is None else await self.bridge.search.latest(query, MAX_SAYING)
+        await self.write_with_progress(partial(self._errors, query, found, (start, end), page=page))
 
-    async def _errors(self, query: _ErrorQuery, on_progress: OnProgress, seconds: float | None) -> ErrorList:
-        calls = query.search.filter(initiator_id=query.initiator_id)
-        refusals = conditions_of(query.search, initiator_id=query.initiator_id)
-        found = query.found
+    async def _errors(
+        self,
+        query: Query,
+        found: FoundIds | None,
+        within: tuple[datetime, datetime],
+        on_progress: OnProgress,
+        seconds: float | None,
+        *,
+        page: Page,
+    ) -> ErrorList:
+        """Read the groups; `found` are the calls that say the words of the query, None if it has none."""
+        calls, refusals = query.conditions, conditions_of(query.search, initiator_id=query.initiator_id)
         if found is not None:
             calls, refusals = {**calls, "_id": {"$in": found.ids}}, None  # no words are kept of what was refused
         groups, is_cut = await self.bridge.errors.groups(
@@ -80,20 +72,20 @@ class ErrorsHandler(ProgressHandler):
             on_progress=on_progress,
             seconds=seconds,
         )
-        page_groups = groups[query.page.offset : query.page.offset + query.page.limit]
+        page_groups = groups[page.offset : page.offset + page.limit]
         ids = {user for group in page_groups for user in (*named(group), group.example_user) if user is not None}
         users = await self.bridge.identities.users_by_id(ids)
         for group in page_groups:
             if group.message and group.example_user is not None:
                 self.note_read(group.example_user, users)
         return ErrorList(
-            from_=format_time(query.start),
-            to=format_time(query.end),
+            from_=format_time(within[0]),
+            to=format_time(within[1]),
             count=len(groups),
             calls=sum(group.calls for group in groups),
             is_complete=not is_cut and (found is None or found.is_exact),
             indexing=UNSET if found is None or found.progress is None else Indexing(*found.progress),
-            results=[ErrorKind.of(group, users, query.end) for group in page_groups],
+            results=[ErrorKind.of(group, users, within[1]) for group in page_groups],
         )
 
 
