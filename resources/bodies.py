@@ -45,25 +45,27 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Read the fields of an object.
+        """Read the fields of an object; raises as `read`."""
+        values, problems = cls.read_each(given)
+        if problems:
+            raise InvalidBodyError(problems)
+        return cls(**values)
 
-        Raises:
-            InvalidBodyError: With everything that is wrong.
-        """
+    @classmethod
+    def read_each(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Read the fields of an object: the values of those that can be read, and everything that is wrong."""
         fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
         allowed = f"unknown field; allowed are {', '.join(fields)}"
         problems = [(name, allowed) for name in given if name not in fields]
         problems += [(name, "is required") for name, field in fields.items() if field.required and name not in given]
-        values = {}
+        values: dict[str, Any] = {}
         for name, field in ((name, field) for name, field in fields.items() if name in given):
             try:
                 other = cls.other_readers.get(name)
                 values[field.name] = cls.readers[name](_text(given[name])) if other is None else other(given[name])
             except ValueError as error:
                 problems.append((name, str(error)))
-        if problems:
-            raise InvalidBodyError(problems)
-        return cls(**values)
+        return values, problems
 
     @property
     def changes(self) -> dict[str, Any]:

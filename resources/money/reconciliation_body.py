@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-from resources.bodies import InvalidBodyError, read_fields
+from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from resources.money.prices import read_day_or_time
 from storage.aggregation.rollup import Bucket
@@ -24,6 +22,24 @@ MAX_NAMES: Final = 100
 READ_FROM_FILES = "has reports that are files: python server.py reconcile --provider {} --file .. compares with them"
 
 
+def _provider(value: object) -> str:
+    if isinstance(value, str) and value in READABLE:
+        return value
+    if isinstance(value, str) and value in SOURCES:
+        raise ValueError(READ_FROM_FILES.format(value))
+    raise ValueError(f"must be one of {', '.join(READABLE)}")
+
+
+def _day(text: str) -> datetime | None:
+    return read_day_or_time(text) if text else None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_NAMES or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"must be a list of at most {MAX_NAMES} names")
+    return tuple(dict.fromkeys(value))
+
+
 class ReconciliationRequest(NamedTuple):
     """What to compare: the days in [start, end) of a provider, and the names of providers to include."""
 
@@ -33,7 +49,7 @@ class ReconciliationRequest(NamedTuple):
     names: tuple[str, ...]
 
 
-class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ReconciliationBody(Body, omit_defaults=True):
     """Whose reports are read, and for which days."""
 
     provider: Literal["openai", "anthropic"]
@@ -48,32 +64,25 @@ class ReconciliationBody(Struct, forbid_unknown_fields=True, omit_defaults=True)
         Meta(
             max_length=MAX_NAMES, description="Only calls of the providers with these names; of all where it is empty."
         ),
-    ] = []
+    ] = field(default_factory=list)
+
+    readers: ClassVar[Readers] = {"from": _day, "to": _day}
+    other_readers: ClassVar[OtherReaders] = {"provider": _provider, "names": _names}
 
     @classmethod
-    def read(cls, data: bytes, now: datetime) -> ReconciliationRequest:
+    def request_of(cls, data: bytes, now: datetime) -> ReconciliationRequest:
         """Read a body.
 
         Raises:
             InvalidBodyError: With everything that is wrong.
         """
-        given = read_fields(data)
-        allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
-        problems = [(name, f"unknown field; allowed are {', '.join(allowed)}") for name in given if name not in allowed]
-        values = {"provider": "", "names": (), **{name: given[name] for name in allowed if name in given}}
-        if "provider" not in given:
-            problems.append(("provider", "is required"))
-        for name in (name for name in allowed if name in given):
-            try:
-                values[name] = _READERS[name](given[name])
-            except ValueError as error:
-                problems.append((name, str(error)))
+        values, problems = cls.read_each(read_fields(data))
         start = end = now
         if not {name for name, _ in problems} & {"from", "to"}:
             start, end = _days(values, now, problems)
         if problems:
             raise InvalidBodyError(problems)
-        return ReconciliationRequest(values["provider"], start, end, values["names"])
+        return ReconciliationRequest(values["provider"], start, end, values.get("names", ()))
 
 
 def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
@@ -81,7 +90,7 @@ def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, st
     day = Bucket.DAY
     try:
         end = ceiling(day, values["to"]) if values.get("to") else day.floor(now)
-        start = day.floor(values.get("from") or (end - timedelta(days=1)).replace(day=1))
+        start = day.floor(values.get("from_") or (end - timedelta(days=1)).replace(day=1))
     except OverflowError:
         problems.append(("to", "is out of range"))
         return now, now
@@ -90,28 +99,3 @@ def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, st
     elif end - start > timedelta(days=MAX_DAYS):
         problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
     return start, end
-
-
-def _provider(value: object) -> str:
-    if isinstance(value, str) and value in READABLE:
-        return value
-    if isinstance(value, str) and value in SOURCES:
-        raise ValueError(READ_FROM_FILES.format(value))
-    raise ValueError(f"must be one of {', '.join(READABLE)}")
-
-
-def _day(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        raise ValueError("must be text")  # noqa: TRY004 - what is wrong with a value, whatever it is
-    return read_day_or_time(value) if value else None
-
-
-def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > MAX_NAMES or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"must be a list of at most {MAX_NAMES} names")
-    return tuple(dict.fromkeys(value))
-
-
-_READERS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
-    {"provider": _provider, "from": _day, "to": _day, "names": _names}
-)

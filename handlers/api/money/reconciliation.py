@@ -37,7 +37,7 @@ class ReconciliationHandler(ChangeHandler):
     async def post(self) -> None:
         """Respond with a row for each day and model."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
-        request = self.read_with(lambda body: ReconciliationBody.read(body, self.bridge.now()))
+        request = self.read_with(lambda body: ReconciliationBody.request_of(body, self.bridge.now()))
         self.acquire_share("user_exports", self.bridge.shares.exports, TOO_MANY_EXPORTS_OF_USER)
         if self.cycle.ended:
             return
