@@ -29,26 +29,11 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
 
 
 def scheme_of(request: HTTPServerRequest, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """How the client of a request reached the bridge, see `client_scheme`."""
-    forwarded = ",".join(request.headers.get_list("X-Forwarded-Proto"))
-    return client_scheme(request.remote_ip or "", forwarded, trusted, reached_by=request.protocol)
-
-
-def client_scheme(
-    peer: str, forwarded_proto: str, trusted: Sequence[IPv4Network | IPv6Network], *, reached_by: str = "http"
-) -> str:
-    """How the client reached the bridge, or the nearest proxy: `https` if a trusted one ends its `X-Forwarded-Proto` with that.
-
-    Args:
-        peer: The address of the connection.
-        forwarded_proto: The scheme, as proxies state it.
-        trusted: Trusted proxies.
-        reached_by: The scheme of the connection itself.
-    """
-    if reached_by == "https":
-        return reached_by
-    said = forwarded_proto.rpartition(",")[2].strip().lower()
-    return "https" if said == "https" and is_trusted(peer, trusted) else "http"
+    """How the client reached the bridge, or the nearest proxy, which has to be trusted to say so in `X-Forwarded-Proto`."""
+    if request.protocol == "https":
+        return "https"
+    said = ",".join(request.headers.get_list("X-Forwarded-Proto")).rpartition(",")[2].strip().lower()
+    return "https" if said == "https" and is_trusted(request.remote_ip or "", trusted) else "http"
 
 
 def is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from types import SimpleNamespace
 
-from handlers.identity.forwarded import client_address, client_scheme
+from tornado.httputil import HTTPHeaders
+
+from handlers.identity.forwarded import client_address, scheme_of
 from tests.cases import for_each
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -47,4 +50,6 @@ def test_the_address_is_the_nearest_that_is_not_a_trusted_proxy(peer, forwarded_
     ],
 )
 def test_the_scheme_is_what_a_trusted_proxy_says(peer, forwarded_proto, trusted, scheme):
-    assert client_scheme(peer, forwarded_proto, trusted) == scheme
+    headers = HTTPHeaders({"X-Forwarded-Proto": forwarded_proto})
+    request = SimpleNamespace(protocol="http", headers=headers, remote_ip=peer)
+    assert scheme_of(request, trusted) == scheme
