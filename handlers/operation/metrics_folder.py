@@ -8,12 +8,14 @@ would go back, or the folder would grow with every process that ever was.
 from __future__ import annotations
 
 import fcntl
+import logging
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -22,6 +24,58 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 COUNTED = ("counter", "histogram")
 # The process id in the names of the files for all that have ended; no process has it.
 ENDED = 0
+# The size of a new file; it doubles when it is full.
+FILE_BYTES = 1 << 16
+NO_ROOM = "%s has no room: new metrics of its process are not shown"
+
+_log = logging.getLogger(__name__)
+
+
+class MetricsFile(MmapedDict):
+    """The numbers of a process, in a file whose room on the disk is reserved before anything is written to it.
+
+    The library only sets its size. On a full disk the first number on a new page would then end the process (SIGBUS).
+    Where there is no room, numbers are counted in memory alone.
+
+    Attributes:
+        is_kept: Whether all numbers are in the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        with Path(path).open("ab") as file:
+            self.is_kept = _reserve(file.fileno(), max(file.tell(), FILE_BYTES))
+        if self.is_kept:
+            super().__init__(path)  # type: ignore[no-untyped-call]
+            return
+        _log.warning(NO_ROOM, path)
+        self._f, self._capacity, self._used = None, FILE_BYTES, 8  # type: ignore[assignment]
+        self._m = mmap.mmap(-1, FILE_BYTES)
+        self._positions: dict[str, int] = {}
+
+    def _init_value(self, key: str) -> None:
+        capacity, needed = self._capacity, self._used + len(key.encode()) + 28  # its length, padding, and two numbers
+        while capacity < needed:
+            capacity *= 2
+        if capacity > self._capacity and not (self.is_kept and _reserve(self._f.fileno(), capacity)):
+            if self.is_kept:
+                _log.warning(NO_ROOM, self._fname)
+            memory = mmap.mmap(-1, capacity)
+            memory[: self._used] = self._m[: self._used]
+            self._m, self._capacity, self.is_kept = memory, capacity, False
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _reserve(descriptor: int, size: int) -> bool:
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except AttributeError:  # not on every system
+        return True
+    except OSError:
+        return False
+    return True
+
+
+values.MmapedDict = MetricsFile  # type: ignore[assignment, attr-defined]
 
 
 class _Collector(MultiProcessCollector):
@@ -52,8 +106,7 @@ class MetricsFolder:
             mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]
             for kind in COUNTED:
                 dead = self.path / f"{kind}_{pid}.db"
-                if dead.exists():
-                    _add(dead, self.path / f"{kind}_{ENDED}.db")
+                if dead.exists() and (not dead.stat().st_size or _add(dead, self.path / f"{kind}_{ENDED}.db")):
                     dead.unlink()
 
     @contextmanager
@@ -67,8 +120,12 @@ class MetricsFolder:
             os.close(descriptor)
 
 
-def _add(dead: Path, ended: Path) -> None:
-    with closing(MmapedDict(str(ended))) as total:  # type: ignore[no-untyped-call]
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(dead)):  # type: ignore[no-untyped-call]
-            before, _ = total.read_value(key)  # type: ignore[no-untyped-call]
-            total.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
+def _add(dead: Path, ended: Path) -> bool:
+    """Add the numbers of a process to those of the ended; return whether there is room. Else they count where they are."""
+    counted = list(MmapedDict.read_all_values_from_file(str(dead)))  # type: ignore[no-untyped-call]
+    with closing(MetricsFile(str(ended))) as total:
+        before = [total.read_value(key)[0] for key, *_ in counted]  # type: ignore[no-untyped-call]
+        if total.is_kept:
+            for (key, value, *_), number in zip(counted, before, strict=True):
+                total.write_value(key, number + value, 0.0)  # type: ignore[no-untyped-call]
+        return total.is_kept

@@ -5,15 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import mark_process_dead
 
 from handlers.operation import metrics_folder
-from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
+from handlers.operation.metrics_folder import FILE_BYTES, VARIABLE, MetricsFile, MetricsFolder
 from tests.server_process import ROOT
 
 # What is counted once per process, and then what the folder shows when it is asked on standard input.
@@ -129,6 +132,62 @@ def test_a_file_that_a_process_has_just_made_is_left_out(start, folder):
 def test_a_process_that_counted_nothing_is_buried_too(folder):
     folder.reap(1)
     assert folder.exposition() == b""
+
+
+@contextmanager
+def room(size):
+    """Files cannot become larger than this, as on a full disk."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+NUMBERS = {f"[{number:0100}]": float(number) for number in range(1000)}
+
+
+def written(path, numbers):
+    """A file after these numbers were written into it."""
+    file = MetricsFile(str(path))
+    for key, number in numbers.items():
+        file.write_value(key, number, 0.0)
+    assert {key: number for key, number, *_ in file.read_all_values()} == numbers
+    file.close()
+    return file
+
+
+def read(path):
+    return {key: number for key, number, *_ in MmapedDict.read_all_values_from_file(str(path))}
+
+
+@pytest.mark.expects_log(r"counter_[12]\.db has no room: new metrics of its process are not shown$")
+def test_on_a_full_disk_a_process_goes_on_counting_in_memory(tmp_path):
+    with room(0):
+        assert not written(tmp_path / "counter_1.db", NUMBERS).is_kept
+    with room(FILE_BYTES):
+        assert not written(tmp_path / "counter_2.db", NUMBERS).is_kept
+    assert (tmp_path / "counter_1.db").read_bytes() == b""
+    kept = read(tmp_path / "counter_2.db")
+    assert (0 < len(kept) < 1000, kept.items() <= NUMBERS.items()) == (True, True)
+    assert written(tmp_path / "counter_3.db", NUMBERS).is_kept
+    status = (tmp_path / "counter_3.db").stat()
+    assert status.st_blocks * 512 >= status.st_size == 2 * FILE_BYTES  # nothing of it can be missing later
+    assert read(tmp_path / "counter_3.db") == NUMBERS
+
+
+@pytest.mark.expects_log(r"counter_0\.db has no room: new metrics of its process are not shown$")
+def test_on_a_full_disk_the_counters_of_an_ended_process_stay_where_they_are(folder):
+    written(folder.path / "counter_1.db", NUMBERS)
+    (folder.path / "histogram_1.db").touch()  # there was no room for anything
+    with room(FILE_BYTES):
+        folder.reap(1)
+    assert read(folder.path / "counter_1.db") == NUMBERS
+    assert set(read(folder.path / "counter_0.db").values()) == {0}
+    folder.reap(1)
+    assert read(folder.path / "counter_0.db") == NUMBERS
+    assert [path.name for path in folder.path.glob("*.db")] == ["counter_0.db"]
 
 
 @pytest.fixture
