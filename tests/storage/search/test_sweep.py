@@ -44,7 +44,8 @@ async def test_calls_of_an_earlier_version_are_indexed_from_the_newest_on(databa
 
 
 @pytest.mark.gen_test
-async def test_later_only_what_started_since_is_gone_through_and_nothing_is_added_twice(database):
+async def test_later_only_what_started_since_is_gone_through_and_nothing_is_added_twice(database, monkeypatch):
+    monkeypatch.setattr(sweep_module, "MAX_ASIDE", 0)
     clock = [LATER]
     sweep, job = Sweep(database, now=lambda: clock[0]), SearchJob(database)
     await database.interceptions.insert_many([made(1, prompt="word"), unmarked(2)])
@@ -87,7 +88,7 @@ class Pause:
 
 
 @pytest.mark.gen_test
-async def test_it_goes_on_at_once_where_nothing_is_missing_and_waits_for_what_is(database, monkeypatch):
+async def test_it_goes_on_at_once_where_nothing_is_missing_and_waits_a_while_for_what_is(database, monkeypatch):
     monkeypatch.setattr(sweep_module, "AT_ONCE", 2)
     await database.interceptions.insert_many([made(number, prompt="word") for number in range(1, 5)])
     await SearchJob(database).add_pending()
@@ -95,7 +96,7 @@ async def test_it_goes_on_at_once_where_nothing_is_missing_and_waits_for_what_is
     pause = Pause(4)
     with pytest.raises(asyncio.CancelledError):
         await Sweep(database, now=lambda: LATER, pause=pause).run()
-    assert pause.seconds == [0.0, 0.0, sweep_module.WAIT_SECONDS, sweep_module.WAIT_SECONDS]
+    assert pause.seconds == [0.0, 0.0, sweep_module.WAIT_SECONDS, 60.0]
     assert "swept_until" in await database.search_segments.find_one(JOB_STATE)
 
 
