@@ -24,9 +24,6 @@ class Counter(Protocol):
     def state(self, limit: Limit, need: int, now: int, /) -> LimitState:
         """The state of a limit for a request that is to reserve `need`."""
 
-    def wait_ns(self, limit: Limit, need: int, now: int, /) -> int:
-        """Only its `retry_after_ns`, which is faster."""
-
     def start(self, limit: Limit, reserve: int, now: int, /) -> None:
         """Count a start, and reserve."""
 

@@ -59,20 +59,13 @@ class Budgets(Reservations):
         used = 0 if spent is None else spent.used
         left = self._bounds.end_ns - wall
         free = limit.maximum - used - reserved
-        wait = 0 if need <= free else self.wait_ns(limit, need, _now)
+        if need <= free:
+            wait = 0
+        elif need > limit.maximum:
+            wait = NEVER_NS
+        else:
+            wait = SLOT_RETRY_NS if need + reserved > limit.maximum else left
         return LimitState(limit, used, max(0, free), wait, left, reserved)
-
-    def wait_ns(self, limit: Limit, need: int, _now: int) -> int:
-        """The wait of the state, alone."""
-        need = need or 1
-        wall = self._enter_period()
-        spent = self._keys.get(limit.key)
-        reserved = self._reserved.get(limit.key, 0)
-        if need <= limit.maximum - (0 if spent is None else spent.used) - reserved:
-            return 0
-        if need > limit.maximum:
-            return NEVER_NS
-        return SLOT_RETRY_NS if need + reserved > limit.maximum else self._bounds.end_ns - wall
 
     def charge(self, limit: Limit, amount: int, _now: int) -> None:
         """Charge money to the period in which it becomes known."""

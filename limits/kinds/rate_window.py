@@ -20,7 +20,7 @@ class RateWindow(Windows[Times]):
         """How many keys are kept."""
         return len(self._keys)
 
-    # What follows begins alike three times: a method of its own would take a twentieth of a decision.
+    # Both begin alike: a method of its own would take a twentieth of a decision.
 
     def state(self, limit: Limit, _need: int, now: int) -> LimitState:
         """The state of a limit."""
@@ -40,19 +40,6 @@ class RateWindow(Windows[Times]):
             return LimitState(limit, used, remaining, 0, reset)
         # After a maximum was lowered, more than one start has to leave.
         return LimitState(limit, used, 0, times[first - remaining] + self._window_ns - now, reset)
-
-    def wait_ns(self, limit: Limit, _need: int, now: int) -> int:
-        """The wait of the state, alone."""
-        if limit.maximum < 1:
-            return NEVER_NS
-        key, gone = limit.key, now - self._window_ns
-        starts = self._keys.get(key)
-        if starts is not None and starts.times[starts.first] <= gone:
-            starts = self._leave(key, starts, gone)
-        if starts is None:
-            return 0
-        leaving = len(starts.times) - limit.maximum
-        return 0 if leaving < starts.first else starts.times[leaving] + self._window_ns - now
 
     def start(self, limit: Limit, _reserve: int, now: int) -> None:
         """Count a start."""

@@ -26,12 +26,6 @@ class Slots:
             return LimitState(limit, used, remaining, 0, 0)
         return LimitState(limit, used, 0, SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS, 0)
 
-    def wait_ns(self, limit: Limit, _need: int, _now: int) -> int:
-        """The wait of the state, alone."""
-        if self._in_use.get(limit.key, 0) < limit.maximum:
-            return 0
-        return SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS
-
     def start(self, limit: Limit, _reserve: int, _now: int) -> None:
         """Take a slot."""
         key = limit.key

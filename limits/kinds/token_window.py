@@ -76,7 +76,7 @@ class TokenWindow(Reservations, Windows[_Charges]):
         """Whether a key is kept, without counting them."""
         return bool(self._keys or self._reserved)
 
-    # What follows begins alike three times, as in `limits.kinds.rate_window`.
+    # Both begin alike, as in `limits.kinds.rate_window`.
 
     def state(self, limit: Limit, need: int, now: int) -> LimitState:
         """The state of a limit for a request that is to reserve `need` tokens; a request needs at least one."""
@@ -93,27 +93,14 @@ class TokenWindow(Reservations, Windows[_Charges]):
         free = limit.maximum - used - reserved
         if need <= free:
             return LimitState(limit, used, free, 0, reset, reserved)
-        return LimitState(limit, used, max(0, free), self.wait_ns(limit, need, now), reset, reserved)
-
-    def wait_ns(self, limit: Limit, need: int, now: int) -> int:
-        """The wait of the state, alone."""
-        need = need or 1
-        key, gone = limit.key, now - self._window_ns
-        charges = self._keys.get(key)
-        if charges is not None and charges.times[charges.first] <= gone:
-            charges = self._leave(key, charges, gone)
-        reserved = self._reserved.get(key, 0)
-        free = limit.maximum - reserved
-        if charges is not None:
-            free -= charges.sums[-1] - charges.gone
-        if need <= free:
-            return 0
         if need > limit.maximum:
-            return NEVER_NS
-        if need + reserved > limit.maximum or charges is None:
-            return SLOT_RETRY_NS
-        last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
-        return charges.times[last] + self._window_ns - now
+            wait = NEVER_NS
+        elif need + reserved > limit.maximum or charges is None:
+            wait = SLOT_RETRY_NS
+        else:
+            last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
+            wait = charges.times[last] + self._window_ns - now
+        return LimitState(limit, used, max(0, free), wait, reset, reserved)
 
     def charge(self, limit: Limit, amount: int, now: int) -> None:
         """Charge tokens, at least one."""

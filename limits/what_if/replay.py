@@ -4,8 +4,7 @@ Rules and counters are those of requests. Calls are given in the order of their 
 nowhere, so rules are asked before limits. What a call used is charged when it ended, as nobody knows when its provider
 told it; nothing is reserved, as nobody knows what it asked for.
 
-It says what `limits.limiter.Limiter` would say, in a tenth of the time: the counters of a user's limits are looked up once,
-and nobody is told how much of each limit is left.
+It says what `limits.limiter.Limiter` would say, in a part of the time: the counters of a user's limits are looked up once.
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ class _Plan:
 
     Attributes:
         limits: Their limits, with the counter of each.
-        waits: What says how long each has a call wait.
         starts: What counts a start. Where nothing is reserved, tokens and budgets have nothing to count then.
         tokens: What charges tokens.
         budgets: What charges money.
@@ -62,14 +60,13 @@ class _Plan:
         ends: Whether there is anything to do at the end of a call.
     """
 
-    __slots__ = ("budgets", "calls", "ends", "limits", "slots", "starts", "tokens", "user", "waits")
+    __slots__ = ("budgets", "calls", "ends", "limits", "slots", "starts", "tokens", "user")
 
     def __init__(self, user: UUID, limits: list[tuple[Counter, Limit]]) -> None:
         counted = once(limits)
         self.user = user
         self.calls = 0
         self.limits = limits
-        self.waits = [(counter.wait_ns, limit) for counter, limit in limits]
         self.starts = [(counter.start, limit) for counter, limit in counted if limit.kind in _STARTS]
         self.tokens = [(counter.charge, limit) for counter, limit in counted if limit.kind is TOKENS]
         self.budgets = [(counter.charge, limit) for counter, limit in counted if limit.kind is BUDGET]
@@ -140,25 +137,27 @@ class Replay:
 
     def decide(self, calls: Iterable[PastCall]) -> Iterator[None]:
         """Decide on calls by the limits, in steps of a millisecond or two. None that started before them may follow."""
+        return islice(self._decide(calls), STEP - 1, None, STEP)
+
+    def finish(self, at_ms: int) -> Iterator[None]:
+        """Try what waits until then, in such steps; no more calls follow."""
+        return islice(self._pass_until(at_ms * _MILLISECOND_NS), STEP - 1, None, STEP)
+
+    def _decide(self, calls: Iterable[PastCall]) -> Iterator[None]:
         ends, tries = self._ends, self._tries
-        left = STEP
         for call in calls:
             started, _, user, ended, tokens, micro_dollars, pays = call
             now = started * _MILLISECOND_NS
-            while (ends and ends[0][0] <= now) or (tries and tries[0][0] <= now):
-                self._happen()
-                left -= 1
-                if not left:
-                    left = STEP
-                    yield
+            if (ends and ends[0][0] <= now) or (tries and tries[0][0] <= now):
+                yield from self._pass_until(now)
             if now < self._at:
                 now = self._at
             else:
                 self._at = now
             plan = (self._plans_paying if pays else self._plans).get(user) or self._plan(user, pays=pays)
             plan.calls += 1
-            for wait_ns, limit in plan.waits:
-                if wait_ns(limit, 0, now):
+            for counter, limit in plan.limits:
+                if counter.state(limit, 0, now).retry_after_ns:
                     self._refuse(call, plan)
                     break
             else:
@@ -168,20 +167,13 @@ class Replay:
                     self._order += 1
                     end = now + (ended - started) * _MILLISECOND_NS if ended > started else now
                     heappush(ends, (end, self._order, plan, tokens, micro_dollars))
-            left -= 1
-            if not left:
-                left = STEP
-                yield
+            yield
 
-    def finish(self, at_ms: int) -> Iterator[None]:
-        """Try what waits until then, in such steps; no more calls follow."""
-        at, left = at_ms * _MILLISECOND_NS, STEP
+    def _pass_until(self, at: int) -> Iterator[None]:
+        """Have happen what is due until then."""
         while (self._ends and self._ends[0][0] <= at) or (self._tries and self._tries[0][0] <= at):
             self._happen()
-            left -= 1
-            if not left:
-                left = STEP
-                yield
+            yield
 
     def _admitted(self, named: tuple[PastCall, RequestedModel]) -> PastCall | None:
         """The call, or None if it breaks a rule: then it is counted as refused."""
@@ -239,7 +231,7 @@ class Replay:
     def _try_again(self, waiting: _Waiting) -> None:
         waiting.tries += 1
         plan, call, now = waiting.plan, waiting.call, self._at
-        if any(wait(limit, 0, now) for wait, limit in plan.waits):
+        if any(counter.state(limit, 0, now).retry_after_ns for counter, limit in plan.limits):
             _, wait_ns = self._refused_by(plan)
             if wait_ns != NEVER_NS and waiting.tries < MAX_TRIES:
                 self._try_later(now + wait_ns, waiting)

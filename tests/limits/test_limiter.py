@@ -290,9 +290,9 @@ happenings = st.one_of(
 )
 
 
-def waits(limiter, now):
-    """The waits alone, as what needs no states asks for them."""
-    return [limiter._counters.of(limit).wait_ns(limit, need, now) for need in NEEDS for limit in POOL]
+def states(limiter, now):
+    """The states for requests that are to reserve something."""
+    return [limiter._counters.of(limit).state(limit, need, now) for need in NEEDS for limit in POOL]
 
 
 @given(happenings=st.lists(happenings, max_size=50))
@@ -331,8 +331,8 @@ def test_every_decision_is_what_all_that_ever_happened_says(happenings):
                 naive.end(ticket)
         naive.now, naive.wall = clock.now_ns, calendar.now_ns
         assert limiter.states(POOL) == tuple(naive.state(limit) for limit in POOL)
-        assert waits(limiter, clock.now_ns) == [
-            naive.wait(limit, need if limit.kind in AMOUNTS else 1) for need in NEEDS for limit in POOL
+        assert states(limiter, clock.now_ns) == [
+            naive.state(limit, need if limit.kind in AMOUNTS else 0) for need in NEEDS for limit in POOL
         ]
     for ticket in tickets:
         limiter.end(ticket)
