@@ -1,8 +1,6 @@
-"""How many requests may run at the same time, per key or, with a single key, altogether."""
+"""How much of one user, or of another key, may run at the same time."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 
 class Slot:
@@ -22,36 +20,25 @@ class Slot:
 
 
 class ConcurrencyLimit:
-    """Gives out at most `limit` slots per key; 0 is unlimited, but still counted."""
+    """Gives out at most `limit` slots of each key."""
 
     def __init__(self, limit: int) -> None:
-        if limit < 0:
-            raise ValueError(f"a limit of at least 0 is needed, not {limit}")
         self.limit = limit
-        self._in_use: Counter[str] = Counter()
-
-    def acquire(self, key: str = "") -> Slot | None:
-        """Take a slot; None when all are taken."""
-        if self.is_full(key):
-            return None
-        self._in_use[key] = self._in_use.get(key, 0) + 1  # what is missing takes a Counter much longer
-        return Slot(self, key)
-
-    def is_full(self, key: str = "") -> bool:
-        """Whether all slots are taken."""
-        return bool(self.limit) and self._in_use[key] >= self.limit
-
-    def in_use(self, key: str = "") -> int:
-        """How many slots are taken."""
-        return self._in_use[key]
+        self._in_use: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many keys hold a slot."""
         return len(self._in_use)
 
+    def acquire(self, key: str) -> Slot | None:
+        """Take a slot; None when all are taken."""
+        in_use = self._in_use.get(key, 0)
+        if in_use >= self.limit:
+            return None
+        self._in_use[key] = in_use + 1
+        return Slot(self, key)
+
     def _give_back(self, key: str) -> None:
-        left = self._in_use[key] - 1
-        if left:
-            self._in_use[key] = left
-        else:
+        self._in_use[key] -= 1
+        if not self._in_use[key]:
             del self._in_use[key]

@@ -44,13 +44,11 @@ class Word(Struct, frozen=True):
         key: In lower case; empty for a bare word.
         values: What stands behind the key, without quotes. A bare word has one value, whatever commas it has.
         negated: Whether there is a `-` in front.
-        quoted: Whether it is bare and wholly in quotes.
     """
 
     key: str
     values: tuple[str, ...]
     negated: bool = False
-    quoted: bool = False
 
     @property
     def text(self) -> str:
@@ -74,9 +72,7 @@ def _word(text: str, problems: list[Validation]) -> Word | None:
     negated = text.startswith("-") and len(text) > 1
     match _split(text[negated:]):
         case [parts]:
-            plain = text[negated:]
-            quoted = plain.startswith('"') and plain.endswith('"') and plain.count('"') == len('""')
-            return Word("", (",".join(parts),), negated, quoted)
+            return Word("", (",".join(parts),), negated)
         case [key_parts, values] if any(key_parts) and any(values):
             key = ",".join(key_parts).lower()
             if not all(values):
