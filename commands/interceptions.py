@@ -15,7 +15,8 @@ from resources.recorded.export_formats import FORMATS
 from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
-from storage.queries.filters.search_language import InvalidSearchError, Search, parse_search
+from storage.queries.filters.search_language import Search, parse_search
+from storage.queries.filters.words import InvalidSearchError
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from terminal import StatusLine

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
-from storage.queries.filters.search_language import parse_timestamp
+from storage.queries.filters.kinds import parse_timestamp
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Problems = list[tuple[str, str]]

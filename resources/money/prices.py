@@ -17,7 +17,7 @@ from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read
 from resources.fields import Time, doc, of_fields
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.prices.documents import KeptPrices
-from storage.queries.filters.search_language import parse_timestamp
+from storage.queries.filters.kinds import parse_timestamp
 
 MAX_USD: Final = 10**6
 """The highest price of a million tokens, in US dollars."""

@@ -17,8 +17,9 @@ from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from resources.recorded.parts import Indexing
 from storage.accounts.events import Way
+from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
-from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.time_ranges import EARLIEST
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds

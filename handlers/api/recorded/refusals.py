@@ -7,7 +7,7 @@ from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from resources.recorded.refusals import Refusal, RefusalList
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.filters.search_language import InvalidSearchError
+from storage.queries.filters.words import InvalidSearchError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."

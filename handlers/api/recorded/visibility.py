@@ -19,7 +19,8 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.filters.refusals import RefusalSearch
-from storage.queries.filters.search_language import InvalidSearchError, Search, parse_search
+from storage.queries.filters.search_language import Search, parse_search
+from storage.queries.filters.words import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed

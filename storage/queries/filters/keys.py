@@ -6,13 +6,13 @@ A new key is one more entry of `KEYS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
 from intercept.records import EndReason, Status
 from storage.queries.filters.kinds import (
-    Comparison,
     Kind,
     StatusClass,
     one_of,
@@ -23,7 +23,6 @@ from storage.queries.filters.kinds import (
     read_status_or_class,
     read_switch,
     read_tag,
-    read_text,
 )
 from storage.recording.figures import compared
 
@@ -34,13 +33,13 @@ class Key(Struct, frozen=True, kw_only=True):
     Attributes:
         fields: Of the document; a value may be in any of them. Empty for a figure.
         kind: What reads a value.
-        figure: The name of the figure that is compared, see `storage.recording.figures`.
+        figure: The name of the figure that is compared, see `storage.recording.figures`. Such a key has one value each time.
         is_tag: Whether its values are tags, of which a call may have several.
         named: Whether its values name something whose id has to be found first.
     """
 
     fields: tuple[str, ...] = ()
-    kind: Kind = read_text
+    kind: Kind = str
     figure: str = ""
     named: bool = False
     is_tag: bool = False
@@ -87,11 +86,21 @@ class Term(Struct, frozen=True):
         return Term(self.key, tuple(ids), self.negated)
 
 
+def plain_conditions(
+    fields: Mapping[str, Any], time: str, first: datetime | None, last: datetime | None
+) -> dict[str, Any]:
+    """Return what finds documents with these values, and a time in [first, last]; None is no condition."""
+    found = {field: value for field, value in fields.items() if value is not None}
+    times = {"$gte": first, "$lte": last}
+    bounds = {operator: at for operator, at in times.items() if at is not None}
+    return found | ({time: bounds} if bounds else {})
+
+
 class Conditions:
     """Collects what a document must be, as a MongoDB filter in which no value acts as an operator."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields: dict[str, Any] = dict(fields)
+        self.fields = dict(fields)
         self._more: list[dict[str, Any]] = []
         self._expressions: list[dict[str, Any]] = []
 
@@ -153,16 +162,6 @@ class Conditions:
             self._expressions.append({"$not": [one]} if term.negated else one)
 
 
-def may_be_repeated(key: str) -> bool:
-    """Whether a key may be given more than once without being negated: each time narrows."""
-    return is_comparison(key) or KEYS[key].is_tag
-
-
-def is_comparison(key: str) -> bool:
-    """Whether a key compares numbers: it may be given more than once, with one value each time."""
-    return bool(KEYS[key].figure)
-
-
 def _numbers(values: Sequence[Any]) -> list[Any]:
     """Return values as a filter has them: of a class of statuses each one."""
     found: list[Any] = []
@@ -172,6 +171,3 @@ def _numbers(values: Sequence[Any]) -> list[Any]:
         else:
             found.append(value)
     return found
-
-
-__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "may_be_repeated"]

@@ -25,7 +25,6 @@ _AGO = re.compile(r"(\d{1,6})(m|h|d|w)", re.ASCII)
 _MILLISECONDS: Final[Mapping[str, int]] = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGO_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _OPERATORS: Final[Mapping[str, str]] = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "=": "$eq", "": "$eq"}
-_SWITCH: Mapping[str, bool] = {"true": True, "false": False}
 _TAG_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _STATUS = re.compile(r"[0-9]{3}")
 _CLASS = re.compile(r"[1-5]xx", re.ASCII)
@@ -49,11 +48,6 @@ class Tag(Struct, frozen=True):
 
     name: str
     value: str
-
-
-def read_text(text: str) -> str:
-    """Take any text."""
-    return text
 
 
 def read_tag(text: str) -> Tag:
@@ -99,9 +93,9 @@ def read_ago(text: str) -> timedelta:
 
 def read_switch(text: str) -> bool:
     """Read `true` or `false`."""
-    if text not in _SWITCH:
+    if text not in {"true", "false"}:
         raise _invalid(text, "it is true or false")
-    return _SWITCH[text]
+    return text == "true"
 
 
 def read_status(text: str) -> int:

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from intercept.records import Status
 from intercept.refusals import Rule
-from storage.queries.filters.keys import Conditions
-from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_text, read_time
+from storage.queries.filters.keys import Conditions, plain_conditions
+from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_time
 from storage.queries.filters.search_language import Search, read_values
 
 
@@ -52,14 +52,9 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
             "model": self.model,
             "rule": self.rule and self.rule.value,
             "status": self.status,
+            "shadow": {"$ne": True} if self.shadow is False else self.shadow,  # older rows do not say
         }
-        conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
-        if self.shadow is not None:
-            conditions["shadow"] = True if self.shadow else {"$ne": True}  # older rows do not say
-        times = {"$gte": self.started_after, "$lte": self.started_before}
-        if bounds := {operator: time for operator, time in times.items() if time is not None}:
-            conditions["at"] = bounds
-        return conditions
+        return plain_conditions(wanted, "at", self.started_after, self.started_before)
 
 
 def parse_refusal_search(q: str) -> RefusalSearch:
@@ -72,7 +67,7 @@ def parse_refusal_search(q: str) -> RefusalSearch:
 
 
 _KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(RefusalSearch.__struct_fields__, read_text),
+    **dict.fromkeys(RefusalSearch.__struct_fields__, str),
     "rule": one_of(Rule),
     "status": read_status,
     "shadow": read_switch,
@@ -91,15 +86,13 @@ def conditions_of(search: Search, *, initiator_id: UUID | None) -> dict[str, Any
     ):
         return None
     fields = {"provider": search.provider_name, "model": search.model, "initiator_id": initiator_id}
-    made = Conditions({name: value for name, value in fields.items() if value is not None})
+    made = Conditions(plain_conditions(fields, "at", search.started_after, search.started_before))
     for term in search.terms:
         if term.key not in _FIELDS:
             if term.negated:
                 continue
             return None
         made.add_to(_FIELDS[term.key], term)
-    times = {"$gte": search.started_after, "$lte": search.started_before}
-    made.fields["at"] = {operator: time for operator, time in times.items() if time is not None}
     return made.filter
 
 

@@ -18,21 +18,10 @@ from msgspec import Struct
 
 from intercept.records import Status
 from storage.mongo.codec import EPOCH
-from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, may_be_repeated
-from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_first_time, read_text, read_time
+from storage.queries.filters.keys import KEYS, Conditions, Term, plain_conditions
+from storage.queries.filters.kinds import Kind, one_of, read_ago, read_first_time, read_time
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
-
-__all__ = [
-    "SEARCH_KEYS",
-    "InvalidSearchError",
-    "Kind",
-    "Search",
-    "Term",
-    "Validation",
-    "parse_search",
-    "parse_timestamp",
-]
 
 _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
 
@@ -89,15 +78,10 @@ class Search(Struct, frozen=True, kw_only=True):
             "request_ids": self.request_id,
             "status": self.status and self.status.value,
         }
-        fields: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
-        times = {"$gte": self.started_after, "$lte": self.started_before}
-        if bounds := {operator: time for operator, time in times.items() if time is not None}:
-            fields["started_at"] = bounds
+        fields = plain_conditions(wanted, "started_at", self.started_after, self.started_before)
         keys = {term.key for term in self.terms if not term.negated}
         if self.status is None and self.request_id is None and not in_flight and not keys & {"status", "request_id"}:
             fields["status"] = {"$in": list(_ENDED)}
-        if not self.terms:
-            return fields
         conditions = Conditions(fields)
         for term in self.terms:
             conditions.add(term)
@@ -113,7 +97,7 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     problems: list[Validation] = []
     values: dict[str, Any] = {}
     terms: list[Term] = []
-    by_key = _by_key(read_words(q, problems), _id_key)
+    by_key = _by_key(read_words(q, problems), lambda text: "request_id" if _ID.fullmatch(text) else "")
     texts = TextQuery.of(by_key.pop("", ()), problems)
     for key, words in by_key.items():
         if key in _READERS and not any(word.negated or len(word.values) > 1 for word in words):
@@ -158,11 +142,6 @@ def _by_key(words: Sequence[Word], key_of_bare: Callable[[str], str]) -> dict[st
     return by_key
 
 
-def _id_key(text: str) -> str:
-    """The key of a bare word: of one that has the form of an id."""
-    return "request_id" if _ID.fullmatch(text) else ""
-
-
 def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
     """Read the words of a key that may have several values."""
     if key not in KEYS:
@@ -172,10 +151,10 @@ def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[
             problems.append(_unknown(key, SEARCH_KEYS))
         return []
     several = [word for word in words if not word.negated]
-    if len(several) > 1 and not may_be_repeated(key):
+    if len(several) > 1 and not (KEYS[key].figure or KEYS[key].is_tag):
         problems.append(_repeated(key, len(several)))
         return []
-    if is_comparison(key) and any(len(word.values) > 1 for word in words):
+    if KEYS[key].figure and any(len(word.values) > 1 for word in words):
         detail = f'Query param "{key}" has one value; give it again to ask for a range, as in {key}:>1 {key}:<5'
         problems.append(Validation(key, detail))
         return []
@@ -238,7 +217,7 @@ def _repeated(key: str, times: int) -> Validation:
 
 
 _READERS: Final[Mapping[str, Kind]] = {
-    **{name: read_text for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
+    **{name: str for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
     "started_after": read_first_time,
     "started_before": read_time,

@@ -15,8 +15,9 @@ from pymongo import ASCENDING, DESCENDING
 from storage.mongo.database import Database
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.mongo.indexes import OF_SESSION, OF_THREAD, Keys
-from storage.queries.filters.keys import Conditions
-from storage.queries.filters.search_language import InvalidSearchError, Search, Validation
+from storage.queries.filters.keys import Conditions, plain_conditions
+from storage.queries.filters.search_language import Search
+from storage.queries.filters.words import InvalidSearchError, Validation
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.queries.sessions.session_list import OF_STATUS, Order, SessionList
 
@@ -76,12 +77,8 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         "client": search.client,
         "session_ids": search.session_id,
     }
-    conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
-    conditions |= OF_STATUS.get(search.status, {}) if search.status else {}
-    times = {"$gte": search.started_after, "$lte": search.started_before}
-    if bounds := {operator: time for operator, time in times.items() if time is not None}:
-        conditions["started_at"] = bounds
-    made = Conditions(conditions)
+    conditions = plain_conditions(wanted, "started_at", search.started_after, search.started_before)
+    made = Conditions(conditions | (OF_STATUS[search.status] if search.status else {}))
     for term in search.terms:
         if term.key in _SESSION_FIELDS:
             made.add_to(_SESSION_FIELDS[term.key], term)

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from storage.queries.filters.keys import KEYS
-from storage.queries.filters.search_language import SEARCH_KEYS, InvalidSearchError, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, parse_search
+from storage.queries.filters.words import InvalidSearchError
 
 _SOMEBODY = UUID(int=1)
 # The name of a tag is part of the name of a field.

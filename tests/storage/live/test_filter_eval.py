@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
 from storage.live.filter_eval import TEXTS, matches
+from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass
-from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
 from storage.recording.figures import COMPARISONS
 from tests.examples import examples

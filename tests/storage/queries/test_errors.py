@@ -8,8 +8,9 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import Errors
 from storage.queries.filters.error_groups import ErrorGroup, Kind
+from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
-from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.search_language import Search
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.row_reader import Progress
 from tests.cases import for_each
@@ -162,13 +163,13 @@ async def test_of_too_many_different_refusals_the_rarest_are_left_out(database, 
 @for_each(
     ("search", "expected"),
     [
-        (Search(), {"at": {}}),
-        (Search(model="m", provider_name="p"), {"model": "m", "provider": "p", "at": {}}),
+        (Search(), {}),
+        (Search(model="m", provider_name="p"), {"model": "m", "provider": "p"}),
         (
             Search(terms=(Term("token", ("t",)), Term("http", (429,), True))),
-            {"api_key_id": {"$in": ["t"]}, "status": {"$nin": [429]}, "at": {}},
+            {"api_key_id": {"$in": ["t"]}, "status": {"$nin": [429]}},
         ),
-        (Search(terms=(Term("tool", ("Bash",), True),)), {"at": {}}),
+        (Search(terms=(Term("tool", ("Bash",), True),)), {}),
         (Search(terms=(Term("tool", ("Bash",)),)), None),
         (Search(client="c"), None),
     ],

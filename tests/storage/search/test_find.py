@@ -21,8 +21,9 @@ from runtime.process import now
 from storage.costs.prices import Cost
 from storage.live.filter_eval import matches
 from storage.mongo.documents.rows import Rows
+from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
-from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
 from storage.queries.paging import UnknownCursorError
 from storage.recording.documents import ending_fields, start_document

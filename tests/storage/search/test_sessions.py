@@ -5,7 +5,7 @@ from uuid import uuid5
 
 import pytest
 
-from storage.queries.filters.search_language import Term
+from storage.queries.filters.keys import Term
 from storage.search import every as every_module
 from storage.search import sessions as sessions_module
 from storage.search.find import SearchIndex, SearchUnsupportedError

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from intercept.records import EndReason, Status
 from storage.queries.filters.keys import KEYS, Term
 from storage.queries.filters.kinds import Comparison, StatusClass
-from storage.queries.filters.search_language import InvalidSearchError, Search, parse_search
+from storage.queries.filters.search_language import Search, parse_search
+from storage.queries.filters.words import InvalidSearchError
 from storage.recording.figures import compared
 from tests.cases import for_each
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from storage.queries.filters.refusals import RefusalSearch, parse_refusal_search
-from storage.queries.filters.search_language import InvalidSearchError, Validation
+from storage.queries.filters.words import InvalidSearchError, Validation
 from tests.cases import for_each
 
 ADA = UUID(int=1)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import Status
-from storage.queries.filters.search_language import SEARCH_KEYS, InvalidSearchError, Search, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from storage.queries.filters.texts import TextQuery, words_of
+from storage.queries.filters.words import InvalidSearchError
 from tests.cases import for_each
 
 ALLOWED = f"allowed are {', '.join(SEARCH_KEYS)}"

@@ -5,7 +5,8 @@ import pytest
 from intercept.records import Status
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
-from storage.queries.filters.search_language import Search, Term
+from storage.queries.filters.keys import Term
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from tests.cases import for_each

@@ -27,8 +27,9 @@ from storage.mongo.indexes import (
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries.filters.keys import Term
-from storage.queries.filters.search_language import InvalidSearchError, Search
+from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
+from storage.queries.filters.words import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions import session_list as session_list_module
 from storage.queries.sessions import sessions as sessions_module
