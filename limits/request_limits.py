@@ -97,8 +97,8 @@ class RequestLimits:
             limits += client.policy.before_body(pays=client.pays)
         return limits
 
-    def of_call(self, client: Client, model: str) -> list[Limit]:  # noqa: ARG002 - no setting is for one model
-        """The limits that need the body: those of a model, and those that reserve what the request may use."""
+    def of_call(self, client: Client) -> list[Limit]:
+        """The limits that need the body: those that reserve what the request may use."""
         if client.user is None:
             return []
         limits = self._of_usage(f"user:{client.user}", client) if self.settings.reserve else []

@@ -39,7 +39,7 @@ class Limited(Protocol):
     def is_charged(self) -> bool:
         """Whether a limit counts what the call uses."""
 
-    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
         """Count the call for the limits that need its body; see `OverloadProtection.count_call`."""
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
@@ -102,7 +102,7 @@ class CallUsage:
         if (policy := self._limited.policy) is not None:
             self._check(policy)
         try:
-            await self._limited.count_call(self._start.model, self._reserve)
+            await self._limited.count_call(self._reserve)
         except OverloadedError as error:
             raise problem_of(error, handler.dialect, handler.bridge.now()) from error
 

@@ -75,15 +75,15 @@ class OverloadProtectionMixin(RequestHandler):
         self._client = client = Client(key, user_key, pays, policy, cancels)
         await self._take(self.overload.count_request(client))
 
-    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
         """Count the request for the limits that need its body; see `OverloadProtection.count_call`.
 
         Raises:
             OverloadedError: A limit refuses it. The request holds nothing any more.
         """
-        if self._client is None or not self.overload.limits.of_call(self._client, model):
+        if self._client is None or not self.overload.limits.of_call(self._client):
             return
-        await self._take(self.overload.count_call(self._client, model, reserve))
+        await self._take(self.overload.count_call(self._client, reserve))
 
     @property
     def is_charged(self) -> bool:

@@ -135,13 +135,13 @@ class OverloadProtection:
         decision = await self._start(limits, policy=client.policy)
         return self._held(limits, decision)
 
-    async def count_call(self, client: Client, model: str, reserve: Callable[[], Amounts]) -> Held:
+    async def count_call(self, client: Client, reserve: Callable[[], Amounts]) -> Held:
         """Count a request for the limits that need its body. What to reserve is worked out only if a limit reserves.
 
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = await self._holding(client, self.limits.of_call(client, model))
+        limits = await self._holding(client, self.limits.of_call(client))
         reserved = reserve() if any(limit.reserve for limit in limits) else NOTHING
         decision = await self._start(limits, reserved, client.policy)
         return self._held(limits, decision)

@@ -41,7 +41,7 @@ def test_what_needs_no_body_is_decided_before_it():
     limits = RequestLimits(SETTINGS)
     assert limits.of_server() == (Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 1),)
     assert limits.of_client(ADA) == STEP_TWO + of_usage(reserve=False)
-    assert limits.of_call(ADA, "gpt") == []
+    assert limits.of_call(ADA) == []
 
 
 def test_what_is_reserved_is_decided_with_the_body():
@@ -49,8 +49,8 @@ def test_what_is_reserved_is_decided_with_the_body():
         LimitSettings(**{name: getattr(SETTINGS, name) for name in SETTINGS.__slots__} | {"reserve": True})
     )
     assert limits.of_client(ADA) == STEP_TWO
-    assert limits.of_call(ADA, "gpt") == of_usage(reserve=True)
-    assert limits.of_call(Client("203.0.113.9"), "gpt") == []
+    assert limits.of_call(ADA) == of_usage(reserve=True)
+    assert limits.of_call(Client("203.0.113.9")) == []
 
 
 def test_a_client_that_pays_the_provider_itself_has_no_budget():
@@ -64,4 +64,4 @@ def test_an_address_has_a_rate_only():
 
 def test_without_settings_there_are_no_limits():
     limits = RequestLimits(LimitSettings())
-    assert [*limits.of_server(), *limits.of_client(ADA), *limits.of_call(ADA, "gpt")] == []
+    assert [*limits.of_server(), *limits.of_client(ADA), *limits.of_call(ADA)] == []

@@ -83,4 +83,4 @@ async def states_of(
 
 def _of_settings(bridge: Bridge, user: User, token: str) -> Iterable[Limit]:
     client = Client(token, format_id(user.id))
-    return [*bridge.overload.limits.of_client(client), *bridge.overload.limits.of_call(client, "")]
+    return [*bridge.overload.limits.of_client(client), *bridge.overload.limits.of_call(client)]

@@ -47,7 +47,7 @@ class Passthrough:
         await admit(handler, cancels=self.route_pattern.endswith("/cancel"))
         check_destination(handler, self._to)
         if self.tells_usage:
-            await handler.count_call(self.route_pattern, lambda: NOTHING)
+            await handler.count_call(lambda: NOTHING)
         audience = self._to.route.audience
         if handler.credentials.own_key is not None or audience is Audience.EVERYBODY:
             return

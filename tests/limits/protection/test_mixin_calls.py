@@ -26,7 +26,7 @@ class CallHandler(OverloadProtectionMixin, RequestHandler):
         await self.count_request("token", self.get_argument("user", None))
 
     async def get(self):
-        await self.count_call("gpt", lambda: Amounts(60, 0))
+        await self.count_call(lambda: Amounts(60, 0))
         used = int(self.get_argument("used"))
         if self.is_charged:
             self.charge(Amounts(used, 0), Amounts())

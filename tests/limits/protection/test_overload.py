@@ -214,21 +214,21 @@ def test_what_a_call_may_use_is_held_back_from_its_body_to_its_end(clock):
     overload = protection(user_token_limit=100, user_budget=500, reserve=True, now_ns=clock)
     assert count(overload).states == ()
     client = Client("token", "user")
-    held = at_once(overload.count_call(client, "gpt", lambda: Amounts(60, 100)))
+    held = at_once(overload.count_call(client, lambda: Amounts(60, 100)))
     assert [(state.remaining, state.reserved) for state in held.states] == [(40, 60), (400, 100)]
-    error = refusal(overload.count_call, client, "gpt", lambda: Amounts(60, 100))
+    error = refusal(overload.count_call, client, lambda: Amounts(60, 100))
     assert error.message.endswith("used 0 of 100 tokens in 1m0s and reserved 60; the next request may start in 1s.")
-    error = refusal(overload.count_call, client, "gpt", lambda: Amounts(101))
+    error = refusal(overload.count_call, client, lambda: Amounts(101))
     assert error.message.endswith("; this request may need more than all of them.")
     assert "Retry-After" not in error.headers
     held.charge(Amounts(30, 50), Amounts(20, 20))
     held.release()
-    at_once(overload.count_call(client, "gpt", lambda: Amounts(60, 100)))
+    at_once(overload.count_call(client, lambda: Amounts(60, 100)))
 
 
 def test_what_a_call_may_use_is_not_worked_out_where_nothing_is_held_back():
     overload = protection(user_token_limit=100)
-    held = at_once(overload.count_call(Client("token", "user"), "gpt", lambda: pytest.fail("not needed")))
+    held = at_once(overload.count_call(Client("token", "user"), lambda: pytest.fail("not needed")))
     assert held.states == ()
 
 

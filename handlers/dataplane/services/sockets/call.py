@@ -100,13 +100,13 @@ class SocketCall:
         """Whether a limit counts what the call uses."""
         return any(held.charged for held in self._held)
 
-    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
         """Count for the limits that need the body.
 
         Raises:
             OverloadedError: Tokens or budget.
         """
-        self._hold(await self._bridge.overload.count_call(self._client, model, reserve))
+        self._hold(await self._bridge.overload.count_call(self._client, reserve))
 
     def _hold(self, held: Held) -> None:
         self._held += (held,)
