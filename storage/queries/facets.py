@@ -13,6 +13,7 @@ from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import EARLIEST
+from storage.queries.paging import visible
 
 MAX_NAMES = 10_000
 """The maximum number of names, in order."""
@@ -49,14 +50,13 @@ class Facets:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         # In the order of their bytes, as the database has them.
-        conditions: dict[str, Any] = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}}
-        if visible_to is not None:
-            conditions["initiator_id"] = visible_to
+        conditions = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}, **visible(visible_to)}
         async with self._database.query(), self._database.snapshot() as session:
             if session is None:
                 return await self._recorded(facet, conditions)
             counted = await self._counted(facet, conditions, session)
-            uncounted = await self._uncounted(facet, conditions, session)
+            calls = _named(facet, UNCOUNTED_ONES, conditions)
+            uncounted = await _distinct(self._interceptions, calls, facet, UNCOUNTED, session)
         return sorted({*counted, *uncounted})[:MAX_NAMES]
 
     async def _counted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
@@ -67,11 +67,6 @@ class Facets:
             breakdown, index = facet.breakdown, NAMES[facet.breakdown]
         rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
         return await _distinct(self._rollups, [{"$match": rollups}], facet, index, session)
-
-    async def _uncounted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
-        return await _distinct(
-            self._interceptions, _named(facet, UNCOUNTED_ONES, conditions), facet, UNCOUNTED, session
-        )
 
     async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
         """Read every interception, if there are no rollups."""

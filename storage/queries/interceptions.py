@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from storage.queries.counts import Counts, IndexRanges
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
+from storage.queries.side_by_side import side_by_side
 
 _INTERCEPTIONS = Paging("interception", "started_at")
 _OF_FIRST = {"client_session_id": True, "tags": True, "status": True}
@@ -78,24 +78,14 @@ class Interceptions:
 
         The id of the request in a header does not count: some servers repeat the one that the client sent.
         """
-        found: dict[str, Any] = {
-            "request_ids": response_id,
-            "initiator_id": initiator_id,
-            "provider_name": provider_name,
-            "$or": [{"response_id": response_id}, {"upstream_request_id": {"$ne": response_id}}],
-        }
+        is_of_response = {"$or": [{"response_id": response_id}, {"upstream_request_id": {"$ne": response_id}}]}
+        got = _of_request(initiator_id, provider_name, response_id) | is_of_response
         async with self._database.query():
-            document = await self._collection.find_one(found, {"_id": True})
-        return document is not None
+            return await self._collection.find_one(got, {"_id": True}) is not None
 
     async def find_usage(self, initiator_id: UUID, provider_name: str, response_id: str) -> ResponseUsage:
         """What is written of the response with that id that calls of this user to this provider got."""
-        got = {
-            "request_ids": response_id,
-            "initiator_id": initiator_id,
-            "provider_name": provider_name,
-            "response_id": response_id,
-        }
+        got = _of_request(initiator_id, provider_name, response_id) | {"response_id": response_id}
         async with self._database.query(USAGE_SECONDS):
             first = await self._collection.find_one(got, _OF_FIRST, sort=[("started_at", ASCENDING)]) or {}
             told = await self._collection.find_one({**got, "token_usages.0": {"$exists": True}}, {"_id": True})
@@ -125,11 +115,11 @@ class Interceptions:
 
     async def _plain(self, selection: Selection, limit: int, cursor: Position | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
-        count_task = asyncio.create_task(Counts(self._database).number(selection))  # noqa: TID251 - waited for below
-        listing = asyncio.create_task(self._documents(IndexRanges.one(selection), limit, cursor, offset))  # noqa: TID251 - waited for below
-        # Both are waited for: one that fails later, unseen, would complain in the log.
-        await asyncio.gather(count_task, listing, return_exceptions=True)
-        return count_task.result(), listing.result()
+        count, rows = await side_by_side(
+            Counts(self._database).number(selection),
+            self._documents(IndexRanges.one(selection), limit, cursor, offset),
+        )
+        return count, rows
 
     async def _documents(
         self,
@@ -140,16 +130,15 @@ class Interceptions:
         session: Session | None = None,
     ) -> Rows:
         conditions = [_behind(selection, cursor) for selection in ranges.selections]
-        found = (
-            self._raw.find(
-                conditions[0] if len(conditions) == 1 else {"$or": conditions}, HIDDEN_FIELDS, session=session
-            )
-            .sort(_INTERCEPTIONS.order)
-            .hint(ranges.index)
-            .skip(skip)
-            .limit(limit)
+        wanted = conditions[0] if len(conditions) == 1 else {"$or": conditions}
+        found = self._raw.find(
+            wanted, HIDDEN_FIELDS, sort=_INTERCEPTIONS.order, skip=skip, limit=limit, session=session
         )
-        return await Rows(self._collection).read(found, limit)
+        return await Rows(self._collection).read(found.hint(ranges.index), limit)
+
+
+def _of_request(initiator_id: UUID, provider_name: str, request_id: str) -> dict[str, Any]:
+    return {"request_ids": request_id, "initiator_id": initiator_id, "provider_name": provider_name}
 
 
 def _behind(selection: Selection, cursor: Position | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
@@ -57,7 +57,6 @@ _FIGURES: Final = {
     "micro_dollars": LONG,
     "pays": FLAG,
 }
-_CHARGES: Final = ("ended", "tokens", "micro_dollars", "pays")
 _FIGURES_SAMPLE: Final = {
     **dict.fromkeys(_FIGURES, Int64()),
     **dict.fromkeys(("id", "user"), SAMPLE_ID),
@@ -108,9 +107,10 @@ class PastCalls:
         if found is None:
             return
         if found.values or found.statuses not in (None, ENDED):
-            pages = self._of_documents(found, _HAS_ENDED, _index_of(found))
+            pages = self._of_documents(found, _HAS_ENDED, _index_of(found), self._figures, _DOCUMENTS.rows)
         else:
-            pages = merged(self._of_index(found), self._of_documents(found, _IS_UNCHARGED, UNCHARGED))
+            uncharged = self._of_documents(found, _IS_UNCHARGED, UNCHARGED, self._figures, _DOCUMENTS.rows)
+            pages = merged(self._of_index(found), uncharged)
         async with aclosing(ahead(pages)) as read:
             async for page in read:
                 yield page if ids is None else [call for call in page if call[1] in ids]
@@ -122,10 +122,10 @@ class PastCalls:
         found = self._within(start, end, ids)
         if found is None:
             return
-        pages = self._named_documents(found)
+        pages = self._of_documents(found, _HAS_ENDED, _index_of(found), {**self._figures, **_REQUESTED}, _decoded)
         async with aclosing(ahead(pages)) as read:
             async for page in read:
-                yield page if ids is None else [named for named in page if named[0][1] in ids]
+                yield [_named(row) for row in page if ids is None or row[1] in ids]
 
     def _within(self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None) -> Selection | None:
         """What is read; a few calls are found by their ids."""
@@ -167,53 +167,31 @@ class PastCalls:
                 limit *= 2
 
     async def _of_documents(
-        self, found: Selection, condition: Mapping[str, Any], index: Keys
-    ) -> AsyncGenerator[_Calls, None]:
-        """Those that match, as MongoDB works them out."""
-        after: PastCall | None = None
-        while True:
-            data = await self._read(found, condition, index, self._figures, after)
-            calls = cast("list[PastCall]", _DOCUMENTS.rows(data))
-            if calls:
-                yield calls
-            if len(calls) < PAGE:
-                return
-            after = calls[-1]
-
-    async def _named_documents(self, found: Selection) -> AsyncGenerator[_Named, None]:
-        """Those that match, with what they requested."""
-        after: PastCall | None = None
-        while True:
-            data = await self._read(found, _HAS_ENDED, _index_of(found), {**self._figures, **_REQUESTED}, after)
-            calls = list(map(_named, bson.decode_all(data)))
-            if calls:
-                yield calls
-            if len(calls) < PAGE:
-                return
-            after = calls[-1][0]
-
-    async def _read(
         self,
         found: Selection,
         condition: Mapping[str, Any],
         index: Keys,
         figures: Mapping[str, Any],
-        after: PastCall | None,
-    ) -> bytes:
-        """A page of figures behind a call, as BSON."""
-        behind = []
-        if after is not None:
-            started, id_ = after[:2]
+        rows_of: Callable[[bytes], list[tuple[Any, ...]]],
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """Those that match, as MongoDB works their figures out; `rows_of` reads these."""
+        behind: list[dict[str, Any]] = []
+        while True:
+            pipeline: list[dict[str, Any]] = [
+                {"$match": {"$and": [found.filter, condition, *behind]}},
+                {"$sort": dict(_OLDEST_FIRST.order)},
+                {"$limit": PAGE},
+                {"$project": figures},
+            ]
+            async with self._database.query():
+                cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
+                rows = rows_of(b"".join([batch async for batch in cursor]))
+            if rows:
+                yield rows
+            if len(rows) < PAGE:
+                return
+            started, id_ = rows[-1][:2]
             behind = [_OLDEST_FIRST.behind(Position(read_ms(started), UUID(bytes=id_)))]
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [found.filter, condition, *behind]}},
-            {"$sort": dict(_OLDEST_FIRST.order)},
-            {"$limit": PAGE},
-            {"$project": figures},
-        ]
-        async with self._database.query():
-            cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
-            return b"".join([batch async for batch in cursor])
 
 
 async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -252,11 +230,15 @@ def _index_of(found: Selection) -> Keys:
     return BY_ID if "_id" in found.values else found.index
 
 
-def _named(row: Mapping[str, Any]) -> tuple[PastCall, RequestedModel]:
-    """A call and what it requested, of their figures."""
-    call = PastCall(row["started"], bytes(row["id"]), bytes(row["user"]), *(row[name] for name in _CHARGES))
-    requested = RequestedModel(row["provider"], row["model"], has_unread_models(row["route"]), row["billed"])
-    return call, requested
+def _decoded(data: bytes) -> list[tuple[Any, ...]]:
+    rows = map(list, map(dict.values, bson.decode_all(data)))
+    return [(started, bytes(id_), bytes(user), *others) for started, id_, user, *others in rows]
+
+
+def _named(row: tuple[Any, ...]) -> tuple[PastCall, RequestedModel]:
+    """A call and what it requested."""
+    provider, model, route, is_billed = row[-4:]
+    return PastCall(*row[:-4]), RequestedModel(provider, model, has_unread_models(route), is_billed)
 
 
 def _layout_of_index(*, cache_reads: bool) -> RowLayout:

@@ -28,6 +28,7 @@ from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.time_ranges import split
+from storage.queries.paging import visible
 
 MAX_POINTS = 1_000
 """Points of all series; above that there are fewer groups. A point takes 30 us."""
@@ -127,7 +128,7 @@ class _Reading:
         self._rollups = database.rollups
         self._session = session
         self._query = query
-        self._visible = {} if visible_to is None else {"initiator_id": visible_to}
+        self._visible = visible(visible_to)
         self._group = query.group_by.field if query.group_by else ""
 
     async def series(self) -> list[Series]:

@@ -19,6 +19,7 @@ from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
+from storage.queries.paging import visible
 
 ROWS_AT_ONCE: Final = 500
 """How many rows are held at a time."""
@@ -93,23 +94,13 @@ class Spending:
 
 
 def _of_rollups(query: SpendQuery, breakdown: Breakdown) -> list[dict[str, Any]]:
-    match: dict[str, Any] = {
-        "level": breakdown.value,
-        "bucket": Bucket.DAY.value,
-        "at": {"$gte": query.start, "$lt": query.end},
-    }
-    if query.visible_to is not None:
-        match["initiator_id"] = query.visible_to
-    return [{"$match": match}]
+    days = {"level": breakdown.value, "bucket": Bucket.DAY.value, "at": {"$gte": query.start, "$lt": query.end}}
+    return [{"$match": days | visible(query.visible_to)}]
 
 
 def _of_records(query: SpendQuery) -> list[dict[str, Any]]:
-    match: dict[str, Any] = {
-        "started_at": {"$gte": query.start, "$lt": query.end},
-        "status": {"$ne": Status.IN_FLIGHT.value},
-    }
-    if query.visible_to is not None:
-        match["initiator_id"] = query.visible_to
+    times = {"$gte": query.start, "$lt": query.end}
+    match = {"started_at": times, "status": {"$ne": Status.IN_FLIGHT.value}, **visible(query.visible_to)}
     unpriced = {"$cond": [{"$and": [HAS_TOKENS, {"$eq": ["$cost", None]}]}, 1, 0]}
     projection = dict.fromkeys((FIELDS[one] for one in query.group_by), True)
     return [

@@ -10,6 +10,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from storage.mongo.database import Database
 from storage.mongo.indexes import OF_SESSION, OF_THREAD, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
+from storage.queries.paging import Paging, Position
 
 MAX_CALLS = 1_000
 """Calls of a session that are read, the first ones."""
@@ -76,20 +77,18 @@ class Timelines:
     async def neighbours(self, session: dict[str, Any]) -> Neighbours:
         """Find the sessions of the same user that started before and after one."""
         async with self._database.query():
-            earlier = await self._next(session, "$lt", DESCENDING)
-            return Neighbours(earlier, await self._next(session, "$gt", ASCENDING))
+            earlier = await self._next(session, Paging("session", "started_at", DESCENDING))
+            return Neighbours(earlier, await self._next(session, Paging("session", "started_at", ASCENDING)))
 
     async def _find(self, conditions: dict[str, Any], index: Keys) -> list[dict[str, Any]]:
         cursor = self._interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
         return await cursor.hint(list(index)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
 
-    async def _next(self, session: dict[str, Any], way: str, direction: int) -> UUID | None:
-        at, id_ = session["started_at"], session["_id"]
-        behind = {"$or": [{"started_at": {way: at}}, {"started_at": at, "_id": {way: id_}}]}
+    async def _next(self, session: dict[str, Any], paging: Paging) -> UUID | None:
         found = await self._database.sessions.find_one(
-            {"initiator_id": session["initiator_id"], **behind},
+            {"initiator_id": session["initiator_id"], **paging.behind(Position(session["started_at"], session["_id"]))},
             {"_id": True},
-            sort=[("started_at", direction), ("_id", direction)],
+            sort=paging.order,
             hint=list(SESSIONS_BY_INITIATOR),
         )
         return None if found is None else found["_id"]

@@ -59,11 +59,6 @@ class By(NamedTuple):
         """As it is requested."""
         return f"{self.dimension}.{self.tag}" if self.tag else self.dimension.value
 
-    @property
-    def has_many(self) -> bool:
-        """Whether something may be in several groups, or be in none of them."""
-        return self.dimension in {Dimension.GROUP, Dimension.TOOL}
-
 
 TAG_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 """A name of a tag."""
@@ -155,5 +150,5 @@ def expression(subject: Subject, by: By) -> Any:
 
 def has_many(subject: Subject, by: By) -> bool:
     """Whether one document may be in several groups."""
-    of_session = subject is Subject.SESSIONS and by.dimension in {Dimension.MODEL, Dimension.PROVIDER}
-    return by.has_many or of_session
+    of_session = {Dimension.MODEL, Dimension.PROVIDER} if subject is Subject.SESSIONS else set()
+    return by.dimension in {Dimension.GROUP, Dimension.TOOL, *of_session}

@@ -18,6 +18,7 @@ from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.dimensions import Order, expression, has_many
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
+from storage.queries.paging import visible
 
 Stages = list[dict[str, Any]]
 
@@ -76,7 +77,7 @@ class Source:
 
     @property
     def _own(self) -> dict[str, Any]:
-        return {} if self._query.visible_to is None else {"initiator_id": self._query.visible_to}
+        return visible(self._query.visible_to)
 
     @property
     def _keys(self) -> dict[str, Any]:
