@@ -49,59 +49,52 @@ MESSAGES: Final = Api(
     body_reader=messages.body_reader,
     caches_prompts=True,
 )
-
-
-def _usage_only(
-    name: str,
-    path: str,
-    dialect: Dialect = Dialect.OPENAI,
-    *,
-    billed: bool = True,
-    has_files: bool = False,
-    requested_models: RequestedModels = RequestedModels.ONE,
-) -> Api:
-    return Api(
-        name=name,
-        path=path,
-        dialect=dialect,
-        parse_request=usage_only.parse_request,
-        stream_reader=usage_only.stream_reader,
-        body_reader=usage_only.body_reader,
-        billed=billed,
-        parse_form=usage_only.parse_form if has_files else None,
-        requested_models=requested_models,
-    )
-
-
-REALTIME: Final = replace(_usage_only("realtime", "/v1/realtime"), stream_reader=realtime.stream_reader)
-EMBEDDINGS: Final = _usage_only("embeddings", "/v1/embeddings")
-RERANK: Final = _usage_only("rerank", "/v1/rerank")
-MODERATIONS: Final = _usage_only("moderations", "/v1/moderations", billed=False)
-IMAGES: Final = _usage_only("images", "/v1/images/generations")
-IMAGE_EDITS: Final = _usage_only("image_edits", "/v1/images/edits", has_files=True)
-IMAGE_VARIATIONS: Final = _usage_only("image_variations", "/v1/images/variations", has_files=True)
-TRANSCRIPTIONS: Final = _usage_only("transcriptions", "/v1/audio/transcriptions", has_files=True)
-TRANSLATIONS: Final = _usage_only("translations", "/v1/audio/translations", has_files=True)
-SPEECH: Final = _usage_only("speech", "/v1/audio/speech")
-MESSAGES_COUNT_TOKENS: Final = _usage_only(
-    "messages_count_tokens", "/v1/messages/count_tokens", Dialect.ANTHROPIC, billed=False
+# The bodies of these are read for the model and the usage alone.
+EMBEDDINGS: Final = Api(
+    name="embeddings",
+    path="/v1/embeddings",
+    dialect=Dialect.OPENAI,
+    parse_request=usage_only.parse_request,
+    stream_reader=usage_only.stream_reader,
+    body_reader=usage_only.body_reader,
 )
-MESSAGE_BATCHES: Final = _usage_only(
-    "message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False, requested_models=RequestedModels.UNREAD
+REALTIME: Final = replace(EMBEDDINGS, name="realtime", path="/v1/realtime", stream_reader=realtime.stream_reader)
+RERANK: Final = replace(EMBEDDINGS, name="rerank", path="/v1/rerank")
+MODERATIONS: Final = replace(EMBEDDINGS, name="moderations", path="/v1/moderations", billed=False)
+IMAGES: Final = replace(EMBEDDINGS, name="images", path="/v1/images/generations")
+IMAGE_EDITS: Final = replace(EMBEDDINGS, name="image_edits", path="/v1/images/edits", parse_form=usage_only.parse_form)
+IMAGE_VARIATIONS: Final = replace(IMAGE_EDITS, name="image_variations", path="/v1/images/variations")
+TRANSCRIPTIONS: Final = replace(IMAGE_EDITS, name="transcriptions", path="/v1/audio/transcriptions")
+TRANSLATIONS: Final = replace(IMAGE_EDITS, name="translations", path="/v1/audio/translations")
+SPEECH: Final = replace(EMBEDDINGS, name="speech", path="/v1/audio/speech")
+MESSAGES_COUNT_TOKENS: Final = replace(
+    MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=Dialect.ANTHROPIC
 )
-FILES: Final = replace(
-    _usage_only("files", "/v1/files", billed=False, has_files=True, requested_models=RequestedModels.NONE),
-    body_reader=batches.body_reader,
-    form_names_model=False,
+MESSAGE_BATCHES: Final = replace(
+    MESSAGES_COUNT_TOKENS,
+    name="message_batches",
+    path="/v1/messages/batches",
+    requested_models=RequestedModels.UNREAD,
 )
-UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False, requested_models=RequestedModels.NONE)
+UPLOADS: Final = replace(MODERATIONS, name="uploads", path="/v1/uploads", requested_models=RequestedModels.NONE)
 UPLOAD_COMPLETIONS: Final = replace(
     UPLOADS, name="upload_completions", path="/v1/uploads/{id}/complete", body_reader=batches.completed_upload_reader
 )
+FILES: Final = replace(
+    UPLOADS,
+    name="files",
+    path="/v1/files",
+    body_reader=batches.body_reader,
+    parse_form=usage_only.parse_form,
+    form_names_model=False,
+)
 BATCHES: Final = replace(
-    _usage_only("batches", "/v1/batches", billed=False, requested_models=RequestedModels.UNREAD),
+    MODERATIONS,
+    name="batches",
+    path="/v1/batches",
     parse_request=batches.parse_request,
     body_reader=batches.body_reader,
+    requested_models=RequestedModels.UNREAD,
 )
 _UNREAD: Final = tuple(api.path.removeprefix("/v1") for api in (MESSAGE_BATCHES, BATCHES))
 GENERATE_CONTENT: Final = Api(
