@@ -95,10 +95,7 @@ def disjoint_tokens(
 ) -> TokenUsage | None:
     """Read a usage object whose four counts are disjoint; None if no count was reported.
 
-    Args:
-        usage: The usage object.
-        names: The names of the counts: input, output, read from the cache, written to it.
-        price: What the provider says that the response costs.
+    Their `names` are in order: input, output, read from the cache, written to it.
     """
     counts = [count(usage.get(name)) for name in names]
     if counts == [None] * len(names):

@@ -12,12 +12,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Cooldowns(Generic[Key]):
-    """When the cooldown of each thing ends.
-
-    Args:
-        max_keys: How many are remembered, at least 1.
-        monotonic: A clock that never goes back, in seconds.
-    """
+    """When the cooldown of each thing ends. So many as `max_keys`, at least 1, are remembered."""
 
     def __init__(self, max_keys: int, monotonic: Callable[[], float]) -> None:
         self._max_keys = max_keys

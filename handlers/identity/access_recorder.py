@@ -47,14 +47,7 @@ class AccessRecorder:
         return self._failures.wait_ns(lambda: client_key(address()))
 
     def failed(self, reason: Reason, plane: Plane, address: str, token_id: str | None = None) -> None:
-        """Record that a request was not authenticated. Without any token it is only a metric.
-
-        Args:
-            reason: Why.
-            plane: The plane of the request.
-            address: The client's address.
-            token_id: The public part of the token, if it has one.
-        """
+        """Record that a request was not authenticated. Without any token it is only a metric."""
         self._metrics.authentication_failures(reason, plane).inc()
         if reason is Reason.MISSING:
             return
@@ -70,14 +63,7 @@ class AccessRecorder:
         self.trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
 
     def denied(self, message: str, plane: Plane, address: str, identity: Identity | None) -> None:
-        """Record that a request was answered with 403.
-
-        Args:
-            message: The message of the response, without credentials. It may quote what the client sent.
-            plane: The plane of the request.
-            address: The client's address.
-            identity: The caller; None if unknown.
-        """
+        """Record that a request was answered with 403. The message may quote what the client sent, but has no credentials."""
         self._metrics.access_denied(plane).inc()
         user, token_id = (identity.user, identity.token_id or None) if identity else (None, None)
         if due := self._throttle.count(("denied", plane)):
@@ -102,15 +88,7 @@ class AccessRecorder:
     def read(
         self, way: Way, address: str, identity: Identity, subject: tuple[UUID, str], *detail: tuple[str, str]
     ) -> None:
-        """Record that somebody was shown what another user and the model wrote in a call.
-
-        Args:
-            way: How it was shown.
-            address: The address of who read it.
-            identity: Who read it.
-            subject: The id and the name of the other user.
-            detail: Names and values of what else is to be known.
-        """
+        """Record that somebody was shown what another user, `subject` by id and name, and the model wrote in a call."""
         said = (("way", way.value), *detail)
         event = AccessEvent(Action.CALLS_READ, client_key(address), identity.user, identity.token_id, said, subject)
         self.trail.note(event)

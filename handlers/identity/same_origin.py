@@ -14,10 +14,6 @@ def is_foreign(headers: Mapping[str, str], scheme: str) -> bool:
 
     Sources: Fetch Metadata (`Sec-Fetch-Site`), which browsers send over TLS and to loopback and no page can change; and
     RFC 6454 (`Origin`), which comes with every POST and DELETE. `SameSite` alone would let other ports of the host in.
-
-    Args:
-        headers: Those of the request.
-        scheme: `http` or `https`: how the client reached the bridge.
     """
     site = headers.get("Sec-Fetch-Site")
     if site is not None:

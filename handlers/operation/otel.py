@@ -76,10 +76,6 @@ class _Exporter(SpanExporter):
 class Tracing:
     """Follows requests. Where to, how many and under which name is said by OpenTelemetry's own environment variables.
 
-    Args:
-        instance_id: Of this process.
-        clock: Counts seconds and never goes back.
-
     Raises:
         ValueError: one of those variables cannot be used.
     """

@@ -47,14 +47,7 @@ class SpendingMetrics:
     def count(
         self, labels: tuple[str, str], by: tuple[str, str], usd: Decimal | None, usages: Sequence[TokenUsage]
     ) -> None:
-        """Count a call.
-
-        Args:
-            labels: Its provider and its model, as labels have them.
-            by: The names of its user and of the user's groups.
-            usd: What it cost; None without a price.
-            usages: Its token usage.
-        """
+        """Count a call, by its provider and its model and by the names of its user and of the user's groups."""
         model = labels[1]
         spender = "\0".join((model, *by))
         self._spenders.used(spender)

@@ -97,11 +97,7 @@ _SESSION_HEADERS: Final = {client.name: client.session_headers for client in _CL
 
 
 def client_name(headers: Mapping[str, str]) -> str:
-    """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised.
-
-    Args:
-        headers: The request's headers, looked up in any case.
-    """
+    """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised."""
     user_agent, originator = headers.get("User-Agent", ""), headers.get("Originator", "")
     name, is_program = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
     if is_program:

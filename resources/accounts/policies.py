@@ -209,17 +209,7 @@ class Explanation(Struct):
         providers: Sequence[str],
         has_price: Callable[[str, str], bool],
     ) -> Self:
-        """Make the explanation for a user.
-
-        Args:
-            user: Whom it is about.
-            effective: What policies say; None if they say nothing.
-            limits: Each limit with its state, if it holds, and the policy that it is from, if it is from one.
-            now: When.
-            model: What is asked about.
-            providers: Of which providers.
-            has_price: Says whether a model of a provider has a known price.
-        """
+        """Make the explanation for a user. Limits have their state, if they hold, and the policy that they are from, if any."""
         policies = effective.policies if effective else ()
         maximum = effective.max_tokens if effective else None
         denied_by = effective.denies_own_key if effective else None

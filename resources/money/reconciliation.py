@@ -109,13 +109,7 @@ class _Side(Struct):
 
 
 def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], today: date) -> list[Reconciled]:
-    """Compare by day and model, in their order. Names of one model are taken together, see `model_key`.
-
-    Args:
-        recorded: The records of the bridge.
-        reported: The reports of the provider.
-        today: In UTC. The latest days are not reported yet.
-    """
+    """Compare by day and model, in their order. Names of one model are taken together, see `model_key`."""
     sides: dict[tuple[date, str], _Side] = {}
     for one in recorded:
         _add_recorded(sides, one)

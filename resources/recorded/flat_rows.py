@@ -110,16 +110,7 @@ def figures_of(subject: Subject, period: Period) -> Mapping[str, Figure]:
 def flat_rows(
     subject: Subject, period: Period, by: Sequence[By], groups: Sequence[Found], names: Names, *, compare: bool
 ) -> Iterator[dict[str, Cell]]:
-    """Yield the row of each group, or with several buckets of each group and bucket, by column.
-
-    Args:
-        subject: What was added up.
-        period: How long buckets are.
-        by: What groups are made by.
-        groups: The groups; without `by` it is all as one.
-        names: What these are called.
-        compare: Whether there are columns of the time range before; with one bucket only.
-    """
+    """Yield the row of each group, or with several buckets of each group and bucket, by column. Without `by`, that is one."""
     figures = figures_of(subject, period)
     for found in groups:
         named: dict[str, Cell] = {}

@@ -199,14 +199,7 @@ class ReadingProgress(Struct):
 
     @classmethod
     def of_records(cls, read: int, of: int, seconds: float, usual: int) -> Self:
-        """Work out how long the rest takes.
-
-        Args:
-            read: Calls that were read.
-            of: Those that are to be read in all.
-            seconds: How long that took.
-            usual: How many a second are read as a rule, for the beginning.
-        """
+        """Work out how long the rest takes, at `usual` calls a second in the beginning."""
         speed = read / seconds if read and seconds > 0 else usual
         return cls(read, of, round(max(of - read, 0) / speed, 1))
 

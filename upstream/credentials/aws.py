@@ -32,11 +32,6 @@ _UNSIGNED = "x-amzn-trace-id"
 class AwsAuthorizer:
     """Signs requests for a service of AWS.
 
-    Args:
-        source: Gives the access keys.
-        scope: The region and the service.
-        now: The wall clock in UTC.
-
     Attributes:
         hint: Enough of the id of the access key that signed last to recognise it by; "" before that.
     """
@@ -69,12 +64,7 @@ class AwsAuthorizer:
 
 
 def describe_skew(date: str, now: datetime) -> str:
-    """How far a clock is from that of AWS, if that is why AWS refuses signatures; "" if it is not.
-
-    Args:
-        date: The header `Date` of a response of AWS.
-        now: The time here, in UTC.
-    """
+    """How far a clock is from that of AWS, by its header `Date`, if that is why AWS refuses signatures; "" if it is not."""
     try:
         skew = (now - parsedate_to_datetime(date)).total_seconds()
     except (TypeError, ValueError, OverflowError):

@@ -59,12 +59,7 @@ class StaticKeys:
 
 
 class FoundKeys:
-    """Keys that are read in a thread, and again before they expire. Belongs to one event loop.
-
-    Args:
-        find: Reads them; may block, and raise anything.
-        monotonic: A clock that never goes back, in seconds.
-    """
+    """Keys for one event loop, read in a thread, and again before they expire. `find` may block, and raise anything."""
 
     def __init__(self, find: Callable[[], AwsKeys], monotonic: Callable[[], float]) -> None:
         self._find = find

@@ -37,13 +37,7 @@ class Token(NamedTuple):
 
 
 class BearerAuthorizer:
-    """Lets requests have a bearer token. Belongs to one event loop.
-
-    Args:
-        fetch: Fetches a token; may block, and raise anything.
-        now: Seconds since the epoch.
-        monotonic: A clock that never goes back, in seconds.
-    """
+    """Lets requests have a bearer token. Belongs to one event loop. `fetch` may block, and raise anything."""
 
     hint = ""
 

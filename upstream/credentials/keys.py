@@ -58,13 +58,7 @@ class KeyChange(Enum):
 
 
 class KeyPool:
-    """The keys of one provider, in order of preference.
-
-    Args:
-        keys: At least one.
-        monotonic: A clock that never goes back, in seconds.
-        now: The wall clock in UTC.
-    """
+    """The keys of one provider, at least one, in order of preference."""
 
     def __init__(self, keys: tuple[str, ...], monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
         self.keys = tuple(dict.fromkeys(keys))

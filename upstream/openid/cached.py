@@ -25,12 +25,7 @@ T = TypeVar("T")
 
 
 class CachedDocument(Generic[T]):
-    """One document; of those who want it at the same time, one fetches it.
-
-    Args:
-        fetch: Fetches and reads it, or raises `ProviderUnavailableError`.
-        monotonic: A clock that never jumps, in seconds.
-    """
+    """One document; of those who want it at the same time, one fetches it. `fetch` may raise `ProviderUnavailableError`."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], monotonic: Callable[[], float]) -> None:
         self._fetch = fetch

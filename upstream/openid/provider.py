@@ -57,13 +57,6 @@ class OpenIDProvider:
     """The provider that signs people in. Belongs to one event loop.
 
     What needs its discovery document raises `ProviderUnavailableError` while that cannot be read.
-
-    Args:
-        client: Our client there.
-        rules: How its claims are read.
-        network_of: The network path to a URL.
-        time: The wall clock, in seconds since 1970.
-        monotonic: A clock that never jumps, in seconds.
     """
 
     def __init__(

@@ -27,11 +27,7 @@ class ReportAccess(NamedTuple):
 
 
 class ReportReader:
-    """Reads reports.
-
-    Args:
-        access: Of each provider of `READABLE`.
-    """
+    """Reads reports of the providers of `READABLE`."""
 
     def __init__(self, client: UpstreamClient, access: Mapping[str, ReportAccess]) -> None:
         self._client = client
