@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import click
 
+from commands.output import discard_output
 from resources.recorded.export_formats import Format
 from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities
@@ -57,8 +58,7 @@ def _standard_output() -> Iterator[IO[bytes]]:
     try:
         yield sys.stdout.buffer
     except OSError:
-        # Unwritten output stays in the buffer, and the interpreter would fail to write it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise
 
 

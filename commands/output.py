@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -33,3 +35,8 @@ def show_json(value: Any) -> None:
 def format_time(time: datetime | None, otherwise: str) -> str:
     """A time as RFC 3339 has it, to the second."""
     return otherwise if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def discard_output() -> None:
+    """Drop what standard output did not take. It stays in the buffer, and the interpreter would fail to write it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

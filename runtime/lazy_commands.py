@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import click
 
+from commands.output import discard_output
 from runtime.processes.loading import load
 from settings import SettingsGroup
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LazyCommand(click.Command):
@@ -36,3 +42,13 @@ class LazyGroup(SettingsGroup):
         """Find the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. What it prints may find no room where it goes."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in NO_ROOM or error.filename is not None:
+                raise
+            discard_output()
+            raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error

@@ -11,7 +11,7 @@ import click
 from commands.command import command, now, run
 from commands.money.prices import TIME, prices
 from commands.output import format_time, json_option, show
-from resources.money.recosts import NOT_AFTER, Recost
+from resources.money.recosts import Recost
 from storage.mongo.database import Database
 from storage.prices import recost_documents
 from storage.prices.recost_documents import ACTIVE
@@ -33,7 +33,7 @@ def recost(start: datetime, end: datetime | None, wait: bool) -> None:
     """
     end = end or now()
     if end <= start:
-        raise click.UsageError(f"--to {NOT_AFTER}")
+        raise click.UsageError("--to must be after --from")
 
     async def request(database: Database) -> recost_documents.Recost:
         jobs = Recosts(database, now=now)

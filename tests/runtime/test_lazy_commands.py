@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
@@ -24,6 +25,13 @@ server.main.resolve_command(None, ["serve"])
 print(json.dumps([before, imported()]))
 """
 
+PRINTING = """
+import click, server
+
+server.main.add_command(click.Command("print", callback=lambda: click.echo("a table")))
+server.main(["print"])
+"""
+
 
 @for_each("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_itself(name):
@@ -35,4 +43,15 @@ def test_the_list_of_commands_says_what_each_says_itself(name):
 
 def test_a_command_imports_no_other_one_and_the_help_none():
     printed = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, check=True).stdout
-    assert json.loads(printed) == [[], ["commands.local_servers", "motor", "tornado"]]
+    assert json.loads(printed) == [
+        ["commands.output"],
+        ["commands.local_servers", "commands.output", "motor", "tornado"],
+    ]
+
+
+def test_output_that_has_no_room_is_said_in_one_line():
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", PRINTING]
+        printing = subprocess.run(command, check=False, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    said = b"Error: standard output cannot be written: No space left on device\n"
+    assert (printing.returncode, printing.stderr) == (1, said)

@@ -65,4 +65,4 @@ def test_a_job_that_prices_calls_again_is_requested_listed_and_cancelled(output,
     line = output("prices", "recosts").splitlines()[1].split()
     assert line == [job["id"], "cancelled", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "0", "0", "0.00", "0.00"]
     code, said = refused(run("prices", "recost", "--from", "2026-11-02", "--to", "2026-11-01"))
-    assert (code, "--to must be after from" in said) == (2, True)
+    assert (code, "--to must be after --from" in said) == (2, True)
