@@ -41,6 +41,9 @@ BEHIND_SECONDS = 0.5
 BATCH = 500
 """Most interceptions that are added in one transaction."""
 
+MAX_DIGESTS: Final = 500_000
+"""After so many digests a run reads no more calls: a segment of them takes some 2 s to make, and 200 MB."""
+
 FAN: Final = 8
 """So many segments of one level become one."""
 
@@ -73,11 +76,18 @@ class SearchJob(ExactlyOnceJob):
         super().__init__(database, database.search_segments, pause=pause, busy=busy)
         self._segments = database.search_segments
         self._parts = database.search_parts
+        self._is_cut = False
+
+    async def _run_once(self) -> tuple[int, bool]:
+        self._is_cut = False
+        number, is_all = await super()._run_once()
+        return number, is_all and not self._is_cut
 
     async def _add(self, limit: int, session: Session) -> Pending:
         found = self._segments.find({"_id": {"$ne": JOB_STATE["_id"]}}, session=session)
         segments = [read_segment(document) async for document in found]
-        if chosen := choose_merge(segments, FAN):
+        # Not where it was too much just now: that may have been this, and calls are to be indexed all the same.
+        if limit == self.batch and (chosen := choose_merge(segments, FAN)):
             merged = {one.number for one in chosen}
             others = [one for one in segments if one.number not in merged]
             segments = others + await replace_by_one(self._database, chosen, session)
@@ -86,9 +96,12 @@ class SearchJob(ExactlyOnceJob):
         again: list[Entry] = []
         cursor = self._interceptions.find(self._waiting, _READ, batch_size=READ_AT_ONCE, session=session)
         cursor = cursor.sort(UNINDEXED).hint(UNINDEXED).limit(limit)
-        while documents := await cursor.to_list(READ_AT_ONCE):
+        digests, self._is_cut = 0, False
+        while not self._is_cut and (documents := await cursor.to_list(READ_AT_ONCE)):
             read = await asyncio.to_thread(_entries, documents)
             entries += read
+            digests += sum([len(entry.digests) for entry in read])
+            self._is_cut = digests > MAX_DIGESTS
             for document, entry in zip(documents, read, strict=True):
                 if "indexed" in document:
                     again.append(entry)

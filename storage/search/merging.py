@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,14 +17,19 @@ from storage.search.segments import IDS, OTHER_PARTS, TIMES, Segment, Source, me
 MAX_PART_BYTES: Final = 12 << 20
 """Most bytes of a part. MongoDB takes 16 MiB, and somebody may choose words whose digests all fall into one bucket."""
 
+MAX_DIGESTS: Final = 2_000_000
+"""Most digests of segments that become one, of which each counts what it has. Of so many different ones that takes some 5 s
+and 300 MB; calls of the same people have most of their words in common."""
+
 
 async def replace_by_one(database: Database, segments: Sequence[Segment], session: Session | None) -> list[Segment]:
     """Make one segment of some, without the calls that are gone; return it, or nothing if no call is left.
 
-    Where it would be too large, they stay, and are marked as full.
+    Where it would be too large, they stay, and are marked as full; where it would take too long, the large ones are.
     """
     sources = []
     parts_of_all: list[int] = []
+    digests: dict[int, int] = {}
     for segment in segments:
         ids = [part_id(segment, part) for part in (*segment.buckets, *OTHER_PARTS)]
         parts = database.search_parts.find({"_id": {"$in": ids}}, session=session)
@@ -31,12 +37,13 @@ async def replace_by_one(database: Database, segments: Sequence[Segment], sessio
         if IDS in source.parts and TIMES in source.parts:  # else retention is removing it
             sources.append(source)
         parts_of_all += ids
+        digests[segment.number] = source.digests
+        if len(segments) > 1 and sum(digests.values()) > MAX_DIGESTS:
+            large = {number for number, of_one in digests.items() if of_one > MAX_DIGESTS // len(segments)}
+            return await _mark_full(database, segments, large, session)
     made = await asyncio.to_thread(merge, await next_number(database, session), sources)
     if made is not None and max(map(len, made[1].values())) > MAX_PART_BYTES:
-        for segment in segments:
-            full = {"$set": {"is_full": True, "gone": list(segment.gone)}}
-            await database.search_segments.update_one({"_id": segment.number}, full, session=session)
-        return [replace(one, is_full=True) for one in segments]
+        return await _mark_full(database, segments, {one.number for one in segments}, session)
     await database.search_parts.delete_many({"_id": {"$in": parts_of_all}}, session=session)
     numbers = [one.number for one in segments]
     await database.search_segments.delete_many({"_id": {"$in": numbers}}, session=session)
@@ -44,6 +51,17 @@ async def replace_by_one(database: Database, segments: Sequence[Segment], sessio
         return []
     await insert(database, *made, session)
     return [made[0]]
+
+
+async def _mark_full(
+    database: Database, segments: Sequence[Segment], full: AbstractSet[int], session: Session | None
+) -> list[Segment]:
+    """Mark some segments as full, and keep what is gone of all."""
+    marked = [replace(one, is_full=one.is_full or one.number in full) for one in segments]
+    for one in marked:
+        change = {"$set": {"is_full": one.is_full, "gone": list(one.gone)}}
+        await database.search_segments.update_one({"_id": one.number}, change, session=session)
+    return marked
 
 
 async def insert(database: Database, segment: Segment, parts: Mapping[int, bytes], session: Session | None) -> None:

@@ -88,6 +88,11 @@ class Source(NamedTuple):
     segment: Segment
     parts: Mapping[int, bytes]
 
+    @property
+    def digests(self) -> int:
+        """How many digests it has."""
+        return sum([numbers(part[:4], "I")[0] for bucket in self.segment.buckets if (part := self.parts.get(bucket))])
+
 
 def build(number: int, entries: Iterable[Entry]) -> tuple[Segment, dict[int, bytes]]:
     """Make a segment of at least one entry, and its parts by number; a bucket without digests has no part."""

@@ -75,3 +75,42 @@ async def test_segments_that_would_be_too_large_together_stay_as_they_are(databa
     await database.interceptions.update_one({"_id": Call(1).id}, mark)
     await SearchJob(database).add_pending()
     await has_indexed_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_segment_with_very_many_words_is_merged_with_no_other(database, monkeypatch):
+    monkeypatch.setattr(merging, "MAX_DIGESTS", 200)
+    monkeypatch.setattr(job_module, "FAN", 2)
+    for number in range(1, 5):
+        words = range(300 if number == 2 else 3)
+        await keep(database, Call(number, prompt=" ".join(f"w{number}x{word}" for word in words)))
+        await SearchJob(database).add_pending()
+    await has_indexed_all(database)
+    segments = database.search_segments.find({"_id": {"$ne": JOB_STATE["_id"]}}).sort("_id")
+    assert [(one["calls"], one.get("is_full", False)) async for one in segments] == [(1, True), (2, False), (1, False)]
+
+
+@pytest.mark.gen_test
+async def test_calls_with_very_many_words_are_indexed_in_several_runs(database, monkeypatch):
+    monkeypatch.setattr(job_module, "MAX_DIGESTS", 300)
+    monkeypatch.setattr(job_module, "READ_AT_ONCE", 1)
+    words = " ".join(f"word{number}" for number in range(200))
+    await keep(database, *(Call(number, prompt=words) for number in range(1, 6)))
+    assert await SearchJob(database).add_pending() == 5
+    await has_indexed_all(database)
+    segments = database.search_segments.find({"_id": {"$ne": JOB_STATE["_id"]}}).sort("_id")
+    assert [one["calls"] async for one in segments] == [2, 2, 1]
+
+
+@pytest.mark.gen_test
+async def test_segments_that_cannot_be_merged_keep_no_call_out_of_the_index(database, monkeypatch):
+    async def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(job_module, "replace_by_one", fail)
+    monkeypatch.setattr(job_module, "FAN", 2)
+    job = SearchJob(database)
+    for number in range(1, 5):
+        await keep(database, Call(number))
+        assert await job.add_pending() == 1
+    await has_indexed_all(database)
