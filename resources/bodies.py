@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Self, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ NOT_A_SWITCH: Final = "must be true or false"
 
 Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
 OtherReaders: TypeAlias = Mapping[str, Callable[[Any], Any]]
+
+Word = TypeVar("Word", bound=str)
 
 
 class InvalidBodyError(ValueError):
@@ -84,6 +86,17 @@ def read_fields(data: bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidBodyError([]) from error
+
+
+def one_of(words: Iterable[Word], rule: str = "") -> Callable[[str], Word]:
+    """What reads one of some words, of an enumeration as its member."""
+
+    def read(text: str) -> Word:
+        if (found := next((word for word in words if word == text), None)) is None:
+            raise ValueError(rule or f"must be one of {', '.join(words)}")
+        return found
+
+    return read
 
 
 def read_switch(value: object) -> bool:

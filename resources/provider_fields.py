@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from resources.bodies import OtherReaders, Readers, read_switch
+from resources.bodies import OtherReaders, Readers, one_of, read_switch
 from resources.fields import doc
 from settings.kinds import AWS_ACCESS_KEY, BASE_URL, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey
@@ -52,18 +52,6 @@ def _name(text: str) -> str:
     if name in NOT_FREE:
         raise ValueError(f"must not be {name}")
     return name
-
-
-def _type(text: str) -> str:
-    if text not in TYPES:
-        raise ValueError(f"must be one of {', '.join(TYPES)}")
-    return text
-
-
-def _credential(text: str) -> str:
-    if text and text not in tuple(Credential):
-        raise ValueError(f"must be one of {', '.join(Credential)}, or empty for what the type has")
-    return text
 
 
 def _url(text: str) -> str:
@@ -154,9 +142,9 @@ def read_new_keys(value: Any) -> list[GivenKey]:
 
 READERS: Final[Readers] = {
     "name": _name,
-    "type": _type,
+    "type": one_of(TYPES),
     "base_url": _url,
-    "credential": _credential,
+    "credential": one_of(("", *Credential), f"must be one of {', '.join(Credential)}, or empty for what the type has"),
     "region": _of_kind(REGION),
     "project": _of_kind(PROJECT),
     "proxy_url": _proxy,

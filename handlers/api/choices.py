@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import TypeVar
 
 from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
+from resources.bodies import Word, one_of
 from storage.queries.filters.kinds import parse_timestamp
 
-Choice = TypeVar("Choice", bound=StrEnum)
 Problems = list[tuple[str, str]]
 
 
@@ -25,15 +23,14 @@ def refuse(problems: Problems) -> None:
         raise ValidationProblem(INVALID, validations=problems)
 
 
-def choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: Problems) -> Choice | None:
+def choice(words: Iterable[Word], name: str, values: Mapping[str, str], problems: Problems) -> Word | None:
     """Read one of some words; None where it is not given, or is another one, which becomes a problem."""
-    text = values.get(name)
-    if not text:
-        return None
-    if text not in list(kind):
-        problems.append((name, f"must be one of {', '.join(kind)}"))
-        return None
-    return kind(text)
+    if text := values.get(name):
+        try:
+            return one_of(words)(text)
+        except ValueError as error:
+            problems.append((name, str(error)))
+    return None
 
 
 def time(name: str, values: Mapping[str, str], problems: Problems) -> datetime | None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from resources.bodies import Body, Readers
+from resources.bodies import Body, Readers, one_of
 from resources.fields import Time, doc, of_fields
 from storage.accounts.sign_in import device_states
 from storage.accounts.users import MAX_NAME
@@ -70,12 +70,6 @@ def _code(text: str) -> str:
     return text
 
 
-def _answer(text: str) -> str:
-    if text not in ANSWERS:
-        raise ValueError(f"must be {' or '.join(ANSWERS)}")
-    return text
-
-
 UserCode = Annotated[str, Meta(min_length=1, max_length=MAX_CODE, description="The code that the program shows.")]
 
 
@@ -90,7 +84,7 @@ class DeviceLookup(Body):
 class DeviceAnswer(Body):
     """Whether the program that shows a code may have a token."""
 
-    readers: ClassVar[Readers] = {"user_code": _code, "answer": _answer}
+    readers: ClassVar[Readers] = {"user_code": _code, "answer": one_of(ANSWERS, f"must be {' or '.join(ANSWERS)}")}
 
     user_code: UserCode
     answer: Literal["allow", "deny"]

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
-from resources.bodies import Body, Readers
+from resources.bodies import Body, Readers, one_of
 from resources.fields import Count, Time, doc
 from storage.accounts import users
 from storage.accounts.users import MAX_NAME, MAX_USERNAME, Person, Role, checked_name, checked_username
@@ -110,13 +110,6 @@ CostCentre = Annotated[
 ]
 
 
-def _role(text: str) -> Role:
-    try:
-        return Role(text)
-    except ValueError:
-        raise ValueError(f"must be one of {', '.join(Role)}") from None
-
-
 class NewUser(Body):
     """A user to be."""
 
@@ -127,7 +120,7 @@ class NewUser(Body):
 
     readers: ClassVar[Readers] = {
         "username": checked_username,
-        "role": _role,
+        "role": one_of(Role),
         "display_name": partial(checked_name, "display name"),
         "cost_centre": partial(checked_name, "cost centre"),
     }

@@ -10,14 +10,13 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
-from resources.bodies import Body, OtherReaders, Readers, read_switch
+from resources.bodies import Body, OtherReaders, Readers, one_of, read_switch
 from resources.fields import Count, Time, doc, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
 
 NOT_A_NAME: Final = f"must be 1 to {MAX_VIEW_NAME} printable characters, none of them a space at the beginning or end"
-NOT_A_PAGE: Final = f"must be one of {', '.join(Page)}"
 NOT_A_QUERY: Final = (
     "must be an object of the parameters of the address: names of 1 to 20 lower-case letters and _, values of printable "
     f"text, at most {MAX_VIEW_QUERY:,} characters in all"
@@ -31,13 +30,6 @@ def _name(text: str) -> str:
     if not 0 < len(text) <= MAX_VIEW_NAME or not text.isprintable() or text != text.strip():
         raise ValueError(NOT_A_NAME)
     return _without_secret(text)
-
-
-def _page(text: str) -> Page:
-    try:
-        return Page(text)
-    except ValueError:
-        raise ValueError(NOT_A_PAGE) from None
 
 
 def _query(value: object) -> dict[str, str]:
@@ -71,7 +63,7 @@ _Shared = Annotated[bool, doc("Whether all users see it. Each sees only the call
 
 
 class _ViewBody(Body, omit_defaults=True):
-    readers: ClassVar[Readers] = {"name": _name, "page": _page}
+    readers: ClassVar[Readers] = {"name": _name, "page": one_of(Page)}
     other_readers: ClassVar[OtherReaders] = {"query": _query, "shared": read_switch}
 
 

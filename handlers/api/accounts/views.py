@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.pagination import INVALID, parse_page
-from handlers.problems import Problem, ValidationProblem
-from resources.accounts.views import NOT_A_PAGE, NewView, SavedView, SavedViewList, ViewChange
+from handlers.api.choices import Problems, choice, refuse
+from handlers.api.pagination import parse_page
+from handlers.problems import Problem
+from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange
 from storage.accounts.views.documents import Page, View
 from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
 
@@ -37,7 +38,9 @@ class ViewsHandler(_ViewHandler):
         """Respond with `{"count": n, "results": [..]}`, by name."""
         await self.identify()
         values = self.parameters(*PARAMETERS)
-        rows, page = parse_page(values), _page(values.get("page", ""))
+        problems: Problems = []
+        rows, page = parse_page(values), choice(Page, "page", values, problems)
+        refuse(problems)
         count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
         users = await self._views.owners(views)
         self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
@@ -79,10 +82,3 @@ class ViewHandler(_ViewHandler):
         await self.identify(fresh=True)
         await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
         self.set_status(204)
-
-
-def _page(text: str) -> Page | None:
-    try:
-        return Page(text) if text else None
-    except ValueError as error:
-        raise ValidationProblem(INVALID, validations=[("page", NOT_A_PAGE)]) from error

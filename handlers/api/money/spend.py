@@ -78,9 +78,7 @@ def parse_spend(
     if unknown := [one for one in group_by if one not in list(Dimension)]:
         problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(Dimension)}, separated by commas"))
     span = choice(Span, "span", values, problems) or Span.MONTH
-    name = values.get("format") or next(iter(SPEND_FORMATS))
-    if name not in SPEND_FORMATS:
-        problems.append(("format", f"must be one of {', '.join(SPEND_FORMATS)}"))
+    name = choice(SPEND_FORMATS, "format", values, problems) or next(iter(SPEND_FORMATS))
     refuse(problems)
     dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
     written = SPEND_FORMATS[name]

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
-from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView
+from resources.accounts.views import NOT_A_NAME, NOT_A_QUERY, SECRET, NewView
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
-from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
+from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
 from tests.cases import for_each
 
 VIEWS = "/api/v2/aibridge/views"
@@ -100,7 +100,7 @@ async def test_what_is_wrong_with_a_view_is_named_and_nothing_is_saved(running, 
     assert status == 400
     assert {one["field"]: one["detail"] for one in response["validations"]} == {
         "name": NOT_A_NAME,
-        "page": NOT_A_PAGE,
+        "page": f"must be one of {', '.join(Page)}",
         "query": NOT_A_QUERY,
         "shared": NOT_A_SWITCH,
         "user": "unknown field; allowed are name, page, query, shared",
