@@ -64,14 +64,6 @@ def _of(name: str, inner: str) -> Callable[[Interception], Any]:
     return lambda interception: getattr(getattr(interception, name), inner, None)
 
 
-def _groups(interception: Interception) -> str:
-    return " ".join(map(str, interception.group_ids))
-
-
-def _prompt(interception: Interception) -> str | None:
-    return next((prompt.prompt for prompt in interception.user_prompts), None)
-
-
 COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
     {
         **_same("id", "started_at", "upstream_asked_at", "first_byte_at", "ended_at", "status", "end_reason"),
@@ -85,9 +77,9 @@ COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
         "error_message": _of("error", "message"),
         **{name: _tokens(name) for name in TokenCounts.__struct_fields__},
         "cost_usd": _of("cost", "usd"),
-        "prompt": _prompt,
+        "prompt": lambda interception: next((one.prompt for one in interception.user_prompts), None),
         "tools": _tools,
-        "group_ids": _groups,
+        "group_ids": lambda interception: " ".join(map(str, interception.group_ids)),
     }
 )
 """The columns of CSV in their order, and what stands in each."""

@@ -20,10 +20,6 @@ PACE = 0.03
 """Seconds between two events: slow enough to see the words come, fast enough not to wait for them."""
 
 
-def _random_key() -> str:
-    return secrets.token_hex(12)
-
-
 class DemoProvider:
     """A provider on an unused loopback port, made by `start` and ended by `stop`.
 
@@ -42,7 +38,7 @@ class DemoProvider:
         pace: float = PACE,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
-        new_key: Callable[[], str] = _random_key,
+        new_key: Callable[[], str] = lambda: secrets.token_hex(12),
     ) -> Self:
         """Start serving.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, ProviderChangeHandler
 from handlers.problems import Problem
 from resources.providers import KeyCheck, ProviderCheck
-from upstream.providers.provider_check import CheckResult, check_provider
+from upstream.providers.provider_check import check_provider
 
 UNKNOWN = "There is no provider named {}."
 
@@ -26,8 +26,5 @@ class ProviderCheckHandler(ProviderChangeHandler):
         if provider is None:
             raise Problem(404, UNKNOWN.format(name))
         results = await check_provider(provider, self.bridge.upstream)
-        self.write_json(ProviderCheck(all(one.is_well for one in results), [_described(one) for one in results]))
-
-
-def _described(result: CheckResult) -> KeyCheck:
-    return KeyCheck(result.hint, result.is_well, result.status, result.message, result.models)
+        keys = [KeyCheck(one.hint, one.is_well, one.status, one.message, one.models) for one in results]
+        self.write_json(ProviderCheck(all(one.is_well for one in results), keys))
