@@ -221,9 +221,15 @@ def test_what_the_other_side_sent_does_not_reach_the_terminal_as_control_charact
 
 
 @pytest.mark.parametrize(
-    "response", [b"", b"HTTP/1.1 nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"]
+    ("response", "outcome"),
+    [
+        (b"", Outcome.FAILED),
+        (b"HTTP/1.1 nonsense\r\n\r\n", Outcome.FAILED),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz", Outcome.FAILED),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Outcome.SKIPPED),
+    ],
 )
-def test_a_server_that_speaks_something_else_fails_the_check(response):
+def test_what_speaks_something_else_fails_the_check_and_a_proxy_that_hides_it_not(response, outcome):
     async def send_request():
         async def serve(_reader, writer):
             writer.write(response)
@@ -239,4 +245,4 @@ def test_a_server_that_speaks_something_else_fails_the_check(response):
     from verify.target import Target
 
     found = Target(Address("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
-    assert asyncio.run(send_request()).outcome is Outcome.FAILED
+    assert asyncio.run(send_request()).outcome is outcome
