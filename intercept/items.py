@@ -83,9 +83,12 @@ class Items(Sequence[Item]):
         """The item at a place, 0 or more."""
         item = self._read.get(at)
         if item is None:
-            item = self._read[at] = read_struct(self._raw[at], _ITEM) or Item()
+            item = self._read[at] = self._decode(self._raw[at])
         return item
 
     def raw(self, at: int) -> Raw:
         """The bytes of the item at an index."""
         return self._raw[at]
+
+    def _decode(self, raw: Raw) -> Item:
+        return read_struct(raw, _ITEM) or Item()
