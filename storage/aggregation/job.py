@@ -230,14 +230,16 @@ class ExactlyOnceJob(ABC):
         """Do work of about so many interceptions within `BATCH_SECONDS`; what is raised is in `_run_once`."""
         limit = self._batch_limit
         try:
-            async with self._database.within(BATCH_SECONDS, self.verb):
+            # It is not the database's fault if what is done here takes long, or so many changes do.
+            async with self._database.within(BATCH_SECONDS, self.verb, may_be_slow=True):
                 return await work(limit)
         except DatabaseUnavailableError as error:
             if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in NO_TRANSACTIONS:
                 raise NoTransactionsError(
                     "MongoDB has transactions only as a replica set, which may have one member"
                 ) from None
-            if limit == self._batch_limit or not is_slow(error.__cause__):
+            is_lost = not self._database.health.available
+            if limit == self._batch_limit or is_lost or not is_slow(error.__cause__):
                 raise
             text = f"a batch of {limit} took longer than {BATCH_SECONDS:g} s: the next one has {self._batch_limit}"
             raise TooSlowError(text) from error

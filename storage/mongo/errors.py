@@ -79,8 +79,9 @@ def is_loss(error: PyMongoError) -> bool:
 
 
 def is_slow(error: BaseException | None) -> bool:
-    """Whether the database was available, but too slow."""
-    return isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError)
+    """Whether it took too long, of an operation or of a block of `storage.mongo.database.Database.within`."""
+    is_operation = isinstance(error, PyMongoError) and error.timeout
+    return isinstance(error, TimeoutError) or (is_operation and not isinstance(error, ServerSelectionTimeoutError))
 
 
 def is_of_content(error: Exception) -> bool:

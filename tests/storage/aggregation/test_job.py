@@ -10,11 +10,12 @@ from functools import partial
 from random import Random
 
 import pytest
-from pymongo.errors import DocumentTooLarge, ExecutionTimeout, OperationFailure
+from pymongo.errors import DocumentTooLarge, ExecutionTimeout, NetworkTimeout, OperationFailure
 
 from storage.aggregation import job as job_module
 from storage.aggregation import rollup_job
 from storage.aggregation import rollup_job as rollup_job_module
+from storage.aggregation.job import TooSlowError
 from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
@@ -286,7 +287,7 @@ async def test_where_nothing_is_to_be_added_nothing_is_written(private_database,
     assert {name for name, _ in commands.sent} == {"find"}
 
 
-def slow_above(job, number):
+def slow_above(job, number, error=ExecutionTimeout("operation exceeded time limit", 50)):  # noqa: B008 - only raised
     """Let the database take too long for larger batches; returns the sizes that were tried."""
     add, sizes = job._add, []
 
@@ -294,7 +295,7 @@ def slow_above(job, number):
         sizes.append(most)
         note = await add(most, session)
         if most > number:
-            raise ExecutionTimeout("operation exceeded time limit", 50)
+            raise error
         return note
 
     job._add = add_slowly
@@ -310,6 +311,32 @@ async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(d
     assert await job.add_pending() == 50
     assert sizes == [40, 20, 10, 12, 14, 7, 9, 11, 13]
     await task.is_done(database)
+
+
+@pytest.mark.gen_test
+async def test_a_batch_that_takes_too_long_says_nothing_of_the_database(database, task, monkeypatch):
+    monkeypatch.setattr(task.kind, "batch", 4)
+    await end(database, *map(task.call, range(4)))
+    job = task.make_job(database)
+    sizes = slow_above(job, 2, NetworkTimeout("timed out"))
+    assert (await job.add_pending(), sizes, database.health.available) == (4, [4, 2, 3, 1, 2], True)
+    await task.is_done(database)
+
+
+@pytest.mark.gen_test
+async def test_work_of_this_process_that_takes_too_long_says_nothing_of_the_database(database, task, monkeypatch):
+    monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
+    monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
+    monkeypatch.setattr("storage.mongo.database.PING_SECONDS", 60)
+    job = task.make_job(database)
+
+    async def work_for_ever(limit):
+        job._batch_limit = limit // 2
+        await asyncio.Event().wait()
+
+    with pytest.raises(TooSlowError):
+        await job._in_time(work_for_ever)
+    assert database.health.available
 
 
 @pytest.mark.gen_test
