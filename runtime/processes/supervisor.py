@@ -147,7 +147,7 @@ class Supervisor:
         workers: How many.
         drain_timeout: How long an ending worker lets requests run, in seconds.
         spawn: Starts a worker; raises OSError.
-        reap: Called with the process id of a worker that has ended.
+        reap: Called with the process id of a worker that has ended. It may raise OSError.
         clock: Seconds that never go back.
         pause: Waits for seconds.
     """
@@ -216,7 +216,10 @@ class Supervisor:
         del self._exits[worker]
         for slot in self._slots:
             slot.changed.set()
-        self._reap(worker.pid)
+        try:
+            self._reap(worker.pid)
+        except OSError as error:  # its folder was cleaned away, or its disk is full
+            logger.warning("the metrics of worker %d are lost: %s", worker.pid, error)
 
     async def _end(self, worker: Worker, how: signal.Signals) -> None:
         worker.send(how)
@@ -267,7 +270,10 @@ class Supervisor:
     async def _renew(self, slot: _WorkerSlot, old: Worker) -> bool:
         """Start a new worker in a slot, then let the old one retire; return whether there is a new one."""
         new = await self._replacement()
-        if new is None or new not in self._exits:
+        if new is None:
+            return False
+        if new not in self._exits:
+            logger.error("worker %d %s", new.pid, await new.ended())
             return False
         # The old one may have died meanwhile, and its slot be filled again or about to be.
         retiring = new

@@ -70,7 +70,7 @@ while sys.stdin.readline():
 class Crew:
     """A supervisor whose workers behave as planned."""
 
-    def __init__(self, folder, plan, *, workers=1, times=()):
+    def __init__(self, folder, plan, *, workers=1, times=(), reap=None):
         self.folder = folder
         self.buried = []
         self.pauses = []
@@ -83,7 +83,7 @@ class Crew:
             workers,
             drain_timeout=0,
             spawn=lambda: Worker.spawn(self._handover, os.environ, authority),
-            reap=self.buried.append,
+            reap=reap or self.buried.append,
             clock=lambda: next(self._times, 0),
             pause=self._pause,
         )
@@ -239,6 +239,7 @@ async def test_a_new_worker_that_dies_is_replaced_while_the_old_one_retires(crew
     await until(lambda: one.living() == [2])
 
 
+@pytest.mark.expects_log("^ERROR aibridge: worker [0-9]+ ended with exit code 4$")
 @pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
 @pytest.mark.gen_test
 async def test_no_worker_retires_for_a_new_one_that_is_dead_already(crew, monkeypatch, caplog):
@@ -292,6 +293,18 @@ async def test_a_worker_that_does_not_end_in_time_is_killed(crew, monkeypatch):
     await one.supervisor.start()
     await one.supervisor.stop()
     assert one.living() == []
+
+
+@pytest.mark.expects_log("^WARNING aibridge: the metrics of worker [0-9]+ are lost: the folder is gone$")
+@pytest.mark.gen_test
+async def test_workers_whose_metrics_are_lost_are_waited_for_all_the_same(crew):
+    def lose(_):
+        raise OSError("the folder is gone")
+
+    two = crew("serve", workers=2, reap=lose)
+    await two.supervisor.start()
+    await two.supervisor.stop()
+    assert two.living() == []
 
 
 @given(st.integers(0, 10_000))
